@@ -9,38 +9,38 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     BenchError,
-    error::{failed, io},
-    program::program,
+    error::{io_error, measurement_error},
+    program::program_path,
 };
 
 /// The bundle to serve: a server needs one, even if only its archive is used.
 const BUNDLE: &str = "bundles/fashion";
 
 /// A cloud-decoder with an archive; stopped when dropped.
-pub(crate) struct Cloud {
+pub(crate) struct CloudDecoder {
     child: Child,
     pub(crate) url: String,
 }
 
-impl Cloud {
+impl CloudDecoder {
     /// Starts a server with this archive, without scores; its log is written to the folder.
     pub(crate) fn start(archive: &str, folder: &Path) -> Result<Self, BenchError> {
         let path = folder.join("cloud-decoder.log");
-        let log = fs::File::create(&path).map_err(io(&path))?;
-        let mut command = Command::new(program("LOPSIDE_CLOUD_DECODER")?);
+        let log = fs::File::create(&path).map_err(io_error(&path))?;
+        let mut command = Command::new(program_path("LOPSIDE_CLOUD_DECODER")?);
         command.args(["serve", "--device", "cpu", "--listen", "127.0.0.1:0", "--bundle", BUNDLE]);
         command.args(["--archive-scores=false", "--archive", archive]).env("RUST_LOG", "warn");
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().map_err(failed)?;
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().map_err(measurement_error)?;
         let stdout = child
             .stdout
             .take()
-            .ok_or_else(|| failed("the standard output of cloud-decoder is not connected"))?;
+            .ok_or_else(|| measurement_error("the standard output of cloud-decoder is not connected"))?;
         let mut cloud = Self { child, url: String::new() };
-        BufReader::new(stdout).read_line(&mut cloud.url).map_err(failed)?;
+        BufReader::new(stdout).read_line(&mut cloud.url).map_err(measurement_error)?;
         cloud.url.truncate(cloud.url.trim_end().len());
         if cloud.url.is_empty() {
             let said = fs::read_to_string(&path).unwrap_or_default();
-            return Err(failed(format!(
+            return Err(measurement_error(format!(
                 "cloud-decoder ended before it printed its address; its log: {said}"
             )));
         }
@@ -48,7 +48,7 @@ impl Cloud {
     }
 }
 
-impl Drop for Cloud {
+impl Drop for CloudDecoder {
     fn drop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();

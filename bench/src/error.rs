@@ -8,13 +8,13 @@ pub(crate) enum BenchError {
     Bundle(#[from] lopside_bundle::BundleError),
     /// The bundle is of another kind.
     #[error("{folder} is not the bundle of an image codec; name one with --bundle, such as bundles/photo")]
-    NotPhoto {
+    NotPhotoBundle {
         /// The folder of the bundle.
         folder: String,
     },
     /// The image could not be read.
     #[error("{path}: {source}")]
-    Picture {
+    Image {
         /// The file.
         path: String,
         /// The reason.
@@ -34,7 +34,7 @@ pub(crate) enum BenchError {
     Json(#[from] serde_json::Error),
     /// The rows of the theory table could not be read.
     #[error("{path}: {reason}", path = path.display())]
-    Rows {
+    InvalidRows {
         /// The file.
         path: PathBuf,
         /// The reason.
@@ -42,7 +42,7 @@ pub(crate) enum BenchError {
     },
     /// The requested row does not exist.
     #[error("--rows: there is no row {id:?}; training/theory/rows.toml lists all rows")]
-    NoRow {
+    UnknownRow {
         /// The id of the row.
         id: String,
     },
@@ -50,7 +50,7 @@ pub(crate) enum BenchError {
     #[error(
         "training/theory/rows.toml, row {row}: model = {model:?} is neither a preset with a definition nor a file"
     )]
-    NoModel {
+    UnknownModel {
         /// The row.
         row: String,
         /// The model that the row names.
@@ -60,7 +60,7 @@ pub(crate) enum BenchError {
     #[error(
         "{path} does not contain the lines <!-- theory --> and <!-- /theory -->: add them where the table belongs"
     )]
-    NoMarks {
+    MissingMarks {
         /// The file.
         path: &'static str,
     },
@@ -91,13 +91,13 @@ pub(crate) enum BenchError {
     },
     /// A server responds, but not with the Open Inference Protocol.
     #[error("the server does not implement the Open Inference Protocol over gRPC")]
-    NoProtocol,
+    UnsupportedProtocol,
     /// A request could not be sent, or a response could not be read.
     #[error("the measurement failed: {0}")]
-    Load(String),
+    MeasurementFailed(String),
     /// ONNX Runtime itself could not be measured.
     #[error("ONNX Runtime: {0}; start the bench with `cargo xtask bench`, which sets ORT_DYLIB_PATH")]
-    Floor(String),
+    OnnxRuntime(String),
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {
@@ -109,11 +109,11 @@ pub(crate) enum BenchError {
 }
 
 /// Converts an error of a measurement, for `map_err`.
-pub(crate) fn failed(error: impl std::fmt::Display) -> BenchError {
-    BenchError::Load(error.to_string())
+pub(crate) fn measurement_error(error: impl std::fmt::Display) -> BenchError {
+    BenchError::MeasurementFailed(error.to_string())
 }
 
 /// Adds the path to an I/O error, for `map_err`.
-pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> BenchError + '_ {
+pub(crate) fn io_error(path: &Path) -> impl Fn(std::io::Error) -> BenchError + '_ {
     move |source| BenchError::Io { path: path.to_owned(), source }
 }

@@ -9,7 +9,7 @@ use crate::BenchError;
 
 /// Returns the billions of floating-point operations per second of CPU time of an `m × k` by `k × n` matrix
 /// product of `f32`, as the median over `runs`.
-pub(crate) fn gflops(m: usize, k: usize, n: usize, runs: NonZeroUsize) -> Result<f64, BenchError> {
+pub(crate) fn measure_gflops(m: usize, k: usize, n: usize, runs: NonZeroUsize) -> Result<f64, BenchError> {
     let value = |row: usize, column: usize| ((row * 7 + column * 13) % 17) as f32 - 8.0;
     let (left, right) = (DMatrix::from_fn(m, k, value), DMatrix::from_fn(k, n, value));
     let mut product = DMatrix::zeros(m, n);

@@ -23,11 +23,11 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use error::BenchError;
-use ingest::IngestOptions;
-use serving::ServingOptions;
-use spool::SpoolOptions;
-use theory::TheoryOptions;
-use uplink::UplinkOptions;
+use ingest::IngestArgs;
+use serving::ServingArgs;
+use spool::SpoolArgs;
+use theory::TheoryArgs;
+use uplink::UplinkArgs;
 
 /// Measure speed as ratios to named peers in the same run, and the figures of the theory table with their
 /// baselines.
@@ -44,36 +44,36 @@ use uplink::UplinkOptions;
   cargo xtask bench uplink --folder /var/tmp/uplink --kilobits 256 --delay-ms 150")]
 struct Cli {
     #[command(subcommand)]
-    bench: Bench,
+    bench: BenchCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Bench {
+enum BenchCommand {
     /// Measure CPU time per megapixel at the edge: preprocessing, encoder and coder, compared with
     /// libjpeg-turbo and libwebp
-    Photo(Options),
+    Photo(CodecArgs),
     /// Measure the entropy coder alone: nanoseconds per pixel and symbols per second, encoding and decoding
-    Coder(Options),
+    Coder(CodecArgs),
     /// Train and measure every row of the theory table: figures and log to training/theory, the table to
     /// training/README.md
-    Theory(TheoryOptions),
+    Theory(TheoryArgs),
     /// Compare cloud-decoder with other model servers: CPU time per request, requests per second, latency,
     /// overload, memory
-    Serving(ServingOptions),
+    Serving(ServingArgs),
     /// Compare the spool, the durable queue of a device, with SQLite and redb: records per second, bytes
     /// written to disk, a backlog of 1 GiB
-    Spool(SpoolOptions),
+    Spool(SpoolArgs),
     /// Measure the frames per second that cloud-decoder commits to SQLite and PostgreSQL from many devices,
     /// and the response time of its lists
-    Ingest(IngestOptions),
+    Ingest(IngestArgs),
     /// Measure edge-encoder and cloud-decoder over a slow link: recovery, link utilisation, latency of
     /// important frames, bytes, memory
-    Uplink(UplinkOptions),
+    Uplink(UplinkArgs),
 }
 
 /// The inputs of a bench and the number of repetitions.
 #[derive(Debug, Args)]
-struct Options {
+struct CodecArgs {
     /// Photo bundle
     #[arg(long, default_value = "bundles/photo", value_name = "DIR")]
     bundle: PathBuf,
@@ -90,13 +90,13 @@ struct Options {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().bench {
-        Bench::Photo(options) => photo::run(&options),
-        Bench::Coder(options) => coder::run(&options),
-        Bench::Theory(options) => theory::run(&options),
-        Bench::Serving(options) => serving::run(&options),
-        Bench::Spool(options) => spool::run(&options),
-        Bench::Ingest(options) => ingest::run(&options),
-        Bench::Uplink(options) => uplink::run(&options),
+        BenchCommand::Photo(options) => photo::run(&options),
+        BenchCommand::Coder(options) => coder::run(&options),
+        BenchCommand::Theory(options) => theory::run(&options),
+        BenchCommand::Serving(options) => serving::run(&options),
+        BenchCommand::Spool(options) => spool::run(&options),
+        BenchCommand::Ingest(options) => ingest::run(&options),
+        BenchCommand::Uplink(options) => uplink::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,13 +4,13 @@ use std::{fs, path::Path};
 
 use crate::{
     BenchError,
-    error::{failed, io},
+    error::{io_error, measurement_error},
 };
 
 /// Returns the number after `name` in a `/proc` file with one name and value per line.
-pub(crate) fn field(path: &str, name: &str) -> Result<f64, BenchError> {
-    let text = fs::read_to_string(path).map_err(io(Path::new(path)))?;
+pub(crate) fn read_field(path: &str, name: &str) -> Result<f64, BenchError> {
+    let text = fs::read_to_string(path).map_err(io_error(Path::new(path)))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| failed(format!("{path} does not contain a number after `{name}`")))
+    number.ok_or_else(|| measurement_error(format!("{path} does not contain a number after `{name}`")))
 }

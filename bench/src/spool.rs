@@ -18,16 +18,16 @@ use rusqlite::Connection;
 
 use crate::{
     BenchError,
-    error::{failed, io},
+    error::{io_error, measurement_error},
     median::median,
-    proc::field,
-    scratch::scratch,
-    table::{Row, print},
+    proc::read_field,
+    scratch::scratch_folder,
+    table::{Measurement, print_rows},
 };
 
 /// The command-line options of `bench spool`.
 #[derive(Debug, Args)]
-pub(crate) struct SpoolOptions {
+pub(crate) struct SpoolArgs {
     /// Folder on the disk to measure
     #[arg(long, default_value = "out/spool", value_name = "DIR")]
     folder: PathBuf,
@@ -52,13 +52,13 @@ const LOADS: [(usize, usize, usize); 6] = [
     (10_000, 1, 400),
     (10_000, 16, 3200),
 ];
-const BUDGET: u64 = 4 << 30;
+const SPOOL_BUDGET: u64 = 4 << 30;
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 
 /// Records per second, and bytes written to the disk per byte of a record.
 #[derive(Debug, Clone, Copy)]
-struct Figures {
-    per_second: f64,
+struct QueueFigures {
+    records_per_second: f64,
     amplification: f64,
 }
 
@@ -69,48 +69,49 @@ trait Queue {
     fn commit(&mut self) -> Result<(), BenchError>;
 }
 
-type Open = fn(&Path) -> Result<Box<dyn Queue>, BenchError>;
+type OpenQueue = fn(&Path) -> Result<Box<dyn Queue>, BenchError>;
 
-const QUEUES: [(&str, Open); 3] = [("spool", spool), ("SQLite", sqlite), ("redb", redb)];
+const QUEUES: [(&str, OpenQueue); 3] =
+    [("spool", spool_queue), ("SQLite", sqlite_queue), ("redb", redb_queue)];
 
-pub(crate) fn run(options: &SpoolOptions) -> Result<(), BenchError> {
+pub(crate) fn run(options: &SpoolArgs) -> Result<(), BenchError> {
     let mut rows = Vec::new();
     for load in LOADS {
-        rows.extend(beside(options, load)?);
+        rows.extend(measure_queues(options, load)?);
     }
-    rows.extend(backlog(options)?);
-    print(&rows, options.json)
+    rows.extend(measure_backlog(options)?);
+    print_rows(&rows, options.json)
 }
 
 /// Measures all queues under one load.
-fn beside(options: &SpoolOptions, load: (usize, usize, usize)) -> Result<Vec<Row>, BenchError> {
+fn measure_queues(options: &SpoolArgs, load: (usize, usize, usize)) -> Result<Vec<Measurement>, BenchError> {
     let mut figures = vec![Vec::new(); QUEUES.len()];
     for _ in 0..options.runs.get() {
         for ((_, open), figures) in QUEUES.iter().zip(&mut figures) {
-            let folder = scratch(&options.folder)?;
-            figures.push(measured(open(folder.path())?, load)?);
+            let folder = scratch_folder(&options.folder)?;
+            figures.push(measure_queue(open(folder.path())?, load)?);
         }
     }
-    let medians: Vec<Figures> = figures.iter().map(|figures| medians(figures)).collect();
+    let medians: Vec<QueueFigures> = figures.iter().map(|figures| median_figures(figures)).collect();
     let (len, together, _) = load;
     let ours = medians[0];
     let mut rows = Vec::new();
     for ((name, _), figures) in QUEUES.iter().zip(&medians) {
         let name = format!("{name}: {len} bytes, {together} per commit");
-        let rate = Row::new(&name, figures.per_second, "1/s");
-        let bytes = Row::new(&name, figures.amplification, "bytes/byte");
-        rows.push(rate.against("spool", ours.per_second));
-        rows.push(bytes.against("spool", ours.amplification));
+        let rate = Measurement::new(&name, figures.records_per_second, "1/s");
+        let bytes = Measurement::new(&name, figures.amplification, "bytes/byte");
+        rows.push(rate.with_ratio("spool", ours.records_per_second));
+        rows.push(bytes.with_ratio("spool", ours.amplification));
     }
     Ok(rows)
 }
 
-fn measured(
+fn measure_queue(
     mut queue: Box<dyn Queue>,
     (len, together, count): (usize, usize, usize),
-) -> Result<Figures, BenchError> {
+) -> Result<QueueFigures, BenchError> {
     let record: Vec<u8> = (0..len).map(|at| (at * 31 % 251) as u8).collect();
-    let (before, start) = (sent_to_disk()?, Instant::now());
+    let (before, start) = (disk_bytes_written()?, Instant::now());
     for number in 1..=count {
         queue.append(&record)?;
         if number % together == 0 {
@@ -118,16 +119,16 @@ fn measured(
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    let amplification = (sent_to_disk()? - before) / (len * count) as f64;
-    Ok(Figures { per_second: count as f64 / seconds, amplification })
+    let amplification = (disk_bytes_written()? - before) / (len * count) as f64;
+    Ok(QueueFigures { records_per_second: count as f64 / seconds, amplification })
 }
 
 /// Measures how a spool recovers a backlog after a stop.
-fn backlog(options: &SpoolOptions) -> Result<Vec<Row>, BenchError> {
-    let scratch = scratch(&options.folder)?;
+fn measure_backlog(options: &SpoolArgs) -> Result<Vec<Measurement>, BenchError> {
+    let scratch = scratch_folder(&options.folder)?;
     let folder = scratch.path();
     let record = vec![7; 10_000];
-    let mut queue = spool(folder)?;
+    let mut queue = spool_queue(folder)?;
     let count = options.backlog * 1_000_000 / record.len() as u64;
     for number in 1..=count {
         queue.append(&record)?;
@@ -136,76 +137,79 @@ fn backlog(options: &SpoolOptions) -> Result<Vec<Row>, BenchError> {
         }
     }
     drop(queue);
-    let (before, start) = (memory()?, Instant::now());
-    let mut spool = opened(folder)?;
+    let (before, start) = (resident_bytes()?, Instant::now());
+    let mut spool = open_spool(folder)?;
     let recovery = start.elapsed().as_secs_f64();
-    let (pending, start) = (spool.pending(Class::Normal), Instant::now());
-    while let Some(last) = spool.read(Class::Normal).map_err(failed)?.last() {
-        spool.acknowledge(Class::Normal, last.number).map_err(failed)?;
+    let (pending, start) = (spool.pending_records(Class::Normal), Instant::now());
+    while let Some(last) = spool.read(Class::Normal).map_err(measurement_error)?.last() {
+        spool.acknowledge(Class::Normal, last.number).map_err(measurement_error)?;
     }
     let seconds = start.elapsed().as_secs_f64();
     let name = |what: &str| format!("backlog of {} MB: {what}", options.backlog);
     Ok(vec![
-        Row::new(name("recovery"), 1e3 * recovery, "ms"),
-        Row::new(name("records found"), pending as f64, ""),
-        Row::new(name("read and acknowledged"), pending as f64 / seconds, "1/s"),
-        Row::new(name("additional memory"), (memory()? - before) / 1e6, "MB"),
+        Measurement::new(name("recovery"), 1e3 * recovery, "ms"),
+        Measurement::new(name("records found"), pending as f64, ""),
+        Measurement::new(name("read and acknowledged"), pending as f64 / seconds, "1/s"),
+        Measurement::new(name("additional memory"), (resident_bytes()? - before) / 1e6, "MB"),
     ])
 }
 
-fn medians(figures: &[Figures]) -> Figures {
-    let of = |figure: fn(&Figures) -> f64| median(figures.iter().map(figure).collect());
-    Figures { per_second: of(|one| one.per_second), amplification: of(|one| one.amplification) }
+fn median_figures(figures: &[QueueFigures]) -> QueueFigures {
+    let of = |figure: fn(&QueueFigures) -> f64| median(figures.iter().map(figure).collect());
+    QueueFigures {
+        records_per_second: of(|one| one.records_per_second),
+        amplification: of(|one| one.amplification),
+    }
 }
 
 /// Returns the number of bytes that this process has written to the disk.
-fn sent_to_disk() -> Result<f64, BenchError> {
-    field("/proc/self/io", "write_bytes:")
+fn disk_bytes_written() -> Result<f64, BenchError> {
+    read_field("/proc/self/io", "write_bytes:")
 }
 
 /// Returns the resident memory in bytes.
-fn memory() -> Result<f64, BenchError> {
-    field("/proc/self/status", "VmRSS:").map(|kib| 1024.0 * kib)
+fn resident_bytes() -> Result<f64, BenchError> {
+    read_field("/proc/self/status", "VmRSS:").map(|kib| 1024.0 * kib)
 }
 
-fn opened(folder: &Path) -> Result<Spool<Disk>, BenchError> {
-    let disk = Disk::open(folder).map_err(io(folder))?;
-    Spool::open(disk, Options::new(BUDGET, rand::random())).map_err(failed)
+fn open_spool(folder: &Path) -> Result<Spool<Disk>, BenchError> {
+    let disk = Disk::open(folder).map_err(io_error(folder))?;
+    Spool::open(disk, Options::new(SPOOL_BUDGET, rand::random())).map_err(measurement_error)
 }
 
-fn spool(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
-    Ok(Box::new(opened(folder)?))
+fn spool_queue(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
+    Ok(Box::new(open_spool(folder)?))
 }
 
 impl Queue for Spool<Disk> {
     fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
-        Self::append(self, Class::Normal, record).map(drop).map_err(failed)
+        Self::append(self, Class::Normal, record).map(drop).map_err(measurement_error)
     }
 
     fn commit(&mut self) -> Result<(), BenchError> {
-        Self::commit(self).map_err(failed)
+        Self::commit(self).map_err(measurement_error)
     }
 }
 
 /// SQLite with an open transaction.
 struct Sqlite(Connection);
 
-fn sqlite(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
-    let connection = Connection::open(folder.join("records.db")).map_err(failed)?;
+fn sqlite_queue(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
+    let connection = Connection::open(folder.join("records.db")).map_err(measurement_error)?;
     let begin = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
         CREATE TABLE records(number INTEGER PRIMARY KEY, record BLOB); BEGIN";
-    connection.execute_batch(begin).map_err(failed)?;
+    connection.execute_batch(begin).map_err(measurement_error)?;
     Ok(Box::new(Sqlite(connection)))
 }
 
 impl Queue for Sqlite {
     fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
         let insert = self.0.prepare_cached("INSERT INTO records(record) VALUES (?)");
-        insert.and_then(|mut insert| insert.execute([record])).map(drop).map_err(failed)
+        insert.and_then(|mut insert| insert.execute([record])).map(drop).map_err(measurement_error)
     }
 
     fn commit(&mut self) -> Result<(), BenchError> {
-        self.0.execute_batch("COMMIT; BEGIN").map_err(failed)
+        self.0.execute_batch("COMMIT; BEGIN").map_err(measurement_error)
     }
 }
 
@@ -216,26 +220,27 @@ struct Redb {
     number: u64,
 }
 
-fn redb(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
-    let database = Database::create(folder.join("records.redb")).map_err(failed)?;
-    let transaction = Some(database.begin_write().map_err(failed)?);
+fn redb_queue(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
+    let database = Database::create(folder.join("records.redb")).map_err(measurement_error)?;
+    let transaction = Some(database.begin_write().map_err(measurement_error)?);
     Ok(Box::new(Redb { database, transaction, number: 0 }))
 }
 
 impl Queue for Redb {
     fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
-        let transaction = self.transaction.as_ref().ok_or_else(|| failed("redb: no transaction is open"))?;
-        let mut table = transaction.open_table(TABLE).map_err(failed)?;
-        table.insert(self.number, record).map_err(failed)?;
+        let transaction =
+            self.transaction.as_ref().ok_or_else(|| measurement_error("redb: no transaction is open"))?;
+        let mut table = transaction.open_table(TABLE).map_err(measurement_error)?;
+        table.insert(self.number, record).map_err(measurement_error)?;
         self.number += 1;
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), BenchError> {
         if let Some(transaction) = self.transaction.take() {
-            transaction.commit().map_err(failed)?;
+            transaction.commit().map_err(measurement_error)?;
         }
-        self.transaction = Some(self.database.begin_write().map_err(failed)?);
+        self.transaction = Some(self.database.begin_write().map_err(measurement_error)?);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::BenchError;
 
 /// One figure.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct Measurement {
     /// The name of the measurement.
     pub(crate) name: String,
     /// The measured value, in `unit`.
@@ -17,12 +17,12 @@ pub(crate) struct Row {
     pub(crate) ratio: Option<(f64, String)>,
     /// The limit that the value should satisfy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) limit: Option<Limit>,
+    pub(crate) limit: Option<CheckedLimit>,
 }
 
 /// The limit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Limit {
+pub(crate) struct CheckedLimit {
     /// `at most` or `at least`.
     pub(crate) bound: &'static str,
     /// The limit, in the unit of the figure.
@@ -31,37 +31,37 @@ pub(crate) struct Limit {
     pub(crate) is_met: bool,
 }
 
-impl Row {
+impl Measurement {
     pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { name: name.into(), value, unit, ratio: None, limit: None }
     }
 
     /// Adds the ratio to another figure with this name.
-    pub(crate) fn against(mut self, name: &str, value: f64) -> Self {
+    pub(crate) fn with_ratio(mut self, name: &str, value: f64) -> Self {
         self.ratio = Some((self.value / value, name.to_owned()));
         self
     }
 
     /// Adds an upper limit.
     pub(crate) fn at_most(mut self, value: f64) -> Self {
-        self.limit = Some(Limit { bound: "at most", value, is_met: self.value <= value });
+        self.limit = Some(CheckedLimit { bound: "at most", value, is_met: self.value <= value });
         self
     }
 
     /// Adds a lower limit.
     pub(crate) fn at_least(mut self, value: f64) -> Self {
-        self.limit = Some(Limit { bound: "at least", value, is_met: self.value >= value });
+        self.limit = Some(CheckedLimit { bound: "at least", value, is_met: self.value >= value });
         self
     }
 }
 
-pub(crate) fn print(rows: &[Row], json: bool) -> Result<(), BenchError> {
+pub(crate) fn print_rows(rows: &[Measurement], json: bool) -> Result<(), BenchError> {
     if json {
         println!("{}", serde_json::to_string_pretty(rows)?);
         return Ok(());
     }
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default().max(36);
-    for Row { name, value, unit, ratio, limit } in rows {
+    for Measurement { name, value, unit, ratio, limit } in rows {
         let ratio =
             ratio.as_ref().map(|(ratio, anchor)| format!("{ratio:>8.2} × {anchor}")).unwrap_or_default();
         let limit = limit.map(|limit| limit.to_string()).unwrap_or_default();
@@ -71,7 +71,7 @@ pub(crate) fn print(rows: &[Row], json: bool) -> Result<(), BenchError> {
     Ok(())
 }
 
-impl std::fmt::Display for Limit {
+impl std::fmt::Display for CheckedLimit {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { bound, value, is_met } = self;
         write!(formatter, "{bound} {value}: {}", if *is_met { "met" } else { "MISSED" })
@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn a_limit_is_met_at_its_value_and_missed_beyond_it() {
-        let told = |row: Row| row.limit.unwrap().to_string();
-        assert_eq!(told(Row::new("a", 2.0, "ms").at_most(2.0)), "at most 2: met");
-        assert_eq!(told(Row::new("a", 2.5, "ms").at_most(2.0)), "at most 2: MISSED");
-        assert_eq!(told(Row::new("a", 0.9, "").at_least(0.9)), "at least 0.9: met");
-        assert_eq!(told(Row::new("a", 0.8, "").at_least(0.9)), "at least 0.9: MISSED");
+        let told = |row: Measurement| row.limit.unwrap().to_string();
+        assert_eq!(told(Measurement::new("a", 2.0, "ms").at_most(2.0)), "at most 2: met");
+        assert_eq!(told(Measurement::new("a", 2.5, "ms").at_most(2.0)), "at most 2: MISSED");
+        assert_eq!(told(Measurement::new("a", 0.9, "").at_least(0.9)), "at least 0.9: met");
+        assert_eq!(told(Measurement::new("a", 0.8, "").at_least(0.9)), "at least 0.9: MISSED");
     }
 }

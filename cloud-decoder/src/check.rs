@@ -9,16 +9,16 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    Batching, Registry, Runtime, Settings, StartError,
+    BatchSettings, Registry, Runtime, Settings, StartError,
     channels::{Channel, ChannelFile},
     front::TlsFiles,
-    keys::Keys,
-    served::Served,
+    keys::ApiKeys,
+    served::ServedBundle,
 };
 
 /// The configuration of `serve`, and the problems that keep it from starting.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct CheckReport {
     /// Whether `serve` would start. Opening the port is not tried.
     pub ok: bool,
     /// The problems that keep it from starting, each with its fix.
@@ -124,16 +124,16 @@ pub struct ConnectionReport {
 
 /// Loads everything that `serve` would load. Continues after a problem, so that one run reports all of them.
 #[must_use]
-pub fn check(settings: &Settings) -> Report {
+pub fn check_settings(settings: &Settings) -> CheckReport {
     let mut problems = Vec::new();
     let mut note = |error: StartError| problems.push(error.to_string());
     let front = &settings.front;
-    if let Some(Err(error)) = front.tls.as_ref().map(TlsFiles::load) {
+    if let Some(Err(error)) = front.tls.as_ref().map(TlsFiles::load_config) {
         note(error);
     }
     let api_keys = front.api_keys.as_ref().map(|file| KeysReport {
         file: file.clone(),
-        keys: Keys::load(file, None).map_err(&mut note).ok().map(|keys| keys.count()),
+        keys: ApiKeys::load(file, None).map_err(&mut note).ok().map(|keys| keys.count()),
     });
     let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads)
         .map_err(&mut note)
@@ -143,47 +143,49 @@ pub fn check(settings: &Settings) -> Report {
     });
     let channels = settings.channels.as_ref().map(|file| ChannelsReport {
         file: file.clone(),
-        channels: channels(file, registry.as_ref(), &mut note),
+        channels: report_channels(file, registry.as_ref(), &mut note),
     });
-    Report {
+    CheckReport {
         ok: problems.is_empty(),
         problems,
         listen: settings.url(settings.listen),
         device: runtime.map(|runtime| if runtime.has_cuda() { "cuda" } else { "cpu" }),
         threads: settings.threads,
-        batching: batching(settings),
-        bundles: registry.iter().flat_map(bundles).collect(),
+        batching: report_batching(settings),
+        bundles: registry.iter().flat_map(report_bundles).collect(),
         channels,
         tls: front.tls.clone().map(|TlsFiles { cert, key, client_ca }| TlsReport { cert, key, client_ca }),
         api_keys,
-        connections: connections(settings),
+        connections: report_connections(settings),
         drain_wait_seconds: front.drain_wait.as_secs(),
-        drain_seconds: settings.drain.as_secs(),
+        drain_seconds: settings.drain_timeout.as_secs(),
     }
 }
 
-fn bundles(registry: &Registry) -> Vec<BundleReport> {
-    registry.catalog().all().map(|served| bundle(served)).collect()
+fn report_bundles(registry: &Registry) -> Vec<BundleReport> {
+    registry.catalog().newest_bundles().map(|served| report_bundle(served)).collect()
 }
 
-fn bundle(served: &Served) -> BundleReport {
+fn report_bundle(served: &ServedBundle) -> BundleReport {
     let heads = served.names().iter().map(|(name, version)| format!("{name}-{version}")).collect();
     BundleReport { name: served.name().to_owned(), latent_space: served.latent_space().to_string(), heads }
 }
 
 /// Reads the channels file and, if the registry could be loaded, every file that the channels would offer.
-fn channels(
+fn report_channels(
     file: &Path,
     registry: Option<&Registry>,
     note: &mut impl FnMut(StartError),
 ) -> Vec<ChannelReport> {
     let file = ChannelFile::load(file, None).map_err(&mut *note).ok();
-    let channels = file.iter().flat_map(ChannelFile::all);
+    let channels = file.iter().flat_map(ChannelFile::channels);
     let offered = channels.zip(registry.into_iter().cycle());
-    offered.filter_map(|(channel, registry)| channel_of(channel, registry).map_err(&mut *note).ok()).collect()
+    offered
+        .filter_map(|(channel, registry)| report_channel(channel, registry).map_err(&mut *note).ok())
+        .collect()
 }
 
-fn channel_of(channel: &Channel, registry: &Registry) -> Result<ChannelReport, StartError> {
+fn report_channel(channel: &Channel, registry: &Registry) -> Result<ChannelReport, StartError> {
     let name = channel.name().to_owned();
     match channel.offer_once(registry) {
         Ok(offer) => Ok(ChannelReport {
@@ -191,14 +193,20 @@ fn channel_of(channel: &Channel, registry: &Registry) -> Result<ChannelReport, S
             bundle: offer.bundle.clone(),
             version: offer.version,
             latent_space: offer.latent_space.to_string(),
-            bytes: offer.bytes(),
+            bytes: offer.total_bytes(),
         }),
         Err(reason) => Err(StartError::Channel { channel: name, reason }),
     }
 }
 
-fn batching(settings: &Settings) -> BatchingReport {
-    let Batching { queue, queue_bytes, max_batch, max_delay, instances } = settings.batching;
+fn report_batching(settings: &Settings) -> BatchingReport {
+    let BatchSettings {
+        max_jobs: queue,
+        max_job_bytes: queue_bytes,
+        max_batch_items: max_batch,
+        max_delay,
+        instances,
+    } = settings.batching;
     BatchingReport {
         instances,
         max_batch,
@@ -206,28 +214,28 @@ fn batching(settings: &Settings) -> BatchingReport {
         queue,
         queue_bytes,
         request_timeout_ms: settings.request_timeout.as_millis(),
-        watch_seconds: settings.watch.map(|every| every.as_secs()),
+        watch_seconds: settings.watch_interval.map(|every| every.as_secs()),
     }
 }
 
-fn connections(settings: &Settings) -> ConnectionReport {
+fn report_connections(settings: &Settings) -> ConnectionReport {
     let limits = &settings.front.limits;
     ConnectionReport {
-        max: limits.connections,
-        max_per_peer: limits.connections_per_peer,
-        max_streams: limits.streams,
-        max_header_bytes: limits.header_bytes,
-        first_byte_seconds: limits.first_byte.as_secs_f64(),
-        header_seconds: limits.header.as_secs_f64(),
-        handshake_seconds: limits.handshake.as_secs_f64(),
-        body_seconds: limits.body.as_secs_f64(),
-        idle_seconds: limits.idle.as_secs_f64(),
-        ping_seconds: limits.ping.as_secs_f64(),
+        max: limits.max_connections,
+        max_per_peer: limits.max_connections_per_peer,
+        max_streams: limits.max_streams,
+        max_header_bytes: limits.max_header_bytes,
+        first_byte_seconds: limits.first_byte_timeout.as_secs_f64(),
+        header_seconds: limits.header_timeout.as_secs_f64(),
+        handshake_seconds: limits.handshake_timeout.as_secs_f64(),
+        body_seconds: limits.body_timeout.as_secs_f64(),
+        idle_seconds: limits.idle_timeout.as_secs_f64(),
+        ping_seconds: limits.ping_interval.as_secs_f64(),
         max_connection_age_seconds: limits.max_age.map(|age| age.as_secs_f64()),
     }
 }
 
-impl Display for Report {
+impl Display for CheckReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "listens on   {} (gRPC and REST)", self.listen)?;
         let device = self.device.unwrap_or("nothing: ONNX Runtime cannot be loaded");

@@ -198,7 +198,7 @@ pub enum LogFormat {
     Json,
 }
 
-impl From<LogFormat> for lopside_telemetry::Format {
+impl From<LogFormat> for lopside_telemetry::LogFormat {
     fn from(format: LogFormat) -> Self {
         match format {
             LogFormat::Text => Self::Text,

@@ -10,7 +10,7 @@ use lopside_latent::Limits;
 use serde::Deserialize;
 
 use crate::{
-    Batching, DEFAULT_TIME, Device, StartError,
+    BatchSettings, DEFAULT_TIMEOUT, Device, StartError,
     archive::{ArchiveArgs, ArchiveSettings},
     cli::{LogFormat, ServeArgs},
     front::{ConnectionArgs, FrontSettings, FrontTable, TlsTable},
@@ -18,7 +18,7 @@ use crate::{
 
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_DRAIN_SECONDS: u32 = 30;
-const MEGA: u64 = 1_000_000;
+const PIXELS_PER_MEGAPIXEL: u64 = 1_000_000;
 const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
 
 /// The server's settings, merged from flags, environment, config file and defaults.
@@ -39,15 +39,15 @@ pub struct Settings {
     /// Threads per session.
     pub threads: usize,
     /// Batching of requests, and the limits of the queues.
-    pub batching: Batching,
+    pub batching: BatchSettings,
     /// Timeout of requests that do not set one.
     pub request_timeout: Duration,
     /// Interval at which the bundles' folders are checked for changes; `None` never checks them.
-    pub watch: Option<Duration>,
+    pub watch_interval: Option<Duration>,
     /// The largest image that a frame may contain, in pixels.
     pub max_pixels: u64,
     /// Maximum time to wait for open requests when stopping.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
     /// The format of log lines.
     pub log_format: LogFormat,
     /// The archive of frames; `None` without an archive.
@@ -60,7 +60,7 @@ pub struct Settings {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileSettings {
+struct ConfigFile {
     #[serde(default)]
     bundles: Vec<PathBuf>,
     listen: Option<SocketAddr>,
@@ -95,11 +95,11 @@ impl Settings {
     /// Merges flags and environment, which `args` already combines, with the config file and the defaults.
     ///
     /// # Errors
-    /// [`StartError::Config`] for a config file that cannot be read or parsed, [`StartError::Setting`] for an
-    /// invalid value, [`StartError::NoBundles`], [`StartError::HalfTls`].
+    /// [`StartError::Config`] for a config file that cannot be read or parsed, [`StartError::InvalidSetting`] for an
+    /// invalid value, [`StartError::NoBundles`], [`StartError::IncompleteTls`].
     pub fn merge(args: ServeArgs) -> Result<Self, StartError> {
-        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
-        let batching = batching(&args, &file)?;
+        let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let batching = merge_batching(&args, &file)?;
         let request_timeout = args.request_timeout_ms.or(file.request_timeout_ms);
         let watch = args.watch_seconds.or(file.watch_seconds);
         let front = FrontTable {
@@ -114,7 +114,8 @@ impl Settings {
             return Err(StartError::NoBundles);
         }
         let drain = args.drain_seconds.or(file.drain_seconds).unwrap_or(DEFAULT_DRAIN_SECONDS);
-        let max_pixels = args.max_megapixels.or(file.max_megapixels).map(|mega| u64::from(mega) * MEGA);
+        let max_pixels =
+            args.max_megapixels.or(file.max_megapixels).map(|mega| u64::from(mega) * PIXELS_PER_MEGAPIXEL);
         Ok(Self {
             bundles,
             listen: args.listen.or(file.listen).unwrap_or((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()),
@@ -125,13 +126,13 @@ impl Settings {
             threads: args
                 .threads
                 .or(file.threads)
-                .unwrap_or_else(|| cores().div_ceil(batching.instances))
+                .unwrap_or_else(|| core_count().div_ceil(batching.instances))
                 .max(1),
             batching,
-            request_timeout: request_timeout.map_or(DEFAULT_TIME, Duration::from_millis),
-            watch: watch.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+            request_timeout: request_timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
+            watch_interval: watch.filter(|seconds| *seconds > 0).map(Duration::from_secs),
             max_pixels: max_pixels.unwrap_or(Limits::default().max_pixels),
-            drain: Duration::from_secs(drain.into()),
+            drain_timeout: Duration::from_secs(drain.into()),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             archive: ArchiveSettings::merge(args.archive, file.archive),
             channels: args.channels.or(file.channels),
@@ -145,30 +146,32 @@ impl Settings {
     }
 }
 
-fn batching(args: &ServeArgs, file: &FileSettings) -> Result<Batching, StartError> {
-    let defaults = Batching::default();
+fn merge_batching(args: &ServeArgs, file: &ConfigFile) -> Result<BatchSettings, StartError> {
+    let defaults = BatchSettings::default();
     let delay = match args.max_delay_ms.or(file.max_delay_ms) {
-        Some(delay) => Duration::try_from_secs_f64(delay / 1000.0)
-            .map_err(|error| StartError::Setting { name: "max-delay-ms", reason: error.to_string() })?,
+        Some(delay) => Duration::try_from_secs_f64(delay / 1000.0).map_err(|error| {
+            StartError::InvalidSetting { name: "max-delay-ms", reason: error.to_string() }
+        })?,
         None => defaults.max_delay,
     };
     let megabytes = args.queue_megabytes.or(file.queue_megabytes);
-    Ok(Batching {
-        queue: args.queue.or(file.queue).unwrap_or(defaults.queue).max(1),
-        queue_bytes: megabytes.map_or(defaults.queue_bytes, |megabytes| megabytes.saturating_mul(1_000_000)),
-        max_batch: args.max_batch.or(file.max_batch).map(|items| items.max(1)),
+    Ok(BatchSettings {
+        max_jobs: args.queue.or(file.queue).unwrap_or(defaults.max_jobs).max(1),
+        max_job_bytes: megabytes
+            .map_or(defaults.max_job_bytes, |megabytes| megabytes.saturating_mul(1_000_000)),
+        max_batch_items: args.max_batch.or(file.max_batch).map(|items| items.max(1)),
         max_delay: delay,
         instances: args.instances.or(file.instances).unwrap_or(defaults.instances).max(1),
     })
 }
 
-fn read(path: &Path) -> Result<FileSettings, StartError> {
+fn read_file(path: &Path) -> Result<ConfigFile, StartError> {
     let wrong = |reason: String| StartError::Config { path: path.to_owned(), reason };
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     toml::from_str(&text).map_err(|error| wrong(error.to_string()))
 }
 
-fn cores() -> usize {
+fn core_count() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -189,9 +192,12 @@ mod tests {
         let args = ServeArgs { config: Some(path), queue: Some(9), ..ServeArgs::default() };
         let settings = Settings::merge(args).unwrap();
         assert_eq!(settings.bundles, [PathBuf::from("a"), PathBuf::from("b")]);
-        assert_eq!((settings.batching.queue, settings.listen.port(), settings.device), (9, 1, Device::Cpu));
+        assert_eq!(
+            (settings.batching.max_jobs, settings.listen.port(), settings.device),
+            (9, 1, Device::Cpu)
+        );
         assert_eq!((settings.max_pixels, settings.channels), (12_000_000, Some("c".into())));
-        assert_eq!(settings.drain, Duration::from_secs(30));
+        assert_eq!(settings.drain_timeout, Duration::from_secs(30));
     }
 
     #[test]
@@ -205,7 +211,7 @@ mod tests {
         args.front.connections.max = NonZeroU32::new(7);
         args.front.tls_key = Some("other".into());
         let front = Settings::merge(args).unwrap().front;
-        assert_eq!((front.limits.connections, front.limits.idle), (7, Duration::from_mins(1)));
+        assert_eq!((front.limits.max_connections, front.limits.idle_timeout), (7, Duration::from_mins(1)));
         assert_eq!(front.tls.map(|tls| (tls.cert, tls.key)), Some(("c".into(), "other".into())));
         assert_eq!((front.api_keys, front.drain_wait), (Some("keys".into()), Duration::from_secs(5)));
 

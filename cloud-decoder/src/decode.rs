@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lopside_latent::{LatentError, Limits, latent_space_of};
+use lopside_latent::{LatentError, Limits, peek_latent_space};
 
 use crate::{
-    Format, Output, Registry, SentInput, ServeError, Terms, picture::pixels_in_memory, room::Room,
-    served::Served,
+    Output, OutputFormat, ReferenceInput, Registry, RequestOptions, ServeError, picture::pixels_in_memory,
+    room::MemoryBudget, served::ServedBundle,
 };
 
 /// Maximum number of frames per request.
@@ -16,40 +16,46 @@ pub const MAX_OUTPUTS: usize = 16;
 
 /// One requested output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct OutputRequest {
     /// The name of the head; empty for the bundle's first head.
     pub head: String,
     /// The version of the head; `None` for the newest.
     pub version: Option<u32>,
     /// The format of the output.
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
 /// Frames and the outputs to compute for them.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a, F> {
+pub struct DecodeRequest<'a, F> {
     /// The frames, 1 to [`MAX_FRAMES`], all of one latent space.
     pub frames: &'a [F],
     /// The name of the bundle; empty to select it by the latent-space id of the first frame.
     pub bundle: &'a str,
     /// The reference inputs of the frames, for heads that score: none, or one per frame.
-    pub inputs: &'a [SentInput],
+    pub inputs: &'a [ReferenceInput],
     /// The requested outputs, at most [`MAX_OUTPUTS`]; empty for the bundle's first head in its natural
     /// format.
-    pub wanted: &'a [Wanted],
+    pub outputs: &'a [OutputRequest],
     /// The deadline and the priority.
-    pub terms: Terms,
+    pub options: RequestOptions,
 }
 
 /// Timeout of a request that does not set one.
-pub const DEFAULT_TIME: Duration = Duration::from_secs(30);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl<'a, F> Request<'a, F> {
+impl<'a, F> DecodeRequest<'a, F> {
     /// Creates a request for the first head, in its natural format, of the bundle that the latent-space ids
-    /// of these frames name. The timeout is [`DEFAULT_TIME`].
+    /// of these frames name. The timeout is [`DEFAULT_TIMEOUT`].
     #[must_use]
     pub fn new(frames: &'a [F]) -> Self {
-        Self { frames, bundle: "", inputs: &[], wanted: &[], terms: Terms::within(DEFAULT_TIME) }
+        Self {
+            frames,
+            bundle: "",
+            inputs: &[],
+            outputs: &[],
+            options: RequestOptions::with_timeout(DEFAULT_TIMEOUT),
+        }
     }
 }
 
@@ -58,24 +64,25 @@ impl<'a, F> Request<'a, F> {
 pub struct Decoder {
     registry: Arc<Registry>,
     limits: Limits,
-    room: Arc<Room>,
+    memory_budget: Arc<MemoryBudget>,
 }
 
 /// A request whose bundle is known, with at least one frame and at least one output.
-pub(crate) struct Ask<'a, F> {
+pub(crate) struct ResolvedRequest<'a, F> {
     pub(crate) frames: &'a [F],
-    pub(crate) inputs: &'a [SentInput],
-    pub(crate) wanted: &'a [Wanted],
+    pub(crate) inputs: &'a [ReferenceInput],
+    pub(crate) outputs: &'a [OutputRequest],
     pub(crate) limits: &'a Limits,
-    pub(crate) terms: Terms,
+    pub(crate) options: RequestOptions,
 }
 
 impl Decoder {
     /// Creates a decoder over these bundles that accepts frames within `limits`.
     #[must_use]
     pub fn new(registry: Arc<Registry>, limits: Limits) -> Self {
-        let room = Arc::new(Room::new(pixels_in_memory(&limits), registry.batching().queue));
-        Self { registry, limits, room }
+        let memory_budget =
+            Arc::new(MemoryBudget::new(pixels_in_memory(&limits), registry.batching().max_jobs));
+        Self { registry, limits, memory_budget }
     }
 
     /// Returns the registry of the bundles.
@@ -90,8 +97,8 @@ impl Decoder {
     }
 
     /// Returns the memory budget of images.
-    pub(crate) fn room(&self) -> &Room {
-        &self.room
+    pub(crate) fn memory_budget(&self) -> &MemoryBudget {
+        &self.memory_budget
     }
 
     /// Decodes every frame with the requested heads. The outputs are in the order of the frames and, within
@@ -103,18 +110,18 @@ impl Decoder {
     #[tracing::instrument(skip_all, fields(frames = request.frames.len(), bundle))]
     pub async fn decode<F: AsRef<[u8]> + Clone + Send + Sync + 'static>(
         &self,
-        request: Request<'_, F>,
+        request: DecodeRequest<'_, F>,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        let Request { frames, bundle, inputs, wanted, terms } = request;
-        check_counts(frames.len(), inputs.len(), wanted.len())?;
-        let served = self.resolve(frames, bundle)?;
+        let DecodeRequest { frames, bundle, inputs, outputs, options } = request;
+        check_counts(frames.len(), inputs.len(), outputs.len())?;
+        let served = self.find_bundle(frames, bundle)?;
         tracing::Span::current().record("bundle", served.name());
-        let natural = [Wanted { head: String::new(), version: None, format: Format::Natural }];
-        let wanted = if wanted.is_empty() { &natural } else { wanted };
-        let ask = Ask { frames, inputs, wanted, limits: &self.limits, terms };
+        let natural = [OutputRequest { head: String::new(), version: None, format: OutputFormat::Natural }];
+        let outputs = if outputs.is_empty() { &natural } else { outputs };
+        let ask = ResolvedRequest { frames, inputs, outputs, limits: &self.limits, options };
         match served.as_ref() {
-            Served::Vector(service) => service.decode(&ask, &self.room).await,
-            Served::Picture(service) => service.decode(&ask, &self.room).await,
+            ServedBundle::FixedLatent(service) => service.decode(&ask, &self.memory_budget).await,
+            ServedBundle::ImageCodec(service) => service.decode(&ask, &self.memory_budget).await,
         }
     }
 
@@ -122,22 +129,22 @@ impl Decoder {
     /// first frame.
     ///
     /// # Errors
-    /// [`ServeError::Frame`] if the first frame is invalid or neither selects a bundle;
+    /// [`ServeError::InvalidFrame`] if the first frame is invalid or neither selects a bundle;
     /// [`ServeError::UnknownBundle`] or [`ServeError::UnknownLatentSpace`] if it is not served.
-    pub(crate) fn resolve<F: AsRef<[u8]>>(
+    pub(crate) fn find_bundle<F: AsRef<[u8]>>(
         &self,
         frames: &[F],
         bundle: &str,
-    ) -> Result<Arc<Served>, ServeError> {
+    ) -> Result<Arc<ServedBundle>, ServeError> {
         let first = frames.first().map_or(&[][..], AsRef::as_ref);
-        let id = latent_space_of(first).map_err(|source| ServeError::Frame { index: 0, source })?;
+        let id = peek_latent_space(first).map_err(|source| ServeError::InvalidFrame { index: 0, source })?;
         let catalog = self.registry.catalog();
         let served = match id {
             // An unknown id is "not found" even if the bundle is named.
             Some(id) if bundle.is_empty() => catalog.by_space(id),
             Some(id) => catalog.by_space(id).and_then(|_| catalog.by_name_and_space(bundle, id)),
             None if bundle.is_empty() => {
-                Err(ServeError::Frame { index: 0, source: LatentError::NoLatentSpace })
+                Err(ServeError::InvalidFrame { index: 0, source: LatentError::MissingLatentSpace })
             }
             None => catalog.by_name(bundle),
         };
@@ -148,12 +155,12 @@ impl Decoder {
 fn check_counts(frames: usize, inputs: usize, outputs: usize) -> Result<(), ServeError> {
     check_frames(frames)?;
     if inputs != 0 && inputs != frames {
-        return Err(ServeError::Request(format!(
+        return Err(ServeError::InvalidRequest(format!(
             "a request has either no reference inputs or one per frame, not {inputs}"
         )));
     }
     if outputs > MAX_OUTPUTS {
-        return Err(ServeError::Request(format!(
+        return Err(ServeError::InvalidRequest(format!(
             "a request has at most {MAX_OUTPUTS} outputs, not {outputs}"
         )));
     }
@@ -163,10 +170,10 @@ fn check_counts(frames: usize, inputs: usize, outputs: usize) -> Result<(), Serv
 /// Checks the number of frames of a request.
 ///
 /// # Errors
-/// [`ServeError::Request`] unless it is 1 to [`MAX_FRAMES`].
+/// [`ServeError::InvalidRequest`] unless it is 1 to [`MAX_FRAMES`].
 pub(crate) fn check_frames(frames: usize) -> Result<(), ServeError> {
     if (1..=MAX_FRAMES).contains(&frames) {
         return Ok(());
     }
-    Err(ServeError::Request(format!("a request has 1 to {MAX_FRAMES} frames, not {frames}")))
+    Err(ServeError::InvalidRequest(format!("a request has 1 to {MAX_FRAMES} frames, not {frames}")))
 }

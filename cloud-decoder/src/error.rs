@@ -18,7 +18,7 @@ pub enum StartError {
     },
     /// A setting has an invalid value.
     #[error("{name}: {reason}")]
-    Setting {
+    InvalidSetting {
         /// The name of the setting's flag.
         name: &'static str,
         /// The reason.
@@ -48,7 +48,7 @@ pub enum StartError {
     },
     /// Two bundles have the same name and version.
     #[error("two bundles are named {name:?}: rename one in its bundle.json")]
-    SameName {
+    DuplicateBundle {
         /// The name of both bundles.
         name: String,
     },
@@ -66,7 +66,7 @@ pub enum StartError {
     },
     /// CUDA is required and not available.
     #[error("--device cuda cannot be used: {0}; use --device auto to fall back to the CPU")]
-    NoCuda(String),
+    CudaUnavailable(String),
     /// A head's model was refused by ONNX Runtime or does not match its manifest.
     #[error("bundle {bundle:?}, head {head:?}: {reason}")]
     Head {
@@ -100,7 +100,7 @@ pub enum StartError {
     #[error(
         "TLS needs a certificate and its key: give {flag} FILE, set {env}, or write {key} = \"FILE\" in [tls] of the config file"
     )]
-    HalfTls {
+    IncompleteTls {
         /// The flag of the missing part.
         flag: &'static str,
         /// The environment variable of the missing part.
@@ -110,7 +110,7 @@ pub enum StartError {
     },
     /// The file of API keys cannot be used.
     #[error("{}: {reason}", path.display())]
-    Keys {
+    ApiKeys {
         /// Path of the file.
         path: PathBuf,
         /// The problem.
@@ -134,10 +134,10 @@ pub enum StartError {
     },
     /// The name of an API key is invalid.
     #[error("{0:?} is not a valid name of a key: give 1 to 64 letters, digits, \"-\", \"_\" or \".\"")]
-    KeyName(String),
+    InvalidKeyName(String),
     /// The system cannot provide random bytes.
     #[error("the system cannot provide random bytes")]
-    Random,
+    RandomSource,
     /// The archive cannot be opened.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -153,10 +153,10 @@ pub enum StartError {
 pub enum ServeError {
     /// The request is invalid.
     #[error("{0}")]
-    Request(String),
+    InvalidRequest(String),
     /// A frame was refused.
     #[error("frame {index}: {source}")]
-    Frame {
+    InvalidFrame {
         /// The index of the frame in the request, from 0.
         index: usize,
         /// The cause.
@@ -164,7 +164,7 @@ pub enum ServeError {
     },
     /// A frame of a fixed latent was sent to an image codec, or the reverse.
     #[error("frame {index} has version {found}, but bundle {bundle:?} accepts frames of version {expected}")]
-    OtherVersion {
+    WrongFrameVersion {
         /// The index of the frame in the request, from 0.
         index: usize,
         /// The version of the frame.
@@ -182,7 +182,7 @@ pub enum ServeError {
     UnknownBundle(String),
     /// A bundle that a client asked to load cannot be served.
     #[error("bundle {bundle:?} was refused: {reason}")]
-    Refused {
+    BundleRefused {
         /// The name of the bundle.
         bundle: String,
         /// The reason.
@@ -212,7 +212,7 @@ pub enum ServeError {
     DeadlineExceeded,
     /// The archive is temporarily unavailable; the reason is only for the log.
     #[error("the archive is temporarily unavailable: try again later")]
-    Archive(String),
+    ArchiveUnavailable(String),
     /// The archive does not contain a frame with this id, or does not contain it any more.
     #[error("the archive does not contain frame {0}")]
     UnknownFrame(i64),
@@ -221,7 +221,7 @@ pub enum ServeError {
     NoArchive,
     /// A device sent data on a connection that a newer connection has replaced.
     #[error("a newer connection of this device has replaced this one")]
-    Displaced,
+    ConnectionReplaced,
     /// The server runs without channels.
     #[error("this server does not have channels: start it with --channels")]
     NoChannels,
@@ -230,7 +230,7 @@ pub enum ServeError {
     UnknownChannel(String),
     /// A channel's bundle cannot be offered.
     #[error("channel {channel:?} cannot offer its bundle at the moment: {reason}")]
-    NotOffered {
+    ChannelUnavailable {
         /// The name of the channel.
         channel: String,
         /// The reason.
@@ -241,7 +241,7 @@ pub enum ServeError {
     UnknownFile(String),
     /// The offset of a download is beyond the end of the file.
     #[error("{path} has {bytes} bytes, and offset {offset} is beyond its end: start at 0")]
-    Offset {
+    OffsetOutOfRange {
         /// Path of the file, as in the manifest.
         path: String,
         /// Size of the file in bytes.
@@ -260,12 +260,12 @@ pub enum ServeError {
 impl From<ArchiveError> for ServeError {
     fn from(error: ArchiveError) -> Self {
         match error {
-            ArchiveError::Refused { .. } | ArchiveError::Cursor { .. } | ArchiveError::Score { .. } => {
-                Self::Request(error.to_string())
-            }
-            ArchiveError::Displaced { .. } => Self::Displaced,
+            ArchiveError::Refused { .. }
+            | ArchiveError::InvalidCursor { .. }
+            | ArchiveError::InvalidScore { .. } => Self::InvalidRequest(error.to_string()),
+            ArchiveError::Superseded { .. } => Self::ConnectionReplaced,
             ArchiveError::Closed => Self::Stopping,
-            error => Self::Archive(error.to_string()),
+            error => Self::ArchiveUnavailable(error.to_string()),
         }
     }
 }
@@ -278,12 +278,12 @@ impl ServeError {
 
     /// Returns the error for a frame that a bundle refused; `expected` is the frame version that the bundle
     /// accepts.
-    pub(crate) fn of_frame(index: usize, source: LatentError, bundle: &str, expected: u8) -> Self {
+    pub(crate) fn from_frame_error(index: usize, source: LatentError, bundle: &str, expected: u8) -> Self {
         match source {
             LatentError::Version { found: found @ 1..=2 } => {
-                Self::OtherVersion { index, found, bundle: bundle.to_owned(), expected }
+                Self::WrongFrameVersion { index, found, bundle: bundle.to_owned(), expected }
             }
-            source => Self::Frame { index, source },
+            source => Self::InvalidFrame { index, source },
         }
     }
 }

@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::ServeError;
 
 /// Returns `RESOURCE_EXHAUSTED` with the delay before a retry.
-pub(crate) fn exhausted(message: String, wait: Duration) -> Status {
+pub(crate) fn resource_exhausted(message: String, wait: Duration) -> Status {
     let details = ErrorDetails::with_retry_info(Some(wait));
     let mut metadata = MetadataMap::new();
     let pushback = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
@@ -21,25 +21,25 @@ impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
         let message = error.to_string();
         match error {
-            ServeError::Request(_) | ServeError::Frame { .. } | ServeError::OtherVersion { .. } => {
-                Status::invalid_argument(message)
-            }
+            ServeError::InvalidRequest(_)
+            | ServeError::InvalidFrame { .. }
+            | ServeError::WrongFrameVersion { .. } => Status::invalid_argument(message),
             ServeError::UnknownLatentSpace(_)
             | ServeError::UnknownBundle(_)
             | ServeError::UnknownHead { .. }
             | ServeError::UnknownFrame(_)
             | ServeError::UnknownChannel(_)
             | ServeError::UnknownFile(_) => Status::not_found(message),
-            ServeError::Overloaded { retry_after, .. } => exhausted(message, retry_after),
-            ServeError::Refused { .. }
+            ServeError::Overloaded { retry_after, .. } => resource_exhausted(message, retry_after),
+            ServeError::BundleRefused { .. }
             | ServeError::NoArchive
             | ServeError::NoChannels
-            | ServeError::NotOffered { .. } => Status::failed_precondition(message),
-            ServeError::Offset { .. } => Status::out_of_range(message),
+            | ServeError::ChannelUnavailable { .. } => Status::failed_precondition(message),
+            ServeError::OffsetOutOfRange { .. } => Status::out_of_range(message),
             ServeError::DeadlineExceeded => Status::deadline_exceeded(message),
-            ServeError::Displaced => Status::aborted(message),
+            ServeError::ConnectionReplaced => Status::aborted(message),
             ServeError::Stopping => Status::unavailable(message),
-            ServeError::Archive(reason) => {
+            ServeError::ArchiveUnavailable(reason) => {
                 tracing::error!(reason, "the archive failed");
                 Status::unavailable(message)
             }

@@ -27,18 +27,18 @@ pub(crate) fn retry_seconds(wait: Duration) -> u64 {
 
 /// The reason why the REST API refused a request: an error of every transport, or an error of HTTP only.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum ApiError {
     Serve(ServeError),
     Http(StatusCode, String),
 }
 
-impl From<ServeError> for Refusal {
+impl From<ServeError> for ApiError {
     fn from(error: ServeError) -> Self {
         Self::Serve(error)
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
             Self::Serve(error) => error.into_response(),
@@ -50,7 +50,9 @@ impl IntoResponse for Refusal {
 impl IntoResponse for ServeError {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::Request(_) | Self::Frame { .. } | Self::OtherVersion { .. } => StatusCode::BAD_REQUEST,
+            Self::InvalidRequest(_) | Self::InvalidFrame { .. } | Self::WrongFrameVersion { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::UnknownLatentSpace(_)
             | Self::UnknownBundle(_)
             | Self::UnknownHead { .. }
@@ -60,12 +62,12 @@ impl IntoResponse for ServeError {
             | Self::NoArchive
             | Self::NoChannels => StatusCode::NOT_FOUND,
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Displaced => StatusCode::CONFLICT,
-            Self::Refused { .. } | Self::NotOffered { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Offset { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::ConnectionReplaced => StatusCode::CONFLICT,
+            Self::BundleRefused { .. } | Self::ChannelUnavailable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::OffsetOutOfRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Archive(reason) => {
+            Self::ArchiveUnavailable(reason) => {
                 tracing::error!(reason, "the archive failed");
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -76,7 +78,7 @@ impl IntoResponse for ServeError {
         };
         let retry_after = match &self {
             Self::Overloaded { retry_after, .. } => Some(*retry_after),
-            Self::Stopping | Self::Archive(_) => Some(Duration::ZERO),
+            Self::Stopping | Self::ArchiveUnavailable(_) => Some(Duration::ZERO),
             _ => None,
         };
         let mut response = (status, Json(ErrorBody { error: self.to_string() })).into_response();

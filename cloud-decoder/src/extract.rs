@@ -7,51 +7,51 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::error_http::Refusal;
+use crate::error_http::ApiError;
 
 /// The parameters of a path.
 #[derive(Debug)]
-pub(crate) struct InPath<T>(pub(crate) T);
+pub(crate) struct PathParams<T>(pub(crate) T);
 
 /// The parameters of a query.
 #[derive(Debug)]
-pub(crate) struct InQuery<T>(pub(crate) T);
+pub(crate) struct QueryParams<T>(pub(crate) T);
 
 /// A complete, decompressed body of at most as many bytes as the route accepts.
 #[derive(Debug)]
-pub(crate) struct WholeBody(pub(crate) Bytes);
+pub(crate) struct BodyBytes(pub(crate) Bytes);
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
-    type Rejection = Refusal;
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParams<T> {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(named)| Self(named)).map_err(|error| Refusal::Http(error.status(), error.body_text()))
+        path.map(|Path(named)| Self(named)).map_err(|error| ApiError::Http(error.status(), error.body_text()))
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
-    type Rejection = Refusal;
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T> {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = Query::from_request_parts(parts, state).await;
         query
             .map(|Query(asked)| Self(asked))
-            .map_err(|error| Refusal::Http(error.status(), error.body_text()))
+            .map_err(|error| ApiError::Http(error.status(), error.body_text()))
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for WholeBody {
-    type Rejection = Refusal;
+impl<S: Send + Sync> FromRequest<S> for BodyBytes {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         // The decompression layer removes the header, so that a remaining one is an unsupported encoding.
         let packed = request.headers().get(CONTENT_ENCODING).map_or(&[][..], HeaderValue::as_bytes);
         if !packed.is_empty() && !packed.eq_ignore_ascii_case(b"identity") {
             let reason = "the content encoding is not supported: send gzip, deflate or none".to_owned();
-            return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+            return Err(ApiError::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
         }
         let body = Bytes::from_request(request, state).await;
-        body.map(Self).map_err(|error| Refusal::Http(error.status(), error.body_text()))
+        body.map(Self).map_err(|error| ApiError::Http(error.status(), error.body_text()))
     }
 }

@@ -2,15 +2,16 @@
 
 use axum::http::{HeaderMap, header::CONTENT_TYPE};
 use lopside_bundle::{
-    HeadKind, HeadSpec, InputSpec, LatentSpec, Manifest, PartSpec, PictureSpec, SeriesSpec,
-    picture::{LayerSpec, PictureHeadSpec},
+    FixedLatentHeadSpec, FixedLatentLayerSpec, FixedLatentManifest, HeadKind, ImageSpec, InputSpec,
+    ScorePartSpec, TimeSeriesSpec,
+    picture::{ImageCodecHeadSpec, ImageCodecLayerSpec},
 };
 use lopside_proto::v1::{self, decoder_service_server::DecoderService};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Anomaly, AnomalyPart, Decoder, Format, Output, Request as Call, SentInput, ServeError, Value, Wanted,
-    served::Served, terms::DefaultTerms,
+    Anomaly, AnomalyPart, DecodeRequest as Call, Decoder, Output, OutputFormat, OutputRequest, OutputValue,
+    ReferenceInput, ServeError, served::ServedBundle, terms::DefaultOptions,
 };
 
 /// Returns whether a request or response with these headers belongs to a gRPC call.
@@ -20,28 +21,28 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// The gRPC service of a decoder.
 #[derive(Debug, Clone)]
-pub(crate) struct Grpc {
+pub(crate) struct DecoderGrpc {
     decoder: Decoder,
-    terms: DefaultTerms,
+    default_options: DefaultOptions,
 }
 
-impl Grpc {
-    pub(crate) fn new(decoder: Decoder, terms: DefaultTerms) -> Self {
-        Self { decoder, terms }
+impl DecoderGrpc {
+    pub(crate) fn new(decoder: Decoder, default_options: DefaultOptions) -> Self {
+        Self { decoder, default_options }
     }
 }
 
 #[tonic::async_trait]
-impl DecoderService for Grpc {
+impl DecoderService for DecoderGrpc {
     async fn decode(
         &self,
         request: Request<v1::DecodeRequest>,
     ) -> Result<Response<v1::DecodeResponse>, Status> {
-        let terms = self.terms.of(request.metadata().as_ref())?;
+        let options = self.default_options.read_headers(request.metadata().as_ref())?;
         let v1::DecodeRequest { frames, bundle, outputs, inputs } = request.into_inner();
         let inputs = inputs.into_iter().enumerate().map(input_of).collect::<Result<Vec<_>, _>>()?;
-        let wanted: Vec<Wanted> = outputs.into_iter().map(wanted_of).collect::<Result<_, _>>()?;
-        let request = Call { frames: &frames, bundle: &bundle, inputs: &inputs, wanted: &wanted, terms };
+        let wanted: Vec<OutputRequest> = outputs.into_iter().map(wanted_of).collect::<Result<_, _>>()?;
+        let request = Call { frames: &frames, bundle: &bundle, inputs: &inputs, outputs: &wanted, options };
         let answers = self.decoder.decode(request).await?;
         let frames = answers
             .into_iter()
@@ -54,7 +55,8 @@ impl DecoderService for Grpc {
         &self,
         _request: Request<v1::ListBundlesRequest>,
     ) -> Result<Response<v1::ListBundlesResponse>, Status> {
-        let bundles = self.decoder.registry().catalog().all().map(|served| bundle_of(served)).collect();
+        let bundles =
+            self.decoder.registry().catalog().newest_bundles().map(|served| bundle_of(served)).collect();
         Ok(Response::new(v1::ListBundlesResponse { bundles }))
     }
 
@@ -68,24 +70,26 @@ impl DecoderService for Grpc {
     }
 }
 
-fn wanted_of(output: v1::OutputRequest) -> Result<Wanted, ServeError> {
+fn wanted_of(output: v1::OutputRequest) -> Result<OutputRequest, ServeError> {
     let format = match v1::OutputFormat::try_from(output.format) {
-        Ok(v1::OutputFormat::Unspecified) => Format::Natural,
-        Ok(v1::OutputFormat::Tensor) => Format::Tensor,
-        Ok(v1::OutputFormat::Png) => Format::Png,
-        Ok(v1::OutputFormat::ClassScores) => Format::ClassScores,
-        Ok(v1::OutputFormat::Anomaly) => Format::Anomaly,
-        Err(_) => return Err(ServeError::Request(format!("unknown output format {}", output.format))),
+        Ok(v1::OutputFormat::Unspecified) => OutputFormat::Natural,
+        Ok(v1::OutputFormat::Tensor) => OutputFormat::Tensor,
+        Ok(v1::OutputFormat::Png) => OutputFormat::Png,
+        Ok(v1::OutputFormat::ClassScores) => OutputFormat::ClassScores,
+        Ok(v1::OutputFormat::Anomaly) => OutputFormat::Anomaly,
+        Err(_) => return Err(ServeError::InvalidRequest(format!("unknown output format {}", output.format))),
     };
     let version = Some(output.version).filter(|version| *version > 0);
-    Ok(Wanted { head: output.head, version, format })
+    Ok(OutputRequest { head: output.head, version, format })
 }
 
-fn input_of((index, input): (usize, v1::Input)) -> Result<SentInput, ServeError> {
+fn input_of((index, input): (usize, v1::Input)) -> Result<ReferenceInput, ServeError> {
     match input.value {
-        Some(v1::input::Value::Picture(bytes)) => Ok(SentInput::Picture(bytes)),
-        Some(v1::input::Value::Tensor(tensor)) => Ok(SentInput::Numbers(tensor.values)),
-        None => Err(ServeError::Request(format!("input {index}: it has neither a picture nor a tensor"))),
+        Some(v1::input::Value::Picture(bytes)) => Ok(ReferenceInput::Image(bytes)),
+        Some(v1::input::Value::Tensor(tensor)) => Ok(ReferenceInput::Values(tensor.values)),
+        None => {
+            Err(ServeError::InvalidRequest(format!("input {index}: it has neither a picture nor a tensor")))
+        }
     }
 }
 
@@ -102,10 +106,10 @@ fn anomaly_of(anomaly: Anomaly) -> v1::Anomaly {
 
 fn output_of(output: Output) -> v1::Output {
     let value = match output.value {
-        Value::Tensor { shape, values } => v1::output::Value::Tensor(v1::Tensor { shape, values }),
-        Value::Png(png) => v1::output::Value::Png(png),
-        Value::Anomaly(anomaly) => v1::output::Value::Anomaly(anomaly_of(anomaly)),
-        Value::ClassScores(scores) => v1::output::Value::ClassScores(v1::ClassScores {
+        OutputValue::Tensor { shape, values } => v1::output::Value::Tensor(v1::Tensor { shape, values }),
+        OutputValue::Png(png) => v1::output::Value::Png(png),
+        OutputValue::Anomaly(anomaly) => v1::output::Value::Anomaly(anomaly_of(anomaly)),
+        OutputValue::ClassScores(scores) => v1::output::Value::ClassScores(v1::ClassScores {
             scores: scores
                 .into_iter()
                 .map(|(label, probability)| v1::ClassScore { label, probability })
@@ -115,37 +119,37 @@ fn output_of(output: Output) -> v1::Output {
     v1::Output { head: output.head, head_version: output.version, value: Some(value) }
 }
 
-fn bundle_of(served: &Served) -> v1::Bundle {
+fn bundle_of(served: &ServedBundle) -> v1::Bundle {
     let latent_space = served.latent_space().to_string();
     match served {
-        Served::Vector(service) => v1::Bundle {
+        ServedBundle::FixedLatent(service) => v1::Bundle {
             name: service.manifest.name.clone(),
             description: service.manifest.description.clone(),
             latent_space,
             latent_shape: service.space.shape().dims().to_vec(),
-            heads: service.heads.newest().map(head_of).collect(),
+            heads: service.heads.newest_versions().map(head_of).collect(),
             layers: service.manifest.latent.iter().map(latent_of).collect(),
             input: Some(input_spec_of(&service.manifest)),
         },
-        Served::Picture(service) => v1::Bundle {
+        ServedBundle::ImageCodec(service) => v1::Bundle {
             name: service.manifest.name.clone(),
             description: service.manifest.description.clone(),
             latent_space,
             latent_shape: Vec::new(),
-            heads: service.heads.newest().map(picture_head_of).collect(),
+            heads: service.heads.newest_versions().map(picture_head_of).collect(),
             layers: service.manifest.layers.iter().map(layer_of).collect(),
             input: None,
         },
     }
 }
 
-fn input_spec_of(manifest: &Manifest) -> v1::InputSpec {
+fn input_spec_of(manifest: &FixedLatentManifest) -> v1::InputSpec {
     use v1::input_spec::Kind;
     let kind = match &manifest.input {
-        InputSpec::Picture(PictureSpec { width, height, channels, .. }) => {
+        InputSpec::Picture(ImageSpec { width, height, channels, .. }) => {
             Kind::Picture(v1::PictureSpec { width: *width, height: *height, channels: channels.count() })
         }
-        InputSpec::Series(SeriesSpec { length, stride, channels, .. }) => {
+        InputSpec::Series(TimeSeriesSpec { length, stride, channels, .. }) => {
             Kind::Series(v1::SeriesSpec { length: *length, stride: *stride, channels: channels.clone() })
         }
         InputSpec::Tensor {} => {
@@ -156,11 +160,11 @@ fn input_spec_of(manifest: &Manifest) -> v1::InputSpec {
     v1::InputSpec { kind: Some(kind) }
 }
 
-fn part_of(part: &PartSpec) -> v1::ScorePart {
+fn part_of(part: &ScorePartSpec) -> v1::ScorePart {
     v1::ScorePart { name: part.name.clone(), weight: part.weight, needs_input: part.source.needs_input() }
 }
 
-fn head_of(head: &HeadSpec) -> v1::Head {
+fn head_of(head: &FixedLatentHeadSpec) -> v1::Head {
     let kind = match &head.kind {
         HeadKind::Reconstruct(_) => v1::HeadKind::Reconstruct,
         HeadKind::Classify { .. } => v1::HeadKind::Classify,
@@ -187,7 +191,7 @@ fn head_of(head: &HeadSpec) -> v1::Head {
     }
 }
 
-fn picture_head_of(head: &PictureHeadSpec) -> v1::Head {
+fn picture_head_of(head: &ImageCodecHeadSpec) -> v1::Head {
     v1::Head {
         name: head.name.clone(),
         version: head.version,
@@ -199,12 +203,12 @@ fn picture_head_of(head: &PictureHeadSpec) -> v1::Head {
     }
 }
 
-fn layer_of(layer: &LayerSpec) -> v1::Layer {
-    let LayerSpec { tensor, channels, stride } = layer.clone();
+fn layer_of(layer: &ImageCodecLayerSpec) -> v1::Layer {
+    let ImageCodecLayerSpec { tensor, channels, stride } = layer.clone();
     v1::Layer { tensor, channels, stride, shape: Vec::new() }
 }
 
-fn latent_of(layer: &LatentSpec) -> v1::Layer {
+fn latent_of(layer: &FixedLatentLayerSpec) -> v1::Layer {
     let shape = layer.tensor.item_dims().unwrap_or_default();
     v1::Layer { tensor: layer.tensor.name.clone(), shape, ..v1::Layer::default() }
 }

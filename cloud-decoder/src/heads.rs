@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use lopside_bundle::{
-    HeadSpec,
-    picture::{PictureHead, PictureHeadSpec},
+    FixedLatentHeadSpec,
+    picture::{ImageCodecHead, ImageCodecHeadSpec},
 };
 
 use crate::{
-    Batching, Runtime, ServeError, StartError,
-    batch::{engine::Engine, job::Terms, metrics::HeadName, sizing},
-    model::{Model, Question, Share},
+    BatchSettings, Runtime, ServeError, StartError,
+    batch::{engine::Engine, job::RequestOptions, metrics::HeadName, sizing},
+    model::{BatchSlice, HeadModel, InferenceInput},
 };
 
 /// An item with the name and version of a head.
-pub(crate) trait Versioned {
+pub(crate) trait VersionedHead {
     fn name(&self) -> &str;
     fn version(&self) -> u32;
 }
@@ -36,35 +36,37 @@ pub(crate) struct Heads<S> {
 
 /// The runtime and the settings that a bundle's heads are started with.
 #[derive(Debug, Clone)]
-pub(crate) struct Starter {
+pub(crate) struct HeadLoader {
     pub(crate) runtime: Runtime,
-    pub(crate) batching: Batching,
+    pub(crate) batching: BatchSettings,
 }
 
-impl Starter {
+impl HeadLoader {
     /// Returns the largest batch size that an instance tries while it is loaded. On a CPU, the first instance
     /// measures the worthwhile batch size for all of them, unless it is configured; on a GPU, every session
     /// must have run every size.
-    fn tries(&self, instance: usize) -> usize {
-        let open = instance == 0 && self.batching.max_batch.is_none();
-        if open || self.runtime.has_cuda() { sizing::MOST } else { 1 }
+    fn max_tried_batch(&self, instance: usize) -> usize {
+        let open = instance == 0 && self.batching.max_batch_items.is_none();
+        if open || self.runtime.has_cuda() { sizing::MAX_MEASURED_ITEMS } else { 1 }
     }
 }
 
-impl<S: Versioned> ServedHead<S> {
+impl<S: VersionedHead> ServedHead<S> {
     /// Loads a head's model once per instance and starts one thread for each. `load` receives the largest
     /// batch size to try.
     ///
     /// # Errors
     /// [`StartError::Head`] with the problem of the model.
     pub(crate) fn start(
-        starter: &Starter,
+        starter: &HeadLoader,
         bundle: &str,
         spec: S,
-        load: impl Fn(&S, usize) -> Result<Model, String>,
+        load: impl Fn(&S, usize) -> Result<HeadModel, String>,
     ) -> Result<Arc<Self>, StartError> {
         let instances = 0..starter.batching.instances.max(1);
-        let models = instances.map(|instance| load(&spec, starter.tries(instance))).collect::<Result<_, _>>();
+        let models = instances
+            .map(|instance| load(&spec, starter.max_tried_batch(instance)))
+            .collect::<Result<_, _>>();
         let name = HeadName { bundle, head: spec.name(), version: spec.version() };
         let engine = models.and_then(|models| Engine::start(models, name, starter.batching));
         let refused =
@@ -79,13 +81,17 @@ impl<S> ServedHead<S> {
     ///
     /// # Errors
     /// [`ServeError::Overloaded`], [`ServeError::DeadlineExceeded`] or [`ServeError::Internal`].
-    pub(crate) async fn run(&self, question: Question, terms: Terms) -> Result<Share, ServeError> {
-        let permit = self.engine.admit(question.items(), question.bytes(), terms)?;
-        self.engine.ask(permit, question, terms).answer().await
+    pub(crate) async fn run(
+        &self,
+        question: InferenceInput,
+        terms: RequestOptions,
+    ) -> Result<BatchSlice, ServeError> {
+        let permit = self.engine.admit(question.items(), question.size_bytes(), terms)?;
+        self.engine.submit_job(permit, question, terms).wait_for_result().await
     }
 }
 
-impl<S: Versioned> Heads<S> {
+impl<S: VersionedHead> Heads<S> {
     /// Creates the collection of heads of the bundle with this name.
     pub(crate) fn new(bundle: &str, all: Vec<Arc<ServedHead<S>>>) -> Self {
         Self { bundle: bundle.to_owned(), all }
@@ -109,7 +115,7 @@ impl<S: Versioned> Heads<S> {
     }
 
     /// Returns the newest version of each head.
-    pub(crate) fn newest(&self) -> impl Iterator<Item = &S> {
+    pub(crate) fn newest_versions(&self) -> impl Iterator<Item = &S> {
         newest(&self.all).map(|head| &head.spec)
     }
 
@@ -122,20 +128,20 @@ impl<S: Versioned> Heads<S> {
         name: &str,
         version: Option<u32>,
     ) -> Result<&Arc<ServedHead<S>>, ServeError> {
-        find(&self.bundle, &self.all, name, version)
+        find_version(&self.bundle, &self.all, name, version)
     }
 
     /// Returns the versions of a head, newest first.
     pub(crate) fn versions(&self, name: &str) -> Vec<u32> {
         let named = self.all.iter().filter(|head| head.name() == name);
-        let mut versions: Vec<u32> = named.map(Versioned::version).collect();
+        let mut versions: Vec<u32> = named.map(VersionedHead::version).collect();
         versions.sort_unstable_by(|a, b| b.cmp(a));
         versions
     }
 }
 
 /// Returns the newest version of each head, in the given order.
-fn newest<H: Versioned>(heads: &[H]) -> impl Iterator<Item = &H> {
+fn newest<H: VersionedHead>(heads: &[H]) -> impl Iterator<Item = &H> {
     heads.iter().filter(move |head| {
         !heads.iter().any(|other| other.name() == head.name() && other.version() > head.version())
     })
@@ -145,7 +151,7 @@ fn newest<H: Versioned>(heads: &[H]) -> impl Iterator<Item = &H> {
 ///
 /// # Errors
 /// [`ServeError::UnknownHead`] with the names of the existing heads.
-pub(crate) fn find<'a, H: Versioned>(
+pub(crate) fn find_version<'a, H: VersionedHead>(
     bundle: &str,
     heads: &'a [H],
     name: &str,
@@ -168,7 +174,7 @@ pub(crate) fn find<'a, H: Versioned>(
     })
 }
 
-impl Versioned for HeadSpec {
+impl VersionedHead for FixedLatentHeadSpec {
     fn name(&self) -> &str {
         &self.name
     }
@@ -178,7 +184,7 @@ impl Versioned for HeadSpec {
     }
 }
 
-impl Versioned for PictureHeadSpec {
+impl VersionedHead for ImageCodecHeadSpec {
     fn name(&self) -> &str {
         &self.name
     }
@@ -188,7 +194,7 @@ impl Versioned for PictureHeadSpec {
     }
 }
 
-impl Versioned for PictureHead {
+impl VersionedHead for ImageCodecHead {
     fn name(&self) -> &str {
         &self.spec.name
     }
@@ -198,7 +204,7 @@ impl Versioned for PictureHead {
     }
 }
 
-impl<S: Versioned> Versioned for Arc<ServedHead<S>> {
+impl<S: VersionedHead> VersionedHead for Arc<ServedHead<S>> {
     fn name(&self) -> &str {
         self.spec.name()
     }

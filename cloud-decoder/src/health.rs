@@ -8,15 +8,15 @@ use tonic_health::pb::{
 };
 
 /// Timeout for the connection, and for the response.
-const TIME: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Checks the health of the server at a URL.
 ///
 /// # Errors
 /// The reason why the server does not accept requests: it is unreachable, does not respond, or is stopping.
-pub async fn ask(url: &str) -> Result<(), String> {
+pub async fn check_server(url: &str) -> Result<(), String> {
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| format!("{url:?}: {error}"))?;
-    let channel = endpoint.connect_timeout(TIME).timeout(TIME).connect().await;
+    let channel = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT).connect().await;
     let channel = channel.map_err(|error| format!("cannot connect to {url}: {error}"))?;
     let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
     let answer = answer.map_err(|status| format!("{url} does not respond: {}", status.message()))?;

@@ -5,7 +5,7 @@ use std::{error::Error, process::ExitCode};
 use clap::Parser as _;
 use cloud_decoder::{
     Settings,
-    check::check,
+    check::check_settings,
     cli::{CheckArgs, Cli, Command, KeyArgs, ServeArgs},
     front, health, keys, serve,
 };
@@ -20,10 +20,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(args) => run(args).await.map(|()| ExitCode::SUCCESS),
-        Command::Check(args) => report(args),
+        Command::Serve(args) => run_server(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => print_report(args),
         Command::Key(args) => make_key(&args).map(|()| ExitCode::SUCCESS),
-        Command::Health { url } => health::ask(&url).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Command::Health { url } => {
+            health::check_server(&url).await.map(|()| ExitCode::SUCCESS).map_err(Into::into)
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("cloud-decoder: {error}");
@@ -31,23 +33,23 @@ async fn main() -> ExitCode {
     })
 }
 
-async fn run(args: ServeArgs) -> Result<(), Box<dyn Error>> {
+async fn run_server(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let settings = Settings::merge(args)?;
     let _telemetry = init("cloud-decoder", "info", settings.log_format.into())?;
     // Installed before the address is printed: a signal that follows immediately must already start the
     // drain.
     let (stop, cut_off) = serve::stop_signals()?;
-    front::make_room(&settings.front.limits);
-    let server = serve::start(&settings).await?;
+    front::raise_file_limit(&settings.front.limits);
+    let server = serve::start_server(&settings).await?;
     println!("{}", server.url());
     server.run(stop, cut_off).await;
     Ok(())
 }
 
-fn report(CheckArgs { serve, json }: CheckArgs) -> Result<ExitCode, Box<dyn Error>> {
+fn print_report(CheckArgs { serve, json }: CheckArgs) -> Result<ExitCode, Box<dyn Error>> {
     let settings = Settings::merge(serve)?;
     let _telemetry = init("cloud-decoder", "warn", settings.log_format.into())?;
-    let report = check(&settings);
+    let report = check_settings(&settings);
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -57,7 +59,7 @@ fn report(CheckArgs { serve, json }: CheckArgs) -> Result<ExitCode, Box<dyn Erro
 }
 
 fn make_key(KeyArgs { name, allow, json }: &KeyArgs) -> Result<(), Box<dyn Error>> {
-    let key = keys::make(name, allow)?;
+    let key = keys::generate_key(name, allow)?;
     if *json {
         println!("{}", serde_json::to_string_pretty(&key)?);
     } else {

@@ -8,23 +8,23 @@ use lopside_telemetry::metrics::{CONTENT_TYPE, KeyValue, exposition, meter};
 use tokio::net::TcpListener;
 use utoipa::OpenApi;
 
-use crate::{StartError, front::FrontStats, http::wrong_method};
+use crate::{StartError, front::FrontStats, http::method_not_allowed};
 
 /// The OpenAPI description of the handler.
 #[derive(OpenApi)]
 #[openapi(paths(metrics))]
-pub(crate) struct Document;
+pub(crate) struct MetricsDocument;
 
 /// Returns the route `/metrics`.
 pub(crate) fn router() -> Router {
-    Router::new().route("/metrics", get(metrics)).method_not_allowed_fallback(wrong_method)
+    Router::new().route("/metrics", get(metrics)).method_not_allowed_fallback(method_not_allowed)
 }
 
 /// Serves `/metrics` on a separate address, until the process ends.
 ///
 /// # Errors
 /// [`StartError::Listen`] if the address cannot be bound.
-pub(crate) async fn serve(address: SocketAddr) -> Result<(), StartError> {
+pub(crate) async fn serve_metrics(address: SocketAddr) -> Result<(), StartError> {
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -49,7 +49,7 @@ async fn metrics() -> impl IntoResponse {
 }
 
 /// Counts a change of a bundle, which was `loaded`, `refused` or `unloaded`.
-pub(crate) fn bundle(name: &str, result: &'static str) {
+pub(crate) fn count_bundle_change(name: &str, result: &'static str) {
     let meter = meter();
     let changes = meter
         .u64_counter("lopside.bundle.changes")
@@ -61,30 +61,30 @@ pub(crate) fn bundle(name: &str, result: &'static str) {
 pub(crate) const OTHER_CHANNEL: &str = "_OTHER";
 
 /// Creates the counters of channels with the value 0, so that they are visible before the first query.
-pub(crate) fn show_channels() {
-    channel_queries(OTHER_CHANNEL, "refused", 0);
-    downloads("done", 0, 0);
+pub(crate) fn init_channel_counters() {
+    add_channel_queries(OTHER_CHANNEL, "refused", 0);
+    add_downloads("done", 0, 0);
 }
 
 /// Counts a device's query for a channel, which was `offered` or `refused`.
-pub(crate) fn channel_query(channel: &str, result: &'static str) {
-    channel_queries(channel, result, 1);
+pub(crate) fn count_channel_query(channel: &str, result: &'static str) {
+    add_channel_queries(channel, result, 1);
 }
 
 /// Counts a download of a bundle's file, which was `done`, or `broken_off` by either end, after this many
 /// bytes.
-pub(crate) fn download_ended(result: &'static str, bytes: u64) {
-    downloads(result, 1, bytes);
+pub(crate) fn count_download(result: &'static str, bytes: u64) {
+    add_downloads(result, 1, bytes);
 }
 
 /// Registers the counters of connections and reloads, which are read with every export.
-pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
+pub(crate) fn register_front_metrics(stats: &Arc<FrontStats>) {
     let counts = Arc::clone(stats);
     let _ = meter()
         .u64_observable_counter("lopside.front.events")
         .with_description("Events of connections and requests before a handler receives them")
         .with_callback(move |events| {
-            for (event, count) in counts.snapshot().all() {
+            for (event, count) in counts.snapshot().named_counts() {
                 events.observe(count, &[KeyValue::new("event", event)]);
             }
         })
@@ -102,14 +102,14 @@ pub(crate) fn observe_front(stats: &Arc<FrontStats>) {
         .build();
 }
 
-fn channel_queries(channel: &str, result: &'static str, times: u64) {
+fn add_channel_queries(channel: &str, result: &'static str, times: u64) {
     let meter = meter();
     let queries = meter.u64_counter("lopside.channel.queries");
     let queries = queries.with_description("Queries of devices for the offer of a channel").build();
     queries.add(times, &[KeyValue::new("channel", channel.to_owned()), KeyValue::new("result", result)]);
 }
 
-fn downloads(result: &'static str, times: u64, bytes: u64) {
+fn add_downloads(result: &'static str, times: u64, bytes: u64) {
     let (meter, labels) = (meter(), [KeyValue::new("result", result)]);
     let downloads = meter.u64_counter("lopside.downloads").with_description("Downloads of bundles' files");
     downloads.build().add(times, &labels);

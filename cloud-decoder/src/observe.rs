@@ -23,7 +23,7 @@ use axum::{
 };
 use lopside_telemetry::{
     context,
-    metrics::{BoundHistogram, Histogram, KeyValue, durations},
+    metrics::{BoundHistogram, Histogram, KeyValue, duration_histogram},
 };
 use pin_project_lite::pin_project;
 use tonic::Code;
@@ -41,34 +41,34 @@ const STATUSES: [u16; 22] = [
 /// The label of a method or a gRPC call that is not known, as the conventions spell it.
 const OTHER: &str = "_OTHER";
 /// Number of gRPC status codes, 0 to 16.
-const CODES: usize = 17;
+const CODE_COUNT: usize = 17;
 /// Maximum number of paths that are kept. There are about fifty; the bound guards against omissions.
-const MOST: usize = 256;
+const MAX_PATHS: usize = 256;
 
 /// The layer in front of all routes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Observe {
-    calls: Arc<Calls>,
+pub(crate) struct ObserveLayer {
+    calls: Arc<CallInstruments>,
 }
 
 /// A service whose calls are recorded.
 #[derive(Debug, Clone)]
-pub(crate) struct Observed<S> {
+pub(crate) struct ObservedService<S> {
     inner: S,
-    calls: Arc<Calls>,
+    calls: Arc<CallInstruments>,
 }
 
 /// The instruments of the known calls, and one histogram per protocol.
 #[derive(Debug)]
-struct Calls {
-    known: ArcSwap<HashMap<Key, Arc<Call>>>,
+struct CallInstruments {
+    known: ArcSwap<HashMap<CallKey, Arc<StatusHistograms>>>,
     rpc: Histogram<f64>,
     http: Histogram<f64>,
 }
 
 /// The identity of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
+enum CallKey {
     /// A gRPC method, by its path.
     Rpc(Arc<str>),
     /// An HTTP method, or [`OTHER`] for one that the conventions do not know, and a route; `None` for a path without a route.
@@ -104,27 +104,30 @@ enum Status {
 
 /// The instruments of one call, one per kept status, each created at first use.
 #[derive(Debug, Default)]
-struct Call([OnceLock<BoundHistogram<f64>>; STATUSES.len()]);
+struct StatusHistograms([OnceLock<BoundHistogram<f64>>; STATUSES.len()]);
 
-impl Default for Calls {
+impl Default for CallInstruments {
     fn default() -> Self {
         Self {
             known: ArcSwap::default(),
-            rpc: durations("rpc.server.call.duration", "Duration of gRPC calls"),
-            http: durations("http.server.request.duration", "Duration of HTTP requests other than gRPC"),
+            rpc: duration_histogram("rpc.server.call.duration", "Duration of gRPC calls"),
+            http: duration_histogram(
+                "http.server.request.duration",
+                "Duration of HTTP requests other than gRPC",
+            ),
         }
     }
 }
 
-impl<S> Layer<S> for Observe {
-    type Service = Observed<S>;
+impl<S> Layer<S> for ObserveLayer {
+    type Service = ObservedService<S>;
 
-    fn layer(&self, inner: S) -> Observed<S> {
-        Observed { inner, calls: Arc::clone(&self.calls) }
+    fn layer(&self, inner: S) -> ObservedService<S> {
+        ObservedService { inner, calls: Arc::clone(&self.calls) }
     }
 }
 
-impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> {
+impl<S: Service<Request, Response = Response>> Service<Request> for ObservedService<S> {
     type Response = Response;
     type Error = S::Error;
     type Future = Observing<S::Future>;
@@ -135,7 +138,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> 
 
     fn call(&mut self, request: Request) -> Self::Future {
         let started = Instant::now();
-        let key = Key::of(&request);
+        let key = CallKey::from_request(&request);
         let span = key.span();
         context::incoming(&span, |name| request.headers().get(name)?.to_str().ok());
         let inner = span.in_scope(|| self.inner.call(request));
@@ -149,8 +152,8 @@ pin_project! {
         #[pin]
         inner: F,
         span: Span,
-        key: Option<Key>,
-        calls: Arc<Calls>,
+        key: Option<CallKey>,
+        calls: Arc<CallInstruments>,
         started: Instant,
     }
 }
@@ -169,18 +172,18 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Observing<F> {
     }
 }
 
-impl Calls {
-    fn ended(&self, key: &Key, response: &Response, seconds: f64) {
+impl CallInstruments {
+    fn ended(&self, key: &CallKey, response: &Response, seconds: f64) {
         let status = key.status(response);
         let known = self.known.load();
         if let Some(call) = known.get(key) {
             return call.record(self, key, status, seconds);
         }
-        if !key.is_there(status) || known.len() >= MOST {
+        if !status.proves_method() || known.len() >= MAX_PATHS {
             let key = key.anonymous();
             return self.histogram(&key).record(seconds, &key.labels(status));
         }
-        let call = Arc::new(Call::default());
+        let call = Arc::new(StatusHistograms::default());
         call.record(self, key, status, seconds);
         self.known.rcu(|known| {
             let mut known = HashMap::clone(known);
@@ -189,13 +192,13 @@ impl Calls {
         });
     }
 
-    fn histogram(&self, key: &Key) -> &Histogram<f64> {
-        if matches!(key, Key::Rpc(_)) { &self.rpc } else { &self.http }
+    fn histogram(&self, key: &CallKey) -> &Histogram<f64> {
+        if matches!(key, CallKey::Rpc(_)) { &self.rpc } else { &self.http }
     }
 }
 
-impl Call {
-    fn record(&self, calls: &Calls, key: &Key, status: Status, seconds: f64) {
+impl StatusHistograms {
+    fn record(&self, calls: &CallInstruments, key: &CallKey, status: Status, seconds: f64) {
         let histogram = calls.histogram(key);
         match status.slot().and_then(|slot| self.0.get(slot)) {
             Some(kept) => kept.get_or_init(|| histogram.bind(&key.labels(status))).record(seconds),
@@ -205,6 +208,14 @@ impl Call {
 }
 
 impl Status {
+    /// Returns whether a response with this status shows that the method exists: the names that clients choose must not be
+    /// kept.
+    fn proves_method(self) -> bool {
+        const UNPROVEN_CODES: [Code; 4] =
+            [Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied, Code::ResourceExhausted];
+        UNPROVEN_CODES.iter().all(|&code| self != Self::Rpc(code as usize))
+    }
+
     /// Returns the index of the instrument that is kept for this status; `None` for a rare HTTP status.
     fn slot(self) -> Option<usize> {
         match self {
@@ -214,8 +225,8 @@ impl Status {
     }
 }
 
-impl Key {
-    fn of(request: &Request) -> Self {
+impl CallKey {
+    fn from_request(request: &Request) -> Self {
         if is_grpc(request.headers()) {
             return Self::Rpc(request.uri().path().trim_start_matches('/').into());
         }
@@ -251,21 +262,13 @@ impl Key {
         }
     }
 
-    /// Returns whether this response shows that the method exists: the names that clients choose must not be
-    /// kept.
-    fn is_there(&self, status: Status) -> bool {
-        const BEFORE: [Code; 4] =
-            [Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied, Code::ResourceExhausted];
-        BEFORE.iter().all(|&code| status != Status::Rpc(code as usize))
-    }
-
     fn status(&self, response: &Response) -> Status {
         match self {
             Self::Rpc(_) if !is_grpc(response.headers()) => Status::Rpc(Code::Unimplemented as usize),
             // Only an error has the status in the head of the response; otherwise the trailer has status 0.
             Self::Rpc(_) => {
                 let status = response.headers().get("grpc-status").map_or(&b"0"[..], HeaderValue::as_bytes);
-                Status::Rpc((Code::from_bytes(status) as usize).min(CODES - 1))
+                Status::Rpc((Code::from_bytes(status) as usize).min(CODE_COUNT - 1))
             }
             Self::Http(..) => Status::Http(response.status().as_u16()),
         }
@@ -300,7 +303,7 @@ fn method_name(method: &Method) -> &'static str {
 }
 
 /// The names of the gRPC status codes, as the conventions spell them.
-const CODE_NAMES: [&str; CODES] = [
+const CODE_NAMES: [&str; CODE_COUNT] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -326,7 +329,7 @@ mod tests {
 
     use super::*;
 
-    fn label(key: &Key, status: Status, name: &str) -> String {
+    fn label(key: &CallKey, status: Status, name: &str) -> String {
         let labels = key.labels(status);
         let label = labels.iter().find(|label| label.key.as_str() == name);
         label.map(|label| label.value.to_string()).unwrap_or_default()
@@ -334,7 +337,7 @@ mod tests {
 
     #[test]
     fn every_http_status_is_recorded_with_its_own_number() {
-        let key = Key::Http("GET", None);
+        let key = CallKey::Http("GET", None);
         for status in (100..600).filter_map(|status| StatusCode::from_u16(status).ok()) {
             let mut response = Response::default();
             *response.status_mut() = status;
@@ -353,16 +356,16 @@ mod tests {
 
     #[test]
     fn calls_beyond_the_kept_paths_are_recorded_without_their_names() {
-        let calls = Calls::default();
-        for number in 0..MOST + 10 {
-            calls.ended(&Key::Rpc(format!("service/{number}").into()), &grpc_response(), 0.1);
+        let calls = CallInstruments::default();
+        for number in 0..MAX_PATHS + 10 {
+            calls.ended(&CallKey::Rpc(format!("service/{number}").into()), &grpc_response(), 0.1);
         }
-        assert_eq!(calls.known.load().len(), MOST);
+        assert_eq!(calls.known.load().len(), MAX_PATHS);
         let mut response = Response::default();
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-        calls.ended(&Key::Http("GET", None), &response, 0.1);
-        assert_eq!(calls.known.load().len(), MOST);
-        let other = Key::Rpc("service/invented".into()).anonymous();
+        calls.ended(&CallKey::Http("GET", None), &response, 0.1);
+        assert_eq!(calls.known.load().len(), MAX_PATHS);
+        let other = CallKey::Rpc("service/invented".into()).anonymous();
         assert_eq!(label(&other, Status::Rpc(12), "rpc.method"), OTHER);
         assert_eq!(label(&other, Status::Rpc(12), "rpc.response.status_code"), "UNIMPLEMENTED");
     }

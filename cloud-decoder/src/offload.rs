@@ -6,24 +6,24 @@ use tracing::Span;
 use crate::ServeError;
 
 /// Maximum number of values that are processed in place: coding them takes about a third of a millisecond.
-const FEW: usize = 8 << 10;
+const MAX_IN_PLACE: usize = 8 << 10;
 
 /// Runs work on `values` values: in place if they are few, otherwise on a blocking thread.
 ///
 /// # Errors
 /// [`ServeError::Internal`] if the work panics.
-pub(crate) async fn offload<T: Send + 'static>(
+pub(crate) async fn offload_if_large<T: Send + 'static>(
     values: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServeError> {
-    if values <= FEW { Ok(work()) } else { blocking(work).await }
+    if values <= MAX_IN_PLACE { Ok(work()) } else { run_blocking(work).await }
 }
 
 /// Runs work on a blocking thread.
 ///
 /// # Errors
 /// [`ServeError::Internal`] if the work panics.
-pub(crate) async fn blocking<T: Send + 'static>(
+pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServeError> {
     let span = Span::current();
@@ -40,9 +40,9 @@ mod tests {
     #[tokio::test]
     async fn only_long_work_goes_to_another_thread() {
         let here = thread::current().id();
-        assert_eq!(offload(FEW, || thread::current().id()).await.unwrap(), here);
-        assert_ne!(offload(FEW + 1, || thread::current().id()).await.unwrap(), here);
-        let error = offload(FEW + 1, || panic!("no")).await.map(|(): ()| ()).unwrap_err();
+        assert_eq!(offload_if_large(MAX_IN_PLACE, || thread::current().id()).await.unwrap(), here);
+        assert_ne!(offload_if_large(MAX_IN_PLACE + 1, || thread::current().id()).await.unwrap(), here);
+        let error = offload_if_large(MAX_IN_PLACE + 1, || panic!("no")).await.map(|(): ()| ()).unwrap_err();
         assert!(matches!(error, ServeError::Internal(_)), "{error}");
     }
 }

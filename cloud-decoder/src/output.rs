@@ -3,13 +3,13 @@
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat};
-use lopside_bundle::{HeadKind, HeadSpec};
+use lopside_bundle::{FixedLatentHeadSpec, HeadKind};
 
 use crate::{Anomaly, ServeError};
 
 /// The format of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
+pub enum OutputFormat {
     /// PNG for images, class scores for classifications, an anomaly for scores, values in their original
     /// units for time series, and the raw values otherwise.
     Natural,
@@ -25,25 +25,25 @@ pub enum Format {
 
 /// The kind of output that a head makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Makes {
+pub(crate) enum OutputKind {
     /// Images, as PNG or tensor.
-    Pictures,
+    Images,
     /// Class scores, or the logits as a tensor.
     ClassScores,
     /// Anomalies, or the columns as a tensor.
     Anomalies,
     /// Tensors only.
-    Numbers,
+    Tensors,
 }
 
-impl Makes {
+impl OutputKind {
     /// Returns the kind of output that a head of this kind makes.
-    pub(crate) fn of(kind: &HeadKind) -> Self {
+    pub(crate) fn from_head_kind(kind: &HeadKind) -> Self {
         match kind {
-            HeadKind::Reconstruct(_) => Self::Pictures,
+            HeadKind::Reconstruct(_) => Self::Images,
             HeadKind::Classify { .. } => Self::ClassScores,
             HeadKind::Score(_) => Self::Anomalies,
-            HeadKind::Series(_) | HeadKind::Tensor {} => Self::Numbers,
+            HeadKind::Series(_) | HeadKind::Tensor {} => Self::Tensors,
         }
     }
 }
@@ -56,12 +56,12 @@ pub struct Output {
     /// The version of the head.
     pub version: u32,
     /// The value.
-    pub value: Value,
+    pub value: OutputValue,
 }
 
 /// The value of an output.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum OutputValue {
     /// Raw values, row-major.
     Tensor {
         /// The shape, without the batch dimension.
@@ -80,54 +80,58 @@ pub enum Value {
 /// Checks that a head supports an output format.
 ///
 /// # Errors
-/// [`ServeError::Request`] if it does not.
-pub(crate) fn check(spec: &HeadSpec, format: Format) -> Result<(), ServeError> {
+/// [`ServeError::InvalidRequest`] if it does not.
+pub(crate) fn check_format(spec: &FixedLatentHeadSpec, format: OutputFormat) -> Result<(), ServeError> {
     let fits = match (&spec.kind, format) {
-        (_, Format::Natural | Format::Tensor)
-        | (HeadKind::Reconstruct(_), Format::Png)
-        | (HeadKind::Classify { .. }, Format::ClassScores)
-        | (HeadKind::Score(_), Format::Anomaly) => true,
-        (_, Format::Png | Format::ClassScores | Format::Anomaly) => false,
+        (_, OutputFormat::Natural | OutputFormat::Tensor)
+        | (HeadKind::Reconstruct(_), OutputFormat::Png)
+        | (HeadKind::Classify { .. }, OutputFormat::ClassScores)
+        | (HeadKind::Score(_), OutputFormat::Anomaly) => true,
+        (_, OutputFormat::Png | OutputFormat::ClassScores | OutputFormat::Anomaly) => false,
     };
-    if fits { Ok(()) } else { Err(mismatch(&spec.name, Makes::of(&spec.kind), format)) }
+    if fits { Ok(()) } else { Err(format_error(&spec.name, OutputKind::from_head_kind(&spec.kind), format)) }
 }
 
 /// Converts the values of one frame to the output of a head that does not score.
-pub(crate) fn value(spec: &HeadSpec, format: Format, values: &[f32]) -> Result<Value, ServeError> {
+pub(crate) fn convert_values(
+    spec: &FixedLatentHeadSpec,
+    format: OutputFormat,
+    values: &[f32],
+) -> Result<OutputValue, ServeError> {
     let tensor =
-        |values: Vec<f32>| Value::Tensor { shape: spec.output.item_dims().unwrap_or_default(), values };
+        |values: Vec<f32>| OutputValue::Tensor { shape: spec.output.item_dims().unwrap_or_default(), values };
     Ok(match (&spec.kind, format) {
-        (HeadKind::Reconstruct(picture), Format::Natural | Format::Png) => {
-            let picture = lopside_input::picture_of_samples(values, picture);
+        (HeadKind::Reconstruct(picture), OutputFormat::Natural | OutputFormat::Png) => {
+            let picture = lopside_input::image_from_samples(values, picture);
             let wrong = || ServeError::Internal("a reconstruction has the wrong size".into());
-            Value::Png(encode_png(&picture.ok_or_else(wrong)?)?)
+            OutputValue::Png(encode_png(&picture.ok_or_else(wrong)?)?)
         }
-        (HeadKind::Classify { labels }, Format::Natural | Format::ClassScores) => {
-            Value::ClassScores(class_scores(values, labels))
+        (HeadKind::Classify { labels }, OutputFormat::Natural | OutputFormat::ClassScores) => {
+            OutputValue::ClassScores(class_scores(values, labels))
         }
-        (HeadKind::Series(series), Format::Natural) => Value::Tensor {
+        (HeadKind::Series(series), OutputFormat::Natural) => OutputValue::Tensor {
             shape: vec![series.length, series.channels.len() as u32],
-            values: lopside_input::restored(values, series),
+            values: lopside_input::restore_window(values, series),
         },
         _ => tensor(values.to_vec()),
     })
 }
 
 /// Returns the error for an output format that a head does not support.
-pub(crate) fn mismatch(head: &str, makes: Makes, format: Format) -> ServeError {
+pub(crate) fn format_error(head: &str, makes: OutputKind, format: OutputFormat) -> ServeError {
     let makes = match makes {
-        Makes::Pictures => "makes images",
-        Makes::ClassScores => "makes class scores",
-        Makes::Anomalies => "makes anomaly scores",
-        Makes::Numbers => "makes tensors",
+        OutputKind::Images => "makes images",
+        OutputKind::ClassScores => "makes class scores",
+        OutputKind::Anomalies => "makes anomaly scores",
+        OutputKind::Tensors => "makes tensors",
     };
     let asked = match format {
-        Format::Natural | Format::Tensor => "tensors",
-        Format::Png => "images",
-        Format::ClassScores => "class scores",
-        Format::Anomaly => "anomaly scores",
+        OutputFormat::Natural | OutputFormat::Tensor => "tensors",
+        OutputFormat::Png => "images",
+        OutputFormat::ClassScores => "class scores",
+        OutputFormat::Anomaly => "anomaly scores",
     };
-    ServeError::Request(format!("head {head:?} {makes} and cannot make {asked}"))
+    ServeError::InvalidRequest(format!("head {head:?} {makes} and cannot make {asked}"))
 }
 
 /// Encodes an image as a PNG file.

@@ -13,30 +13,33 @@ use tokio::{
     time::timeout_at,
 };
 
-use crate::{ServeError, batch::Terms, offload};
+use crate::{ServeError, batch::RequestOptions, offload};
 
 /// Pixels per unit of the semaphore, so that the largest images fit its 32 bits.
-const UNIT: u64 = 1024;
+const PIXELS_PER_UNIT: u64 = 1024;
 /// The recommended delay before a retry: about the time that one image takes.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The memory budget of one server.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct MemoryBudget {
     units: Arc<Semaphore>,
-    waiting: Semaphore,
+    queue_slots: Semaphore,
 }
 
 /// A permit for part of the memory budget; returned when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct MemoryPermit {
     _units: OwnedSemaphorePermit,
 }
 
-impl Room {
+impl MemoryBudget {
     /// Creates a budget of this many pixels; up to `queue` images may wait for it.
     pub(crate) fn new(pixels: u64, queue: usize) -> Self {
-        Self { units: Arc::new(Semaphore::new(units(pixels) as usize)), waiting: Semaphore::new(queue) }
+        Self {
+            units: Arc::new(Semaphore::new(budget_units(pixels) as usize)),
+            queue_slots: Semaphore::new(queue),
+        }
     }
 
     /// Acquires a permit for an image, which must not have more pixels than the whole budget. `head` is the
@@ -44,14 +47,19 @@ impl Room {
     ///
     /// # Errors
     /// [`ServeError::Overloaded`] or [`ServeError::DeadlineExceeded`].
-    pub(crate) async fn take(&self, pixels: u64, head: &str, terms: Terms) -> Result<Place, ServeError> {
+    pub(crate) async fn acquire(
+        &self,
+        pixels: u64,
+        head: &str,
+        terms: RequestOptions,
+    ) -> Result<MemoryPermit, ServeError> {
         let full = |_| ServeError::Overloaded { head: head.to_owned(), retry_after: RETRY_AFTER };
-        let _waiting = self.waiting.try_acquire().map_err(full)?;
-        let taken = Arc::clone(&self.units).acquire_many_owned(units(pixels));
+        let _waiting = self.queue_slots.try_acquire().map_err(full)?;
+        let taken = Arc::clone(&self.units).acquire_many_owned(budget_units(pixels));
         let taken = timeout_at(terms.deadline.into(), taken).await;
         let taken = taken.map_err(|_| ServeError::DeadlineExceeded)?;
         let units = taken.map_err(|error| ServeError::Internal(error.to_string()))?;
-        Ok(Place { _units: units })
+        Ok(MemoryPermit { _units: units })
     }
 }
 
@@ -60,19 +68,19 @@ impl Room {
 ///
 /// # Errors
 /// [`ServeError::Internal`] if the work panics.
-pub(crate) async fn blocking<T: Send + 'static>(
-    place: Arc<Place>,
+pub(crate) async fn run_with_permit<T: Send + 'static>(
+    place: Arc<MemoryPermit>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServeError> {
     let work = move || {
         let _place = place;
         work()
     };
-    offload::blocking(work).await
+    offload::run_blocking(work).await
 }
 
-fn units(pixels: u64) -> u32 {
-    u32::try_from(pixels.div_ceil(UNIT)).unwrap_or(u32::MAX)
+fn budget_units(pixels: u64) -> u32 {
+    u32::try_from(pixels.div_ceil(PIXELS_PER_UNIT)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -81,14 +89,14 @@ mod tests {
 
     #[tokio::test]
     async fn pictures_wait_for_room_and_too_many_are_turned_away() {
-        let room = Room::new(4096, 1);
-        let past = Terms::within(Duration::ZERO);
-        let later = Terms::within(Duration::from_mins(1));
-        let first = room.take(3000, "h", later).await.unwrap();
-        assert_eq!(room.take(2048, "h", past).await.unwrap_err(), ServeError::DeadlineExceeded);
-        let mut second = Box::pin(room.take(2048, "h", later));
+        let room = MemoryBudget::new(4096, 1);
+        let past = RequestOptions::with_timeout(Duration::ZERO);
+        let later = RequestOptions::with_timeout(Duration::from_mins(1));
+        let first = room.acquire(3000, "h", later).await.unwrap();
+        assert_eq!(room.acquire(2048, "h", past).await.unwrap_err(), ServeError::DeadlineExceeded);
+        let mut second = Box::pin(room.acquire(2048, "h", later));
         assert!(ready(&mut second).await.is_none());
-        let error = room.take(1, "h", later).await.unwrap_err();
+        let error = room.acquire(1, "h", later).await.unwrap_err();
         assert_eq!(error, ServeError::Overloaded { head: "h".into(), retry_after: RETRY_AFTER });
         drop(first);
         assert!(second.await.is_ok());

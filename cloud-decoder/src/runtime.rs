@@ -36,7 +36,7 @@ impl Runtime {
     /// calls return the first one.
     ///
     /// # Errors
-    /// [`StartError::Library`] if the library cannot be loaded, [`StartError::NoCuda`] if CUDA is required
+    /// [`StartError::Library`] if the library cannot be loaded, [`StartError::CudaUnavailable`] if CUDA is required
     /// and not available.
     pub fn load(library: &Path, device: Device, threads: usize) -> Result<Self, StartError> {
         Self::load_on(library, device, 0, threads)
@@ -49,16 +49,16 @@ impl Runtime {
     pub fn load_on(library: &Path, device: Device, number: u16, threads: usize) -> Result<Self, StartError> {
         let number = i32::from(number);
         let refused = |reason| StartError::Library { path: library.to_owned(), reason };
-        let environment = environment(library).map_err(refused)?;
+        let environment = shared_environment(library).map_err(refused)?;
         let probed = match device {
-            Device::Cpu => Err(NoCuda::NotAsked),
+            Device::Cpu => Err(CudaError::NotRequested),
             Device::Auto | Device::Cuda => probe_cuda(&environment, number),
         };
         let library = library.display();
         match &probed {
             Ok(()) => tracing::info!(%library, device = number, "heads run on CUDA"),
-            Err(why) if device == Device::Cuda => return Err(StartError::NoCuda(why.to_string())),
-            Err(why @ NoCuda::Broken(_)) => {
+            Err(why) if device == Device::Cuda => return Err(StartError::CudaUnavailable(why.to_string())),
+            Err(why @ CudaError::ProviderFailed(_)) => {
                 tracing::warn!(%library, threads, %why, "CUDA cannot be used: heads run on the CPU");
             }
             Err(why) => tracing::info!(%library, threads, %why, "heads run on the CPU"),
@@ -81,60 +81,61 @@ impl Runtime {
     /// # Errors
     /// The error message of ONNX Runtime.
     pub fn session(&self, model: &[u8]) -> Result<Session, String> {
-        let builder = Session::builder(&self.environment).map_err(text)?;
-        let builder = builder.with_intra_threads(self.threads).map_err(text)?;
+        let builder = Session::builder(&self.environment).map_err(error_text)?;
+        let builder = builder.with_intra_threads(self.threads).map_err(error_text)?;
         // Threads that spin between two runs take CPU time from the threads that decode frames and send
         // responses.
-        let mut builder = builder.with_intra_op_spinning(false).map_err(text)?;
+        let mut builder = builder.with_intra_op_spinning(false).map_err(error_text)?;
         if let Some(number) = self.cuda {
-            builder = builder.with_execution_providers([cuda(number)]).map_err(text)?;
+            builder = builder.with_execution_providers([cuda_provider(number)]).map_err(error_text)?;
         }
-        builder.commit_from_memory(model).map_err(text)
+        builder.commit_from_memory(model).map_err(error_text)
     }
 }
 
 /// Returns the environment of this process, which the first call creates.
-fn environment(library: &Path) -> Result<Environment, String> {
+fn shared_environment(library: &Path) -> Result<Environment, String> {
     static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
-    let mut environment = ENVIRONMENT.lock().map_err(text)?;
+    let mut environment = ENVIRONMENT.lock().map_err(error_text)?;
     if let Some(environment) = environment.as_ref() {
         return Ok(environment.clone());
     }
-    let fresh = ort::init_from(library).map_err(text)?.with_name("lopside").build().map_err(text)?;
+    let fresh =
+        ort::init_from(library).map_err(error_text)?.with_name("lopside").build().map_err(error_text)?;
     Ok(environment.insert(fresh).clone())
 }
 
 /// The reason why heads do not run on CUDA.
 #[derive(Debug, thiserror::Error)]
-enum NoCuda {
+enum CudaError {
     #[error("the CPU was requested")]
-    NotAsked,
+    NotRequested,
     #[error("this ONNX Runtime is built without CUDA")]
     NotBuilt,
     #[error("{0}")]
-    Broken(String),
+    ProviderFailed(String),
 }
 
 /// Checks that a session accepts the CUDA provider: it must be built into the library, and its own libraries
 /// must be found.
-fn probe_cuda(environment: &Environment, number: i32) -> Result<(), NoCuda> {
-    let broken = |error: ort::Error| NoCuda::Broken(error.to_string());
+fn probe_cuda(environment: &Environment, number: i32) -> Result<(), CudaError> {
+    let broken = |error: ort::Error| CudaError::ProviderFailed(error.to_string());
     if !CUDA::is_available().map_err(broken)? {
-        return Err(NoCuda::NotBuilt);
+        return Err(CudaError::NotBuilt);
     }
     let builder = Session::builder(environment).map_err(broken)?;
-    let builder = builder.with_execution_providers([cuda(number)]);
-    builder.map(drop).map_err(|error| NoCuda::Broken(error.to_string()))
+    let builder = builder.with_execution_providers([cuda_provider(number)]);
+    builder.map(drop).map_err(|error| CudaError::ProviderFailed(error.to_string()))
 }
 
 /// Returns the CUDA provider of a device. Shapes vary, so the convolution algorithm is chosen by a heuristic
 /// and not by a search. TF32 is off, because its products of 10 bits make outputs differ from the CPU's by
 /// more than a thousandth; for more speed at less precision, use heads in 16-bit floats.
-fn cuda(number: i32) -> ExecutionProviderDispatch {
+fn cuda_provider(number: i32) -> ExecutionProviderDispatch {
     let provider = CUDA::default().with_device_id(number).with_tf32(false);
     provider.with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic).build().error_on_failure()
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+fn error_text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

@@ -15,67 +15,76 @@ const MAX_BYTES: u64 = 8 * MAX_PIXELS;
 
 /// The input that a frame was encoded from, or a thumbnail of it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum SentInput {
+pub enum ReferenceInput {
     /// A PNG or JPEG file.
-    Picture(Vec<u8>),
+    Image(Vec<u8>),
     /// Values in their original units, row-major.
-    Numbers(Vec<f32>),
+    Values(Vec<f32>),
 }
 
 /// Returns the number of pixels that input `index` of a request occupies in memory until it is a tensor: the
 /// size of an image if the encoder takes images, otherwise 0.
 ///
 /// # Errors
-/// [`ServeError::Request`] for an image that has more than `limit` pixels or cannot be read.
-pub(crate) fn pixels(
-    input: &SentInput,
+/// [`ServeError::InvalidRequest`] for an image that has more than `limit` pixels or cannot be read.
+pub(crate) fn count_pixels(
+    input: &ReferenceInput,
     index: usize,
     spec: &InputSpec,
     limit: u64,
 ) -> Result<u64, ServeError> {
-    let (SentInput::Picture(bytes), InputSpec::Picture(_)) = (input, spec) else { return Ok(0) };
+    let (ReferenceInput::Image(bytes), InputSpec::Picture(_)) = (input, spec) else { return Ok(0) };
     let limit = limit.min(MAX_PIXELS);
-    let (width, height) = reader(bytes)
-        .and_then(|reader| reader.into_dimensions().map_err(|error| unreadable(&error)))
-        .map_err(|reason| wrong(index, &reason))?;
+    let (width, height) = image_reader(bytes)
+        .and_then(|reader| reader.into_dimensions().map_err(|error| unreadable_error(&error)))
+        .map_err(|reason| input_error(index, &reason))?;
     let pixels = u64::from(width) * u64::from(height);
     if pixels <= limit {
         return Ok(pixels);
     }
-    Err(wrong(index, &format!("{width}×{height} pixels are over the limit of {limit}: send a thumbnail")))
+    Err(input_error(
+        index,
+        &format!("{width}×{height} pixels are over the limit of {limit}: send a thumbnail"),
+    ))
 }
 
 /// Converts input `index` of a request to the tensor that the encoder read. An image must have passed
-/// [`pixels`].
+/// [`count_pixels`].
 ///
 /// # Errors
-/// [`ServeError::Request`] if the input does not match the input of the bundle's encoder.
-pub(crate) fn tensor(
-    input: &SentInput,
+/// [`ServeError::InvalidRequest`] if the input does not match the input of the bundle's encoder.
+pub(crate) fn convert_to_tensor(
+    input: &ReferenceInput,
     index: usize,
     spec: &InputSpec,
     tensor: &TensorSpec,
 ) -> Result<Vec<f32>, ServeError> {
     match (input, spec) {
-        (SentInput::Picture(bytes), InputSpec::Picture(spec)) => {
-            let picture = decode(bytes).map_err(|reason| wrong(index, &reason))?;
-            Ok(lopside_input::samples_of(&lopside_input::picture_of(&picture, spec), spec))
+        (ReferenceInput::Image(bytes), InputSpec::Picture(spec)) => {
+            let picture = decode_image(bytes).map_err(|reason| input_error(index, &reason))?;
+            Ok(lopside_input::image_samples(&lopside_input::to_model_image(&picture, spec), spec))
         }
-        (SentInput::Numbers(numbers), InputSpec::Series(spec)) => {
-            let numbers = counted(numbers, index, tensor)?;
-            Ok(lopside_input::normalised(numbers, spec))
+        (ReferenceInput::Values(numbers), InputSpec::Series(spec)) => {
+            let numbers = check_values(numbers, index, tensor)?;
+            Ok(lopside_input::normalise_window(numbers, spec))
         }
-        (SentInput::Numbers(numbers), InputSpec::Tensor {}) => Ok(counted(numbers, index, tensor)?.to_vec()),
-        (_, InputSpec::Picture(_)) => Err(wrong(index, "it contains numbers, but the encoder reads images")),
-        (SentInput::Picture(_), _) => Err(wrong(index, "it is an image, but the encoder reads numbers")),
+        (ReferenceInput::Values(numbers), InputSpec::Tensor {}) => {
+            Ok(check_values(numbers, index, tensor)?.to_vec())
+        }
+        (_, InputSpec::Picture(_)) => {
+            Err(input_error(index, "it contains numbers, but the encoder reads images"))
+        }
+        (ReferenceInput::Image(_), _) => {
+            Err(input_error(index, "it is an image, but the encoder reads numbers"))
+        }
     }
 }
 
 /// Checks that there are as many values as the tensor has elements, and that all of them are finite.
-fn counted<'a>(numbers: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<&'a [f32], ServeError> {
+fn check_values<'a>(numbers: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<&'a [f32], ServeError> {
     let (found, expected) = (numbers.len(), tensor.item_elements().unwrap_or(0));
     if found as u64 != expected || numbers.iter().any(|number| !number.is_finite()) {
-        return Err(wrong(
+        return Err(input_error(
             index,
             &format!("it has {found} numbers, but the encoder reads {expected}, all of them finite"),
         ));
@@ -83,30 +92,30 @@ fn counted<'a>(numbers: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<
     Ok(numbers)
 }
 
-fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
-    let mut reader = reader(bytes)?;
+fn decode_image(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let mut reader = image_reader(bytes)?;
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    reader.decode().map_err(|error| unreadable(&error))
+    reader.decode().map_err(|error| unreadable_error(&error))
 }
 
-fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
+fn image_reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    reader.map_err(|error| unreadable(&ImageError::IoError(error)))
+    reader.map_err(|error| unreadable_error(&ImageError::IoError(error)))
 }
 
-fn unreadable(error: &ImageError) -> String {
+fn unreadable_error(error: &ImageError) -> String {
     format!("it is not a readable PNG or JPEG file: {error}")
 }
 
-fn wrong(index: usize, reason: &str) -> ServeError {
-    ServeError::Request(format!("input {index}: {reason}"))
+fn input_error(index: usize, reason: &str) -> ServeError {
+    ServeError::InvalidRequest(format!("input {index}: {reason}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use lopside_bundle::{Channels, Dim, PictureSpec, SeriesSpec};
+    use lopside_bundle::{Channels, Dim, ImageSpec, TimeSeriesSpec};
 
     use super::*;
     use crate::output::encode_png;
@@ -117,28 +126,29 @@ mod tests {
 
     #[test]
     fn a_thumbnail_becomes_what_the_encoder_sees() {
-        let spec = InputSpec::Picture(PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0));
+        let spec = InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0));
         let grey = image::GrayImage::from_pixel(9, 7, image::Luma([51]));
-        let sent = SentInput::Picture(encode_png(&grey.into()).unwrap());
-        assert_eq!(tensor(&sent, 0, &spec, &shape(4)).unwrap(), [0.2; 4]);
-        let broken = tensor(&SentInput::Picture(vec![1, 2, 3]), 5, &spec, &shape(4)).unwrap_err();
+        let sent = ReferenceInput::Image(encode_png(&grey.into()).unwrap());
+        assert_eq!(convert_to_tensor(&sent, 0, &spec, &shape(4)).unwrap(), [0.2; 4]);
+        let broken =
+            convert_to_tensor(&ReferenceInput::Image(vec![1, 2, 3]), 5, &spec, &shape(4)).unwrap_err();
         assert!(broken.to_string().contains("input 5"), "{broken}");
     }
 
     #[test]
     fn a_large_picture_is_refused_before_it_is_unpacked() {
-        let spec = InputSpec::Picture(PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0));
+        let spec = InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0));
         let grey = image::GrayImage::from_pixel(9, 7, image::Luma([51]));
-        let sent = SentInput::Picture(encode_png(&grey.into()).unwrap());
-        assert_eq!(pixels(&sent, 0, &spec, 63), Ok(63));
-        let error = pixels(&sent, 3, &spec, 62).unwrap_err().to_string();
+        let sent = ReferenceInput::Image(encode_png(&grey.into()).unwrap());
+        assert_eq!(count_pixels(&sent, 0, &spec, 63), Ok(63));
+        let error = count_pixels(&sent, 3, &spec, 62).unwrap_err().to_string();
         assert!(error.starts_with("input 3: 9×7 pixels are over the limit of 62"), "{error}");
-        assert_eq!(pixels(&SentInput::Numbers(vec![0.0; 99]), 0, &spec, 1), Ok(0));
+        assert_eq!(count_pixels(&ReferenceInput::Values(vec![0.0; 99]), 0, &spec, 1), Ok(0));
     }
 
     #[test]
     fn numbers_are_counted_and_normalised() {
-        let series = SeriesSpec {
+        let series = TimeSeriesSpec {
             length: 2,
             stride: 1,
             channels: vec!["volts".into()],
@@ -146,9 +156,11 @@ mod tests {
             deviation: vec![2.0],
         };
         let spec = InputSpec::Series(series);
-        let of = |numbers: &[f32]| tensor(&SentInput::Numbers(numbers.to_vec()), 0, &spec, &shape(2));
+        let of = |numbers: &[f32]| {
+            convert_to_tensor(&ReferenceInput::Values(numbers.to_vec()), 0, &spec, &shape(2))
+        };
         assert_eq!(of(&[3.0, 1.0]).unwrap(), [1.0, 0.0]);
         assert!(of(&[3.0]).is_err() && of(&[3.0, f32::NAN]).is_err());
-        assert!(tensor(&SentInput::Picture(Vec::new()), 0, &spec, &shape(2)).is_err());
+        assert!(convert_to_tensor(&ReferenceInput::Image(Vec::new()), 0, &spec, &shape(2)).is_err());
     }
 }

@@ -36,17 +36,17 @@ use tonic::{
 
 use crate::{
     Decoder, Registry, Runtime, Settings, StartError,
-    archive::Kept,
-    channels::{Bundles, Channels},
+    archive::ServerArchive,
+    channels::{Channels, GrpcBundleService},
     front::{Front, FrontStats, Readiness},
-    grpc::Grpc,
+    grpc::DecoderGrpc,
     http,
-    ingest::Ingest,
+    ingest::GrpcIngestService,
     keys, metrics,
-    observe::Observe,
-    oip::{self, Oip},
+    observe::ObserveLayer,
+    oip::{self, OipService},
     openapi,
-    terms::DefaultTerms,
+    terms::DefaultOptions,
 };
 
 /// Upper bound on the bytes of one gRPC request, with all of its frames. A REST request contains one frame.
@@ -56,7 +56,7 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Server {
     registry: Arc<Registry>,
-    kept: Option<Kept>,
+    archive: Option<ServerArchive>,
     front: Front,
     address: SocketAddr,
     url: String,
@@ -70,48 +70,56 @@ pub struct Server {
 ///
 /// # Errors
 /// [`StartError`] with the cause and the fix.
-pub async fn start(settings: &Settings) -> Result<Server, StartError> {
+pub async fn start_server(settings: &Settings) -> Result<Server, StartError> {
     let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads)?;
     let registry = Arc::new(Registry::load(&settings.bundles, &runtime, settings.batching)?);
-    let terms = DefaultTerms { time: settings.request_timeout };
+    let terms = DefaultOptions { timeout: settings.request_timeout };
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
     let decoder = Decoder::new(Arc::clone(&registry), limits);
     let (health, health_service) = tonic_health::server::health_reporter();
     let services = vec![
-        DecoderServiceServer::<Grpc>::NAME,
-        IngestServiceServer::<Ingest>::NAME,
-        BundleServiceServer::<Bundles>::NAME,
-        GrpcInferenceServiceServer::<Oip>::NAME,
+        DecoderServiceServer::<DecoderGrpc>::NAME,
+        IngestServiceServer::<GrpcIngestService>::NAME,
+        BundleServiceServer::<GrpcBundleService>::NAME,
+        GrpcInferenceServiceServer::<OipService>::NAME,
     ];
-    let readiness = Readiness::on(health, services).await;
+    let readiness = Readiness::new_ready(health, services).await;
     let kept = match &settings.archive {
-        Some(settings) => Some(Box::pin(Kept::open(settings, &decoder, readiness.subscribe())).await?),
+        Some(settings) => {
+            Some(Box::pin(ServerArchive::open(settings, &decoder, readiness.subscribe())).await?)
+        }
         None => None,
     };
-    let oip = Oip::new(decoder.clone(), terms, readiness.subscribe());
-    let mut routes = grpc_routes(Grpc::new(decoder.clone(), terms), oip.clone())?;
+    let oip = OipService::new(decoder.clone(), terms, readiness.subscribe());
+    let mut routes = grpc_routes(DecoderGrpc::new(decoder.clone(), terms), oip.clone())?;
     let archive = kept.as_ref().map(|kept| kept.archive.clone());
-    let ingest = Ingest::new(archive, readiness.subscribe());
+    let ingest = GrpcIngestService::new(archive, readiness.subscribe());
     let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_REQUEST_BYTES);
     let stats = Arc::new(FrontStats::default());
     let channels = Channels::start(settings, &registry, &stats, readiness.subscribe())?;
-    let bundles = BundleServiceServer::new(Bundles::new(channels.clone(), readiness.subscribe()));
+    let bundles = BundleServiceServer::new(GrpcBundleService::new(channels.clone(), readiness.subscribe()));
     routes.add_service(health_service).add_service(ingest).add_service(bundles);
-    let api = http::Api { decoder, kept: kept.clone(), channels, terms, ready: readiness.subscribe() };
+    let api = http::ApiState {
+        decoder,
+        archive: kept.clone(),
+        channels,
+        default_options: terms,
+        ready: readiness.subscribe(),
+    };
     let router = http::router(api, limits.max_frame_bytes)
         .merge(oip::router(oip, MAX_REQUEST_BYTES))
         .merge(openapi::router())
         .merge(routes.routes().into_axum_router())
-        .fallback(http::unknown);
+        .fallback(http::unknown_path);
     // With a separate metrics address, clients of the main port cannot read the metrics.
     let router = if settings.metrics_listen.is_none() { router.merge(metrics::router()) } else { router };
-    let router = keys::protect(router, &settings.front, &stats)?.layer(Observe::default());
-    metrics::observe_front(&stats);
+    let router = keys::require_keys(router, &settings.front, &stats)?.layer(ObserveLayer::default());
+    metrics::register_front_metrics(&stats);
     if let Some(address) = settings.metrics_listen {
-        metrics::serve(address).await?;
+        metrics::serve_metrics(address).await?;
     }
-    if let Some(every) = settings.watch {
-        tokio::spawn(watch(Arc::downgrade(&registry), every));
+    if let Some(every) = settings.watch_interval {
+        tokio::spawn(watch_folders(Arc::downgrade(&registry), every));
     }
     let listen_error = |source| StartError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
@@ -119,8 +127,8 @@ pub async fn start(settings: &Settings) -> Result<Server, StartError> {
     let front = Front::new(listener, router, &settings.front, Arc::clone(&stats))?;
     let url = settings.url(address);
     tracing::info!(url, "ready");
-    let (drain_wait, drain) = (settings.front.drain_wait, settings.drain);
-    Ok(Server { registry, kept, front, address, url, stats, readiness, drain_wait, drain })
+    let (drain_wait, drain) = (settings.front.drain_wait, settings.drain_timeout);
+    Ok(Server { registry, archive: kept, front, address, url, stats, readiness, drain_wait, drain })
 }
 
 impl Server {
@@ -145,7 +153,7 @@ impl Server {
     /// Returns the archive; `None` if the server runs without one.
     #[must_use]
     pub fn archive(&self) -> Option<Archive> {
-        self.kept.as_ref().map(|kept| kept.archive.clone())
+        self.archive.as_ref().map(|kept| kept.archive.clone())
     }
 
     /// Returns the counters of connections and refused requests.
@@ -161,7 +169,7 @@ impl Server {
 
     /// Serves until `stop` completes, then drains; ends immediately if `cut_off` completes.
     pub async fn run(self, stop: impl Future<Output = ()>, cut_off: impl Future<Output = ()>) {
-        let Self { kept, front, readiness, drain_wait, drain, .. } = self;
+        let Self { archive: kept, front, readiness, drain_wait, drain, .. } = self;
         let stop = async {
             stop.await;
             tracing::info!(
@@ -169,7 +177,7 @@ impl Server {
                 drain = drain.as_secs(),
                 "stopping: the server is no longer ready"
             );
-            readiness.off().await;
+            readiness.set_not_ready().await;
             tokio::time::sleep(drain_wait).await;
             tracing::info!("stopping: finishing open requests");
         };
@@ -199,11 +207,11 @@ pub fn stop_signals() -> io::Result<(impl Future<Output = ()> + Send, impl Futur
         }
     });
     let second = first.clone();
-    Ok((reached(first, 1), reached(second, 2)))
+    Ok((wait_for_count(first, 1), wait_for_count(second, 2)))
 }
 
 /// Checks the bundles' folders for changes at every interval, for as long as the registry exists.
-async fn watch(registry: Weak<Registry>, every: Duration) {
+async fn watch_folders(registry: Weak<Registry>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -213,11 +221,11 @@ async fn watch(registry: Weak<Registry>, every: Duration) {
     }
 }
 
-async fn reached(mut count: watch::Receiver<u32>, wanted: u32) {
+async fn wait_for_count(mut count: watch::Receiver<u32>, wanted: u32) {
     let _ = count.wait_for(|count| *count >= wanted).await;
 }
 
-fn grpc_routes(own: Grpc, oip: Oip) -> Result<RoutesBuilder, StartError> {
+fn grpc_routes(own: DecoderGrpc, oip: OipService) -> Result<RoutesBuilder, StartError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

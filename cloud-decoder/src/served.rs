@@ -6,98 +6,101 @@ use lopside_bundle::picture::AnyBundle;
 use lopside_latent::LatentSpaceId;
 
 use crate::{
-    ServeError, StartError, batch::engine::Engine, heads::Starter, output::Makes, picture::PictureService,
-    vector::VectorService,
+    ServeError, StartError, batch::engine::Engine, heads::HeadLoader, output::OutputKind,
+    picture::ImageCodecService, vector::FixedLatentService,
 };
 
 /// One bundle and the engines of its heads.
 #[derive(Debug)]
-pub(crate) enum Served {
+pub(crate) enum ServedBundle {
     /// A bundle of fixed latents, with frames of version 1.
-    Vector(VectorService),
+    FixedLatent(FixedLatentService),
     /// An image codec, with frames of version 2.
-    Picture(PictureService),
+    ImageCodec(ImageCodecService),
 }
 
-impl Served {
+impl ServedBundle {
     /// Starts the engines of a bundle's heads.
     ///
     /// # Errors
     /// [`StartError::Head`] with the name of the head that was refused.
-    pub(crate) fn start(bundle: AnyBundle, starter: &Starter) -> Result<Self, StartError> {
+    pub(crate) fn start(bundle: AnyBundle, starter: &HeadLoader) -> Result<Self, StartError> {
         Ok(match bundle {
-            AnyBundle::Vector(bundle) => Self::Vector(VectorService::start(bundle, starter)?),
-            AnyBundle::Picture(bundle) => Self::Picture(PictureService::start(bundle, starter)?),
+            AnyBundle::FixedLatent(bundle) => Self::FixedLatent(FixedLatentService::start(bundle, starter)?),
+            AnyBundle::ImageCodec(bundle) => Self::ImageCodec(ImageCodecService::start(bundle, starter)?),
         })
     }
 
-    fn vector(&self) -> Option<&VectorService> {
-        if let Self::Vector(service) = self { Some(service) } else { None }
+    fn as_fixed_latent(&self) -> Option<&FixedLatentService> {
+        if let Self::FixedLatent(service) = self { Some(service) } else { None }
     }
 
-    fn picture(&self) -> Option<&PictureService> {
-        if let Self::Picture(service) = self { Some(service) } else { None }
+    fn as_image_codec(&self) -> Option<&ImageCodecService> {
+        if let Self::ImageCodec(service) = self { Some(service) } else { None }
     }
 
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Vector(service) => &service.manifest.name,
-            Self::Picture(service) => &service.manifest.name,
+            Self::FixedLatent(service) => &service.manifest.name,
+            Self::ImageCodec(service) => &service.manifest.name,
         }
     }
 
     pub(crate) fn latent_space(&self) -> LatentSpaceId {
         match self {
-            Self::Vector(service) => service.manifest.latent_space,
-            Self::Picture(service) => service.manifest.latent_space,
+            Self::FixedLatent(service) => service.manifest.latent_space,
+            Self::ImageCodec(service) => service.manifest.latent_space,
         }
     }
 
     /// Returns the kind of output that a head makes; an empty name selects the first head.
-    pub(crate) fn makes(&self, head: &str, version: Option<u32>) -> Result<Makes, ServeError> {
+    pub(crate) fn output_kind(&self, head: &str, version: Option<u32>) -> Result<OutputKind, ServeError> {
         match self {
-            Self::Vector(service) => {
-                service.heads.version(head, version).map(|head| Makes::of(&head.spec.kind))
+            Self::FixedLatent(service) => {
+                service.heads.version(head, version).map(|head| OutputKind::from_head_kind(&head.spec.kind))
             }
-            Self::Picture(service) => service.heads.version(head, version).map(|_| Makes::Pictures),
+            Self::ImageCodec(service) => service.heads.version(head, version).map(|_| OutputKind::Images),
         }
     }
 
     /// Returns the name and the newest version of each head.
     pub(crate) fn names(&self) -> Vec<(String, u32)> {
         match self {
-            Self::Vector(service) => {
-                service.heads.newest().map(|head| (head.name.clone(), head.version)).collect()
+            Self::FixedLatent(service) => {
+                service.heads.newest_versions().map(|head| (head.name.clone(), head.version)).collect()
             }
-            Self::Picture(service) => {
-                service.heads.newest().map(|head| (head.name.clone(), head.version)).collect()
+            Self::ImageCodec(service) => {
+                service.heads.newest_versions().map(|head| (head.name.clone(), head.version)).collect()
             }
         }
     }
 
     /// Returns the name and version of a head. `None` selects the newest version, an empty name the first
     /// head.
-    pub(crate) fn find(&self, head: &str, version: Option<u32>) -> Result<(String, u32), ServeError> {
+    pub(crate) fn find_head(&self, head: &str, version: Option<u32>) -> Result<(String, u32), ServeError> {
         match self {
-            Self::Vector(service) => {
+            Self::FixedLatent(service) => {
                 service.heads.version(head, version).map(|head| (head.spec.name.clone(), head.spec.version))
             }
-            Self::Picture(service) => {
+            Self::ImageCodec(service) => {
                 service.heads.version(head, version).map(|head| (head.spec.name.clone(), head.spec.version))
             }
         }
     }
 
     /// Returns the name and the newest version of the first head with this kind of output.
-    pub(crate) fn first_making(&self, makes: Makes) -> Option<(String, u32)> {
+    pub(crate) fn first_head_of_kind(&self, makes: OutputKind) -> Option<(String, u32)> {
         match self {
-            Self::Vector(service) => {
-                let head = service.heads.newest().find(|head| Makes::of(&head.kind) == makes);
+            Self::FixedLatent(service) => {
+                let head = service
+                    .heads
+                    .newest_versions()
+                    .find(|head| OutputKind::from_head_kind(&head.kind) == makes);
                 head.map(|head| (head.name.clone(), head.version))
             }
-            Self::Picture(_) if makes != Makes::Pictures => None,
-            Self::Picture(service) => {
-                service.heads.newest().next().map(|head| (head.name.clone(), head.version))
+            Self::ImageCodec(_) if makes != OutputKind::Images => None,
+            Self::ImageCodec(service) => {
+                service.heads.newest_versions().next().map(|head| (head.name.clone(), head.version))
             }
         }
     }
@@ -105,36 +108,36 @@ impl Served {
     /// Returns the versions of a head, newest first.
     pub(crate) fn versions(&self, head: &str) -> Vec<u32> {
         match self {
-            Self::Vector(service) => service.heads.versions(head),
-            Self::Picture(service) => service.heads.versions(head),
+            Self::FixedLatent(service) => service.heads.versions(head),
+            Self::ImageCodec(service) => service.heads.versions(head),
         }
     }
 
     /// Returns the engine of one version of a head.
     pub(crate) fn engine(&self, head: &str, version: u32) -> Result<&Engine, ServeError> {
         match self {
-            Self::Vector(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
-            Self::Picture(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
+            Self::FixedLatent(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
+            Self::ImageCodec(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
         }
     }
 
     /// Returns this bundle with the heads of all of these bundles, which have the same latent space.
     pub(crate) fn with_heads_of(&self, all: &[Arc<Self>]) -> Self {
         match self {
-            Self::Vector(service) => {
-                Self::Vector(service.with_heads_of(all.iter().filter_map(|served| served.vector())))
-            }
-            Self::Picture(service) => {
-                Self::Picture(service.with_heads_of(all.iter().filter_map(|served| served.picture())))
-            }
+            Self::FixedLatent(service) => Self::FixedLatent(
+                service.with_heads_of(all.iter().filter_map(|served| served.as_fixed_latent())),
+            ),
+            Self::ImageCodec(service) => Self::ImageCodec(
+                service.with_heads_of(all.iter().filter_map(|served| served.as_image_codec())),
+            ),
         }
     }
 
     /// Returns the number of heads, with each version counted.
-    pub(crate) fn heads(&self) -> usize {
+    pub(crate) fn head_count(&self) -> usize {
         match self {
-            Self::Vector(service) => service.manifest.heads.len(),
-            Self::Picture(service) => service.manifest.heads.len(),
+            Self::FixedLatent(service) => service.manifest.heads.len(),
+            Self::ImageCodec(service) => service.manifest.heads.len(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 
-use crate::{Priority, ServeError, Terms};
+use crate::{Priority, RequestOptions, ServeError};
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 const TIMEOUT: &str = "lopside-timeout-ms";
@@ -20,37 +20,39 @@ const PRIORITY: &str = "lopside-priority";
 
 /// The options of requests that do not set their own.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct DefaultTerms {
+pub(crate) struct DefaultOptions {
     /// Time from the arrival of a request to its deadline.
-    pub(crate) time: Duration,
+    pub(crate) timeout: Duration,
 }
 
-impl DefaultTerms {
+impl DefaultOptions {
     /// Returns the options of a request with these headers.
     ///
     /// # Errors
-    /// [`ServeError::Request`] for a header that cannot be parsed.
-    pub(crate) fn of(self, headers: &HeaderMap) -> Result<Terms, ServeError> {
+    /// [`ServeError::InvalidRequest`] for a header that cannot be parsed.
+    pub(crate) fn read_headers(self, headers: &HeaderMap) -> Result<RequestOptions, ServeError> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        let grpc = text(GRPC_TIMEOUT).map(|text| grpc_timeout(text).ok_or_else(|| wrong(GRPC_TIMEOUT, text)));
-        let millis = |text: &str| text.parse().map(Duration::from_millis).map_err(|_| wrong(TIMEOUT, text));
+        let grpc = text(GRPC_TIMEOUT)
+            .map(|text| parse_grpc_timeout(text).ok_or_else(|| header_error(GRPC_TIMEOUT, text)));
+        let millis =
+            |text: &str| text.parse().map(Duration::from_millis).map_err(|_| header_error(TIMEOUT, text));
         let own = text(TIMEOUT).map(millis);
         let time = [grpc.transpose()?, own.transpose()?].into_iter().flatten().min();
-        let priority = text(PRIORITY).map(priority_of).transpose()?.unwrap_or_default();
-        Ok(Terms { priority, ..Terms::within(time.unwrap_or(self.time)) })
+        let priority = text(PRIORITY).map(parse_priority).transpose()?.unwrap_or_default();
+        Ok(RequestOptions { priority, ..RequestOptions::with_timeout(time.unwrap_or(self.timeout)) })
     }
 }
 
-fn priority_of(text: &str) -> Result<Priority, ServeError> {
+fn parse_priority(text: &str) -> Result<Priority, ServeError> {
     match text {
         "high" => Ok(Priority::High),
         "normal" => Ok(Priority::Normal),
         "low" => Ok(Priority::Low),
-        _ => Err(wrong(PRIORITY, text)),
+        _ => Err(header_error(PRIORITY, text)),
     }
 }
 
-fn grpc_timeout(text: &str) -> Option<Duration> {
+fn parse_grpc_timeout(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let number: u32 = number.parse().ok().filter(|_| number.len() <= 8)?;
     let unit = match unit {
@@ -65,13 +67,13 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
     unit.checked_mul(number)
 }
 
-fn wrong(header: &str, text: &str) -> ServeError {
+fn header_error(header: &str, text: &str) -> ServeError {
     let takes = match header {
         PRIORITY => "high, normal or low",
         TIMEOUT => "a whole number of milliseconds",
         _ => "up to 8 digits and one of H, M, S, m, u and n",
     };
-    ServeError::Request(format!("the header {header} has the value {text:?}, but it must be {takes}"))
+    ServeError::InvalidRequest(format!("the header {header} has the value {text:?}, but it must be {takes}"))
 }
 
 #[cfg(test)]
@@ -80,11 +82,11 @@ mod tests {
 
     use super::*;
 
-    const DEFAULTS: DefaultTerms = DefaultTerms { time: Duration::from_secs(9) };
+    const DEFAULTS: DefaultOptions = DefaultOptions { timeout: Duration::from_secs(9) };
 
-    fn terms(headers: &[(&'static str, &'static str)]) -> Result<Terms, ServeError> {
+    fn terms(headers: &[(&'static str, &'static str)]) -> Result<RequestOptions, ServeError> {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        DEFAULTS.of(&headers.collect())
+        DEFAULTS.read_headers(&headers.collect())
     }
 
     fn seconds(headers: &[(&'static str, &'static str)]) -> f64 {

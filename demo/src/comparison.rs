@@ -2,15 +2,15 @@
 
 use image::DynamicImage;
 use lopside_quality::{
-    Fitting, LabelledSheet, Peer as _, QualityError, Webp, fitting, grouped, jpeg_fitting, psnr,
+    Fitting, LabelledSheet, Peer as _, QualityError, Webp, fitting, group_digits, jpeg_fitting, psnr,
 };
 use serde::Serialize;
 
-use crate::{Result, sent::Sent};
+use crate::{Result, sent::SentImage};
 
 /// One photograph in one codec.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct CodecRow {
     pub(crate) picture: String,
     pub(crate) codec: String,
     /// Size of the whole file or frame.
@@ -22,7 +22,7 @@ pub(crate) struct Row {
 
 /// The figures of all photographs, and a sheet with one row per photograph.
 pub(crate) struct Comparison {
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<CodecRow>,
     pub(crate) sheet: LabelledSheet,
 }
 
@@ -36,12 +36,12 @@ impl Comparison {
     }
 
     /// Adds a photograph, with the best JPEG and WebP files that are not larger than its frame.
-    pub(crate) fn add(&mut self, sent: &Sent) -> Result<()> {
-        self.measure(sent).map_err(|error| format!("{}: {error}", sent.name))
+    pub(crate) fn add(&mut self, sent: &SentImage) -> Result<()> {
+        self.measure_codecs(sent).map_err(|error| format!("{}: {error}", sent.name))
     }
 
-    fn measure(&mut self, sent: &Sent) -> std::result::Result<(), QualityError> {
-        let Sent { name, original, reconstruction, frame_bytes } = sent;
+    fn measure_codecs(&mut self, sent: &SentImage) -> std::result::Result<(), QualityError> {
+        let SentImage { name, original, reconstruction, frame_bytes } = sent;
         self.sheet.push(&format!("{name}, original"), original)?;
         self.push(sent, "Lopside", *frame_bytes, psnr(original, reconstruction)?, reconstruction)?;
         let webp = Webp::default();
@@ -57,21 +57,21 @@ impl Comparison {
 
     fn push(
         &mut self,
-        sent: &Sent,
+        sent: &SentImage,
         codec: &str,
         bytes: usize,
         psnr_db: f64,
         picture: &DynamicImage,
     ) -> std::result::Result<(), QualityError> {
         let pixels = f64::from(sent.original.width()) * f64::from(sent.original.height());
-        self.rows.push(Row {
+        self.rows.push(CodecRow {
             picture: sent.name.clone(),
             codec: codec.to_owned(),
             bytes,
             bits_per_pixel: 8.0 * bytes as f64 / pixels,
             psnr_db,
         });
-        self.sheet.push(&format!("{codec}: {} B, {psnr_db:.2} dB", grouped(bytes as u64)), picture)
+        self.sheet.push(&format!("{codec}: {} B, {psnr_db:.2} dB", group_digits(bytes as u64)), picture)
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
         let picture = |step: u8| -> DynamicImage {
             RgbImage::from_fn(160, 90, |x, y| Rgb([wave(x, y) / step * step; 3])).into()
         };
-        let sent = |name: &str| Sent {
+        let sent = |name: &str| SentImage {
             name: name.into(),
             original: picture(1),
             reconstruction: picture(4),

@@ -46,10 +46,13 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<()> {
     let mut comparison = Comparison::new()?;
     for original in &cli.originals {
-        comparison.add(&sent::read(&cli.sent, original)?)?;
+        comparison.add(&sent::read_sent(&cli.sent, original)?)?;
     }
     comparison.sheet.save_png(&cli.sheet).map_err(|error| error.to_string())?;
-    print!("{}", if cli.json { table::json(&comparison.rows)? } else { table::text(&comparison.rows) });
+    print!(
+        "{}",
+        if cli.json { table::format_json(&comparison.rows)? } else { table::format_table(&comparison.rows) }
+    );
     eprintln!("wrote the comparison sheet {}", cli.sheet.display());
     Ok(())
 }

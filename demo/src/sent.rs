@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::Result;
 
 /// A photograph and its reconstruction.
-pub(crate) struct Sent {
+pub(crate) struct SentImage {
     pub(crate) name: String,
     pub(crate) original: DynamicImage,
     pub(crate) reconstruction: DynamicImage,
@@ -17,22 +17,22 @@ pub(crate) struct Sent {
 }
 
 #[derive(Deserialize)]
-struct Report {
-    pictures: Vec<Picture>,
+struct SendReport {
+    pictures: Vec<ReportedImage>,
 }
 
 #[derive(Deserialize)]
-struct Picture {
+struct ReportedImage {
     name: String,
     frame_bytes: usize,
 }
 
 /// Reads the original and its results in `folder`.
-pub(crate) fn read(folder: &Path, original: &Path) -> Result<Sent> {
+pub(crate) fn read_sent(folder: &Path, original: &Path) -> Result<SentImage> {
     let name = original.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let report = folder.join("report.json");
     let text = fs::read(&report).map_err(|error| format!("{}: {error}", report.display()))?;
-    let Report { pictures } =
+    let SendReport { pictures } =
         serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", report.display()))?;
     let row = pictures.iter().find(|picture| picture.name == name).ok_or_else(|| {
         format!(
@@ -40,15 +40,15 @@ pub(crate) fn read(folder: &Path, original: &Path) -> Result<Sent> {
             report.display()
         )
     })?;
-    Ok(Sent {
-        original: open(original)?,
-        reconstruction: open(&folder.join(format!("{name}.png")))?,
+    Ok(SentImage {
+        original: open_rgb(original)?,
+        reconstruction: open_rgb(&folder.join(format!("{name}.png")))?,
         frame_bytes: row.frame_bytes,
         name,
     })
 }
 
-fn open(path: &Path) -> Result<DynamicImage> {
+fn open_rgb(path: &Path) -> Result<DynamicImage> {
     let picture = image::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(picture.into_rgb8().into())
 }
@@ -63,7 +63,7 @@ mod tests {
         let original = folder.path().join("lake.png");
         let error = |text: &str| {
             fs::write(folder.path().join("report.json"), text).unwrap();
-            read(folder.path(), &original).err().unwrap()
+            read_sent(folder.path(), &original).err().unwrap()
         };
         assert!(error("{}").contains("report.json"));
         let error = error(r#"{"pictures": [{"name": "hill", "frame_bytes": 9}]}"#);

@@ -1,20 +1,20 @@
 //! The figures as a table for people or as lines of JSON for programs.
 
-use lopside_quality::grouped;
+use lopside_quality::group_digits;
 
-use crate::{Result, comparison::Row};
+use crate::{Result, comparison::CodecRow};
 
 const NOTE: &str =
     "JPEG and WebP: the highest quality at which the file is not larger than the Lopside frame.\n";
 
 /// Formats one JSON object per line.
-pub(crate) fn json(rows: &[Row]) -> Result<String> {
+pub(crate) fn format_json(rows: &[CodecRow]) -> Result<String> {
     let line = |row| serde_json::to_string(row).map(|line| line + "\n").map_err(|error| error.to_string());
     rows.iter().map(line).collect()
 }
 
 /// Formats one line per file, with a separator before each photograph.
-pub(crate) fn text(rows: &[Row]) -> String {
+pub(crate) fn format_table(rows: &[CodecRow]) -> String {
     let mut text = line("picture", "codec", ["bytes", "bpp", "PSNR dB"]);
     let mut last = "";
     for row in rows {
@@ -23,7 +23,7 @@ pub(crate) fn text(rows: &[Row]) -> String {
             last = &row.picture;
         }
         let [bpp, psnr] = [format!("{:.3}", row.bits_per_pixel), format!("{:.2}", row.psnr_db)];
-        text += &line(&row.picture, &row.codec, [&grouped(row.bytes as u64), &bpp, &psnr]);
+        text += &line(&row.picture, &row.codec, [&group_digits(row.bytes as u64), &bpp, &psnr]);
     }
     text + NOTE
 }
@@ -36,8 +36,8 @@ fn line(picture: &str, codec: &str, [bytes, bpp, psnr]: [&str; 3]) -> String {
 mod tests {
     use super::*;
 
-    fn rows() -> Vec<Row> {
-        let row = |picture: &str, codec: &str, bytes, psnr_db| Row {
+    fn rows() -> Vec<CodecRow> {
+        let row = |picture: &str, codec: &str, bytes, psnr_db| CodecRow {
             picture: picture.into(),
             codec: codec.into(),
             bytes,
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_a_file() {
-        let text = text(&rows());
+        let text = format_table(&rows());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 1 + 1 + 2 + 1 + 1 + 1);
         assert!(lines[2].starts_with("lake") && lines[2].contains("9,310") && lines[2].ends_with("31.25"));
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_line_of_json_has_the_figures() {
-        let text = json(&rows()).unwrap();
+        let text = format_json(&rows()).unwrap();
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(

@@ -21,7 +21,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
 /// Maximum number of spans or metrics that are stored for the test.
-const MOST: usize = 1 << 16;
+const MAX_STORED: usize = 1 << 16;
 
 /// A listening collector.
 #[derive(Debug)]
@@ -47,8 +47,8 @@ impl Collector {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
         let endpoint = format!("http://{}", listener.local_addr().expect("the listener is bound"));
-        let (spans, received_spans) = mpsc::channel(MOST);
-        let (metrics, received_metrics) = mpsc::channel(MOST);
+        let (spans, received_spans) = mpsc::channel(MAX_STORED);
+        let (metrics, received_metrics) = mpsc::channel(MAX_STORED);
         let inbox = Inbox { spans, metrics };
         let server = Server::builder()
             .add_service(TraceServiceServer::new(inbox.clone()))
@@ -58,12 +58,12 @@ impl Collector {
     }
 
     /// Returns the spans received since the last call, each with the service that produced it.
-    pub fn spans(&mut self) -> Vec<(String, Span)> {
+    pub fn take_spans(&mut self) -> Vec<(String, Span)> {
         std::iter::from_fn(|| self.spans.try_recv().ok()).collect()
     }
 
     /// Returns the metrics received since the last call.
-    pub fn metrics(&mut self) -> Vec<Metric> {
+    pub fn take_metrics(&mut self) -> Vec<Metric> {
         std::iter::from_fn(|| self.metrics.try_recv().ok()).collect()
     }
 }
@@ -75,7 +75,7 @@ impl TraceService for Inbox {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         for resource in request.into_inner().resource_spans {
-            let service = service_of(&resource.resource.unwrap_or_default());
+            let service = service_name(&resource.resource.unwrap_or_default());
             for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 let _ = self.spans.send((service.clone(), span)).await;
             }
@@ -101,7 +101,7 @@ impl MetricsService for Inbox {
 
 /// Returns the string or integer value of an attribute of a span or resource, as text.
 #[must_use]
-pub fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
+pub fn attribute_text(attributes: &[KeyValue], key: &str) -> Option<String> {
     let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
     match attribute.value.clone()?.value? {
         Value::StringValue(text) => Some(text),
@@ -110,6 +110,6 @@ pub fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
     }
 }
 
-fn service_of(resource: &Resource) -> String {
-    text(&resource.attributes, "service.name").unwrap_or_default()
+fn service_name(resource: &Resource) -> String {
+    attribute_text(&resource.attributes, "service.name").unwrap_or_default()
 }

@@ -33,7 +33,7 @@ pub fn in_clone(path: &str) -> PathBuf {
 /// If the running test cannot be found on disk.
 #[must_use]
 #[allow(clippy::expect_used)]
-pub fn binaries() -> PathBuf {
+pub fn binaries_folder() -> PathBuf {
     let test = env::current_exe().expect("the running test has a path");
     test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned()
 }
@@ -43,8 +43,8 @@ pub fn binaries() -> PathBuf {
 /// # Panics
 /// If the binary has not been built.
 #[must_use]
-pub fn binary(name: &str) -> Command {
-    let path = binaries().join(name);
+pub fn binary_command(name: &str) -> Command {
+    let path = binaries_folder().join(name);
     assert!(path.is_file(), "{} is missing: run the tests with `cargo xtask test`", path.display());
     let mut command = Command::new(path);
     command.stdin(Stdio::null()).env_remove("RUST_LOG");
@@ -62,7 +62,7 @@ pub fn binary(name: &str) -> Command {
 /// If the command cannot be started.
 #[must_use]
 #[allow(clippy::expect_used)]
-pub fn output(command: &mut Command) -> Output {
+pub fn run_command(command: &mut Command) -> Output {
     command.output().expect("the binary starts")
 }
 
@@ -71,8 +71,8 @@ pub fn output(command: &mut Command) -> Output {
 /// # Panics
 /// If the command fails.
 #[must_use]
-pub fn stdout(command: &mut Command) -> String {
-    let output = output(command);
+pub fn run_stdout(command: &mut Command) -> String {
+    let output = run_command(command);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -83,8 +83,8 @@ pub fn stdout(command: &mut Command) -> String {
 /// # Panics
 /// If the command succeeds.
 #[must_use]
-pub fn failure(command: &mut Command) -> String {
-    let output = output(command);
+pub fn run_failing(command: &mut Command) -> String {
+    let output = run_command(command);
     assert!(!output.status.success(), "{command:?} succeeded");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -96,12 +96,12 @@ pub fn failure(command: &mut Command) -> String {
 /// If the images cannot be encoded.
 #[must_use]
 #[allow(clippy::expect_used)]
-pub fn encode(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
-    let mut encode = binary("edge-encoder");
+pub fn encode_samples(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
+    let mut encode = binary_command("edge-encoder");
     encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder);
-    let _ = stdout(encode.arg(in_clone(samples)));
+    let _ = run_stdout(encode.arg(in_clone(samples)));
     let read = |path: &PathBuf| fs::read(path).expect("the frame can be read");
-    let frames: Vec<_> = files(folder)
+    let frames: Vec<_> = sorted_files(folder)
         .iter()
         .filter(|path| path.extension().is_some_and(|end| end == "lps"))
         .map(read)
@@ -118,12 +118,12 @@ pub fn encode(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
 #[allow(clippy::expect_used)]
 pub fn sample_frame() -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a temporary folder can be created");
-    encode("samples/fashion/00-ankle-boot.png", folder.path()).remove(0)
+    encode_samples("samples/fashion/00-ankle-boot.png", folder.path()).remove(0)
 }
 
 /// Returns the paths of a folder's files, sorted by name.
 #[allow(clippy::expect_used)]
-fn files(folder: &Path) -> Vec<PathBuf> {
+fn sorted_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("the folder can be listed");
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
@@ -142,25 +142,25 @@ pub fn frames_as_text(folder: &Path) -> String {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{} {hex}\n", path.file_name().unwrap_or_default().to_string_lossy())
     };
-    files(folder).iter().map(line).collect()
+    sorted_files(folder).iter().map(line).collect()
 }
 
 /// A running cloud-decoder; killed when dropped.
 #[derive(Debug)]
-pub struct Cloud {
+pub struct CloudDecoder {
     child: Child,
     /// The address of the server: `http://127.0.0.1:PORT`, or `https` with TLS.
     pub url: String,
 }
 
-impl Cloud {
+impl CloudDecoder {
     /// Starts a server on a free port with these bundles and waits until it is ready.
     ///
     /// # Panics
     /// If the server does not start.
     #[must_use]
     pub fn start(bundles: &[&Path]) -> Self {
-        Self::start_in(bundles, &[])
+        Self::start_with_env(bundles, &[])
     }
 
     /// Like [`start`](Self::start), with additional environment variables.
@@ -168,8 +168,8 @@ impl Cloud {
     /// # Panics
     /// If the server does not start.
     #[must_use]
-    pub fn start_in(bundles: &[&Path], environment: &[(&str, &str)]) -> Self {
-        let mut command = serve(bundles);
+    pub fn start_with_env(bundles: &[&Path], environment: &[(&str, &str)]) -> Self {
+        let mut command = serve_command(bundles);
         command.envs(environment.iter().copied());
         Self::run(&mut command)
     }
@@ -198,7 +198,7 @@ impl Cloud {
     /// # Panics
     /// If the server does not respond.
     #[allow(clippy::expect_used)]
-    pub async fn http(&self, request: request::Builder, body: Vec<u8>) -> (Response<()>, Vec<u8>) {
+    pub async fn send_http(&self, request: request::Builder, body: Vec<u8>) -> (Response<()>, Vec<u8>) {
         let path = request.uri_ref().expect("the URI is a path").to_string();
         let request = request.uri(format!("{}{path}", self.url)).body(Body::from(body));
         let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
@@ -215,7 +215,7 @@ impl Cloud {
     /// If the server has ended.
     #[must_use]
     #[allow(clippy::expect_used)]
-    pub fn memory(&self) -> u64 {
+    pub fn resident_bytes(&self) -> u64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server is running");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -244,7 +244,7 @@ impl Cloud {
     }
 }
 
-impl Drop for Cloud {
+impl Drop for CloudDecoder {
     fn drop(&mut self) {
         self.kill();
     }
@@ -252,14 +252,14 @@ impl Drop for Cloud {
 
 /// Returns the command `cloud-decoder serve` on a free port with these bundles.
 #[must_use]
-pub fn serve(bundles: &[&Path]) -> Command {
-    serve_on(0, bundles)
+pub fn serve_command(bundles: &[&Path]) -> Command {
+    serve_command_on(0, bundles)
 }
 
-/// Like [`serve`], on a given port.
+/// Like [`serve_command`], on a given port.
 #[must_use]
-pub fn serve_on(port: u16, bundles: &[&Path]) -> Command {
-    let mut command = binary("cloud-decoder");
+pub fn serve_command_on(port: u16, bundles: &[&Path]) -> Command {
+    let mut command = binary_command("cloud-decoder");
     command.args(["serve", "--device", "cpu", "--listen", &format!("127.0.0.1:{port}")]);
     for bundle in bundles {
         command.arg("--bundle").arg(bundle);

@@ -13,7 +13,7 @@ use image::{
     codecs::png::{CompressionType, FilterType, PngEncoder},
     imageops,
 };
-use lopside_e2e::{binary, in_clone, stdout};
+use lopside_e2e::{binary_command, in_clone, run_stdout};
 use nix::sys::resource::{UsageWho, getrusage};
 
 const SIDES: (u32, u32) = (4000, 3000);
@@ -57,9 +57,9 @@ fn twelve_megapixels_take_at_most_150_megabytes() {
     let picture = folder.path().join("photograph.png");
     save(&photograph(), &picture);
     for quality in ["50", "90"] {
-        let mut encode = binary("edge-encoder");
+        let mut encode = binary_command("edge-encoder");
         encode.args(["encode", "--quality", quality, "--bundle"]).arg(in_clone("bundles/photo"));
-        let text = stdout(encode.arg("--out").arg(folder.path()).arg(&picture));
+        let text = run_stdout(encode.arg("--out").arg(folder.path()).arg(&picture));
         let peak = peak_of_children();
         println!("quality {quality}: {peak} bytes at most; {}", text.trim());
         assert!(peak <= LIMIT, "{peak} bytes at quality {quality}");

@@ -1,13 +1,14 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use image::DynamicImage;
-use lopside_bundle::{HeadKind, HeadSpec, InputSpec, picture::AnyBundle};
-use lopside_input::picture_of;
+use lopside_bundle::{FixedLatentHeadSpec, HeadKind, InputSpec, picture::AnyBundle};
+use lopside_input::to_model_image;
 use lopside_latent::{IdOnWire, LatentSpaceId, Limits, picture::Quality};
 
 use crate::{
-    EdgeError, Encoded, Encoder, PictureEncoder, PictureOptions, eight_bit,
-    source::{self, Input, Inputs},
+    EdgeError, EncodedFrame, FixedLatentEncoder, ImageCodecEncoder, ImageCodecOptions,
+    source::{self, EncoderInput, NamedInputs},
+    to_eight_bit,
 };
 
 /// The encoder of a bundle of either model kind.
@@ -15,32 +16,34 @@ use crate::{
 pub enum AnyEncoder {
     /// A fixed-latent model, which takes images of one size, windows or tensors; with the maximum number of
     /// layers per frame, `None` for all.
-    Vector(Box<Encoder>, Option<usize>),
+    FixedLatent(Box<FixedLatentEncoder>, Option<usize>),
     /// An image codec, with its options.
-    Picture(Box<PictureEncoder>, PictureOptions),
+    ImageCodec(Box<ImageCodecEncoder>, ImageCodecOptions),
 }
 
 /// Encode options for bundles of either model kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncodeOptions {
     /// Options of image codecs; fixed-latent models use only the number of layers.
-    pub picture: PictureOptions,
+    pub image_codec: ImageCodecOptions,
     /// For image codecs: whether to use the fast encoder.
-    pub fast: bool,
+    pub use_fast: bool,
 }
 
 impl AnyEncoder {
     /// Loads the encoder of a bundle.
     ///
     /// # Errors
-    /// As [`Encoder::new`], [`PictureEncoder::new`] and [`PictureEncoder::fast`].
+    /// As [`FixedLatentEncoder::new`], [`ImageCodecEncoder::new`] and [`ImageCodecEncoder::new_fast`].
     pub fn new(bundle: &AnyBundle, options: &EncodeOptions) -> Result<Self, EdgeError> {
-        let EncodeOptions { picture, fast } = *options;
+        let EncodeOptions { image_codec: picture, use_fast: fast } = *options;
         match bundle {
-            AnyBundle::Vector(bundle) => Ok(Self::Vector(Box::new(Encoder::new(bundle)?), picture.layers)),
-            AnyBundle::Picture(bundle) => {
-                let make = if fast { PictureEncoder::fast } else { PictureEncoder::new };
-                Ok(Self::Picture(Box::new(make(bundle)?), picture))
+            AnyBundle::FixedLatent(bundle) => {
+                Ok(Self::FixedLatent(Box::new(FixedLatentEncoder::new(bundle)?), picture.layers))
+            }
+            AnyBundle::ImageCodec(bundle) => {
+                let make = if fast { ImageCodecEncoder::new_fast } else { ImageCodecEncoder::new };
+                Ok(Self::ImageCodec(Box::new(make(bundle)?), picture))
             }
         }
     }
@@ -49,8 +52,8 @@ impl AnyEncoder {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Vector(encoder, _) => encoder.name(),
-            Self::Picture(encoder, _) => encoder.name(),
+            Self::FixedLatent(encoder, _) => encoder.name(),
+            Self::ImageCodec(encoder, _) => encoder.name(),
         }
     }
 
@@ -58,38 +61,38 @@ impl AnyEncoder {
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         match self {
-            Self::Vector(encoder, _) => encoder.space().id(),
-            Self::Picture(encoder, _) => encoder.space().id(),
+            Self::FixedLatent(encoder, _) => encoder.space().id(),
+            Self::ImageCodec(encoder, _) => encoder.space().id(),
         }
     }
 
     /// Returns the input specification; `None` for an image codec, which takes images of any size.
     #[must_use]
-    pub fn input(&self) -> Option<&InputSpec> {
+    pub fn input_spec(&self) -> Option<&InputSpec> {
         match self {
-            Self::Vector(encoder, _) => Some(encoder.input()),
-            Self::Picture(..) => None,
+            Self::FixedLatent(encoder, _) => Some(encoder.input_spec()),
+            Self::ImageCodec(..) => None,
         }
     }
 
     /// Returns the number of layers of the model.
     #[must_use]
-    pub fn all_layers(&self) -> usize {
+    pub fn layer_count(&self) -> usize {
         match self {
-            Self::Vector(encoder, _) => encoder.space().layers().len(),
-            Self::Picture(encoder, _) => encoder.space().layout().layers().len(),
+            Self::FixedLatent(encoder, _) => encoder.space().layers().len(),
+            Self::ImageCodec(encoder, _) => encoder.space().layout().layers().len(),
         }
     }
 
     /// Sets the maximum number of layers of further frames and, for an image codec, their quality, clamped to
     /// 1 to 100. Returns the new quality, or `None` for encoders without that setting.
-    pub fn set(&mut self, quality: u8, layers: usize) -> Option<u8> {
+    pub fn set_rate(&mut self, quality: u8, layers: usize) -> Option<u8> {
         match self {
-            Self::Vector(_, limit) => {
+            Self::FixedLatent(_, limit) => {
                 *limit = Some(layers);
                 None
             }
-            Self::Picture(_, options) => {
+            Self::ImageCodec(_, options) => {
                 options.layers = Some(layers);
                 options.quality = Quality::new(quality.clamp(1, 100)).unwrap_or(options.quality);
                 Some(options.quality.get())
@@ -100,15 +103,15 @@ impl AnyEncoder {
     /// Opens the inputs of these files and folders, of the kind that the encoder takes.
     ///
     /// # Errors
-    /// As [`source::open`] and [`source::numbers`].
-    pub fn open(&self, inputs: &[PathBuf]) -> Result<Inputs, EdgeError> {
+    /// As [`source::open_images`] and [`source::numbers`].
+    pub fn open_inputs(&self, inputs: &[PathBuf]) -> Result<NamedInputs, EdgeError> {
         match self {
-            Self::Vector(encoder, _) => match encoder.input() {
-                InputSpec::Picture(_) => source::inputs(inputs),
-                InputSpec::Series(spec) => source::numbers::windows(inputs, spec),
-                InputSpec::Tensor {} => source::numbers::tensors(inputs, encoder.input_dims()),
+            Self::FixedLatent(encoder, _) => match encoder.input_spec() {
+                InputSpec::Picture(_) => source::open_inputs(inputs),
+                InputSpec::Series(spec) => source::numbers::open_windows(inputs, spec),
+                InputSpec::Tensor {} => source::numbers::open_tensors(inputs, encoder.input_dims()),
             },
-            Self::Picture(..) => source::inputs(inputs),
+            Self::ImageCodec(..) => source::open_inputs(inputs),
         }
     }
 
@@ -120,50 +123,50 @@ impl AnyEncoder {
         source::check_output_names(&self.list(inputs)?)
     }
 
-    /// Returns the input files that [`open`](Self::open) reads from these files and folders, in its order.
+    /// Returns the input files that [`open_inputs`](Self::open_inputs) reads from these files and folders, in its order.
     ///
     /// # Errors
     /// [`EdgeError::Io`] for a path that cannot be listed.
     pub fn list(&self, inputs: &[PathBuf]) -> Result<Vec<PathBuf>, EdgeError> {
-        source::list(inputs, matches!(self.input(), Some(InputSpec::Series(_) | InputSpec::Tensor {})))
+        source::list(inputs, matches!(self.input_spec(), Some(InputSpec::Series(_) | InputSpec::Tensor {})))
     }
 
     /// Returns the heads that the manifest lists; none for an image codec, whose frames decode to images.
     #[must_use]
-    pub fn heads(&self) -> &[HeadSpec] {
+    pub fn heads(&self) -> &[FixedLatentHeadSpec] {
         match self {
-            Self::Vector(encoder, _) => encoder.heads(),
-            Self::Picture(..) => &[],
+            Self::FixedLatent(encoder, _) => encoder.heads(),
+            Self::ImageCodec(..) => &[],
         }
     }
 
     /// Returns the 8-bit image, grey or RGB, that a reconstruction is compared with: in the size of the first
     /// head that produces images, otherwise in the input size of the encoder.
     #[must_use]
-    pub fn original<'a>(&self, picture: &'a DynamicImage) -> Cow<'a, DynamicImage> {
-        let Self::Vector(encoder, _) = self else { return eight_bit(picture) };
+    pub fn comparable_original<'a>(&self, picture: &'a DynamicImage) -> Cow<'a, DynamicImage> {
+        let Self::FixedLatent(encoder, _) = self else { return to_eight_bit(picture) };
         let of_head = encoder.heads().iter().find_map(|head| match &head.kind {
             HeadKind::Reconstruct(spec) => Some(spec),
             _ => None,
         });
-        match (of_head, encoder.input()) {
-            (Some(spec), _) | (None, InputSpec::Picture(spec)) => Cow::Owned(picture_of(picture, spec)),
-            _ => eight_bit(picture),
+        match (of_head, encoder.input_spec()) {
+            (Some(spec), _) | (None, InputSpec::Picture(spec)) => Cow::Owned(to_model_image(picture, spec)),
+            _ => to_eight_bit(picture),
         }
     }
 
     /// Encodes an input; `id` overrides the options.
     ///
     /// # Errors
-    /// As [`Encoder::encode_input`] and [`PictureEncoder::encode`].
-    pub fn encode(&self, input: &Input, id: IdOnWire) -> Result<Encoded, EdgeError> {
+    /// As [`FixedLatentEncoder::encode_input`] and [`ImageCodecEncoder::encode`].
+    pub fn encode(&self, input: &EncoderInput, id: IdOnWire) -> Result<EncodedFrame, EdgeError> {
         match (self, input) {
-            (Self::Vector(encoder, layers), _) => encoder.encode_input(input, *layers, id),
-            (Self::Picture(encoder, options), Input::Picture(picture)) => {
-                encoder.encode(picture, &PictureOptions { id, ..*options })
+            (Self::FixedLatent(encoder, layers), _) => encoder.encode_input(input, *layers, id),
+            (Self::ImageCodec(encoder, options), EncoderInput::Image(picture)) => {
+                encoder.encode(picture, &ImageCodecOptions { id, ..*options })
             }
-            (Self::Picture(encoder, _), Input::Numbers(_)) => {
-                Err(EdgeError::OtherInput { bundle: encoder.name().to_owned(), takes: "images" })
+            (Self::ImageCodec(encoder, _), EncoderInput::Values(_)) => {
+                Err(EdgeError::WrongInputKind { bundle: encoder.name().to_owned(), takes: "images" })
             }
         }
     }
@@ -173,20 +176,20 @@ impl AnyEncoder {
     ///
     /// # Errors
     /// [`EdgeError::Latent`] if `frame` is damaged or of another latent space, and as [`AnyEncoder::encode`].
-    pub fn encode_like(&self, input: &Input, frame: &[u8]) -> Result<Encoded, EdgeError> {
+    pub fn encode_like(&self, input: &EncoderInput, frame: &[u8]) -> Result<EncodedFrame, EdgeError> {
         let limits = Limits::default();
         match (self, input) {
-            (Self::Vector(encoder, _), _) => {
+            (Self::FixedLatent(encoder, _), _) => {
                 let values = encoder.space().decode(frame, &limits)?.len();
-                encoder.encode_input(input, encoder.space().layers_of(values), IdOnWire::Present)
+                encoder.encode_input(input, encoder.space().layer_count_of(values), IdOnWire::Present)
             }
-            (Self::Picture(encoder, options), Input::Picture(picture)) => {
+            (Self::ImageCodec(encoder, options), EncoderInput::Image(picture)) => {
                 let like = encoder.space().decode(frame, &limits)?;
                 let (quality, layers) = (like.header.quality, Some(like.layers.len()));
-                let options = PictureOptions { quality, layers, id: IdOnWire::Present, ..*options };
+                let options = ImageCodecOptions { quality, layers, id: IdOnWire::Present, ..*options };
                 encoder.encode(picture, &options)
             }
-            (Self::Picture(..), Input::Numbers(_)) => self.encode(input, IdOnWire::Present),
+            (Self::ImageCodec(..), EncoderInput::Values(_)) => self.encode(input, IdOnWire::Present),
         }
     }
 
@@ -194,11 +197,11 @@ impl AnyEncoder {
     ///
     /// # Errors
     /// [`EdgeError::Latent`] if it is damaged or of another latent space.
-    pub fn integers(&self, frame: &[u8]) -> Result<Vec<i32>, EdgeError> {
+    pub fn decode_integers(&self, frame: &[u8]) -> Result<Vec<i32>, EdgeError> {
         let limits = Limits::default();
         Ok(match self {
-            Self::Vector(encoder, _) => encoder.space().decode(frame, &limits)?,
-            Self::Picture(encoder, _) => {
+            Self::FixedLatent(encoder, _) => encoder.space().decode(frame, &limits)?,
+            Self::ImageCodec(encoder, _) => {
                 let layers = encoder.space().decode(frame, &limits)?.layers;
                 layers.into_iter().flatten().map(i32::from).collect()
             }

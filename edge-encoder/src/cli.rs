@@ -92,7 +92,7 @@ pub struct BundleArg {
 /// in effect.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Image codecs")]
-pub struct PictureArgs {
+pub struct ImageCodecArgs {
     /// Quality of the quantisation, 1 to 100 [default: 50]
     #[arg(long, env = "LOPSIDE_QUALITY", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
@@ -129,7 +129,7 @@ pub struct EncodeArgs {
     pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub picture: PictureArgs,
+    pub picture: ImageCodecArgs,
 }
 
 /// Options of `send`.
@@ -166,7 +166,7 @@ pub struct SendArgs {
     pub security: SecurityArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub picture: PictureArgs,
+    pub picture: ImageCodecArgs,
 }
 
 /// TLS and authentication options of a connection.
@@ -216,7 +216,7 @@ pub struct RunArgs {
     pub security: SecurityArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub picture: PictureArgs,
+    pub picture: ImageCodecArgs,
 }
 
 /// Options of `doctor`.
@@ -276,5 +276,5 @@ pub struct BenchArgs {
     pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub picture: PictureArgs,
+    pub picture: ImageCodecArgs,
 }

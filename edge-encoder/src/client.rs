@@ -16,8 +16,8 @@ use tonic::{
 };
 use tracing::Instrument as _;
 
-pub(crate) use crate::wire::Counters;
-use crate::{EdgeError, Security, wire::Counted};
+pub(crate) use crate::wire::WireCounters;
+use crate::{EdgeError, SecuritySettings, wire::CountedStream};
 
 /// The largest answer that is accepted, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -26,21 +26,21 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Interval of keep-alive pings on an idle connection, and time limit for their answer; they detect a lost
 /// peer.
-const PING: Duration = Duration::from_mins(1);
+const PING_INTERVAL: Duration = Duration::from_mins(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection to one cloud-decoder.
 #[derive(Debug)]
-pub struct Client {
+pub struct DecoderClient {
     service: DecoderServiceClient<Channel>,
-    counters: Counters,
+    counters: WireCounters,
     timeout: Duration,
     bearer: Option<MetadataValue<Ascii>>,
 }
 
 /// A frame decoded by the cloud.
 #[derive(Debug, Clone)]
-pub struct Decoded {
+pub struct DecodedFrame {
     /// One output per requested head, in that order; without requested heads, the output of the first head.
     pub outputs: Vec<Value>,
     /// Time between the request and the complete answer.
@@ -51,15 +51,19 @@ pub struct Decoded {
     pub received_bytes: u64,
 }
 
-impl Client {
+impl DecoderClient {
     /// Connects to a cloud-decoder at an `http://` or `https://` address.
     ///
     /// # Errors
-    /// [`EdgeError::Endpoint`] for an invalid address, [`EdgeError::Connect`] if the server does not answer
+    /// [`EdgeError::InvalidEndpoint`] for an invalid address, [`EdgeError::Connect`] if the server does not answer
     /// or the TLS handshake fails, and errors about the files of `security`.
-    pub async fn connect(endpoint: &str, timeout: Duration, security: &Security) -> Result<Self, EdgeError> {
-        let target = Target::new(endpoint, security)?;
-        let counters = Counters::default();
+    pub async fn connect(
+        endpoint: &str,
+        timeout: Duration,
+        security: &SecuritySettings,
+    ) -> Result<Self, EdgeError> {
+        let target = CloudTarget::new(endpoint, security)?;
+        let counters = WireCounters::default();
         let channel = target.connect(&counters, Some(timeout)).await?;
         let service = DecoderServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(Self { service, counters, timeout, bearer: target.bearer })
@@ -69,14 +73,14 @@ impl Client {
     /// empty. `input` is the reference input, which is sent along if there is one.
     ///
     /// # Errors
-    /// [`EdgeError::Remote`] with the cloud's reason, [`EdgeError::Answer`] if the answer does not match the
+    /// [`EdgeError::Remote`] with the cloud's reason, [`EdgeError::UnexpectedAnswer`] if the answer does not match the
     /// request.
     pub async fn decode(
         &mut self,
         frame: Vec<u8>,
         heads: &[String],
         input: Option<v1::Input>,
-    ) -> Result<Decoded, EdgeError> {
+    ) -> Result<DecodedFrame, EdgeError> {
         let output = |head: &String| OutputRequest {
             head: head.clone(),
             format: OutputFormat::Unspecified.into(),
@@ -93,7 +97,7 @@ impl Client {
             request.metadata_mut().insert("authorization", bearer.clone());
         }
         let span = tracing::info_span!("send", otel.kind = "client");
-        context::from_environment(&span);
+        context::set_parent_from_environment(&span);
         if let Some(parent) = context::outgoing(&span).and_then(|parent| parent.parse().ok()) {
             request.metadata_mut().insert(context::TRACEPARENT, parent);
         }
@@ -104,7 +108,7 @@ impl Client {
             .decode(request)
             .instrument(span)
             .await
-            .map_err(|status| remote(&status))?
+            .map_err(|status| remote_error(&status))?
             .into_inner();
         let round_trip = start.elapsed();
         let (sent_after, received_after) = self.counters.read();
@@ -112,9 +116,12 @@ impl Client {
         let outputs: Vec<Value> = outputs.filter_map(|output| output.value).collect();
         let expected = heads.len().max(1);
         if outputs.len() != expected {
-            return Err(EdgeError::Answer(format!("it has {} outputs instead of {expected}", outputs.len())));
+            return Err(EdgeError::UnexpectedAnswer(format!(
+                "it has {} outputs instead of {expected}",
+                outputs.len()
+            )));
         }
-        Ok(Decoded {
+        Ok(DecodedFrame {
             outputs,
             round_trip,
             sent_bytes: sent_after - sent,
@@ -125,21 +132,21 @@ impl Client {
 
 /// Address of a server with the connection settings.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub(crate) struct CloudTarget {
     url: String,
     endpoint: Endpoint,
     bearer: Option<MetadataValue<Ascii>>,
 }
 
-impl Target {
+impl CloudTarget {
     /// Checks an `http://` or `https://` address of a cloud-decoder, without connecting.
     ///
     /// # Errors
-    /// [`EdgeError::Endpoint`] for an invalid address, and errors about the files of `security`.
-    pub(crate) fn new(url: &str, security: &Security) -> Result<Self, EdgeError> {
+    /// [`EdgeError::InvalidEndpoint`] for an invalid address, and errors about the files of `security`.
+    pub(crate) fn new(url: &str, security: &SecuritySettings) -> Result<Self, EdgeError> {
         let bearer = security.bearer()?;
-        let endpoint = secured(url, security)?
-            .http2_keep_alive_interval(PING)
+        let endpoint = secure_endpoint(url, security)?
+            .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true);
         Ok(Self { url: url.to_owned(), endpoint, bearer })
@@ -156,7 +163,7 @@ impl Target {
     /// [`EdgeError::Connect`] if the server does not answer or the TLS handshake fails.
     pub(crate) async fn connect(
         &self,
-        counters: &Counters,
+        counters: &WireCounters,
         timeout: Option<Duration>,
     ) -> Result<Channel, EdgeError> {
         let endpoint = self.endpoint.clone().connect_timeout(timeout.unwrap_or(CONNECT_TIMEOUT));
@@ -168,9 +175,9 @@ impl Target {
         let connector = tower::service_fn(move |uri: Uri| {
             let counters = counted.clone();
             async move {
-                let stream = TcpStream::connect(authority(&uri)).await?;
+                let stream = TcpStream::connect(host_and_port(&uri)).await?;
                 stream.set_nodelay(true)?;
-                Ok::<_, std::io::Error>(TokioIo::new(Counted::new(stream, counters)))
+                Ok::<_, std::io::Error>(TokioIo::new(CountedStream::new(stream, counters)))
             }
         });
         let refused = |error| EdgeError::Connect { endpoint: self.url.clone(), reason: innermost(&error) };
@@ -178,23 +185,23 @@ impl Target {
     }
 }
 
-fn secured(endpoint: &str, security: &Security) -> Result<Endpoint, EdgeError> {
-    let target = parse(endpoint)?;
+fn secure_endpoint(endpoint: &str, security: &SecuritySettings) -> Result<Endpoint, EdgeError> {
+    let target = parse_endpoint(endpoint)?;
     if target.uri().scheme_str() == Some("https") {
         let refused = |error: tonic::transport::Error| EdgeError::Connect {
             endpoint: endpoint.to_owned(),
             reason: innermost(&error),
         };
-        return target.tls_config(security.tls()?).map_err(refused);
+        return target.tls_config(security.tls_config()?).map_err(refused);
     }
     if security.needs_tls() {
-        return Err(EdgeError::NoTls { endpoint: endpoint.to_owned() });
+        return Err(EdgeError::TlsRequired { endpoint: endpoint.to_owned() });
     }
     Ok(target)
 }
 
-fn parse(endpoint: &str) -> Result<Endpoint, EdgeError> {
-    let bad = |reason: String| EdgeError::Endpoint { endpoint: endpoint.to_owned(), reason };
+fn parse_endpoint(endpoint: &str) -> Result<Endpoint, EdgeError> {
+    let bad = |reason: String| EdgeError::InvalidEndpoint { endpoint: endpoint.to_owned(), reason };
     let uri: Uri = endpoint.parse().map_err(|error| bad(format!("{error}")))?;
     match uri.scheme_str() {
         Some("http" | "https") if uri.host().is_some() => Ok(Endpoint::from(uri)),
@@ -202,14 +209,14 @@ fn parse(endpoint: &str) -> Result<Endpoint, EdgeError> {
     }
 }
 
-fn authority(uri: &Uri) -> String {
+fn host_and_port(uri: &Uri) -> String {
     let host = uri.host().unwrap_or_default();
     let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
     format!("{host}:{}", uri.port_u16().unwrap_or(default))
 }
 
 /// Converts the status of a refused request.
-pub(crate) fn remote(status: &Status) -> EdgeError {
+pub(crate) fn remote_error(status: &Status) -> EdgeError {
     EdgeError::Remote { code: format!("{:?}", status.code()), message: status.message().to_owned() }
 }
 
@@ -231,7 +238,7 @@ mod tests {
         for (endpoint, expected) in
             [("localhost:8080", "http://"), ("http://", "empty"), ("ftp://x", "http://")]
         {
-            let error = parse(endpoint).unwrap_err().to_string();
+            let error = parse_endpoint(endpoint).unwrap_err().to_string();
             assert!(error.contains(expected), "{endpoint}: {error}");
         }
         for (endpoint, expected) in [
@@ -240,22 +247,22 @@ mod tests {
             ("https://x", "x:443"),
             ("https://x:8443", "x:8443"),
         ] {
-            assert_eq!(authority(parse(endpoint).unwrap().uri()), expected);
+            assert_eq!(host_and_port(parse_endpoint(endpoint).unwrap().uri()), expected);
         }
     }
 
     #[test]
     fn certificates_for_a_connection_without_tls_are_a_mistake() {
-        let security = Security { ca: Some("ca.pem".into()), ..Security::default() };
-        let error = secured("http://x", &security).unwrap_err().to_string();
+        let security = SecuritySettings { ca: Some("ca.pem".into()), ..SecuritySettings::default() };
+        let error = secure_endpoint("http://x", &security).unwrap_err().to_string();
         assert!(error.contains("https://") && error.contains("--ca"), "{error}");
     }
 
     #[tokio::test]
     async fn nobody_there_is_said_with_the_address() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (url, security) = (format!("http://{free}"), Security::default());
-        let error = Client::connect(&url, Duration::from_secs(5), &security).await.unwrap_err();
+        let (url, security) = (format!("http://{free}"), SecuritySettings::default());
+        let error = DecoderClient::connect(&url, Duration::from_secs(5), &security).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&free.to_string()) && text.contains("refused"), "{text}");
     }

@@ -10,10 +10,10 @@ use lopside_latent::picture::Quality;
 use serde::Deserialize;
 
 use crate::{
-    ApiKey, EdgeError, EncodeOptions, PictureOptions, Security,
-    agent::{AgentSettings, Merged, RateTable, SourceTable, SpoolTable, UpdateTable, UplinkTable},
-    cli::{PictureArgs, RunArgs, SecurityArgs},
-    error::io,
+    ApiKey, EdgeError, EncodeOptions, ImageCodecOptions, SecuritySettings,
+    agent::{AgentSettings, RateTable, SourceTable, SpoolTable, UncheckedSettings, UpdateTable, UplinkTable},
+    cli::{ImageCodecArgs, RunArgs, SecurityArgs},
+    error::io_error,
 };
 
 const DEFAULT_TIMEOUT_SECONDS: u32 = 10;
@@ -22,7 +22,7 @@ const DEFAULT_QUALITY: u8 = 50;
 /// The config file. Unknown keys are refused.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FileConfig {
+pub struct ConfigFile {
     bundle: Option<PathBuf>,
     endpoint: Option<String>,
     out: Option<PathBuf>,
@@ -46,24 +46,24 @@ pub struct FileConfig {
     sources: Vec<SourceTable>,
 }
 
-impl FileConfig {
+impl ConfigFile {
     /// Reads the file; returns an empty configuration without a path.
     ///
     /// # Errors
-    /// [`EdgeError::Io`] or [`EdgeError::Config`].
+    /// [`EdgeError::Io`] or [`EdgeError::InvalidConfig`].
     pub fn read(path: Option<&Path>) -> Result<Self, EdgeError> {
         let Some(path) = path else { return Ok(Self::default()) };
-        let text = fs::read_to_string(path).map_err(io(path))?;
+        let text = fs::read_to_string(path).map_err(io_error(path))?;
         toml::from_str(&text)
-            .map_err(|source| EdgeError::Config { path: path.to_owned(), reason: source.to_string() })
+            .map_err(|source| EdgeError::InvalidConfig { path: path.to_owned(), reason: source.to_string() })
     }
 
     /// Returns the folder of the bundle.
     ///
     /// # Errors
-    /// [`EdgeError::Missing`] if it is not configured.
+    /// [`EdgeError::MissingSetting`] if it is not configured.
     pub fn bundle(&self, flag: Option<PathBuf>) -> Result<PathBuf, EdgeError> {
-        flag.or_else(|| self.bundle.clone()).ok_or(EdgeError::Missing {
+        flag.or_else(|| self.bundle.clone()).ok_or(EdgeError::MissingSetting {
             what: "the bundle",
             flag: "--bundle DIR",
             env: "LOPSIDE_BUNDLE",
@@ -74,9 +74,9 @@ impl FileConfig {
     /// Returns the address of the cloud-decoder.
     ///
     /// # Errors
-    /// [`EdgeError::Missing`] if it is not configured.
+    /// [`EdgeError::MissingSetting`] if it is not configured.
     pub fn endpoint(&self, flag: Option<String>) -> Result<String, EdgeError> {
-        flag.or_else(|| self.endpoint.clone()).ok_or(EdgeError::Missing {
+        flag.or_else(|| self.endpoint.clone()).ok_or(EdgeError::MissingSetting {
             what: "the address of the cloud-decoder",
             flag: "--endpoint URL",
             env: "LOPSIDE_ENDPOINT",
@@ -93,9 +93,9 @@ impl FileConfig {
     /// Returns the settings of the agent.
     ///
     /// # Errors
-    /// [`EdgeError::Missing`] and [`EdgeError::Agent`], which name the setting.
-    pub fn agent(&self, flags: RunArgs) -> Result<AgentSettings, EdgeError> {
-        AgentSettings::new(Merged {
+    /// [`EdgeError::MissingSetting`] and [`EdgeError::InvalidSettings`], which name the setting.
+    pub fn agent_settings(&self, flags: RunArgs) -> Result<AgentSettings, EdgeError> {
+        AgentSettings::new(UncheckedSettings {
             device: flags.device.or_else(|| self.device.clone()),
             endpoint: self.endpoint(flags.endpoint)?,
             security: self.security(flags.security)?,
@@ -122,32 +122,32 @@ impl FileConfig {
     /// Returns the quality of image codecs, 50 by default.
     ///
     /// # Errors
-    /// [`EdgeError::Range`] if it is not 1 to 100.
+    /// [`EdgeError::OutOfRange`] if it is not 1 to 100.
     pub fn quality(&self, flag: Option<u8>) -> Result<Quality, EdgeError> {
         let found = flag.or(self.quality).unwrap_or(DEFAULT_QUALITY);
-        Quality::new(found).ok_or(EdgeError::Range { key: "quality", found, allowed: "1 to 100" })
+        Quality::new(found).ok_or(EdgeError::OutOfRange { key: "quality", found, allowed: "1 to 100" })
     }
 
     /// Returns the encode options for bundles of either model kind.
     ///
     /// # Errors
-    /// As [`FileConfig::quality`].
-    pub fn encode_options(&self, flags: PictureArgs) -> Result<EncodeOptions, EdgeError> {
-        let picture = PictureOptions {
+    /// As [`ConfigFile::quality`].
+    pub fn encode_options(&self, flags: ImageCodecArgs) -> Result<EncodeOptions, EdgeError> {
+        let picture = ImageCodecOptions {
             layers: flags.layers.map(usize::from),
             threads: flags.threads.map_or(1, usize::from),
-            ..PictureOptions::new(self.quality(flags.quality)?)
+            ..ImageCodecOptions::new(self.quality(flags.quality)?)
         };
-        Ok(EncodeOptions { picture, fast: flags.fast })
+        Ok(EncodeOptions { image_codec: picture, use_fast: flags.fast })
     }
 
     /// Returns the TLS and authentication settings.
     ///
     /// # Errors
-    /// [`EdgeError::Missing`] if a client certificate is configured without its key, or a key without its
+    /// [`EdgeError::MissingSetting`] if a client certificate is configured without its key, or a key without its
     /// certificate.
-    pub fn security(&self, flags: SecurityArgs) -> Result<Security, EdgeError> {
-        let missing = |what, flag, env, key| EdgeError::Missing { what, flag, env, key };
+    pub fn security(&self, flags: SecurityArgs) -> Result<SecuritySettings, EdgeError> {
+        let missing = |what, flag, env, key| EdgeError::MissingSetting { what, flag, env, key };
         let cert = flags.client_cert.or_else(|| self.client_cert.clone());
         let key = flags.client_key.or_else(|| self.client_key.clone());
         let client = match (cert, key) {
@@ -163,7 +163,7 @@ impl FileConfig {
             }
         };
         let ca = flags.ca.or_else(|| self.ca.clone());
-        Ok(Security { ca, client, api_key: flags.api_key.or_else(|| self.api_key.clone()) })
+        Ok(SecuritySettings { ca, client, api_key: flags.api_key.or_else(|| self.api_key.clone()) })
     }
 
     /// Returns the time limit for a request, 10 s by default and at least 1 s.
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let file: FileConfig =
+        let file: ConfigFile =
             toml::from_str("bundle = 'b'\ntimeout_seconds = 3\nendpoint = 'http://a'").unwrap();
         assert_eq!(file.bundle(Some("flag".into())).unwrap(), Path::new("flag"));
         assert_eq!(file.bundle(None).unwrap(), Path::new("b"));
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_certificate_needs_its_key() {
-        let file: FileConfig = toml::from_str("client_cert = 'c'\napi_key = 'k'").unwrap();
+        let file: ConfigFile = toml::from_str("client_cert = 'c'\napi_key = 'k'").unwrap();
         let error = file.security(SecurityArgs::default()).unwrap_err().to_string();
         assert!(error.contains("--client-key"), "{error}");
         let flags = SecurityArgs { client_key: Some("flag".into()), ..SecurityArgs::default() };
@@ -205,15 +205,15 @@ mod tests {
 
     #[test]
     fn a_quality_out_of_range_is_refused() {
-        let file: FileConfig = toml::from_str("quality = 101").unwrap();
+        let file: ConfigFile = toml::from_str("quality = 101").unwrap();
         assert!(file.quality(None).unwrap_err().to_string().contains("quality = 101"));
         assert_eq!(file.quality(Some(7)).unwrap().get(), 7);
-        assert_eq!(FileConfig::default().quality(None).unwrap().get(), 50);
+        assert_eq!(ConfigFile::default().quality(None).unwrap().get(), 50);
     }
 
     #[test]
     fn what_nobody_named_is_asked_for_with_all_its_names() {
-        let error = FileConfig::default().bundle(None).unwrap_err().to_string();
+        let error = ConfigFile::default().bundle(None).unwrap_err().to_string();
         for name in ["--bundle", "LOPSIDE_BUNDLE", "bundle ="] {
             assert!(error.contains(name), "{error}");
         }
@@ -224,7 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("edge.toml");
         fs::write(&path, "bundel = 'x'").unwrap();
-        let error = FileConfig::read(Some(&path)).unwrap_err().to_string();
+        let error = ConfigFile::read(Some(&path)).unwrap_err().to_string();
         assert!(error.contains("edge.toml") && error.contains("bundel"), "{error}");
     }
 }

@@ -1,65 +1,65 @@
 use std::time::{Duration, Instant};
 
 use image::DynamicImage;
-use lopside_bundle::{Bundle, HeadSpec, InputSpec};
-use lopside_input::{normalised, picture_of, samples_of};
-use lopside_latent::{IdOnWire, LatentSpace};
+use lopside_bundle::{FixedLatentBundle, FixedLatentHeadSpec, InputSpec};
+use lopside_input::{image_samples, normalise_window, to_model_image};
+use lopside_latent::{FixedLatentSpace, IdOnWire};
 
-use crate::{EdgeError, Plan, source::Input};
+use crate::{EdgeError, ModelPlan, source::EncoderInput};
 
 /// The encoder of a fixed-latent bundle, ready to run: preprocessing, tract with a plan of fixed shape,
 /// latent coder.
 #[derive(Debug)]
-pub struct Encoder {
+pub struct FixedLatentEncoder {
     name: String,
-    plan: Plan,
+    plan: ModelPlan,
     input: InputSpec,
     input_dims: Vec<u32>,
-    heads: Vec<HeadSpec>,
-    space: LatentSpace,
+    heads: Vec<FixedLatentHeadSpec>,
+    space: FixedLatentSpace,
 }
 
 /// The frame of an encoded input.
 #[derive(Debug, Clone)]
-pub struct Encoded {
+pub struct EncodedFrame {
     /// The frame.
     pub frame: Vec<u8>,
     /// Duration of each stage.
-    pub timing: Timing,
+    pub timing: EncodeTiming,
 }
 
 /// Durations of the stages of one encoding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Timing {
+pub struct EncodeTiming {
     /// Conversion of an image or numbers to the encoder's input.
     pub preprocess: Duration,
     /// Computation of the latent by the model.
     pub model: Duration,
     /// Coding of the latent into a frame.
-    pub code: Duration,
+    pub coding: Duration,
 }
 
-impl Timing {
+impl EncodeTiming {
     /// Returns the sum of all stages.
     #[must_use]
     pub fn total(&self) -> Duration {
-        self.preprocess + self.model + self.code
+        self.preprocess + self.model + self.coding
     }
 }
 
-impl Encoder {
+impl FixedLatentEncoder {
     /// Loads the encoder of a bundle.
     ///
     /// # Errors
     /// [`EdgeError::Model`] if tract cannot run it or it does not yield the layers that the manifest lists.
-    pub fn new(bundle: &Bundle) -> Result<Self, EdgeError> {
+    pub fn new(bundle: &FixedLatentBundle) -> Result<Self, EdgeError> {
         let manifest = &bundle.manifest;
         let item = manifest.encoder.input.item_dims().unwrap_or_default();
         let batch = std::iter::once(1).chain(item.iter().map(|&dim| dim as usize)).collect();
         let layers: Vec<&str> = manifest.latent.iter().map(|layer| layer.tensor.name.as_str()).collect();
         Ok(Self {
             name: manifest.name.clone(),
-            plan: Plan::of_outputs(&bundle.encoder, batch, &layers)?,
+            plan: ModelPlan::of_outputs(&bundle.encoder, batch, &layers)?,
             input: manifest.input.clone(),
             input_dims: item,
             heads: manifest.heads.clone(),
@@ -75,7 +75,7 @@ impl Encoder {
 
     /// Returns the specification of the inputs and their preprocessing.
     #[must_use]
-    pub fn input(&self) -> &InputSpec {
+    pub fn input_spec(&self) -> &InputSpec {
         &self.input
     }
 
@@ -87,13 +87,13 @@ impl Encoder {
 
     /// Returns the heads that the manifest lists.
     #[must_use]
-    pub fn heads(&self) -> &[HeadSpec] {
+    pub fn heads(&self) -> &[FixedLatentHeadSpec] {
         &self.heads
     }
 
     /// Returns the latent space of its frames.
     #[must_use]
-    pub fn space(&self) -> &LatentSpace {
+    pub fn space(&self) -> &FixedLatentSpace {
         &self.space
     }
 
@@ -101,25 +101,25 @@ impl Encoder {
     ///
     /// # Errors
     /// As [`encode_input`](Self::encode_input).
-    pub fn encode(&self, picture: &DynamicImage, id: IdOnWire) -> Result<Encoded, EdgeError> {
-        self.encode_with(|| self.picture(picture), None, id)
+    pub fn encode(&self, picture: &DynamicImage, id: IdOnWire) -> Result<EncodedFrame, EdgeError> {
+        self.encode_with(|| self.image_samples(picture), None, id)
     }
 
     /// Encodes an input with the first `layers` layers of the latent; `None` for all.
     ///
     /// # Errors
-    /// [`EdgeError::OtherInput`] if the bundle takes another kind of input, [`EdgeError::Layers`] if the
+    /// [`EdgeError::WrongInputKind`] if the bundle takes another kind of input, [`EdgeError::LayerCount`] if the
     /// model does not have that many layers, [`EdgeError::Model`] or [`EdgeError::Latent`] if the encoder
     /// does not yield a latent of its latent space.
     pub fn encode_input(
         &self,
-        input: &Input,
+        input: &EncoderInput,
         layers: Option<usize>,
         id: IdOnWire,
-    ) -> Result<Encoded, EdgeError> {
+    ) -> Result<EncodedFrame, EdgeError> {
         match input {
-            Input::Picture(picture) => self.encode_with(|| self.picture(picture), layers, id),
-            Input::Numbers(numbers) => self.encode_with(|| self.numbers(numbers), layers, id),
+            EncoderInput::Image(picture) => self.encode_with(|| self.image_samples(picture), layers, id),
+            EncoderInput::Values(numbers) => self.encode_with(|| self.number_samples(numbers), layers, id),
         }
     }
 
@@ -136,49 +136,49 @@ impl Encoder {
         samples: impl FnOnce() -> Result<Vec<f32>, EdgeError>,
         layers: Option<usize>,
         id: IdOnWire,
-    ) -> Result<Encoded, EdgeError> {
-        let values = self.values(layers)?;
+    ) -> Result<EncodedFrame, EdgeError> {
+        let values = self.value_count(layers)?;
         let start = Instant::now();
         let samples = samples()?;
         let preprocessed = Instant::now();
         let latent = self.latent(&samples)?;
         let modelled = Instant::now();
         let frame = self.space.encode(latent.get(..values).unwrap_or(&latent), id)?;
-        let timing = Timing {
+        let timing = EncodeTiming {
             preprocess: preprocessed - start,
             model: modelled - preprocessed,
-            code: modelled.elapsed(),
+            coding: modelled.elapsed(),
         };
-        Ok(Encoded { frame, timing })
+        Ok(EncodedFrame { frame, timing })
     }
 
     /// Returns the number of values of this many layers.
-    fn values(&self, layers: Option<usize>) -> Result<usize, EdgeError> {
+    fn value_count(&self, layers: Option<usize>) -> Result<usize, EdgeError> {
         let all = self.space.layers().len();
         match layers {
             None => Ok(self.space.len()),
-            Some(found) if (1..=all).contains(&found) => Ok(self.space.prefix(found)),
-            Some(found) => Err(EdgeError::Layers { found, layers: all }),
+            Some(found) if (1..=all).contains(&found) => Ok(self.space.prefix_len(found)),
+            Some(found) => Err(EdgeError::LayerCount { found, layers: all }),
         }
     }
 
-    fn picture(&self, picture: &DynamicImage) -> Result<Vec<f32>, EdgeError> {
+    fn image_samples(&self, picture: &DynamicImage) -> Result<Vec<f32>, EdgeError> {
         match &self.input {
-            InputSpec::Picture(spec) => Ok(samples_of(&picture_of(picture, spec), spec)),
-            InputSpec::Series(_) => Err(self.other("windows of measurements")),
-            InputSpec::Tensor {} => Err(self.other("tensors")),
+            InputSpec::Picture(spec) => Ok(image_samples(&to_model_image(picture, spec), spec)),
+            InputSpec::Series(_) => Err(self.wrong_input("windows of measurements")),
+            InputSpec::Tensor {} => Err(self.wrong_input("tensors")),
         }
     }
 
-    fn numbers(&self, numbers: &[f32]) -> Result<Vec<f32>, EdgeError> {
+    fn number_samples(&self, numbers: &[f32]) -> Result<Vec<f32>, EdgeError> {
         match &self.input {
-            InputSpec::Picture(_) => Err(self.other("images")),
-            InputSpec::Series(spec) => Ok(normalised(numbers, spec)),
+            InputSpec::Picture(_) => Err(self.wrong_input("images")),
+            InputSpec::Series(spec) => Ok(normalise_window(numbers, spec)),
             InputSpec::Tensor {} => Ok(numbers.to_vec()),
         }
     }
 
-    fn other(&self, takes: &'static str) -> EdgeError {
-        EdgeError::OtherInput { bundle: self.name.clone(), takes }
+    fn wrong_input(&self, takes: &'static str) -> EdgeError {
+        EdgeError::WrongInputKind { bundle: self.name.clone(), takes }
     }
 }

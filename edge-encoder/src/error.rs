@@ -23,7 +23,7 @@ pub enum EdgeError {
     },
     /// A file cannot be used, because of its content or its name.
     #[error("{}: {reason}", path.display())]
-    File {
+    InvalidFile {
         /// The file.
         path: PathBuf,
         /// The reason.
@@ -33,7 +33,7 @@ pub enum EdgeError {
     #[error(
         "no images found in {paths}: give PNG, JPEG, WebP, PGM/PPM, .npy or IDX files, or folders of them"
     )]
-    NoPictures {
+    NoImages {
         /// The input paths, joined.
         paths: String,
     },
@@ -64,7 +64,7 @@ pub enum EdgeError {
     },
     /// The config file is invalid.
     #[error("{}: {reason}", path.display())]
-    Config {
+    InvalidConfig {
         /// The file.
         path: PathBuf,
         /// The position and the reason.
@@ -72,7 +72,7 @@ pub enum EdgeError {
     },
     /// A required setting is missing.
     #[error("{what} is not configured: pass {flag}, set {env}, or write {key} = … in the config file")]
-    Missing {
+    MissingSetting {
         /// The setting.
         what: &'static str,
         /// The flag that sets it.
@@ -92,7 +92,7 @@ pub enum EdgeError {
     #[error(
         "an image of {width}×{height} pixels does not fit into a frame: each side must be 1 to {limit} pixels"
     )]
-    Sides {
+    ImageSize {
         /// Width in pixels.
         width: u32,
         /// Height in pixels.
@@ -102,7 +102,7 @@ pub enum EdgeError {
     },
     /// The requested number of layers is zero or larger than that of the model.
     #[error("cannot encode a frame of {found} layers: the bundle's model has {layers}; give 1 to {layers}")]
-    Layers {
+    LayerCount {
         /// The requested number.
         found: usize,
         /// The number of layers of the model.
@@ -112,7 +112,7 @@ pub enum EdgeError {
     #[error(
         "the bundle {bundle:?} takes {takes}: give it such inputs, or select another bundle with --bundle"
     )]
-    OtherInput {
+    WrongInputKind {
         /// The name of the bundle.
         bundle: String,
         /// The kind of inputs that it takes.
@@ -122,7 +122,7 @@ pub enum EdgeError {
     #[error(
         "the bundle {bundle:?} does not have a fast encoder: omit --fast, or use a bundle with an encoder-fast.onnx"
     )]
-    NotFast {
+    NoFastEncoder {
         /// The name of the bundle.
         bundle: String,
     },
@@ -130,7 +130,7 @@ pub enum EdgeError {
     #[error(
         "{option} applies to image codecs only, but the bundle {bundle:?} has a fixed-latent model: omit the option"
     )]
-    PhotoOnly {
+    UnsupportedOption {
         /// The option.
         option: &'static str,
         /// The name of the bundle.
@@ -140,13 +140,13 @@ pub enum EdgeError {
     #[error(
         "--with-input needs a head that scores, but the bundle {bundle:?} does not have one: omit the option"
     )]
-    NoScore {
+    NoScoringHead {
         /// The name of the bundle.
         bundle: String,
     },
     /// A number in the config file is out of range.
     #[error("{key} = {found} in the config file is out of range: use {allowed}")]
-    Range {
+    OutOfRange {
         /// The key.
         key: &'static str,
         /// The value.
@@ -161,7 +161,7 @@ pub enum EdgeError {
     #[error(
         "{endpoint:?} is not the address of a cloud-decoder: {reason}; use an address such as http://decoder.example:8080 or https://decoder.example"
     )]
-    Endpoint {
+    InvalidEndpoint {
         /// The address as given.
         endpoint: String,
         /// The reason.
@@ -171,12 +171,12 @@ pub enum EdgeError {
     #[error(
         "the API key (--api-key, LOPSIDE_API_KEY) contains characters that are not allowed: check that it is copied correctly"
     )]
-    ApiKey,
+    InvalidApiKey,
     /// Certificates were configured for a connection without TLS.
     #[error(
         "{endpoint:?} does not use TLS, so --ca and --client-cert have no effect: use an https:// address, or omit them"
     )]
-    NoTls {
+    TlsRequired {
         /// The address.
         endpoint: String,
     },
@@ -198,16 +198,16 @@ pub enum EdgeError {
     },
     /// The answer does not match the request.
     #[error("cannot process the answer of the cloud-decoder: {0}")]
-    Answer(String),
+    UnexpectedAnswer(String),
     /// The agent's settings are invalid.
     #[error("{0}")]
-    Agent(String),
+    InvalidSettings(String),
     /// The bundle does not have golden inputs to try its encoder on.
     #[error(
         "the bundle {bundle:?} does not have golden inputs, so its encoder cannot be tested on this device: add some \
          with `training golden --bundle DIR INPUT…`, and offer the bundle again"
     )]
-    NoGolden {
+    NoGoldenInputs {
         /// The name of the bundle.
         bundle: String,
     },
@@ -216,7 +216,7 @@ pub enum EdgeError {
         "the encoder produces another latent for {input} on this device: {differing} of {values} values differ, by up \
          to {largest} steps; at most {allowed} values may differ, by 1 step"
     )]
-    Golden {
+    GoldenMismatch {
         /// The golden input.
         input: String,
         /// Number of values that differ.
@@ -232,7 +232,7 @@ pub enum EdgeError {
     #[error(
         "the bundle takes {takes}, but the sources deliver {given}: offer the bundle to other devices, or restart this agent with it"
     )]
-    OtherSources {
+    SourceMismatch {
         /// The inputs that it takes.
         takes: String,
         /// The inputs that the sources deliver.
@@ -240,7 +240,7 @@ pub enum EdgeError {
     },
     /// The offer of a channel is invalid.
     #[error("the offer of the channel is invalid: {0}")]
-    Offer(String),
+    InvalidOffer(String),
     /// A downloaded file differs from the offer, or the download broke off.
     #[error("cannot download {path}: {reason}; the download is retried")]
     Download {
@@ -251,7 +251,7 @@ pub enum EdgeError {
     },
     /// The disk does not have enough space for a bundle.
     #[error("{}: {free} bytes are free, but the offered bundle needs {needed}: free some disk space", path.display())]
-    NoRoom {
+    NotEnoughSpace {
         /// The folder.
         path: PathBuf,
         /// Number of bytes needed.
@@ -278,13 +278,13 @@ pub enum EdgeError {
     #[error(
         "the bundle {bundle:?} takes tensors, which are read from .npy files: configure a folder as the source"
     )]
-    NoStream {
+    TensorStream {
         /// The name of the bundle.
         bundle: String,
     },
     /// Some checks show that the agent cannot work.
     #[error("problems that prevent the agent from working: {bad}; see the findings")]
-    Unfit {
+    FailedChecks {
         /// Number of bad findings.
         bad: usize,
     },
@@ -293,7 +293,7 @@ pub enum EdgeError {
         "no agent answers at {}: {source}; check that it is running (`systemctl status lopside-edge`) and has this socket in its config file",
         path.display()
     )]
-    NoAgent {
+    AgentUnreachable {
         /// The socket of the agent.
         path: PathBuf,
         /// The error of the system.
@@ -308,7 +308,7 @@ pub enum EdgeError {
 }
 
 /// Returns a function that turns a system error at `path` into an [`EdgeError::Io`].
-pub(crate) fn io(path: &Path) -> impl FnOnce(std_io::Error) -> EdgeError {
+pub(crate) fn io_error(path: &Path) -> impl FnOnce(std_io::Error) -> EdgeError {
     let path = path.to_owned();
     move |source| EdgeError::Io { path, source }
 }

@@ -8,29 +8,33 @@
 
 use std::path::Path;
 
-use lopside_bundle::{GoldenSpec, picture::AnyBundle};
+use lopside_bundle::{GoldenInputSpec, picture::AnyBundle};
 
-use crate::{AnyEncoder, EdgeError, EncodeOptions, source::Input};
+use crate::{AnyEncoder, EdgeError, EncodeOptions, source::EncoderInput};
 
 /// One value in this many may differ. Last-bit differences change far fewer values, a different model nearly
 /// all.
-pub const PER_DIFFERING: usize = 100;
+pub const VALUES_PER_DIFFERENCE: usize = 100;
 /// Maximum difference of a value, in quantisation steps: last-bit differences only move a value between
 /// adjacent integers.
-pub const MAX_STEPS: u32 = 1;
+pub const MAX_STEP_DIFFERENCE: u32 = 1;
 
 /// Returns the encoder of the bundle in `folder` if it reproduces every golden input.
 ///
 /// # Errors
-/// [`EdgeError::NoGolden`] without golden inputs, [`EdgeError::Golden`] with the differences if a latent is
+/// [`EdgeError::NoGoldenInputs`] without golden inputs, [`EdgeError::GoldenMismatch`] with the differences if a latent is
 /// not reproduced, and errors of the bundle, the inputs or the frames.
-pub fn tried(folder: &Path, bundle: &AnyBundle, options: &EncodeOptions) -> Result<AnyEncoder, EdgeError> {
-    let whole = AnyEncoder::new(bundle, &EncodeOptions { fast: false, ..*options })?;
+pub fn load_verified(
+    folder: &Path,
+    bundle: &AnyBundle,
+    options: &EncodeOptions,
+) -> Result<AnyEncoder, EdgeError> {
+    let whole = AnyEncoder::new(bundle, &EncodeOptions { use_fast: false, ..*options })?;
     if bundle.golden().is_empty() {
-        return Err(EdgeError::NoGolden { bundle: whole.name().to_owned() });
+        return Err(EdgeError::NoGoldenInputs { bundle: whole.name().to_owned() });
     }
     bundle.golden().iter().try_for_each(|golden| compare(folder, &whole, golden))?;
-    if !options.fast || matches!(whole, AnyEncoder::Vector(..)) {
+    if !options.use_fast || matches!(whole, AnyEncoder::FixedLatent(..)) {
         return Ok(whole);
     }
     // A fast encoder computes fewer values than the frame has, so the check can only show that it runs.
@@ -46,33 +50,38 @@ pub fn tried(folder: &Path, bundle: &AnyBundle, options: &EncodeOptions) -> Resu
 ///
 /// # Errors
 /// The reason why the file cannot be read.
-pub fn first_input(encoder: &AnyEncoder, path: &Path) -> Result<Input, EdgeError> {
-    let nothing = || EdgeError::File { path: path.to_owned(), reason: "it does not contain an input".into() };
-    Ok(encoder.open(&[path.to_owned()])?.next().ok_or_else(nothing)??.input)
+pub fn first_input(encoder: &AnyEncoder, path: &Path) -> Result<EncoderInput, EdgeError> {
+    let nothing =
+        || EdgeError::InvalidFile { path: path.to_owned(), reason: "it does not contain an input".into() };
+    Ok(encoder.open_inputs(&[path.to_owned()])?.next().ok_or_else(nothing)??.input)
 }
 
-fn read(folder: &Path, encoder: &AnyEncoder, golden: &GoldenSpec) -> Result<(Input, Vec<u8>), EdgeError> {
-    let (path, frame) = golden.read(folder)?;
+fn read(
+    folder: &Path,
+    encoder: &AnyEncoder,
+    golden: &GoldenInputSpec,
+) -> Result<(EncoderInput, Vec<u8>), EdgeError> {
+    let (path, frame) = golden.read_verified(folder)?;
     Ok((first_input(encoder, &path)?, frame))
 }
 
-fn compare(folder: &Path, encoder: &AnyEncoder, golden: &GoldenSpec) -> Result<(), EdgeError> {
+fn compare(folder: &Path, encoder: &AnyEncoder, golden: &GoldenInputSpec) -> Result<(), EdgeError> {
     let (input, frame) = read(folder, encoder, golden)?;
     let found = encoder.encode_like(&input, &frame)?.frame;
-    judge(&golden.input.path, &encoder.integers(&frame)?, &encoder.integers(&found)?)
+    judge_integers(&golden.input.path, &encoder.decode_integers(&frame)?, &encoder.decode_integers(&found)?)
 }
 
-fn judge(input: &str, expected: &[i32], found: &[i32]) -> Result<(), EdgeError> {
+fn judge_integers(input: &str, expected: &[i32], found: &[i32]) -> Result<(), EdgeError> {
     let values = expected.len();
     let steps = expected.iter().zip(found).map(|(expected, found)| expected.abs_diff(*found));
     // An image of another size has another number of values.
     let missing = values.abs_diff(found.len());
     let differing = missing + steps.clone().filter(|steps| *steps > 0).count();
-    let (largest, allowed) = (steps.max().unwrap_or(0), values / PER_DIFFERING);
-    if differing <= allowed && largest <= MAX_STEPS {
+    let (largest, allowed) = (steps.max().unwrap_or(0), values / VALUES_PER_DIFFERENCE);
+    if differing <= allowed && largest <= MAX_STEP_DIFFERENCE {
         return Ok(());
     }
-    Err(EdgeError::Golden { input: input.to_owned(), differing, values, largest, allowed })
+    Err(EdgeError::GoldenMismatch { input: input.to_owned(), differing, values, largest, allowed })
 }
 
 #[cfg(test)]
@@ -85,18 +94,18 @@ mod tests {
         let changed = |count: usize, by: i32| {
             let mut found = expected.clone();
             found.iter_mut().take(count).for_each(|value| *value += by);
-            judge("a.png", &expected, &found).map_err(|error| error.to_string())
+            judge_integers("a.png", &expected, &found).map_err(|error| error.to_string())
         };
         assert_eq!([changed(0, 0), changed(2, 1), changed(2, -1)], [Ok(()), Ok(()), Ok(())]);
         let error = changed(3, 1).unwrap_err();
         assert!(error.contains("a.png") && error.contains("3 of 200") && error.contains("up to 1 steps"));
         assert!(changed(1, 2).unwrap_err().contains("up to 2 steps"));
-        assert!(judge("a.png", &expected, &expected[..190]).is_err());
+        assert!(judge_integers("a.png", &expected, &expected[..190]).is_err());
     }
 
     #[test]
     fn of_few_values_none_may_differ() {
-        assert!(judge("a.png", &[1, 2, 3], &[1, 2, 3]).is_ok());
-        assert!(judge("a.png", &[1, 2, 3], &[1, 2, 4]).is_err());
+        assert!(judge_integers("a.png", &[1, 2, 3], &[1, 2, 3]).is_ok());
+        assert!(judge_integers("a.png", &[1, 2, 3], &[1, 2, 4]).is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! source ─► preprocess ─► encoder (tract) ─► latent coder ─► frame ─► .lps file, gRPC, or the spool
 //! ```
-//! [`Encoder`] is for fixed-latent bundles, [`PictureEncoder`] for image codecs, and [`AnyEncoder`] for
+//! [`FixedLatentEncoder`] is for fixed-latent bundles, [`ImageCodecEncoder`] for image codecs, and [`AnyEncoder`] for
 //! bundles of either kind. The [`agent`] runs continuously and stores frames until the cloud has them. Tests,
 //! benches and the training crate use the library to run the same code path as the program.
 
@@ -25,8 +25,8 @@ pub mod source;
 mod wire;
 
 pub use any::{AnyEncoder, EncodeOptions};
-pub use encoder::{Encoded, Encoder, Timing};
+pub use encoder::{EncodeTiming, EncodedFrame, FixedLatentEncoder};
 pub use error::EdgeError;
-pub use picture::{PictureEncoder, PictureOptions, eight_bit};
-pub use plan::Plan;
-pub use security::{ApiKey, Security};
+pub use picture::{ImageCodecEncoder, ImageCodecOptions, to_eight_bit};
+pub use plan::ModelPlan;
+pub use security::{ApiKey, SecuritySettings};

@@ -4,22 +4,22 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use edge_encoder::{cli::Cli, command};
-use lopside_telemetry::{Format, init};
+use lopside_telemetry::{LogFormat, init};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let _telemetry = match init("edge-encoder", "warn", Format::Text) {
+    let _telemetry = match init("edge-encoder", "warn", LogFormat::Text) {
         Ok(guard) => guard,
-        Err(error) => return fail(&error),
+        Err(error) => return print_error(&error),
     };
     match command::run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => print_error(&error),
     }
 }
 
-fn fail(error: &dyn std::error::Error) -> ExitCode {
+fn print_error(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("edge-encoder: {error}");
     ExitCode::FAILURE
 }

@@ -11,18 +11,18 @@ use crate::EdgeError;
 /// A model with one input, compiled by tract for one fixed input shape: twice as fast as with a symbolic
 /// batch.
 #[derive(Debug)]
-pub struct Plan {
+pub struct ModelPlan {
     plan: Arc<TypedRunnableModel>,
     input_dims: Vec<usize>,
 }
 
-impl Plan {
+impl ModelPlan {
     /// Compiles an ONNX file for inputs of these dimensions, including the batch.
     ///
     /// # Errors
     /// [`EdgeError::Model`] if tract cannot run it.
     pub fn new(model: &[u8], input_dims: Vec<usize>) -> Result<Self, EdgeError> {
-        Self::of(parse(model)?, input_dims)
+        Self::from_model(parse_model(model)?, input_dims)
     }
 
     /// Compiles an ONNX file with these outputs, in this order.
@@ -30,14 +30,14 @@ impl Plan {
     /// # Errors
     /// [`EdgeError::Model`] if an output does not exist or tract cannot run the model.
     pub fn of_outputs(model: &[u8], input_dims: Vec<usize>, outputs: &[&str]) -> Result<Self, EdgeError> {
-        let mut model = parse(model)?;
-        model.select_outputs_by_name(outputs).map_err(|error| failed(&error))?;
-        Self::of(model, input_dims)
+        let mut model = parse_model(model)?;
+        model.select_outputs_by_name(outputs).map_err(|error| model_error(&error))?;
+        Self::from_model(model, input_dims)
     }
 
     /// Compiles a model with one input.
-    pub(crate) fn of(model: InferenceModel, input_dims: Vec<usize>) -> Result<Self, EdgeError> {
-        let plan = compile(model, &input_dims).map_err(|error| failed(&error))?;
+    pub(crate) fn from_model(model: InferenceModel, input_dims: Vec<usize>) -> Result<Self, EdgeError> {
+        let plan = compile(model, &input_dims).map_err(|error| model_error(&error))?;
         Ok(Self { plan, input_dims })
     }
 
@@ -54,25 +54,25 @@ impl Plan {
             }
             Ok(values)
         };
-        run().map_err(|error| failed(&error))
+        run().map_err(|error| model_error(&error))
     }
 
     /// Runs the model on an input that `fill` writes, row-major, directly into the model's input tensor.
-    pub(crate) fn run_filled(&self, fill: impl FnOnce(&mut [f32])) -> Result<Outputs, EdgeError> {
+    pub(crate) fn run_filled(&self, fill: impl FnOnce(&mut [f32])) -> Result<ModelOutputs, EdgeError> {
         let run = || -> Result<TVec<TValue>, TractError> {
             let mut input = Tensor::zero::<f32>(&self.input_dims)?;
             fill(input.try_as_plain_ram_mut()?.as_slice_mut()?);
             self.plan.run(tvec!(input.into()))
         };
-        run().map(Outputs).map_err(|error| failed(&error))
+        run().map(ModelOutputs).map_err(|error| model_error(&error))
     }
 }
 
 /// The outputs of a model.
 #[derive(Debug)]
-pub(crate) struct Outputs(TVec<TValue>);
+pub(crate) struct ModelOutputs(TVec<TValue>);
 
-impl Outputs {
+impl ModelOutputs {
     /// Returns the number of outputs.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
@@ -86,18 +86,18 @@ impl Outputs {
     /// Returns the values of output `number`, row-major.
     pub(crate) fn values(&self, number: usize) -> Result<&[f32], EdgeError> {
         let values = || self.0[number].try_as_plain_ram()?.as_slice();
-        values().map_err(|error: TractError| failed(&error))
+        values().map_err(|error: TractError| model_error(&error))
     }
 }
 
 /// Parses an ONNX file and ignores the shapes in it: they have a symbolic batch, which would contradict a
 /// fixed one.
-pub(crate) fn parse(model: &[u8]) -> Result<InferenceModel, EdgeError> {
+pub(crate) fn parse_model(model: &[u8]) -> Result<InferenceModel, EdgeError> {
     tract_onnx::onnx()
         .with_ignore_value_info(true)
         .with_ignore_output_shapes(true)
         .model_for_read(&mut &*model)
-        .map_err(|error| failed(&error))
+        .map_err(|error| model_error(&error))
 }
 
 fn compile(model: InferenceModel, input_dims: &[usize]) -> Result<Arc<TypedRunnableModel>, TractError> {
@@ -110,6 +110,6 @@ fn compile(model: InferenceModel, input_dims: &[usize]) -> Result<Arc<TypedRunna
 }
 
 /// Converts an error of tract, with all its causes.
-pub(crate) fn failed(error: &TractError) -> EdgeError {
+pub(crate) fn model_error(error: &TractError) -> EdgeError {
     EdgeError::Model(format!("{error:#}"))
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// One input over the whole path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct InputRow {
     /// The name of the input.
     pub name: String,
     /// Size of the encoder's input in bytes: one byte per sample of an image, four bytes per number.
@@ -21,24 +21,24 @@ pub struct Row {
     pub round_trip_ms: f64,
     /// Figures of images that were reconstructed.
     #[serde(flatten)]
-    pub picture: Option<Picture>,
+    pub picture: Option<ImageResult>,
     /// Additional figures of image codecs.
     #[serde(flatten)]
-    pub photo: Option<Photo>,
+    pub photo: Option<ImageSizeResult>,
     /// Figures of numbers that were reconstructed.
     #[serde(flatten)]
-    pub numbers: Option<Numbers>,
+    pub numbers: Option<NumbersResult>,
     /// Result of a classification head; absent from the mean.
     #[serde(flatten)]
-    pub class: Option<Class>,
+    pub class: Option<ClassResult>,
     /// Result of a scoring head.
     #[serde(flatten)]
-    pub anomaly: Option<Unusual>,
+    pub anomaly: Option<AnomalyResult>,
 }
 
 /// Quality of a reconstructed image, compared with other codecs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Picture {
+pub struct ImageResult {
     /// Size of the same image as PNG, in bytes.
     pub png_bytes: u64,
     /// Size of the same image as the smallest JPEG that reaches this PSNR, or as the smallest possible JPEG
@@ -50,9 +50,9 @@ pub struct Picture {
     pub psnr_db: f64,
 }
 
-/// Figures that a [`Row`] has only for images of any size.
+/// Figures that a [`InputRow`] has only for images of any size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Photo {
+pub struct ImageSizeResult {
     /// Width in pixels; for a mean, rounded.
     pub width: u32,
     /// Height in pixels; for a mean, rounded.
@@ -63,14 +63,14 @@ pub struct Photo {
 
 /// Quality of reconstructed numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Numbers {
+pub struct NumbersResult {
     /// Root of the mean squared error, in the units of the numbers.
     pub rmse: f64,
 }
 
 /// The most probable class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Class {
+pub struct ClassResult {
     /// The label of the class.
     pub class: String,
     /// The probability of the class, 0 to 1.
@@ -79,7 +79,7 @@ pub struct Class {
 
 /// The result of a scoring head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Unusual {
+pub struct AnomalyResult {
     /// The anomaly score; larger is more unusual.
     pub score: f64,
     /// The share of normal samples with a lower score, 0 to 1.
@@ -90,33 +90,33 @@ pub struct Unusual {
 
 /// The rows and their mean.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct SendReport {
     /// The name of the bundle.
     pub bundle: String,
     /// The identifier of the latent space.
     pub latent_space: String,
     /// The inputs, in the order in which they were sent.
-    pub pictures: Vec<Row>,
+    pub pictures: Vec<InputRow>,
     /// Means over the inputs; bytes are rounded.
-    pub mean: Row,
+    pub mean: InputRow,
 }
 
-impl Report {
+impl SendReport {
     /// Creates a report of at least one row.
     #[must_use]
-    pub fn new(bundle: &str, latent_space: &str, pictures: Vec<Row>) -> Self {
-        let mean = mean(&pictures);
+    pub fn new(bundle: &str, latent_space: &str, pictures: Vec<InputRow>) -> Self {
+        let mean = mean_row(&pictures);
         Self { bundle: bundle.to_owned(), latent_space: latent_space.to_owned(), pictures, mean }
     }
 
     /// Formats the table for people.
     #[must_use]
     pub fn table(&self) -> String {
-        let lines: Vec<&Row> = self.pictures.iter().chain([&self.mean]).collect();
+        let lines: Vec<&InputRow> = self.pictures.iter().chain([&self.mean]).collect();
         let known = |column: &&Column| lines.iter().any(|row| (column.1)(row).is_some());
         let columns: Vec<&Column> = COLUMNS.iter().filter(known).collect();
         let mut rows = vec![columns.iter().map(|column| column.0.to_owned()).collect::<Vec<_>>()];
-        let cell = |row: &Row, column: &Column| (column.1)(row).unwrap_or_default();
+        let cell = |row: &InputRow, column: &Column| (column.1)(row).unwrap_or_default();
         rows.extend(lines.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
         let widths: Vec<usize> = (0..columns.len())
             .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
@@ -129,16 +129,15 @@ impl Report {
             }
             let _ = writeln!(text, "{}", align(row, &widths));
         }
-        let notes =
-            [(self.mean.picture.is_some(), PICTURES_NOTE), (self.mean.numbers.is_some(), NUMBERS_NOTE)];
+        let notes = [(self.mean.picture.is_some(), IMAGES_NOTE), (self.mean.numbers.is_some(), NUMBERS_NOTE)];
         notes.into_iter().filter(|(there, _)| *there).for_each(|(_, note)| text.push_str(note));
-        text.push_str(NOTE);
+        text.push_str(WIRE_NOTE);
         text
     }
 }
 
 /// The heading of a column, and the function that formats its cell; `None` leaves the cell empty.
-type Column = (&'static str, fn(&Row) -> Option<String>);
+type Column = (&'static str, fn(&InputRow) -> Option<String>);
 
 const COLUMNS: [Column; 17] = [
     ("input", |row| Some(row.name.clone())),
@@ -154,17 +153,17 @@ const COLUMNS: [Column; 17] = [
     ("prob", |row| row.class.as_ref().map(|class| format!("{:.2}", class.probability))),
     ("score", |row| row.anomaly.map(|anomaly| format!("{:.2}", anomaly.score))),
     ("quantile", |row| row.anomaly.map(|anomaly| format!("{:.3}", anomaly.quantile))),
-    ("anomalous", |row| row.anomaly.map(|anomaly| verdict(anomaly.anomalous))),
+    ("anomalous", |row| row.anomaly.map(|anomaly| format_verdict(anomaly.anomalous))),
     ("edge ms", |row| Some(format!("{:.3}", row.edge_ms))),
     ("trip ms", |row| Some(format!("{:.2}", row.round_trip_ms))),
     ("bpp", |row| row.photo.map(|photo| format!("{:.3}", photo.bits_per_pixel))),
 ];
-const PICTURES_NOTE: &str = "JPEG: the smallest file with at least our PSNR, or the smallest possible file. ";
+const IMAGES_NOTE: &str = "JPEG: the smallest file with at least our PSNR, or the smallest possible file. ";
 const NUMBERS_NOTE: &str = "raw: 4 bytes per number. ";
-const NOTE: &str = "wire: the request over TCP, including gRPC and HTTP/2.\n";
+const WIRE_NOTE: &str = "wire: the request over TCP, including gRPC and HTTP/2.\n";
 
 /// Formats the verdict as yes or no, or the share of a mean.
-fn verdict(anomalous: f64) -> String {
+fn format_verdict(anomalous: f64) -> String {
     match anomalous {
         0.0 => "no".into(),
         1.0 => "yes".into(),
@@ -183,40 +182,45 @@ fn align(row: &[String], widths: &[usize]) -> String {
     cells.join("  ")
 }
 
-fn mean(rows: &[Row]) -> Row {
-    let bytes = |value: fn(&Row) -> u64| average(rows.iter().map(|row| value(row) as f64)).round() as u64;
-    Row {
+fn mean_row(rows: &[InputRow]) -> InputRow {
+    let bytes =
+        |value: fn(&InputRow) -> u64| average(rows.iter().map(|row| value(row) as f64)).round() as u64;
+    InputRow {
         name: "mean".to_owned(),
         raw_bytes: bytes(|row| row.raw_bytes),
         frame_bytes: bytes(|row| row.frame_bytes),
         wire_bytes: bytes(|row| row.wire_bytes),
         edge_ms: average(rows.iter().map(|row| row.edge_ms)),
         round_trip_ms: average(rows.iter().map(|row| row.round_trip_ms)),
-        picture: mean_of(
+        picture: mean_figures(
             rows,
             |row| row.picture,
-            |of| Picture {
+            |of| ImageResult {
                 png_bytes: of(|picture| picture.png_bytes as f64).round() as u64,
                 jpeg_bytes: of(|picture| picture.jpeg_bytes as f64).round() as u64,
                 jpeg_psnr_db: of(|picture| picture.jpeg_psnr_db),
                 psnr_db: of(|picture| picture.psnr_db),
             },
         ),
-        photo: mean_of(
+        photo: mean_figures(
             rows,
             |row| row.photo,
-            |of| Photo {
+            |of| ImageSizeResult {
                 width: of(|photo| photo.width.into()).round() as u32,
                 height: of(|photo| photo.height.into()).round() as u32,
                 bits_per_pixel: of(|photo| photo.bits_per_pixel),
             },
         ),
-        numbers: mean_of(rows, |row| row.numbers, |of| Numbers { rmse: of(|numbers| numbers.rmse) }),
+        numbers: mean_figures(
+            rows,
+            |row| row.numbers,
+            |of| NumbersResult { rmse: of(|numbers| numbers.rmse) },
+        ),
         class: None,
-        anomaly: mean_of(
+        anomaly: mean_figures(
             rows,
             |row| row.anomaly,
-            |of| Unusual {
+            |of| AnomalyResult {
                 score: of(|anomaly| anomaly.score),
                 quantile: of(|anomaly| anomaly.quantile),
                 anomalous: of(|anomaly| anomaly.anomalous),
@@ -227,9 +231,9 @@ fn mean(rows: &[Row]) -> Row {
 
 /// Returns the mean of a group of figures over the rows that have it; `make` receives a function that
 /// averages one figure.
-fn mean_of<T>(
-    rows: &[Row],
-    group: fn(&Row) -> Option<T>,
+fn mean_figures<T>(
+    rows: &[InputRow],
+    group: fn(&InputRow) -> Option<T>,
     make: impl FnOnce(&dyn Fn(fn(&T) -> f64) -> f64) -> T,
 ) -> Option<T> {
     let groups: Vec<T> = rows.iter().filter_map(group).collect();
@@ -245,15 +249,15 @@ fn average(values: impl Iterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
 
-    fn row(name: &str, frame_bytes: u64, psnr_db: f64) -> Row {
-        Row {
+    fn row(name: &str, frame_bytes: u64, psnr_db: f64) -> InputRow {
+        InputRow {
             name: name.into(),
             raw_bytes: 784,
             frame_bytes,
             wire_bytes: 90,
             edge_ms: 0.1,
             round_trip_ms: 2.0,
-            picture: Some(Picture { png_bytes: 400, jpeg_bytes: 330, jpeg_psnr_db: 21.0, psnr_db }),
+            picture: Some(ImageResult { png_bytes: 400, jpeg_bytes: 330, jpeg_psnr_db: 21.0, psnr_db }),
             photo: None,
             numbers: None,
             class: None,
@@ -264,7 +268,7 @@ mod tests {
     #[test]
     fn the_table_has_a_line_a_picture_and_the_mean() {
         let report =
-            Report::new("fashion", "0123456789abcdef", vec![row("a", 26, 20.0), row("boot", 29, 22.0)]);
+            SendReport::new("fashion", "0123456789abcdef", vec![row("a", 26, 20.0), row("boot", 29, 22.0)]);
         assert_eq!((report.mean.frame_bytes, report.mean.picture.unwrap().psnr_db), (28, 21.0));
         let table = report.table();
         let lines: Vec<&str> = table.lines().collect();
@@ -277,13 +281,13 @@ mod tests {
 
     #[test]
     fn columns_stand_only_where_there_are_figures() {
-        let row = |name: &str, rmse, anomalous| Row {
+        let row = |name: &str, rmse, anomalous| InputRow {
             picture: None,
-            numbers: Some(Numbers { rmse }),
-            anomaly: Some(Unusual { score: 2.0, quantile: 0.5, anomalous }),
+            numbers: Some(NumbersResult { rmse }),
+            anomaly: Some(AnomalyResult { score: 2.0, quantile: 0.5, anomalous }),
             ..row(name, 26, 0.0)
         };
-        let report = Report::new("pump", "0", vec![row("a", 0.25, 0.0), row("b", 0.75, 1.0)]);
+        let report = SendReport::new("pump", "0", vec![row("a", 0.25, 0.0), row("b", 0.75, 1.0)]);
         let table = report.table();
         assert!(table.contains("RMSE") && !table.contains("JPEG") && !table.contains("class"), "{table}");
         assert!(table.contains(" 0.5000") && table.contains("yes") && table.contains("50 %"), "{table}");
@@ -293,12 +297,12 @@ mod tests {
 
     #[test]
     fn only_photographs_have_bits_a_pixel() {
-        let report = Report::new("fashion", "0", vec![row("a", 26, 20.0)]);
+        let report = SendReport::new("fashion", "0", vec![row("a", 26, 20.0)]);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["mean"].as_object().unwrap().len(), 10);
-        let photo = |width| Some(Photo { width, height: 10, bits_per_pixel: 0.5 });
-        let rows = [20, 31].map(|width| Row { photo: photo(width), ..row("a", 26, 20.0) });
-        let report = Report::new("photo", "0", rows.to_vec());
+        let photo = |width| Some(ImageSizeResult { width, height: 10, bits_per_pixel: 0.5 });
+        let rows = [20, 31].map(|width| InputRow { photo: photo(width), ..row("a", 26, 20.0) });
+        let report = SendReport::new("photo", "0", rows.to_vec());
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["pictures"][1]["width"], &json["mean"]["width"]), (&31.into(), &26.into()));
         let table = report.table();

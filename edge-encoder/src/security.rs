@@ -11,13 +11,13 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Identity},
 };
 
-use crate::{EdgeError, error::io};
+use crate::{EdgeError, error::io_error};
 
 /// Security settings of a connection. By default, the server of an `https://` address must present a
 /// certificate of an authority that Mozilla trusts (the list is built in), and the client does not
 /// authenticate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Security {
+pub struct SecuritySettings {
     /// PEM file of the authorities to trust instead of the built-in ones.
     pub ca: Option<PathBuf>,
     /// PEM files of the client certificate and of its key.
@@ -43,20 +43,20 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-impl Security {
+impl SecuritySettings {
     /// Returns the TLS configuration for an `https://` address.
     ///
     /// # Errors
-    /// [`EdgeError::Io`] or [`EdgeError::File`], which name the file.
-    pub(crate) fn tls(&self) -> Result<ClientTlsConfig, EdgeError> {
+    /// [`EdgeError::Io`] or [`EdgeError::InvalidFile`], which name the file.
+    pub(crate) fn tls_config(&self) -> Result<ClientTlsConfig, EdgeError> {
         let mut tls = ClientTlsConfig::new();
         tls = match &self.ca {
             None => tls.with_webpki_roots(),
-            Some(path) => tls.ca_certificate(Certificate::from_pem(pem(path, "CERTIFICATE-----")?)),
+            Some(path) => tls.ca_certificate(Certificate::from_pem(read_pem(path, "CERTIFICATE-----")?)),
         };
         if let Some((cert, key)) = &self.client {
-            let cert = pem(cert, "CERTIFICATE-----")?;
-            tls = tls.identity(Identity::from_pem(cert, pem(key, "PRIVATE KEY-----")?));
+            let cert = read_pem(cert, "CERTIFICATE-----")?;
+            tls = tls.identity(Identity::from_pem(cert, read_pem(key, "PRIVATE KEY-----")?));
         }
         Ok(tls)
     }
@@ -64,11 +64,11 @@ impl Security {
     /// Returns the API key as the value of an `authorization` header, marked as sensitive.
     ///
     /// # Errors
-    /// [`EdgeError::ApiKey`] if it contains characters that a header cannot carry.
+    /// [`EdgeError::InvalidApiKey`] if it contains characters that a header cannot carry.
     pub(crate) fn bearer(&self) -> Result<Option<MetadataValue<Ascii>>, EdgeError> {
         let Some(ApiKey(key)) = &self.api_key else { return Ok(None) };
         let mut value: MetadataValue<Ascii> =
-            format!("Bearer {}", key.trim()).parse().map_err(|_| EdgeError::ApiKey)?;
+            format!("Bearer {}", key.trim()).parse().map_err(|_| EdgeError::InvalidApiKey)?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
@@ -81,13 +81,13 @@ impl Security {
 
 /// Reads a PEM file and checks its label; otherwise a wrong file would cause an obscure error at the first
 /// request.
-fn pem(path: &Path, label: &str) -> Result<String, EdgeError> {
-    let text = fs::read_to_string(path).map_err(io(path))?;
+fn read_pem(path: &Path, label: &str) -> Result<String, EdgeError> {
+    let text = fs::read_to_string(path).map_err(io_error(path))?;
     if text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(label)) {
         return Ok(text);
     }
     let reason = format!("it is not a PEM file with a line -----BEGIN {label}");
-    Err(EdgeError::File { path: path.to_owned(), reason })
+    Err(EdgeError::InvalidFile { path: path.to_owned(), reason })
 }
 
 #[cfg(test)]
@@ -99,19 +99,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
         fs::write(&path, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
-        let security = Security { ca: Some(path.clone()), ..Security::default() };
-        let error = security.tls().unwrap_err().to_string();
+        let security = SecuritySettings { ca: Some(path.clone()), ..SecuritySettings::default() };
+        let error = security.tls_config().unwrap_err().to_string();
         assert!(error.contains("key.pem") && error.contains("-----BEGIN CERTIFICATE"), "{error}");
-        let missing = Security { ca: Some(path.with_file_name("no.pem")), ..Security::default() };
-        assert!(missing.tls().unwrap_err().to_string().contains("no.pem"));
+        let missing =
+            SecuritySettings { ca: Some(path.with_file_name("no.pem")), ..SecuritySettings::default() };
+        assert!(missing.tls_config().unwrap_err().to_string().contains("no.pem"));
     }
 
     #[test]
     fn a_key_is_not_shown() {
-        let security = Security { api_key: Some("lps_secret\n".to_owned().into()), ..Security::default() };
+        let security = SecuritySettings {
+            api_key: Some("lps_secret\n".to_owned().into()),
+            ..SecuritySettings::default()
+        };
         assert!(!format!("{security:?} {:?}", security.bearer().unwrap()).contains("secret"));
         assert_eq!(security.bearer().unwrap().unwrap().to_str().unwrap(), "Bearer lps_secret");
-        let broken = Security { api_key: Some("a\nb".to_owned().into()), ..Security::default() };
+        let broken =
+            SecuritySettings { api_key: Some("a\nb".to_owned().into()), ..SecuritySettings::default() };
         assert!(broken.bearer().unwrap_err().to_string().contains("LOPSIDE_API_KEY"));
     }
 }

@@ -18,12 +18,12 @@ use tokio::{
 
 /// Bytes of one or more connections.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Counters {
+pub(crate) struct WireCounters {
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
 }
 
-impl Counters {
+impl WireCounters {
     /// Returns the numbers of bytes sent and received so far.
     pub(crate) fn read(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
@@ -32,18 +32,18 @@ impl Counters {
 
 /// The counting stream.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub(crate) struct CountedStream {
     stream: TcpStream,
-    counters: Counters,
+    counters: WireCounters,
 }
 
-impl Counted {
-    pub(crate) fn new(stream: TcpStream, counters: Counters) -> Self {
+impl CountedStream {
+    pub(crate) fn new(stream: TcpStream, counters: WireCounters) -> Self {
         Self { stream, counters }
     }
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for CountedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -56,7 +56,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for CountedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(count)) = poll {

@@ -14,7 +14,7 @@ pub mod inference {
 }
 
 /// Upper bound on the bytes of one frame in an archive.
-pub const MAX_FRAME: usize = 16 << 20;
+pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// The compiled `.proto` files as a `FileDescriptorSet`, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

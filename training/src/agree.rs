@@ -7,78 +7,91 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use crate::{
     TrainingError,
     definition::Blueprint,
-    engines::{OrtModel, TractModel, Values},
-    split::{CLASSIFIER, DECODER, ENCODER, Halves, WHOLE},
+    engines::{OrtModel, TensorValues, TractModel},
+    split::{CLASSIFIER_FILE, DECODER_FILE, ENCODER_FILE, Halves, WHOLE_FILE},
 };
 
 /// Maximum difference between two outputs, relative to their largest magnitude or to 1, whichever is larger.
 pub(crate) const TOLERANCE: f32 = 1e-4;
 /// Number of input samples compared.
-const INPUTS: usize = 16;
+const SAMPLES: usize = 16;
 
 /// Runs the whole model and the halves on uniform noise in both engines and returns the largest difference.
 ///
 /// # Errors
 /// [`TrainingError::Disagreement`] when any pair differs by more than [`TOLERANCE`].
-pub(crate) fn check(
+pub(crate) fn check_export(
     blueprint: &Blueprint,
     whole: &[u8],
     halves: &Halves,
     runtime: &Runtime,
 ) -> Result<f32, TrainingError> {
-    let input = noise(blueprint);
-    let ort = |name: &'static str, model: &[u8], inputs: &[Values]| {
+    let input = uniform_noise(blueprint);
+    let ort = |name: &'static str, model: &[u8], inputs: &[TensorValues]| {
         OrtModel::new(runtime, name, model)?.run_each(inputs)
     };
-    let whole_ort = ort(WHOLE, whole, std::slice::from_ref(&input))?;
-    let halves_ort = through(halves, &input, ort)?;
-    let whole_tract = tract(WHOLE, whole, std::slice::from_ref(&input))?;
-    let halves_tract = through(halves, &input, tract)?;
+    let whole_ort = ort(WHOLE_FILE, whole, std::slice::from_ref(&input))?;
+    let halves_ort = run_halves(halves, &input, ort)?;
+    let whole_tract = run_tract(WHOLE_FILE, whole, std::slice::from_ref(&input))?;
+    let halves_tract = run_halves(halves, &input, run_tract)?;
     let pairs = [
         ("whole model and decoder∘encoder in ONNX Runtime", &whole_ort, &halves_ort),
         ("whole model and decoder∘encoder in tract", &whole_tract, &halves_tract),
         ("whole model in ONNX Runtime and in tract", &whole_ort, &whole_tract),
     ];
-    pairs.into_iter().try_fold(0.0, |worst: f32, (what, a, b)| Ok(worst.max(compare(what, a, b)?)))
+    pairs.into_iter().try_fold(0.0, |worst: f32, (what, a, b)| Ok(worst.max(compare_outputs(what, a, b)?)))
 }
 
-/// Returns [`INPUTS`] input samples, uniform from 0 to 1.
-fn noise(blueprint: &Blueprint) -> Values {
+/// Returns [`SAMPLES`] input samples, uniform from 0 to 1.
+fn uniform_noise(blueprint: &Blueprint) -> TensorValues {
     let mut rng = StdRng::seed_from_u64(0);
-    let dims: Vec<usize> = std::iter::once(INPUTS).chain(blueprint.input.dims()).collect();
+    let dims: Vec<usize> = std::iter::once(SAMPLES).chain(blueprint.input.dims()).collect();
     let values = (0..dims.iter().product()).map(|_| rng.random::<f32>()).collect();
-    Values { dims, values }
+    TensorValues { dims, values }
 }
 
-fn tract(name: &'static str, model: &[u8], inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
+fn run_tract(
+    name: &'static str,
+    model: &[u8],
+    inputs: &[TensorValues],
+) -> Result<Vec<TensorValues>, TrainingError> {
     let dims: Vec<Vec<usize>> = inputs.iter().map(|input| input.dims.clone()).collect();
     TractModel::new(name, model, &dims)?.run_each(inputs)
 }
 
 /// Runs the decoder and the classifier on the encoder's latents and returns their outputs in the order of the
 /// whole model's outputs.
-fn through(
+fn run_halves(
     halves: &Halves,
-    input: &Values,
-    run: impl Fn(&'static str, &[u8], &[Values]) -> Result<Vec<Values>, TrainingError>,
-) -> Result<Vec<Values>, TrainingError> {
-    let latents = run(ENCODER, &halves.encoder, std::slice::from_ref(input))?;
-    let mut outputs = run(DECODER, &halves.decoder, &latents)?;
+    input: &TensorValues,
+    run: impl Fn(&'static str, &[u8], &[TensorValues]) -> Result<Vec<TensorValues>, TrainingError>,
+) -> Result<Vec<TensorValues>, TrainingError> {
+    let latents = run(ENCODER_FILE, &halves.encoder, std::slice::from_ref(input))?;
+    let mut outputs = run(DECODER_FILE, &halves.decoder, &latents)?;
     if let Some(classifier) = &halves.classifier {
-        outputs.extend(run(CLASSIFIER, classifier, &latents[..1])?);
+        outputs.extend(run(CLASSIFIER_FILE, classifier, &latents[..1])?);
     }
     Ok(outputs)
 }
 
 /// Returns the largest relative difference between outputs and checks their shapes and [`TOLERANCE`].
-pub(crate) fn compare(what: &str, a: &[Values], b: &[Values]) -> Result<f32, TrainingError> {
-    within(TOLERANCE, what, a, b)
+pub(crate) fn compare_outputs(
+    what: &str,
+    a: &[TensorValues],
+    b: &[TensorValues],
+) -> Result<f32, TrainingError> {
+    check_within(TOLERANCE, what, a, b)
 }
 
-/// Like [`compare`], with another limit.
-pub(crate) fn within(limit: f32, what: &str, a: &[Values], b: &[Values]) -> Result<f32, TrainingError> {
+/// Like [`compare_outputs`], with another limit.
+pub(crate) fn check_within(
+    limit: f32,
+    what: &str,
+    a: &[TensorValues],
+    b: &[TensorValues],
+) -> Result<f32, TrainingError> {
     let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.dims == b.dims);
-    let worst = a.iter().zip(b).map(|(a, b)| difference(&a.values, &b.values));
+    let worst = a.iter().zip(b).map(|(a, b)| relative_difference(&a.values, &b.values));
     let difference = if same { worst.fold(0.0, f32::max) } else { f32::INFINITY };
     if difference <= limit {
         Ok(difference)
@@ -88,7 +101,7 @@ pub(crate) fn within(limit: f32, what: &str, a: &[Values], b: &[Values]) -> Resu
 }
 
 /// Returns the largest difference relative to the largest magnitude or 1; infinite if a value is not finite.
-fn difference(a: &[f32], b: &[f32]) -> f32 {
+fn relative_difference(a: &[f32], b: &[f32]) -> f32 {
     let largest = a.iter().chain(b).map(|value| value.abs()).fold(1.0, f32::max);
     let finite = a.iter().chain(b).all(|value| value.is_finite());
     if finite {
@@ -102,23 +115,23 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    fn values(values: &[f32]) -> Vec<Values> {
-        vec![Values { dims: vec![1, values.len()], values: values.to_vec() }]
+    fn values(values: &[f32]) -> Vec<TensorValues> {
+        vec![TensorValues { dims: vec![1, values.len()], values: values.to_vec() }]
     }
 
     #[test]
     fn a_difference_a_missing_value_and_a_nan_fail() {
-        let found = compare("x", &values(&[0.5, 0.25]), &values(&[0.5, 0.250_05])).unwrap();
+        let found = compare_outputs("x", &values(&[0.5, 0.25]), &values(&[0.5, 0.250_05])).unwrap();
         assert!(found > 4e-5 && found < 6e-5, "{found}");
         for other in [&[0.5, 0.2502][..], &[0.5], &[0.5, f32::NAN]] {
-            let found = compare("x", &values(&[0.5, 0.25]), &values(other));
+            let found = compare_outputs("x", &values(&[0.5, 0.25]), &values(other));
             assert!(matches!(found, Err(TrainingError::Disagreement { .. })), "{other:?}");
         }
-        assert!(compare("x", &values(&[0.5]), &[]).is_err());
+        assert!(compare_outputs("x", &values(&[0.5]), &[]).is_err());
     }
 
     #[test]
     fn large_values_may_differ_by_more() {
-        assert!(compare("x", &values(&[1000.0]), &values(&[1000.05])).is_ok());
+        assert!(compare_outputs("x", &values(&[1000.0]), &values(&[1000.05])).is_ok());
     }
 }

@@ -2,11 +2,11 @@
 //! such as times.
 
 use crate::{
-    Loss,
+    ReconstructionLoss,
     corpus::Corpus,
     definition::{Blueprint, Definition, Stage},
     evaluate::Evaluation,
-    train::learnt,
+    train::training_count,
 };
 
 /// Returns the card of a bundle that was made from a definition, with its measured figures. `preset` is the
@@ -20,7 +20,7 @@ pub(crate) fn write(
 ) -> String {
     let definition = &blueprint.definition;
     let Evaluation { encoder, decoder, samples, latent_values, .. } = evaluation;
-    let (count, split) = (train.len(), learnt(train.len()));
+    let (count, split) = (train.len(), training_count(train.len()));
     format!(
         "# {name}\n\n{description}. Preset `{own}`: encoder {encoder_widths}, decoder {decoder_widths}; every value \
          of the latent is quantised with its own step and range-coded.\n\n\
@@ -44,18 +44,18 @@ pub(crate) fn write(
         description = definition.description,
         own = definition.name,
         set = definition.data.set,
-        units = units(evaluation),
-        encoder_widths = widths(&blueprint.encoder),
-        decoder_widths = widths(&blueprint.decoder),
+        units = units_note(evaluation),
+        encoder_widths = layer_shapes(&blueprint.encoder),
+        decoder_widths = layer_shapes(&blueprint.decoder),
         table = evaluation.table(),
         limit = crate::agree::TOLERANCE,
         seen = if difference < 1e-5 { "below 1e-5".to_owned() } else { format!("{difference:.0e}") },
-        command = command(definition, preset),
-        data = provenance(&definition.data.set),
+        command = reproduction_command(definition, preset),
+        data = describe_provenance(&definition.data.set),
     )
 }
 
-fn units(evaluation: &Evaluation) -> &'static str {
+fn units_note(evaluation: &Evaluation) -> &'static str {
     if evaluation.reconstruction.picture.is_some() {
         "MSE is computed over samples from 0 to 1, and PSNR from the mean MSE. JPEG (with optimised Huffman tables) is \
          measured at quality 1 and WebP at quality 0, their lowest settings."
@@ -65,7 +65,7 @@ fn units(evaluation: &Evaluation) -> &'static str {
 }
 
 /// Describes the source and licence of a data set; for a data set of the user's own, returns only its name.
-fn provenance(set: &str) -> String {
+fn describe_provenance(set: &str) -> String {
     match set {
         "fashion-mnist" => {
             "Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747), MIT, as packaged in Debian's \
@@ -80,10 +80,10 @@ fn provenance(set: &str) -> String {
 }
 
 /// Returns the command that reproduces the bundle.
-fn command(definition: &Definition, preset: &str) -> String {
+fn reproduction_command(definition: &Definition, preset: &str) -> String {
     let loss = match definition.objective.reconstruction.loss {
-        Loss::Mse => "mse",
-        Loss::Bce => "bce",
+        ReconstructionLoss::Mse => "mse",
+        ReconstructionLoss::Bce => "bce",
     };
     let training = &definition.training;
     let option =
@@ -104,8 +104,8 @@ fn command(definition: &Definition, preset: &str) -> String {
 }
 
 /// Returns the shapes between the layers, joined by arrows.
-fn widths(stages: &[Stage]) -> String {
+fn layer_shapes(stages: &[Stage]) -> String {
     let first = stages.first().map(|stage| stage.input);
-    let shapes = first.into_iter().chain(stages.iter().map(Stage::next));
+    let shapes = first.into_iter().chain(stages.iter().map(Stage::next_input));
     shapes.map(|shape| shape.to_string()).collect::<Vec<_>>().join(" → ")
 }

@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{TrainingError, files};
 
-const METRICS: &str = "metrics.json";
+const METRICS_FILE: &str = "metrics.json";
 
 /// The files of one point of a run.
 #[derive(Debug, Clone, Copy)]
@@ -31,29 +31,29 @@ pub(crate) struct Checkpoint<'a> {
 }
 
 impl Checkpoint<'_> {
-    pub(crate) fn save<M: Module>(&self, name: &str, module: &M) -> Result<(), TrainingError> {
-        let path = self.file(name);
-        module.clone().save_file(&path).map_err(|error| record(path, &error))
+    pub(crate) fn save_module<M: Module>(&self, name: &str, module: &M) -> Result<(), TrainingError> {
+        let path = self.file_path(name);
+        module.clone().save_file(&path).map_err(|error| damaged_checkpoint(path, &error))
     }
 
     /// Loads a module into `fresh`, which must have the same shape.
-    pub(crate) fn load<M: Module>(&self, name: &str, fresh: M) -> Result<M, TrainingError> {
-        let path = self.file(name);
-        fresh.try_load_file(&path).map_err(|error| record(path, &error))
+    pub(crate) fn load_module<M: Module>(&self, name: &str, fresh: M) -> Result<M, TrainingError> {
+        let path = self.file_path(name);
+        fresh.try_load_file(&path).map_err(|error| damaged_checkpoint(path, &error))
     }
 
     pub(crate) fn save_optimiser(&self, optimiser: &ModuleOptimizer) -> Result<(), TrainingError> {
-        self.save_moments(OPTIMISER, optimiser)
+        self.save_moments(OPTIMISER_NAME, optimiser)
     }
 
     /// Saves the moments of one of several optimisers.
     pub(crate) fn save_moments(&self, name: &str, optimiser: &ModuleOptimizer) -> Result<(), TrainingError> {
-        let path = self.file(name);
-        optimiser.save(&path).map_err(|error| record(path, &error))
+        let path = self.file_path(name);
+        optimiser.save(&path).map_err(|error| damaged_checkpoint(path, &error))
     }
 
     pub(crate) fn load_optimiser(&self, fresh: ModuleOptimizer) -> Result<ModuleOptimizer, TrainingError> {
-        self.load_moments(OPTIMISER, fresh)
+        self.load_moments(OPTIMISER_NAME, fresh)
     }
 
     pub(crate) fn load_moments(
@@ -61,49 +61,49 @@ impl Checkpoint<'_> {
         name: &str,
         fresh: ModuleOptimizer,
     ) -> Result<ModuleOptimizer, TrainingError> {
-        let path = self.file(name);
-        fresh.load(&path).map_err(|error| record(path, &error))
+        let path = self.file_path(name);
+        fresh.load(&path).map_err(|error| damaged_checkpoint(path, &error))
     }
 
     /// Removes the files of this point and ignores errors. Files that a killed training left behind are
     /// overwritten when a resumed training reaches their point.
     pub(crate) fn remove(&self, names: &[&str]) {
         for name in names {
-            let _ = fs::remove_file(self.file(name));
+            let _ = fs::remove_file(self.file_path(name));
         }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    fn file_path(&self, name: &str) -> PathBuf {
         self.run.join(format!("{name}-{}.bpk", self.point))
     }
 }
 
 /// File name of the optimiser of a run with only one.
-pub(crate) const OPTIMISER: &str = "optimiser";
+pub(crate) const OPTIMISER_NAME: &str = "optimiser";
 
 /// Reads the metrics of a run.
 ///
 /// # Errors
-/// [`TrainingError::NoRun`] when `metrics.json` cannot be read, [`TrainingError::Json`] when it cannot be
+/// [`TrainingError::RunNotFound`] when `metrics.json` cannot be read, [`TrainingError::InvalidJson`] when it cannot be
 /// parsed.
 pub(crate) fn read_metrics<T: DeserializeOwned>(run: &Path) -> Result<T, TrainingError> {
-    let path = run.join(METRICS);
-    let text = fs::read_to_string(&path).map_err(|_| TrainingError::NoRun { run: run.to_owned() })?;
-    serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
+    let path = run.join(METRICS_FILE);
+    let text = fs::read_to_string(&path).map_err(|_| TrainingError::RunNotFound { run: run.to_owned() })?;
+    serde_json::from_str(&text).map_err(|source| TrainingError::InvalidJson { path, source })
 }
 
 /// Writes the metrics of a run atomically: the old file stays until the new one is complete.
 pub(crate) fn write_metrics(run: &Path, metrics: &impl Serialize) -> Result<(), TrainingError> {
-    let path = run.join(METRICS);
+    let path = run.join(METRICS_FILE);
     let json = serde_json::to_string_pretty(metrics)
-        .map_err(|source| TrainingError::Json { path: path.clone(), source })?;
-    files::replace(&path, (json + "\n").as_bytes())
+        .map_err(|source| TrainingError::InvalidJson { path: path.clone(), source })?;
+    files::replace_file(&path, (json + "\n").as_bytes())
 }
 
 /// Checks that a resumed training has the options that it was started with.
 ///
 /// # Errors
-/// [`TrainingError::OtherOptions`] when they differ.
+/// [`TrainingError::OptionsMismatch`] when they differ.
 pub(crate) fn check_options<T: PartialEq + Debug>(
     run: &Path,
     found: &T,
@@ -112,13 +112,13 @@ pub(crate) fn check_options<T: PartialEq + Debug>(
     if found == asked {
         return Ok(());
     }
-    Err(TrainingError::OtherOptions {
+    Err(TrainingError::OptionsMismatch {
         run: run.to_owned(),
         found: format!("{found:?}"),
         asked: format!("{asked:?}"),
     })
 }
 
-fn record(path: PathBuf, error: &dyn Display) -> TrainingError {
-    TrainingError::Record { path, reason: error.to_string() }
+fn damaged_checkpoint(path: PathBuf, error: &dyn Display) -> TrainingError {
+    TrainingError::DamagedCheckpoint { path, reason: error.to_string() }
 }

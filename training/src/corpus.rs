@@ -9,22 +9,22 @@
 
 use std::path::Path;
 
-use edge_encoder::source::Input;
+use edge_encoder::source::EncoderInput;
 use image::GrayImage;
-use lopside_bundle::SeriesSpec;
+use lopside_bundle::TimeSeriesSpec;
 
 use crate::{
-    Dataset, Split, TrainingError,
-    data::{Labelled, OneClass, Scaling, Series, Windows},
+    ImageDataset, Split, TrainingError,
+    data::{Labelled, OneClassView, Scaling, SeriesWindows, TimeSeries},
     definition::{self, Definition, Signal},
 };
 
 /// Samples in their original units, with labels and anomaly flags.
 pub(crate) struct Corpus {
     /// The samples.
-    pub(crate) content: Content,
+    pub(crate) samples: CorpusSamples,
     /// The labels that training may use; `None` for a sample whose label is withheld.
-    pub(crate) labels: Vec<Option<u8>>,
+    pub(crate) known_labels: Vec<Option<u8>>,
     /// The class of every sample; 0 for a time series.
     pub(crate) classes: Vec<u8>,
     /// Whether each sample is an anomaly.
@@ -32,9 +32,9 @@ pub(crate) struct Corpus {
 }
 
 /// The samples of a corpus.
-pub(crate) enum Content {
+pub(crate) enum CorpusSamples {
     /// Square grey images.
-    Pictures(Dataset),
+    Images(ImageDataset),
     /// Windows of a time series.
     Series(SeriesHalf),
 }
@@ -42,20 +42,20 @@ pub(crate) enum Content {
 /// Windows of one half of a time series.
 pub(crate) struct SeriesHalf {
     /// The description of the series for the bundle's manifest.
-    pub(crate) spec: SeriesSpec,
+    pub(crate) spec: TimeSeriesSpec,
     /// The windows, scaled.
-    pub(crate) windows: Windows,
+    pub(crate) windows: SeriesWindows,
     /// Whether each row is an anomaly.
-    pub(crate) rows: Vec<bool>,
+    pub(crate) row_anomalies: Vec<bool>,
     /// The windows in the units of the file.
-    raw: Windows,
+    unscaled: SeriesWindows,
 }
 
 impl Corpus {
     /// Reads one half of a definition's data from its folder, at most `limit` images or rows.
     ///
     /// # Errors
-    /// [`TrainingError::NoData`] with instructions when files are missing; another [`TrainingError`] when a
+    /// [`TrainingError::DataNotFound`] with instructions when files are missing; another [`TrainingError`] when a
     /// file is damaged or has the wrong number of channels.
     pub(crate) fn read(
         definition: &Definition,
@@ -64,23 +64,25 @@ impl Corpus {
         limit: Option<usize>,
     ) -> Result<Self, TrainingError> {
         match &definition.input {
-            Signal::Picture(_) => Self::pictures(definition, Dataset::read(folder, split, limit)?, split),
-            Signal::Series(series) => Self::series(definition, *series, folder, split, limit),
+            Signal::Picture(_) => {
+                Self::from_images(definition, ImageDataset::read(folder, split, limit)?, split)
+            }
+            Signal::Series(series) => Self::from_series(definition, *series, folder, split, limit),
         }
     }
 
     /// Returns one half of an image data set as the definition selects it: for training, only the normal
     /// class and only as many labels as the definition keeps.
-    pub(crate) fn pictures(
+    pub(crate) fn from_images(
         definition: &Definition,
-        mut data: Dataset,
+        mut data: ImageDataset,
         split: Split,
     ) -> Result<Self, TrainingError> {
         let mut anomalies = vec![false; data.len()];
         if let Some(normal) = definition.data.normal {
-            let view = OneClass::new(&data, &data, normal);
+            let view = OneClassView::new(&data, &data, normal);
             if split == Split::Train {
-                data = data.select(&view.train);
+                data = data.select_images(&view.train);
                 anomalies = vec![false; data.len()];
             } else {
                 anomalies = view.anomalies;
@@ -91,12 +93,17 @@ impl Corpus {
             let drawn = Labelled::draw(&data.labels, count, definition.training.seed)?;
             drawn.unlabelled.into_iter().for_each(|index| labels[index] = None);
         }
-        Ok(Self { labels, classes: data.labels.clone(), anomalies, content: Content::Pictures(data) })
+        Ok(Self {
+            known_labels: labels,
+            classes: data.labels.clone(),
+            anomalies,
+            samples: CorpusSamples::Images(data),
+        })
     }
 
-    fn series(
+    fn from_series(
         definition: &Definition,
-        input: definition::Series,
+        input: definition::SeriesSignal,
         folder: &Path,
         split: Split,
         limit: Option<usize>,
@@ -104,15 +111,15 @@ impl Corpus {
         let read = |name: &str| {
             let path = folder.join(name);
             if !path.is_file() {
-                return Err(TrainingError::NoData { folder: folder.to_owned() });
+                return Err(TrainingError::DataNotFound { folder: folder.to_owned() });
             }
-            let series = Series::read(&path)?;
+            let series = TimeSeries::read(&path)?;
             let found = series.channels.len();
             if found == input.channels {
                 return Ok(series);
             }
             let reason = format!("it has {found} channels, but the model expects {}", input.channels);
-            Err(TrainingError::Data { path, reason })
+            Err(TrainingError::InvalidData { path, reason })
         };
         let train = read("train.csv")?;
         let scaling = train.scaling();
@@ -120,47 +127,47 @@ impl Corpus {
         let rows: Vec<usize> = (0..series.len().min(limit.unwrap_or(usize::MAX))).collect();
         let half =
             SeriesHalf::new(&series.select(&rows), input, definition.data.stride.unwrap_or(1), scaling)?;
-        let anomalies = half.windows.flags(&half.rows);
+        let anomalies = half.windows.flag_windows(&half.row_anomalies);
         let count = anomalies.len();
         Ok(Self {
-            labels: vec![None; count],
+            known_labels: vec![None; count],
             classes: vec![0; count],
             anomalies,
-            content: Content::Series(half),
+            samples: CorpusSamples::Series(half),
         })
     }
 
     /// Returns the number of samples.
     pub(crate) fn len(&self) -> usize {
-        self.labels.len()
+        self.known_labels.len()
     }
 
     /// Returns the size of one sample without a codec, in bytes: one per pixel, four per number.
     pub(crate) fn raw_bytes(&self) -> usize {
-        match &self.content {
-            Content::Pictures(data) => data.picture_len,
-            Content::Series(half) => 4 * half.windows.dims(),
+        match &self.samples {
+            CorpusSamples::Images(data) => data.image_len,
+            CorpusSamples::Series(half) => 4 * half.windows.window_len(),
         }
     }
 
     /// Returns a sample as the edge receives it.
-    pub(crate) fn input(&self, index: usize) -> Input {
-        match &self.content {
-            Content::Pictures(data) => Input::Picture(data.grey(index).into()),
-            Content::Series(half) => Input::Numbers(half.raw(index).to_vec()),
+    pub(crate) fn edge_input(&self, index: usize) -> EncoderInput {
+        match &self.samples {
+            CorpusSamples::Images(data) => EncoderInput::Image(data.grey_image(index).into()),
+            CorpusSamples::Series(half) => EncoderInput::Values(half.unscaled_window(index).to_vec()),
         }
     }
 }
 
 impl SeriesHalf {
     /// Returns a window in the units of the file.
-    pub(crate) fn raw(&self, index: usize) -> &[f32] {
-        self.raw.window(index)
+    pub(crate) fn unscaled_window(&self, index: usize) -> &[f32] {
+        self.unscaled.window(index)
     }
 
     fn new(
-        series: &Series,
-        input: definition::Series,
+        series: &TimeSeries,
+        input: definition::SeriesSignal,
         stride: usize,
         scaling: Scaling,
     ) -> Result<Self, TrainingError> {
@@ -168,30 +175,30 @@ impl SeriesHalf {
         let same = Scaling { mean: vec![0.0; count], deviation: vec![1.0; count] };
         let windows = series.windows(input.length, stride, &scaling)?;
         let raw = series.windows(input.length, stride, &same)?;
-        let spec = SeriesSpec {
+        let spec = TimeSeriesSpec {
             length: input.length as u32,
             stride: input.length as u32,
             channels: series.channels.clone(),
             mean: scaling.mean,
             deviation: scaling.deviation,
         };
-        Ok(Self { spec, windows, rows: series.anomalies.clone(), raw })
+        Ok(Self { spec, windows, row_anomalies: series.anomalies.clone(), unscaled: raw })
     }
 }
 
-impl Dataset {
+impl ImageDataset {
     /// Returns one image, which must be square.
-    pub(crate) fn grey(&self, index: usize) -> GrayImage {
-        let side = self.picture_len.isqrt() as u32;
-        GrayImage::from_raw(side, side, self.picture(index).to_vec()).unwrap_or_default()
+    pub(crate) fn grey_image(&self, index: usize) -> GrayImage {
+        let side = self.image_len.isqrt() as u32;
+        GrayImage::from_raw(side, side, self.image_samples(index).to_vec()).unwrap_or_default()
     }
 
     /// Returns the images at `indices` with their labels.
-    fn select(&self, indices: &[usize]) -> Self {
+    fn select_images(&self, indices: &[usize]) -> Self {
         Self {
-            samples: indices.iter().flat_map(|&index| self.picture(index)).copied().collect(),
+            samples: indices.iter().flat_map(|&index| self.image_samples(index)).copied().collect(),
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
-            picture_len: self.picture_len,
+            image_len: self.image_len,
         }
     }
 }
@@ -202,9 +209,13 @@ mod tests {
 
     use super::*;
 
-    fn data() -> Dataset {
+    fn data() -> ImageDataset {
         let labels: Vec<u8> = (0..40).map(|index| index % 4).collect();
-        Dataset { samples: labels.iter().flat_map(|&label| [label; 784]).collect(), labels, picture_len: 784 }
+        ImageDataset {
+            samples: labels.iter().flat_map(|&label| [label; 784]).collect(),
+            labels,
+            image_len: 784,
+        }
     }
 
     fn definition(text: &str, from: &str, to: &str) -> Definition {
@@ -216,9 +227,9 @@ mod tests {
     fn one_class_is_learnt_and_all_are_tested() {
         let text = include_str!("../presets/fashion-dense.toml");
         let definition = definition(text, "set = \"fashion-mnist\"", "set = \"fashion-mnist\"\nnormal = 3");
-        let train = Corpus::pictures(&definition, data(), Split::Train).unwrap();
+        let train = Corpus::from_images(&definition, data(), Split::Train).unwrap();
         assert_eq!((train.len(), &train.classes[..2], train.anomalies[0]), (10, &[3, 3][..], false));
-        let test = Corpus::pictures(&definition, data(), Split::Test).unwrap();
+        let test = Corpus::from_images(&definition, data(), Split::Test).unwrap();
         assert_eq!((test.len(), &test.anomalies[..4]), (40, &[true, true, true, false][..]));
     }
 
@@ -227,8 +238,8 @@ mod tests {
         let text = include_str!("../presets/fashion-multitask.toml");
         let definition = definition(text, "set = \"fashion-mnist\"", "set = \"fashion-mnist\"\nlabels = 8");
         let known = |split| {
-            let corpus = Corpus::pictures(&definition, data(), split).unwrap();
-            corpus.labels.iter().flatten().count()
+            let corpus = Corpus::from_images(&definition, data(), split).unwrap();
+            corpus.known_labels.iter().flatten().count()
         };
         assert_eq!((known(Split::Train), known(Split::Test)), (8, 40));
     }
@@ -243,12 +254,12 @@ mod tests {
         let definition = Definition::find("series-gru").unwrap();
         let test = Corpus::read(&definition, folder.path(), Split::Test, None).unwrap();
         assert_eq!((test.len(), test.anomalies.iter().filter(|&&anomaly| anomaly).count()), (33, 10));
-        let Content::Series(half) = &test.content else { panic!() };
+        let CorpusSamples::Series(half) = &test.samples else { panic!() };
         assert_eq!((half.spec.mean[0], half.spec.deviation[0]), (0.5, 0.5));
         assert_eq!(half.windows.window(1)[..2], [1.0, -1.0]);
-        let Input::Numbers(raw) = test.input(1) else { panic!() };
+        let EncoderInput::Values(raw) = test.edge_input(1) else { panic!() };
         assert_eq!(raw[..2], [1.0, 0.0]);
         let missing = Corpus::read(&definition, Path::new("/nowhere"), Split::Test, None);
-        assert!(matches!(missing, Err(TrainingError::NoData { .. })));
+        assert!(matches!(missing, Err(TrainingError::DataNotFound { .. })));
     }
 }

@@ -17,13 +17,13 @@ const ORANGE: RGBColor = RGBColor(200, 80, 40);
 const BLUE: RGBColor = RGBColor(60, 110, 190);
 
 /// Name, colour and value of a curve.
-type Line = (&'static str, RGBColor, fn(&EpochMetrics) -> f64);
+type CurveLine = (&'static str, RGBColor, fn(&EpochMetrics) -> f64);
 
-const LOSS: [Line; 2] = [
+const LOSS: [CurveLine; 2] = [
     ("training loss", BLUE, |epoch| epoch.train_loss),
     ("validation MSE", ORANGE, |epoch| epoch.validation_mse),
 ];
-const GRADIENTS: [Line; 2] = [
+const GRADIENTS: [CurveLine; 2] = [
     ("encoder parameters", BLUE, |epoch| epoch.encoder_gradient),
     ("decoder parameters", ORANGE, |epoch| epoch.decoder_gradient),
 ];
@@ -42,17 +42,17 @@ fn render(history: &[EpochMetrics], path: &Path) -> Result<(), Box<dyn std::erro
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let (upper, lower) = area.split_vertically(SIZE.1 / 2);
-    chart(history, &upper, "loss", &LOSS)?;
-    chart(history, &lower, "gradient norm", &GRADIENTS)?;
+    draw_chart(history, &upper, "loss", &LOSS)?;
+    draw_chart(history, &lower, "gradient norm", &GRADIENTS)?;
     area.present()?;
     Ok(())
 }
 
-fn chart(
+fn draw_chart(
     history: &[EpochMetrics],
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     caption: &str,
-    lines: &[Line],
+    lines: &[CurveLine],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let values = || history.iter().flat_map(|epoch| lines.iter().map(|(_, _, value)| value(epoch)));
     let low = values().fold(f64::INFINITY, f64::min).max(1e-9);

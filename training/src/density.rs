@@ -8,7 +8,7 @@ const SHRINKAGE: f64 = 0.05;
 
 /// Moments of normal latents.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Density {
+pub(crate) struct LatentDensity {
     /// The mean of each value.
     pub(crate) mean: Vec<f32>,
     /// The standard deviation of each value, positive.
@@ -18,7 +18,7 @@ pub(crate) struct Density {
     pub(crate) whitening: Vec<f32>,
 }
 
-impl Density {
+impl LatentDensity {
     /// Returns the moments of rows of `dims` values; `None` without rows, if a value is not finite or if the
     /// covariance cannot be inverted.
     pub(crate) fn fit(rows: &[f32], dims: usize) -> Option<Self> {
@@ -58,7 +58,7 @@ mod tests {
                 [3.0 + 4.0 * a, 1.0 + 4.0 * a + 5.0 * b]
             })
             .collect();
-        let density = Density::fit(&rows, 2).unwrap();
+        let density = LatentDensity::fit(&rows, 2).unwrap();
         assert!((density.mean[0] - 3.0).abs() < 0.05 && (density.mean[1] - 1.0).abs() < 0.05);
         let mut moments = [0.0; 3];
         for row in rows.chunks_exact(2) {
@@ -75,9 +75,9 @@ mod tests {
     #[test]
     fn values_that_never_vary_do_no_harm() {
         let rows: Vec<f32> = (0..60).map(|i| if i % 3 == 0 { 7.0 } else { (i * i % 11) as f32 }).collect();
-        let density = Density::fit(&rows, 3).unwrap();
+        let density = LatentDensity::fit(&rows, 3).unwrap();
         assert!(density.whitening.iter().chain(&density.deviation).all(|value| value.is_finite()));
-        assert_eq!(Density::fit(&[], 3), None);
-        assert_eq!(Density::fit(&[f32::NAN; 3], 3), None);
+        assert_eq!(LatentDensity::fit(&[], 3), None);
+        assert_eq!(LatentDensity::fit(&[f32::NAN; 3], 3), None);
     }
 }

@@ -16,18 +16,18 @@ use crate::TrainingError;
 
 /// Loads ONNX Runtime for the CPU with one thread, so that sums do not depend on the machine's number of
 /// cores.
-pub(crate) fn runtime(library: &Path) -> Result<Runtime, TrainingError> {
+pub(crate) fn load_cpu_runtime(library: &Path) -> Result<Runtime, TrainingError> {
     Ok(Runtime::load(library, Device::Cpu, 1)?)
 }
 
 /// The values of a tensor, row-major, and its dimensions, batch first.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Values {
+pub(crate) struct TensorValues {
     pub(crate) dims: Vec<usize>,
     pub(crate) values: Vec<f32>,
 }
 
-impl Values {
+impl TensorValues {
     /// Returns a range of items of the batch.
     pub(crate) fn rows(&self, range: Range<usize>) -> Self {
         let each = self.values.len() / self.dims[0].max(1);
@@ -42,7 +42,7 @@ impl Values {
 }
 
 /// Items per run over a whole data set.
-const BATCH: usize = 1000;
+const BATCH_ITEMS: usize = 1000;
 
 /// A model in ONNX Runtime.
 pub(crate) struct OrtModel {
@@ -52,16 +52,17 @@ pub(crate) struct OrtModel {
 
 impl OrtModel {
     pub(crate) fn new(runtime: &Runtime, name: &'static str, model: &[u8]) -> Result<Self, TrainingError> {
-        let session = runtime
-            .session(model)
-            .map_err(|reason| TrainingError::Model { model: format!("{name} in ONNX Runtime"), reason })?;
+        let session = runtime.session(model).map_err(|reason| TrainingError::ModelFailed {
+            model: format!("{name} in ONNX Runtime"),
+            reason,
+        })?;
         Ok(Self { name, session })
     }
 
     /// Runs the model and returns all outputs; `inputs` are in the model's order.
-    pub(crate) fn run_each(&mut self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
+    pub(crate) fn run_each(&mut self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, TrainingError> {
         let name = self.name;
-        let failed = |error: ort::Error| TrainingError::Model {
+        let failed = |error: ort::Error| TrainingError::ModelFailed {
             model: format!("{name} in ONNX Runtime"),
             reason: error.to_string(),
         };
@@ -75,18 +76,21 @@ impl OrtModel {
         let values = (0..outputs.len()).map(|index| {
             let (shape, values) = outputs[index].try_extract_tensor::<f32>().map_err(failed)?;
             let dims = shape.iter().map(|&dim| dim as usize).collect();
-            Ok(Values { dims, values: values.to_vec() })
+            Ok(TensorValues { dims, values: values.to_vec() })
         });
         values.collect()
     }
 
     /// Like [`run_each`](Self::run_each), in batches of 1,000, for whole data sets.
-    pub(crate) fn run_batches(&mut self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
+    pub(crate) fn run_batches(
+        &mut self,
+        inputs: &[TensorValues],
+    ) -> Result<Vec<TensorValues>, TrainingError> {
         let count = inputs.first().map_or(0, |input| input.dims[0]);
-        let mut outputs: Vec<Values> = Vec::new();
-        for start in (0..count).step_by(BATCH) {
-            let batch: Vec<Values> =
-                inputs.iter().map(|input| input.rows(start..(start + BATCH).min(count))).collect();
+        let mut outputs: Vec<TensorValues> = Vec::new();
+        for start in (0..count).step_by(BATCH_ITEMS) {
+            let batch: Vec<TensorValues> =
+                inputs.iter().map(|input| input.rows(start..(start + BATCH_ITEMS).min(count))).collect();
             for (index, made) in self.run_each(&batch)?.into_iter().enumerate() {
                 match outputs.get_mut(index) {
                     Some(output) => output.append(made),
@@ -107,16 +111,16 @@ impl OrtModel {
         batch: usize,
     ) -> Result<Vec<Vec<f32>>, TrainingError> {
         let dims = self.item_dims(layers, count)?;
-        let batch = if self.fixed_batch() { 1 } else { batch.max(1) };
+        let batch = if self.has_fixed_batch() { 1 } else { batch.max(1) };
         let mut outputs: Vec<Vec<f32>> = Vec::new();
         for start in (0..count).step_by(batch) {
             let here = batch.min(count - start);
             let slice = |(layer, dims): (&&[f32], &Vec<usize>)| {
                 let each = layer.len() / count;
                 let values = layer[start * each..(start + here) * each].to_vec();
-                Values { dims: std::iter::once(here).chain(dims.iter().copied()).collect(), values }
+                TensorValues { dims: std::iter::once(here).chain(dims.iter().copied()).collect(), values }
             };
-            let inputs: Vec<Values> = layers.iter().zip(&dims).map(slice).collect();
+            let inputs: Vec<TensorValues> = layers.iter().zip(&dims).map(slice).collect();
             for (number, output) in self.run_each(&inputs)?.into_iter().enumerate() {
                 match outputs.get_mut(number) {
                     Some(all) => all.extend(output.values),
@@ -132,7 +136,7 @@ impl OrtModel {
     fn item_dims(&self, layers: &[&[f32]], count: usize) -> Result<Vec<Vec<usize>>, TrainingError> {
         let inputs = self.session.inputs();
         if inputs.len() != layers.len() {
-            return Err(TrainingError::Model {
+            return Err(TrainingError::ModelFailed {
                 model: self.name.to_owned(),
                 reason: format!("it has {} inputs, but the latent has {} layers", inputs.len(), layers.len()),
             });
@@ -152,7 +156,7 @@ impl OrtModel {
     }
 
     /// Returns whether the first dimension of an input is fixed at 1.
-    fn fixed_batch(&self) -> bool {
+    fn has_fixed_batch(&self) -> bool {
         let first = |input: &ort::value::Outlet| {
             input.dtype().tensor_shape().and_then(|shape| shape.first().copied())
         };
@@ -184,15 +188,15 @@ impl TractModel {
     }
 
     /// Runs the model and returns all outputs; `inputs` are in the model's order.
-    pub(crate) fn run_each(&self, inputs: &[Values]) -> Result<Vec<Values>, TrainingError> {
-        let run = || -> Result<Vec<Values>, TractError> {
+    pub(crate) fn run_each(&self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, TrainingError> {
+        let run = || -> Result<Vec<TensorValues>, TractError> {
             let inputs = inputs
                 .iter()
                 .map(|input| TractTensor::from_shape(&input.dims, &input.values).map(TValue::from));
             let outputs = self.plan.run(inputs.collect::<Result<TVec<_>, _>>()?)?;
             let values = outputs.iter().map(|output| {
                 let values = output.to_plain_array_view::<f32>()?.iter().copied().collect();
-                Ok(Values { dims: output.shape().to_vec(), values })
+                Ok(TensorValues { dims: output.shape().to_vec(), values })
             });
             values.collect()
         };
@@ -201,5 +205,5 @@ impl TractModel {
 }
 
 fn tract_failed(name: &str, error: &TractError) -> TrainingError {
-    TrainingError::Model { model: format!("{name} in tract"), reason: format!("{error:#}") }
+    TrainingError::ModelFailed { model: format!("{name} in tract"), reason: format!("{error:#}") }
 }

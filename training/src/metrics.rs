@@ -39,7 +39,7 @@ impl Metrics {
     /// Reads the metrics of a run.
     ///
     /// # Errors
-    /// [`TrainingError::NoRun`] when the file is missing, [`TrainingError::Json`] when it is invalid.
+    /// [`TrainingError::RunNotFound`] when the file is missing, [`TrainingError::InvalidJson`] when it is invalid.
     pub fn read(run: &Path) -> Result<Self, TrainingError> {
         checkpoint::read_metrics(run)
     }
@@ -47,7 +47,7 @@ impl Metrics {
     /// Returns the blueprint of the trained model.
     ///
     /// # Errors
-    /// [`TrainingError::Definition`] for a definition that breaks a rule.
+    /// [`TrainingError::InvalidDefinition`] for a definition that breaks a rule.
     pub fn blueprint(&self) -> Result<Blueprint, TrainingError> {
         self.definition.clone().check("metrics.json")
     }

@@ -13,9 +13,9 @@ pub struct Pca {
 }
 
 /// Number of rows that are multiplied at once.
-const CHUNK: usize = 2000;
+const CHUNK_ROWS: usize = 2000;
 /// Variances below this fraction of the largest are rounding errors.
-const NEGLIGIBLE: f64 = 1e-9;
+const NEGLIGIBLE_VARIANCE: f64 = 1e-9;
 
 impl Pca {
     /// Fits `count` components, or fewer if fewer dimensions vary, to rows of `dims` values.
@@ -24,13 +24,13 @@ impl Pca {
         let n = (rows.len() / dims) as f64;
         let mut sum = DVector::zeros(dims);
         let mut squares = DMatrix::zeros(dims, dims);
-        for chunk in chunks(rows, dims) {
+        for chunk in row_chunks(rows, dims) {
             sum += chunk.column_sum();
             squares.gemm(1.0, &chunk, &chunk.transpose(), 1.0);
         }
         let mean: DVector<f64> = sum / n;
         let covariance = squares / n - &mean * mean.transpose();
-        let (eigenvalues, eigenvectors) = eigen(&covariance);
+        let (eigenvalues, eigenvectors) = eigen_decomposition(&covariance);
         let mut order: Vec<usize> = (0..eigenvalues.len()).collect();
         order.sort_by(|&a, &b| eigenvalues[b].total_cmp(&eigenvalues[a]));
         order.truncate(count);
@@ -91,7 +91,7 @@ impl Pca {
     /// classifier, 2003). Components without variance are left out.
     #[must_use]
     pub fn mahalanobis(&self, rows: &[f32]) -> Vec<f64> {
-        let least = self.variances.first().map_or(0.0, |first| first * NEGLIGIBLE);
+        let least = self.variances.first().map_or(0.0, |first| first * NEGLIGIBLE_VARIANCE);
         let distance = |row: &[f64]| {
             let terms = row.iter().zip(&self.variances).filter(|&(_, &variance)| variance > least);
             terms.map(|(value, variance)| value * value / variance).sum::<f64>()
@@ -108,7 +108,7 @@ impl Pca {
     }
 
     fn centred<'a>(&'a self, rows: &'a [f32]) -> impl Iterator<Item = DMatrix<f64>> + 'a {
-        chunks(rows, self.mean.len()).map(|mut chunk| {
+        row_chunks(rows, self.mean.len()).map(|mut chunk| {
             chunk.column_iter_mut().for_each(|mut column| column -= &self.mean);
             chunk
         })
@@ -117,9 +117,9 @@ impl Pca {
 
 /// Returns the eigenvalues and eigenvectors of a covariance. Constant dimensions are left out, because
 /// nalgebra may return NaN for a matrix with rows of zeros, such as from the margins of images.
-fn eigen(covariance: &DMatrix<f64>) -> (DVector<f64>, DMatrix<f64>) {
+fn eigen_decomposition(covariance: &DMatrix<f64>) -> (DVector<f64>, DMatrix<f64>) {
     let dims = covariance.nrows();
-    let least = covariance.diagonal().max() * NEGLIGIBLE;
+    let least = covariance.diagonal().max() * NEGLIGIBLE_VARIANCE;
     let varying: Vec<usize> = (0..dims).filter(|&i| covariance[(i, i)] > least).collect();
     let part = covariance.select_rows(&varying).select_columns(&varying);
     let found = SymmetricEigen::new(part);
@@ -131,8 +131,8 @@ fn eigen(covariance: &DMatrix<f64>) -> (DVector<f64>, DMatrix<f64>) {
 }
 
 /// Splits rows into matrices with the rows as columns.
-fn chunks(rows: &[f32], dims: usize) -> impl Iterator<Item = DMatrix<f64>> + '_ {
-    rows.chunks(CHUNK * dims).map(move |chunk| {
+fn row_chunks(rows: &[f32], dims: usize) -> impl Iterator<Item = DMatrix<f64>> + '_ {
+    rows.chunks(CHUNK_ROWS * dims).map(move |chunk| {
         DMatrix::from_iterator(dims, chunk.len() / dims, chunk.iter().map(|&value| f64::from(value)))
     })
 }

@@ -1,48 +1,51 @@
 //! Samples in the form that models see: rows of inputs and targets.
 
 use image::DynamicImage;
-use lopside_bundle::{Channels, PictureSpec};
-use lopside_input::picture_of;
+use lopside_bundle::{Channels, ImageSpec};
+use lopside_input::to_model_image;
 
 use crate::{
-    Dataset, TrainingError,
-    corpus::{Content, Corpus},
-    definition::{self, Blueprint, Picture, Signal},
-    objective::Batch,
+    ImageDataset, TrainingError,
+    corpus::{Corpus, CorpusSamples},
+    definition::{self, Blueprint, ImageSignal, Signal},
+    objective::TrainingBatch,
 };
 
 /// Inputs, targets and labels of a data set.
 pub(crate) struct Samples {
-    input: Rows,
+    input: SampleRows,
     /// Target outputs; `None` uses the inputs.
-    target: Option<Rows>,
+    target: Option<SampleRows>,
     labels: Vec<Option<u8>>,
 }
 
 /// Samples of one signal.
-enum Rows {
+enum SampleRows {
     /// Images with one byte per sample, one after the other and plane after plane.
-    Pictures { bytes: Vec<u8>, picture: Picture },
+    Images { bytes: Vec<u8>, picture: ImageSignal },
     /// Scaled windows of a time series, `each` values per window.
-    Numbers { values: Vec<f32>, each: usize },
+    Windows { values: Vec<f32>, window_len: usize },
 }
 
 impl Samples {
     /// Converts a corpus to the blueprint's input and output, with the edge encoder's preprocessing.
     ///
     /// # Errors
-    /// [`TrainingError::NoDataSet`] for data that the model cannot read.
+    /// [`TrainingError::UnsupportedDataSet`] for data that the model cannot read.
     pub(crate) fn new(corpus: &Corpus, blueprint: &Blueprint) -> Result<Self, TrainingError> {
         let definition = &blueprint.definition;
-        let rows = |signal: &Signal| match (&corpus.content, signal) {
-            (Content::Pictures(data), Signal::Picture(picture)) => Ok(Rows::pictures(data, *picture)),
-            (Content::Series(half), Signal::Series(_)) => {
-                Ok(Rows::Numbers { values: half.windows.values.clone(), each: half.windows.dims() })
+        let rows = |signal: &Signal| match (&corpus.samples, signal) {
+            (CorpusSamples::Images(data), Signal::Picture(picture)) => {
+                Ok(SampleRows::pictures(data, *picture))
             }
-            _ => Err(TrainingError::NoDataSet { set: definition.data.set.clone() }),
+            (CorpusSamples::Series(half), Signal::Series(_)) => Ok(SampleRows::Windows {
+                values: half.windows.values.clone(),
+                window_len: half.windows.window_len(),
+            }),
+            _ => Err(TrainingError::UnsupportedDataSet { set: definition.data.set.clone() }),
         };
         let target = definition.output.as_ref().map(rows).transpose()?;
-        Ok(Self { input: rows(&definition.input)?, target, labels: corpus.labels.clone() })
+        Ok(Self { input: rows(&definition.input)?, target, labels: corpus.known_labels.clone() })
     }
 
     /// Returns the number of samples.
@@ -58,37 +61,37 @@ impl Samples {
     }
 
     /// Returns the samples at these indices.
-    pub(crate) fn batch(&self, indices: &[usize]) -> Batch {
-        let input = self.input.of(indices);
-        Batch {
-            target: self.target.as_ref().map_or_else(|| input.clone(), |target| target.of(indices)),
+    pub(crate) fn batch(&self, indices: &[usize]) -> TrainingBatch {
+        let input = self.input.select_rows(indices);
+        TrainingBatch {
+            target: self.target.as_ref().map_or_else(|| input.clone(), |target| target.select_rows(indices)),
             input,
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
         }
     }
 }
 
-impl Rows {
-    fn pictures(data: &Dataset, picture: Picture) -> Self {
-        let spec = spec(&picture);
+impl SampleRows {
+    fn pictures(data: &ImageDataset, picture: ImageSignal) -> Self {
+        let spec = image_spec(&picture);
         let planes = |index: usize| {
-            let seen = picture_of(&DynamicImage::from(data.grey(index)), &spec).into_bytes();
+            let seen = to_model_image(&DynamicImage::from(data.grey_image(index)), &spec).into_bytes();
             let channels = picture.channels.count();
             (0..channels)
                 .flat_map(move |channel| seen.clone().into_iter().skip(channel).step_by(channels))
                 .collect::<Vec<u8>>()
         };
-        Self::Pictures { bytes: (0..data.len()).flat_map(planes).collect(), picture }
+        Self::Images { bytes: (0..data.len()).flat_map(planes).collect(), picture }
     }
 
-    fn of(&self, indices: &[usize]) -> Vec<f32> {
+    fn select_rows(&self, indices: &[usize]) -> Vec<f32> {
         match self {
-            Self::Pictures { bytes, picture: Picture { width, height, channels, low, high } } => {
+            Self::Images { bytes, picture: ImageSignal { width, height, channels, low, high } } => {
                 let len = width * height * channels.count();
                 let rows = indices.iter().flat_map(|&index| &bytes[index * len..(index + 1) * len]);
                 rows.map(|&sample| low + (high - low) * (f32::from(sample) / 255.0)).collect()
             }
-            Self::Numbers { values, each } => {
+            Self::Windows { values, window_len: each } => {
                 indices.iter().flat_map(|&index| &values[index * each..(index + 1) * each]).copied().collect()
             }
         }
@@ -96,13 +99,13 @@ impl Rows {
 }
 
 /// Returns the edge encoder's specification of such images.
-pub(crate) fn spec(picture: &Picture) -> PictureSpec {
-    let Picture { width, height, channels, low, high } = *picture;
+pub(crate) fn image_spec(picture: &ImageSignal) -> ImageSpec {
+    let ImageSignal { width, height, channels, low, high } = *picture;
     let channels = match channels {
         definition::Channels::Grey => Channels::Grey,
         definition::Channels::Rgb => Channels::Rgb,
     };
-    PictureSpec::uniform(width as u32, height as u32, channels, low, high)
+    ImageSpec::with_uniform_range(width as u32, height as u32, channels, low, high)
 }
 
 #[cfg(test)]
@@ -110,21 +113,21 @@ mod tests {
     use super::*;
     use crate::{Split, definition::Definition};
 
-    fn data() -> Dataset {
+    fn data() -> ImageDataset {
         let samples = (0..3 * 784).map(|at| (at % 28 / 2 * 18 + at / 784) as u8).collect();
-        Dataset { samples, labels: vec![4, 5, 6], picture_len: 784 }
+        ImageDataset { samples, labels: vec![4, 5, 6], image_len: 784 }
     }
 
     fn samples(text: &str) -> Samples {
         let definition = Definition::parse(text, "x").unwrap();
-        let corpus = Corpus::pictures(&definition, data(), Split::Train).unwrap();
+        let corpus = Corpus::from_images(&definition, data(), Split::Train).unwrap();
         Samples::new(&corpus, &definition.check("x").unwrap()).unwrap()
     }
 
     #[test]
     fn a_picture_of_the_same_size_is_not_touched() {
         let batch = samples(include_str!("../presets/fashion-dense.toml")).batch(&[2, 0]);
-        assert_eq!(batch.input, data().batch(&[2, 0]));
+        assert_eq!(batch.input, data().float_samples(&[2, 0]));
         assert_eq!(batch.target, batch.input);
         assert_eq!(batch.labels, [Some(6), Some(4)]);
     }

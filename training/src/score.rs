@@ -5,88 +5,88 @@
 
 use cloud_decoder::Runtime;
 use lopside_bundle::{
-    DraftHead, HeadKind,
-    score::{PartSource, PartSpec, Quantiles, ScoreSpec},
+    FixedLatentDraftHead, HeadKind,
+    score::{Quantiles, ScorePartSource, ScorePartSpec, ScoreSpec},
 };
-use lopside_latent::LatentSpace;
-use lopside_onnx::encode;
+use lopside_latent::FixedLatentSpace;
+use lopside_onnx::encode_model;
 
 use crate::{
     TrainingError,
-    bundle::{cost_of, stamped, tensor},
-    definition::{Anomaly, AnomalyPart, Shape},
-    density::Density,
-    engines::{OrtModel, Values},
+    bundle::{batched_tensor, cost_of, with_latent_space},
+    definition::{AnomalyDefinition, AnomalyPart, Shape},
+    density::LatentDensity,
+    engines::{OrtModel, TensorValues},
     net::{Net, OUTPUT, SCORES},
 };
 
 /// Name of the head.
-const SCORE: &str = "score";
+const SCORE_HEAD: &str = "score";
 /// Number of points in a quantile table.
-const POINTS: usize = 129;
+const QUANTILE_POINTS: usize = 129;
 
 /// Normal samples that a score head is fitted on.
-pub(crate) struct Normal<'a> {
+pub(crate) struct NormalSamples<'a> {
     /// Latents of the training samples, base layer only.
-    pub(crate) learnt: &'a [f32],
+    pub(crate) training_latents: &'a [f32],
     /// Inputs of the held-out samples.
-    pub(crate) held_out: &'a [f32],
+    pub(crate) held_out_inputs: &'a [f32],
     /// Latents of the held-out samples, one tensor per layer.
-    pub(crate) latents: &'a [Values],
+    pub(crate) held_out_latents: &'a [TensorValues],
 }
 
 /// Builds the head, with quantiles of latents quantised by `space`.
 ///
 /// # Errors
-/// [`TrainingError::NoNormalRows`] without normal samples, [`TrainingError::Model`] when the head does not
+/// [`TrainingError::TooFewNormalRows`] without normal samples, [`TrainingError::ModelFailed`] when the head does not
 /// run.
-pub(crate) fn head(
+pub(crate) fn build_head(
     net: &Net,
-    anomaly: &Anomaly,
-    space: &LatentSpace,
-    normal: &Normal<'_>,
+    anomaly: &AnomalyDefinition,
+    space: &FixedLatentSpace,
+    normal: &NormalSamples<'_>,
     runtime: &Runtime,
-) -> Result<DraftHead, TrainingError> {
-    let density = Density::fit(normal.learnt, net.blueprint().latent.values());
-    let density = density.ok_or(TrainingError::NoNormalRows)?;
-    let model = stamped(&encode(&net.score_head(&density)?), &space.id().to_string())?;
+) -> Result<FixedLatentDraftHead, TrainingError> {
+    let density = LatentDensity::fit(normal.training_latents, net.blueprint().latent.values());
+    let density = density.ok_or(TrainingError::TooFewNormalRows)?;
+    let model = with_latent_space(&encode_model(&net.score_head(&density)?), &space.id().to_string())?;
     let columns = net.score_columns();
-    let found = parts(net, space, normal, OrtModel::new(runtime, SCORE, &model)?)?;
-    let spec = spec(anomaly, &columns, &found)?;
+    let found = part_values(net, space, normal, OrtModel::new(runtime, SCORE_HEAD, &model)?)?;
+    let spec = score_spec(anomaly, &columns, &found)?;
     let blueprint = net.blueprint();
-    Ok(DraftHead {
-        name: SCORE.into(),
+    Ok(FixedLatentDraftHead {
+        name: SCORE_HEAD.into(),
         version: 1,
         kind: HeadKind::Score(spec),
         cost: cost_of(&model)?,
         model,
         inputs: net.latents().into_iter().map(|(name, _)| name).collect(),
-        output: tensor(SCORES, Shape::Flat(columns.len())),
+        output: batched_tensor(SCORES, Shape::Flat(columns.len())),
     })
     .map(|head| with_reconstruction(head, blueprint.output))
 }
 
-fn with_reconstruction(mut head: DraftHead, output: Shape) -> DraftHead {
+fn with_reconstruction(mut head: FixedLatentDraftHead, output: Shape) -> FixedLatentDraftHead {
     if let HeadKind::Score(spec) = &mut head.kind {
-        spec.reconstruction = Some(tensor(OUTPUT, output));
+        spec.reconstruction = Some(batched_tensor(OUTPUT, output));
     }
     head
 }
 
 /// Computes the values of every part over the held-out samples.
-fn parts(
+fn part_values(
     net: &Net,
-    space: &LatentSpace,
-    normal: &Normal<'_>,
+    space: &FixedLatentSpace,
+    normal: &NormalSamples<'_>,
     mut model: OrtModel,
 ) -> Result<Vec<(AnomalyPart, Vec<f32>)>, TrainingError> {
     let columns = net.score_columns();
-    let (bits, latents) = quantised(space, normal.latents)?;
+    let (bits, latents) = quantise_latents(space, normal.held_out_latents)?;
     let outputs = model.run_batches(&latents)?;
     // The outputs are in the order of the graph: the reconstruction, then the columns.
     let [reconstruction, scores] = &outputs[..] else {
-        return Err(TrainingError::Model {
-            model: SCORE.into(),
+        return Err(TrainingError::ModelFailed {
+            model: SCORE_HEAD.into(),
             reason: "it does not have two outputs".into(),
         });
     };
@@ -95,7 +95,7 @@ fn parts(
         found.push((*part, scores.values.iter().skip(index).step_by(columns.len()).copied().collect()));
     }
     let each = net.blueprint().output.values();
-    let pairs = || normal.held_out.chunks_exact(each).zip(reconstruction.values.chunks_exact(each));
+    let pairs = || normal.held_out_inputs.chunks_exact(each).zip(reconstruction.values.chunks_exact(each));
     let squared =
         |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
     let energy = |a: &[f32]| a.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().max(1e-12);
@@ -106,44 +106,47 @@ fn parts(
 }
 
 /// Quantises latents. Returns their cost in bits and the dequantised latents.
-fn quantised(space: &LatentSpace, latents: &[Values]) -> Result<(Vec<f32>, Vec<Values>), TrainingError> {
+fn quantise_latents(
+    space: &FixedLatentSpace,
+    latents: &[TensorValues],
+) -> Result<(Vec<f32>, Vec<TensorValues>), TrainingError> {
     let count = latents.first().map_or(0, |layer| layer.dims[0]);
     let mut bits = Vec::with_capacity(count);
-    let mut arrived: Vec<Values> =
-        latents.iter().map(|layer| Values { dims: layer.dims.clone(), values: Vec::new() }).collect();
+    let mut arrived: Vec<TensorValues> =
+        latents.iter().map(|layer| TensorValues { dims: layer.dims.clone(), values: Vec::new() }).collect();
     for row in 0..count {
-        let of_layer = |layer: &Values| {
+        let of_layer = |layer: &TensorValues| {
             let each = layer.values.len() / count;
             layer.values[row * each..][..each].to_vec()
         };
         let latent: Vec<f32> = latents.iter().flat_map(of_layer).collect();
         let integers = space.quantise(&latent)?;
-        bits.push(space.bits(&integers)? as f32);
+        bits.push(space.cost_bits(&integers)? as f32);
         let latent = space.dequantise(&integers)?;
         for (index, layer) in arrived.iter_mut().enumerate() {
-            layer.values.extend(&latent[space.prefix(index)..space.prefix(index + 1)]);
+            layer.values.extend(&latent[space.prefix_len(index)..space.prefix_len(index + 1)]);
         }
     }
     Ok((bits, arrived))
 }
 
-fn spec(
-    anomaly: &Anomaly,
+fn score_spec(
+    anomaly: &AnomalyDefinition,
     columns: &[AnomalyPart],
     found: &[(AnomalyPart, Vec<f32>)],
 ) -> Result<ScoreSpec, TrainingError> {
     let parts = found.iter().map(|(part, values)| {
         let weight = f32::from(anomaly.parts.contains(part));
-        part_spec(*part, weight, columns, values).ok_or(TrainingError::NoNormalRows)
+        part_spec(*part, weight, columns, values).ok_or(TrainingError::TooFewNormalRows)
     });
-    let parts: Vec<PartSpec> = parts.collect::<Result<_, _>>()?;
+    let parts: Vec<ScorePartSpec> = parts.collect::<Result<_, _>>()?;
     let sums = |with_input: bool| {
         let known: Vec<_> =
             parts.iter().zip(found).filter(|(part, _)| with_input || !part.source.needs_input()).collect();
         let samples = found.first().map_or(0, |(_, values)| values.len());
         let sum = |sample: usize| known.iter().map(|(part, (_, values))| part.term(values[sample])).sum();
         let sums: Vec<f32> = (0..samples).map(sum).collect();
-        Quantiles::of(&sums, POINTS).ok_or(TrainingError::NoNormalRows)
+        Quantiles::from_samples(&sums, QUANTILE_POINTS).ok_or(TrainingError::TooFewNormalRows)
     };
     let (quantiles, quantiles_with_input) = (sums(false)?, Some(sums(true)?));
     Ok(ScoreSpec {
@@ -155,20 +158,25 @@ fn spec(
     })
 }
 
-fn part_spec(part: AnomalyPart, weight: f32, columns: &[AnomalyPart], values: &[f32]) -> Option<PartSpec> {
+fn part_spec(
+    part: AnomalyPart,
+    weight: f32,
+    columns: &[AnomalyPart],
+    values: &[f32],
+) -> Option<ScorePartSpec> {
     let source = match part {
-        AnomalyPart::Bits => PartSource::Bits,
-        AnomalyPart::Error => PartSource::Error,
-        AnomalyPart::RelativeError => PartSource::RelativeError,
+        AnomalyPart::Bits => ScorePartSource::Bits,
+        AnomalyPart::Error => ScorePartSource::Error,
+        AnomalyPart::RelativeError => ScorePartSource::RelativeError,
         AnomalyPart::ReEncoding | AnomalyPart::Mahalanobis => {
-            PartSource::Column(columns.iter().position(|column| *column == part)? as u32)
+            ScorePartSource::Column(columns.iter().position(|column| *column == part)? as u32)
         }
     };
-    let quantiles = Quantiles::of(values, POINTS)?;
+    let quantiles = Quantiles::from_samples(values, QUANTILE_POINTS)?;
     let count = values.len() as f64;
     let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
     let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
     // A constant part keeps its unit.
     let deviation = if variance > 0.0 { variance.sqrt() as f32 } else { 1.0 };
-    Some(PartSpec { name: part.name().into(), source, weight, mean: mean as f32, deviation, quantiles })
+    Some(ScorePartSpec { name: part.name().into(), source, weight, mean: mean as f32, deviation, quantiles })
 }

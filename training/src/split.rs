@@ -2,18 +2,18 @@
 
 use std::{fs, path::Path};
 
-use lopside_onnx::{decode, encode};
+use lopside_onnx::{decode_model, encode_model};
 
 use crate::{
     TrainingError,
-    error::io,
+    error::io_error,
     net::{LATENT, Net},
 };
 
-pub(crate) const WHOLE: &str = "whole.onnx";
-pub(crate) const ENCODER: &str = "encoder.onnx";
-pub(crate) const DECODER: &str = "decoder.onnx";
-pub(crate) const CLASSIFIER: &str = "classifier.onnx";
+pub(crate) const WHOLE_FILE: &str = "whole.onnx";
+pub(crate) const ENCODER_FILE: &str = "encoder.onnx";
+pub(crate) const DECODER_FILE: &str = "decoder.onnx";
+pub(crate) const CLASSIFIER_FILE: &str = "classifier.onnx";
 
 /// Both halves of a model, as ONNX files.
 pub(crate) struct Halves {
@@ -25,26 +25,26 @@ pub(crate) struct Halves {
 
 /// Cuts a whole model at the latent. Models with taps or with a classifier are exported part by part, because
 /// more than the latent crosses the cut or more than one output follows it.
-pub(crate) fn split(whole: &[u8], net: &Net) -> Result<Halves, TrainingError> {
+pub(crate) fn split_model(whole: &[u8], net: &Net) -> Result<Halves, TrainingError> {
     if net.blueprint().has_taps() || net.classifier.is_some() {
         return Ok(Halves {
-            encoder: encode(&net.encoder_half()?),
-            decoder: encode(&net.decoder_half()?),
-            classifier: net.classifier_head()?.as_ref().map(encode),
+            encoder: encode_model(&net.encoder_half()?),
+            decoder: encode_model(&net.decoder_half()?),
+            classifier: net.classifier_head()?.as_ref().map(encode_model),
         });
     }
-    let (encoder, decoder) = lopside_onnx::split(&decode(whole)?, LATENT)?;
-    Ok(Halves { encoder: encode(&encoder), decoder: encode(&decoder), classifier: None })
+    let (encoder, decoder) = lopside_onnx::split_model(&decode_model(whole)?, LATENT)?;
+    Ok(Halves { encoder: encode_model(&encoder), decoder: encode_model(&decoder), classifier: None })
 }
 
 /// Reads a file that an earlier step left in the run's folder.
-pub(crate) fn read(run: &Path, name: &str, step: &'static str) -> Result<Vec<u8>, TrainingError> {
+pub(crate) fn read_step_file(run: &Path, name: &str, step: &'static str) -> Result<Vec<u8>, TrainingError> {
     let path = run.join(name);
-    fs::read(&path).map_err(|_| TrainingError::NoStep { path, step })
+    fs::read(&path).map_err(|_| TrainingError::MissingStepOutput { path, step })
 }
 
-pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), TrainingError> {
-    fs::create_dir_all(folder).map_err(io(folder))?;
+pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), TrainingError> {
+    fs::create_dir_all(folder).map_err(io_error(folder))?;
     let path = folder.join(name);
-    fs::write(&path, bytes).map_err(io(&path))
+    fs::write(&path, bytes).map_err(io_error(&path))
 }

@@ -2,17 +2,17 @@
 
 use std::{path::Path, sync::Arc};
 
-use cloud_decoder::{Batching, Decoder, Output, Registry, Request, Runtime};
-use edge_encoder::{Encoder, source::Input};
-use lopside_bundle::{Bundle, Part};
+use cloud_decoder::{BatchSettings, DecodeRequest, Decoder, Output, Registry, Runtime};
+use edge_encoder::{FixedLatentEncoder, source::EncoderInput};
+use lopside_bundle::{BundlePart, FixedLatentBundle};
 use lopside_latent::{IdOnWire, Limits};
 
 use crate::TrainingError;
 
 /// The encoder and the decoder of one bundle.
 pub(crate) struct SplitService {
-    pub(crate) bundle: Bundle,
-    encoder: Encoder,
+    pub(crate) bundle: FixedLatentBundle,
+    encoder: FixedLatentEncoder,
     decoder: Decoder,
     tokio: tokio::runtime::Runtime,
 }
@@ -23,21 +23,25 @@ impl SplitService {
     /// # Errors
     /// [`TrainingError`] when either half rejects the bundle.
     pub(crate) fn open(folder: &Path, runtime: &Runtime) -> Result<Self, TrainingError> {
-        let bundle = Bundle::load(folder, Part::Whole)?;
-        let registry = Registry::load(&[folder.to_owned()], runtime, Batching::default())?;
+        let bundle = FixedLatentBundle::load(folder, BundlePart::Whole)?;
+        let registry = Registry::load(&[folder.to_owned()], runtime, BatchSettings::default())?;
         let decoder = Decoder::new(Arc::new(registry), Limits::default());
         let tokio = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
-        Ok(Self { encoder: Encoder::new(&bundle)?, bundle, decoder, tokio })
+        Ok(Self { encoder: FixedLatentEncoder::new(&bundle)?, bundle, decoder, tokio })
     }
 
     /// Encodes an input into a frame, with the first `layers` layers or with all.
     ///
     /// # Errors
     /// [`TrainingError`] when the encoder rejects the input.
-    pub(crate) fn frame(&self, input: &Input, layers: Option<usize>) -> Result<Vec<u8>, TrainingError> {
+    pub(crate) fn encode_frame(
+        &self,
+        input: &EncoderInput,
+        layers: Option<usize>,
+    ) -> Result<Vec<u8>, TrainingError> {
         Ok(self.encoder.encode_input(input, layers, IdOnWire::Present)?.frame)
     }
 
@@ -45,9 +49,9 @@ impl SplitService {
     ///
     /// # Errors
     /// [`TrainingError`] when the decoder rejects a frame.
-    pub(crate) fn answer<F: AsRef<[u8]> + Clone + Send + Sync + 'static>(
+    pub(crate) fn decode_frames<F: AsRef<[u8]> + Clone + Send + Sync + 'static>(
         &self,
-        request: Request<'_, F>,
+        request: DecodeRequest<'_, F>,
     ) -> Result<Vec<Vec<Output>>, TrainingError> {
         Ok(self.tokio.block_on(self.decoder.decode(request))?)
     }

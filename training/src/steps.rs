@@ -6,8 +6,8 @@ use std::{
 };
 
 use cloud_decoder::Runtime;
-use lopside_bundle::{Draft, Part, picture::AnyBundle};
-use lopside_onnx::encode;
+use lopside_bundle::{BundlePart, FixedLatentDraft, picture::AnyBundle};
+use lopside_onnx::encode_model;
 use lopside_quality::ContactSheet;
 use serde::Serialize;
 
@@ -18,16 +18,16 @@ use crate::{
         GivenOptions, SplitArgs, TrainArgs,
     },
     corpus::Corpus,
-    data::{self, Set},
+    data::{self, RegistryDataset},
     definition::{Blueprint, Definition},
     describe::{self, Description},
     engines,
-    error::io,
-    evaluate::{Evaluation, evaluate},
+    error::io_error,
+    evaluate::{Evaluation, evaluate_bundle},
     fp16, golden, latent_space, own, photo, photos,
     samples::Samples,
-    split::{self, CLASSIFIER, DECODER, ENCODER, Halves, WHOLE},
-    train::{self, trained},
+    split::{self, CLASSIFIER_FILE, DECODER_FILE, ENCODER_FILE, Halves, WHOLE_FILE},
+    train::{self, load_trained},
 };
 
 /// The model card of a bundle that was not evaluated yet.
@@ -59,10 +59,10 @@ pub fn run(cli: Cli) -> Result<(), TrainingError> {
 fn data_step(command: &DataCommand) -> Result<(), TrainingError> {
     let (set, args) = match command {
         DataCommand::Photos(args) => return photos::fetch(&args.out, args.debs.as_deref()).map(drop),
-        DataCommand::Mnist(args) => (Set::Mnist, args),
-        DataCommand::Shuttle(args) => (Set::Shuttle, args),
-        DataCommand::InternalBleeding(args) => (Set::InternalBleeding, args),
-        DataCommand::Ecg(args) => (Set::Ecg, args),
+        DataCommand::Mnist(args) => (RegistryDataset::Mnist, args),
+        DataCommand::Shuttle(args) => (RegistryDataset::Shuttle, args),
+        DataCommand::InternalBleeding(args) => (RegistryDataset::InternalBleeding, args),
+        DataCommand::Ecg(args) => (RegistryDataset::Ecg, args),
     };
     data::fetch(set, &args.out, args.packages.as_deref())
 }
@@ -70,13 +70,13 @@ fn data_step(command: &DataCommand) -> Result<(), TrainingError> {
 fn describe_command(args: &DescribeArgs) -> Result<(), TrainingError> {
     let blueprint = Definition::find(&args.model)?.check(&args.model)?;
     if let Some(path) = &args.svg {
-        fs::write(path, describe::svg(&blueprint)).map_err(io(path))?;
+        fs::write(path, describe::render_svg(&blueprint)).map_err(io_error(path))?;
     }
     let description = Description::new(&blueprint);
     if args.json {
-        print!("{}", json(&description, PathBuf::from(&args.model))?);
+        print!("{}", to_json(&description, PathBuf::from(&args.model))?);
     } else {
-        print!("{}", describe::table(&description));
+        print!("{}", describe::format_table(&description));
     }
     Ok(())
 }
@@ -84,13 +84,13 @@ fn describe_command(args: &DescribeArgs) -> Result<(), TrainingError> {
 fn train_step(args: &TrainArgs, given: &GivenOptions) -> Result<(), TrainingError> {
     args.check_given(given)?;
     let Some(blueprint) = args.blueprint()? else { return photo::steps::train(args) };
-    learn(args, &blueprint, &corpus(&blueprint.definition, &args.data, Split::Train)?)
+    train_corpus(args, &blueprint, &read_corpus(&blueprint.definition, &args.data, Split::Train)?)
 }
 
-fn learn(args: &TrainArgs, blueprint: &Blueprint, corpus: &Corpus) -> Result<(), TrainingError> {
-    let run = &args.run();
+fn train_corpus(args: &TrainArgs, blueprint: &Blueprint, corpus: &Corpus) -> Result<(), TrainingError> {
+    let run = &args.run_folder();
     let samples = Samples::new(corpus, blueprint)?;
-    let history = train::learn(blueprint, &samples, run, args.resume, &args.device.open()?)?;
+    let history = train::train_samples(blueprint, &samples, run, args.resume, &args.device.open_device()?)?;
     if let Some(last) = history.last() {
         eprintln!(
             "epoch {}: loss {:.6}, validation MSE {:.6}; curve in {}",
@@ -105,8 +105,8 @@ fn learn(args: &TrainArgs, blueprint: &Blueprint, corpus: &Corpus) -> Result<(),
 
 fn export_step(run: &Path) -> Result<(), TrainingError> {
     let metrics = Metrics::read(run)?;
-    split::write(run, WHOLE, &encode(&trained(run, &metrics)?.whole()?))?;
-    eprintln!("{}", run.join(WHOLE).display());
+    split::write_file(run, WHOLE_FILE, &encode_model(&load_trained(run, &metrics)?.whole_model()?))?;
+    eprintln!("{}", run.join(WHOLE_FILE).display());
     Ok(())
 }
 
@@ -114,20 +114,20 @@ fn split_command(args: &SplitArgs) -> Result<(), TrainingError> {
     let library = &args.export.runtime.onnxruntime;
     match &args.model {
         Some(model) => own::run(&args.own, model, library),
-        None => split_step(&args.export.run.run, &engines::runtime(library)?).map(drop),
+        None => split_step(&args.export.run.run, &engines::load_cpu_runtime(library)?).map(drop),
     }
 }
 
 /// Cuts the whole model, verifies the halves and writes them. Returns the largest difference.
 fn split_step(run: &Path, runtime: &Runtime) -> Result<f32, TrainingError> {
-    let net = trained(run, &Metrics::read(run)?)?;
-    let whole = split::read(run, WHOLE, "export")?;
-    let halves = split::split(&whole, &net)?;
-    let difference = agree::check(net.blueprint(), &whole, &halves, runtime)?;
-    split::write(run, ENCODER, &halves.encoder)?;
-    split::write(run, DECODER, &halves.decoder)?;
+    let net = load_trained(run, &Metrics::read(run)?)?;
+    let whole = split::read_step_file(run, WHOLE_FILE, "export")?;
+    let halves = split::split_model(&whole, &net)?;
+    let difference = agree::check_export(net.blueprint(), &whole, &halves, runtime)?;
+    split::write_file(run, ENCODER_FILE, &halves.encoder)?;
+    split::write_file(run, DECODER_FILE, &halves.decoder)?;
     if let Some(classifier) = &halves.classifier {
-        split::write(run, CLASSIFIER, classifier)?;
+        split::write_file(run, CLASSIFIER_FILE, classifier)?;
     }
     eprintln!("the halves differ from the whole model by at most {difference:e} in ONNX Runtime and tract");
     Ok(difference)
@@ -139,10 +139,10 @@ fn calibrate_command(args: &CalibrateArgs, given: &GivenOptions) -> Result<(), T
         return photo::steps::calibrate(args);
     }
     given.refuse(&["photos"], "runs of models with a definition, only on runs of preset photo")?;
-    let runtime = engines::runtime(&args.export.runtime.onnxruntime)?;
+    let runtime = engines::load_cpu_runtime(&args.export.runtime.onnxruntime)?;
     let run = &args.export.run.run;
-    let blueprint = args.budget.of(Metrics::read(run)?.blueprint()?);
-    let corpus = corpus(&blueprint.definition, &args.data, Split::Train)?;
+    let blueprint = args.budget.apply_to(Metrics::read(run)?.blueprint()?);
+    let corpus = read_corpus(&blueprint.definition, &args.data, Split::Train)?;
     calibrate_step(run, &blueprint, &corpus, &runtime)?.write(&args.out, DRAFT_CARD)?;
     eprintln!("bundle in {}", args.out.display());
     Ok(())
@@ -155,33 +155,41 @@ fn calibrate_step(
     blueprint: &Blueprint,
     corpus: &Corpus,
     runtime: &Runtime,
-) -> Result<Draft, TrainingError> {
-    let net = trained(run, &Metrics::read(run)?)?;
-    let [encoder, decoder] = [split::read(run, ENCODER, "split")?, split::read(run, DECODER, "split")?];
-    let classifier = net.classifier.as_ref().map(|_| split::read(run, CLASSIFIER, "split")).transpose()?;
+) -> Result<FixedLatentDraft, TrainingError> {
+    let net = load_trained(run, &Metrics::read(run)?)?;
+    let [encoder, decoder] = [
+        split::read_step_file(run, ENCODER_FILE, "split")?,
+        split::read_step_file(run, DECODER_FILE, "split")?,
+    ];
+    let classifier =
+        net.classifier.as_ref().map(|_| split::read_step_file(run, CLASSIFIER_FILE, "split")).transpose()?;
     let halves = Halves { encoder, decoder, classifier };
     let samples = Samples::new(corpus, blueprint)?;
-    let (draft, mean) = latent_space::draft(&net, &halves, corpus, &samples, blueprint, runtime)?;
-    let whole = split::read(run, WHOLE, "export")?;
-    split::write(run, WHOLE, &bundle::stamped(&whole, &draft.latent_space().to_string())?)?;
+    let (draft, mean) = latent_space::draft_bundle(&net, &halves, corpus, &samples, blueprint, runtime)?;
+    let whole = split::read_step_file(run, WHOLE_FILE, "export")?;
+    split::write_file(
+        run,
+        WHOLE_FILE,
+        &bundle::with_latent_space(&whole, &draft.latent_space().to_string())?,
+    )?;
     eprintln!("latent space {}: {mean:.2} bytes per frame on the training samples", draft.latent_space());
     Ok(draft)
 }
 
 fn evaluate_step(args: &EvaluateArgs, given: &GivenOptions) -> Result<(), TrainingError> {
-    let runtime = engines::runtime(&args.runtime.onnxruntime)?;
-    if let AnyBundle::Picture(bundle) = AnyBundle::load(&args.bundle, Part::Whole)? {
+    let runtime = engines::load_cpu_runtime(&args.runtime.onnxruntime)?;
+    if let AnyBundle::ImageCodec(bundle) = AnyBundle::load(&args.bundle, BundlePart::Whole)? {
         given.refuse(&["data", "limit", "preset", "normal"], "image codecs")?;
         return photo::steps::evaluate(args, &bundle, &runtime);
     }
     given.refuse(&["photos"], "bundles of fixed latents, only on image codecs")?;
     let mut definition = Definition::find(args.preset.as_deref().unwrap_or("fashion-dense"))?;
     definition.data.normal = args.normal.or(definition.data.normal);
-    let halves = [Split::Train, Split::Test].map(|split| corpus(&definition, &args.data, split));
+    let halves = [Split::Train, Split::Test].map(|split| read_corpus(&definition, &args.data, split));
     let [train, test] = halves;
-    let (evaluation, sheet) = evaluate(&args.bundle, &train?, &test?, &runtime)?;
-    let json = json(&evaluation, args.out.join("evaluation.json"))?;
-    split::write(&args.out, "evaluation.json", json.as_bytes())?;
+    let (evaluation, sheet) = evaluate_bundle(&args.bundle, &train?, &test?, &runtime)?;
+    let json = to_json(&evaluation, args.out.join("evaluation.json"))?;
+    split::write_file(&args.out, "evaluation.json", json.as_bytes())?;
     if args.json {
         print!("{json}");
     } else {
@@ -197,37 +205,41 @@ fn evaluate_step(args: &EvaluateArgs, given: &GivenOptions) -> Result<(), Traini
 
 fn bundle_step(args: &BundleArgs, given: &GivenOptions) -> Result<(), TrainingError> {
     args.train.check_given(given)?;
-    let runtime = engines::runtime(&args.runtime.onnxruntime)?;
+    let runtime = engines::load_cpu_runtime(&args.runtime.onnxruntime)?;
     let Some(blueprint) = args.train.blueprint()? else { return photo::steps::bundle(args, &runtime) };
-    let blueprint = args.budget.of(blueprint);
-    let run = &args.train.run();
-    let train = corpus(&blueprint.definition, &args.train.data, Split::Train)?;
-    learn(&args.train, &blueprint, &train)?;
+    let blueprint = args.budget.apply_to(blueprint);
+    let run = &args.train.run_folder();
+    let train = read_corpus(&blueprint.definition, &args.train.data, Split::Train)?;
+    train_corpus(&args.train, &blueprint, &train)?;
     export_step(run)?;
     let difference = split_step(run, &runtime)?;
     let draft = calibrate_step(run, &blueprint, &train, &runtime)?;
     draft.write(&args.out, DRAFT_CARD)?;
-    let test = corpus(&blueprint.definition, &args.train.data, Split::Test)?;
-    let (evaluation, sheet) = evaluate(&args.out, &train, &test, &runtime)?;
+    let test = read_corpus(&blueprint.definition, &args.train.data, Split::Test)?;
+    let (evaluation, sheet) = evaluate_bundle(&args.out, &train, &test, &runtime)?;
     draft.write(&args.out, &card::write(&blueprint, &args.train.preset, &train, difference, &evaluation))?;
-    keep(run, &evaluation, sheet.as_ref())?;
+    write_evaluation(run, &evaluation, sheet.as_ref())?;
     print!("{}", evaluation.table());
     eprintln!("bundle in {}", args.out.display());
     Ok(())
 }
 
-fn keep(run: &Path, evaluation: &Evaluation, sheet: Option<&ContactSheet>) -> Result<(), TrainingError> {
+fn write_evaluation(
+    run: &Path,
+    evaluation: &Evaluation,
+    sheet: Option<&ContactSheet>,
+) -> Result<(), TrainingError> {
     let path = run.join("evaluation.json");
-    split::write(run, "evaluation.json", json(evaluation, path)?.as_bytes())?;
+    split::write_file(run, "evaluation.json", to_json(evaluation, path)?.as_bytes())?;
     sheet.map_or(Ok(()), |sheet| Ok(sheet.save_png(run.join("contact-sheet.png"))?))
 }
 
-fn corpus(definition: &Definition, args: &DataArgs, split: Split) -> Result<Corpus, TrainingError> {
+fn read_corpus(definition: &Definition, args: &DataArgs, split: Split) -> Result<Corpus, TrainingError> {
     Corpus::read(definition, &args.data, split, args.limit)
 }
 
-fn json(value: &impl Serialize, path: PathBuf) -> Result<String, TrainingError> {
+fn to_json(value: &impl Serialize, path: PathBuf) -> Result<String, TrainingError> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
-        .map_err(|source| TrainingError::Json { path, source })
+        .map_err(|source| TrainingError::InvalidJson { path, source })
 }

@@ -23,32 +23,32 @@ use crate::{
     checkpoint::{self, Checkpoint},
     corpus::Corpus,
     curve,
-    data::{Dataset, Split},
+    data::{ImageDataset, Split},
     definition::{Blueprint, differences},
-    error::io,
+    error::io_error,
     gradients,
     net::Net,
-    objective::{self, Batch},
+    objective::{self, TrainingBatch},
     progress,
     samples::Samples,
-    schedule::cosine,
+    schedule::cosine_rate,
 };
 
 /// File names of weights and optimiser moments.
-const MODEL: &str = "model";
-const ENCODER_MOMENTS: &str = "encoder-optimiser";
-const DECODER_MOMENTS: &str = "decoder-optimiser";
+const MODEL_FILE: &str = "model";
+const ENCODER_MOMENTS_FILE: &str = "encoder-optimiser";
+const DECODER_MOMENTS_FILE: &str = "decoder-optimiser";
 
 /// If labels are rare, a batch gets one additional labelled sample per this many samples.
-const LABELLED_SHARE: usize = 2;
+const SAMPLES_PER_LABELLED: usize = 2;
 
 /// A model, its optimisers and its metrics so far.
 struct Trainer {
     net: Net,
     /// Optimiser of θ.
-    encoder: ModuleOptimizer,
+    encoder_optimiser: ModuleOptimizer,
     /// Optimiser of φ and the classifier.
-    decoder: ModuleOptimizer,
+    decoder_optimiser: ModuleOptimizer,
     metrics: Metrics,
     device: Device,
 }
@@ -60,13 +60,13 @@ struct Trainer {
 /// data has fewer labels than the definition requires.
 pub fn train(
     blueprint: &Blueprint,
-    data: &Dataset,
+    data: &ImageDataset,
     run: &Path,
     resume: bool,
     device: &Device,
 ) -> Result<Vec<EpochMetrics>, TrainingError> {
-    let corpus = Corpus::pictures(&blueprint.definition, data.clone(), Split::Train)?;
-    learn(blueprint, &Samples::new(&corpus, blueprint)?, run, resume, device)
+    let corpus = Corpus::from_images(&blueprint.definition, data.clone(), Split::Train)?;
+    train_samples(blueprint, &Samples::new(&corpus, blueprint)?, run, resume, device)
 }
 
 /// Trains a model and writes its weights, optimisers and metrics to `run`. With `resume`, continues from the
@@ -74,7 +74,7 @@ pub fn train(
 ///
 /// # Errors
 /// [`TrainingError`] when there is nothing to resume, the options differ, or a file cannot be written.
-pub(crate) fn learn(
+pub(crate) fn train_samples(
     blueprint: &Blueprint,
     samples: &Samples,
     run: &Path,
@@ -82,18 +82,19 @@ pub(crate) fn learn(
     device: &Device,
 ) -> Result<Vec<EpochMetrics>, TrainingError> {
     if samples.len() < 20 {
-        return Err(TrainingError::TooLittleData { found: samples.len() });
+        return Err(TrainingError::TooFewSamples { found: samples.len() });
     }
     let options = &blueprint.definition.training;
     let mut trainer = Trainer::new(blueprint, device);
     if resume {
-        trainer = trainer.resumed(run)?;
+        trainer = trainer.resume_from(run)?;
     }
-    let split = learnt(samples.len());
+    let split = training_count(samples.len());
     let steps = split.div_ceil(options.batch);
-    let bar = progress::steps(options.epochs * steps, trainer.metrics.epochs.len() * steps);
+    let bar = progress::step_bar(options.epochs * steps, trainer.metrics.epochs.len() * steps);
     for epoch in trainer.metrics.epochs.len()..options.epochs {
-        let [train_loss, encoder_gradient, decoder_gradient] = trainer.epoch(samples, epoch, split, &bar)?;
+        let [train_loss, encoder_gradient, decoder_gradient] =
+            trainer.run_epoch(samples, epoch, split, &bar)?;
         let validation_mse = trainer.mse(samples, split..samples.len());
         let epoch = epoch + 1;
         let metrics = EpochMetrics { epoch, train_loss, encoder_gradient, decoder_gradient, validation_mse };
@@ -106,17 +107,17 @@ pub(crate) fn learn(
 }
 
 /// Returns the number of training samples among `count` samples; the others are for validation.
-pub(crate) fn learnt(count: usize) -> usize {
+pub(crate) fn training_count(count: usize) -> usize {
     count - count / 10
 }
 
 /// Loads the trained model of a run, for inference.
-pub(crate) fn trained(run: &Path, metrics: &Metrics) -> Result<Net, TrainingError> {
-    at(run, metrics).load(MODEL, Net::new(&metrics.blueprint()?, &Device::flex()))
+pub(crate) fn load_trained(run: &Path, metrics: &Metrics) -> Result<Net, TrainingError> {
+    last_checkpoint(run, metrics).load_module(MODEL_FILE, Net::new(&metrics.blueprint()?, &Device::flex()))
 }
 
 /// Returns the last checkpoint of a run.
-fn at<'a>(run: &'a Path, metrics: &Metrics) -> Checkpoint<'a> {
+fn last_checkpoint<'a>(run: &'a Path, metrics: &Metrics) -> Checkpoint<'a> {
     Checkpoint { run, point: metrics.epochs.len() }
 }
 
@@ -127,40 +128,44 @@ impl Trainer {
         let adam = || AdamConfig::new().with_epsilon(1e-8).init();
         Self {
             net: Net::new(blueprint, &device),
-            encoder: adam(),
-            decoder: adam(),
+            encoder_optimiser: adam(),
+            decoder_optimiser: adam(),
             metrics: Metrics { definition: blueprint.definition.clone(), epochs: Vec::new() },
             device,
         }
     }
 
     /// Continues from the last checkpoint of the run.
-    fn resumed(self, run: &Path) -> Result<Self, TrainingError> {
+    fn resume_from(self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = Metrics::read(run)?;
         if let Some([found, asked]) = differences(&metrics.definition, &self.metrics.definition) {
-            return Err(TrainingError::OtherOptions { run: run.to_owned(), found, asked });
+            return Err(TrainingError::OptionsMismatch { run: run.to_owned(), found, asked });
         }
-        let at = at(run, &metrics);
-        let net = at.load(MODEL, self.net)?;
-        let encoder = at.load_moments(ENCODER_MOMENTS, self.encoder)?;
-        let decoder = at.load_moments(DECODER_MOMENTS, self.decoder)?;
-        Ok(Self { net, encoder, decoder, metrics, device: self.device })
+        let at = last_checkpoint(run, &metrics);
+        let net = at.load_module(MODEL_FILE, self.net)?;
+        let encoder = at.load_moments(ENCODER_MOMENTS_FILE, self.encoder_optimiser)?;
+        let decoder = at.load_moments(DECODER_MOMENTS_FILE, self.decoder_optimiser)?;
+        Ok(Self { net, encoder_optimiser: encoder, decoder_optimiser: decoder, metrics, device: self.device })
     }
 
     fn save(&self, run: &Path) -> Result<(), TrainingError> {
-        fs::create_dir_all(run).map_err(io(run))?;
-        let at = at(run, &self.metrics);
-        at.save(MODEL, &self.net)?;
-        at.save_moments(ENCODER_MOMENTS, &self.encoder)?;
-        at.save_moments(DECODER_MOMENTS, &self.decoder)?;
+        fs::create_dir_all(run).map_err(io_error(run))?;
+        let at = last_checkpoint(run, &self.metrics);
+        at.save_module(MODEL_FILE, &self.net)?;
+        at.save_moments(ENCODER_MOMENTS_FILE, &self.encoder_optimiser)?;
+        at.save_moments(DECODER_MOMENTS_FILE, &self.decoder_optimiser)?;
         checkpoint::write_metrics(run, &self.metrics)?;
-        Checkpoint { point: at.point - 1, ..at }.remove(&[MODEL, ENCODER_MOMENTS, DECODER_MOMENTS]);
+        Checkpoint { point: at.point - 1, ..at }.remove(&[
+            MODEL_FILE,
+            ENCODER_MOMENTS_FILE,
+            DECODER_MOMENTS_FILE,
+        ]);
         Ok(())
     }
 
     /// Runs one pass over the first `count` samples. Returns the means of the loss and of both gradient
     /// norms.
-    fn epoch(
+    fn run_epoch(
         &mut self,
         samples: &Samples,
         epoch: usize,
@@ -177,9 +182,9 @@ impl Trainer {
         for (step, indices) in order.chunks(training.batch).enumerate() {
             let done = (epoch * steps + step) as f64 / (training.epochs * steps) as f64;
             let mut indices = indices.to_vec();
-            let drawn = (0..training.batch / LABELLED_SHARE).filter_map(|_| rare.choose(&mut rng));
+            let drawn = (0..training.batch / SAMPLES_PER_LABELLED).filter_map(|_| rare.choose(&mut rng));
             indices.extend(drawn);
-            let found = self.step(&samples.batch(&indices), done, &mut rng);
+            let found = self.run_step(&samples.batch(&indices), done, &mut rng);
             if !found.iter().all(|number| number.is_finite()) {
                 return Err(TrainingError::Diverged { epoch: epoch + 1, step });
             }
@@ -191,18 +196,19 @@ impl Trainer {
     }
 
     /// Runs one step at the fraction `done` of the training. Returns the loss and both gradient norms.
-    fn step(&mut self, batch: &Batch, done: f64, rng: &mut StdRng) -> [f64; 3] {
-        let loss = objective::loss(&self.net, batch, rng, &self.device);
+    fn run_step(&mut self, batch: &TrainingBatch, done: f64, rng: &mut StdRng) -> [f64; 3] {
+        let loss = objective::batch_loss(&self.net, batch, rng, &self.device);
         let mut gradients = loss.backward();
         let theta = self.net.encoder.clone();
         let phi = (self.net.decoder.clone(), self.net.classifier.clone());
         let by_theta = GradientsParams::from_module(&mut gradients, &theta);
         let by_phi = GradientsParams::from_module(&mut gradients, &phi);
-        let norms = [gradients::norm(&theta, &by_theta), gradients::norm(&phi, &by_phi)];
+        let norms = [gradients::gradient_norm(&theta, &by_theta), gradients::gradient_norm(&phi, &by_phi)];
         let rates = self.metrics.definition.training;
-        self.net.encoder = self.encoder.step(cosine(rates.encoder_rate, done), theta, by_theta);
+        self.net.encoder =
+            self.encoder_optimiser.step(cosine_rate(rates.encoder_rate, done), theta, by_theta);
         (self.net.decoder, self.net.classifier) =
-            self.decoder.step(cosine(rates.decoder_rate, done), phi, by_phi);
+            self.decoder_optimiser.step(cosine_rate(rates.decoder_rate, done), phi, by_phi);
         [f64::from(loss.into_scalar::<f32>()), norms[0], norms[1]]
     }
 
@@ -213,9 +219,9 @@ impl Trainer {
         let indices: Vec<usize> = range.collect();
         let sums = indices.chunks(1000).map(|indices| {
             let batch = samples.batch(indices);
-            let encoded = net.encode(objective::rows(&batch.input, indices.len(), &device));
+            let encoded = net.encode(objective::to_rows(&batch.input, indices.len(), &device));
             let output = net.reconstruct(encoded.latent, &encoded.taps);
-            let error = output - objective::rows(&batch.target, indices.len(), &device);
+            let error = output - objective::to_rows(&batch.target, indices.len(), &device);
             f64::from(error.square().sum().into_scalar::<f32>())
         });
         sums.sum::<f64>() / (indices.len() * net.blueprint().output.values()) as f64

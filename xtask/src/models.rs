@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use lopside_python::cache;
+use lopside_python::cache_folder;
 
 use crate::{Result, python, runtime, wheels, workspace::cargo};
 
@@ -20,7 +20,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
     let versions =
         ["rapidocr-onnxruntime", "onnx", "silero-vad"].map(|package| wheels::version(PIN, package));
     let versions: Vec<String> = versions.into_iter().collect::<Result<_>>()?;
-    let folder = cache()?.join(format!("models-{}", versions.join("-")));
+    let folder = cache_folder()?.join(format!("models-{}", versions.join("-")));
     if !folder.is_dir() {
         eprintln!("xtask: downloading models into {}", folder.display());
         wheels::fetch(PIN, &folder).map_err(|error| {

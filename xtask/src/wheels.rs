@@ -25,7 +25,7 @@ pub(crate) fn fetch(pin: &str, folder: &Path) -> Result<()> {
 
 /// Returns the version of a package that a requirements file pins.
 pub(crate) fn version(pin: &str, package: &str) -> Result<String> {
-    lopside_python::version(&root().join(pin), package)
+    lopside_python::pinned_version(&root().join(pin), package)
 }
 
 fn download(pin: &str, wheels: &Path) -> Result<()> {

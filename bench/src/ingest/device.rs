@@ -5,53 +5,54 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use crate::{BenchError, error::failed};
+use crate::{BenchError, error::measurement_error};
 
 /// Maximum number of messages in flight.
-const WINDOW: usize = 4;
+const MAX_MESSAGES_IN_FLIGHT: usize = 4;
 
 /// The load of one device.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
+pub(super) struct DeviceLoad {
     pub(super) messages: usize,
     /// Frames per message.
-    pub(super) together: usize,
+    pub(super) frames_per_message: usize,
     /// Bytes per frame.
-    pub(super) bytes: usize,
+    pub(super) frame_bytes: usize,
 }
 
 /// A device that the server has accepted.
-pub(super) struct Device {
+pub(super) struct DeviceConnection {
     messages: mpsc::Sender<UploadRequest>,
     answers: Streaming<UploadResponse>,
     epoch: u64,
 }
 
 /// Connects and introduces the device, with a new epoch.
-pub(super) async fn connect(url: String, device: String) -> Result<Device, BenchError> {
-    let mut service = IngestServiceClient::connect(url).await.map_err(failed)?;
-    let (messages, queue) = mpsc::channel(WINDOW + 1);
+pub(super) async fn connect_device(url: String, device: String) -> Result<DeviceConnection, BenchError> {
+    let mut service = IngestServiceClient::connect(url).await.map_err(measurement_error)?;
+    let (messages, queue) = mpsc::channel(MAX_MESSAGES_IN_FLIGHT + 1);
     let hello = upload_request::Message::Hello(Hello { device, lanes: Vec::new(), spool: 1 });
-    messages.send(UploadRequest { message: Some(hello) }).await.map_err(failed)?;
-    let mut answers = service.upload(ReceiverStream::new(queue)).await.map_err(failed)?.into_inner();
-    answers.message().await.map_err(failed)?;
-    Ok(Device { messages, answers, epoch: rand::random() })
+    messages.send(UploadRequest { message: Some(hello) }).await.map_err(measurement_error)?;
+    let mut answers =
+        service.upload(ReceiverStream::new(queue)).await.map_err(measurement_error)?.into_inner();
+    answers.message().await.map_err(measurement_error)?;
+    Ok(DeviceConnection { messages, answers, epoch: rand::random() })
 }
 
-impl Device {
+impl DeviceConnection {
     /// Sends all messages and waits until they are acknowledged.
-    pub(super) async fn send(mut self, load: Load) -> Result<(), BenchError> {
+    pub(super) async fn send(mut self, load: DeviceLoad) -> Result<(), BenchError> {
         let (mut sent, mut acknowledged) = (0, 0);
         while acknowledged < load.messages {
-            while sent < load.messages && sent - acknowledged < WINDOW {
-                let frames = message(self.epoch, sent, load);
+            while sent < load.messages && sent - acknowledged < MAX_MESSAGES_IN_FLIGHT {
+                let frames = frames_message(self.epoch, sent, load);
                 let message = Some(upload_request::Message::Frames(frames));
-                self.messages.send(UploadRequest { message }).await.map_err(failed)?;
+                self.messages.send(UploadRequest { message }).await.map_err(measurement_error)?;
                 sent += 1;
             }
-            let answer = self.answers.message().await.map_err(failed)?;
+            let answer = self.answers.message().await.map_err(measurement_error)?;
             answer.ok_or_else(|| {
-                failed("the server closed the stream before it had acknowledged all messages")
+                measurement_error("the server closed the stream before it had acknowledged all messages")
             })?;
             acknowledged += 1;
         }
@@ -60,7 +61,11 @@ impl Device {
 }
 
 /// Returns the message with this number: frames of random bytes, one second apart.
-fn message(epoch: u64, number: usize, Load { together, bytes, .. }: Load) -> Frames {
+fn frames_message(
+    epoch: u64,
+    number: usize,
+    DeviceLoad { frames_per_message: together, frame_bytes: bytes, .. }: DeviceLoad,
+) -> Frames {
     let frames: Vec<u8> = (0..together * bytes).map(|_| rand::random()).collect();
     let first = (number * together) as u64 + 1;
     Frames {

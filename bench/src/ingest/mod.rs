@@ -14,19 +14,19 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
 use clap::Args;
 use tokio::{runtime::Runtime, task::JoinSet};
 
-use self::device::Load;
+use self::device::DeviceLoad;
 use crate::{
     BenchError,
-    cloud::Cloud,
-    error::failed,
+    cloud::CloudDecoder,
+    error::measurement_error,
     median::median,
-    scratch::scratch,
-    table::{Row, print},
+    scratch::scratch_folder,
+    table::{Measurement, print_rows},
 };
 
 /// The command-line options of `bench ingest`.
 #[derive(Debug, Args)]
-pub(crate) struct IngestOptions {
+pub(crate) struct IngestArgs {
     /// Folder on the disk to measure
     #[arg(long, default_value = "out/ingest", value_name = "DIR")]
     folder: PathBuf,
@@ -56,27 +56,31 @@ pub(crate) struct IngestOptions {
     json: bool,
 }
 
-pub(crate) fn run(options: &IngestOptions) -> Result<(), BenchError> {
-    let runtime = Runtime::new().map_err(failed)?;
-    let scratch = scratch(&options.folder)?;
+pub(crate) fn run(options: &IngestArgs) -> Result<(), BenchError> {
+    let runtime = Runtime::new().map_err(measurement_error)?;
+    let scratch = scratch_folder(&options.folder)?;
     let alone: Vec<f64> = (0..options.runs.get())
-        .map(|run| alone::frames_per_second(&scratch.path().join(format!("alone-{run}.db")), options.load(1)))
+        .map(|run| {
+            alone::frames_per_second(&scratch.path().join(format!("alone-{run}.db")), options.device_load(1))
+        })
         .collect::<Result<_, _>>()?;
     let alone = median(alone);
-    let mut rows = vec![Row::new("SQLite alone, one transaction per message", alone, "frames/s")];
+    let mut rows = vec![Measurement::new("SQLite alone, one transaction per message", alone, "frames/s")];
     let sqlite = format!("sqlite:{}", scratch.path().join("archive.db").display());
     let archives = [("SQLite", Some(sqlite)), ("PostgreSQL", options.postgres.clone())];
     for (name, url) in archives.into_iter().filter_map(|(name, url)| Some((name, url?))) {
-        let cloud = Cloud::start(&url, scratch.path())?;
+        let cloud = CloudDecoder::start(&url, scratch.path())?;
         for devices in &options.devices {
             let rates = (0..options.runs.get())
-                .map(|_| runtime.block_on(sent(&cloud, devices.get(), options.load(devices.get()))))
+                .map(|_| {
+                    runtime.block_on(measure_rate(&cloud, devices.get(), options.device_load(devices.get())))
+                })
                 .collect::<Result<_, _>>()?;
-            let row = Row::new(format!("{name}, {devices} devices"), median(rates), "frames/s");
-            rows.push(row.against("SQLite alone", alone));
+            let row = Measurement::new(format!("{name}, {devices} devices"), median(rates), "frames/s");
+            rows.push(row.with_ratio("SQLite alone", alone));
         }
         if options.list > 0 {
-            rows.extend(runtime.block_on(lists::measure(
+            rows.extend(runtime.block_on(lists::measure_lists(
                 &cloud,
                 name,
                 options.list,
@@ -84,22 +88,26 @@ pub(crate) fn run(options: &IngestOptions) -> Result<(), BenchError> {
             ))?);
         }
     }
-    print(&rows, options.json)
+    print_rows(&rows, options.json)
 }
 
-impl IngestOptions {
+impl IngestArgs {
     /// Returns the load of each device if the frames are shared by `devices` devices.
-    fn load(&self, devices: usize) -> Load {
+    fn device_load(&self, devices: usize) -> DeviceLoad {
         let together = self.together.get();
-        Load { messages: (self.frames / devices / together).max(1), together, bytes: self.bytes }
+        DeviceLoad {
+            messages: (self.frames / devices / together).max(1),
+            frames_per_message: together,
+            frame_bytes: self.bytes,
+        }
     }
 }
 
 /// Returns the frames per second that a number of devices send and receive acknowledgements for.
-async fn sent(cloud: &Cloud, devices: usize, load: Load) -> Result<f64, BenchError> {
+async fn measure_rate(cloud: &CloudDecoder, devices: usize, load: DeviceLoad) -> Result<f64, BenchError> {
     let mut connections = JoinSet::new();
     for number in 0..devices {
-        connections.spawn(device::connect(cloud.url.clone(), format!("device-{number}")));
+        connections.spawn(device::connect_device(cloud.url.clone(), format!("device-{number}")));
     }
     let connected = connections.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
     let start = Instant::now();
@@ -108,5 +116,5 @@ async fn sent(cloud: &Cloud, devices: usize, load: Load) -> Result<f64, BenchErr
         sending.spawn(device.send(load));
     }
     sending.join_all().await.into_iter().collect::<Result<(), _>>()?;
-    Ok((devices * load.messages * load.together) as f64 / start.elapsed().as_secs_f64())
+    Ok((devices * load.messages * load.frames_per_message) as f64 / start.elapsed().as_secs_f64())
 }

@@ -21,24 +21,24 @@ use tokio::{
 };
 
 use super::{
-    Bench,
-    fleet::Member,
-    load::{INFER, Until, closed},
+    ServingContext,
+    fleet::RunningServer,
+    load::{INFER_PATH, StopCondition, run_closed},
 };
 use crate::{BenchError, median::median};
 
 /// Number of slow connections.
-const SLOW: usize = 2000;
+const SLOW_CONNECTIONS: usize = 2000;
 /// The bytes that a slow connection sends, one at a time.
-const HEADER: &[u8] = b"GET /v2 HTTP/1.1\r\nhost: nobody\r\nx: ";
+const SLOW_HEADER: &[u8] = b"GET /v2 HTTP/1.1\r\nhost: nobody\r\nx: ";
 /// Interval between two bytes of a slow connection.
-const DRIP: Duration = Duration::from_secs(2);
+const BYTE_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval between two damaged requests.
-const NOISE: Duration = Duration::from_millis(2);
+const DAMAGED_INTERVAL: Duration = Duration::from_millis(2);
 /// Minimum interval between two reloads of the model.
-const SWAP: Duration = Duration::from_millis(100);
+const RELOAD_INTERVAL: Duration = Duration::from_millis(100);
 /// Number of healthy clients.
-const CALLERS: usize = 8;
+const HEALTHY_CLIENTS: usize = 8;
 
 /// A kind of abuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
@@ -54,7 +54,7 @@ pub(crate) enum Abuse {
 
 /// The figures of the healthy clients.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Noticed {
+pub(crate) struct AbuseFigures {
     pub(crate) abuse: Abuse,
     /// Median p99 over the rounds without abuse, in milliseconds.
     pub(crate) quiet_p99_ms: f64,
@@ -67,22 +67,27 @@ pub(crate) struct Noticed {
 }
 
 /// Measures healthy clients without and with abuse, in turns.
-pub(crate) fn measure(member: &Member, abuse: Abuse, bench: &Bench<'_>) -> Result<Noticed, BenchError> {
-    let Bench { options, runtime, .. } = bench;
+pub(crate) fn measure_abuse(
+    member: &RunningServer,
+    abuse: Abuse,
+    bench: &ServingContext<'_>,
+) -> Result<AbuseFigures, BenchError> {
+    let ServingContext { options, runtime, .. } = bench;
     let (mut quiet, mut abused, mut ratios, mut errors) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..options.rounds.get() {
-        let ask = || closed(&member.target, CALLERS, Until::Elapsed(options.time()));
+        let ask =
+            || run_closed(&member.target, HEALTHY_CLIENTS, StopCondition::Elapsed(options.round_time()));
         let (mut without, _) = runtime.block_on(ask())?;
         // A separate thread, so that the healthy clients' timing does not depend on it.
-        let others = Others::start(member, abuse)?;
+        let others = AbuseRunner::start(member, abuse)?;
         let (mut with, _) = runtime.block_on(ask())?;
         drop(others);
-        quiet.push(without.quantile(0.99));
-        abused.push(with.quantile(0.99));
-        ratios.push(with.quantile(0.99) / without.quantile(0.99));
+        quiet.push(without.latency_quantile(0.99));
+        abused.push(with.latency_quantile(0.99));
+        ratios.push(with.latency_quantile(0.99) / without.latency_quantile(0.99));
         errors += with.failed + with.rejected + with.late;
     }
-    Ok(Noticed {
+    Ok(AbuseFigures {
         abuse,
         quiet_p99_ms: median(quiet),
         abused_p99_ms: median(abused),
@@ -92,31 +97,32 @@ pub(crate) fn measure(member: &Member, abuse: Abuse, bench: &Bench<'_>) -> Resul
 }
 
 /// The abusive clients; stopped when dropped.
-struct Others {
+struct AbuseRunner {
     runtime: Option<tokio::runtime::Runtime>,
     work: AbortHandle,
 }
 
-impl Others {
-    fn start(member: &Member, abuse: Abuse) -> Result<Self, BenchError> {
-        let failed = |error: std::io::Error| BenchError::Load(error.to_string());
+impl AbuseRunner {
+    fn start(member: &RunningServer, abuse: Abuse) -> Result<Self, BenchError> {
+        let failed = |error: std::io::Error| BenchError::MeasurementFailed(error.to_string());
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().map_err(failed)?;
-        let (address, body, model) = (member.address(), member.target.body().clone(), member.model.clone());
+        let (address, body, model) =
+            (member.address(), member.target.body().clone(), member.model_name.clone());
         let work = match abuse {
             Abuse::SlowConnections => {
-                make_room();
+                raise_file_limit();
                 let connections = runtime.block_on(slow_connections(address)).map_err(failed)?;
-                runtime.spawn(drip(connections)).abort_handle()
+                runtime.spawn(send_slowly(connections)).abort_handle()
             }
-            Abuse::DamagedRequests => runtime.spawn(noise(address, body)).abort_handle(),
-            Abuse::Swaps => runtime.spawn(swaps(address, model)).abort_handle(),
+            Abuse::DamagedRequests => runtime.spawn(send_damaged(address, body)).abort_handle(),
+            Abuse::Swaps => runtime.spawn(reload_model(address, model)).abort_handle(),
         };
         Ok(Self { runtime: Some(runtime), work })
     }
 }
 
-impl Drop for Others {
+impl Drop for AbuseRunner {
     fn drop(&mut self) {
         self.work.abort();
         if let Some(runtime) = self.runtime.take() {
@@ -126,7 +132,7 @@ impl Drop for Others {
 }
 
 /// Raises the limit of open files to its maximum: each connection needs one.
-fn make_room() {
+fn raise_file_limit() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
@@ -134,8 +140,8 @@ fn make_room() {
 
 async fn slow_connections(address: SocketAddr) -> std::io::Result<Vec<TcpStream>> {
     let mut connecting = JoinSet::new();
-    let mut connections = Vec::with_capacity(SLOW);
-    for _ in 0..SLOW {
+    let mut connections = Vec::with_capacity(SLOW_CONNECTIONS);
+    for _ in 0..SLOW_CONNECTIONS {
         connecting.spawn(TcpStream::connect(address));
         // A listener's backlog limits the number of concurrent connection attempts.
         if connecting.len() >= 100
@@ -151,10 +157,10 @@ async fn slow_connections(address: SocketAddr) -> std::io::Result<Vec<TcpStream>
 }
 
 /// Sends one byte on each connection in turn, for ever; failed writes are ignored.
-async fn drip(mut connections: Vec<TcpStream>) {
-    let pause = DRIP / SLOW as u32;
+async fn send_slowly(mut connections: Vec<TcpStream>) {
+    let pause = BYTE_INTERVAL / SLOW_CONNECTIONS as u32;
     for at in 0.. {
-        let byte = HEADER.get(at).copied().unwrap_or(b'x');
+        let byte = SLOW_HEADER.get(at).copied().unwrap_or(b'x');
         for connection in &mut connections {
             let _ = connection.write_all(&[byte]).await;
             sleep(pause).await;
@@ -163,9 +169,9 @@ async fn drip(mut connections: Vec<TcpStream>) {
 }
 
 /// Sends truncated and modified requests.
-async fn noise(address: SocketAddr, whole: Bytes) {
+async fn send_damaged(address: SocketAddr, whole: Bytes) {
     let client = Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).http2_only(true).build_http();
-    let mut ticks = interval(NOISE);
+    let mut ticks = interval(DAMAGED_INTERVAL);
     for at in 0.. {
         ticks.tick().await;
         let mut bytes = whole.to_vec();
@@ -177,7 +183,7 @@ async fn noise(address: SocketAddr, whole: Bytes) {
             bytes.truncate(at * 17 % len);
         }
         let request =
-            Request::post(format!("http://{address}{INFER}")).header("content-type", "application/grpc");
+            Request::post(format!("http://{address}{INFER_PATH}")).header("content-type", "application/grpc");
         let Ok(request) = request.body(Full::new(Bytes::from(bytes))) else { return };
         if let Ok(answer) = client.request(request).await {
             let _ = answer.into_body().collect().await;
@@ -186,12 +192,12 @@ async fn noise(address: SocketAddr, whole: Bytes) {
 }
 
 /// Reloads the model's bundle for ever.
-async fn swaps(address: SocketAddr, model: String) {
+async fn reload_model(address: SocketAddr, model: String) {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     loop {
         let request = Request::post(format!("http://{address}/v2/repository/models/{model}/load"));
         let Ok(request) = request.body(Full::default()) else { return };
         let _ = client.request(request).await;
-        sleep(SWAP).await;
+        sleep(RELOAD_INTERVAL).await;
     }
 }

@@ -12,44 +12,44 @@ use lopside_proto::inference::{
 use tokio::net::TcpStream;
 
 use super::{
-    Bench,
-    load::Target,
+    ServingContext,
+    load::LoadTarget,
     models::Model,
-    peers::{Launch, Peer, Speaks},
-    process::Tree,
-    server::{Server, free_ports},
+    peers::{LaunchOptions, Peer, Protocol},
+    process::ProcessTree,
+    server::{ServerProcess, free_ports},
 };
-use crate::{BenchError, error::io};
+use crate::{BenchError, error::io_error};
 
 /// Maximum difference between a server's output value and that of ONNX Runtime in this process, relative to
 /// the larger of 1 and the expected magnitude. Servers may use other kernels.
-const TOLERANCE: f32 = 1e-3;
+const OUTPUT_TOLERANCE: f32 = 1e-3;
 
 /// A running server.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct RunningServer {
     pub(crate) peer: Peer,
     /// The server's name for the model.
-    pub(crate) model: String,
+    pub(crate) model_name: String,
     /// A request to the server.
-    pub(crate) target: Arc<Target>,
-    server: Server,
+    pub(crate) target: Arc<LoadTarget>,
+    server: ServerProcess,
 }
 
-impl Member {
+impl RunningServer {
     /// Starts a server, waits until it is ready, and checks an output against the expected one.
     pub(crate) fn start(
         peer: Peer,
         model: Model,
         expected: &[f32],
-        bench: &Bench<'_>,
+        bench: &ServingContext<'_>,
     ) -> Result<Self, BenchError> {
-        let Bench { options, work, runtime } = bench;
+        let ServingContext { options, work, runtime } = bench;
         let folder = work.join(format!("{}-{}", peer.name, model.name()));
-        fs::create_dir_all(&folder).map_err(io(&folder))?;
-        let ports = free_ports().map_err(io(&folder))?;
+        fs::create_dir_all(&folder).map_err(io_error(&folder))?;
+        let ports = free_ports().map_err(io_error(&folder))?;
         let models = work.join("models");
-        let launch = Launch {
+        let launch = LaunchOptions {
             model,
             models: &models,
             work: &folder,
@@ -59,12 +59,12 @@ impl Member {
             device: options.device.name(),
         };
         let command = peer.command(&launch)?;
-        let mut server = Server::start(peer.name, command, ports[0], &folder.join("log.txt"))?;
+        let mut server = ServerProcess::start(peer.name, command, ports[0], &folder.join("log.txt"))?;
         let name = peer.model_name(model);
-        server.wait(|address| runtime.block_on(ready(peer.speaks, address, &name)))?;
-        let target = Target::new(server.address, peer, model);
-        let member = Self { peer, model: name, target, server };
-        runtime.block_on(member.check(expected))?;
+        server.wait(|address| runtime.block_on(check_ready(peer.protocol, address, &name)))?;
+        let target = LoadTarget::new(server.address, peer, model);
+        let member = Self { peer, model_name: name, target, server };
+        runtime.block_on(member.check_output(expected))?;
         Ok(member)
     }
 
@@ -74,13 +74,13 @@ impl Member {
     }
 
     /// Returns the server's processes.
-    pub(crate) fn tree(&self) -> Tree {
+    pub(crate) fn tree(&self) -> ProcessTree {
         self.server.tree()
     }
 
-    async fn check(&self, expected: &[f32]) -> Result<(), BenchError> {
-        let found = self.target.connect().await?.values(&self.target).await?;
-        let far = |(a, b): (&f32, &f32)| (a - b).abs() > TOLERANCE * b.abs().max(1.0);
+    async fn check_output(&self, expected: &[f32]) -> Result<(), BenchError> {
+        let found = self.target.connect().await?.fetch_values(&self.target).await?;
+        let far = |(a, b): (&f32, &f32)| (a - b).abs() > OUTPUT_TOLERANCE * b.abs().max(1.0);
         if found.len() != expected.len() || found.iter().zip(expected).any(far) {
             let name = self.peer.name.to_owned();
             return Err(BenchError::Server {
@@ -93,20 +93,20 @@ impl Member {
 }
 
 /// Checks that a server is ready for requests.
-async fn ready(speaks: Speaks, address: SocketAddr, model: &str) -> Result<(), BenchError> {
-    let failed = |error: &dyn std::fmt::Display| BenchError::Load(error.to_string());
+async fn check_ready(speaks: Protocol, address: SocketAddr, model: &str) -> Result<(), BenchError> {
+    let failed = |error: &dyn std::fmt::Display| BenchError::MeasurementFailed(error.to_string());
     match speaks {
-        Speaks::Oip => {
+        Protocol::OpenInference => {
             let client = Client::connect(format!("http://{address}")).await;
             let request = ModelReadyRequest { name: model.to_owned(), version: String::new() };
             let mut client = client.map_err(|error| failed(&error))?;
             let answer = client.model_ready(request).await.map_err(|status| match status.code() {
-                tonic::Code::Unimplemented => BenchError::NoProtocol,
+                tonic::Code::Unimplemented => BenchError::UnsupportedProtocol,
                 _ => failed(&status),
             })?;
             if answer.into_inner().ready { Ok(()) } else { Err(failed(&"the model is not ready")) }
         }
-        Speaks::Http { ready, .. } => {
+        Protocol::Http { ready_path: ready, .. } => {
             let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
             let handshake = http1::handshake(TokioIo::new(stream)).await;
             let (mut sender, connection) = handshake.map_err(|error| failed(&error))?;

@@ -11,15 +11,15 @@ use std::{
     time::Duration,
 };
 
-use super::{fleet::Member, load::INFER, speed::Sample};
-use crate::{BenchError, error::io};
+use super::{fleet::RunningServer, load::INFER_PATH, speed::RoundFigures};
+use crate::{BenchError, error::io_error};
 
 /// Concurrent requests per connection, the same number as in the bench's own client.
-const SHARED: usize = 8;
+const REQUESTS_PER_CONNECTION: usize = 8;
 
 /// The figures that `h2load` reports for a round.
 #[derive(Debug, PartialEq)]
-struct Found {
+struct H2loadFigures {
     per_second: f64,
     answered: u64,
     failed: u64,
@@ -28,29 +28,30 @@ struct Found {
 }
 
 /// Measures one round, after a short round that is not counted.
-pub(crate) fn sample(
-    member: &Member,
+pub(crate) fn measure_round(
+    member: &RunningServer,
     concurrency: usize,
     time: Duration,
     work: &Path,
-) -> Result<Sample, BenchError> {
-    let round = Round { member, concurrency, body: work.join("request.bin"), log: work.join("h2load.log") };
-    fs::write(&round.body, member.target.body()).map_err(io(&round.body))?;
-    round.run(Duration::from_secs(1))?;
+) -> Result<RoundFigures, BenchError> {
+    let round =
+        H2loadRound { member, concurrency, body: work.join("request.bin"), log: work.join("h2load.log") };
+    fs::write(&round.body, member.target.body()).map_err(io_error(&round.body))?;
+    round.run_h2load(Duration::from_secs(1))?;
     let before = member.tree().cpu();
-    let found = round.run(time)?;
+    let found = round.run_h2load(time)?;
     let cpu = member.tree().cpu().saturating_sub(before);
-    if found.bytes < found.answered * member.target.output() as u64 {
-        return Err(failed(&format!(
+    if found.bytes < found.answered * member.target.output_bytes() as u64 {
+        return Err(h2load_error(&format!(
             "{} refused requests: some responses do not contain an output: {found:?}",
             member.peer.name
         )));
     }
-    let log = fs::read_to_string(&round.log).map_err(io(&round.log))?;
+    let log = fs::read_to_string(&round.log).map_err(io_error(&round.log))?;
     let mut times: Vec<f64> = log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
     times.sort_by(f64::total_cmp);
     let quantile = |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |us| us / 1e3);
-    Ok(Sample {
+    Ok(RoundFigures {
         cpu_ms: cpu.as_secs_f64() * 1e3 / found.answered.max(1) as f64,
         per_second: found.per_second,
         p50_ms: quantile(0.5),
@@ -59,16 +60,16 @@ pub(crate) fn sample(
     })
 }
 
-struct Round<'a> {
-    member: &'a Member,
+struct H2loadRound<'a> {
+    member: &'a RunningServer,
     concurrency: usize,
     body: PathBuf,
     log: PathBuf,
 }
 
-impl Round<'_> {
-    fn run(&self, time: Duration) -> Result<Found, BenchError> {
-        let connections = self.concurrency.div_ceil(SHARED);
+impl H2loadRound<'_> {
+    fn run_h2load(&self, time: Duration) -> Result<H2loadFigures, BenchError> {
+        let connections = self.concurrency.div_ceil(REQUESTS_PER_CONNECTION);
         // `h2load` would append to an existing log.
         let _ = fs::remove_file(&self.log);
         let mut command = Command::new("h2load");
@@ -76,15 +77,15 @@ impl Round<'_> {
         command.args(["-m", &self.concurrency.div_ceil(connections).to_string(), "-d"]).arg(&self.body);
         command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
         command.arg(format!("--log-file={}", self.log.display()));
-        let output = command.arg(format!("http://{}{INFER}", self.member.address())).output();
+        let output = command.arg(format!("http://{}{INFER_PATH}", self.member.address())).output();
         let output = output.map_err(|error| {
-            failed(&format!(
+            h2load_error(&format!(
                 "the program could not be started: {error}; install it with `apt-get install nghttp2-client`"
             ))
         })?;
         let text = String::from_utf8_lossy(&output.stdout);
-        found(&text).ok_or_else(|| {
-            failed(&format!(
+        parse_figures(&text).ok_or_else(|| {
+            h2load_error(&format!(
                 "the program ended with {}, and its output could not be parsed: {text:?}",
                 output.status
             ))
@@ -93,7 +94,7 @@ impl Round<'_> {
 }
 
 /// Parses the output of `h2load`.
-fn found(text: &str) -> Option<Found> {
+fn parse_figures(text: &str) -> Option<H2loadFigures> {
     let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
     let before = |line: &str, word: &str| {
         let part = line.split(", ").find_map(|part| part.strip_suffix(word))?;
@@ -102,7 +103,7 @@ fn found(text: &str) -> Option<Found> {
     let data = line("traffic: ")?.split(", ").find(|part| part.ends_with(" data"))?;
     let bytes = data.split_once('(')?.1.split_once(')')?.0.parse().ok()?;
     let codes = line("status codes: ")?;
-    Some(Found {
+    Some(H2loadFigures {
         per_second: before(line("finished in ")?, " req/s")?,
         answered: before(codes, " 2xx")? as u64,
         failed: before(line("requests: ")?, " failed")? as u64,
@@ -110,8 +111,8 @@ fn found(text: &str) -> Option<Found> {
     })
 }
 
-fn failed(reason: &str) -> BenchError {
-    BenchError::Load(format!("h2load: {reason}"))
+fn h2load_error(reason: &str) -> BenchError {
+    BenchError::MeasurementFailed(format!("h2load: {reason}"))
 }
 
 #[cfg(test)]
@@ -124,8 +125,8 @@ mod tests {
                     requests: 29630 total, 29638 started, 29630 done, 29629 succeeded, 1 failed, 0 errored, 0 timeout\n\
                     status codes: 29629 2xx, 0 3xx, 1 4xx, 0 5xx\n\
                     traffic: 3.4MB (3400000) total, 0.2MB (200000) headers (space savings 90.00%), 3.1MB (3100000) data\n";
-        let expected = Found { per_second: 9876.5, answered: 29629, failed: 1, bytes: 3_100_000 };
-        assert_eq!(found(text), Some(expected));
-        assert_eq!(found("h2load: no connection"), None);
+        let expected = H2loadFigures { per_second: 9876.5, answered: 29629, failed: 1, bytes: 3_100_000 };
+        assert_eq!(parse_figures(text), Some(expected));
+        assert_eq!(parse_figures("h2load: no connection"), None);
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use lopside_python::triton::Client;
+use lopside_python::triton::TritonClient;
 
 use crate::BenchError;
 
@@ -16,28 +16,28 @@ const PINS: &str = include_str!("../../../xtask/serving.txt");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Returns the environment with this name, and installs it unless it exists.
-pub(crate) fn environment(name: &str) -> Result<PathBuf, BenchError> {
-    let failed = |reason: String| refused(name, &reason);
-    let packages =
-        packages(name).ok_or_else(|| refused(name, "xtask/serving.txt does not list its packages"))?;
-    let folder = lopside_python::cache().map_err(failed)?.join("serving").join(name);
-    lopside_python::environment(&folder, &packages, &packages.join(" "), &run).map_err(failed)?;
+pub(crate) fn install_environment(name: &str) -> Result<PathBuf, BenchError> {
+    let failed = |reason: String| install_error(name, &reason);
+    let packages = pinned_packages(name)
+        .ok_or_else(|| install_error(name, "xtask/serving.txt does not list its packages"))?;
+    let folder = lopside_python::cache_folder().map_err(failed)?.join("serving").join(name);
+    lopside_python::ensure_environment(&folder, &packages, &packages.join(" "), &run).map_err(failed)?;
     Ok(folder)
 }
 
 /// Returns the environment's `lib/pythonX.Y/site-packages`, and the `X.Y`.
 pub(crate) fn site_packages(environment: &Path) -> Result<(PathBuf, String), BenchError> {
-    lopside_python::site_packages(environment).map_err(|reason| refused("a peer", &reason))
+    lopside_python::site_packages(environment).map_err(|reason| install_error("a peer", &reason))
 }
 
 /// Returns the command that starts `perf_analyzer`, with the path of its libraries.
 pub(crate) fn perf_analyzer() -> Result<Command, BenchError> {
-    let client = Client::install(Path::new(ROOT), &run);
-    client.map(|client| client.perf_analyzer()).map_err(|reason| refused("perf_analyzer", &reason))
+    let client = TritonClient::install(Path::new(ROOT), &run);
+    client.map(|client| client.perf_analyzer()).map_err(|reason| install_error("perf_analyzer", &reason))
 }
 
 /// Returns the packages of an environment as arguments for pip.
-fn packages(name: &str) -> Option<Vec<&'static str>> {
+fn pinned_packages(name: &str) -> Option<Vec<&'static str>> {
     let lines = PINS.lines().filter(|line| !line.starts_with('#'));
     let mut pins = lines.filter_map(|line| line.split_once(':'));
     pins.find(|(found, _)| *found == name).map(|(_, packages)| packages.split_whitespace().collect())
@@ -53,7 +53,7 @@ fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-fn refused(what: &str, reason: &str) -> BenchError {
+fn install_error(what: &str, reason: &str) -> BenchError {
     BenchError::Install { what: what.to_owned(), reason: reason.to_owned() }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn every_peer_is_pinned_to_a_version() {
         for name in PEERS.iter().map(|peer| peer.name) {
-            let packages = packages(name).unwrap();
+            let packages = pinned_packages(name).unwrap();
             assert!(packages.iter().all(|package| package.contains("==")), "{packages:?}");
         }
     }

@@ -34,37 +34,37 @@ use tokio::runtime::Runtime;
 
 use self::{
     abuse::Abuse,
-    fleet::Member,
-    floor::Floor,
+    fleet::RunningServer,
+    floor::BareLoop,
     models::Model,
-    peers::{CPU, OURS, PEERS, Peer},
-    report::Report,
-    speed::Asker,
+    peers::{OURS, OURS_ON_CPU, PEERS, Peer},
+    report::ServingReport,
+    speed::LoadClient,
 };
 use crate::BenchError;
 
 /// The command-line options of `bench serving`.
 #[derive(Debug, Args)]
-pub(crate) struct ServingOptions {
+pub(crate) struct ServingArgs {
     /// Other servers: triton, mosec, mlserver, kserve, bentoml, litserve, and cpu, which is cloud-decoder on
     /// the CPU; an empty name measures cloud-decoder alone
     #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "triton,mosec")]
     peers: Vec<String>,
     /// Device on which cloud-decoder runs heads; the bare loop and the other servers use the CPU
     #[arg(long, default_value = "cpu")]
-    device: Device,
+    device: HeadDevice,
     /// Models to measure
     #[arg(long, value_delimiter = ',', default_value = "tiny,decoder")]
     models: Vec<Model>,
     /// Measurements to run
     #[arg(long, value_delimiter = ',', default_value = "speed,tail,overload")]
-    what: Vec<What>,
+    what: Vec<ServingMeasurement>,
     /// Number of concurrent requests
     #[arg(long, value_delimiter = ',', default_value = "1,8,64", value_name = "N")]
     concurrency: Vec<usize>,
     /// Clients that send the requests
     #[arg(long, value_delimiter = ',', default_value = "own,h2load,perf-analyzer")]
-    clients: Vec<Asker>,
+    clients: Vec<LoadClient>,
     /// Duration of a round in seconds, per server
     #[arg(long, default_value = "3", value_name = "SECONDS")]
     seconds: NonZeroU32,
@@ -90,14 +90,14 @@ pub(crate) struct ServingOptions {
 
 /// The device on which cloud-decoder runs heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Device {
+enum HeadDevice {
     /// The processor
     Cpu,
     /// A GPU; requires an ONNX Runtime with CUDA
     Cuda,
 }
 
-impl Device {
+impl HeadDevice {
     const fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -108,7 +108,7 @@ impl Device {
 
 /// A kind of measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
+enum ServingMeasurement {
     /// CPU time per request, requests per second, latencies in closed loops
     Speed,
     /// Latencies at 70 % of each server's own peak, and at 70 % of the lowest peak
@@ -123,14 +123,14 @@ enum What {
 }
 
 /// The context that every measurement needs.
-struct Bench<'a> {
-    options: &'a ServingOptions,
+struct ServingContext<'a> {
+    options: &'a ServingArgs,
     work: &'a Path,
     runtime: &'a Runtime,
 }
 
-impl ServingOptions {
-    fn time(&self) -> Duration {
+impl ServingArgs {
+    fn round_time(&self) -> Duration {
         Duration::from_secs(self.seconds.get().into())
     }
 
@@ -139,8 +139,8 @@ impl ServingOptions {
     }
 
     /// Returns cloud-decoder, if its binary is known, and the requested peers.
-    fn servers(&self) -> Result<Vec<Peer>, BenchError> {
-        let known = |name: &String| PEERS.into_iter().chain([CPU]).find(|peer| peer.name == name);
+    fn selected_servers(&self) -> Result<Vec<Peer>, BenchError> {
+        let known = |name: &String| PEERS.into_iter().chain([OURS_ON_CPU]).find(|peer| peer.name == name);
         let peers = self.peers.iter().filter(|name| !name.is_empty()).map(|name| {
             known(name).ok_or_else(|| BenchError::Server {
                 name: name.clone(),
@@ -152,52 +152,58 @@ impl ServingOptions {
 }
 
 /// Runs all measurements and prints the report.
-pub(crate) fn run(options: &ServingOptions) -> Result<(), BenchError> {
-    let servers = options.servers()?;
-    let work = tempfile::tempdir().map_err(|error| BenchError::Load(error.to_string()))?;
-    let runtime = load::runtime()?;
-    let bench = Bench { options, work: work.path(), runtime: &runtime };
-    let mut report = Report::default();
+pub(crate) fn run(options: &ServingArgs) -> Result<(), BenchError> {
+    let servers = options.selected_servers()?;
+    let work = tempfile::tempdir().map_err(|error| BenchError::MeasurementFailed(error.to_string()))?;
+    let runtime = load::single_thread_runtime()?;
+    let bench = ServingContext { options, work: work.path(), runtime: &runtime };
+    let mut report = ServingReport::default();
     for &model in &options.models {
-        model.write(&work.path().join("models"))?;
-        measure(model, &servers, &bench, &mut report)?;
+        model.write_files(&work.path().join("models"))?;
+        measure_model(model, &servers, &bench, &mut report)?;
     }
     report.print(options.json)
 }
 
-fn measure(model: Model, servers: &[Peer], bench: &Bench<'_>, report: &mut Report) -> Result<(), BenchError> {
-    let mut floor = Floor::new(model, bench.options.threads.get())?;
+fn measure_model(
+    model: Model,
+    servers: &[Peer],
+    bench: &ServingContext<'_>,
+    report: &mut ServingReport,
+) -> Result<(), BenchError> {
+    let mut floor = BareLoop::new(model, bench.options.threads.get())?;
     let expected = floor.run()?;
     let mut members = Vec::with_capacity(servers.len());
     for &peer in servers {
         eprintln!("bench: {}: starting {}", model.name(), peer.name);
-        members.push(Member::start(peer, model, &expected, bench)?);
+        members.push(RunningServer::start(peer, model, &expected, bench)?);
     }
     let wanted = |what| bench.options.what.contains(&what);
-    if wanted(What::Speed) {
+    if wanted(ServingMeasurement::Speed) {
         eprintln!("bench: {}: measuring speed", model.name());
-        report.speeds(model, speed::measure(&members, model, &mut floor, bench)?);
+        report.add_speeds(model, speed::measure_speeds(&members, model, &mut floor, bench)?);
     }
     // These measurements include only servers with the protocol of cloud-decoder.
-    let members: Vec<&Member> = members.iter().filter(|member| member.peer.speaks == OURS.speaks).collect();
-    if wanted(What::Tail) {
+    let members: Vec<&RunningServer> =
+        members.iter().filter(|member| member.peer.protocol == OURS.protocol).collect();
+    if wanted(ServingMeasurement::Tail) {
         eprintln!("bench: {}: measuring at 70 % of the peak", model.name());
-        report.tails.extend(strain::tails(&members, model, bench)?);
+        report.tails.extend(strain::measure_tails(&members, model, bench)?);
     }
     for member in members {
         // Five times the peak of the tiny model exceeds the rate that the client can send.
-        if wanted(What::Overload) && model == Model::Decoder {
+        if wanted(ServingMeasurement::Overload) && model == Model::Decoder {
             eprintln!("bench: {}: measuring {} at five times its peak", model.name(), member.peer.name);
-            report.overloads.push(strain::overload(member, model, bench)?);
+            report.overloads.push(strain::measure_overload(member, model, bench)?);
         }
-        if wanted(What::Soak) && model == Model::Tiny {
+        if wanted(ServingMeasurement::Soak) && model == Model::Tiny {
             eprintln!("bench: {}: soak test of {}", model.name(), member.peer.name);
-            report.soaks.push(strain::soak(member, model, bench)?);
+            report.soaks.push(strain::measure_soak(member, model, bench)?);
         }
-        if wanted(What::Abuse) && member.peer.name == OURS.name {
+        if wanted(ServingMeasurement::Abuse) && member.peer.name == OURS.name {
             for &kind in Abuse::value_variants() {
                 eprintln!("bench: {}: measuring under abuse: {kind:?}", model.name());
-                report.abuses.push(abuse::measure(member, kind, bench)?);
+                report.abuses.push(abuse::measure_abuse(member, kind, bench)?);
             }
         }
     }

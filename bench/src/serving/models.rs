@@ -4,19 +4,22 @@
 use std::{fs, path::Path};
 
 use clap::ValueEnum;
-use lopside_bundle::{Cost, Dim as BundleDim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, TensorSpec};
+use lopside_bundle::{
+    Dim as BundleDim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec, HeadKind, InputSpec,
+    ModelCost, TensorSpec,
+};
 use lopside_latent::{Table, Tables};
-use lopside_onnx::{Attribute, Dim, GraphBuilder, OnnxError, encode, proto::ModelProto};
+use lopside_onnx::{Attribute, Dim, GraphBuilder, OnnxError, encode_model, proto::ModelProto};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use crate::{BenchError, error::io};
+use crate::{BenchError, error::io_error};
 
 /// The name of every model's input.
-pub(crate) const INPUT: &str = "latent";
+pub(crate) const INPUT_NAME: &str = "latent";
 /// The name of every model's output.
-pub(crate) const OUTPUT: &str = "output";
+pub(crate) const OUTPUT_NAME: &str = "output";
 /// The name of the bundles' only head.
-const HEAD: &str = "tensor";
+const HEAD_NAME: &str = "tensor";
 const SEED: u64 = 11;
 
 /// A model.
@@ -38,12 +41,12 @@ impl Model {
     }
 
     /// Returns cloud-decoder's name for the model.
-    pub(crate) fn name_of_head(self) -> String {
-        format!("{}.{HEAD}", self.name())
+    pub(crate) fn head_name(self) -> String {
+        format!("{}.{HEAD_NAME}", self.name())
     }
 
     /// Returns the shape `[channels, height, width]` of an input.
-    pub(crate) const fn input(self) -> [usize; 3] {
+    pub(crate) const fn input_shape(self) -> [usize; 3] {
         match self {
             Self::Tiny => [8, 8, 8],
             Self::Decoder => [32, 16, 16],
@@ -51,7 +54,7 @@ impl Model {
     }
 
     /// Returns the shape `[channels, height, width]` of an output.
-    pub(crate) const fn output(self) -> [usize; 3] {
+    pub(crate) const fn output_shape(self) -> [usize; 3] {
         match self {
             Self::Tiny => [8, 8, 8],
             Self::Decoder => [3, 128, 128],
@@ -68,17 +71,17 @@ impl Model {
     }
 
     /// Returns an input of integers, such as an entropy decoder outputs.
-    pub(crate) fn values(self) -> Vec<f32> {
+    pub(crate) fn input_values(self) -> Vec<f32> {
         let mut rng = StdRng::seed_from_u64(SEED);
-        (0..self.input().iter().product()).map(|_| rng.random_range(-4..=4) as f32).collect()
+        (0..self.input_shape().iter().product()).map(|_| rng.random_range(-4..=4) as f32).collect()
     }
 
     /// Writes `folder/NAME.onnx` and the bundle `folder/NAME`.
-    pub(crate) fn write(self, folder: &Path) -> Result<(), BenchError> {
+    pub(crate) fn write_files(self, folder: &Path) -> Result<(), BenchError> {
         let path = folder.join(self.name()).with_extension("onnx");
-        fs::create_dir_all(folder).map_err(io(folder))?;
-        fs::write(&path, self.onnx()?).map_err(io(&path))?;
-        self.draft()?.write(
+        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        fs::write(&path, self.onnx_bytes()?).map_err(io_error(&path))?;
+        self.bundle_draft()?.write(
             &folder.join(self.name()),
             "# Benchmark model\n\nThe weights are random, with a fixed seed.\n",
         )?;
@@ -86,50 +89,53 @@ impl Model {
     }
 
     /// Returns the model as ONNX.
-    pub(crate) fn onnx(self) -> Result<Vec<u8>, BenchError> {
-        Ok(encode(&self.graph()?))
+    pub(crate) fn onnx_bytes(self) -> Result<Vec<u8>, BenchError> {
+        Ok(encode_model(&self.graph()?))
     }
 
     fn graph(self) -> Result<ModelProto, OnnxError> {
-        let mut layers = Layers::new(self.name());
-        let x = layers.graph.input(INPUT, &dims(self.input()));
+        let mut layers = LayerBuilder::new(self.name());
+        let x = layers.graph.add_input(INPUT_NAME, &batched_dims(self.input_shape()));
         match self {
-            Self::Tiny => layers.conv(&x, [8, 8], 1, OUTPUT)?,
+            Self::Tiny => layers.conv(&x, [8, 8], 1, OUTPUT_NAME)?,
             Self::Decoder => layers.decoder(&x)?,
         };
-        layers.graph.output(OUTPUT, &dims(self.output()));
+        layers.graph.add_output(OUTPUT_NAME, &batched_dims(self.output_shape()));
         Ok(layers.graph.build())
     }
 
-    fn draft(self) -> Result<Draft, BenchError> {
+    fn bundle_draft(self) -> Result<FixedLatentDraft, BenchError> {
         let model = self.graph()?;
-        let lopside_onnx::Cost { parameters, macs } = lopside_onnx::cost(&model, &[("n", 1)])?;
-        let cost = Cost { parameters, macs };
+        let lopside_onnx::Cost { parameters, macs } = lopside_onnx::model_cost(&model, &[("n", 1)])?;
+        let cost = ModelCost { parameters, macs };
         let tensor = |name: &str, shape: [usize; 3]| TensorSpec {
             name: name.into(),
             shape: std::iter::once(BundleDim::Symbol("n".into()))
                 .chain(shape.map(|extent| BundleDim::Fixed(extent as u32)))
                 .collect(),
         };
-        let channels = self.input()[0];
-        let head = DraftHead {
-            name: HEAD.into(),
+        let channels = self.input_shape()[0];
+        let head = FixedLatentDraftHead {
+            name: HEAD_NAME.into(),
             version: 1,
             kind: HeadKind::Tensor {},
-            model: encode(&model),
-            inputs: vec![INPUT.into()],
-            output: tensor(OUTPUT, self.output()),
+            model: encode_model(&model),
+            inputs: vec![INPUT_NAME.into()],
+            output: tensor(OUTPUT_NAME, self.output_shape()),
             cost,
         };
         let table = Table::from_counts(-4, &[1; 9])?;
-        Ok(Draft {
+        Ok(FixedLatentDraft {
             name: self.name().into(),
             description: "Benchmark model with random weights".into(),
             input: InputSpec::Tensor {},
             encoder: b"stays at the edge".to_vec(),
-            input_tensor: tensor("input", self.input()),
+            input_tensor: tensor("input", self.input_shape()),
             encoder_cost: cost,
-            latent: vec![LatentSpec { tensor: tensor(INPUT, self.input()), gains: vec![1.0; channels] }],
+            latent: vec![FixedLatentLayerSpec {
+                tensor: tensor(INPUT_NAME, self.input_shape()),
+                gains: vec![1.0; channels],
+            }],
             tables: Tables::new(vec![table; channels])?,
             heads: vec![head],
         })
@@ -137,12 +143,12 @@ impl Model {
 }
 
 /// A sequence of convolutions with seeded weights.
-struct Layers {
+struct LayerBuilder {
     graph: GraphBuilder,
     rng: StdRng,
 }
 
-impl Layers {
+impl LayerBuilder {
     fn new(name: &str) -> Self {
         Self { graph: GraphBuilder::new(name), rng: StdRng::seed_from_u64(SEED) }
     }
@@ -150,59 +156,60 @@ impl Layers {
     /// Adds three residual blocks at 16×16, followed by three doublings of the resolution with pixel shuffle.
     fn decoder(&mut self, latent: &str) -> Result<String, OnnxError> {
         let wide = 120;
-        let mut x = self.relu_conv(latent, [32, wide], "in")?;
+        let mut x = self.add_relu_conv(latent, [32, wide], "in")?;
         for block in 0..3 {
-            let inner = self.relu_conv(&x, [wide, wide], &format!("block{block}.0"))?;
+            let inner = self.add_relu_conv(&x, [wide, wide], &format!("block{block}.0"))?;
             let outer = self.conv(&inner, [wide, wide], 3, &format!("block{block}.1"))?;
-            x = self.graph.node("Add", &[&x, &outer], &format!("block{block}"), &[]);
+            x = self.graph.add_node("Add", &[&x, &outer], &format!("block{block}"), &[]);
         }
-        let up = self.relu_conv(&x, [wide, 256], "up32")?;
-        let up = self.shuffle(&up, "shuffle32");
-        let up = self.relu_conv(&up, [64, 64], "at32")?;
-        let up = self.relu_conv(&up, [64, 192], "up64")?;
-        let up = self.shuffle(&up, "shuffle64");
+        let up = self.add_relu_conv(&x, [wide, 256], "up32")?;
+        let up = self.add_pixel_shuffle(&up, "shuffle32");
+        let up = self.add_relu_conv(&up, [64, 64], "at32")?;
+        let up = self.add_relu_conv(&up, [64, 192], "up64")?;
+        let up = self.add_pixel_shuffle(&up, "shuffle64");
         let up = self.conv(&up, [48, 12], 3, "up128")?;
-        Ok(self.shuffle(&up, OUTPUT))
+        Ok(self.add_pixel_shuffle(&up, OUTPUT_NAME))
     }
 
     fn conv(&mut self, x: &str, [from, to]: [i64; 2], size: i64, name: &str) -> Result<String, OnnxError> {
         let fan_in = from * size * size;
         let scale = (3.0 / fan_in as f32).sqrt();
         let weights: Vec<f32> = (0..fan_in * to).map(|_| self.rng.random_range(-scale..scale)).collect();
-        let weights = self.graph.initializer(&format!("{name}.w"), &[to, from, size, size], &weights)?;
+        let weights = self.graph.add_initializer(&format!("{name}.w"), &[to, from, size, size], &weights)?;
         let biases: Vec<f32> = (0..to).map(|_| self.rng.random_range(-0.1..0.1)).collect();
-        let biases = self.graph.initializer(&format!("{name}.b"), &[to], &biases)?;
+        let biases = self.graph.add_initializer(&format!("{name}.b"), &[to], &biases)?;
         Ok(self.graph.conv(x, &weights, &biases, 1, size / 2, name))
     }
 
-    fn relu_conv(&mut self, x: &str, channels: [i64; 2], name: &str) -> Result<String, OnnxError> {
+    fn add_relu_conv(&mut self, x: &str, channels: [i64; 2], name: &str) -> Result<String, OnnxError> {
         let conv = self.conv(x, channels, 3, &format!("{name}.conv"))?;
         Ok(self.graph.relu(&conv, name))
     }
 
     /// Rearranges `[n, 4 c, h, w]` to `[n, c, 2 h, 2 w]`.
-    fn shuffle(&mut self, x: &str, name: &str) -> String {
+    fn add_pixel_shuffle(&mut self, x: &str, name: &str) -> String {
         let attributes = [("blocksize", Attribute::Int(2)), ("mode", Attribute::Text("CRD".into()))];
-        self.graph.node("DepthToSpace", &[x], name, &attributes)
+        self.graph.add_node("DepthToSpace", &[x], name, &attributes)
     }
 }
 
 /// Returns the dimensions with a batch axis of any size.
-fn dims(shape: [usize; 3]) -> Vec<Dim> {
+fn batched_dims(shape: [usize; 3]) -> Vec<Dim> {
     std::iter::once("n".into()).chain(shape.map(|extent| Dim::Fixed(extent as i64))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lopside_bundle::{Bundle, Part};
+    use lopside_bundle::{BundlePart, FixedLatentBundle};
 
     #[test]
     fn the_bundles_load() {
         let folder = tempfile::tempdir().unwrap();
         for model in [Model::Tiny, Model::Decoder] {
-            model.write(folder.path()).unwrap();
-            let bundle = Bundle::load(&folder.path().join(model.name()), Part::Heads).unwrap();
+            model.write_files(folder.path()).unwrap();
+            let bundle =
+                FixedLatentBundle::load(&folder.path().join(model.name()), BundlePart::Heads).unwrap();
             drop(bundle);
         }
     }
@@ -212,6 +219,6 @@ mod tests {
         let graph = Model::Decoder.graph().unwrap();
         let nodes = &graph.graph.as_ref().unwrap().node;
         assert_eq!(nodes.iter().filter(|node| node.op_type() == "Conv").count(), 11);
-        assert_eq!(lopside_onnx::cost(&graph, &[("n", 1)]).unwrap().macs / 1_000_000, 450);
+        assert_eq!(lopside_onnx::model_cost(&graph, &[("n", 1)]).unwrap().macs / 1_000_000, 450);
     }
 }

@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::{
-    install::{environment, site_packages},
-    models::{INPUT, Model, OUTPUT},
+    install::{install_environment, site_packages},
+    models::{INPUT_NAME, Model, OUTPUT_NAME},
 };
-use crate::{BenchError, error::io};
+use crate::{BenchError, error::io_error};
 
 /// The folder of the scripts that the Python servers run.
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
+const SCRIPTS_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 /// Maximum queue length of cloud-decoder: more than the number of workers, and no more decoder requests than
 /// can be answered within the deadline.
 const MAX_QUEUE: usize = 100;
@@ -24,29 +24,29 @@ pub(crate) struct Peer {
     /// The name of the server and of its environment.
     pub(crate) name: &'static str,
     /// The protocol of the server.
-    pub(crate) speaks: Speaks,
-    command: fn(&Launch<'_>) -> Result<Command, BenchError>,
+    pub(crate) protocol: Protocol,
+    command: fn(&LaunchOptions<'_>) -> Result<Command, BenchError>,
 }
 
 /// A protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaks {
+pub(crate) enum Protocol {
     /// The Open Inference Protocol over gRPC
-    Oip,
+    OpenInference,
     /// Little-endian floats in the bodies of HTTP/1.1
     Http {
         /// Whether requests are JSON instead, `{"latent": [floats]}`.
         json: bool,
         /// The path to which requests are posted.
-        infer: &'static str,
+        infer_path: &'static str,
         /// The path that returns 200 once the server is ready.
-        ready: &'static str,
+        ready_path: &'static str,
     },
 }
 
 /// The parameters of a server's start.
 #[derive(Debug)]
-pub(crate) struct Launch<'a> {
+pub(crate) struct LaunchOptions<'a> {
     /// The model.
     pub(crate) model: Model,
     /// The folder with the model's file and bundle.
@@ -66,75 +66,80 @@ pub(crate) struct Launch<'a> {
 /// The cloud-decoder under test.
 pub(crate) const OURS: Peer = Peer {
     name: "cloud-decoder",
-    speaks: Speaks::Oip,
-    command: |launch| Ok(cloud_decoder(launch, launch.device)),
+    protocol: Protocol::OpenInference,
+    command: |launch| Ok(cloud_decoder_command(launch, launch.device)),
 };
 
 /// The cloud-decoder on the CPU, for comparison with a GPU.
-pub(crate) const CPU: Peer =
-    Peer { name: "cpu", speaks: Speaks::Oip, command: |launch| Ok(cloud_decoder(launch, "cpu")) };
+pub(crate) const OURS_ON_CPU: Peer = Peer {
+    name: "cpu",
+    protocol: Protocol::OpenInference,
+    command: |launch| Ok(cloud_decoder_command(launch, "cpu")),
+};
 
 /// The other servers.
 pub(crate) const PEERS: [Peer; 6] = [
-    Peer { name: "triton", speaks: Speaks::Oip, command: triton },
+    Peer { name: "triton", protocol: Protocol::OpenInference, command: triton_command },
     Peer {
         name: "mosec",
-        speaks: Speaks::Http { json: false, infer: "/inference", ready: "/" },
-        command: |launch| script(launch, "mosec", "mosec_server.py").map(|command| mosec(launch, command)),
+        protocol: Protocol::Http { json: false, infer_path: "/inference", ready_path: "/" },
+        command: |launch| {
+            script_command(launch, "mosec", "mosec_server.py").map(|command| mosec_command(launch, command))
+        },
     },
-    Peer { name: "mlserver", speaks: Speaks::Oip, command: mlserver },
+    Peer { name: "mlserver", protocol: Protocol::OpenInference, command: mlserver_command },
     Peer {
         name: "kserve",
-        speaks: Speaks::Oip,
-        command: |launch| script(launch, "kserve", "kserve_server.py"),
+        protocol: Protocol::OpenInference,
+        command: |launch| script_command(launch, "kserve", "kserve_server.py"),
     },
     Peer {
         name: "bentoml",
-        speaks: Speaks::Http { json: false, infer: "/raw/infer", ready: "/readyz" },
-        command: bentoml,
+        protocol: Protocol::Http { json: false, infer_path: "/raw/infer", ready_path: "/readyz" },
+        command: bentoml_command,
     },
     Peer {
         name: "litserve",
-        speaks: Speaks::Http { json: true, infer: "/predict", ready: "/health" },
-        command: |launch| script(launch, "litserve", "litserve_server.py"),
+        protocol: Protocol::Http { json: true, infer_path: "/predict", ready_path: "/health" },
+        command: |launch| script_command(launch, "litserve", "litserve_server.py"),
     },
 ];
 
 impl Peer {
     /// Returns the command that starts the server, after installing its environment.
-    pub(crate) fn command(&self, launch: &Launch<'_>) -> Result<Command, BenchError> {
+    pub(crate) fn command(&self, launch: &LaunchOptions<'_>) -> Result<Command, BenchError> {
         (self.command)(launch)
     }
 
     /// Returns whether requests carry `grpc-timeout`. Triton responds twice to a request whose timeout has
     /// passed, the second time on a stream that it has already reset, and strict clients end the connection
     /// for this reason.
-    pub(crate) fn is_told_deadlines(&self) -> bool {
+    pub(crate) fn accepts_deadlines(&self) -> bool {
         self.name != "triton"
     }
 
     /// Returns the server's name for a model.
     pub(crate) fn model_name(&self, model: Model) -> String {
-        if [OURS.name, CPU.name].contains(&self.name) {
-            model.name_of_head()
+        if [OURS.name, OURS_ON_CPU.name].contains(&self.name) {
+            model.head_name()
         } else {
             model.name().to_owned()
         }
     }
 }
 
-impl Launch<'_> {
-    fn onnx(&self) -> PathBuf {
+impl LaunchOptions<'_> {
+    fn onnx_path(&self) -> PathBuf {
         self.models.join(self.model.name()).with_extension("onnx")
     }
 
     /// Adds the environment variables that `session.py` reads.
-    fn python(&self, mut command: Command) -> Command {
-        let shape = self.model.input().map(|extent| extent.to_string()).join(",");
+    fn with_python_env(&self, mut command: Command) -> Command {
+        let shape = self.model.input_shape().map(|extent| extent.to_string()).join(",");
         command
-            .env("PYTHONPATH", SCRIPTS)
+            .env("PYTHONPATH", SCRIPTS_FOLDER)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("BENCH_MODEL", self.onnx())
+            .env("BENCH_MODEL", self.onnx_path())
             .env("BENCH_NAME", self.model.name())
             .env("BENCH_SHAPE", shape)
             .env("BENCH_BATCH", self.model.max_batch().to_string())
@@ -145,7 +150,7 @@ impl Launch<'_> {
     }
 }
 
-fn cloud_decoder(launch: &Launch<'_>, device: &str) -> Command {
+fn cloud_decoder_command(launch: &LaunchOptions<'_>, device: &str) -> Command {
     let mut command = Command::new(launch.decoder);
     command.args(["serve", "--device", device, "--listen", &format!("127.0.0.1:{}", launch.ports[0])]);
     command.args(["--threads", &launch.threads.to_string(), "--queue", &MAX_QUEUE.to_string()]);
@@ -153,26 +158,26 @@ fn cloud_decoder(launch: &Launch<'_>, device: &str) -> Command {
     command
 }
 
-fn script(launch: &Launch<'_>, name: &str, script: &str) -> Result<Command, BenchError> {
-    let mut command = Command::new(environment(name)?.join("bin/python"));
-    command.arg(Path::new(SCRIPTS).join(script));
-    Ok(launch.python(command))
+fn script_command(launch: &LaunchOptions<'_>, name: &str, script: &str) -> Result<Command, BenchError> {
+    let mut command = Command::new(install_environment(name)?.join("bin/python"));
+    command.arg(Path::new(SCRIPTS_FOLDER).join(script));
+    Ok(launch.with_python_env(command))
 }
 
-fn mosec(launch: &Launch<'_>, mut command: Command) -> Command {
+fn mosec_command(launch: &LaunchOptions<'_>, mut command: Command) -> Command {
     command.args(["--address", "127.0.0.1", "--port", &launch.ports[0].to_string()]);
     command
 }
 
-fn bentoml(launch: &Launch<'_>) -> Result<Command, BenchError> {
-    let mut command = Command::new(environment("bentoml")?.join("bin/bentoml"));
-    command.args(["serve", "bentoml_service:Model", "--working-dir", SCRIPTS, "--host", "127.0.0.1"]);
+fn bentoml_command(launch: &LaunchOptions<'_>) -> Result<Command, BenchError> {
+    let mut command = Command::new(install_environment("bentoml")?.join("bin/bentoml"));
+    command.args(["serve", "bentoml_service:Model", "--working-dir", SCRIPTS_FOLDER, "--host", "127.0.0.1"]);
     command.args(["--port", &launch.ports[0].to_string()]);
     command.env("BENTOML_HOME", launch.work).env("BENTOML_DO_NOT_TRACK", "1");
-    Ok(launch.python(command))
+    Ok(launch.with_python_env(command))
 }
 
-fn mlserver(launch: &Launch<'_>) -> Result<Command, BenchError> {
+fn mlserver_command(launch: &LaunchOptions<'_>) -> Result<Command, BenchError> {
     let [grpc, http, metrics] = launch.ports;
     let settings = serde_json::json!({
         "host": "127.0.0.1", "grpc_port": grpc, "http_port": http, "metrics_port": metrics,
@@ -182,33 +187,33 @@ fn mlserver(launch: &Launch<'_>) -> Result<Command, BenchError> {
         "name": launch.model.name(), "implementation": "mlserver_model.Model",
         "max_batch_size": launch.model.max_batch(), "max_batch_time": 0.001,
     });
-    write(launch.work, "settings.json", &settings.to_string())?;
-    write(launch.work, "model-settings.json", &model.to_string())?;
-    let mut command = Command::new(environment("mlserver")?.join("bin/mlserver"));
+    write_file(launch.work, "settings.json", &settings.to_string())?;
+    write_file(launch.work, "model-settings.json", &model.to_string())?;
+    let mut command = Command::new(install_environment("mlserver")?.join("bin/mlserver"));
     command.arg("start").arg(launch.work);
-    Ok(launch.python(command))
+    Ok(launch.with_python_env(command))
 }
 
 /// Returns the command for the binary that `nvidia-pytriton` contains, with the Python backend and a model
 /// that runs ONNX Runtime.
-fn triton(launch: &Launch<'_>) -> Result<Command, BenchError> {
-    let environment = environment("triton")?;
+fn triton_command(launch: &LaunchOptions<'_>) -> Result<Command, BenchError> {
+    let environment = install_environment("triton")?;
     let (packages, python) = site_packages(&environment)?;
     let server = packages.join("pytriton/tritonserver");
     let repository = launch.work.join("repository");
     let model = repository.join(launch.model.name());
-    write(&model, "config.pbtxt", &triton_config(launch.model))?;
-    write(&model.join("1"), "model.py", include_str!("../../peers/triton_model.py"))?;
+    write_file(&model, "config.pbtxt", &triton_config(launch.model))?;
+    write_file(&model.join("1"), "model.py", include_str!("../../peers/triton_model.py"))?;
     let stub = "triton_python_backend_stub";
     let from = server.join("python_backend_stubs").join(python).join(stub);
     let to = server.join("backends/python").join(stub);
     // The file must not be overwritten while the program runs.
     if !to.is_file() {
-        fs::copy(&from, &to).map_err(io(&to))?;
+        fs::copy(&from, &to).map_err(io_error(&to))?;
     }
     let [grpc, http, metrics] = launch.ports;
-    let mut command = launch.python(Command::new(server.join("bin/tritonserver")));
-    let python_path = std::env::join_paths([Path::new(SCRIPTS), &packages]).unwrap_or_default();
+    let mut command = launch.with_python_env(Command::new(server.join("bin/tritonserver")));
+    let python_path = std::env::join_paths([Path::new(SCRIPTS_FOLDER), &packages]).unwrap_or_default();
     command
         .env("PYTHONPATH", python_path)
         .env("LD_LIBRARY_PATH", packages.join("nvidia_pytriton.libs"))
@@ -233,13 +238,13 @@ fn triton_config(model: Model) -> String {
          instance_group [{{ kind: KIND_CPU count: 1 }}]\n\
          dynamic_batching {{}}\n",
         model.max_batch(),
-        tensor(INPUT, model.input()),
-        tensor(OUTPUT, model.output()),
+        tensor(INPUT_NAME, model.input_shape()),
+        tensor(OUTPUT_NAME, model.output_shape()),
     )
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> Result<(), BenchError> {
+fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), BenchError> {
     let path = folder.join(name);
-    fs::create_dir_all(folder).map_err(io(folder))?;
-    fs::write(&path, text).map_err(io(&path))
+    fs::create_dir_all(folder).map_err(io_error(folder))?;
+    fs::write(&path, text).map_err(io_error(&path))
 }

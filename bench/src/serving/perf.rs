@@ -7,29 +7,29 @@ use lopside_proto::inference::{
     ModelStatisticsRequest, grpc_inference_service_client::GrpcInferenceServiceClient as Client,
 };
 
-use super::{install, process::Tree, speed::Sample};
-use crate::{BenchError, error::io};
+use super::{install, process::ProcessTree, speed::RoundFigures};
+use crate::{BenchError, error::io_error};
 
 /// Number of measurement windows that must agree.
-const WINDOWS: u32 = 3;
+const MEASUREMENT_WINDOWS: u32 = 3;
 
 /// A run of `perf_analyzer`.
 #[derive(Debug)]
-pub(crate) struct Run<'a> {
+pub(crate) struct PerfRun<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) model: &'a str,
     pub(crate) concurrency: usize,
     pub(crate) time: Duration,
-    pub(crate) tree: Tree,
+    pub(crate) tree: ProcessTree,
     pub(crate) work: &'a Path,
 }
 
-impl Run<'_> {
+impl PerfRun<'_> {
     /// Runs the load generator. The CPU time is divided by the number of requests that the server's own
     /// statistics count meanwhile, warm-up included.
-    pub(crate) async fn sample(&self) -> Result<Sample, BenchError> {
+    pub(crate) async fn measure_round(&self) -> Result<RoundFigures, BenchError> {
         let csv = self.work.join("perf_analyzer.csv");
-        let window = self.time / WINDOWS;
+        let window = self.time / MEASUREMENT_WINDOWS;
         let mut command = install::perf_analyzer()?;
         command
             .args(["-m", self.model, "-u", &self.address.to_string(), "-i", "grpc", "-b", "1"])
@@ -37,31 +37,32 @@ impl Run<'_> {
             // Any windows agree: the tool should not reject a run because of noise.
             .args(["-s", "999", "-p", &window.as_millis().to_string(), "-f"])
             .arg(&csv);
-        let (before, cpu) = (self.served().await?, self.tree.cpu());
-        let output = command.output().map_err(|error| failed(&error.to_string()))?;
-        let (after, cpu) = (self.served().await?, self.tree.cpu().saturating_sub(cpu));
+        let (before, cpu) = (self.served_requests().await?, self.tree.cpu());
+        let output = command.output().map_err(|error| perf_error(&error.to_string()))?;
+        let (after, cpu) = (self.served_requests().await?, self.tree.cpu().saturating_sub(cpu));
         if !output.status.success() {
             let said = [output.stderr, output.stdout].concat();
-            return Err(failed(&format!(
+            return Err(perf_error(&format!(
                 "the program ended with {}: {}",
                 output.status,
                 String::from_utf8_lossy(&said)
             )));
         }
-        let text = fs::read_to_string(&csv).map_err(io(&csv))?;
-        let [per_second, p50, p99] =
-            figures(&text).ok_or_else(|| failed(&format!("its CSV report could not be parsed: {text:?}")))?;
+        let text = fs::read_to_string(&csv).map_err(io_error(&csv))?;
+        let [per_second, p50, p99] = parse_figures(&text)
+            .ok_or_else(|| perf_error(&format!("its CSV report could not be parsed: {text:?}")))?;
         let cpu_ms = cpu.as_secs_f64() * 1e3 / after.saturating_sub(before).max(1) as f64;
-        Ok(Sample { cpu_ms, per_second, p50_ms: p50 / 1e3, p99_ms: p99 / 1e3, errors: 0 })
+        Ok(RoundFigures { cpu_ms, per_second, p50_ms: p50 / 1e3, p99_ms: p99 / 1e3, errors: 0 })
     }
 
     /// Returns the number of requests that the server has answered so far.
-    async fn served(&self) -> Result<u64, BenchError> {
+    async fn served_requests(&self) -> Result<u64, BenchError> {
         let mut client = Client::connect(format!("http://{}", self.address))
             .await
-            .map_err(|error| failed(&error.to_string()))?;
+            .map_err(|error| perf_error(&error.to_string()))?;
         let request = ModelStatisticsRequest { name: self.model.to_owned(), version: String::new() };
-        let response = client.model_statistics(request).await.map_err(|status| failed(status.message()))?;
+        let response =
+            client.model_statistics(request).await.map_err(|status| perf_error(status.message()))?;
         let models = response.into_inner().model_stats.into_iter();
         Ok(models.filter_map(|model| Some(model.inference_stats?.success?.count)).sum())
     }
@@ -69,7 +70,7 @@ impl Run<'_> {
 
 /// Returns the requests per second and the 50th and 99th percentile in microseconds from CSV with a header
 /// and one line; `None` if a column is missing.
-fn figures(csv: &str) -> Option<[f64; 3]> {
+fn parse_figures(csv: &str) -> Option<[f64; 3]> {
     let mut lines = csv.lines();
     let (header, line) = (lines.next()?, lines.next()?);
     let value = |name: &str| {
@@ -79,8 +80,8 @@ fn figures(csv: &str) -> Option<[f64; 3]> {
     Some([value("Inferences/Second")?, value("p50 latency")?, value("p99 latency")?])
 }
 
-fn failed(reason: &str) -> BenchError {
-    BenchError::Load(format!("perf_analyzer: {reason}"))
+fn perf_error(reason: &str) -> BenchError {
+    BenchError::MeasurementFailed(format!("perf_analyzer: {reason}"))
 }
 
 #[cfg(test)]
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn columns_are_found_by_name() {
         let csv = "Concurrency,Inferences/Second,Client Send,p50 latency,p99 latency\n8,1700.5,3,450,900\n";
-        assert_eq!(figures(csv), Some([1700.5, 450.0, 900.0]));
-        assert_eq!(figures("Concurrency\n8\n"), None);
+        assert_eq!(parse_figures(csv), Some([1700.5, 450.0, 900.0]));
+        assert_eq!(parse_figures("Concurrency\n8\n"), None);
     }
 }

@@ -9,13 +9,13 @@ use rustix::{
 
 /// A process and its descendants.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tree {
+pub(crate) struct ProcessTree {
     root: u32,
 }
 
 /// The fields of `/proc/PID/stat` that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
+struct ProcessStat {
     parent: u32,
     /// User and system time of the process and of its children that have ended and been waited for, in clock
     /// ticks.
@@ -24,8 +24,8 @@ struct Stat {
     pages: u64,
 }
 
-impl Tree {
-    pub(crate) const fn of(root: u32) -> Self {
+impl ProcessTree {
+    pub(crate) const fn new(root: u32) -> Self {
         Self { root }
     }
 
@@ -37,7 +37,7 @@ impl Tree {
     }
 
     /// Returns the resident memory of all processes in bytes; a shared page counts once per process.
-    pub(crate) fn resident(self) -> u64 {
+    pub(crate) fn resident_bytes(self) -> u64 {
         self.stats().values().map(|stat| stat.pages).sum::<u64>() * page_size() as u64
     }
 
@@ -46,29 +46,29 @@ impl Tree {
         self.stats().into_keys().collect()
     }
 
-    fn stats(self) -> HashMap<u32, Stat> {
-        let mut all: HashMap<u32, Stat> = processes().collect();
+    fn stats(self) -> HashMap<u32, ProcessStat> {
+        let mut all: HashMap<u32, ProcessStat> = all_processes().collect();
         let parents: HashMap<u32, u32> = all.iter().map(|(&id, stat)| (id, stat.parent)).collect();
-        all.retain(|&id, _| descends(id, self.root, &parents));
+        all.retain(|&id, _| is_descendant(id, self.root, &parents));
         all
     }
 }
 
 /// Sends a signal to each of these processes; processes that have ended are ignored.
-pub(crate) fn signal(ids: &[u32], signal: Signal) {
+pub(crate) fn send_signal(ids: &[u32], signal: Signal) {
     for pid in ids.iter().filter_map(|&id| Pid::from_raw(id.cast_signed())) {
         let _ = kill_process(pid, signal);
     }
 }
 
-fn descends(id: u32, root: u32, parents: &HashMap<u32, u32>) -> bool {
+fn is_descendant(id: u32, root: u32, parents: &HashMap<u32, u32>) -> bool {
     let ancestors = std::iter::successors(Some(id), |id| parents.get(id).copied().filter(|&id| id > 1));
     // Processes start and end while they are read, so a parent's id may belong to another process by now. The
     // limit prevents an endless loop.
     ancestors.take(parents.len() + 1).any(|id| id == root)
 }
 
-fn processes() -> impl Iterator<Item = (u32, Stat)> {
+fn all_processes() -> impl Iterator<Item = (u32, ProcessStat)> {
     fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
         let id = entry.file_name().to_str()?.parse().ok()?;
         let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
@@ -78,11 +78,11 @@ fn processes() -> impl Iterator<Item = (u32, Stat)> {
 
 /// Parses `/proc/PID/stat`. The name is in parentheses and may contain any character, so the fields are
 /// counted after the last parenthesis: state, parent, …
-fn parse(stat: &str) -> Option<Stat> {
+fn parse(stat: &str) -> Option<ProcessStat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     let ticks = (11..15).map(number).sum::<Option<u64>>()?;
-    Some(Stat { parent: number(1)?.try_into().ok()?, ticks, pages: number(21)? })
+    Some(ProcessStat { parent: number(1)?.try_into().ok()?, ticks, pages: number(21)? })
 }
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
     fn a_name_with_parentheses_and_spaces_is_skipped() {
         let stat =
             "7 (a) (b c) S 5 7 7 0 -1 4194560 1 2 3 4 100 20 3 1 20 0 1 0 99 8192 250 18446744073709551615";
-        assert_eq!(parse(stat), Some(Stat { parent: 5, ticks: 124, pages: 250 }));
+        assert_eq!(parse(stat), Some(ProcessStat { parent: 5, ticks: 124, pages: 250 }));
         assert_eq!(parse("7 (a) S 5"), None);
     }
 
@@ -103,14 +103,14 @@ mod tests {
         // The open pipe keeps the inner shell waiting, and the outer shell waits for the inner one.
         let mut shell = Command::new("sh");
         let mut child = shell.args(["-c", "sh -c 'read x; :'; :"]).stdin(Stdio::piped()).spawn().unwrap();
-        let tree = Tree::of(child.id());
+        let tree = ProcessTree::new(child.id());
         while tree.ids().len() < 2 {
             std::thread::yield_now();
         }
-        assert!(tree.resident() > 0);
-        assert!(Tree::of(std::process::id()).ids().len() >= 3);
+        assert!(tree.resident_bytes() > 0);
+        assert!(ProcessTree::new(std::process::id()).ids().len() >= 3);
         let ids = tree.ids();
-        signal(&ids, Signal::KILL);
+        send_signal(&ids, Signal::KILL);
         child.wait().unwrap();
     }
 }

@@ -3,37 +3,37 @@
 use serde::Serialize;
 
 use super::{
-    abuse::Noticed,
+    abuse::AbuseFigures,
     models::Model,
     peers::OURS,
-    speed::{Asker, Speed, Speeds},
-    strain::{Load, Soak, Strain},
+    speed::{LoadClient, ModelSpeeds, ServerSpeed},
+    strain::{LoadFigures, LoadLevel, SoakFigures},
 };
 use crate::BenchError;
 
 /// Maximum CPU time per request of the tiny model, relative to Triton and mosec.
-const TINY_CPU: f64 = 0.5;
+const MAX_TINY_CPU: f64 = 0.5;
 /// Minimum requests per second of the tiny model, relative to Triton.
-const TINY_RATE: f64 = 2.0;
+const MIN_TINY_RATE: f64 = 2.0;
 /// Maximum CPU time per request of the decoder, relative to a bare loop.
-const DECODER_CPU: f64 = 1.03;
+const MAX_DECODER_CPU: f64 = 1.03;
 /// Minimum goodput under overload, relative to the peak.
-const GOODPUT: f64 = 0.9;
+const MIN_GOODPUT: f64 = 0.9;
 /// Maximum memory at the end, relative to the memory after the warm-up.
-const FLAT: f64 = 1.05;
+const MAX_MEMORY_GROWTH: f64 = 1.05;
 /// Maximum p99 of healthy clients beside abuse, relative to the p99 without it.
-const NOTICED: f64 = 1.5;
+const MAX_ABUSED_P99: f64 = 1.5;
 
 /// All figures of a run.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Report {
-    speeds: Vec<Speed>,
+pub(crate) struct ServingReport {
+    speeds: Vec<ServerSpeed>,
     /// CPU time per run in a bare loop in milliseconds, per model.
     floors: Vec<(&'static str, f64)>,
-    pub(crate) tails: Vec<Strain>,
-    pub(crate) overloads: Vec<Strain>,
-    pub(crate) soaks: Vec<Soak>,
-    pub(crate) abuses: Vec<Noticed>,
+    pub(crate) tails: Vec<LoadFigures>,
+    pub(crate) overloads: Vec<LoadFigures>,
+    pub(crate) soaks: Vec<SoakFigures>,
+    pub(crate) abuses: Vec<AbuseFigures>,
 }
 
 /// A ratio and its limit.
@@ -41,37 +41,37 @@ pub(crate) struct Report {
 struct Verdict {
     what: String,
     ratio: f64,
-    limit: Limit,
+    limit: RatioLimit,
     passed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Limit {
+enum RatioLimit {
     AtMost(f64),
     AtLeast(f64),
 }
 
 impl Verdict {
-    fn new(what: String, ratio: f64, limit: Limit) -> Self {
+    fn new(what: String, ratio: f64, limit: RatioLimit) -> Self {
         let passed = match limit {
-            Limit::AtMost(most) => ratio <= most,
-            Limit::AtLeast(least) => ratio >= least,
+            RatioLimit::AtMost(most) => ratio <= most,
+            RatioLimit::AtLeast(least) => ratio >= least,
         };
         Self { what, ratio, limit, passed }
     }
 }
 
-impl Report {
+impl ServingReport {
     /// Adds the figures of a model.
-    pub(crate) fn speeds(&mut self, model: Model, speeds: Speeds) {
+    pub(crate) fn add_speeds(&mut self, model: Model, speeds: ModelSpeeds) {
         self.floors.push((model.name(), speeds.floor));
         self.speeds.extend(speeds.servers);
     }
 
     /// Prints the report for people or as JSON.
     pub(crate) fn print(&self, json: bool) -> Result<(), BenchError> {
-        let verdicts = self.verdicts();
+        let verdicts = self.judge_figures();
         if json {
             let all = serde_json::json!({ "measured": self, "verdicts": verdicts });
             println!("{}", serde_json::to_string_pretty(&all)?);
@@ -88,7 +88,7 @@ impl Report {
                 soak.model, soak.server, soak.requests, soak.errors, soak.per_second, soak.memory_growth
             );
         }
-        for Noticed { abuse, quiet_p99_ms, abused_p99_ms, errors, .. } in &self.abuses {
+        for AbuseFigures { abuse, quiet_p99_ms, abused_p99_ms, errors, .. } in &self.abuses {
             println!(
                 "{abuse:?}: p99 of healthy clients {quiet_p99_ms:.2} ms without, {abused_p99_ms:.2} ms with abuse, \
                  {errors} errors"
@@ -96,8 +96,8 @@ impl Report {
         }
         for Verdict { what, ratio, limit, passed } in &verdicts {
             let limit = match limit {
-                Limit::AtMost(most) => format!("≤ {most}"),
-                Limit::AtLeast(least) => format!("≥ {least}"),
+                RatioLimit::AtMost(most) => format!("≤ {most}"),
+                RatioLimit::AtLeast(least) => format!("≥ {least}"),
             };
             println!("{} {ratio:>7.3} {limit:<7} {what}", if *passed { "pass" } else { "FAIL" });
         }
@@ -124,14 +124,14 @@ impl Report {
         );
         for speed in &self.speeds {
             let figures = speed.figures;
-            let ratios = self.ours(speed).map_or_else(String::new, |ours| {
+            let ratios = self.our_speed(speed).map_or_else(String::new, |ours| {
                 let cpu = ours.figures.cpu_ms / figures.cpu_ms;
                 format!("{cpu:>8.3}× {:>9.3}×", ours.figures.per_second / figures.per_second)
             });
             let client = match speed.client {
-                Asker::Own => "own",
-                Asker::H2load => "h2load",
-                Asker::PerfAnalyzer => "perf_analyzer",
+                LoadClient::Own => "own",
+                LoadClient::H2load => "h2load",
+                LoadClient::PerfAnalyzer => "perf_analyzer",
             };
             println!(
                 "{:<8} {:<14} {client:<13} {:>9} {:>10.3} {:>10.1} {:>9.2} {:>9.2} {:>7}  {ratios}",
@@ -148,8 +148,8 @@ impl Report {
     }
 
     /// Returns cloud-decoder's figures for the same model, client and concurrency as a peer's.
-    fn ours(&self, peer: &Speed) -> Option<&Speed> {
-        let same = |ours: &&Speed| {
+    fn our_speed(&self, peer: &ServerSpeed) -> Option<&ServerSpeed> {
+        let same = |ours: &&ServerSpeed| {
             ours.server == OURS.name
                 && ours.model == peer.model
                 && ours.client == peer.client
@@ -158,67 +158,75 @@ impl Report {
         self.speeds.iter().filter(|_| peer.server != OURS.name).find(same)
     }
 
-    fn verdicts(&self) -> Vec<Verdict> {
+    fn judge_figures(&self) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        for peer in self.speeds.iter().filter(|speed| speed.client != Asker::PerfAnalyzer) {
-            if let Some(ours) = self.ours(peer) {
-                verdicts.extend(beside(ours, peer));
+        for peer in self.speeds.iter().filter(|speed| speed.client != LoadClient::PerfAnalyzer) {
+            if let Some(ours) = self.our_speed(peer) {
+                verdicts.extend(peer_verdicts(ours, peer));
             }
         }
-        verdicts.extend(self.speeds.iter().filter_map(|speed| self.above_the_floor(speed)));
-        verdicts.extend(self.tails.iter().filter_map(|ours| self.beside_triton(ours)));
+        verdicts.extend(self.speeds.iter().filter_map(|speed| self.floor_verdict(speed)));
+        verdicts.extend(self.tails.iter().filter_map(|ours| self.tail_verdict(ours)));
         for strain in self.overloads.iter().filter(|strain| strain.server == OURS.name) {
             let what = |what: &str| format!("{}: {what} at 5 × the peak", strain.model);
             verdicts.push(Verdict::new(
                 what("goodput"),
                 strain.goodput / strain.peak,
-                Limit::AtLeast(GOODPUT),
+                RatioLimit::AtLeast(MIN_GOODPUT),
             ));
-            verdicts.push(Verdict::new(what("memory"), strain.memory_growth, Limit::AtMost(FLAT)));
+            verdicts.push(Verdict::new(
+                what("memory"),
+                strain.memory_growth,
+                RatioLimit::AtMost(MAX_MEMORY_GROWTH),
+            ));
         }
         for soak in self.soaks.iter().filter(|soak| soak.server == OURS.name) {
             let what = |what: &str| format!("{}: {what} over {} requests", soak.model, soak.requests);
-            verdicts.push(Verdict::new(what("errors"), soak.errors as f64, Limit::AtMost(0.0)));
-            verdicts.push(Verdict::new(what("memory"), soak.memory_growth, Limit::AtMost(FLAT)));
+            verdicts.push(Verdict::new(what("errors"), soak.errors as f64, RatioLimit::AtMost(0.0)));
+            verdicts.push(Verdict::new(
+                what("memory"),
+                soak.memory_growth,
+                RatioLimit::AtMost(MAX_MEMORY_GROWTH),
+            ));
         }
-        for Noticed { abuse, ratio, errors, .. } in &self.abuses {
+        for AbuseFigures { abuse, ratio, errors, .. } in &self.abuses {
             verdicts.push(Verdict::new(
                 format!("p99 of healthy clients with {abuse:?}, relative to the p99 without"),
                 *ratio,
-                Limit::AtMost(NOTICED),
+                RatioLimit::AtMost(MAX_ABUSED_P99),
             ));
             let what = format!("failed requests of healthy clients with {abuse:?}");
-            verdicts.push(Verdict::new(what, *errors as f64, Limit::AtMost(0.0)));
+            verdicts.push(Verdict::new(what, *errors as f64, RatioLimit::AtMost(0.0)));
         }
         verdicts
     }
 
-    fn beside_triton(&self, ours: &Strain) -> Option<Verdict> {
-        let same = |other: &&Strain| {
+    fn tail_verdict(&self, ours: &LoadFigures) -> Option<Verdict> {
+        let same = |other: &&LoadFigures| {
             other.server == "triton" && other.model == ours.model && other.load == ours.load
         };
         let triton = self.tails.iter().filter(|_| ours.server == OURS.name).find(same)?;
-        if ours.is_of_the_client() || triton.is_of_the_client() {
+        if ours.is_client_bound() || triton.is_client_bound() {
             return None;
         }
-        let what = format!("{}: p99 at {}, relative to triton", ours.model, name(ours.load));
-        Some(Verdict::new(what, ours.p99_ms / triton.p99_ms, Limit::AtMost(1.0)))
+        let what = format!("{}: p99 at {}, relative to triton", ours.model, load_name(ours.load));
+        Some(Verdict::new(what, ours.p99_ms / triton.p99_ms, RatioLimit::AtMost(1.0)))
     }
 
-    fn above_the_floor(&self, ours: &Speed) -> Option<Verdict> {
-        if ours.server != OURS.name || ours.model != Model::Decoder.name() || ours.client != Asker::Own {
+    fn floor_verdict(&self, ours: &ServerSpeed) -> Option<Verdict> {
+        if ours.server != OURS.name || ours.model != Model::Decoder.name() || ours.client != LoadClient::Own {
             return None;
         }
         let (_, floor) = self.floors.iter().find(|(model, _)| *model == ours.model)?;
         let what =
             format!("{} with {} in flight: CPU time, relative to a bare loop", ours.model, ours.concurrency);
-        Some(Verdict::new(what, ours.figures.cpu_ms / floor, Limit::AtMost(DECODER_CPU)))
+        Some(Verdict::new(what, ours.figures.cpu_ms / floor, RatioLimit::AtMost(MAX_DECODER_CPU)))
     }
 }
 
 /// Returns the verdicts on our figures relative to those of a peer.
-fn beside(ours: &Speed, peer: &Speed) -> Vec<Verdict> {
-    let by = if peer.client == Asker::H2load { ", measured by h2load" } else { "" };
+fn peer_verdicts(ours: &ServerSpeed, peer: &ServerSpeed) -> Vec<Verdict> {
+    let by = if peer.client == LoadClient::H2load { ", measured by h2load" } else { "" };
     let what = |what: &str| {
         format!("{} with {} in flight: {what}, relative to {}{by}", peer.model, peer.concurrency, peer.server)
     };
@@ -227,32 +235,36 @@ fn beside(ours: &Speed, peer: &Speed) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     if peer.model == Model::Tiny.name() {
         if ["triton", "mosec"].contains(&peer.server.as_str()) {
-            verdicts.push(Verdict::new(what("CPU time"), cpu, Limit::AtMost(TINY_CPU)));
+            verdicts.push(Verdict::new(what("CPU time"), cpu, RatioLimit::AtMost(MAX_TINY_CPU)));
         }
         if peer.server == "triton" {
-            verdicts.push(Verdict::new(what("requests per second"), rate, Limit::AtLeast(TINY_RATE)));
+            verdicts.push(Verdict::new(
+                what("requests per second"),
+                rate,
+                RatioLimit::AtLeast(MIN_TINY_RATE),
+            ));
         }
     } else {
-        verdicts.push(Verdict::new(what("requests per second"), rate, Limit::AtLeast(1.0)));
+        verdicts.push(Verdict::new(what("requests per second"), rate, RatioLimit::AtLeast(1.0)));
     }
     verdicts
 }
 
-fn name(load: Load) -> &'static str {
+fn load_name(load: LoadLevel) -> &'static str {
     match load {
-        Load::OwnPeak => "70 % of its own peak",
-        Load::LowestPeak => "70 % of the lowest peak",
-        Load::Overload => "5 × its peak",
+        LoadLevel::OwnPeak => "70 % of its own peak",
+        LoadLevel::LowestPeak => "70 % of the lowest peak",
+        LoadLevel::Overload => "5 × its peak",
     }
 }
 
-fn print_strain(strain: &Strain) {
+fn print_strain(strain: &LoadFigures) {
     println!(
         "{:<8} {:<14} {}: {:.1} requests/s sent, {:.1} answered in time ({:.3} of the peak), p50 {:.2} ms, \
          p99 {:.2} ms (p99 of the client's own delay: {:.2} ms), {} rejected, {} late, {} failed, memory × {:.3}",
         strain.model,
         strain.server,
-        name(strain.load),
+        load_name(strain.load),
         strain.rate,
         strain.goodput,
         strain.goodput / strain.peak,
@@ -269,18 +281,18 @@ fn print_strain(strain: &Strain) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serving::speed::Sample;
+    use crate::serving::speed::RoundFigures;
 
-    fn speed(server: &str, model: Model, cpu_ms: f64, per_second: f64) -> Speed {
-        let figures = Sample { cpu_ms, per_second, p50_ms: 1.0, p99_ms: 2.0, errors: 0 };
+    fn speed(server: &str, model: Model, cpu_ms: f64, per_second: f64) -> ServerSpeed {
+        let figures = RoundFigures { cpu_ms, per_second, p50_ms: 1.0, p99_ms: 2.0, errors: 0 };
         let server = server.to_owned();
-        Speed { server, model: model.name(), client: Asker::Own, concurrency: 8, figures }
+        ServerSpeed { server, model: model.name(), client: LoadClient::Own, concurrency: 8, figures }
     }
 
-    fn passed(servers: Vec<Speed>, model: Model, floor: f64) -> Vec<bool> {
-        let mut report = Report::default();
-        report.speeds(model, Speeds { servers, floor });
-        report.verdicts().iter().map(|verdict| verdict.passed).collect()
+    fn passed(servers: Vec<ServerSpeed>, model: Model, floor: f64) -> Vec<bool> {
+        let mut report = ServingReport::default();
+        report.add_speeds(model, ModelSpeeds { servers, floor });
+        report.judge_figures().iter().map(|verdict| verdict.passed).collect()
     }
 
     #[test]

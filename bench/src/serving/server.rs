@@ -12,21 +12,21 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::process::{Tree, signal};
+use super::process::{ProcessTree, send_signal};
 use crate::{BenchError, error};
 
 /// Maximum time until a server is ready.
-const START: Duration = Duration::from_mins(2);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 /// Maximum time for a server to end after SIGTERM.
-const STOP: Duration = Duration::from_secs(15);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Interval between two polls.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Maximum number of lines of the log that an error shows.
 const LOG_LINES: usize = 20;
 
 /// A running server; stopped when dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct ServerProcess {
     name: String,
     child: Child,
     log: PathBuf,
@@ -34,11 +34,11 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
 }
 
-impl Server {
+impl ServerProcess {
     /// Starts a command that will listen on a port of this machine; its output is written to `log`.
     pub(crate) fn start(name: &str, mut command: Command, port: u16, log: &Path) -> Result<Self, BenchError> {
-        let file = File::create(log).map_err(error::io(log))?;
-        let copy = file.try_clone().map_err(error::io(log))?;
+        let file = File::create(log).map_err(error::io_error(log))?;
+        let copy = file.try_clone().map_err(error::io_error(log))?;
         command.stdin(Stdio::null()).stdout(file).stderr(copy);
         let child = command.spawn().map_err(|error| BenchError::Server {
             name: name.to_owned(),
@@ -57,26 +57,27 @@ impl Server {
         loop {
             let Err(error) = ready(self.address) else { return Ok(()) };
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.failed(&format!("the server ended with {status} before it was ready")));
+                return Err(self.server_error(&format!("the server ended with {status} before it was ready")));
             }
-            if matches!(error, BenchError::NoProtocol) {
-                return Err(self.failed(&error.to_string()));
+            if matches!(error, BenchError::UnsupportedProtocol) {
+                return Err(self.server_error(&error.to_string()));
             }
-            if start.elapsed() > START {
-                return Err(
-                    self.failed(&format!("the server was not ready after {} s: {error}", START.as_secs()))
-                );
+            if start.elapsed() > START_TIMEOUT {
+                return Err(self.server_error(&format!(
+                    "the server was not ready after {} s: {error}",
+                    START_TIMEOUT.as_secs()
+                )));
             }
-            pause();
+            wait_poll_interval();
         }
     }
 
     /// Returns the process and its descendants.
-    pub(crate) fn tree(&self) -> Tree {
-        Tree::of(self.child.id())
+    pub(crate) fn tree(&self) -> ProcessTree {
+        ProcessTree::new(self.child.id())
     }
 
-    fn failed(&self, reason: &str) -> BenchError {
+    fn server_error(&self, reason: &str) -> BenchError {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         // Triton's wide tables do not contain useful information.
         let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with(['|', '+'])).collect();
@@ -88,29 +89,29 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     /// Sends SIGTERM to the server, waits for it to end, and sends SIGKILL to it and its remaining
     /// descendants.
     fn drop(&mut self) {
         let all = self.tree().ids();
-        signal(&[self.child.id()], Signal::TERM);
+        send_signal(&[self.child.id()], Signal::TERM);
         let start = Instant::now();
-        while start.elapsed() < STOP && matches!(self.child.try_wait(), Ok(None)) {
-            pause();
+        while start.elapsed() < STOP_TIMEOUT && matches!(self.child.try_wait(), Ok(None)) {
+            wait_poll_interval();
         }
         if matches!(self.child.try_wait(), Ok(None)) {
-            signal(&[self.child.id()], Signal::KILL);
+            send_signal(&[self.child.id()], Signal::KILL);
             let _ = self.child.wait();
         }
         let orphans: Vec<u32> = all.into_iter().filter(|&id| id != self.child.id()).collect();
-        signal(&orphans, Signal::KILL);
+        send_signal(&orphans, Signal::KILL);
     }
 }
 
 /// Waits between two polls: a server of another vendor does not signal that it is ready or has ended.
 #[allow(clippy::disallowed_methods)]
-fn pause() {
-    thread::sleep(LOOK);
+fn wait_poll_interval() {
+    thread::sleep(POLL_INTERVAL);
 }
 
 /// Returns ports of this machine on which no process listens.

@@ -6,24 +6,24 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::{
-    Bench,
-    fleet::Member,
-    floor::Floor,
+    ServingContext,
+    fleet::RunningServer,
+    floor::BareLoop,
     h2load,
-    load::{Until, closed},
+    load::{StopCondition, run_closed},
     models::Model,
-    peers::Speaks,
+    peers::Protocol,
     perf,
 };
 use crate::{BenchError, median::median};
 
 /// Duration of a warm-up round, which is not counted.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP_TIME: Duration = Duration::from_millis(500);
 
 /// The client that sends the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Asker {
+pub(crate) enum LoadClient {
     /// The client of this bench, the same for every server
     Own,
     /// The client of nghttp2, which uses little CPU time, for servers with Triton's protocol
@@ -34,7 +34,7 @@ pub(crate) enum Asker {
 
 /// Figures of one round, or the medians of several.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Sample {
+pub(crate) struct RoundFigures {
     /// CPU time of the server per request, in milliseconds.
     pub(crate) cpu_ms: f64,
     /// Requests answered per second.
@@ -49,43 +49,49 @@ pub(crate) struct Sample {
 
 /// The figures of a server.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Speed {
+pub(crate) struct ServerSpeed {
     pub(crate) server: String,
     pub(crate) model: &'static str,
-    pub(crate) client: Asker,
+    pub(crate) client: LoadClient,
     pub(crate) concurrency: usize,
     #[serde(flatten)]
-    pub(crate) figures: Sample,
+    pub(crate) figures: RoundFigures,
 }
 
 /// The figures of a model: those of the servers, and the CPU time per run in a bare loop, in milliseconds.
 #[derive(Debug)]
-pub(crate) struct Speeds {
-    pub(crate) servers: Vec<Speed>,
+pub(crate) struct ModelSpeeds {
+    pub(crate) servers: Vec<ServerSpeed>,
     pub(crate) floor: f64,
 }
 
 /// Measures all servers with one model, round after round.
-pub(crate) fn measure(
-    members: &[Member],
+pub(crate) fn measure_speeds(
+    members: &[RunningServer],
     model: Model,
-    floor: &mut Floor,
-    bench: &Bench<'_>,
-) -> Result<Speeds, BenchError> {
+    floor: &mut BareLoop,
+    bench: &ServingContext<'_>,
+) -> Result<ModelSpeeds, BenchError> {
     let options = bench.options;
     let mut floors = Vec::new();
     let mut servers = Vec::new();
     for &concurrency in &options.concurrency {
         for &client in &options.clients {
-            let asked: Vec<&Member> = members.iter().filter(|member| client.can_ask(member)).collect();
+            let asked: Vec<&RunningServer> =
+                members.iter().filter(|member| client.supports_server(member)).collect();
             let mut samples = vec![Vec::new(); asked.len()];
             for _ in 0..options.rounds.get() {
                 for (member, samples) in asked.iter().zip(&mut samples) {
-                    samples.push(client.ask(member, concurrency, options.time(), bench.runtime)?);
+                    samples.push(client.measure_round(
+                        member,
+                        concurrency,
+                        options.round_time(),
+                        bench.runtime,
+                    )?);
                 }
-                floors.push(floor.cpu_ms(options.time() / 2)?);
+                floors.push(floor.cpu_ms(options.round_time() / 2)?);
             }
-            servers.extend(asked.iter().zip(samples).map(|(member, samples)| Speed {
+            servers.extend(asked.iter().zip(samples).map(|(member, samples)| ServerSpeed {
                 server: member.peer.name.to_owned(),
                 model: model.name(),
                 client,
@@ -94,45 +100,55 @@ pub(crate) fn measure(
             }));
         }
     }
-    Ok(Speeds { servers, floor: median(floors) })
+    Ok(ModelSpeeds { servers, floor: median(floors) })
 }
 
-impl Asker {
-    fn can_ask(self, member: &Member) -> bool {
+impl LoadClient {
+    fn supports_server(self, member: &RunningServer) -> bool {
         match self {
             Self::Own => true,
-            Self::H2load => member.peer.speaks == Speaks::Oip,
+            Self::H2load => member.peer.protocol == Protocol::OpenInference,
             // mlserver and kserve do not report the number of answered requests.
             Self::PerfAnalyzer => ["cloud-decoder", "triton"].contains(&member.peer.name),
         }
     }
 
-    fn ask(
+    fn measure_round(
         self,
-        member: &Member,
+        member: &RunningServer,
         concurrency: usize,
         time: Duration,
         runtime: &Runtime,
-    ) -> Result<Sample, BenchError> {
-        let work = tempfile::tempdir().map_err(|error| BenchError::Load(error.to_string()))?;
+    ) -> Result<RoundFigures, BenchError> {
+        let work = tempfile::tempdir().map_err(|error| BenchError::MeasurementFailed(error.to_string()))?;
         match self {
-            Self::Own => runtime.block_on(own(member, concurrency, time)),
-            Self::H2load => h2load::sample(member, concurrency, time, work.path()),
+            Self::Own => runtime.block_on(measure_own_client(member, concurrency, time)),
+            Self::H2load => h2load::measure_round(member, concurrency, time, work.path()),
             Self::PerfAnalyzer => {
                 let (address, tree) = (member.address(), member.tree());
-                let run =
-                    perf::Run { address, model: &member.model, concurrency, time, tree, work: work.path() };
-                runtime.block_on(run.sample())
+                let run = perf::PerfRun {
+                    address,
+                    model: &member.model_name,
+                    concurrency,
+                    time,
+                    tree,
+                    work: work.path(),
+                };
+                runtime.block_on(run.measure_round())
             }
         }
     }
 }
 
 /// Measures one round with the bench's own client.
-pub(crate) async fn own(member: &Member, concurrency: usize, time: Duration) -> Result<Sample, BenchError> {
-    closed(&member.target, concurrency, Until::Elapsed(WARM_UP)).await?;
+pub(crate) async fn measure_own_client(
+    member: &RunningServer,
+    concurrency: usize,
+    time: Duration,
+) -> Result<RoundFigures, BenchError> {
+    run_closed(&member.target, concurrency, StopCondition::Elapsed(WARM_UP_TIME)).await?;
     let before = member.tree().cpu();
-    let (mut tally, elapsed) = closed(&member.target, concurrency, Until::Elapsed(time)).await?;
+    let (mut tally, elapsed) = run_closed(&member.target, concurrency, StopCondition::Elapsed(time)).await?;
     let cpu = member.tree().cpu().saturating_sub(before);
     if let Some(why) = &tally.first_failure {
         eprintln!(
@@ -141,18 +157,18 @@ pub(crate) async fn own(member: &Member, concurrency: usize, time: Duration) -> 
         );
     }
     let answered = tally.answered();
-    Ok(Sample {
+    Ok(RoundFigures {
         cpu_ms: cpu.as_secs_f64() * 1e3 / answered.max(1) as f64,
         per_second: answered as f64 / elapsed.as_secs_f64(),
-        p50_ms: tally.quantile(0.5),
-        p99_ms: tally.quantile(0.99),
+        p50_ms: tally.latency_quantile(0.5),
+        p99_ms: tally.latency_quantile(0.99),
         errors: tally.failed + tally.rejected + tally.late,
     })
 }
 
-fn median_sample(samples: &[Sample]) -> Sample {
-    let of = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure).collect());
-    Sample {
+fn median_sample(samples: &[RoundFigures]) -> RoundFigures {
+    let of = |figure: fn(&RoundFigures) -> f64| median(samples.iter().map(figure).collect());
+    RoundFigures {
         cpu_ms: of(|sample| sample.cpu_ms),
         per_second: of(|sample| sample.per_second),
         p50_ms: of(|sample| sample.p50_ms),
@@ -167,7 +183,8 @@ mod tests {
 
     #[test]
     fn of_several_samples_the_medians_count_and_all_errors() {
-        let sample = |cpu_ms, errors| Sample { cpu_ms, per_second: 1.0, p50_ms: 1.0, p99_ms: 1.0, errors };
+        let sample =
+            |cpu_ms, errors| RoundFigures { cpu_ms, per_second: 1.0, p50_ms: 1.0, p99_ms: 1.0, errors };
         let found = median_sample(&[sample(3.0, 1), sample(1.0, 0), sample(2.0, 4)]);
         assert_eq!((found.cpu_ms.to_bits(), found.errors), (2.0_f64.to_bits(), 5));
     }

@@ -10,12 +10,12 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Bench,
-    fleet::Member,
-    load::{Arrivals, Tally, Until, closed, open},
+    ServingContext,
+    fleet::RunningServer,
+    load::{OpenLoop, OutcomeTally, StopCondition, run_closed, run_open},
     models::Model,
-    process::Tree,
-    speed::own,
+    process::ProcessTree,
+    speed::measure_own_client,
 };
 use crate::{BenchError, median::median};
 
@@ -24,18 +24,18 @@ const PEAK_CONCURRENCY: usize = 64;
 /// Number of workers of the soak test.
 const SOAK_CONCURRENCY: usize = 16;
 /// The share of the peak at which a well-sized server runs.
-const LOAD: f64 = 0.7;
+const LOAD_SHARE: f64 = 0.7;
 /// Load as a multiple of the peak, as when all clients retry.
-const OVERLOAD: f64 = 5.0;
+const OVERLOAD_FACTOR: f64 = 5.0;
 /// Duration of the overload measurement, in rounds.
-const LONGER: u32 = 4;
+const OVERLOAD_ROUNDS: u32 = 4;
 /// Interval between two samples of the memory.
-const LOOK: Duration = Duration::from_millis(100);
+const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The rate of an open loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Load {
+pub(crate) enum LoadLevel {
     /// 70 % of the server's own peak
     OwnPeak,
     /// 70 % of the lowest peak: the same rate for every server
@@ -46,10 +46,10 @@ pub(crate) enum Load {
 
 /// The figures of an open loop at a given rate.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Strain {
+pub(crate) struct LoadFigures {
     pub(crate) server: String,
     pub(crate) model: &'static str,
-    pub(crate) load: Load,
+    pub(crate) load: LoadLevel,
     /// Requests per second in closed loops.
     pub(crate) peak: f64,
     /// Requests per second that were sent.
@@ -67,17 +67,17 @@ pub(crate) struct Strain {
     pub(crate) memory_growth: f64,
 }
 
-impl Strain {
+impl LoadFigures {
     /// Returns whether the client's delay is more than half of the p99, so that the figure does not describe
     /// the server.
-    pub(crate) fn is_of_the_client(&self) -> bool {
+    pub(crate) fn is_client_bound(&self) -> bool {
         2.0 * self.client_p99_ms > self.p99_ms
     }
 }
 
 /// The figures of a soak test.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Soak {
+pub(crate) struct SoakFigures {
     pub(crate) server: String,
     pub(crate) model: &'static str,
     pub(crate) requests: u64,
@@ -88,90 +88,103 @@ pub(crate) struct Soak {
 }
 
 /// Measures at 70 % of each server's own peak, and at 70 % of the lowest peak; in turns, round after round.
-pub(crate) fn tails(members: &[&Member], model: Model, bench: &Bench<'_>) -> Result<Vec<Strain>, BenchError> {
-    let peaks = members.iter().map(|member| peak(member, bench)).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn measure_tails(
+    members: &[&RunningServer],
+    model: Model,
+    bench: &ServingContext<'_>,
+) -> Result<Vec<LoadFigures>, BenchError> {
+    let peaks = members.iter().map(|member| measure_peak(member, bench)).collect::<Result<Vec<_>, _>>()?;
     let lowest = peaks.iter().copied().fold(f64::INFINITY, f64::min);
     let mut tails = Vec::new();
-    for load in [Load::OwnPeak, Load::LowestPeak] {
+    for load in [LoadLevel::OwnPeak, LoadLevel::LowestPeak] {
         let mut rounds = vec![Vec::new(); members.len()];
         for _ in 0..bench.options.rounds.get() {
             for ((member, &peak), rounds) in members.iter().zip(&peaks).zip(&mut rounds) {
-                let rate = LOAD * if load == Load::OwnPeak { peak } else { lowest };
-                let arrivals = arrivals(rate, bench.options.time(), bench);
-                rounds.push(strain((member, model, load), peak, arrivals, bench)?);
+                let rate = LOAD_SHARE * if load == LoadLevel::OwnPeak { peak } else { lowest };
+                let arrivals = open_loop(rate, bench.options.round_time(), bench);
+                rounds.push(measure_load((member, model, load), peak, arrivals, bench)?);
             }
         }
-        tails.extend(rounds.iter().filter_map(|rounds| of_rounds(rounds)));
+        tails.extend(rounds.iter().filter_map(|rounds| median_round(rounds)));
     }
     Ok(tails)
 }
 
 /// Measures at five times the peak.
-pub(crate) fn overload(member: &Member, model: Model, bench: &Bench<'_>) -> Result<Strain, BenchError> {
-    let peak = peak(member, bench)?;
-    let arrivals = arrivals(OVERLOAD * peak, LONGER * bench.options.time(), bench);
-    strain((member, model, Load::Overload), peak, arrivals, bench)
+pub(crate) fn measure_overload(
+    member: &RunningServer,
+    model: Model,
+    bench: &ServingContext<'_>,
+) -> Result<LoadFigures, BenchError> {
+    let peak = measure_peak(member, bench)?;
+    let arrivals = open_loop(OVERLOAD_FACTOR * peak, OVERLOAD_ROUNDS * bench.options.round_time(), bench);
+    measure_load((member, model, LoadLevel::Overload), peak, arrivals, bench)
 }
 
 /// Sends a fixed number of requests in closed loops.
-pub(crate) fn soak(member: &Member, model: Model, bench: &Bench<'_>) -> Result<Soak, BenchError> {
-    let Bench { options, runtime, .. } = bench;
-    let until = Until::Requests(options.requests);
-    let load = || runtime.block_on(closed(&member.target, SOAK_CONCURRENCY, until));
-    let (done, memory) = watched(member.tree(), load);
+pub(crate) fn measure_soak(
+    member: &RunningServer,
+    model: Model,
+    bench: &ServingContext<'_>,
+) -> Result<SoakFigures, BenchError> {
+    let ServingContext { options, runtime, .. } = bench;
+    let until = StopCondition::Requests(options.requests);
+    let load = || runtime.block_on(run_closed(&member.target, SOAK_CONCURRENCY, until));
+    let (done, memory) = watch_memory(member.tree(), load);
     let (tally, elapsed) = done?;
-    told(member, &tally);
-    Ok(Soak {
+    print_failures(member, &tally);
+    Ok(SoakFigures {
         server: member.peer.name.to_owned(),
         model: model.name(),
         requests: options.requests,
         errors: tally.failed + tally.rejected + tally.late,
         per_second: tally.answered() as f64 / elapsed.as_secs_f64(),
-        memory_growth: growth(&memory),
+        memory_growth: memory_growth(&memory),
     })
 }
 
 /// Returns the requests per second in closed loops.
-fn peak(member: &Member, bench: &Bench<'_>) -> Result<f64, BenchError> {
-    let asked = own(member, PEAK_CONCURRENCY, bench.options.time());
+fn measure_peak(member: &RunningServer, bench: &ServingContext<'_>) -> Result<f64, BenchError> {
+    let asked = measure_own_client(member, PEAK_CONCURRENCY, bench.options.round_time());
     Ok(bench.runtime.block_on(asked)?.per_second)
 }
 
-fn arrivals(rate: f64, time: Duration, bench: &Bench<'_>) -> Arrivals {
-    Arrivals { rate, time, deadline: bench.options.deadline() }
+fn open_loop(rate: f64, time: Duration, bench: &ServingContext<'_>) -> OpenLoop {
+    OpenLoop { rate, duration: time, deadline: bench.options.deadline() }
 }
 
-fn strain(
-    (member, model, load): (&Member, Model, Load),
+fn measure_load(
+    (member, model, load): (&RunningServer, Model, LoadLevel),
     peak: f64,
-    arrivals: Arrivals,
-    bench: &Bench<'_>,
-) -> Result<Strain, BenchError> {
-    let (tally, memory) = watched(member.tree(), || bench.runtime.block_on(open(&member.target, arrivals)));
+    arrivals: OpenLoop,
+    bench: &ServingContext<'_>,
+) -> Result<LoadFigures, BenchError> {
+    let (tally, memory) =
+        watch_memory(member.tree(), || bench.runtime.block_on(run_open(&member.target, arrivals)));
     let mut tally = tally?;
-    told(member, &tally);
-    Ok(Strain {
+    print_failures(member, &tally);
+    Ok(LoadFigures {
         server: member.peer.name.to_owned(),
         model: model.name(),
         load,
         peak,
         rate: arrivals.rate,
-        goodput: tally.answered() as f64 / arrivals.time.as_secs_f64(),
-        p50_ms: tally.quantile(0.5),
-        p99_ms: tally.quantile(0.99),
-        client_p99_ms: tally.behind(0.99),
+        goodput: tally.answered() as f64 / arrivals.duration.as_secs_f64(),
+        p50_ms: tally.latency_quantile(0.5),
+        p99_ms: tally.latency_quantile(0.99),
+        client_p99_ms: tally.delay_quantile(0.99),
         rejected: tally.rejected,
         late: tally.late,
         failed: tally.failed,
-        memory_growth: growth(&memory),
+        memory_growth: memory_growth(&memory),
     })
 }
 
 /// Returns the medians of several rounds; requests that were not answered are summed.
-fn of_rounds(rounds: &[Strain]) -> Option<Strain> {
-    let middle = |of: fn(&Strain) -> f64| median(rounds.iter().map(of).collect());
-    let sum = |of: fn(&Strain) -> u64| rounds.iter().map(of).sum();
-    Some(Strain {
+fn median_round(rounds: &[LoadFigures]) -> Option<LoadFigures> {
+    let middle = |of: fn(&LoadFigures) -> f64| median(rounds.iter().map(of).collect());
+    let sum = |of: fn(&LoadFigures) -> u64| rounds.iter().map(of).sum();
+    Some(LoadFigures {
         goodput: middle(|round| round.goodput),
         p50_ms: middle(|round| round.p50_ms),
         p99_ms: middle(|round| round.p99_ms),
@@ -184,7 +197,7 @@ fn of_rounds(rounds: &[Strain]) -> Option<Strain> {
     })
 }
 
-fn told(member: &Member, tally: &Tally) {
+fn print_failures(member: &RunningServer, tally: &OutcomeTally) {
     if let Some(why) = &tally.first_failure {
         eprintln!(
             "bench: {}: {} requests failed; reason of the first failure: {why}",
@@ -194,12 +207,12 @@ fn told(member: &Member, tally: &Tally) {
 }
 
 /// Runs `work`, and returns its result and the resident memory of a server in bytes, sampled meanwhile.
-fn watched<T>(tree: Tree, work: impl FnOnce() -> T) -> (T, Vec<f64>) {
+fn watch_memory<T>(tree: ProcessTree, work: impl FnOnce() -> T) -> (T, Vec<f64>) {
     let (stop, stopped) = mpsc::sync_channel::<()>(0);
     let watch = thread::spawn(move || {
         let mut seen = Vec::new();
-        while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-            seen.push(tree.resident() as f64);
+        while stopped.recv_timeout(MEMORY_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            seen.push(tree.resident_bytes() as f64);
         }
         seen
     });
@@ -210,7 +223,7 @@ fn watched<T>(tree: Tree, work: impl FnOnce() -> T) -> (T, Vec<f64>) {
 
 /// Returns the median of the last quarter relative to that of the second quarter; the first quarter is the
 /// warm-up. 1 for fewer than four samples.
-fn growth(memory: &[f64]) -> f64 {
+fn memory_growth(memory: &[f64]) -> f64 {
     let quarter = memory.len() / 4;
     if quarter == 0 {
         return 1.0;
@@ -225,7 +238,7 @@ mod tests {
 
     #[test]
     fn growth_is_from_the_second_quarter_to_the_last() {
-        assert!((growth(&[1.0, 1.0, 4.0, 4.0, 9.0, 9.0, 6.0, 6.0]) - 1.5).abs() < 1e-12);
-        assert!((growth(&[3.0]) - 1.0).abs() < 1e-12);
+        assert!((memory_growth(&[1.0, 1.0, 4.0, 4.0, 9.0, 9.0, 6.0, 6.0]) - 1.5).abs() < 1e-12);
+        assert!((memory_growth(&[3.0]) - 1.0).abs() < 1e-12);
     }
 }

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
-    record::{Method, Record, Run},
-    row::Row,
+    record::{MethodFigures, RowRecord, TrainingRun},
+    row::TheoryRow,
 };
 
 /// Formats the rows one after the other: command, epochs, figures, baselines.
-pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String {
+pub(super) fn render(rows: &[TheoryRow], records: &BTreeMap<String, RowRecord>) -> String {
     let mut text = String::new();
     for (row, record) in rows.iter().filter_map(|row| Some((row, records.get(&row.id)?))) {
         let _ = writeln!(text, "==== {}: {}\n$ training {}", row.id, row.theory, record.command);
@@ -18,7 +18,7 @@ pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String
             }
             write_run(&mut text, run);
         }
-        for Method { name, auroc, point_auroc } in &record.baselines {
+        for MethodFigures { name, auroc, point_auroc } in &record.baselines {
             let points = point_auroc.map(|area| format!(", by points {area:.4}")).unwrap_or_default();
             let _ = writeln!(text, "{name}: AUROC {auroc:.4}{points}");
         }
@@ -27,7 +27,7 @@ pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String
     text
 }
 
-fn write_run(text: &mut String, run: &Run) {
+fn write_run(text: &mut String, run: &TrainingRun) {
     text.push_str("\nepoch  loss  |gradient by theta|  |gradient by phi|  validation MSE\n");
     for epoch in &run.epochs {
         let _ = writeln!(

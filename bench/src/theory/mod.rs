@@ -20,17 +20,17 @@ use std::{
 
 use clap::Args;
 
-use self::{record::Record, row::Row};
-use crate::{BenchError, error::io};
+use self::{record::RowRecord, row::TheoryRow};
+use crate::{BenchError, error::io_error};
 
 /// The folder of the rows, their models and their figures.
-const FOLDER: &str = "training/theory";
+const THEORY_FOLDER: &str = "training/theory";
 /// The file that contains the table.
-const README: &str = "training/README.md";
+const README_PATH: &str = "training/README.md";
 
 /// The command-line options of `bench theory`.
 #[derive(Debug, Args)]
-pub(crate) struct TheoryOptions {
+pub(crate) struct TheoryArgs {
     /// Ids of the rows to measure, from training/theory/rows.toml [default: all rows]
     #[arg(long, value_delimiter = ',', value_name = "ID")]
     rows: Vec<String>,
@@ -46,34 +46,35 @@ pub(crate) struct TheoryOptions {
 }
 
 /// Measures the rows without up-to-date figures and writes the table.
-pub(crate) fn run(options: &TheoryOptions) -> Result<(), BenchError> {
-    let folder = Path::new(FOLDER);
-    let rows = row::read(folder)?;
+pub(crate) fn run(options: &TheoryArgs) -> Result<(), BenchError> {
+    let folder = Path::new(THEORY_FOLDER);
+    let rows = row::read_rows(folder)?;
     if let Some(unknown) = options.rows.iter().find(|id| !rows.iter().any(|row| row.id == **id)) {
-        return Err(BenchError::NoRow { id: unknown.clone() });
+        return Err(BenchError::UnknownRow { id: unknown.clone() });
     }
     for row in rows.iter().filter(|row| options.rows.is_empty() || options.rows.contains(&row.id)) {
         if options.again
-            || !Record::read(folder, &row.id)?.is_some_and(|record| record.is_of(row, Path::new("")))
+            || !RowRecord::read(folder, &row.id)?.is_some_and(|record| record.is_current(row, Path::new("")))
         {
             eprintln!("{}: {}", row.id, row.command());
-            run::measure(row, options)?.write(folder)?;
+            run::measure_row(row, options)?.write(folder)?;
         }
     }
-    write(folder, &rows)
+    write_results(folder, &rows)
 }
 
 /// Writes the table and the log with the figures that exist.
-fn write(folder: &Path, rows: &[Row]) -> Result<(), BenchError> {
-    let records = record::all(folder, rows)?;
-    let path = Path::new(README);
-    let readme = fs::read_to_string(path).map_err(io(path))?;
-    let table = table::render(rows, &records);
+fn write_results(folder: &Path, rows: &[TheoryRow]) -> Result<(), BenchError> {
+    let records = record::read_all(folder, rows)?;
+    let path = Path::new(README_PATH);
+    let readme = fs::read_to_string(path).map_err(io_error(path))?;
+    let table = table::render_table(rows, &records);
     println!("{table}");
-    let readme = table::replaced(&readme, &table).ok_or(BenchError::NoMarks { path: README })?;
-    fs::write(path, readme).map_err(io(path))?;
+    let readme =
+        table::replace_table(&readme, &table).ok_or(BenchError::MissingMarks { path: README_PATH })?;
+    fs::write(path, readme).map_err(io_error(path))?;
     let path = folder.join("log.txt");
-    fs::write(&path, log::render(rows, &records)).map_err(io(&path))
+    fs::write(&path, log::render(rows, &records)).map_err(io_error(&path))
 }
 
 #[cfg(test)]
@@ -87,24 +88,24 @@ mod tests {
 
     #[test]
     fn the_table_and_the_log_are_those_of_the_figures() {
-        let folder = root().join(FOLDER);
-        let rows = row::read(&folder).unwrap();
-        let records = record::all(&folder, &rows).unwrap();
+        let folder = root().join(THEORY_FOLDER);
+        let rows = row::read_rows(&folder).unwrap();
+        let records = record::read_all(&folder, &rows).unwrap();
         let missing: Vec<&str> =
             rows.iter().filter(|row| !records.contains_key(&row.id)).map(|row| &*row.id).collect();
         assert!(missing.is_empty(), "rows without figures: {missing:?}; run `cargo xtask bench theory`");
-        let readme = fs::read_to_string(root().join(README)).unwrap();
-        assert_eq!(table::replaced(&readme, &table::render(&rows, &records)).unwrap(), readme);
+        let readme = fs::read_to_string(root().join(README_PATH)).unwrap();
+        assert_eq!(table::replace_table(&readme, &table::render_table(&rows, &records)).unwrap(), readme);
         assert_eq!(log::render(&rows, &records), fs::read_to_string(folder.join("log.txt")).unwrap());
     }
 
     #[test]
     fn every_figure_is_of_the_definition_and_command_that_are_there() {
-        let folder = root().join(FOLDER);
-        for row in row::read(&folder).unwrap() {
-            let record = Record::read(&folder, &row.id).unwrap().unwrap();
+        let folder = root().join(THEORY_FOLDER);
+        for row in row::read_rows(&folder).unwrap() {
+            let record = RowRecord::read(&folder, &row.id).unwrap().unwrap();
             assert!(
-                record.is_of(&row, root()),
+                record.is_current(&row, root()),
                 "row {}: the figures are out of date; run `cargo xtask bench theory --rows {}`",
                 row.id,
                 row.id

@@ -14,13 +14,13 @@ use training::{
     evaluate::Evaluation,
 };
 
-use super::row::Row;
-use crate::{BenchError, error::io};
+use super::row::TheoryRow;
+use crate::{BenchError, error::io_error};
 
 /// The results of a row's command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Record {
+pub(super) struct RowRecord {
     /// The id of the row.
     pub(super) id: String,
     /// The command, as a user would enter it.
@@ -28,15 +28,15 @@ pub(super) struct Record {
     /// The definition of the model that was trained.
     pub(super) definition: Definition,
     /// One run, or one run per class if each class in turn is the normal one.
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<TrainingRun>,
     /// The classic methods on the same samples.
-    pub(super) baselines: Vec<Method>,
+    pub(super) baselines: Vec<MethodFigures>,
 }
 
 /// One training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Run {
+pub(super) struct TrainingRun {
     /// The metrics of its epochs.
     pub(super) epochs: Vec<EpochMetrics>,
     /// The evaluation of its bundle through frames.
@@ -46,7 +46,7 @@ pub(super) struct Run {
 /// A classic method of anomaly detection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Method {
+pub(super) struct MethodFigures {
     /// The name of the method.
     pub(super) name: String,
     /// AUROC by samples; the mean over the classes if there are several.
@@ -57,41 +57,41 @@ pub(super) struct Method {
 }
 
 /// Returns the records that exist, by id.
-pub(super) fn all(folder: &Path, rows: &[Row]) -> Result<BTreeMap<String, Record>, BenchError> {
+pub(super) fn read_all(folder: &Path, rows: &[TheoryRow]) -> Result<BTreeMap<String, RowRecord>, BenchError> {
     let mut records = BTreeMap::new();
     for row in rows {
-        if let Some(record) = Record::read(folder, &row.id)? {
+        if let Some(record) = RowRecord::read(folder, &row.id)? {
             records.insert(row.id.clone(), record);
         }
     }
     Ok(records)
 }
 
-impl Record {
+impl RowRecord {
     /// Reads the record of a row; `None` if the row has not been measured yet.
     pub(super) fn read(folder: &Path, id: &str) -> Result<Option<Self>, BenchError> {
-        let path = place(folder, id);
+        let path = record_path(folder, id);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io(&path)(error)),
+            Err(error) => Err(io_error(&path)(error)),
         }
     }
 
     pub(super) fn write(&self, folder: &Path) -> Result<(), BenchError> {
-        let path = place(folder, &self.id);
-        fs::create_dir_all(folder.join("figures")).map_err(io(folder))?;
-        fs::write(&path, serde_json::to_string_pretty(self)? + "\n").map_err(io(&path))
+        let path = record_path(folder, &self.id);
+        fs::create_dir_all(folder.join("figures")).map_err(io_error(folder))?;
+        fs::write(&path, serde_json::to_string_pretty(self)? + "\n").map_err(io_error(&path))
     }
 
     /// Returns whether the row, in the workspace at `root`, still has the same command and the same model
     /// definition.
-    pub(super) fn is_of(&self, row: &Row, root: &Path) -> bool {
+    pub(super) fn is_current(&self, row: &TheoryRow, root: &Path) -> bool {
         let same = |blueprint: Blueprint| blueprint.definition == self.definition;
         self.command == row.command() && row.blueprint(root).is_ok_and(same)
     }
 }
 
-fn place(folder: &Path, id: &str) -> PathBuf {
+fn record_path(folder: &Path, id: &str) -> PathBuf {
     folder.join("figures").join(id).with_extension("json")
 }

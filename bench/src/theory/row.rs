@@ -9,12 +9,12 @@ use training::{
     definition::Blueprint,
 };
 
-use crate::{BenchError, error::io};
+use crate::{BenchError, error::io_error};
 
 /// A row of the theory table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Row {
+pub(super) struct TheoryRow {
     /// The name of the row and of its files.
     pub(super) id: String,
     /// The statement of the theory.
@@ -25,7 +25,7 @@ pub(super) struct Row {
     #[serde(default)]
     pub(super) options: Vec<String>,
     /// The data set.
-    pub(super) data: Set,
+    pub(super) data: DataSet,
     /// The figure that the table shows.
     pub(super) figure: Figure,
     /// The id of another row to compare with, in addition to the baselines on the same samples.
@@ -39,14 +39,14 @@ pub(super) struct Row {
 /// The contents of `rows.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rows {
-    row: Vec<Row>,
+struct RowsFile {
+    row: Vec<TheoryRow>,
 }
 
 /// A data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Set {
+pub(super) enum DataSet {
     FashionMnist,
     Mnist,
     Shuttle,
@@ -77,30 +77,30 @@ pub(super) enum Figure {
 }
 
 /// Reads the rows in `folder/rows.toml`.
-pub(super) fn read(folder: &Path) -> Result<Vec<Row>, BenchError> {
+pub(super) fn read_rows(folder: &Path) -> Result<Vec<TheoryRow>, BenchError> {
     let path = folder.join("rows.toml");
-    let text = fs::read_to_string(&path).map_err(io(&path))?;
-    let rows: Rows = toml::from_str(&text)
-        .map_err(|error| BenchError::Rows { path: path.clone(), reason: error.to_string() })?;
+    let text = fs::read_to_string(&path).map_err(io_error(&path))?;
+    let rows: RowsFile = toml::from_str(&text)
+        .map_err(|error| BenchError::InvalidRows { path: path.clone(), reason: error.to_string() })?;
     Ok(rows.row)
 }
 
-impl Row {
+impl TheoryRow {
     /// Returns the arguments after `cargo run --release -p training --`, as a user would enter them; N stands
     /// for each class in turn.
     pub(super) fn command(&self) -> String {
         let mut more = Vec::new();
-        if let Some(name) = self.data.name() {
+        if let Some(name) = self.data.download_name() {
             more.extend(["--data".into(), format!("data/{name}")]);
         }
         if self.figure == Figure::OneClass {
             more.extend(["--normal".into(), "N".into()]);
         }
-        self.words(more).collect::<Vec<_>>().join(" ")
+        self.command_words(more).collect::<Vec<_>>().join(" ")
     }
 
     /// Returns the arguments of the subcommand, with `more` before the row's own options.
-    pub(super) fn words<T: From<String>>(&self, more: Vec<T>) -> impl Iterator<Item = T> {
+    pub(super) fn command_words<T: From<String>>(&self, more: Vec<T>) -> impl Iterator<Item = T> {
         let first = ["bundle".to_owned(), "--preset".into(), self.model.clone()];
         first.into_iter().map(T::from).chain(more).chain(self.options.iter().cloned().map(T::from))
     }
@@ -108,29 +108,29 @@ impl Row {
     /// Returns the definition of the model that the command trains, in the workspace at `root`.
     pub(super) fn blueprint(&self, root: &Path) -> Result<Blueprint, BenchError> {
         let cli = Cli::try_parse_from(
-            std::iter::once("training".to_owned()).chain(self.at(root).words(Vec::new())),
+            std::iter::once("training".to_owned()).chain(self.resolve_model(root).command_words(Vec::new())),
         )?;
-        let not_a_model = || BenchError::NoModel { row: self.id.clone(), model: self.model.clone() };
+        let not_a_model = || BenchError::UnknownModel { row: self.id.clone(), model: self.model.clone() };
         match cli.command {
             cli::Command::Bundle(args) => {
-                Ok(args.budget.of(args.train.blueprint()?.ok_or_else(not_a_model)?))
+                Ok(args.budget.apply_to(args.train.blueprint()?.ok_or_else(not_a_model)?))
             }
             _ => Err(not_a_model()),
         }
     }
 
     /// Returns the row with the path of its definition resolved against `root`.
-    fn at(&self, root: &Path) -> Self {
+    fn resolve_model(&self, root: &Path) -> Self {
         let path = root.join(&self.model);
         let model = if path.is_file() { path.display().to_string() } else { self.model.clone() };
         Self { model, ..self.clone() }
     }
 }
 
-impl Set {
+impl DataSet {
     /// Returns the name of the data set in `training data`; `None` for the data set that a Debian package
     /// installs.
-    pub(super) const fn name(self) -> Option<&'static str> {
+    pub(super) const fn download_name(self) -> Option<&'static str> {
         match self {
             Self::FashionMnist => None,
             Self::Mnist => Some("mnist"),

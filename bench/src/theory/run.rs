@@ -9,56 +9,59 @@ use std::{
 use training::{Metrics, cli::Cli, definition::Definition};
 
 use super::{
-    TheoryOptions, baseline,
-    record::{Record, Run},
-    row::{Figure, Row, Set},
+    TheoryArgs, baseline,
+    record::{RowRecord, TrainingRun},
+    row::{DataSet, Figure, TheoryRow},
 };
-use crate::{BenchError, error::io};
+use crate::{BenchError, error::io_error};
 
 /// Number of classes of the labelled data sets.
 const CLASSES: u8 = 10;
 
 /// Trains the model of a row, evaluates it and measures its baselines.
-pub(super) fn measure(row: &Row, options: &TheoryOptions) -> Result<Record, BenchError> {
-    let data = data(row.data, &options.data)?;
+pub(super) fn measure_row(row: &TheoryRow, options: &TheoryArgs) -> Result<RowRecord, BenchError> {
+    let data = ensure_data(row.data, &options.data)?;
     let blueprint = row.blueprint(Path::new(""))?;
     let runs = match row.figure {
         Figure::OneClass => (0..CLASSES)
-            .map(|class| train(row, data.as_deref(), options, Some(class), blueprint.definition.clone()))
+            .map(|class| {
+                train_model(row, data.as_deref(), options, Some(class), blueprint.definition.clone())
+            })
             .collect(),
-        _ => train(row, data.as_deref(), options, None, blueprint.definition.clone()).map(|run| vec![run]),
+        _ => train_model(row, data.as_deref(), options, None, blueprint.definition.clone())
+            .map(|run| vec![run]),
     }?;
     let baselines = match row.figure {
-        Figure::OneClass => baseline::one_class(data.as_deref())?,
-        Figure::Series => baseline::series(data.as_deref(), &blueprint)?,
+        Figure::OneClass => baseline::one_class_baselines(data.as_deref())?,
+        Figure::Series => baseline::series_baselines(data.as_deref(), &blueprint)?,
         _ => Vec::new(),
     };
     let definition = blueprint.definition;
-    Ok(Record { id: row.id.clone(), command: row.command(), definition, runs, baselines })
+    Ok(RowRecord { id: row.id.clone(), command: row.command(), definition, runs, baselines })
 }
 
 /// Returns the folder of a data set, which is downloaded if it is missing; `None` for the default data set.
-fn data(set: Set, folder: &Path) -> Result<Option<PathBuf>, BenchError> {
-    let Some(name) = set.name() else { return Ok(None) };
+fn ensure_data(set: DataSet, folder: &Path) -> Result<Option<PathBuf>, BenchError> {
+    let Some(name) = set.download_name() else { return Ok(None) };
     let folder = folder.join(name);
     if !folder.join("provenance.csv").is_file() {
         let out = folder.as_os_str().to_owned();
-        training(["data".into(), name.into(), "--out".into(), out])?;
+        run_training(["data".into(), name.into(), "--out".into(), out])?;
     }
     Ok(Some(folder))
 }
 
-fn train(
-    row: &Row,
+fn train_model(
+    row: &TheoryRow,
     data: Option<&Path>,
-    options: &TheoryOptions,
+    options: &TheoryArgs,
     class: Option<u8>,
     mut definition: Definition,
-) -> Result<Run, BenchError> {
+) -> Result<TrainingRun, BenchError> {
     let name = class.map_or_else(|| row.id.clone(), |class| format!("{}-{class}", row.id));
     let [run, out] = ["run", "bundle"].map(|kind| options.runs.join(&name).join(kind));
     definition.data.normal = class.or(definition.data.normal);
-    if let Some(done) = done(&run, &definition).filter(|_| !options.again) {
+    if let Some(done) = completed_run(&run, &definition).filter(|_| !options.again) {
         return Ok(done);
     }
     let mut more: Vec<OsString> = Vec::new();
@@ -71,22 +74,22 @@ fn train(
     if let Some(class) = class {
         option("--normal", class.to_string().into());
     }
-    training(row.words(more))?;
+    run_training(row.command_words(more))?;
     let path = run.join("evaluation.json");
-    let evaluation = serde_json::from_slice(&fs::read(&path).map_err(io(&path))?)?;
-    Ok(Run { epochs: Metrics::read(&run)?.epochs, evaluation })
+    let evaluation = serde_json::from_slice(&fs::read(&path).map_err(io_error(&path))?)?;
+    Ok(TrainingRun { epochs: Metrics::read(&run)?.epochs, evaluation })
 }
 
 /// Returns a completed run with this definition in a folder, so that a bench that was stopped can continue.
-fn done(run: &Path, definition: &Definition) -> Option<Run> {
+fn completed_run(run: &Path, definition: &Definition) -> Option<TrainingRun> {
     let Metrics { definition: found, epochs } = Metrics::read(run).ok()?;
     let whole = found == *definition && epochs.len() == definition.training.epochs;
     let evaluation = fs::read(run.join("evaluation.json")).ok().filter(|_| whole)?;
-    Some(Run { epochs, evaluation: serde_json::from_slice(&evaluation).ok()? })
+    Some(TrainingRun { epochs, evaluation: serde_json::from_slice(&evaluation).ok()? })
 }
 
 /// Runs `training` with command-line arguments.
-fn training(words: impl IntoIterator<Item = OsString>) -> Result<(), BenchError> {
+fn run_training(words: impl IntoIterator<Item = OsString>) -> Result<(), BenchError> {
     let words = std::iter::once(OsString::from("training")).chain(words);
     Ok(training::run(Cli::read(words)?)?)
 }

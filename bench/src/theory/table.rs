@@ -2,19 +2,19 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use lopside_quality::grouped;
-use training::evaluate::{AnomalyFigures, Evaluation, PictureFigures};
+use lopside_quality::group_digits;
+use training::evaluate::{AnomalyFigures, Evaluation, ImageFigures};
 
 use super::{
-    record::{Method, Record},
-    row::{Figure, Row},
+    record::{MethodFigures, RowRecord},
+    row::{Figure, TheoryRow},
 };
 
 /// The two lines of the README between which the table stands.
 const MARKS: [&str; 2] = ["<!-- theory -->\n", "<!-- /theory -->\n"];
 
 /// Formats the rows that have figures.
-pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String {
+pub(super) fn render_table(rows: &[TheoryRow], records: &BTreeMap<String, RowRecord>) -> String {
     let mut text = String::from(
         "| statement of the theory | command (after `cargo run --release -p training --`) | MAC: encoder, decoder | figure | \
          baseline |\n|---|---|---|---|---|\n",
@@ -23,9 +23,9 @@ pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String
         let cells = [
             row.theory.clone(),
             format!("`{}`", record.command),
-            cost(record),
-            figure(row.figure, record),
-            baseline(row, record, records),
+            format_cost(record),
+            format_figure(row.figure, record),
+            format_baselines(row, record, records),
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
@@ -33,19 +33,19 @@ pub(super) fn render(rows: &[Row], records: &BTreeMap<String, Record>) -> String
 }
 
 /// Returns the text with another table between the marks; `None` if the marks are missing.
-pub(super) fn replaced(readme: &str, table: &str) -> Option<String> {
+pub(super) fn replace_table(readme: &str, table: &str) -> Option<String> {
     let [from, to] = MARKS;
     let (before, rest) = readme.split_once(from)?;
     let (_, after) = rest.split_once(to)?;
     Some(format!("{before}{from}{table}{to}{after}"))
 }
 
-fn cost(record: &Record) -> String {
+fn format_cost(record: &RowRecord) -> String {
     let evaluation = &record.runs[0].evaluation;
-    format!("{}, {}", grouped(evaluation.encoder.macs), grouped(evaluation.decoder.macs))
+    format!("{}, {}", group_digits(evaluation.encoder.macs), group_digits(evaluation.decoder.macs))
 }
 
-fn figure(kind: Figure, record: &Record) -> String {
+fn format_figure(kind: Figure, record: &RowRecord) -> String {
     let evaluation = &record.runs[0].evaluation;
     let through = format!("through frames of {:.1} bytes", evaluation.frame.mean);
     let mse = evaluation.reconstruction.mse_frames;
@@ -59,23 +59,28 @@ fn figure(kind: Figure, record: &Record) -> String {
             let right = 100.0 * evaluation.accuracy.unwrap_or(f64::NAN);
             format!("accuracy {right:.2} %, test MSE {mse:.5} {through}")
         }
-        Figure::Layers => layers(evaluation),
+        Figure::Layers => format_layers(evaluation),
         Figure::Zeros => {
             format!("{:.1} % of the integers are 0, test MSE {mse:.5} {through}", 100.0 * evaluation.zeros)
         }
         Figure::Gradient => {
-            format!("gradient norm at the encoder in epoch 1: {:.2e}, test MSE {mse:.5}", gradient(record))
+            format!(
+                "gradient norm at the encoder in epoch 1: {:.2e}, test MSE {mse:.5}",
+                first_gradient(record)
+            )
         }
         Figure::OneClass => {
             let figures: Vec<&AnomalyFigures> =
                 record.runs.iter().filter_map(|run| run.evaluation.anomaly.as_ref()).collect();
-            one_class(&figures)
+            format_one_class(&figures)
         }
-        Figure::Series => evaluation.anomaly.as_ref().map(series).unwrap_or_default() + ", " + &through,
+        Figure::Series => {
+            evaluation.anomaly.as_ref().map(format_series).unwrap_or_default() + ", " + &through
+        }
     }
 }
 
-fn layers(evaluation: &Evaluation) -> String {
+fn format_layers(evaluation: &Evaluation) -> String {
     let line = |name: &str, bytes: f64, mse: f64, accuracy: Option<f64>| {
         let right = accuracy.map(|share| format!(", accuracy {:.2} %", 100.0 * share)).unwrap_or_default();
         format!("{name}: {bytes:.1} bytes, test MSE {mse:.5}{right}")
@@ -91,12 +96,12 @@ fn layers(evaluation: &Evaluation) -> String {
     fewer.chain([all]).collect::<Vec<_>>().join("; ")
 }
 
-fn gradient(record: &Record) -> f64 {
+fn first_gradient(record: &RowRecord) -> f64 {
     record.runs[0].epochs.first().map_or(f64::NAN, |epoch| epoch.encoder_gradient)
 }
 
 /// Formats the means over the classes.
-fn one_class(figures: &[&AnomalyFigures]) -> String {
+fn format_one_class(figures: &[&AnomalyFigures]) -> String {
     let mean = |of: &dyn Fn(&AnomalyFigures) -> f64| {
         100.0 * figures.iter().map(|figures| of(figures)).sum::<f64>() / figures.len() as f64
     };
@@ -112,7 +117,7 @@ fn one_class(figures: &[&AnomalyFigures]) -> String {
     )
 }
 
-fn series(figures: &AnomalyFigures) -> String {
+fn format_series(figures: &AnomalyFigures) -> String {
     let part = |name: &str, area: f64, points: Option<f64>| {
         let points = points.map(|area| format!(" (points {area:.3})")).unwrap_or_default();
         format!("{area:.3}{points} {name}")
@@ -125,21 +130,21 @@ fn series(figures: &AnomalyFigures) -> String {
     )
 }
 
-fn baseline(row: &Row, record: &Record, records: &BTreeMap<String, Record>) -> String {
-    let measured = measured(row.figure, record);
+fn format_baselines(row: &TheoryRow, record: &RowRecord, records: &BTreeMap<String, RowRecord>) -> String {
+    let measured = format_measured(row.figure, record);
     let beside = row
         .beside
         .as_ref()
         .and_then(|id| records.get(id))
-        .map(|other| format!("`{}`: {}", other.command, figure(row.figure, other)));
+        .map(|other| format!("`{}`: {}", other.command, format_figure(row.figure, other)));
     let cells: Vec<String> = [measured, beside, row.published.clone()].into_iter().flatten().collect();
     cells.join("; ")
 }
 
 /// Formats the baselines that were measured on the same samples.
-fn measured(kind: Figure, record: &Record) -> Option<String> {
+fn format_measured(kind: Figure, record: &RowRecord) -> Option<String> {
     let evaluation = &record.runs[0].evaluation;
-    let of = |method: &Method, scale: f64, digits: usize| {
+    let of = |method: &MethodFigures, scale: f64, digits: usize| {
         let points = method.point_auroc.map(|area| format!(" (points {area:.digits$})")).unwrap_or_default();
         format!("{} {:.digits$}{points}", method.name, scale * method.auroc)
     };
@@ -156,7 +161,7 @@ fn measured(kind: Figure, record: &Record) -> Option<String> {
             let psnr = evaluation
                 .reconstruction
                 .picture
-                .and_then(|PictureFigures { psnr_bicubic_db, .. }| psnr_bicubic_db)?;
+                .and_then(|ImageFigures { psnr_bicubic_db, .. }| psnr_bicubic_db)?;
             Some(format!("bicubic enlargement of the uncompressed encoder input: {psnr:.2} dB"))
         }
         Figure::OneClass => methods(100.0, 1),
@@ -173,7 +178,7 @@ mod tests {
     fn only_what_is_between_the_marks_changes() {
         let readme = "a\n<!-- theory -->\nold\n<!-- /theory -->\nb\n";
         let new = "a\n<!-- theory -->\n| new |\n<!-- /theory -->\nb\n";
-        assert_eq!(replaced(readme, "| new |\n").as_deref(), Some(new));
-        assert_eq!(replaced("no marks", "| new |\n"), None);
+        assert_eq!(replace_table(readme, "| new |\n").as_deref(), Some(new));
+        assert_eq!(replace_table("no marks", "| new |\n"), None);
     }
 }

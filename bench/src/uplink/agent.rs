@@ -7,31 +7,31 @@ use std::{
     time::Duration,
 };
 
-use edge_encoder::agent::{ClassReport, Report, ask};
+use edge_encoder::agent::{AgentReport, ClassReport, request_status};
 use lopside_spool::Class;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
     BenchError,
-    error::{failed, io},
-    proc::field,
-    program::program,
+    error::{io_error, measurement_error},
+    proc::read_field,
+    program::program_path,
 };
 
 /// The bundle that encodes, and the image that is encoded.
 const BUNDLE: &str = "bundles/fashion";
 const PICTURE: &str = "samples/fashion/00-ankle-boot.png";
 /// Interval at which the status is polled.
-const TICK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Maximum time for any step.
-const LONGEST: Duration = Duration::from_mins(5);
+const STEP_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The folder and settings of an agent.
-pub(super) struct Home {
+pub(super) struct AgentHome {
     folder: PathBuf,
     device: String,
     endpoint: String,
-    megabytes: u64,
+    spool_megabytes: u64,
 }
 
 /// A running agent; killed when dropped.
@@ -43,7 +43,7 @@ pub(super) struct Agent {
     pub(super) started: Instant,
 }
 
-impl Home {
+impl AgentHome {
     /// Creates the folder of a device, which is named after it.
     pub(super) fn new(
         folder: &Path,
@@ -51,49 +51,55 @@ impl Home {
         endpoint: String,
         megabytes: u64,
     ) -> Result<Self, BenchError> {
-        let home = Self { folder: folder.join(device), device: device.to_owned(), endpoint, megabytes };
-        let inbox = home.inbox();
-        fs::create_dir_all(&inbox).map_err(io(&inbox))?;
+        let home = Self {
+            folder: folder.join(device),
+            device: device.to_owned(),
+            endpoint,
+            spool_megabytes: megabytes,
+        };
+        let inbox = home.inbox_folder();
+        fs::create_dir_all(&inbox).map_err(io_error(&inbox))?;
         Ok(home)
     }
 
-    pub(super) fn spool(&self) -> PathBuf {
+    pub(super) fn spool_folder(&self) -> PathBuf {
         self.folder.join("spool")
     }
 
     /// Returns the maximum size of the spool, in bytes.
-    pub(super) fn budget(&self) -> u64 {
-        self.megabytes * 1_000_000
+    pub(super) fn spool_budget(&self) -> u64 {
+        self.spool_megabytes * 1_000_000
     }
 
     /// Puts an image into the watched folder atomically; its frame belongs to the class `high`.
-    pub(super) fn put(&self) -> Result<(), BenchError> {
-        let (part, whole) = (self.folder.join("part"), self.inbox().join("picture.png"));
-        fs::copy(PICTURE, &part).map_err(io(&part))?;
-        fs::rename(part, &whole).map_err(io(&whole))
+    pub(super) fn put_image(&self) -> Result<(), BenchError> {
+        let (part, whole) = (self.folder.join("part"), self.inbox_folder().join("picture.png"));
+        fs::copy(PICTURE, &part).map_err(io_error(&part))?;
+        fs::rename(part, &whole).map_err(io_error(&whole))
     }
 
     pub(super) fn start(&self) -> Result<Agent, BenchError> {
         let (config, log) = (self.folder.join("edge.toml"), self.folder.join("edge-encoder.log"));
         let socket = self.folder.join("edge.sock");
-        fs::write(&config, self.config(&socket)?).map_err(io(&config))?;
-        let file = fs::File::create(&log).map_err(io(&log))?;
-        let mut command = Command::new(program("LOPSIDE_EDGE_ENCODER")?);
+        fs::write(&config, self.config_text(&socket)?).map_err(io_error(&config))?;
+        let file = fs::File::create(&log).map_err(io_error(&log))?;
+        let mut command = Command::new(program_path("LOPSIDE_EDGE_ENCODER")?);
         command.args(["run", "--config"]).arg(config).env("RUST_LOG", "warn");
         let started = Instant::now();
-        let child = command.stdout(Stdio::null()).stderr(file).spawn().map_err(failed)?;
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().map_err(measurement_error)?;
         Ok(Agent { child, socket, log, started })
     }
 
-    fn inbox(&self) -> PathBuf {
+    fn inbox_folder(&self) -> PathBuf {
         self.folder.join("inbox")
     }
 
-    fn config(&self, socket: &Path) -> Result<String, BenchError> {
-        let bundle = fs::canonicalize(BUNDLE).map_err(io(Path::new(BUNDLE)))?;
+    fn config_text(&self, socket: &Path) -> Result<String, BenchError> {
+        let bundle = fs::canonicalize(BUNDLE).map_err(io_error(Path::new(BUNDLE)))?;
         let [bundle, spool, inbox, socket] =
-            [bundle, self.spool(), self.inbox(), socket.to_owned()].map(|path| path.display().to_string());
-        let Self { device, endpoint, megabytes, .. } = self;
+            [bundle, self.spool_folder(), self.inbox_folder(), socket.to_owned()]
+                .map(|path| path.display().to_string());
+        let Self { device, endpoint, spool_megabytes: megabytes, .. } = self;
         Ok(format!(
             "bundle = {bundle:?}\nendpoint = {endpoint:?}\ndevice = {device:?}\nsocket = {socket:?}\n\
              [spool]\nfolder = {spool:?}\nmegabytes = {megabytes}\n\
@@ -105,44 +111,44 @@ impl Home {
 
 impl Agent {
     /// Waits for a status report that satisfies `wanted`, and returns it.
-    pub(super) async fn until(
+    pub(super) async fn wait_until(
         &mut self,
         what: &str,
-        wanted: impl Fn(&Report) -> bool,
-    ) -> Result<Report, BenchError> {
-        let (end, mut ticks) = (Instant::now() + LONGEST, interval(TICK));
+        wanted: impl Fn(&AgentReport) -> bool,
+    ) -> Result<AgentReport, BenchError> {
+        let (end, mut ticks) = (Instant::now() + STEP_TIMEOUT, interval(POLL_INTERVAL));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let last = ask(&self.socket);
+            let last = request_status(&self.socket);
             match last {
                 Ok(report) if wanted(&report) => return Ok(report),
                 Ok(report) if Instant::now() > end => {
-                    return Err(failed(format!(
+                    return Err(measurement_error(format!(
                         "timeout while waiting for: {what}; the agent's status:\n{}",
-                        report.text()
+                        report.to_text()
                     )));
                 }
                 Err(error) if Instant::now() > end => return Err(error.into()),
-                _ => self.lives()?,
+                _ => self.check_alive()?,
             }
         }
     }
 
     /// Returns the agent's status report.
-    pub(super) fn report(&self) -> Result<Report, BenchError> {
-        Ok(ask(&self.socket)?)
+    pub(super) fn report(&self) -> Result<AgentReport, BenchError> {
+        Ok(request_status(&self.socket)?)
     }
 
     /// Returns the agent's resident memory in bytes.
-    pub(super) fn resident(&self) -> Result<f64, BenchError> {
-        field(&format!("/proc/{}/status", self.child.id()), "VmRSS:").map(|kib| 1024.0 * kib)
+    pub(super) fn resident_bytes(&self) -> Result<f64, BenchError> {
+        read_field(&format!("/proc/{}/status", self.child.id()), "VmRSS:").map(|kib| 1024.0 * kib)
     }
 
-    fn lives(&mut self) -> Result<(), BenchError> {
-        let Some(status) = self.child.try_wait().map_err(failed)? else { return Ok(()) };
+    fn check_alive(&mut self) -> Result<(), BenchError> {
+        let Some(status) = self.child.try_wait().map_err(measurement_error)? else { return Ok(()) };
         let said = fs::read_to_string(&self.log).unwrap_or_default();
-        Err(failed(format!("the agent ended unexpectedly with {status}; its log: {said}")))
+        Err(measurement_error(format!("the agent ended unexpectedly with {status}; its log: {said}")))
     }
 }
 
@@ -154,14 +160,17 @@ impl Drop for Agent {
 }
 
 /// Returns the frame counts of a class in a report.
-pub(super) fn counted(report: &Report, class: Class) -> Counted {
+pub(super) fn class_counts(report: &AgentReport, class: Class) -> ClassCounts {
     let found = report.spool.classes.iter().find(|found| found.class == class.name());
-    found.map_or(Counted::default(), |&ClassReport { delivered, pending, .. }| Counted { delivered, pending })
+    found.map_or(ClassCounts::default(), |&ClassReport { delivered, pending, .. }| ClassCounts {
+        delivered,
+        pending,
+    })
 }
 
 /// Frame counts of a class.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counted {
+pub(super) struct ClassCounts {
     pub(super) delivered: u64,
     pub(super) pending: u64,
 }

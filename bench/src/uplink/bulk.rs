@@ -4,65 +4,79 @@ use lopside_spool::Class;
 use tokio::time::sleep;
 
 use super::{
-    agent::{Agent, Home, counted},
+    agent::{Agent, AgentHome, class_counts},
     backlog,
     relay::Relay,
     wire::Traffic,
 };
-use crate::{BenchError, error::failed};
+use crate::{BenchError, error::measurement_error};
 
 /// Number of small frames.
-pub(super) const FRAMES: u64 = 20_000;
+pub(super) const SMALL_FRAMES: u64 = 20_000;
 /// Bytes per small frame.
-pub(super) const FRAME: usize = 25;
+pub(super) const SMALL_FRAME_BYTES: usize = 25;
 /// Time for which a connection is left idle before a single frame is sent.
-const REST: Duration = Duration::from_secs(2);
+const IDLE_TIME: Duration = Duration::from_secs(2);
 
 /// The overhead of small frames, in bytes on the wire per frame.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bulk {
+pub(super) struct BulkFigures {
     /// Overhead in both directions together.
-    pub(super) more: f64,
+    pub(super) overhead: f64,
     /// The part of `more` that goes to the cloud.
-    pub(super) more_up: f64,
+    pub(super) overhead_up: f64,
     /// Bytes of the single frame.
-    pub(super) frame: f64,
+    pub(super) single_frame_bytes: f64,
     /// Overhead of the single frame, in both directions together.
-    pub(super) alone: f64,
+    pub(super) single_overhead: f64,
     /// The part of `alone` that goes to the cloud.
-    pub(super) alone_up: f64,
+    pub(super) single_overhead_up: f64,
 }
 
 /// Measures an agent with small frames: all of them are sent, followed by the single frame of an image.
-pub(super) async fn measure(home: &Home, relay: &Relay) -> Result<Bulk, BenchError> {
-    backlog::fill(home, FRAMES, FRAME)?;
+pub(super) async fn measure_bulk(home: &AgentHome, relay: &Relay) -> Result<BulkFigures, BenchError> {
+    backlog::fill_spool(home, SMALL_FRAMES, SMALL_FRAME_BYTES)?;
     relay.open();
     let before = relay.traffic();
     let mut agent = home.start()?;
     agent
-        .until("all frames are acknowledged", |report| counted(report, Class::Normal).delivered == FRAMES)
+        .wait_until("all frames are acknowledged", |report| {
+            class_counts(report, Class::Normal).delivered == SMALL_FRAMES
+        })
         .await?;
-    let [more, more_up] = beside(relay.traffic().since(before), FRAMES, FRAME as f64);
-    sleep(REST).await;
-    let (frame, passed) = alone(home, &mut agent, relay).await?;
-    let [alone, alone_up] = beside(passed, 1, frame);
+    let [more, more_up] =
+        frame_overhead(relay.traffic().since(before), SMALL_FRAMES, SMALL_FRAME_BYTES as f64);
+    sleep(IDLE_TIME).await;
+    let (frame, passed) = send_alone(home, &mut agent, relay).await?;
+    let [alone, alone_up] = frame_overhead(passed, 1, frame);
     relay.cut();
-    Ok(Bulk { more, more_up, frame, alone, alone_up })
+    Ok(BulkFigures {
+        overhead: more,
+        overhead_up: more_up,
+        single_frame_bytes: frame,
+        single_overhead: alone,
+        single_overhead_up: alone_up,
+    })
 }
 
 /// Sends the frame of an image alone; returns its size in bytes and its traffic.
-async fn alone(home: &Home, agent: &mut Agent, relay: &Relay) -> Result<(f64, Traffic), BenchError> {
+async fn send_alone(
+    home: &AgentHome,
+    agent: &mut Agent,
+    relay: &Relay,
+) -> Result<(f64, Traffic), BenchError> {
     let before = relay.traffic();
-    home.put()?;
+    home.put_image()?;
     let sent = agent
-        .until("the frame is acknowledged", |report| counted(report, Class::High).delivered == 1)
+        .wait_until("the frame is acknowledged", |report| class_counts(report, Class::High).delivered == 1)
         .await?;
-    let source = sent.sources.first().ok_or_else(|| failed("the agent's status does not list a source"))?;
+    let source =
+        sent.sources.first().ok_or_else(|| measurement_error("the agent's status does not list a source"))?;
     Ok((source.bytes as f64, relay.traffic().since(before)))
 }
 
 /// Returns the overhead per frame in bytes on the wire: in both directions together, and the part that goes
 /// to the cloud.
-fn beside(passed: Traffic, frames: u64, len: f64) -> [f64; 2] {
-    [passed.bytes(), passed.bytes_up()].map(|bytes| bytes as f64 / frames as f64 - len)
+fn frame_overhead(passed: Traffic, frames: u64, len: f64) -> [f64; 2] {
+    [passed.wire_bytes(), passed.wire_bytes_up()].map(|bytes| bytes as f64 / frames as f64 - len)
 }

@@ -33,34 +33,34 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use self::{
-    agent::Home,
-    bulk::Bulk,
-    outage::Outage,
-    relay::{Nature, Relay},
+    agent::AgentHome,
+    bulk::BulkFigures,
+    outage::OutageFigures,
+    relay::{LinkProperties, Relay},
 };
 use crate::{
     BenchError,
-    cloud::Cloud,
-    error::failed,
+    cloud::CloudDecoder,
+    error::measurement_error,
     median::median,
-    scratch::scratch,
-    table::{Row, print},
+    scratch::scratch_folder,
+    table::{Measurement, print_rows},
 };
 
 /// Bytes per frame of the backlog.
-const FRAME: usize = 10_000;
+const BACKLOG_FRAME_BYTES: usize = 10_000;
 /// Maximum time to find a backlog again, in milliseconds.
-const RECOVERY: f64 = 2000.0;
+const MAX_RECOVERY_MS: f64 = 2000.0;
 /// Minimum share of the link's capacity that frames use.
-const SHARE: f64 = 0.9;
+const MIN_LINK_SHARE: f64 = 0.9;
 /// Maximum time until an important frame is acknowledged, in milliseconds.
-const IMPORTANT: f64 = 1000.0;
+const MAX_IMPORTANT_MS: f64 = 1000.0;
 /// Maximum overhead of a small frame, in bytes.
-const OVERHEAD: f64 = 10.0;
+const MAX_OVERHEAD_BYTES: f64 = 10.0;
 
 /// The command-line options of `bench uplink`.
 #[derive(Debug, Args)]
-pub(crate) struct UplinkOptions {
+pub(crate) struct UplinkArgs {
     /// Folder on a disk, for the spools and the archive
     #[arg(long, default_value = "out/uplink", value_name = "DIR")]
     folder: PathBuf,
@@ -84,84 +84,94 @@ pub(crate) struct UplinkOptions {
     json: bool,
 }
 
-pub(crate) fn run(options: &UplinkOptions) -> Result<(), BenchError> {
-    let runtime = Runtime::new().map_err(failed)?;
-    let scratch = scratch(&options.folder)?;
-    let rows = runtime.block_on(measure(options, scratch.path()))?;
-    print(&rows, options.json)
+pub(crate) fn run(options: &UplinkArgs) -> Result<(), BenchError> {
+    let runtime = Runtime::new().map_err(measurement_error)?;
+    let scratch = scratch_folder(&options.folder)?;
+    let rows = runtime.block_on(measure_uplink(options, scratch.path()))?;
+    print_rows(&rows, options.json)
 }
 
-impl UplinkOptions {
-    fn nature(&self) -> Nature {
+impl UplinkArgs {
+    fn link_properties(&self) -> LinkProperties {
         let rate = f64::from(self.kilobits.get()) * 1000.0 / 8.0;
-        Nature { rate, delay: Duration::from_millis(self.delay_ms) }
+        LinkProperties { rate, delay: Duration::from_millis(self.delay_ms) }
     }
 
     /// Returns the size of a spool in megabytes: the backlog, and the space that the disk needs in addition.
-    fn megabytes(&self) -> u64 {
+    fn spool_megabytes(&self) -> u64 {
         self.backlog.get() + self.backlog.get() / 8 + 64
     }
 }
 
-async fn measure(options: &UplinkOptions, folder: &Path) -> Result<Vec<Row>, BenchError> {
+async fn measure_uplink(options: &UplinkArgs, folder: &Path) -> Result<Vec<Measurement>, BenchError> {
     let archive = format!("sqlite:{}", folder.join("archive.db").display());
-    let cloud = Cloud::start(&archive, folder)?;
-    let relay = Relay::to(&cloud.url, options.nature())?;
-    let home = |device: &str| Home::new(folder, device, relay.url(), options.megabytes());
+    let cloud = CloudDecoder::start(&archive, folder)?;
+    let relay = Relay::new(&cloud.url, options.link_properties())?;
+    let home = |device: &str| AgentHome::new(folder, device, relay.url(), options.spool_megabytes());
     let (mut empty, mut outages, mut bulks) = (Vec::new(), Vec::new(), Vec::new());
     let backlog = home("backlog")?;
-    let mut pending = options.backlog.get() * 1_000_000 / FRAME as u64;
-    backlog::fill(&backlog, pending, FRAME)?;
+    let mut pending = options.backlog.get() * 1_000_000 / BACKLOG_FRAME_BYTES as u64;
+    backlog::fill_spool(&backlog, pending, BACKLOG_FRAME_BYTES)?;
     for run in 1..=options.runs.get() {
-        empty.push(outage::resident(&home(&format!("empty-{run}"))?, &relay).await?);
-        let outage = outage::measure(&backlog, &relay, options, pending).await?;
+        empty.push(outage::idle_resident_bytes(&home(&format!("empty-{run}"))?, &relay).await?);
+        let outage = outage::measure_outage(&backlog, &relay, options, pending).await?;
         pending = outage.pending;
         outages.push(outage);
-        bulks.push(bulk::measure(&home(&format!("bulk-{run}"))?, &relay).await?);
+        bulks.push(bulk::measure_bulk(&home(&format!("bulk-{run}"))?, &relay).await?);
     }
-    let mut rows = of_outages(&outages);
-    rows.extend(of_bulks(&bulks));
-    rows.extend(of_memory(&empty, &outages));
+    let mut rows = outage_rows(&outages);
+    rows.extend(bulk_rows(&bulks));
+    rows.extend(memory_rows(&empty, &outages));
     Ok(rows)
 }
 
-fn of_outages(outages: &[Outage]) -> Vec<Row> {
-    let middle = |figure: fn(&Outage) -> f64| median(outages.iter().map(figure).collect());
-    let waits: Vec<f64> = outages.iter().flat_map(|outage| outage.waits.clone()).collect();
+fn outage_rows(outages: &[OutageFigures]) -> Vec<Measurement> {
+    let middle = |figure: fn(&OutageFigures) -> f64| median(outages.iter().map(figure).collect());
+    let waits: Vec<f64> = outages.iter().flat_map(|outage| outage.image_latencies_ms.clone()).collect();
     let longest = waits.iter().copied().fold(0.0, f64::max);
     vec![
-        Row::new("recovery after a kill", middle(|outage| outage.recovery), "ms").at_most(RECOVERY),
-        Row::new("drain: share of the link that frames use", middle(|outage| outage.share), "")
-            .at_least(SHARE),
-        Row::new(
+        Measurement::new("recovery after a kill", middle(|outage| outage.recovery_ms), "ms")
+            .at_most(MAX_RECOVERY_MS),
+        Measurement::new("drain: share of the link that frames use", middle(|outage| outage.link_share), "")
+            .at_least(MIN_LINK_SHARE),
+        Measurement::new(
             "drain: bytes on the wire per byte of a frame",
-            middle(|outage| outage.on_the_wire),
+            middle(|outage| outage.wire_bytes_per_byte),
             "bytes/byte",
         ),
-        Row::new("an image behind the backlog", median(waits), "ms").at_most(IMPORTANT),
-        Row::new("an image behind the backlog, longest", longest, "ms").at_most(IMPORTANT),
+        Measurement::new("an image behind the backlog", median(waits), "ms").at_most(MAX_IMPORTANT_MS),
+        Measurement::new("an image behind the backlog, longest", longest, "ms").at_most(MAX_IMPORTANT_MS),
     ]
 }
 
-fn of_bulks(bulks: &[Bulk]) -> Vec<Row> {
-    let middle = |figure: fn(&Bulk) -> f64| median(bulks.iter().map(figure).collect());
-    let many = format!("{} frames of {} bytes", bulk::FRAMES, bulk::FRAME);
-    let alone = format!("a single frame of {} bytes", middle(|bulk| bulk.frame));
+fn bulk_rows(bulks: &[BulkFigures]) -> Vec<Measurement> {
+    let middle = |figure: fn(&BulkFigures) -> f64| median(bulks.iter().map(figure).collect());
+    let many = format!("{} frames of {} bytes", bulk::SMALL_FRAMES, bulk::SMALL_FRAME_BYTES);
+    let alone = format!("a single frame of {} bytes", middle(|bulk| bulk.single_frame_bytes));
     vec![
-        Row::new(format!("{many}: overhead per frame"), middle(|bulk| bulk.more), "bytes").at_most(OVERHEAD),
-        Row::new(format!("{many}: overhead per frame, to the cloud"), middle(|bulk| bulk.more_up), "bytes"),
-        Row::new(format!("{alone}: overhead"), middle(|bulk| bulk.alone), "bytes"),
-        Row::new(format!("{alone}: overhead, to the cloud"), middle(|bulk| bulk.alone_up), "bytes"),
+        Measurement::new(format!("{many}: overhead per frame"), middle(|bulk| bulk.overhead), "bytes")
+            .at_most(MAX_OVERHEAD_BYTES),
+        Measurement::new(
+            format!("{many}: overhead per frame, to the cloud"),
+            middle(|bulk| bulk.overhead_up),
+            "bytes",
+        ),
+        Measurement::new(format!("{alone}: overhead"), middle(|bulk| bulk.single_overhead), "bytes"),
+        Measurement::new(
+            format!("{alone}: overhead, to the cloud"),
+            middle(|bulk| bulk.single_overhead_up),
+            "bytes",
+        ),
     ]
 }
 
-fn of_memory(empty: &[f64], outages: &[Outage]) -> Vec<Row> {
-    let of = |figure: fn(&Outage) -> f64| median(outages.iter().map(figure).collect()) / 1e6;
-    let (empty, found) = (median(empty.to_vec()) / 1e6, of(|outage| outage.resident));
+fn memory_rows(empty: &[f64], outages: &[OutageFigures]) -> Vec<Measurement> {
+    let of = |figure: fn(&OutageFigures) -> f64| median(outages.iter().map(figure).collect()) / 1e6;
+    let (empty, found) = (median(empty.to_vec()) / 1e6, of(|outage| outage.resident_bytes));
     vec![
-        Row::new("memory with an empty spool", empty, "MB"),
-        Row::new("memory with the backlog", found, "MB"),
-        Row::new("additional memory with the backlog", found - empty, "MB"),
-        Row::new("memory while the backlog is sent", of(|outage| outage.sending), "MB"),
+        Measurement::new("memory with an empty spool", empty, "MB"),
+        Measurement::new("memory with the backlog", found, "MB"),
+        Measurement::new("additional memory with the backlog", found - empty, "MB"),
+        Measurement::new("memory while the backlog is sent", of(|outage| outage.sending_bytes), "MB"),
     ]
 }

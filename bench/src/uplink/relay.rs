@@ -28,23 +28,23 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::wire::{HEADERS, Passed, SEGMENT, Traffic};
-use crate::{BenchError, error::failed};
+use super::wire::{DirectionTraffic, HEADER_BYTES, SEGMENT_BYTES, Traffic};
+use crate::{BenchError, error::measurement_error};
 
 /// Maximum number of bytes queued at a bottleneck.
-const BUFFER: f64 = 64e3;
+const MAX_QUEUED_BYTES: f64 = 64e3;
 /// Size of the kernel's socket buffers of a connection in bytes, per direction.
-const SOCKET: u32 = 16 << 10;
+const SOCKET_BUFFER_BYTES: u32 = 16 << 10;
 /// The maximum segment size that is announced to the peer; it includes TCP options.
-const MAX_SEGMENT: u32 = SEGMENT as u32 + 12;
+const MAX_SEGMENT: u32 = SEGMENT_BYTES as u32 + 12;
 /// Maximum number of segments in flight.
-const SEGMENTS: usize = 4096;
+const MAX_SEGMENTS_IN_FLIGHT: usize = 4096;
 /// Maximum number of connections that wait to be accepted.
-const WAITING: u32 = 16;
+const LISTEN_BACKLOG: u32 = 16;
 
 /// The properties of a link, per direction.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Nature {
+pub(super) struct LinkProperties {
     /// Capacity in bytes per second.
     pub(super) rate: f64,
     /// Propagation delay of a byte.
@@ -54,47 +54,47 @@ pub(super) struct Nature {
 /// A simulated link, which exists until it is dropped.
 pub(super) struct Relay {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<RelayState>,
     listening: AbortHandle,
 }
 
-struct Shared {
+struct RelayState {
     /// The address of the server.
     to: SocketAddr,
     delay: Duration,
-    up: Line,
-    down: Line,
+    up: LinkDirection,
+    down: LinkDirection,
     is_open: watch::Sender<bool>,
     /// The time at which the first byte came from the edge since the link was opened.
-    begun: Mutex<Option<Instant>>,
+    first_byte_at: Mutex<Option<Instant>>,
 }
 
 /// One direction of the link.
-struct Line {
+struct LinkDirection {
     rate: f64,
     /// The time at which everything queued at the bottleneck will have left it.
-    free: Mutex<Instant>,
-    passed: Mutex<Passed>,
+    free_at: Mutex<Instant>,
+    traffic: Mutex<DirectionTraffic>,
 }
 
 impl Relay {
     /// Creates a link, initially cut, to the server at this `http://` address. It must be called within a
     /// Tokio runtime.
-    pub(super) fn to(url: &str, nature: Nature) -> Result<Self, BenchError> {
-        let to = url.strip_prefix("http://").unwrap_or(url).parse().map_err(failed)?;
-        let socket = socket().map_err(failed)?;
-        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(failed)?;
-        let listener = socket.listen(WAITING).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let shared = Arc::new(Shared {
+    pub(super) fn new(url: &str, nature: LinkProperties) -> Result<Self, BenchError> {
+        let to = url.strip_prefix("http://").unwrap_or(url).parse().map_err(measurement_error)?;
+        let socket = new_socket().map_err(measurement_error)?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(measurement_error)?;
+        let listener = socket.listen(LISTEN_BACKLOG).map_err(measurement_error)?;
+        let address = listener.local_addr().map_err(measurement_error)?;
+        let shared = Arc::new(RelayState {
             to,
             delay: nature.delay,
-            up: Line::new(nature.rate),
-            down: Line::new(nature.rate),
+            up: LinkDirection::new(nature.rate),
+            down: LinkDirection::new(nature.rate),
             is_open: watch::Sender::new(false),
-            begun: Mutex::default(),
+            first_byte_at: Mutex::default(),
         });
-        let listening = tokio::spawn(listen(listener, Arc::clone(&shared))).abort_handle();
+        let listening = tokio::spawn(accept_connections(listener, Arc::clone(&shared))).abort_handle();
         Ok(Self { address, shared, listening })
     }
 
@@ -110,13 +110,13 @@ impl Relay {
 
     /// Opens the link for new connections.
     pub(super) fn open(&self) {
-        *lock(&self.shared.begun) = None;
+        *lock_ignoring_poison(&self.shared.first_byte_at) = None;
         self.shared.is_open.send_replace(true);
     }
 
     /// Returns the time at which the first byte came from the edge since the link was opened.
-    pub(super) fn begun(&self) -> Option<Instant> {
-        *lock(&self.shared.begun)
+    pub(super) fn first_byte_at(&self) -> Option<Instant> {
+        *lock_ignoring_poison(&self.shared.first_byte_at)
     }
 
     /// Returns the capacity in bytes per second, per direction.
@@ -126,7 +126,10 @@ impl Relay {
 
     /// Returns the traffic that has passed so far.
     pub(super) fn traffic(&self) -> Traffic {
-        Traffic { up: *lock(&self.shared.up.passed), down: *lock(&self.shared.down.passed) }
+        Traffic {
+            up: *lock_ignoring_poison(&self.shared.up.traffic),
+            down: *lock_ignoring_poison(&self.shared.down.traffic),
+        }
     }
 }
 
@@ -136,85 +139,85 @@ impl Drop for Relay {
     }
 }
 
-impl Line {
+impl LinkDirection {
     fn new(rate: f64) -> Self {
-        Self { rate, free: Mutex::new(Instant::now()), passed: Mutex::default() }
+        Self { rate, free_at: Mutex::new(Instant::now()), traffic: Mutex::default() }
     }
 
     /// Returns the time at which a segment with `len` bytes that arrives at `now` will have left the
     /// bottleneck.
     fn enter(&self, len: usize, now: Instant) -> Instant {
-        let mut free = lock(&self.free);
-        *free = (*free).max(now) + Duration::from_secs_f64((len + HEADERS) as f64 / self.rate);
+        let mut free = lock_ignoring_poison(&self.free_at);
+        *free = (*free).max(now) + Duration::from_secs_f64((len + HEADER_BYTES) as f64 / self.rate);
         *free
     }
 
     /// Returns the time at which the queue has room for another segment, if its last segment leaves at
     /// `last`.
-    fn has_room(&self, last: Instant) -> Instant {
-        last.checked_sub(Duration::from_secs_f64(BUFFER / self.rate)).unwrap_or(last)
+    fn room_at(&self, last: Instant) -> Instant {
+        last.checked_sub(Duration::from_secs_f64(MAX_QUEUED_BYTES / self.rate)).unwrap_or(last)
     }
 }
 
-fn socket() -> std::io::Result<TcpSocket> {
+fn new_socket() -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(SOCKET)?;
-    socket.set_send_buffer_size(SOCKET)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
     socket.set_nodelay(true)?;
     setsockopt(&socket, TcpMaxSeg, &MAX_SEGMENT)?;
     Ok(socket)
 }
 
-async fn listen(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept_connections(listener: TcpListener, shared: Arc<RelayState>) {
     let mut connections = JoinSet::new();
     while let Ok((edge, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
         if *shared.is_open.borrow() {
-            connections.spawn(carry(edge, Arc::clone(&shared)));
+            connections.spawn(carry_connection(edge, Arc::clone(&shared)));
         }
     }
 }
 
 /// Carries one connection until either end closes it or the link is cut.
-async fn carry(edge: TcpStream, shared: Arc<Shared>) {
-    let connected = async { socket()?.connect(shared.to).await };
+async fn carry_connection(edge: TcpStream, shared: Arc<RelayState>) {
+    let connected = async { new_socket()?.connect(shared.to).await };
     let Ok(cloud) = connected.await else { return };
     let ((from_edge, to_edge), (from_cloud, to_cloud)) = (edge.into_split(), cloud.into_split());
     let begin = || {
-        lock(&shared.begun).get_or_insert_with(Instant::now);
+        lock_ignoring_poison(&shared.first_byte_at).get_or_insert_with(Instant::now);
     };
     let mut is_open = shared.is_open.subscribe();
     tokio::select! {
-        () = pass(from_edge, to_cloud, &shared.up, shared.delay, begin) => {}
-        () = pass(from_cloud, to_edge, &shared.down, shared.delay, || {}) => {}
+        () = carry_direction(from_edge, to_cloud, &shared.up, shared.delay, begin) => {}
+        () = carry_direction(from_cloud, to_edge, &shared.down, shared.delay, || {}) => {}
         _ = is_open.wait_for(|is_open| !is_open) => {}
     }
 }
 
 /// Carries the data of one direction; `came` is called for each segment that arrives.
-async fn pass(
+async fn carry_direction(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    line: &Line,
+    line: &LinkDirection,
     delay: Duration,
     came: impl Fn(),
 ) {
-    let (segments, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(SEGMENTS);
+    let (segments, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(MAX_SEGMENTS_IN_FLIGHT);
     let take = async move {
-        let mut bytes = [0; SEGMENT];
+        let mut bytes = [0; SEGMENT_BYTES];
         while let Ok(len @ 1..) = from.read(&mut bytes).await {
             came();
             let left = line.enter(len, Instant::now());
             if segments.send((left + delay, bytes[..len].to_vec())).await.is_err() {
                 return;
             }
-            sleep_until(line.has_room(left)).await;
+            sleep_until(line.room_at(left)).await;
         }
     };
     let give = async move {
         while let Some((at, segment)) = arriving.recv().await {
             sleep_until(at).await;
-            lock(&line.passed).add(segment.len());
+            lock_ignoring_poison(&line.traffic).add_segment(segment.len());
             if to.write_all(&segment).await.is_err() {
                 return;
             }
@@ -223,7 +226,7 @@ async fn pass(
     tokio::join!(take, give);
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The values are consistent at all times, so a poisoned lock is harmless.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -234,32 +237,32 @@ mod tests {
 
     #[test]
     fn segments_leave_at_the_rate_of_the_link_however_late_they_are_looked_at() {
-        let line = Line::new(1000.0);
-        let start = *lock(&line.free);
+        let line = LinkDirection::new(1000.0);
+        let start = *lock_ignoring_poison(&line.free_at);
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
         assert_eq!(line.enter(60, start), after(100));
         assert_eq!(line.enter(960, after(3)), after(1100), "the segment queues behind the first one");
         assert_eq!(line.enter(60, after(2000)), after(2100), "the link was idle");
-        assert_eq!(line.has_room(after(70_000)), after(6000));
+        assert_eq!(line.room_at(after(70_000)), after(6000));
     }
 
     #[tokio::test]
     async fn what_passes_is_counted_until_the_link_is_cut() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", server.local_addr().unwrap());
-        let relay = Relay::to(&url, Nature { rate: 1e7, delay: Duration::ZERO }).unwrap();
+        let relay = Relay::new(&url, LinkProperties { rate: 1e7, delay: Duration::ZERO }).unwrap();
         let mut refused = TcpStream::connect(relay.address).await.unwrap();
         assert_eq!(refused.read(&mut [0]).await.unwrap_or(0), 0);
         relay.open();
         let mut edge = TcpStream::connect(relay.address).await.unwrap();
         let (mut cloud, _) = server.accept().await.unwrap();
-        assert_eq!(relay.begun(), None);
+        assert_eq!(relay.first_byte_at(), None);
         let mut heard = vec![0; 5000];
         edge.write_all(&[7; 5000]).await.unwrap();
         cloud.read_exact(&mut heard).await.unwrap();
         assert_eq!(heard, [7; 5000]);
-        assert!(relay.begun().is_some());
-        assert!(relay.traffic().bytes_up() >= 5000 + 4 * HEADERS as u64);
+        assert!(relay.first_byte_at().is_some());
+        assert!(relay.traffic().wire_bytes_up() >= 5000 + 4 * HEADER_BYTES as u64);
         relay.cut();
         assert_eq!(edge.read(&mut [0]).await.unwrap_or(0), 0);
     }

@@ -7,13 +7,13 @@
 //! counted.
 
 /// Maximum number of payload bytes per segment.
-pub(super) const SEGMENT: usize = 1448;
+pub(super) const SEGMENT_BYTES: usize = 1448;
 /// Bytes of TCP and IPv4 headers per segment.
-pub(super) const HEADERS: usize = 40;
+pub(super) const HEADER_BYTES: usize = 40;
 
 /// The traffic of one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Passed {
+pub(super) struct DirectionTraffic {
     /// Bytes of TCP payload.
     payload: u64,
     segments: u64,
@@ -23,26 +23,26 @@ pub(super) struct Passed {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Traffic {
     /// Traffic to the cloud.
-    pub(super) up: Passed,
+    pub(super) up: DirectionTraffic,
     /// Traffic to the edge.
-    pub(super) down: Passed,
+    pub(super) down: DirectionTraffic,
 }
 
-impl Passed {
+impl DirectionTraffic {
     /// Counts a segment with `len` payload bytes.
-    pub(super) fn add(&mut self, len: usize) {
+    pub(super) fn add_segment(&mut self, len: usize) {
         self.payload += len as u64;
         self.segments += 1;
     }
 
     /// Returns the number of bytes with headers.
-    fn bytes(self) -> u64 {
-        self.payload + HEADERS as u64 * self.segments
+    fn wire_bytes(self) -> u64 {
+        self.payload + HEADER_BYTES as u64 * self.segments
     }
 
     /// Returns the number of bytes of the acknowledgements that this traffic causes in the other direction.
-    fn acknowledgements(self) -> u64 {
-        HEADERS as u64 * self.segments.div_ceil(2)
+    fn acknowledgement_bytes(self) -> u64 {
+        HEADER_BYTES as u64 * self.segments.div_ceil(2)
     }
 
     fn since(self, before: Self) -> Self {
@@ -57,13 +57,13 @@ impl Traffic {
     }
 
     /// Returns the number of bytes on the wire to the cloud.
-    pub(super) fn bytes_up(self) -> u64 {
-        self.up.bytes() + self.down.acknowledgements()
+    pub(super) fn wire_bytes_up(self) -> u64 {
+        self.up.wire_bytes() + self.down.acknowledgement_bytes()
     }
 
     /// Returns the number of bytes on the wire in both directions.
-    pub(super) fn bytes(self) -> u64 {
-        self.bytes_up() + self.down.bytes() + self.up.acknowledgements()
+    pub(super) fn wire_bytes(self) -> u64 {
+        self.wire_bytes_up() + self.down.wire_bytes() + self.up.acknowledgement_bytes()
     }
 }
 
@@ -74,14 +74,14 @@ mod tests {
     #[test]
     fn segments_have_headers_and_call_for_acknowledgements() {
         let mut before = Traffic::default();
-        before.down.add(7);
+        before.down.add_segment(7);
         let mut now = before;
-        for len in [SEGMENT, SEGMENT, 104] {
-            now.up.add(len);
+        for len in [SEGMENT_BYTES, SEGMENT_BYTES, 104] {
+            now.up.add_segment(len);
         }
-        now.down.add(60);
+        now.down.add_segment(60);
         let passed = now.since(before);
-        assert_eq!(passed.bytes_up(), 3000 + 3 * 40 + 40);
-        assert_eq!(passed.bytes(), 3000 + 3 * 40 + 40 + 60 + 40 + 2 * 40);
+        assert_eq!(passed.wire_bytes_up(), 3000 + 3 * 40 + 40);
+        assert_eq!(passed.wire_bytes(), 3000 + 3 * 40 + 40 + 60 + 40 + 2 * 40);
     }
 }

@@ -8,89 +8,89 @@ use std::{fmt, future::Future, time::Instant};
 use axum::{body::Bytes, http::HeaderValue};
 use quick_cache::{Weighter, sync::Cache};
 
-use crate::{Format, ServeError};
+use crate::{OutputFormat, ServeError};
 
 /// Upper bound on the bytes of all cached responses.
-const ROOM: u64 = 64 << 20;
+const CAPACITY_BYTES: u64 = 64 << 20;
 /// Approximate bytes of an entry in addition to its body.
-const OVERHEAD: u64 = 256;
+const ENTRY_OVERHEAD_BYTES: u64 = 256;
 /// Expected number of entries, for the first allocation. A cache of this size is not split into shards, so that
 /// one response may use the whole capacity.
-const EXPECTED: usize = 32;
+const EXPECTED_ENTRIES: usize = 32;
 
 /// The cache key of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
+pub(crate) struct ResponseKey {
     /// The id of the frame.
-    pub(crate) frame: i64,
+    pub(crate) frame_id: i64,
     pub(crate) bundle: String,
     pub(crate) head: String,
     /// The version of the head that produces the response, also if the request does not name one.
     pub(crate) version: u32,
-    pub(crate) format: Format,
+    pub(crate) format: OutputFormat,
 }
 
 /// The body of a response.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct CachedResponse {
     pub(crate) content_type: HeaderValue,
     pub(crate) body: Bytes,
 }
 
 /// The cached responses.
-pub(crate) struct Answers(Cache<Key, Answer, Weight>);
+pub(crate) struct ResponseCache(Cache<ResponseKey, CachedResponse, ResponseWeigher>);
 
 #[derive(Debug, Clone)]
-struct Weight;
+struct ResponseWeigher;
 
-impl Key {
+impl ResponseKey {
     /// Returns the quoted entity tag of the response. Names of bundles and heads do not contain characters that
     /// need escaping.
     pub(crate) fn etag(&self) -> String {
-        let Self { frame, bundle, head, version, format } = self;
+        let Self { frame_id: frame, bundle, head, version, format } = self;
         let format = match format {
-            Format::Natural => "natural",
-            Format::Tensor => "tensor",
-            Format::Png => "png",
-            Format::ClassScores => "class-scores",
-            Format::Anomaly => "anomaly",
+            OutputFormat::Natural => "natural",
+            OutputFormat::Tensor => "tensor",
+            OutputFormat::Png => "png",
+            OutputFormat::ClassScores => "class-scores",
+            OutputFormat::Anomaly => "anomaly",
         };
         format!("\"{frame}.{bundle}.{head}.{version}.{format}\"")
     }
 }
 
-impl Answers {
+impl ResponseCache {
     /// Returns the cached response of this key, or computes it with `make`. If `make` fails, the next waiting
     /// request computes the response.
     ///
     /// # Errors
     /// The error of `make`, and [`ServeError::DeadlineExceeded`].
-    pub(crate) async fn get_or_make(
+    pub(crate) async fn get_or_compute(
         &self,
-        key: &Key,
+        key: &ResponseKey,
         deadline: Instant,
-        make: impl Future<Output = Result<Answer, ServeError>>,
-    ) -> Result<Answer, ServeError> {
+        make: impl Future<Output = Result<CachedResponse, ServeError>>,
+    ) -> Result<CachedResponse, ServeError> {
         let answer = self.0.get_or_insert_async(key, make);
         tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| ServeError::DeadlineExceeded)?
     }
 }
 
-impl Default for Answers {
+impl Default for ResponseCache {
     fn default() -> Self {
-        Self(Cache::with_weighter(EXPECTED, ROOM, Weight))
+        Self(Cache::with_weighter(EXPECTED_ENTRIES, CAPACITY_BYTES, ResponseWeigher))
     }
 }
 
-impl fmt::Debug for Answers {
+impl fmt::Debug for ResponseCache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Answers").field("count", &self.0.len()).finish_non_exhaustive()
     }
 }
 
-impl Weighter<Key, Answer> for Weight {
-    fn weight(&self, _: &Key, answer: &Answer) -> u64 {
-        answer.body.len() as u64 + OVERHEAD
+impl Weighter<ResponseKey, CachedResponse> for ResponseWeigher {
+    fn weight(&self, _: &ResponseKey, answer: &CachedResponse) -> u64 {
+        answer.body.len() as u64 + ENTRY_OVERHEAD_BYTES
     }
 }
 
@@ -108,12 +108,18 @@ mod tests {
 
     use super::*;
 
-    fn key(frame: i64) -> Key {
-        Key { frame, bundle: "b".into(), head: "h".into(), version: 1, format: Format::Natural }
+    fn key(frame: i64) -> ResponseKey {
+        ResponseKey {
+            frame_id: frame,
+            bundle: "b".into(),
+            head: "h".into(),
+            version: 1,
+            format: OutputFormat::Natural,
+        }
     }
 
-    fn answer(bytes: usize) -> Answer {
-        Answer { content_type: HeaderValue::from_static("image/png"), body: vec![7; bytes].into() }
+    fn answer(bytes: usize) -> CachedResponse {
+        CachedResponse { content_type: HeaderValue::from_static("image/png"), body: vec![7; bytes].into() }
     }
 
     fn soon() -> Instant {
@@ -123,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn those_who_ask_together_get_what_was_made_once() {
         let (answers, made, gate) =
-            (Arc::new(Answers::default()), Arc::default(), Arc::new(Semaphore::new(0)));
+            (Arc::new(ResponseCache::default()), Arc::default(), Arc::new(Semaphore::new(0)));
         let ask = || {
             let (answers, made, gate) =
                 (Arc::clone(&answers), Arc::<AtomicUsize>::clone(&made), Arc::clone(&gate));
@@ -133,7 +139,7 @@ mod tests {
                     made.fetch_add(1, Relaxed);
                     Ok(answer(3))
                 };
-                answers.get_or_make(&key(1), soon(), make).await.unwrap().body
+                answers.get_or_compute(&key(1), soon(), make).await.unwrap().body
             })
         };
         let asked: Vec<_> = (0..4).map(|_| ask()).collect();
@@ -146,23 +152,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_not_kept_and_the_next_one_tries() {
-        let answers = Answers::default();
-        let failed = answers.get_or_make(&key(1), soon(), async { Err(ServeError::Stopping) }).await;
+        let answers = ResponseCache::default();
+        let failed = answers.get_or_compute(&key(1), soon(), async { Err(ServeError::Stopping) }).await;
         assert_eq!(failed.unwrap_err(), ServeError::Stopping);
-        assert!(answers.get_or_make(&key(1), soon(), async { Ok(answer(1)) }).await.is_ok());
-        let late = answers.get_or_make(&key(2), Instant::now(), std::future::pending()).await;
+        assert!(answers.get_or_compute(&key(1), soon(), async { Ok(answer(1)) }).await.is_ok());
+        let late = answers.get_or_compute(&key(2), Instant::now(), std::future::pending()).await;
         assert_eq!(late.unwrap_err(), ServeError::DeadlineExceeded);
     }
 
     #[tokio::test]
     async fn the_room_is_bounded_in_bytes() {
-        let answers = Answers::default();
+        let answers = ResponseCache::default();
         for frame in 0..100 {
-            answers.get_or_make(&key(frame), soon(), async { Ok(answer(1 << 20)) }).await.unwrap();
+            answers.get_or_compute(&key(frame), soon(), async { Ok(answer(1 << 20)) }).await.unwrap();
         }
-        assert!(answers.0.weight() <= ROOM && answers.0.len() < 64, "{answers:?}");
-        let large = answers.get_or_make(&key(100), soon(), async { Ok(answer(1 + ROOM as usize)) }).await;
-        assert_eq!(large.unwrap().body.len(), 1 + ROOM as usize);
-        assert!(answers.0.weight() <= ROOM);
+        assert!(answers.0.weight() <= CAPACITY_BYTES && answers.0.len() < 64, "{answers:?}");
+        let large = answers
+            .get_or_compute(&key(100), soon(), async { Ok(answer(1 + CAPACITY_BYTES as usize)) })
+            .await;
+        assert_eq!(large.unwrap().body.len(), 1 + CAPACITY_BYTES as usize);
+        assert!(answers.0.weight() <= CAPACITY_BYTES);
     }
 }

@@ -15,20 +15,20 @@ use lopside_archive::Archive;
 use tokio::sync::{broadcast, watch};
 
 pub use self::settings::{ArchiveArgs, ArchiveSettings};
-use self::{answers::Answers, scoring::Scored};
+use self::{answers::ResponseCache, scoring::ScoredFrame};
 use crate::{Decoder, StartError};
 
 /// The archive of a server with its response cache and its score feed. Clones share the same state.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct ServerArchive {
     pub(crate) archive: Archive,
     /// Cached head outputs for archived frames.
-    pub(crate) answers: Arc<Answers>,
+    pub(crate) responses: Arc<ResponseCache>,
     /// The feed of new scores; `None` if frames are not scored.
-    pub(crate) scores: Option<broadcast::Sender<Scored>>,
+    pub(crate) score_feed: Option<broadcast::Sender<ScoredFrame>>,
 }
 
-impl Kept {
+impl ServerArchive {
     /// Opens the archive. Spawns a task that deletes old frames until the archive is closed and, if enabled, a
     /// task that scores frames until `ready` turns false.
     ///
@@ -39,9 +39,9 @@ impl Kept {
         decoder: &Decoder,
         ready: watch::Receiver<bool>,
     ) -> Result<Self, StartError> {
-        let archive = Archive::open(&settings.url, settings.database()).await?;
-        tokio::spawn(sweep::run(archive.clone()));
-        let scores = settings.scores.then(|| scoring::start(&archive, decoder, ready));
-        Ok(Self { archive, answers: Arc::default(), scores })
+        let archive = Archive::open(&settings.url, settings.database_settings()).await?;
+        tokio::spawn(sweep::sweep_periodically(archive.clone()));
+        let scores = settings.scores_frames.then(|| scoring::spawn_scorer(&archive, decoder, ready));
+        Ok(Self { archive, responses: Arc::default(), score_feed: scores })
     }
 }

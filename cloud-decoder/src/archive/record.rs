@@ -1,12 +1,12 @@
 //! Metadata of an archived frame as JSON, the same in lists, events and exports.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use lopside_archive::{Class, Frame, FrameMeta, LatentSpace, Score};
+use lopside_archive::{Class, Frame, FrameMeta, LatentSpaceKey, Score};
 use lopside_latent::LatentSpaceId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::times::rfc3339;
+use super::times::format_rfc3339;
 
 /// Metadata of an archived frame.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,8 +77,8 @@ struct ScoreRecord {
 }
 
 /// Converts the latent space of an archived frame; returns `None` if the frame does not name one.
-pub(crate) fn space_of(space: LatentSpace) -> Option<LatentSpaceId> {
-    (space != LatentSpace::default()).then(|| LatentSpaceId::new(space))
+pub(crate) fn latent_space_id(space: LatentSpaceKey) -> Option<LatentSpaceId> {
+    (space != LatentSpaceKey::default()).then(|| LatentSpaceId::new(space))
 }
 
 impl From<&FrameMeta> for FrameRecord {
@@ -93,10 +93,10 @@ impl From<&FrameMeta> for FrameRecord {
                 Class::High => ClassName::High,
             },
             number: meta.number,
-            captured: rfc3339(meta.captured_us),
-            received: rfc3339(meta.received_us),
+            captured: format_rfc3339(meta.captured_us),
+            received: format_rfc3339(meta.received_us),
             source: meta.source.clone(),
-            latent_space: space_of(meta.latent_space).map(|space| space.to_string()),
+            latent_space: latent_space_id(meta.latent_space).map(|space| space.to_string()),
             bytes: meta.bytes,
             trace: meta.trace.clone(),
             score: meta.score.as_ref().map(ScoreRecord::from),

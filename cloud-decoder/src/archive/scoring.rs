@@ -12,51 +12,51 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
-use lopside_archive::{Archive, FrameMeta, HeadKey, LatentSpace, NewScore, Unscored};
+use lopside_archive::{Archive, FrameMeta, HeadKey, LatentSpaceKey, NewScore, UnscoredFrame};
 use tokio::{
     sync::{broadcast, watch},
     time::sleep,
 };
 
 use crate::{
-    Decoder, Format, Output, Priority, ServeError, Terms, Value, Wanted, front::stopping, output::Makes,
-    served::Served,
+    Decoder, Output, OutputFormat, OutputRequest, OutputValue, Priority, RequestOptions, ServeError,
+    front::wait_stopping, output::OutputKind, served::ServedBundle,
 };
 
 /// Frames per scoring request: the largest batch that is tried when a head is loaded.
-const TOGETHER: u32 = 32;
+const FRAMES_PER_REQUEST: u32 = 32;
 /// Time limit of one scoring request.
-const TIME: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a failure.
-const PAUSE: Duration = Duration::from_secs(10);
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// Capacity of the score feed: the number of scores by which a receiver may fall behind.
-const FEED: usize = 1024;
+const FEED_CAPACITY: usize = 1024;
 
 /// A new score of a frame.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scored {
+pub(crate) struct ScoredFrame {
     /// The id of the frame.
     pub(crate) id: i64,
     pub(crate) score: f64,
 }
 
 /// Spawns a task that scores frames until `ready` turns false, and returns the feed of new scores.
-pub(crate) fn start(
+pub(crate) fn spawn_scorer(
     archive: &Archive,
     decoder: &Decoder,
     ready: watch::Receiver<bool>,
-) -> broadcast::Sender<Scored> {
-    let scored = broadcast::Sender::new(FEED);
+) -> broadcast::Sender<ScoredFrame> {
+    let scored = broadcast::Sender::new(FEED_CAPACITY);
     let scorer = Scorer {
         archive: archive.clone(),
         decoder: decoder.clone(),
         changes: decoder.registry().changes(),
-        scored: scored.clone(),
+        score_feed: scored.clone(),
     };
     tokio::spawn(async move {
         tokio::select! {
             () = scorer.run() => {}
-            () = stopping(ready) => {}
+            () = wait_stopping(ready) => {}
         }
     });
     scored
@@ -66,16 +66,16 @@ struct Scorer {
     archive: Archive,
     decoder: Decoder,
     changes: watch::Receiver<()>,
-    scored: broadcast::Sender<Scored>,
+    score_feed: broadcast::Sender<ScoredFrame>,
 }
 
 /// The heads that score the frames of one latent space.
-struct Target {
-    served: Arc<Served>,
-    space: LatentSpace,
-    key: HeadKey,
+struct ScoringTarget {
+    served: Arc<ServedBundle>,
+    space: LatentSpaceKey,
+    head: HeadKey,
     /// The score head, the classification head, or both.
-    wanted: Vec<Wanted>,
+    wanted: Vec<OutputRequest>,
 }
 
 impl Scorer {
@@ -85,17 +85,17 @@ impl Scorer {
             // The queries below find everything up to this point, so older notifications can be dropped.
             feed = feed.resubscribe();
             self.changes.mark_unchanged();
-            let targets = self.targets();
-            match self.catch_up(&targets).await {
+            let targets = self.find_targets();
+            match self.score_pending(&targets).await {
                 Ok(()) => tokio::select! {
-                    () = scorable(&mut feed, &targets) => {}
+                    () = wait_for_scorable(&mut feed, &targets) => {}
                     _ = self.changes.changed() => {}
                 },
                 Err(ServeError::Stopping) => return,
                 Err(error) => {
                     tracing::warn!(%error, "scoring of archived frames failed; retrying");
                     tokio::select! {
-                        () = sleep(PAUSE) => {}
+                        () = sleep(RETRY_DELAY) => {}
                         _ = self.changes.changed() => {}
                     }
                 }
@@ -103,31 +103,32 @@ impl Scorer {
         }
     }
 
-    fn targets(&self) -> Vec<Target> {
-        self.decoder.registry().catalog().spaces().filter_map(|served| Target::of(served)).collect()
+    fn find_targets(&self) -> Vec<ScoringTarget> {
+        self.decoder.registry().catalog().spaces().filter_map(ScoringTarget::for_served).collect()
     }
 
     /// Scores frames until none is left or the served bundles change. A failure in one latent space does not
     /// hold up the others; the first error is returned.
-    async fn catch_up(&self, targets: &[Target]) -> Result<(), ServeError> {
+    async fn score_pending(&self, targets: &[ScoringTarget]) -> Result<(), ServeError> {
         let mut outcome = Ok(());
         for target in targets {
-            outcome = outcome.and(self.catch_up_with(target).await);
+            outcome = outcome.and(self.score_target(target).await);
         }
         outcome
     }
 
-    async fn catch_up_with(&self, target: &Target) -> Result<(), ServeError> {
+    async fn score_target(&self, target: &ScoringTarget) -> Result<(), ServeError> {
         while !self.changes.has_changed().unwrap_or(true) {
-            let unscored = self.archive.unscored(&target.key, &[target.space], TOGETHER).await?;
+            let unscored =
+                self.archive.unscored_frames(&target.head, &[target.space], FRAMES_PER_REQUEST).await?;
             if unscored.is_empty() {
                 return Ok(());
             }
-            let scores = self.scores(target, unscored).await?;
-            self.archive.put_scores(&target.key, &scores).await?;
+            let scores = self.score_frames(target, unscored).await?;
+            self.archive.put_scores(&target.head, &scores).await?;
             for NewScore { id, score, .. } in scores {
                 // Sending fails without receivers, which is fine.
-                let _ = score.map(|score| self.scored.send(Scored { id, score }));
+                let _ = score.map(|score| self.score_feed.send(ScoredFrame { id, score }));
             }
         }
         Ok(())
@@ -135,15 +136,20 @@ impl Scorer {
 
     /// Returns the scores of these frames; entries of frames that cannot be decoded are empty. Every frame is decoded once,
     /// however many are unreadable and however often the queue is full.
-    async fn scores(&self, target: &Target, unscored: Vec<Unscored>) -> Result<Vec<NewScore>, ServeError> {
+    async fn score_frames(
+        &self,
+        target: &ScoringTarget,
+        unscored: Vec<UnscoredFrame>,
+    ) -> Result<Vec<NewScore>, ServeError> {
         let (ids, frames): (Vec<i64>, Vec<Bytes>) =
             unscored.into_iter().map(|frame| (frame.id, frame.frame.into())).unzip();
-        let Served::Vector(service) = &*target.served else {
+        let ServedBundle::FixedLatent(service) = &*target.served else {
             return Err(ServeError::Internal("a bundle of images was selected for scoring".into()));
         };
         let frames = service.read_frames(&frames, self.decoder.limits()).await?;
         let outputs = loop {
-            let terms = Terms { priority: Priority::Low, ..Terms::within(TIME) };
+            let terms =
+                RequestOptions { priority: Priority::Low, ..RequestOptions::with_timeout(REQUEST_TIMEOUT) };
             match service.decode_readable(&frames, &target.wanted, terms).await {
                 Err(ServeError::Overloaded { retry_after, .. }) => sleep(retry_after).await,
                 made => break made?,
@@ -152,30 +158,32 @@ impl Scorer {
         let mut outputs = outputs.into_iter();
         let scores = ids.into_iter().zip(&frames.is_readable).map(|(id, is_readable)| {
             let outputs = is_readable.then(|| outputs.next()).flatten();
-            outputs.map_or_else(|| unreadable(id), |outputs| score_of(id, outputs))
+            outputs.map_or_else(|| empty_score(id), |outputs| combine_outputs(id, outputs))
         });
         Ok(scores.collect())
     }
 }
 
-impl Target {
+impl ScoringTarget {
     /// Selects the heads for a latent space; returns `None` if no head scores or classifies.
-    fn of(served: &Arc<Served>) -> Option<Self> {
-        let made = [Makes::Anomalies, Makes::ClassScores].map(|makes| served.first_making(makes));
+    fn for_served(served: &Arc<ServedBundle>) -> Option<Self> {
+        let made =
+            [OutputKind::Anomalies, OutputKind::ClassScores].map(|makes| served.first_head_of_kind(makes));
         let heads: Vec<(String, u32)> = made.into_iter().flatten().collect();
         let (head, version) = heads.first()?.clone();
-        let wanted = |(head, version)| Wanted { head, version: Some(version), format: Format::Natural };
+        let wanted =
+            |(head, version)| OutputRequest { head, version: Some(version), format: OutputFormat::Natural };
         Some(Self {
             served: Arc::clone(served),
             space: *served.latent_space().as_bytes(),
-            key: HeadKey { bundle: served.name().to_owned(), head, version },
+            head: HeadKey { bundle: served.name().to_owned(), head, version },
             wanted: heads.into_iter().map(wanted).collect(),
         })
     }
 }
 
 /// Waits until a frame is archived that one of the targets can score, or until notifications were missed.
-async fn scorable(feed: &mut broadcast::Receiver<Arc<FrameMeta>>, targets: &[Target]) {
+async fn wait_for_scorable(feed: &mut broadcast::Receiver<Arc<FrameMeta>>, targets: &[ScoringTarget]) {
     loop {
         match feed.recv().await {
             Ok(meta) if !targets.iter().any(|target| target.space == meta.latent_space) => {}
@@ -187,22 +195,22 @@ async fn scorable(feed: &mut broadcast::Receiver<Arc<FrameMeta>>, targets: &[Tar
 
 /// Combines the outputs of the heads for one frame. Non-finite scores and quantiles cannot be ordered and are
 /// left out.
-fn score_of(id: i64, outputs: Vec<Output>) -> NewScore {
-    let mut new = unreadable(id);
+fn combine_outputs(id: i64, outputs: Vec<Output>) -> NewScore {
+    let mut new = empty_score(id);
     let mut improbable = None;
     for output in outputs {
         match output.value {
-            Value::Anomaly(anomaly) => {
+            OutputValue::Anomaly(anomaly) => {
                 new.score = Some(f64::from(anomaly.score));
                 new.quantile = Some(f64::from(anomaly.quantile));
             }
-            Value::ClassScores(scores) => {
+            OutputValue::ClassScores(scores) => {
                 if let Some((label, probability)) = scores.into_iter().next() {
                     new.label = Some(label);
                     improbable = Some(1.0 - f64::from(probability));
                 }
             }
-            Value::Tensor { .. } | Value::Png(_) => {}
+            OutputValue::Tensor { .. } | OutputValue::Png(_) => {}
         }
     }
     new.score = new.score.or(improbable).filter(|score| score.is_finite());
@@ -210,7 +218,7 @@ fn score_of(id: i64, outputs: Vec<Output>) -> NewScore {
     new
 }
 
-fn unreadable(id: i64) -> NewScore {
+fn empty_score(id: i64) -> NewScore {
     NewScore { id, score: None, quantile: None, label: None }
 }
 
@@ -219,30 +227,36 @@ mod tests {
     use super::*;
     use crate::Anomaly;
 
-    fn output(value: Value) -> Output {
+    fn output(value: OutputValue) -> Output {
         Output { head: "h".into(), version: 1, value }
     }
 
     fn anomaly(score: f32) -> Output {
         let parts = Vec::new();
-        output(Value::Anomaly(Anomaly { score, quantile: 0.5, anomalous: false, parts, heat_map: None }))
+        output(OutputValue::Anomaly(Anomaly {
+            score,
+            quantile: 0.5,
+            anomalous: false,
+            parts,
+            heat_map: None,
+        }))
     }
 
     fn classes() -> Output {
-        output(Value::ClassScores(vec![("boot".into(), 0.75), ("coat".into(), 0.25)]))
+        output(OutputValue::ClassScores(vec![("boot".into(), 0.75), ("coat".into(), 0.25)]))
     }
 
     #[test]
     fn the_label_stands_beside_the_score_and_makes_one_where_there_is_none() {
-        let both = score_of(7, vec![anomaly(2.0), classes()]);
+        let both = combine_outputs(7, vec![anomaly(2.0), classes()]);
         assert_eq!((both.id, both.score, both.quantile), (7, Some(2.0), Some(0.5)));
         assert_eq!(both.label.as_deref(), Some("boot"));
-        let alone = score_of(7, vec![classes()]);
+        let alone = combine_outputs(7, vec![classes()]);
         assert_eq!((alone.score, alone.quantile), (Some(0.25), None));
     }
 
     #[test]
     fn a_score_that_is_no_number_is_none() {
-        assert_eq!(score_of(7, vec![anomaly(f32::NAN)]).score, None);
+        assert_eq!(combine_outputs(7, vec![anomaly(f32::NAN)]).score, None);
     }
 }

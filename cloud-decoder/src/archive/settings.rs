@@ -56,13 +56,13 @@ pub struct ArchiveSettings {
     /// Maximum bytes of all frames; the oldest frames over it are deleted. `None` is unlimited.
     pub max_bytes: Option<u64>,
     /// Whether frames are scored in the background.
-    pub scores: bool,
+    pub scores_frames: bool,
 }
 
 impl std::fmt::Debug for ArchiveSettings {
     /// Omits the URL, which may contain a password.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url: _, max_age, max_bytes, scores } = self;
+        let Self { url: _, max_age, max_bytes, scores_frames: scores } = self;
         formatter
             .debug_struct("ArchiveSettings")
             .field("max_age", max_age)
@@ -81,11 +81,11 @@ impl ArchiveSettings {
             url: args.url.or(file.url)?,
             max_age: days.map(|days| DAY.saturating_mul(days)),
             max_bytes: megabytes.map(|megabytes| megabytes.saturating_mul(MEGABYTE)),
-            scores: args.scores.or(file.scores).unwrap_or(true),
+            scores_frames: args.scores.or(file.scores).unwrap_or(true),
         })
     }
 
-    pub(crate) fn database(&self) -> Settings {
+    pub(crate) fn database_settings(&self) -> Settings {
         Settings { max_age: self.max_age, max_bytes: self.max_bytes, ..Settings::default() }
     }
 }
@@ -101,7 +101,7 @@ mod tests {
         let args = ArchiveArgs { days: Some(2), ..ArchiveArgs::default() };
         let merged = ArchiveSettings::merge(args.clone(), file).unwrap();
         assert_eq!((&merged.url[..], merged.max_age), ("sqlite:a", Some(Duration::from_hours(48))));
-        assert_eq!((merged.max_bytes, merged.scores), (Some(7_000_000), false));
+        assert_eq!((merged.max_bytes, merged.scores_frames), (Some(7_000_000), false));
         assert_eq!(ArchiveSettings::merge(args, ArchiveArgs::default()), None);
     }
 

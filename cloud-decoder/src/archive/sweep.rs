@@ -6,11 +6,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::times::now_us;
 
 /// Interval between two deletions of frames over the limits.
-const EVERY: Duration = Duration::from_mins(1);
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Deletes frames over the age and size limits periodically, until the archive is closed.
-pub(super) async fn run(archive: Archive) {
-    let mut ticks = interval(EVERY);
+pub(super) async fn sweep_periodically(archive: Archive) {
+    let mut ticks = interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

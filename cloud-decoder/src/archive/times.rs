@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde::Deserialize;
 
 /// The range that RFC 3339 can represent, years 0000 to 9999, in Unix microseconds.
-const WRITABLE: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+const RFC3339_RANGE_US: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
 
 /// Returns the current time in Unix microseconds.
 pub(crate) fn now_us() -> i64 {
@@ -17,18 +17,18 @@ pub(crate) fn now_us() -> i64 {
 /// A time in a query: RFC 3339, or Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Time {
+pub(crate) struct QueryTime {
     /// Unix microseconds.
     pub(crate) us: i64,
 }
 
-impl TryFrom<String> for Time {
+impl TryFrom<String> for QueryTime {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let us = match text.parse::<i64>() {
             Ok(ms) => ms.checked_mul(1000),
-            Err(_) => rfc3339_us(&text),
+            Err(_) => parse_rfc3339_us(&text),
         };
         us.map(|us| Self { us }).ok_or_else(|| {
             let text: String = text.chars().take(40).collect();
@@ -41,13 +41,13 @@ impl TryFrom<String> for Time {
 
 /// Formats Unix microseconds as RFC 3339 in UTC with milliseconds. Times outside the years 0000 to 9999 are
 /// clamped.
-pub(crate) fn rfc3339(us: i64) -> String {
-    let us = us.clamp(*WRITABLE.start(), *WRITABLE.end());
+pub(crate) fn format_rfc3339(us: i64) -> String {
+    let us = us.clamp(*RFC3339_RANGE_US.start(), *RFC3339_RANGE_US.end());
     let time = DateTime::from_timestamp_micros(us).unwrap_or_default();
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn rfc3339_us(text: &str) -> Option<i64> {
+fn parse_rfc3339_us(text: &str) -> Option<i64> {
     // An unescaped plus sign of an offset is decoded as a space.
     let plus = text.rfind(' ').filter(|&place| place > "2026-07-01".len());
     let text =
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn us(text: &str) -> Option<i64> {
-        Time::try_from(text.to_owned()).ok().map(|time| time.us)
+        QueryTime::try_from(text.to_owned()).ok().map(|time| time.us)
     }
 
     #[test]
@@ -81,16 +81,16 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused_with_advice() {
         for text in ["", "yesterday", "2026-07-01", "2026-07-01T12:00:00", "9223372036854775807", "1.5"] {
-            let error = Time::try_from(text.to_owned()).unwrap_err();
+            let error = QueryTime::try_from(text.to_owned()).unwrap_err();
             assert!(error.contains("RFC 3339"), "{text}: {error}");
         }
     }
 
     #[test]
     fn times_are_written_with_milliseconds_and_never_beyond_the_year_9999() {
-        assert_eq!(rfc3339(1_782_907_200_250_999), "2026-07-01T12:00:00.250Z");
-        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999Z");
-        assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(i64::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(format_rfc3339(1_782_907_200_250_999), "2026-07-01T12:00:00.250Z");
+        assert_eq!(format_rfc3339(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(format_rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
+        assert_eq!(format_rfc3339(i64::MAX), "9999-12-31T23:59:59.999Z");
     }
 }

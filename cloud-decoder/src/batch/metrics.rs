@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use lopside_telemetry::metrics::{
-    BoundCounter, BoundHistogram, BoundUpDownCounter, KeyValue, durations, meter,
+    BoundCounter, BoundHistogram, BoundUpDownCounter, KeyValue, duration_histogram, meter,
 };
 
-use super::{job::Discarded, stats::RunTimes};
+use super::{job::DiscardReason, stats::RunTimes};
 
 /// Histogram bounds of batch sizes, in items.
-const SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+const BATCH_SIZE_BOUNDS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// The name of a head in logs and metrics.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub(crate) struct HeadName<'a> {
 /// The metrics of one head. After the head is dropped, its counters keep their values, and its load metrics are
 /// 0.
 #[derive(Debug)]
-pub(crate) struct Instruments {
+pub(crate) struct HeadMetrics {
     success: BoundCounter<u64>,
     failure: BoundCounter<u64>,
     expired: BoundCounter<u64>,
@@ -31,18 +31,18 @@ pub(crate) struct Instruments {
     refused: BoundCounter<u64>,
     items: BoundCounter<u64>,
     runs: BoundCounter<u64>,
-    batch: BoundHistogram<u64>,
-    request: BoundHistogram<f64>,
-    queue: BoundHistogram<f64>,
-    input: BoundHistogram<f64>,
-    infer: BoundHistogram<f64>,
-    output: BoundHistogram<f64>,
+    batch_size: BoundHistogram<u64>,
+    request_seconds: BoundHistogram<f64>,
+    queue_seconds: BoundHistogram<f64>,
+    input_seconds: BoundHistogram<f64>,
+    infer_seconds: BoundHistogram<f64>,
+    output_seconds: BoundHistogram<f64>,
     jobs: BoundUpDownCounter<i64>,
     bytes: BoundUpDownCounter<i64>,
 }
 
-impl Instruments {
-    pub(super) fn of(name: HeadName<'_>) -> Self {
+impl HeadMetrics {
+    pub(super) fn for_head(name: HeadName<'_>) -> Self {
         let labels = [
             KeyValue::new("bundle", name.bundle.to_owned()),
             KeyValue::new("head", name.head.to_owned()),
@@ -57,7 +57,7 @@ impl Instruments {
             requests.bind(&labels)
         };
         let count = |name, about| meter.u64_counter(name).with_description(about).build().bind(&labels);
-        let seconds = |name, about| durations(name, about).bind(&labels);
+        let seconds = |name, about| duration_histogram(name, about).bind(&labels);
         let now = |name, unit, about| {
             meter.i64_up_down_counter(name).with_unit(unit).with_description(about).build().bind(&labels)
         };
@@ -70,53 +70,56 @@ impl Instruments {
             refused: by("refused"),
             items: count("lopside.items", "Items that a head has processed"),
             runs: count("lopside.runs", "Runs of a model"),
-            batch: sizes.with_boundaries(SIZES.to_vec()).build().bind(&labels),
-            request: seconds("lopside.request.duration", "Time from queueing a request to its response"),
-            queue: seconds("lopside.queue.duration", "Time from queueing a request to its run"),
-            input: seconds("lopside.input.duration", "Time to assemble the inputs of a run"),
-            infer: seconds("lopside.infer.duration", "Time that the model takes for a run"),
-            output: seconds("lopside.output.duration", "Time to collect the outputs of a run"),
+            batch_size: sizes.with_boundaries(BATCH_SIZE_BOUNDS.to_vec()).build().bind(&labels),
+            request_seconds: seconds(
+                "lopside.request.duration",
+                "Time from queueing a request to its response",
+            ),
+            queue_seconds: seconds("lopside.queue.duration", "Time from queueing a request to its run"),
+            input_seconds: seconds("lopside.input.duration", "Time to assemble the inputs of a run"),
+            infer_seconds: seconds("lopside.infer.duration", "Time that the model takes for a run"),
+            output_seconds: seconds("lopside.output.duration", "Time to collect the outputs of a run"),
             jobs: now("lopside.jobs", "{job}", "Queued and running requests"),
             bytes: now("lopside.jobs.size", "By", "Bytes of the tensors of queued and running requests"),
         }
     }
 
-    pub(super) fn ran(&self, items: usize, times: RunTimes) {
+    pub(super) fn record_run(&self, items: usize, times: RunTimes) {
         self.items.add(items as u64);
         self.runs.add(1);
-        self.batch.record(items as u64);
-        self.input.record(times.input.as_secs_f64());
-        self.infer.record(times.infer.as_secs_f64());
-        self.output.record(times.output.as_secs_f64());
+        self.batch_size.record(items as u64);
+        self.input_seconds.record(times.input.as_secs_f64());
+        self.infer_seconds.record(times.infer.as_secs_f64());
+        self.output_seconds.record(times.output.as_secs_f64());
     }
 
-    pub(super) fn answered(&self, waited: Duration, all: Duration) {
+    pub(super) fn record_success(&self, waited: Duration, all: Duration) {
         self.success.add(1);
-        self.queue.record(waited.as_secs_f64());
-        self.request.record(all.as_secs_f64());
+        self.queue_seconds.record(waited.as_secs_f64());
+        self.request_seconds.record(all.as_secs_f64());
     }
 
-    pub(super) fn failed(&self) {
+    pub(super) fn record_failure(&self) {
         self.failure.add(1);
     }
 
-    pub(super) fn refused(&self) {
+    pub(super) fn record_refusal(&self) {
         self.refused.add(1);
     }
 
-    pub(super) fn discarded(&self, why: Discarded) {
+    pub(super) fn record_discard(&self, why: DiscardReason) {
         match why {
-            Discarded::Expired => self.expired.add(1),
-            Discarded::Abandoned => self.abandoned.add(1),
+            DiscardReason::Expired => self.expired.add(1),
+            DiscardReason::Abandoned => self.abandoned.add(1),
         }
     }
 
-    pub(super) fn came(&self, bytes: usize) {
+    pub(super) fn add_job(&self, bytes: usize) {
         self.jobs.add(1);
         self.bytes.add(bytes as i64);
     }
 
-    pub(super) fn went(&self, bytes: usize) {
+    pub(super) fn remove_job(&self, bytes: usize) {
         self.jobs.add(-1);
         self.bytes.add(-(bytes as i64));
     }

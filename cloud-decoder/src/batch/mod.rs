@@ -25,6 +25,6 @@ pub(crate) mod sizing;
 pub(crate) mod stats;
 mod turn;
 
-pub use job::Terms;
+pub use job::RequestOptions;
 pub use policy::Priority;
-pub use settings::Batching;
+pub use settings::BatchSettings;

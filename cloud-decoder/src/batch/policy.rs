@@ -2,12 +2,12 @@
 //! clock nor a lock.
 //!
 //! The most urgent job leads the batch: the oldest job of the highest class. A job rises by one class per
-//! [`Policy::patience`] of waiting, so that no job starves. Jobs with the leader's input shape join it in the
+//! [`BatchPolicy::promotion_interval`] of waiting, so that no job starves. Jobs with the leader's input shape join it in the
 //! same order, as long as they fit. The batch runs at once if it is full, if it has the expected number of
-//! items, or if its oldest job has waited for [`Policy::max_delay`]; otherwise it waits for the first of these
+//! items, or if its oldest job has waited for [`BatchPolicy::max_delay`]; otherwise it waits for the first of these
 //! events.
 //!
-//! The expected number of items comes from [`Crowd`]: about the number of items that were recently queued or
+//! The expected number of items comes from [`ConcurrencyEstimate`]: about the number of items that were recently queued or
 //! running at the same time. A single caller that waits for each response before it sends the next request is
 //! therefore never delayed.
 
@@ -29,11 +29,11 @@ pub enum Priority {
 }
 
 /// The properties of a queued job that the policy requires.
-pub(crate) trait Waiting {
+pub(crate) trait QueuedJob {
     /// Returns the priority class.
     fn priority(&self) -> Priority;
     /// Returns the time at which the job was enqueued.
-    fn arrived(&self) -> Instant;
+    fn enqueued_at(&self) -> Instant;
     /// Returns the number of items that the job adds to a batch, at least 1.
     fn items(&self) -> usize;
     /// Returns whether both jobs can be in one batch.
@@ -42,16 +42,16 @@ pub(crate) trait Waiting {
 
 /// The limits of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Policy {
+pub(crate) struct BatchPolicy {
     /// Maximum number of items per batch. A job with more items runs alone.
     pub(crate) max_items: usize,
     /// Maximum time that a job may be delayed so that others can join it.
     pub(crate) max_delay: Duration,
     /// Waiting time after which a job rises by one class.
-    pub(crate) patience: Duration,
+    pub(crate) promotion_interval: Duration,
 }
 
-/// The result of [`Policy::decide`].
+/// The result of [`BatchPolicy::decide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Run these jobs, given by their indices in the queue.
@@ -62,14 +62,14 @@ pub(crate) enum Decision {
     Idle,
 }
 
-impl Policy {
+impl BatchPolicy {
     /// Decides how to proceed with this queue, if about `expected` items usually arrive together.
-    pub(crate) fn decide<J: Waiting>(&self, jobs: &[J], expected: usize, now: Instant) -> Decision {
+    pub(crate) fn decide<J: QueuedJob>(&self, jobs: &[J], expected: usize, now: Instant) -> Decision {
         let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|&place| (self.class(&jobs[place], now), jobs[place].arrived()));
+        order.sort_by_key(|&place| (self.effective_class(&jobs[place], now), jobs[place].enqueued_at()));
         let Some(&leader) = order.first() else { return Decision::Idle };
         let mut items = 0;
-        let mut oldest = jobs[leader].arrived();
+        let mut oldest = jobs[leader].enqueued_at();
         let mut complete = false;
         let mut batch = Vec::new();
         for place in order {
@@ -82,7 +82,7 @@ impl Policy {
                 continue;
             }
             items += job.items();
-            oldest = oldest.min(job.arrived());
+            oldest = oldest.min(job.enqueued_at());
             batch.push(place);
         }
         let due = oldest + self.max_delay;
@@ -94,9 +94,9 @@ impl Policy {
     }
 
     /// Returns the class of a job after its waiting time; smaller is more urgent.
-    fn class<J: Waiting>(&self, job: &J, now: Instant) -> u128 {
-        let waited = now.saturating_duration_since(job.arrived()).as_nanos();
-        let risen = waited.checked_div(self.patience.as_nanos()).unwrap_or(0);
+    fn effective_class<J: QueuedJob>(&self, job: &J, now: Instant) -> u128 {
+        let waited = now.saturating_duration_since(job.enqueued_at()).as_nanos();
+        let risen = waited.checked_div(self.promotion_interval.as_nanos()).unwrap_or(0);
         (job.priority() as u128).saturating_sub(risen)
     }
 }
@@ -104,22 +104,22 @@ impl Policy {
 /// Estimate of the number of items that are queued or running at the same time: the recent peak, which decays
 /// towards the current number by an eighth per batch.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Crowd(f32);
+pub(crate) struct ConcurrencyEstimate(f32);
 
-impl Crowd {
+impl ConcurrencyEstimate {
     /// Raises the estimate to `items`, the current number of items, after a job was enqueued.
-    pub(crate) fn saw(&mut self, items: usize) {
+    pub(crate) fn raise_to(&mut self, items: usize) {
         self.0 = self.0.max(items as f32);
     }
 
     /// Decays the estimate towards `items`, the current number of items, which includes the batch that was just
     /// taken.
-    pub(crate) fn forget(&mut self, items: usize) {
+    pub(crate) fn decay_to(&mut self, items: usize) {
         self.0 += (items as f32 - self.0) / 8.0;
     }
 
     /// Returns the number of items that each session may expect, at least 1.
-    pub(crate) fn expected(self, instances: usize) -> usize {
+    pub(crate) fn expected_items(self, instances: usize) -> usize {
         ((self.0 / instances.max(1) as f32).round() as usize).max(1)
     }
 }
@@ -138,11 +138,11 @@ mod tests {
         shape: u8,
     }
 
-    impl Waiting for Job {
+    impl QueuedJob for Job {
         fn priority(&self) -> Priority {
             self.priority
         }
-        fn arrived(&self) -> Instant {
+        fn enqueued_at(&self) -> Instant {
             self.arrived
         }
         fn items(&self) -> usize {
@@ -153,8 +153,11 @@ mod tests {
         }
     }
 
-    const POLICY: Policy =
-        Policy { max_items: 8, max_delay: Duration::from_millis(1), patience: Duration::from_millis(500) };
+    const POLICY: BatchPolicy = BatchPolicy {
+        max_items: 8,
+        max_delay: Duration::from_millis(1),
+        promotion_interval: Duration::from_millis(500),
+    };
     const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
     fn job(start: Instant, micros: u64, items: usize) -> Job {
@@ -183,17 +186,17 @@ mod tests {
         jobs[2].priority = Priority::High;
         assert_eq!(POLICY.decide(&jobs, 1, start), Decision::Run(vec![2]));
         // After twice the patience, the low job has reached the highest class and is older.
-        assert_eq!(POLICY.decide(&jobs, 1, start + 2 * POLICY.patience), Decision::Run(vec![0]));
+        assert_eq!(POLICY.decide(&jobs, 1, start + 2 * POLICY.promotion_interval), Decision::Run(vec![0]));
     }
 
     #[test]
     fn a_crowd_is_forgotten() {
-        let mut crowd = Crowd::default();
-        assert_eq!(crowd.expected(1), 1);
-        crowd.saw(8);
-        assert_eq!((crowd.expected(1), crowd.expected(2)), (8, 4));
-        (0..40).for_each(|_| crowd.forget(1));
-        assert_eq!(crowd.expected(1), 1);
+        let mut crowd = ConcurrencyEstimate::default();
+        assert_eq!(crowd.expected_items(1), 1);
+        crowd.raise_to(8);
+        assert_eq!((crowd.expected_items(1), crowd.expected_items(2)), (8, 4));
+        (0..40).for_each(|_| crowd.decay_to(1));
+        assert_eq!(crowd.expected_items(1), 1);
     }
 
     fn queue(start: Instant) -> impl Strategy<Value = Vec<Job>> {

@@ -13,20 +13,20 @@ use std::{
 };
 
 use super::{
-    job::{Discarded, Job, Terms},
+    job::{DiscardReason, Job, RequestOptions},
     metrics::HeadName,
-    policy::{Crowd, Decision, Policy, Priority},
-    stats::Stats,
+    policy::{BatchPolicy, ConcurrencyEstimate, Decision, Priority},
+    stats::HeadStats,
 };
 use crate::ServeError;
 
 /// Limits on the work queued for one head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
+pub(crate) struct QueueLimits {
     /// Maximum number of jobs, including running jobs.
-    pub(crate) jobs: usize,
+    pub(crate) max_jobs: usize,
     /// Maximum bytes of the tensors of these jobs.
-    pub(crate) bytes: usize,
+    pub(crate) max_bytes: usize,
     /// Number of sessions that take batches from the queue.
     pub(crate) instances: usize,
 }
@@ -35,23 +35,23 @@ pub(crate) struct Bounds {
 #[derive(Debug)]
 pub(crate) struct Queue {
     head: Arc<str>,
-    bounds: Bounds,
-    policy: Policy,
-    state: Mutex<State>,
-    wake: Condvar,
+    limits: QueueLimits,
+    policy: BatchPolicy,
+    state: Mutex<QueueState>,
+    wake_signal: Condvar,
     closed: AtomicBool,
     jobs: AtomicUsize,
     items: AtomicUsize,
     bytes: AtomicUsize,
     /// Recent average time per item, in nanoseconds; 0 before the first measurement.
-    pace: AtomicU64,
-    pub(crate) stats: Stats,
+    nanos_per_item: AtomicU64,
+    pub(crate) stats: HeadStats,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     jobs: Vec<Job>,
-    crowd: Crowd,
+    concurrency: ConcurrencyEstimate,
 }
 
 /// The right to occupy part of the queue; returned when dropped.
@@ -66,29 +66,29 @@ pub(crate) struct Permit {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) jobs: Vec<Job>,
-    pub(crate) taken: Instant,
+    pub(crate) dequeued_at: Instant,
 }
 
 /// Divisor of the bounds for jobs of low priority.
-const LOW_SHARE: usize = 2;
+const LOW_PRIORITY_DIVISOR: usize = 2;
 /// Lower and upper bound of the advised retry delay.
-const RETRY: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(10)];
+const RETRY_DELAY_RANGE: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(10)];
 
 impl Queue {
     /// Creates an empty queue; `name` appears in errors and metrics.
-    pub(crate) fn new(name: HeadName<'_>, bounds: Bounds, policy: Policy) -> Arc<Self> {
+    pub(crate) fn new(name: HeadName<'_>, bounds: QueueLimits, policy: BatchPolicy) -> Arc<Self> {
         Arc::new(Self {
             head: format!("{}.{}", name.bundle, name.head).into(),
-            bounds,
+            limits: bounds,
             policy,
             state: Mutex::default(),
-            wake: Condvar::new(),
+            wake_signal: Condvar::new(),
             closed: AtomicBool::new(false),
             jobs: AtomicUsize::new(0),
             items: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            pace: AtomicU64::new(0),
-            stats: Stats::of(name),
+            nanos_per_item: AtomicU64::new(0),
+            stats: HeadStats::for_head(name),
         })
     }
 
@@ -101,20 +101,20 @@ impl Queue {
         self: &Arc<Self>,
         items: usize,
         bytes: usize,
-        terms: Terms,
+        terms: RequestOptions,
     ) -> Result<Permit, ServeError> {
         let now = Instant::now();
         if terms.deadline <= now {
-            self.stats.discarded(Discarded::Expired);
+            self.stats.record_discard(DiscardReason::Expired);
             return Err(ServeError::DeadlineExceeded);
         }
-        let mut permit = self.place(items, bytes, terms.priority);
+        let mut permit = self.try_reserve(items, bytes, terms.priority);
         if permit.is_none() {
-            self.discard(now);
-            permit = self.place(items, bytes, terms.priority);
+            self.drop_dead_jobs(now);
+            permit = self.try_reserve(items, bytes, terms.priority);
         }
-        permit.filter(|_| self.in_time(items, terms, now)).ok_or_else(|| {
-            self.stats.refused();
+        permit.filter(|_| self.meets_deadline(items, terms, now)).ok_or_else(|| {
+            self.stats.record_refusal();
             ServeError::Overloaded { head: self.head.to_string(), retry_after: self.retry_after() }
         })
     }
@@ -124,66 +124,66 @@ impl Queue {
     pub(crate) fn push(&self, job: Job, wake: bool) {
         let mut state = self.lock();
         state.jobs.push(job);
-        state.crowd.saw(self.items.load(Relaxed));
-        let waiting = || state.jobs.iter().map(|job| job.question.items()).sum::<usize>();
-        let wake = wake && (state.jobs.len() == 1 || waiting() >= self.expected(&state));
+        state.concurrency.raise_to(self.items.load(Relaxed));
+        let waiting = || state.jobs.iter().map(|job| job.input.items()).sum::<usize>();
+        let wake = wake && (state.jobs.len() == 1 || waiting() >= self.expected_items(&state));
         drop(state);
         if wake {
-            self.wake();
+            self.wake_engine();
         }
     }
 
     /// Wakes one engine thread.
-    pub(crate) fn wake(&self) {
-        self.wake.notify_one();
+    pub(crate) fn wake_engine(&self) {
+        self.wake_signal.notify_one();
     }
 
     /// Waits for the next batch; returns `None` when the queue is closed and empty.
-    pub(crate) fn take(&self) -> Option<Batch> {
+    pub(crate) fn take_batch(&self) -> Option<Batch> {
         loop {
             let mut state = self.lock();
             let now = Instant::now();
-            let dead = sweep(&mut state.jobs, now);
+            let dead = remove_dead_jobs(&mut state.jobs, now);
             if !dead.is_empty() {
                 drop(state);
-                self.answer(dead);
+                self.reject_jobs(dead);
                 continue;
             }
-            match self.policy.decide(&state.jobs, self.expected(&state), now) {
-                Decision::Run(places) => return Some(self.batch(&mut state, places, now)),
+            match self.policy.decide(&state.jobs, self.expected_items(&state), now) {
+                Decision::Run(places) => return Some(self.remove_batch(&mut state, places, now)),
                 Decision::Wait(until) => {
                     let time = until.saturating_duration_since(now);
-                    drop(self.wake.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner));
+                    drop(self.wake_signal.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner));
                 }
                 Decision::Idle if self.closed.load(Relaxed) => return None,
-                Decision::Idle => drop(self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)),
+                Decision::Idle => drop(self.wake_signal.wait(state).unwrap_or_else(PoisonError::into_inner)),
             }
         }
     }
 
     /// Returns the batch that can run now, limited to an expected time of about `longest`; `None` if the queue
     /// is empty.
-    pub(crate) fn take_now(&self, longest: Duration) -> Option<Batch> {
+    pub(crate) fn try_take_batch(&self, longest: Duration) -> Option<Batch> {
         let mut state = self.lock();
         let now = Instant::now();
-        let dead = sweep(&mut state.jobs, now);
-        let most = longest.as_nanos() / self.time_of(1).as_nanos().max(1);
+        let dead = remove_dead_jobs(&mut state.jobs, now);
+        let most = longest.as_nanos() / self.expected_time(1).as_nanos().max(1);
         let max_items = self.policy.max_items.min(most as usize).max(1);
-        let batch = match (Policy { max_items, ..self.policy }).decide(&state.jobs, 1, now) {
-            Decision::Run(places) => Some(self.batch(&mut state, places, now)),
+        let batch = match (BatchPolicy { max_items, ..self.policy }).decide(&state.jobs, 1, now) {
+            Decision::Run(places) => Some(self.remove_batch(&mut state, places, now)),
             Decision::Wait(_) | Decision::Idle => None,
         };
         drop(state);
-        self.answer(dead);
+        self.reject_jobs(dead);
         batch
     }
 
     /// Updates the average time per item.
-    pub(crate) fn paced(&self, items: usize, time: Duration) {
+    pub(crate) fn update_pace(&self, items: usize, time: Duration) {
         let each = time.as_nanos() as u64 / items.max(1) as u64;
-        let before = self.pace.load(Relaxed);
+        let before = self.nanos_per_item.load(Relaxed);
         let after = if before == 0 { each } else { before - before / 8 + each / 8 };
-        self.pace.store(after, Relaxed);
+        self.nanos_per_item.store(after, Relaxed);
     }
 
     /// Closes the queue: engine threads exit after the last job. The caller enqueues no further jobs.
@@ -192,7 +192,7 @@ impl Queue {
         // The lock is required so that an engine thread between its check and its wait does not miss the
         // notification.
         let state = self.lock();
-        self.wake.notify_all();
+        self.wake_signal.notify_all();
         drop(state);
     }
 
@@ -201,71 +201,71 @@ impl Queue {
         self.lock().jobs.is_empty()
     }
 
-    fn batch(&self, state: &mut State, mut places: Vec<usize>, taken: Instant) -> Batch {
+    fn remove_batch(&self, state: &mut QueueState, mut places: Vec<usize>, taken: Instant) -> Batch {
         // Jobs are removed from the back, so that the indices before them stay valid.
         places.sort_unstable_by(|a, b| b.cmp(a));
         let mut jobs: Vec<Job> = places.into_iter().map(|place| state.jobs.swap_remove(place)).collect();
-        jobs.sort_by_key(|job| job.arrived);
-        state.crowd.forget(self.items.load(Relaxed));
-        if !state.jobs.is_empty() && self.bounds.instances > 1 {
-            self.wake.notify_one();
+        jobs.sort_by_key(|job| job.enqueued_at);
+        state.concurrency.decay_to(self.items.load(Relaxed));
+        if !state.jobs.is_empty() && self.limits.instances > 1 {
+            self.wake_signal.notify_one();
         }
-        Batch { jobs, taken }
+        Batch { jobs, dequeued_at: taken }
     }
 
-    fn expected(&self, state: &State) -> usize {
-        state.crowd.expected(self.bounds.instances).min(self.policy.max_items)
+    fn expected_items(&self, state: &QueueState) -> usize {
+        state.concurrency.expected_items(self.limits.instances).min(self.policy.max_items)
     }
 
     /// Returns a permit if the queue has capacity.
-    fn place(self: &Arc<Self>, items: usize, bytes: usize, priority: Priority) -> Option<Permit> {
-        let share = if priority == Priority::Low { LOW_SHARE } else { 1 };
+    fn try_reserve(self: &Arc<Self>, items: usize, bytes: usize, priority: Priority) -> Option<Permit> {
+        let share = if priority == Priority::Low { LOW_PRIORITY_DIVISOR } else { 1 };
         let fits = |taken: usize, more: usize, bound: usize| taken == 0 || taken + more <= bound / share;
         let jobs = self.jobs.fetch_add(1, Relaxed);
         let before = self.bytes.fetch_add(bytes, Relaxed);
         self.items.fetch_add(items, Relaxed);
-        self.stats.came(bytes);
+        self.stats.record_permit(bytes);
         // Created before the check, so that its drop undoes the additions of a refused job.
         let permit = Permit { queue: Arc::clone(self), items, bytes };
-        (fits(jobs, 1, self.bounds.jobs) && fits(before, bytes, self.bounds.bytes)).then_some(permit)
+        (fits(jobs, 1, self.limits.max_jobs) && fits(before, bytes, self.limits.max_bytes)).then_some(permit)
     }
 
     /// Returns whether the jobs ahead and `items`, which are already counted, will be done by the deadline. A
     /// job with nothing ahead of it is always in time.
-    fn in_time(&self, items: usize, terms: Terms, now: Instant) -> bool {
+    fn meets_deadline(&self, items: usize, terms: RequestOptions, now: Instant) -> bool {
         let before = self.items.load(Relaxed).saturating_sub(items);
-        before == 0 || now + self.work(before + items) <= terms.deadline
+        before == 0 || now + self.expected_wait(before + items) <= terms.deadline
     }
 
     /// Returns the expected time of `items` items in one session.
-    pub(crate) fn time_of(&self, items: usize) -> Duration {
-        Duration::from_nanos(self.pace.load(Relaxed).saturating_mul(items as u64))
+    pub(crate) fn expected_time(&self, items: usize) -> Duration {
+        Duration::from_nanos(self.nanos_per_item.load(Relaxed).saturating_mul(items as u64))
     }
 
     /// Returns the expected time of `items` items in all sessions together.
-    fn work(&self, items: usize) -> Duration {
-        self.time_of(items) / self.bounds.instances.clamp(1, u32::MAX as usize) as u32
+    fn expected_wait(&self, items: usize) -> Duration {
+        self.expected_time(items) / self.limits.instances.clamp(1, u32::MAX as usize) as u32
     }
 
     /// Returns the expected time until half of the queued and running items are done.
     fn retry_after(&self) -> Duration {
-        self.work(self.items.load(Relaxed) / 2).clamp(RETRY[0], RETRY[1])
+        self.expected_wait(self.items.load(Relaxed) / 2).clamp(RETRY_DELAY_RANGE[0], RETRY_DELAY_RANGE[1])
     }
 
     /// Drops expired and abandoned jobs.
-    fn discard(&self, now: Instant) {
-        let dead = sweep(&mut self.lock().jobs, now);
-        self.answer(dead);
+    fn drop_dead_jobs(&self, now: Instant) {
+        let dead = remove_dead_jobs(&mut self.lock().jobs, now);
+        self.reject_jobs(dead);
     }
 
-    fn answer(&self, dead: Vec<(Job, Discarded)>) {
+    fn reject_jobs(&self, dead: Vec<(Job, DiscardReason)>) {
         for (job, why) in dead {
-            self.stats.discarded(why);
-            let _ = job.answer.send(Err(ServeError::DeadlineExceeded));
+            self.stats.record_discard(why);
+            let _ = job.reply.send(Err(ServeError::DeadlineExceeded));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -275,16 +275,16 @@ impl Drop for Permit {
         self.queue.jobs.fetch_sub(1, Relaxed);
         self.queue.items.fetch_sub(self.items, Relaxed);
         self.queue.bytes.fetch_sub(self.bytes, Relaxed);
-        self.queue.stats.went(self.bytes);
+        self.queue.stats.record_release(self.bytes);
     }
 }
 
 /// Removes the jobs that must not run, and returns them with the reasons.
-fn sweep(jobs: &mut Vec<Job>, now: Instant) -> Vec<(Job, Discarded)> {
+fn remove_dead_jobs(jobs: &mut Vec<Job>, now: Instant) -> Vec<(Job, DiscardReason)> {
     let mut dead = Vec::new();
     let mut place = 0;
     while let Some(job) = jobs.get(place) {
-        match job.discarded(now) {
+        match job.discard_reason(now) {
             Some(why) => dead.push((jobs.swap_remove(place), why)),
             None => place += 1,
         }
@@ -300,39 +300,54 @@ mod tests {
     use tracing::Span;
 
     use super::*;
-    use crate::model::{Input, Question, Share};
+    use crate::model::{BatchSlice, InferenceInput, NamedTensor};
 
-    type Answer = oneshot::Receiver<Result<Share, ServeError>>;
+    type Answer = oneshot::Receiver<Result<BatchSlice, ServeError>>;
 
-    const POLICY: Policy =
-        Policy { max_items: 4, max_delay: Duration::ZERO, patience: Duration::from_millis(500) };
+    const POLICY: BatchPolicy = BatchPolicy {
+        max_items: 4,
+        max_delay: Duration::ZERO,
+        promotion_interval: Duration::from_millis(500),
+    };
 
     const NAME: HeadName<'static> = HeadName { bundle: "b", head: "h", version: 1 };
 
     fn queue(jobs: usize, bytes: usize) -> Arc<Queue> {
-        Queue::new(NAME, Bounds { jobs, bytes, instances: 1 }, POLICY)
+        Queue::new(NAME, QueueLimits { max_jobs: jobs, max_bytes: bytes, instances: 1 }, POLICY)
     }
 
-    fn terms(time: Duration, priority: Priority) -> Terms {
-        Terms { priority, ..Terms::within(time) }
+    fn terms(time: Duration, priority: Priority) -> RequestOptions {
+        RequestOptions { priority, ..RequestOptions::with_timeout(time) }
     }
 
-    fn soon() -> Terms {
+    fn soon() -> RequestOptions {
         terms(Duration::from_mins(1), Priority::Normal)
     }
 
-    fn push(queue: &Arc<Queue>, items: usize, terms: Terms) -> Answer {
+    fn push(queue: &Arc<Queue>, items: usize, terms: RequestOptions) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let input = Input { name: "z".into(), shape: vec![items, 1], values: Arc::new(vec![0.0; items]) };
-        let question = Question { inputs: vec![input], output_lens: vec![items] };
+        let input =
+            NamedTensor { name: "z".into(), shape: vec![items, 1], values: Arc::new(vec![0.0; items]) };
+        let question = InferenceInput { inputs: vec![input], output_lens: vec![items] };
         let permit = queue.admit(items, 8 * items, terms).unwrap();
         let (request, waiting, arrived) = (Span::none(), Span::none(), Instant::now());
-        queue.push(Job { question, terms, arrived, request, waiting, answer, permit }, true);
+        queue.push(
+            Job {
+                input: question,
+                options: terms,
+                enqueued_at: arrived,
+                request_span: request,
+                queue_span: waiting,
+                reply: answer,
+                permit,
+            },
+            true,
+        );
         answered
     }
 
     fn taken(queue: &Queue) -> usize {
-        queue.take().map_or(0, |batch| batch.jobs.len())
+        queue.take_batch().map_or(0, |batch| batch.jobs.len())
     }
 
     #[test]
@@ -341,11 +356,13 @@ mod tests {
         let gone = push(&queue, 1, soon());
         drop(gone);
         let mut expired = push(&queue, 1, soon());
-        queue.lock().jobs[1].terms.deadline = Instant::now();
+        queue.lock().jobs[1].options.deadline = Instant::now();
         let _answer = push(&queue, 1, soon());
-        let batch = queue.take().unwrap();
+        let batch = queue.take_batch().unwrap();
         assert_eq!(batch.jobs.len(), 1);
-        assert!(batch.jobs.iter().all(|job| !job.answer.is_closed() && job.terms.deadline > batch.taken));
+        assert!(
+            batch.jobs.iter().all(|job| !job.reply.is_closed() && job.options.deadline > batch.dequeued_at)
+        );
         let counts = queue.stats.counts();
         assert_eq!((counts.expired, counts.abandoned, counts.refused), (1, 1, 0));
         assert_eq!(expired.try_recv().unwrap().unwrap_err(), ServeError::DeadlineExceeded);
@@ -369,7 +386,7 @@ mod tests {
         let refused = queue.admit(1, 8, soon()).unwrap_err();
         assert!(matches!(refused, ServeError::Overloaded { .. }), "{refused}");
         // A running job holds its permit even if its caller has stopped waiting.
-        let batch = queue.take().unwrap();
+        let batch = queue.take_batch().unwrap();
         drop(first);
         assert!(queue.admit(1, 8, soon()).is_err());
         drop(batch);
@@ -404,7 +421,7 @@ mod tests {
     #[test]
     fn what_cannot_be_done_in_time_is_refused_at_once_with_advice() {
         let queue = queue(100, 1000);
-        queue.paced(1, Duration::from_millis(100));
+        queue.update_pace(1, Duration::from_millis(100));
         let short = terms(Duration::from_millis(50), Priority::Normal);
         // The first job has nothing ahead of it, so it is always admitted.
         let first = queue.admit(4, 8, short).unwrap();
@@ -416,7 +433,7 @@ mod tests {
         drop(first);
         assert!(queue.admit(1, 8, short).is_ok());
         assert_eq!(
-            queue.admit(1, 8, Terms::within(Duration::ZERO)).unwrap_err(),
+            queue.admit(1, 8, RequestOptions::with_timeout(Duration::ZERO)).unwrap_err(),
             ServeError::DeadlineExceeded
         );
     }
@@ -427,18 +444,19 @@ mod tests {
         let _answers: Vec<_> = (0..6).map(|_| push(&queue, 1, soon())).collect();
         queue.close();
         assert_eq!([taken(&queue), taken(&queue)], [4, 2]);
-        assert!(queue.take().is_none());
+        assert!(queue.take_batch().is_none());
     }
 
     #[test]
     fn many_threads_lose_no_job() {
-        let queue = Queue::new(NAME, Bounds { jobs: 1000, bytes: 1 << 20, instances: 2 }, POLICY);
+        let queue =
+            Queue::new(NAME, QueueLimits { max_jobs: 1000, max_bytes: 1 << 20, instances: 2 }, POLICY);
         let ran: usize = thread::scope(|scope| {
             let engines: Vec<_> = (0..2)
                 .map(|_| {
                     scope.spawn(|| {
                         let mut ran = 0;
-                        while let Some(batch) = queue.take() {
+                        while let Some(batch) = queue.take_batch() {
                             assert!(batch.jobs.len() <= 4);
                             ran += batch.jobs.len();
                         }

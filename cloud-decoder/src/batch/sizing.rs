@@ -8,35 +8,35 @@
 use std::time::Duration;
 
 /// Maximum number of items per run if the configuration does not set one.
-pub(crate) const MOST: usize = 32;
+pub(crate) const MAX_MEASURED_ITEMS: usize = 32;
 /// Runs per measurement. The fastest one counts, because disturbances only make a run longer.
-const RUNS: usize = 3;
+const RUNS_PER_SIZE: usize = 3;
 /// Duration of a run beyond which twice as many items are not tried.
-const LONG: Duration = Duration::from_millis(100);
+const MAX_RUN_TIME: Duration = Duration::from_millis(100);
 /// Maximum time per item after doubling, relative to the time before.
-const WORTH: f64 = 0.9;
+const MAX_COST_RATIO: f64 = 0.9;
 
 /// Returns the worthwhile number of items per run, a power of two up to `most`. `time` measures a run of the
 /// given number of items.
 ///
 /// # Errors
 /// The error of `time`.
-pub(crate) fn worthwhile<E>(
+pub(crate) fn measure_batch_size<E>(
     most: usize,
     mut time: impl FnMut(usize) -> Result<Duration, E>,
 ) -> Result<usize, E> {
     let mut quickest = |items: usize| -> Result<Duration, E> {
         let mut best = time(items)?;
-        for _ in 1..RUNS {
+        for _ in 1..RUNS_PER_SIZE {
             best = best.min(time(items)?);
         }
         Ok(best)
     };
     let mut items = 1;
     let mut last = quickest(items)?;
-    while 2 * items <= most && last < LONG {
+    while 2 * items <= most && last < MAX_RUN_TIME {
         let next = quickest(2 * items)?;
-        if next.as_secs_f64() > 2.0 * WORTH * last.as_secs_f64() {
+        if next.as_secs_f64() > 2.0 * MAX_COST_RATIO * last.as_secs_f64() {
             break;
         }
         (items, last) = (2 * items, next);
@@ -50,7 +50,7 @@ mod tests {
 
     fn of(most: usize, fixed: u64, each: u64) -> usize {
         let time = |items: usize| Ok::<_, ()>(Duration::from_micros(fixed + each * items as u64));
-        worthwhile(most, time).unwrap()
+        measure_batch_size(most, time).unwrap()
     }
 
     #[test]
@@ -65,6 +65,9 @@ mod tests {
 
     #[test]
     fn a_failing_run_is_told() {
-        assert_eq!(worthwhile(8, |items| if items > 2 { Err(items) } else { Ok(Duration::ZERO) }), Err(4));
+        assert_eq!(
+            measure_batch_size(8, |items| if items > 2 { Err(items) } else { Ok(Duration::ZERO) }),
+            Err(4)
+        );
     }
 }

@@ -10,20 +10,20 @@ use std::{
 };
 
 use super::{
-    job::Discarded,
-    metrics::{HeadName, Instruments},
+    job::DiscardReason,
+    metrics::{HeadMetrics, HeadName},
 };
 
 /// Atomic count and total duration of an event.
 #[derive(Debug, Default)]
-pub(crate) struct Timing {
+pub(crate) struct TimingCounter {
     count: AtomicU64,
     nanos: AtomicU64,
 }
 
 /// Count and total duration of an event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Total {
+pub(crate) struct TimingTotal {
     pub(crate) count: u64,
     pub(crate) nanos: u64,
 }
@@ -42,24 +42,24 @@ pub(crate) struct RunTimes {
 /// Totals of the runs of one batch size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct BatchTotals {
-    pub(crate) input: Total,
-    pub(crate) infer: Total,
-    pub(crate) output: Total,
+    pub(crate) input: TimingTotal,
+    pub(crate) infer: TimingTotal,
+    pub(crate) output: TimingTotal,
 }
 
 /// Statistics of one head; all values only increase.
 #[derive(Debug)]
-pub(crate) struct Stats {
+pub(crate) struct HeadStats {
     /// Successful jobs, from the queue to the result.
-    pub(crate) success: Timing,
+    pub(crate) success: TimingCounter,
     /// Jobs whose run failed.
-    pub(crate) failure: Timing,
+    pub(crate) failure: TimingCounter,
     /// Time of successful jobs in the queue, until their batch was taken.
-    pub(crate) queue: Timing,
+    pub(crate) queue: TimingCounter,
     /// The phases of the runs, counted once per job.
-    pub(crate) input: Timing,
-    pub(crate) infer: Timing,
-    pub(crate) output: Timing,
+    pub(crate) input: TimingCounter,
+    pub(crate) infer: TimingCounter,
+    pub(crate) output: TimingCounter,
     /// Number of items that were run.
     items: AtomicU64,
     /// Number of model runs.
@@ -68,128 +68,128 @@ pub(crate) struct Stats {
     abandoned: AtomicU64,
     refused: AtomicU64,
     /// Time of the last run, in Unix milliseconds; 0 before the first run.
-    last: AtomicU64,
+    last_run_ms: AtomicU64,
     batches: Mutex<BTreeMap<usize, BatchTotals>>,
-    instruments: Instruments,
+    metrics: HeadMetrics,
 }
 
-impl Timing {
+impl TimingCounter {
     pub(crate) fn add(&self, time: Duration) {
         self.count.fetch_add(1, Relaxed);
         self.nanos.fetch_add(time.as_nanos() as u64, Relaxed);
     }
 
-    pub(crate) fn total(&self) -> Total {
-        Total { count: self.count.load(Relaxed), nanos: self.nanos.load(Relaxed) }
+    pub(crate) fn total(&self) -> TimingTotal {
+        TimingTotal { count: self.count.load(Relaxed), nanos: self.nanos.load(Relaxed) }
     }
 }
 
-impl Total {
+impl TimingTotal {
     fn add(&mut self, time: Duration) {
         self.count += 1;
         self.nanos += time.as_nanos() as u64;
     }
 }
 
-impl Stats {
+impl HeadStats {
     /// Creates the statistics of a head that was just started.
-    pub(crate) fn of(name: HeadName<'_>) -> Self {
+    pub(crate) fn for_head(name: HeadName<'_>) -> Self {
         Self {
-            success: Timing::default(),
-            failure: Timing::default(),
-            queue: Timing::default(),
-            input: Timing::default(),
-            infer: Timing::default(),
-            output: Timing::default(),
+            success: TimingCounter::default(),
+            failure: TimingCounter::default(),
+            queue: TimingCounter::default(),
+            input: TimingCounter::default(),
+            infer: TimingCounter::default(),
+            output: TimingCounter::default(),
             items: AtomicU64::new(0),
             runs: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            last: AtomicU64::new(0),
+            last_run_ms: AtomicU64::new(0),
             batches: Mutex::default(),
-            instruments: Instruments::of(name),
+            metrics: HeadMetrics::for_head(name),
         }
     }
 
     /// Records a successful job: its time in the queue, the phases of its run and its total time.
-    pub(crate) fn answered(&self, waited: Duration, times: RunTimes, all: Duration) {
+    pub(crate) fn record_success(&self, waited: Duration, times: RunTimes, all: Duration) {
         self.queue.add(waited);
         self.input.add(times.input);
         self.infer.add(times.infer);
         self.output.add(times.output);
         self.success.add(all);
-        self.instruments.answered(waited, all);
+        self.metrics.record_success(waited, all);
     }
 
     /// Records a job whose run failed, with its total time.
-    pub(crate) fn failed(&self, all: Duration) {
+    pub(crate) fn record_failure(&self, all: Duration) {
         self.failure.add(all);
-        self.instruments.failed();
+        self.metrics.record_failure();
     }
 
     /// Records a new permit for a job with `bytes` bytes of tensors.
-    pub(crate) fn came(&self, bytes: usize) {
-        self.instruments.came(bytes);
+    pub(crate) fn record_permit(&self, bytes: usize) {
+        self.metrics.add_job(bytes);
     }
 
     /// Records a returned permit for a job with `bytes` bytes of tensors.
-    pub(crate) fn went(&self, bytes: usize) {
-        self.instruments.went(bytes);
+    pub(crate) fn record_release(&self, bytes: usize) {
+        self.metrics.remove_job(bytes);
     }
 
     /// Records a run of a batch of `items` items.
-    pub(crate) fn ran(&self, items: usize, times: RunTimes) {
+    pub(crate) fn record_run(&self, items: usize, times: RunTimes) {
         self.items.fetch_add(items as u64, Relaxed);
         self.runs.fetch_add(1, Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.last.store(now.as_millis() as u64, Relaxed);
+        self.last_run_ms.store(now.as_millis() as u64, Relaxed);
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         let totals = batches.entry(items).or_default();
         totals.input.add(times.input);
         totals.infer.add(times.infer);
         totals.output.add(times.output);
         drop(batches);
-        self.instruments.ran(items, times);
+        self.metrics.record_run(items, times);
     }
 
     /// Records a job that was dropped without running.
-    pub(crate) fn discarded(&self, why: Discarded) {
+    pub(crate) fn record_discard(&self, why: DiscardReason) {
         let counter = match why {
-            Discarded::Expired => &self.expired,
-            Discarded::Abandoned => &self.abandoned,
+            DiscardReason::Expired => &self.expired,
+            DiscardReason::Abandoned => &self.abandoned,
         };
         counter.fetch_add(1, Relaxed);
-        self.instruments.discarded(why);
+        self.metrics.record_discard(why);
     }
 
     /// Records a refused request.
-    pub(crate) fn refused(&self) {
+    pub(crate) fn record_refusal(&self) {
         self.refused.fetch_add(1, Relaxed);
-        self.instruments.refused();
+        self.metrics.record_refusal();
     }
 
     /// Returns the current counters.
-    pub(crate) fn counts(&self) -> Counts {
-        Counts {
+    pub(crate) fn counts(&self) -> HeadCounts {
+        HeadCounts {
             items: self.items.load(Relaxed),
             runs: self.runs.load(Relaxed),
             expired: self.expired.load(Relaxed),
             abandoned: self.abandoned.load(Relaxed),
             refused: self.refused.load(Relaxed),
-            last_millis: self.last.load(Relaxed),
+            last_run_ms: self.last_run_ms.load(Relaxed),
         }
     }
 
     /// Returns the totals of the runs by batch size, in items.
-    pub(crate) fn batches(&self) -> BTreeMap<usize, BatchTotals> {
+    pub(crate) fn batch_totals(&self) -> BTreeMap<usize, BatchTotals> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// The counters of a head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct HeadCounts {
     /// Number of items that were run.
     pub(crate) items: u64,
     /// Number of model runs.
@@ -201,5 +201,5 @@ pub(crate) struct Counts {
     /// Requests that were refused.
     pub(crate) refused: u64,
     /// Time of the last run, in Unix milliseconds; 0 before the first run.
-    pub(crate) last_millis: u64,
+    pub(crate) last_run_ms: u64,
 }

@@ -7,30 +7,30 @@ use lopside_latent::LatentSpaceId;
 use quick_cache::sync::Cache;
 
 /// Maximum number of remembered devices. A forgotten device is logged a second time.
-const REMEMBERED: usize = 16 << 10;
+const MAX_DEVICES: usize = 16 << 10;
 
 /// The last logged state of each device.
-pub(super) struct Devices(Cache<String, Behind>);
+pub(super) struct DeviceLog(Cache<String, LatentSpaceMismatch>);
 
 /// The latent space of a device, if it has one, and the latent space that it is offered.
-type Behind = (Option<LatentSpaceId>, LatentSpaceId);
+type LatentSpaceMismatch = (Option<LatentSpaceId>, LatentSpaceId);
 
-impl Devices {
+impl DeviceLog {
     /// Logs a device whose latent space differs from the offered one, once per combination of the two.
-    pub(super) fn saw(
+    pub(super) fn log_mismatch(
         &self,
         device: &str,
         channel: &str,
         has: Option<LatentSpaceId>,
         offered: LatentSpaceId,
     ) {
-        if self.is_news(device, has, offered) {
+        if self.is_new(device, has, offered) {
             let has = has.map_or_else(|| "none".to_owned(), |space| space.to_string());
             tracing::info!(device, channel, has, %offered, "a device uses a different latent space than its channel offers");
         }
     }
 
-    fn is_news(&self, device: &str, has: Option<LatentSpaceId>, offered: LatentSpaceId) -> bool {
+    fn is_new(&self, device: &str, has: Option<LatentSpaceId>, offered: LatentSpaceId) -> bool {
         if has == Some(offered) {
             self.0.remove(device);
             return false;
@@ -44,13 +44,13 @@ impl Devices {
     }
 }
 
-impl Default for Devices {
+impl Default for DeviceLog {
     fn default() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self(Cache::new(MAX_DEVICES))
     }
 }
 
-impl fmt::Debug for Devices {
+impl fmt::Debug for DeviceLog {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Devices").field("count", &self.0.len()).finish_non_exhaustive()
     }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_device_is_news_once_for_what_it_has_and_is_offered() {
-        let devices = Devices::default();
+        let devices = DeviceLog::default();
         let mut said = Vec::new();
         for (device, has, offered) in [
             ("a", None, 1),
@@ -78,17 +78,17 @@ mod tests {
             ("a", Some(2), 2),
             ("a", Some(1), 2),
         ] {
-            said.push(devices.is_news(device, has.map(space), space(offered)));
+            said.push(devices.is_new(device, has.map(space), space(offered)));
         }
         assert_eq!(said, [true, false, false, true, true, false, false, true]);
     }
 
     #[test]
     fn names_from_outside_do_not_add_up() {
-        let devices = Devices::default();
-        for number in 0..3 * REMEMBERED {
-            devices.is_news(&number.to_string(), None, space(1));
+        let devices = DeviceLog::default();
+        for number in 0..3 * MAX_DEVICES {
+            devices.is_new(&number.to_string(), None, space(1));
         }
-        assert!(devices.0.len() <= REMEMBERED, "{devices:?}");
+        assert!(devices.0.len() <= MAX_DEVICES, "{devices:?}");
     }
 }

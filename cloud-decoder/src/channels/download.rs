@@ -11,21 +11,21 @@ use lopside_proto::v1::DownloadResponse;
 use tokio::sync::watch;
 use tonic::Status;
 
-use super::Offered;
-use crate::{ServeError, metrics, offload::blocking};
+use super::OfferedFile;
+use crate::{ServeError, metrics, offload::run_blocking};
 
 /// Bytes per chunk.
-const PIECE: u64 = 64 << 10;
+const CHUNK_BYTES: u64 = 64 << 10;
 
 /// A download in progress.
 #[derive(Debug)]
 pub(super) struct Download {
     file: Arc<File>,
-    offered: Offered,
+    offered: OfferedFile,
     /// The offset at which the download began.
-    from: u64,
+    start_offset: u64,
     /// The offset of the next chunk.
-    at: u64,
+    next_offset: u64,
     ready: watch::Receiver<bool>,
 }
 
@@ -33,60 +33,62 @@ impl Download {
     /// Opens a file for a download from `offset` on. The download fails once `ready` turns false.
     ///
     /// # Errors
-    /// [`ServeError::Offset`] if `offset` is beyond the end of the file, [`ServeError::UnknownFile`] if it
+    /// [`ServeError::OffsetOutOfRange`] if `offset` is beyond the end of the file, [`ServeError::UnknownFile`] if it
     /// cannot be opened.
     pub(super) async fn open(
-        offered: Offered,
+        offered: OfferedFile,
         offset: u64,
         ready: watch::Receiver<bool>,
     ) -> Result<Self, ServeError> {
         if offset > offered.bytes {
-            let Offered { path, bytes, .. } = offered;
-            return Err(ServeError::Offset { path, bytes, offset });
+            let OfferedFile { path, bytes, .. } = offered;
+            return Err(ServeError::OffsetOutOfRange { path, bytes, offset });
         }
-        let place = offered.place.clone();
-        let file = blocking(move || File::open(place)).await?.map_err(|error| failed(&offered, &error))?;
-        Ok(Self { file: Arc::new(file), offered, from: offset, at: offset, ready })
+        let place = offered.local_path.clone();
+        let file = run_blocking(move || File::open(place))
+            .await?
+            .map_err(|error| unreadable_file(&offered, &error))?;
+        Ok(Self { file: Arc::new(file), offered, start_offset: offset, next_offset: offset, ready })
     }
 
     /// Returns the chunks as a stream.
-    pub(super) fn pieces(self) -> impl Stream<Item = Result<DownloadResponse, Status>> + Send {
+    pub(super) fn into_chunks(self) -> impl Stream<Item = Result<DownloadResponse, Status>> + Send {
         stream::try_unfold(self, |mut download| async move {
-            let piece = download.next().await?;
+            let piece = download.next_chunk().await?;
             Ok(piece.map(|bytes| (DownloadResponse { bytes }, download)))
         })
     }
 
     /// Reads the next chunk; returns `None` after the last.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, ServeError> {
-        let left = self.offered.bytes - self.at;
+    async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, ServeError> {
+        let left = self.offered.bytes - self.next_offset;
         if left == 0 {
             return Ok(None);
         }
         if !*self.ready.borrow() {
             return Err(ServeError::Stopping);
         }
-        let (file, at, length) = (Arc::clone(&self.file), self.at, left.min(PIECE));
-        let read = blocking(move || {
+        let (file, at, length) = (Arc::clone(&self.file), self.next_offset, left.min(CHUNK_BYTES));
+        let read = run_blocking(move || {
             let mut piece = vec![0; length as usize];
             file.read_exact_at(&mut piece, at).map(|()| piece)
         });
-        let piece = read.await?.map_err(|error| failed(&self.offered, &error))?;
-        self.at += length;
+        let piece = read.await?.map_err(|error| unreadable_file(&self.offered, &error))?;
+        self.next_offset += length;
         Ok(Some(piece))
     }
 }
 
 impl Drop for Download {
     fn drop(&mut self) {
-        let result = if self.at == self.offered.bytes { "done" } else { "broken_off" };
-        metrics::download_ended(result, self.at - self.from);
+        let result = if self.next_offset == self.offered.bytes { "done" } else { "broken_off" };
+        metrics::count_download(result, self.next_offset - self.start_offset);
     }
 }
 
 /// Logs the failure and returns the error for the device. The file existed when it was checked: a replacement is
 /// another file, for which the device has to query the channel again.
-fn failed(offered: &Offered, error: &io::Error) -> ServeError {
-    tracing::warn!(file = %offered.place.display(), %error, "an offered file can no longer be read");
+fn unreadable_file(offered: &OfferedFile, error: &io::Error) -> ServeError {
+    tracing::warn!(file = %offered.local_path.display(), %error, "an offered file can no longer be read");
     ServeError::unknown_file(&offered.sha256)
 }

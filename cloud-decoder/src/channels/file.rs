@@ -17,7 +17,7 @@ use crate::StartError;
 
 /// Maximum size of the file in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
 
 /// All channels of a server.
 #[derive(Debug)]
@@ -25,14 +25,14 @@ pub(crate) struct ChannelFile(Vec<Arc<Channel>>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct ChannelFileToml {
     #[serde(default)]
-    channel: Vec<Entry>,
+    channel: Vec<ChannelEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct ChannelEntry {
     name: String,
     bundle: String,
     version: Option<u32>,
@@ -52,30 +52,30 @@ impl ChannelFile {
             )));
         }
         let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-        let channels = parse(&text).map_err(refused)?;
+        let channels = parse_channels(&text).map_err(refused)?;
         let kept = |channel: Channel| {
-            let same = before.and_then(|before| before.0.iter().find(|old| old.is_same(&channel)));
+            let same = before.and_then(|before| before.0.iter().find(|old| old.has_same_config(&channel)));
             same.map_or_else(|| Arc::new(channel), Arc::clone)
         };
         Ok(Self(channels.into_iter().map(kept).collect()))
     }
 
     /// Returns all channels, in the order of the file.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Channel>> {
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         self.0.iter()
     }
 }
 
-fn parse(text: &str) -> Result<Vec<Channel>, String> {
-    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+fn parse_channels(text: &str) -> Result<Vec<Channel>, String> {
+    let file: ChannelFileToml = toml::from_str(text).map_err(|error| error.to_string())?;
     let mut names = HashSet::new();
-    for Entry { name, bundle, .. } in &file.channel {
-        if !is_name(name) {
+    for ChannelEntry { name, bundle, .. } in &file.channel {
+        if !is_channel_name(name) {
             return Err(format!(
-                "channel {name:?}: a name has 1 to {LONGEST_NAME} characters from a–z, 0–9 and -"
+                "channel {name:?}: a name has 1 to {MAX_NAME_BYTES} characters from a–z, 0–9 and -"
             ));
         }
-        if !is_name(bundle) {
+        if !is_channel_name(bundle) {
             return Err(format!("channel {name:?}: {bundle:?} is not a valid name of a bundle"));
         }
         if !names.insert(name) {
@@ -88,9 +88,9 @@ fn parse(text: &str) -> Result<Vec<Channel>, String> {
     Ok(file.channel.into_iter().map(|entry| Channel::new(entry.name, entry.bundle, entry.version)).collect())
 }
 
-fn is_name(name: &str) -> bool {
+fn is_channel_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits)
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits)
 }
 
 #[cfg(test)]
@@ -101,8 +101,9 @@ mod tests {
     fn channels_are_read_in_their_order() {
         let text = "[[channel]]\nname = 'stable'\nbundle = 'photo'\nversion = 2\n\
                     [[channel]]\nname = 'next-1'\nbundle = 'photo'\n";
-        let channels = parse(text).unwrap();
-        let read: Vec<_> = channels.iter().map(|channel| (channel.name(), channel.asks_for())).collect();
+        let channels = parse_channels(text).unwrap();
+        let read: Vec<_> =
+            channels.iter().map(|channel| (channel.name(), channel.bundle_and_version())).collect();
         assert_eq!(read, [("stable", ("photo", Some(2))), ("next-1", ("photo", None))]);
     }
 
@@ -121,7 +122,7 @@ mod tests {
             (&format!("{stable}{stable}"), "two channels"),
             (&format!("{stable}[[channels]]\n"), "channels"),
         ] {
-            let error = parse(text).map(|_| ()).unwrap_err();
+            let error = parse_channels(text).map(|_| ()).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

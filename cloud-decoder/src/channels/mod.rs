@@ -20,16 +20,16 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
 pub(crate) use self::{
-    channel::{Channel, Offer, Offered},
+    channel::{Channel, Offer, OfferedFile},
     file::ChannelFile,
-    service::Bundles,
+    service::GrpcBundleService,
 };
 use crate::{
     Registry, ServeError, Settings, StartError,
     front::{
         FrontStats,
-        reload::{Followed, follow},
-        stopping,
+        reload::{WatchedFiles, watch_files},
+        wait_stopping,
     },
     metrics,
 };
@@ -43,7 +43,7 @@ pub(crate) struct Channels {
 }
 
 /// A channel with its offer, or with the reason why nothing is offered.
-pub(crate) type Listed = (Arc<Channel>, Result<Arc<Offer>, ServeError>);
+pub(crate) type ChannelOffer = (Arc<Channel>, Result<Arc<Offer>, ServeError>);
 
 impl Channels {
     /// Reads the channel file, if one is configured, and reloads it after changes. Until `ready` turns false,
@@ -58,16 +58,17 @@ impl Channels {
         stats: &Arc<FrontStats>,
         ready: watch::Receiver<bool>,
     ) -> Result<Self, StartError> {
-        metrics::show_channels();
+        metrics::init_channel_counters();
         let follow = |path: PathBuf| {
-            let every = settings.front.reload;
-            let followed = Followed { what: "channels", files: vec![path.clone()], every };
-            follow(followed, Arc::clone(stats), move |before| ChannelFile::load(&path, before))
+            let every = settings.front.reload_interval;
+            let followed =
+                WatchedFiles { description: "channels", files: vec![path.clone()], interval: every };
+            watch_files(followed, Arc::clone(stats), move |before| ChannelFile::load(&path, before))
         };
         let file = settings.channels.clone().map(follow).transpose()?;
         let channels = Self { registry: Arc::clone(registry), file };
         if let Some(file) = channels.file.clone() {
-            tokio::spawn(channels.clone().look(file, ready));
+            tokio::spawn(channels.clone().watch_offers(file, ready));
         }
         Ok(channels)
     }
@@ -75,15 +76,15 @@ impl Channels {
     /// Returns the current offer of a channel.
     ///
     /// # Errors
-    /// [`ServeError::NoChannels`], [`ServeError::UnknownChannel`], [`ServeError::NotOffered`].
-    pub(crate) async fn offer(&self, name: &str) -> Result<Arc<Offer>, ServeError> {
-        let file = self.file()?;
-        let Some(channel) = file.all().find(|channel| channel.name() == name) else {
-            metrics::channel_query(metrics::OTHER_CHANNEL, "refused");
+    /// [`ServeError::NoChannels`], [`ServeError::UnknownChannel`], [`ServeError::ChannelUnavailable`].
+    pub(crate) async fn current_offer(&self, name: &str) -> Result<Arc<Offer>, ServeError> {
+        let file = self.channel_file()?;
+        let Some(channel) = file.channels().find(|channel| channel.name() == name) else {
+            metrics::count_channel_query(metrics::OTHER_CHANNEL, "refused");
             return Err(ServeError::UnknownChannel(name.to_owned()));
         };
-        let offer = channel.offer(&self.registry).await;
-        metrics::channel_query(name, if offer.is_ok() { "offered" } else { "refused" });
+        let offer = channel.current_offer(&self.registry).await;
+        metrics::count_channel_query(name, if offer.is_ok() { "offered" } else { "refused" });
         offer
     }
 
@@ -91,10 +92,10 @@ impl Channels {
     ///
     /// # Errors
     /// [`ServeError::NoChannels`], [`ServeError::UnknownFile`].
-    pub(crate) async fn find(&self, sha256: &[u8]) -> Result<Offered, ServeError> {
-        for channel in self.file()?.all() {
+    pub(crate) async fn find_file(&self, sha256: &[u8]) -> Result<OfferedFile, ServeError> {
+        for channel in self.channel_file()?.channels() {
             // A channel without an offer does not have files; the reason has been logged.
-            let Ok(offer) = channel.offer(&self.registry).await else { continue };
+            let Ok(offer) = channel.current_offer(&self.registry).await else { continue };
             if let Some(file) = offer.files.iter().find(|file| file.sha256 == sha256) {
                 return Ok(file.clone());
             }
@@ -103,27 +104,27 @@ impl Channels {
     }
 
     /// Returns all channels with their offers, in the order of the file; empty without a channel file.
-    pub(crate) async fn all(&self) -> Vec<Listed> {
+    pub(crate) async fn list_offers(&self) -> Vec<ChannelOffer> {
         let mut listed = Vec::new();
-        for channel in self.file().iter().flat_map(|file| file.all()) {
-            listed.push((Arc::clone(channel), channel.offer(&self.registry).await));
+        for channel in self.channel_file().iter().flat_map(|file| file.channels()) {
+            listed.push((Arc::clone(channel), channel.current_offer(&self.registry).await));
         }
         listed
     }
 
-    fn file(&self) -> Result<Arc<ChannelFile>, ServeError> {
+    fn channel_file(&self) -> Result<Arc<ChannelFile>, ServeError> {
         let file = self.file.as_ref().ok_or(ServeError::NoChannels)?;
         Ok(Arc::clone(&file.borrow()))
     }
 
     /// Checks all offers whenever the file or the served bundles have changed.
-    async fn look(self, mut file: watch::Receiver<Arc<ChannelFile>>, ready: watch::Receiver<bool>) {
+    async fn watch_offers(self, mut file: watch::Receiver<Arc<ChannelFile>>, ready: watch::Receiver<bool>) {
         let mut served = self.registry.changes();
-        let stopping = stopping(ready);
+        let stopping = wait_stopping(ready);
         tokio::pin!(stopping);
         loop {
             file.mark_unchanged();
-            self.all().await;
+            self.list_offers().await;
             tokio::select! {
                 Ok(()) = file.changed() => {}
                 Ok(()) = served.changed() => {}

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures_util::Stream;
-use lopside_archive::device_fault;
+use lopside_archive::device_name_fault;
 use lopside_latent::LatentSpaceId;
 use lopside_proto::v1::{
     BundleFile, DownloadRequest, DownloadResponse, GetChannelRequest, GetChannelResponse,
@@ -12,21 +12,21 @@ use lopside_proto::v1::{
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::{Channels, Offer, Offered, devices::Devices, download::Download};
+use super::{Channels, Offer, OfferedFile, devices::DeviceLog, download::Download};
 use crate::ServeError;
 
 /// The service for the channels of a server.
 #[derive(Debug, Clone)]
-pub(crate) struct Bundles {
+pub(crate) struct GrpcBundleService {
     channels: Channels,
-    devices: Arc<Devices>,
+    device_log: Arc<DeviceLog>,
     ready: watch::Receiver<bool>,
 }
 
-impl Bundles {
+impl GrpcBundleService {
     /// Creates the service. `ready` turns false when the server begins to stop.
     pub(crate) fn new(channels: Channels, ready: watch::Receiver<bool>) -> Self {
-        Self { channels, devices: Arc::default(), ready }
+        Self { channels, device_log: Arc::default(), ready }
     }
 
     fn check_ready(&self) -> Result<(), ServeError> {
@@ -35,7 +35,7 @@ impl Bundles {
 }
 
 #[tonic::async_trait]
-impl BundleService for Bundles {
+impl BundleService for GrpcBundleService {
     type DownloadStream = Pin<Box<dyn Stream<Item = Result<DownloadResponse, Status>> + Send>>;
 
     async fn get_channel(
@@ -44,11 +44,11 @@ impl BundleService for Bundles {
     ) -> Result<Response<GetChannelResponse>, Status> {
         self.check_ready()?;
         let GetChannelRequest { channel, device, latent_space } = request.into_inner();
-        let has = space_of(&latent_space)?;
+        let has = parse_latent_space(&latent_space)?;
         check_device(&device)?;
-        let offer = self.channels.offer(&channel).await?;
-        self.devices.saw(&device, &channel, has, offer.latent_space);
-        Ok(Response::new(response_of(&offer)))
+        let offer = self.channels.current_offer(&channel).await?;
+        self.device_log.log_mismatch(&device, &channel, has, offer.latent_space);
+        Ok(Response::new(channel_response(&offer)))
     }
 
     async fn download(
@@ -58,28 +58,30 @@ impl BundleService for Bundles {
         self.check_ready()?;
         let DownloadRequest { sha256, offset } = request.into_inner();
         if sha256.len() != 32 {
-            return Err(ServeError::Request(format!("sha256 has {} bytes, not 32", sha256.len())).into());
+            return Err(
+                ServeError::InvalidRequest(format!("sha256 has {} bytes, not 32", sha256.len())).into()
+            );
         }
-        let file = self.channels.find(&sha256).await?;
+        let file = self.channels.find_file(&sha256).await?;
         let download = Download::open(file, offset, self.ready.clone()).await?;
-        Ok(Response::new(Box::pin(download.pieces())))
+        Ok(Response::new(Box::pin(download.into_chunks())))
     }
 }
 
-fn space_of(bytes: &[u8]) -> Result<Option<LatentSpaceId>, ServeError> {
+fn parse_latent_space(bytes: &[u8]) -> Result<Option<LatentSpaceId>, ServeError> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let wrong = |_| ServeError::Request(format!("latent_space has {} bytes, not 8", bytes.len()));
+    let wrong = |_| ServeError::InvalidRequest(format!("latent_space has {} bytes, not 8", bytes.len()));
     bytes.try_into().map(|bytes| Some(LatentSpaceId::new(bytes))).map_err(wrong)
 }
 
 fn check_device(device: &str) -> Result<(), ServeError> {
-    device_fault(device).map_or(Ok(()), |reason| Err(ServeError::Request(reason)))
+    device_name_fault(device).map_or(Ok(()), |reason| Err(ServeError::InvalidRequest(reason)))
 }
 
-fn response_of(offer: &Offer) -> GetChannelResponse {
-    let file = |file: &Offered| BundleFile {
+fn channel_response(offer: &Offer) -> GetChannelResponse {
+    let file = |file: &OfferedFile| BundleFile {
         path: file.path.clone(),
         bytes: file.bytes,
         sha256: file.sha256.to_vec(),

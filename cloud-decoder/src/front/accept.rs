@@ -2,10 +2,10 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Event, FrontStats};
+use super::{FrontEvent, FrontStats};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Accepts connections and survives errors of the operating system.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Acceptor {
 
     /// Returns the next connection. If the system lacks resources, mostly file descriptors, waits before it
     /// tries again: an immediate retry would only take CPU time from open connections, which have to end first.
-    pub(crate) async fn next(&mut self) -> (TcpStream, SocketAddr) {
+    pub(crate) async fn next_connection(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             let error = match self.listener.accept().await {
                 Ok(accepted) => {
@@ -31,14 +31,14 @@ impl Acceptor {
                 }
                 Err(error) => error,
             };
-            if is_of_one_connection(&error) {
+            if is_client_error(&error) {
                 continue;
             }
-            self.stats.count(Event::AcceptError);
+            self.stats.count(FrontEvent::AcceptError);
             if self.failures == 0 {
                 tracing::warn!(%error, "cannot accept connections at the moment; check the limit of open files");
             }
-            let pause = pause_after(self.failures);
+            let pause = retry_delay(self.failures);
             self.failures += 1;
             tokio::time::sleep(pause).await;
         }
@@ -46,13 +46,13 @@ impl Acceptor {
 }
 
 /// Returns whether the error concerns only a client that disconnected before its connection was accepted.
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_client_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-fn pause_after(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE)
+fn retry_delay(failures: u32) -> Duration {
+    MIN_RETRY_DELAY.saturating_mul(1 << failures.min(16)).min(MAX_RETRY_DELAY)
 }
 
 #[cfg(test)]
@@ -64,16 +64,16 @@ mod tests {
     #[test]
     fn want_of_descriptors_is_waited_for_and_a_client_that_left_is_not() {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
-            assert!(!is_of_one_connection(&errno.into()), "{errno:?}");
+            assert!(!is_client_error(&errno.into()), "{errno:?}");
         }
         for errno in [Errno::CONNABORTED, Errno::CONNRESET, Errno::INTR] {
-            assert!(is_of_one_connection(&errno.into()), "{errno:?}");
+            assert!(is_client_error(&errno.into()), "{errno:?}");
         }
     }
 
     #[test]
     fn pauses_grow_to_a_second() {
-        let pauses: Vec<u128> = [0, 1, 2, 6, 7, 40].map(|failures| pause_after(failures).as_millis()).into();
+        let pauses: Vec<u128> = [0, 1, 2, 6, 7, 40].map(|failures| retry_delay(failures).as_millis()).into();
         assert_eq!(pauses, [10, 20, 40, 640, 1000, 1000]);
     }
 }

@@ -20,52 +20,52 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// The recorded activity of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
-    heard: AtomicBool,
+    has_received: AtomicBool,
     writes: AtomicU64,
     begun: AtomicU64,
     ended: AtomicU64,
-    resting: AtomicU64,
+    long_lived: AtomicU64,
 }
 
 impl Activity {
     /// Returns whether a byte was received.
-    pub(crate) fn heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
+    pub(crate) fn has_received(&self) -> bool {
+        self.has_received.load(Ordering::Relaxed)
     }
 
     /// Returns whether the protocol is known: a request was received, or the server has written.
-    pub(crate) fn speaks(&self) -> bool {
-        self.writes() > 0 || self.begun() > 0
+    pub(crate) fn is_protocol_known(&self) -> bool {
+        self.write_count() > 0 || self.begun_requests() > 0
     }
 
     /// Returns the number of writes by the server.
-    pub(crate) fn writes(&self) -> u64 {
+    pub(crate) fn write_count(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
     }
 
     /// Returns the number of requests begun.
-    pub(crate) fn begun(&self) -> u64 {
+    pub(crate) fn begun_requests(&self) -> u64 {
         self.begun.load(Ordering::Acquire)
     }
 
     /// Returns whether all requests have ended.
     pub(crate) fn is_idle(&self) -> bool {
-        self.ended.load(Ordering::Acquire) == self.begun()
+        self.ended.load(Ordering::Acquire) == self.begun_requests()
     }
 
     /// Returns whether all open requests are streams that end only with their connection.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.ended.load(Ordering::Acquire) + self.resting.load(Ordering::Acquire) >= self.begun()
+    pub(crate) fn can_close(&self) -> bool {
+        self.ended.load(Ordering::Acquire) + self.long_lived.load(Ordering::Acquire) >= self.begun_requests()
     }
 
     /// Records the start of a request. A `resting` request ends only with its connection, and a shutdown does
     /// not wait for it.
-    pub(crate) fn begin(self: &Arc<Self>, resting: bool) -> OpenRequest {
+    pub(crate) fn begin_request(self: &Arc<Self>, resting: bool) -> OpenRequest {
         self.begun.fetch_add(1, Ordering::AcqRel);
         if resting {
-            self.resting.fetch_add(1, Ordering::AcqRel);
+            self.long_lived.fetch_add(1, Ordering::AcqRel);
         }
-        OpenRequest { activity: Arc::clone(self), resting }
+        OpenRequest { activity: Arc::clone(self), is_long_lived: resting }
     }
 }
 
@@ -73,13 +73,13 @@ impl Activity {
 #[derive(Debug)]
 pub(crate) struct OpenRequest {
     activity: Arc<Activity>,
-    resting: bool,
+    is_long_lived: bool,
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        if self.resting {
-            self.activity.resting.fetch_sub(1, Ordering::AcqRel);
+        if self.is_long_lived {
+            self.activity.long_lived.fetch_sub(1, Ordering::AcqRel);
         }
         self.activity.ended.fetch_add(1, Ordering::AcqRel);
     }
@@ -87,18 +87,18 @@ impl Drop for OpenRequest {
 
 /// The body of a response; its drop ends the request.
 #[derive(Debug)]
-pub(crate) struct LastBody {
+pub(crate) struct TrackedBody {
     body: Body,
     _request: OpenRequest,
 }
 
-impl LastBody {
+impl TrackedBody {
     pub(crate) fn new(body: Body, request: OpenRequest) -> Self {
         Self { body, _request: request }
     }
 }
 
-impl http_body::Body for LastBody {
+impl http_body::Body for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -120,18 +120,18 @@ impl http_body::Body for LastBody {
 
 /// A socket that records reads and writes.
 #[derive(Debug)]
-pub(crate) struct Told<S> {
+pub(crate) struct TrackedSocket<S> {
     socket: S,
     activity: Arc<Activity>,
 }
 
-impl<S> Told<S> {
+impl<S> TrackedSocket<S> {
     pub(crate) fn new(socket: S, activity: Arc<Activity>) -> Self {
         Self { socket, activity }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Told<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedSocket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -140,13 +140,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Told<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.activity.heard.store(true, Ordering::Relaxed);
+            self.activity.has_received.store(true, Ordering::Relaxed);
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedSocket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -185,13 +185,13 @@ mod tests {
     #[test]
     fn a_stop_waits_for_requests_and_not_for_streams_that_never_end() {
         let activity = Arc::new(Activity::default());
-        assert!(activity.is_idle() && activity.is_finished() && !activity.speaks());
-        let watch = activity.begin(true);
-        assert!(!activity.is_idle() && activity.is_finished() && activity.speaks());
-        let request = activity.begin(false);
-        assert!(!activity.is_finished());
+        assert!(activity.is_idle() && activity.can_close() && !activity.is_protocol_known());
+        let watch = activity.begin_request(true);
+        assert!(!activity.is_idle() && activity.can_close() && activity.is_protocol_known());
+        let request = activity.begin_request(false);
+        assert!(!activity.can_close());
         drop(request);
-        assert!(activity.is_finished() && !activity.is_idle());
+        assert!(activity.can_close() && !activity.is_idle());
         drop(watch);
         assert!(activity.is_idle());
     }

@@ -5,7 +5,7 @@
 //! Writes are therefore buffered. The first flush only schedules the task's next turn, in which the output that
 //! other tasks have produced by then is also written; the flush in that turn sends everything. Timers are not
 //! involved. A large response consists of many frames, between which the library also flushes, all in one turn;
-//! therefore [`Turns`] counts turns.
+//! therefore [`PollCounter`] counts turns.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,17 +21,17 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Maximum number of bytes that are buffered without a flush.
-const FULL: usize = 256 << 10;
+const BUFFER_LIMIT_BYTES: usize = 256 << 10;
 /// Capacity to which the buffer shrinks after it was larger.
-const KEPT: usize = 64 << 10;
+const RETAINED_BYTES: usize = 64 << 10;
 
 /// The number of turns (polls) of a connection's task.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Turns(Arc<AtomicU64>);
+pub(crate) struct PollCounter(Arc<AtomicU64>);
 
-impl Turns {
+impl PollCounter {
     /// Counts the turns of a future.
-    pub(crate) async fn count<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) async fn count_polls<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         poll_fn(|context| {
             self.0.fetch_add(1, Relaxed);
@@ -43,20 +43,20 @@ impl Turns {
 
 /// A stream with buffered writes.
 #[derive(Debug)]
-pub(crate) struct Cork<S> {
+pub(crate) struct CorkedStream<S> {
     stream: S,
     buffer: Vec<u8>,
     /// Bytes of the buffer that have been written.
     written: usize,
-    turns: Turns,
+    polls: PollCounter,
     /// The turn in which the flush was deferred.
-    put_off: Option<u64>,
+    deferred_in: Option<u64>,
 }
 
-impl<S: AsyncWrite + Unpin> Cork<S> {
+impl<S: AsyncWrite + Unpin> CorkedStream<S> {
     /// Wraps the stream of a connection that counts these turns.
-    pub(crate) fn new(stream: S, turns: Turns) -> Self {
-        Self { stream, buffer: Vec::new(), written: 0, turns, put_off: None }
+    pub(crate) fn new(stream: S, polls: PollCounter) -> Self {
+        Self { stream, buffer: Vec::new(), written: 0, polls, deferred_in: None }
     }
 
     /// Writes the whole buffer to the stream.
@@ -70,25 +70,25 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
             self.written += written;
         }
         self.buffer.clear();
-        self.buffer.shrink_to(KEPT);
+        self.buffer.shrink_to(RETAINED_BYTES);
         self.written = 0;
-        self.put_off = None;
+        self.deferred_in = None;
         Poll::Ready(Ok(()))
     }
 
     /// Returns whether the buffer cannot take `bytes` more bytes.
-    fn overflows(&self, bytes: usize) -> bool {
-        self.buffer.len() + bytes > FULL
+    fn would_overflow(&self, bytes: usize) -> bool {
+        self.buffer.len() + bytes > BUFFER_LIMIT_BYTES
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CorkedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.overflows(bytes.len()) {
+        if self.would_overflow(bytes.len()) {
             ready!(self.poll_drain(context))?;
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         }
@@ -102,7 +102,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let len = parts.iter().map(|part| part.len()).sum();
-        if self.overflows(len) {
+        if self.would_overflow(len) {
             ready!(self.poll_drain(context))?;
             return Pin::new(&mut self.stream).poll_write_vectored(context, parts);
         }
@@ -117,9 +117,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let turn = self.turns.0.load(Relaxed);
-        if !self.buffer.is_empty() && self.put_off.is_none_or(|put_off| put_off == turn) {
-            if self.put_off.replace(turn).is_none() {
+        let turn = self.polls.0.load(Relaxed);
+        if !self.buffer.is_empty() && self.deferred_in.is_none_or(|put_off| put_off == turn) {
+            if self.deferred_in.replace(turn).is_none() {
                 context.waker().wake_by_ref();
             }
             return Poll::Ready(Ok(()));
@@ -134,7 +134,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Cork<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CorkedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -174,20 +174,20 @@ mod tests {
     }
 
     /// Simulates a turn of a connection, in which parts are written and flushed one by one.
-    async fn turn(cork: &mut Cork<Writes>, parts: &[usize]) {
-        let turns = cork.turns.clone();
+    async fn turn(cork: &mut CorkedStream<Writes>, parts: &[usize]) {
+        let turns = cork.polls.clone();
         let write = async {
             for &part in parts {
                 cork.write_all(&vec![1; part]).await.unwrap();
                 cork.flush().await.unwrap();
             }
         };
-        turns.count(write).await;
+        turns.count_polls(write).await;
     }
 
     #[tokio::test]
     async fn what_is_written_in_a_turn_goes_in_the_next_one() {
-        let mut cork = Cork::new(Writes::default(), Turns::default());
+        let mut cork = CorkedStream::new(Writes::default(), PollCounter::default());
         turn(&mut cork, &[10, 16_384, 5]).await;
         assert!(cork.stream.0.is_empty());
         turn(&mut cork, &[1]).await;
@@ -199,11 +199,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_much_to_gather_goes_at_once_and_in_order() {
-        let mut cork = Cork::new(Writes::default(), Turns::default());
-        turn(&mut cork, &[10, FULL]).await;
+        let mut cork = CorkedStream::new(Writes::default(), PollCounter::default());
+        turn(&mut cork, &[10, BUFFER_LIMIT_BYTES]).await;
         assert_eq!(cork.stream.0, [10, 40_000]);
         turn(&mut cork, &[1]).await;
-        assert_eq!(cork.stream.0.iter().sum::<usize>(), 10 + FULL + 1);
+        assert_eq!(cork.stream.0.iter().sum::<usize>(), 10 + BUFFER_LIMIT_BYTES + 1);
     }
 
     #[tokio::test]
@@ -212,7 +212,7 @@ mod tests {
         let sent: Vec<u8> = (0..200_000_u32).map(|number| (number % 251) as u8).collect();
         let expected = sent.clone();
         let writer = tokio::spawn(async move {
-            let mut cork = Cork::new(near, Turns::default());
+            let mut cork = CorkedStream::new(near, PollCounter::default());
             for part in sent.chunks(7_777) {
                 cork.write_all(part).await.unwrap();
                 cork.flush().await.unwrap();

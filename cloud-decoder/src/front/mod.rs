@@ -37,19 +37,19 @@ use tokio_rustls::rustls::ServerConfig;
 
 use self::{
     accept::Acceptor,
-    connection::{Connections, builder},
-    peers::Peers,
+    connection::{ConnectionContext, http_builder},
+    peers::PeerLimits,
     workers::Workers,
 };
 pub use self::{
-    limits::{ConnectionLimits, make_room},
+    limits::{ConnectionLimits, raise_file_limit},
     readiness::Readiness,
     settings::{ConnectionArgs, FrontArgs, FrontSettings},
-    stats::{EVENTS, Event, FrontStats, Reloads, Snapshot},
+    stats::{FRONT_EVENTS, FrontEvent, FrontSnapshot, FrontStats, ReloadCounts},
     tls::TlsFiles,
 };
 pub(crate) use self::{
-    readiness::stopping,
+    readiness::wait_stopping,
     settings::{FrontTable, TlsTable},
 };
 use crate::StartError;
@@ -66,9 +66,9 @@ pub struct Front {
 }
 
 /// The open connections and their tasks.
-struct Open {
-    connections: Arc<Connections>,
-    peers: Arc<Peers>,
+struct OpenConnections {
+    connections: Arc<ConnectionContext>,
+    peers: Arc<PeerLimits>,
     workers: Workers,
     tasks: JoinSet<()>,
 }
@@ -84,7 +84,7 @@ impl Front {
         settings: &FrontSettings,
         stats: Arc<FrontStats>,
     ) -> Result<Self, StartError> {
-        let follow = |files: TlsFiles| files.follow(settings.reload, Arc::clone(&stats));
+        let follow = |files: TlsFiles| files.watch_config(settings.reload_interval, Arc::clone(&stats));
         let tls = settings.tls.clone().map(follow).transpose()?;
         let workers = Workers::start(thread::available_parallelism().map_or(1, usize::from));
         let workers = workers.map_err(StartError::Threads)?;
@@ -101,11 +101,11 @@ impl Front {
     ) {
         let Self { listener, router, limits, tls, stats, workers } = self;
         let draining = watch::Sender::new(false);
-        let mut open = Open {
-            peers: Peers::new(&limits),
-            connections: Arc::new(Connections {
+        let mut open = OpenConnections {
+            peers: PeerLimits::new(&limits),
+            connections: Arc::new(ConnectionContext {
                 router,
-                builder: builder(&limits),
+                builder: http_builder(&limits),
                 limits,
                 tls,
                 stats: Arc::clone(&stats),
@@ -117,7 +117,7 @@ impl Front {
         let orderly = async {
             open.accept_until(Acceptor::new(listener, Arc::clone(&stats)), stop).await;
             draining.send_replace(true);
-            if tokio::time::timeout(drain, open.all_ended()).await.is_err() {
+            if tokio::time::timeout(drain, open.wait_all_ended()).await.is_err() {
                 tracing::warn!("the drain time has passed; open requests are cut off");
             }
         };
@@ -125,37 +125,37 @@ impl Front {
             () = orderly => {}
             () = cut_off => tracing::warn!("second stop signal received; open requests are cut off"),
         }
-        stats.add(Event::CutOff, open.tasks.len() as u64);
+        stats.count_many(FrontEvent::CutOff, open.tasks.len() as u64);
         open.tasks.shutdown().await;
     }
 }
 
-impl Open {
+impl OpenConnections {
     async fn accept_until(&mut self, mut acceptor: Acceptor, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => return,
-                (socket, peer) = acceptor.next() => self.take(socket, peer),
+                (socket, peer) = acceptor.next_connection() => self.serve_accepted(socket, peer),
                 Some(_) = self.tasks.join_next() => {}
             }
         }
     }
 
-    fn take(&mut self, socket: TcpStream, peer: SocketAddr) {
+    fn serve_accepted(&mut self, socket: TcpStream, peer: SocketAddr) {
         let stats = &self.connections.stats;
         match self.peers.admit(peer.ip()) {
             Ok(place) => {
-                stats.count(Event::Accepted);
+                stats.count(FrontEvent::Accepted);
                 let connections = Arc::clone(&self.connections);
                 let socket = socket.into_std();
-                let (runtime, seat) = self.workers.seat();
+                let (runtime, seat) = self.workers.assign_connection();
                 let connection = async move {
                     match socket.and_then(TcpStream::from_std) {
-                        Ok(socket) => connections.serve(socket).await,
+                        Ok(socket) => connections.serve_connection(socket).await,
                         Err(error) => tracing::debug!(%error, "connection lost"),
                     }
-                    connections.stats.count(Event::Ended);
+                    connections.stats.count(FrontEvent::Ended);
                     drop((place, seat));
                 };
                 self.tasks.spawn_on(connection, runtime);
@@ -167,7 +167,7 @@ impl Open {
         }
     }
 
-    async fn all_ended(&mut self) {
+    async fn wait_all_ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 }

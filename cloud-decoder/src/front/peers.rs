@@ -4,60 +4,60 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{ConnectionLimits, Event};
+use super::{ConnectionLimits, FrontEvent};
 
 /// The numbers of open connections, in total and per peer, with their limits.
 #[derive(Debug)]
-pub(crate) struct Peers {
-    most: usize,
-    most_per_peer: usize,
-    open: Mutex<Open>,
+pub(crate) struct PeerLimits {
+    max_connections: usize,
+    max_per_peer: usize,
+    open: Mutex<PeerCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
-    all: usize,
+struct PeerCounts {
+    total: usize,
     by_peer: HashMap<IpAddr, usize>,
 }
 
 /// The permit of one open connection; returned when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    peers: Arc<Peers>,
+pub(crate) struct PeerPermit {
+    peers: Arc<PeerLimits>,
     peer: IpAddr,
 }
 
-impl Peers {
+impl PeerLimits {
     pub(crate) fn new(limits: &ConnectionLimits) -> Arc<Self> {
-        let (most, most_per_peer) = (limits.connections, limits.connections_per_peer);
-        Arc::new(Self { most, most_per_peer, open: Mutex::default() })
+        let (most, most_per_peer) = (limits.max_connections, limits.max_connections_per_peer);
+        Arc::new(Self { max_connections: most, max_per_peer: most_per_peer, open: Mutex::default() })
     }
 
     /// Returns a permit for a connection from this address, or the event of its refusal.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Place, Event> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<PeerPermit, FrontEvent> {
         let peer = peer_of(address);
         let mut open = self.lock();
-        if open.all >= self.most {
-            return Err(Event::RefusedFull);
+        if open.total >= self.max_connections {
+            return Err(FrontEvent::RefusedFull);
         }
         let of_peer = open.by_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= self.most_per_peer {
-            return Err(Event::RefusedPeer);
+        if of_peer >= self.max_per_peer {
+            return Err(FrontEvent::RefusedPeer);
         }
         open.by_peer.insert(peer, of_peer + 1);
-        open.all += 1;
-        Ok(Place { peers: Arc::clone(self), peer })
+        open.total += 1;
+        Ok(PeerPermit { peers: Arc::clone(self), peer })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, PeerCounts> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for PeerPermit {
     fn drop(&mut self) {
         let mut open = self.peers.lock();
-        open.all -= 1;
+        open.total -= 1;
         if let Some(of_peer) = open.by_peer.get_mut(&self.peer) {
             *of_peer -= 1;
             if *of_peer == 0 {
@@ -80,8 +80,12 @@ fn peer_of(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn peers(connections: usize, connections_per_peer: usize) -> Arc<Peers> {
-        Peers::new(&ConnectionLimits { connections, connections_per_peer, ..ConnectionLimits::default() })
+    fn peers(connections: usize, connections_per_peer: usize) -> Arc<PeerLimits> {
+        PeerLimits::new(&ConnectionLimits {
+            max_connections: connections,
+            max_connections_per_peer: connections_per_peer,
+            ..ConnectionLimits::default()
+        })
     }
 
     #[test]
@@ -89,9 +93,9 @@ mod tests {
         let peers = peers(2, 1);
         let [one, two, three] = [1, 2, 3].map(|last| IpAddr::from([10, 0, 0, last]));
         let first = peers.admit(one).unwrap();
-        assert_eq!(peers.admit(one).unwrap_err(), Event::RefusedPeer);
+        assert_eq!(peers.admit(one).unwrap_err(), FrontEvent::RefusedPeer);
         let _second = peers.admit(two).unwrap();
-        assert_eq!(peers.admit(three).unwrap_err(), Event::RefusedFull);
+        assert_eq!(peers.admit(three).unwrap_err(), FrontEvent::RefusedFull);
         drop(first);
         assert!(peers.admit(one).is_ok());
         assert_eq!(peers.lock().by_peer.len(), 1, "peers without connections are removed");
@@ -102,8 +106,8 @@ mod tests {
         let peers = peers(9, 1);
         let admit = |address: &str| peers.admit(address.parse().unwrap());
         let _places = [admit("2001:db8::1").unwrap(), admit("10.0.0.1").unwrap()];
-        assert_eq!(admit("2001:db8::2:1").unwrap_err(), Event::RefusedPeer);
-        assert_eq!(admit("::ffff:10.0.0.1").unwrap_err(), Event::RefusedPeer);
+        assert_eq!(admit("2001:db8::2:1").unwrap_err(), FrontEvent::RefusedPeer);
+        assert_eq!(admit("::ffff:10.0.0.1").unwrap_err(), FrontEvent::RefusedPeer);
         assert!(admit("2001:db8:0:1::1").is_ok());
     }
 }

@@ -11,9 +11,9 @@ pub struct Readiness {
 
 impl Readiness {
     /// Reports the whole server and these gRPC services as ready.
-    pub async fn on(health: HealthReporter, services: Vec<&'static str>) -> Self {
+    pub async fn new_ready(health: HealthReporter, services: Vec<&'static str>) -> Self {
         let readiness = Self { ready: watch::Sender::new(true), health, services };
-        readiness.tell(ServingStatus::Serving).await;
+        readiness.report_status(ServingStatus::Serving).await;
         readiness
     }
 
@@ -24,12 +24,12 @@ impl Readiness {
     }
 
     /// Reports the server as not ready, so that load balancers choose another one.
-    pub async fn off(&self) {
+    pub async fn set_not_ready(&self) {
         self.ready.send_replace(false);
-        self.tell(ServingStatus::NotServing).await;
+        self.report_status(ServingStatus::NotServing).await;
     }
 
-    async fn tell(&self, status: ServingStatus) {
+    async fn report_status(&self, status: ServingStatus) {
         // The empty name is the server as a whole.
         for service in std::iter::once("").chain(self.services.iter().copied()) {
             self.health.set_service_status(service, status).await;
@@ -38,7 +38,7 @@ impl Readiness {
 }
 
 /// Waits until the server begins to stop.
-pub(crate) async fn stopping(mut ready: watch::Receiver<bool>) {
+pub(crate) async fn wait_stopping(mut ready: watch::Receiver<bool>) {
     // An error means that the server has gone, which has the same effect.
     let _ = ready.wait_for(|ready| !ready).await;
 }

@@ -18,13 +18,13 @@ use crate::StartError;
 
 /// The files to follow, and the interval of the checks.
 #[derive(Debug, Clone)]
-pub(crate) struct Followed {
+pub(crate) struct WatchedFiles {
     /// The description of the files in logs.
-    pub(crate) what: &'static str,
+    pub(crate) description: &'static str,
     /// The paths of the files.
     pub(crate) files: Vec<PathBuf>,
     /// Time between two checks.
-    pub(crate) every: Duration,
+    pub(crate) interval: Duration,
 }
 
 /// Loads the files, and reloads them after changes; `load` receives the previous value. The task ends with the
@@ -32,28 +32,28 @@ pub(crate) struct Followed {
 ///
 /// # Errors
 /// The error of the first `load`.
-pub(crate) fn follow<T: Send + Sync + 'static>(
-    followed: Followed,
+pub(crate) fn watch_files<T: Send + Sync + 'static>(
+    followed: WatchedFiles,
     stats: Arc<FrontStats>,
     load: impl Fn(Option<&T>) -> Result<T, StartError> + Send + Sync + 'static,
 ) -> Result<watch::Receiver<Arc<T>>, StartError> {
-    let mut seen = fingerprint(&followed.files);
+    let mut seen = digest_files(&followed.files);
     let (sender, receiver) = watch::channel(Arc::new(load(None)?));
     let (followed, load) = (Arc::new(followed), Arc::new(load));
     tokio::spawn(async move {
-        let mut ticks = interval(followed.every);
+        let mut ticks = interval(followed.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut hangups = signal(SignalKind::hangup()).ok();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                Some(()) = hung_up(&mut hangups) => {}
+                Some(()) = next_hangup(&mut hangups) => {}
                 () = sender.closed() => return,
             }
             let (followed, load, current) = (followed.clone(), load.clone(), sender.borrow().clone());
-            let what = followed.what;
+            let what = followed.description;
             let look = move || {
-                let found = fingerprint(&followed.files);
+                let found = digest_files(&followed.files);
                 (found, (found != seen).then(|| load(Some(&current))))
             };
             let Ok((found, loaded)) = tokio::task::spawn_blocking(look).await else { continue };
@@ -63,11 +63,11 @@ pub(crate) fn follow<T: Send + Sync + 'static>(
                 Some(Ok(fresh)) => {
                     sender.send_replace(Arc::new(fresh));
                     tracing::info!("{what} reloaded");
-                    stats.reloaded(true);
+                    stats.count_reload(true);
                 }
                 Some(Err(error)) => {
                     tracing::error!(%error, "{what} cannot be reloaded; the previous version stays in use");
-                    stats.reloaded(false);
+                    stats.count_reload(false);
                 }
             }
         }
@@ -75,12 +75,12 @@ pub(crate) fn follow<T: Send + Sync + 'static>(
     Ok(receiver)
 }
 
-async fn hung_up(hangups: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+async fn next_hangup(hangups: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
     hangups.as_mut()?.recv().await
 }
 
 /// Returns a digest of all contents; a file that cannot be read counts as empty.
-fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
+fn digest_files(files: &[PathBuf]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for file in files {
         let bytes = std::fs::read(file).unwrap_or_default();

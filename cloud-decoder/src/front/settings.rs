@@ -23,7 +23,7 @@ pub struct FrontSettings {
     /// The API key file; `None` allows every request.
     pub api_keys: Option<PathBuf>,
     /// Time between two checks of certificates, keys and channels for changes.
-    pub reload: Duration,
+    pub reload_interval: Duration,
     /// Time from "not ready" to the end of accepting connections.
     pub drain_wait: Duration,
 }
@@ -34,7 +34,7 @@ impl Default for FrontSettings {
             limits: ConnectionLimits::default(),
             tls: None,
             api_keys: None,
-            reload: Duration::from_secs(DEFAULT_RELOAD_SECONDS.into()),
+            reload_interval: Duration::from_secs(DEFAULT_RELOAD_SECONDS.into()),
             drain_wait: Duration::ZERO,
         }
     }
@@ -141,20 +141,20 @@ impl FrontSettings {
             args.reload_seconds.or(file.reload_seconds).map_or(DEFAULT_RELOAD_SECONDS, NonZeroU32::get);
         let drain_wait = args.drain_wait_seconds.or(file.drain_wait_seconds).unwrap_or(0);
         Ok(Self {
-            limits: args.connections.or(file.connections),
-            tls: tls(
+            limits: args.connections.resolve_limits(file.connections),
+            tls: tls_files(
                 args.tls_cert.or(file.tls.cert),
                 args.tls_key.or(file.tls.key),
                 args.tls_client_ca.or(file.tls.client_ca),
             )?,
             api_keys: args.api_keys.or(file.api_keys),
-            reload: Duration::from_secs(reload.into()),
+            reload_interval: Duration::from_secs(reload.into()),
             drain_wait: Duration::from_secs(drain_wait.into()),
         })
     }
 }
 
-fn tls(
+fn tls_files(
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
     client_ca: Option<PathBuf>,
@@ -162,13 +162,17 @@ fn tls(
     match (cert, key, client_ca) {
         (Some(cert), Some(key), client_ca) => Ok(Some(TlsFiles { cert, key, client_ca })),
         (None, None, None) => Ok(None),
-        (None, _, _) => Err(StartError::HalfTls { flag: "--tls-cert", env: "LOPSIDE_TLS_CERT", key: "cert" }),
-        (_, None, _) => Err(StartError::HalfTls { flag: "--tls-key", env: "LOPSIDE_TLS_KEY", key: "key" }),
+        (None, _, _) => {
+            Err(StartError::IncompleteTls { flag: "--tls-cert", env: "LOPSIDE_TLS_CERT", key: "cert" })
+        }
+        (_, None, _) => {
+            Err(StartError::IncompleteTls { flag: "--tls-key", env: "LOPSIDE_TLS_KEY", key: "key" })
+        }
     }
 }
 
 impl ConnectionArgs {
-    fn or(self, file: Self) -> ConnectionLimits {
+    fn resolve_limits(self, file: Self) -> ConnectionLimits {
         let number = |flag: Option<NonZeroU32>, file, default| flag.or(file).map_or(default, NonZeroU32::get);
         let count = |flag: Option<NonZeroU32>, file, default| number(flag, file, default as u32) as usize;
         let time = |flag: Option<NonZeroU32>, file: Option<NonZeroU32>| {
@@ -176,18 +180,24 @@ impl ConnectionArgs {
         };
         let default = ConnectionLimits::default();
         ConnectionLimits {
-            connections: count(self.max, file.max, default.connections),
-            connections_per_peer: count(self.max_per_peer, file.max_per_peer, default.connections_per_peer),
-            first_byte: time(self.first_byte_seconds, file.first_byte_seconds).unwrap_or(default.first_byte),
-            header: time(self.header_seconds, file.header_seconds).unwrap_or(default.header),
-            handshake: time(self.handshake_seconds, file.handshake_seconds).unwrap_or(default.handshake),
-            body: time(self.body_seconds, file.body_seconds).unwrap_or(default.body),
-            idle: time(self.idle_seconds, file.idle_seconds).unwrap_or(default.idle),
-            ping: time(self.ping_seconds, file.ping_seconds).unwrap_or(default.ping),
+            max_connections: count(self.max, file.max, default.max_connections),
+            max_connections_per_peer: count(
+                self.max_per_peer,
+                file.max_per_peer,
+                default.max_connections_per_peer,
+            ),
+            first_byte_timeout: time(self.first_byte_seconds, file.first_byte_seconds)
+                .unwrap_or(default.first_byte_timeout),
+            header_timeout: time(self.header_seconds, file.header_seconds).unwrap_or(default.header_timeout),
+            handshake_timeout: time(self.handshake_seconds, file.handshake_seconds)
+                .unwrap_or(default.handshake_timeout),
+            body_timeout: time(self.body_seconds, file.body_seconds).unwrap_or(default.body_timeout),
+            idle_timeout: time(self.idle_seconds, file.idle_seconds).unwrap_or(default.idle_timeout),
+            ping_interval: time(self.ping_seconds, file.ping_seconds).unwrap_or(default.ping_interval),
             ping_timeout: default.ping_timeout,
             max_age: time(self.max_connection_age_seconds, file.max_connection_age_seconds),
-            streams: number(self.max_streams, file.max_streams, default.streams),
-            header_bytes: number(self.max_header_bytes, file.max_header_bytes, default.header_bytes),
+            max_streams: number(self.max_streams, file.max_streams, default.max_streams),
+            max_header_bytes: number(self.max_header_bytes, file.max_header_bytes, default.max_header_bytes),
         }
     }
 }

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 /// An event of a connection or a request before it reaches a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Event {
+pub enum FrontEvent {
     /// A connection was accepted.
     Accepted,
     /// An accepted connection has ended.
@@ -41,35 +41,35 @@ pub enum Event {
 }
 
 /// All events with their names in metrics, in the order of their numbers.
-pub const EVENTS: [(Event, &str); 16] = [
-    (Event::Accepted, "accepted"),
-    (Event::Ended, "ended"),
-    (Event::RefusedFull, "refused_full"),
-    (Event::RefusedPeer, "refused_peer"),
-    (Event::AcceptError, "accept_error"),
-    (Event::HandshakeTimeout, "handshake_timeout"),
-    (Event::HandshakeFailure, "handshake_failure"),
-    (Event::FirstByteTimeout, "first_byte_timeout"),
-    (Event::HeaderTimeout, "header_timeout"),
-    (Event::IdleTimeout, "idle_timeout"),
-    (Event::Aged, "aged"),
-    (Event::CutOff, "cut_off"),
-    (Event::Unauthenticated, "unauthenticated"),
-    (Event::Forbidden, "forbidden"),
-    (Event::RateLimited, "rate_limited"),
-    (Event::QuotaExceeded, "quota_exceeded"),
+pub const FRONT_EVENTS: [(FrontEvent, &str); 16] = [
+    (FrontEvent::Accepted, "accepted"),
+    (FrontEvent::Ended, "ended"),
+    (FrontEvent::RefusedFull, "refused_full"),
+    (FrontEvent::RefusedPeer, "refused_peer"),
+    (FrontEvent::AcceptError, "accept_error"),
+    (FrontEvent::HandshakeTimeout, "handshake_timeout"),
+    (FrontEvent::HandshakeFailure, "handshake_failure"),
+    (FrontEvent::FirstByteTimeout, "first_byte_timeout"),
+    (FrontEvent::HeaderTimeout, "header_timeout"),
+    (FrontEvent::IdleTimeout, "idle_timeout"),
+    (FrontEvent::Aged, "aged"),
+    (FrontEvent::CutOff, "cut_off"),
+    (FrontEvent::Unauthenticated, "unauthenticated"),
+    (FrontEvent::Forbidden, "forbidden"),
+    (FrontEvent::RateLimited, "rate_limited"),
+    (FrontEvent::QuotaExceeded, "quota_exceeded"),
 ];
 
 /// Counts of the front's events since the server started.
 #[derive(Debug)]
 pub struct FrontStats {
-    counts: [AtomicU64; EVENTS.len()],
-    reloads: watch::Sender<Reloads>,
+    counts: [AtomicU64; FRONT_EVENTS.len()],
+    reloads: watch::Sender<ReloadCounts>,
 }
 
 /// Counts of reloads of followed files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reloads {
+pub struct ReloadCounts {
     /// Reloads whose result is in use.
     pub done: u64,
     /// Reloads that failed; the previous value stayed in use.
@@ -78,66 +78,66 @@ pub struct Reloads {
 
 /// The counts at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Snapshot {
-    counts: [u64; EVENTS.len()],
+pub struct FrontSnapshot {
+    counts: [u64; FRONT_EVENTS.len()],
     /// Reloads of followed files.
-    pub reloads: Reloads,
+    pub reloads: ReloadCounts,
 }
 
 impl Default for FrontStats {
     fn default() -> Self {
         Self {
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
-            reloads: watch::Sender::new(Reloads::default()),
+            reloads: watch::Sender::new(ReloadCounts::default()),
         }
     }
 }
 
 impl FrontStats {
     /// Counts an event.
-    pub fn count(&self, event: Event) {
-        self.add(event, 1);
+    pub fn count(&self, event: FrontEvent) {
+        self.count_many(event, 1);
     }
 
     /// Counts an event `times` times.
-    pub(crate) fn add(&self, event: Event, times: u64) {
+    pub(crate) fn count_many(&self, event: FrontEvent, times: u64) {
         self.counts[event as usize].fetch_add(times, Ordering::Relaxed);
     }
 
     /// Returns the current counts.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> FrontSnapshot {
         let counts = std::array::from_fn(|event| self.counts[event].load(Ordering::Relaxed));
-        Snapshot { counts, reloads: *self.reloads.borrow() }
+        FrontSnapshot { counts, reloads: *self.reloads.borrow() }
     }
 
     /// Returns a receiver of the reload counts.
     #[must_use]
-    pub fn reloads(&self) -> watch::Receiver<Reloads> {
+    pub fn subscribe_reloads(&self) -> watch::Receiver<ReloadCounts> {
         self.reloads.subscribe()
     }
 
-    pub(crate) fn reloaded(&self, done: bool) {
+    pub(crate) fn count_reload(&self, done: bool) {
         self.reloads.send_modify(|reloads| *if done { &mut reloads.done } else { &mut reloads.failed } += 1);
     }
 }
 
-impl Snapshot {
+impl FrontSnapshot {
     /// Returns the count of an event.
     #[must_use]
-    pub fn of(&self, event: Event) -> u64 {
+    pub fn count_of(&self, event: FrontEvent) -> u64 {
         self.counts[event as usize]
     }
 
     /// Returns the number of open connections at that time.
     #[must_use]
-    pub fn open(&self) -> u64 {
-        self.of(Event::Accepted).saturating_sub(self.of(Event::Ended))
+    pub fn open_connections(&self) -> u64 {
+        self.count_of(FrontEvent::Accepted).saturating_sub(self.count_of(FrontEvent::Ended))
     }
 
     /// Returns all events by name with their counts, for metrics.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        EVENTS.iter().map(|&(event, name)| (name, self.of(event)))
+    pub fn named_counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        FRONT_EVENTS.iter().map(|&(event, name)| (name, self.count_of(event)))
     }
 }
 
@@ -148,11 +148,11 @@ mod tests {
     #[test]
     fn every_event_has_a_count_and_a_name_of_its_own() {
         let stats = FrontStats::default();
-        for (number, (event, _)) in EVENTS.into_iter().enumerate() {
+        for (number, (event, _)) in FRONT_EVENTS.into_iter().enumerate() {
             assert_eq!(event as usize, number);
-            stats.add(event, number as u64 + 1);
+            stats.count_many(event, number as u64 + 1);
         }
-        let counts: Vec<u64> = stats.snapshot().all().map(|(_, count)| count).collect();
-        assert_eq!(counts, (1..=EVENTS.len() as u64).collect::<Vec<_>>());
+        let counts: Vec<u64> = stats.snapshot().named_counts().map(|(_, count)| count).collect();
+        assert_eq!(counts, (1..=FRONT_EVENTS.len() as u64).collect::<Vec<_>>());
     }
 }

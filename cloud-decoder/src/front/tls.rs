@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{
 
 use super::{
     FrontStats,
-    reload::{Followed, follow},
+    reload::{WatchedFiles, watch_files},
 };
 use crate::StartError;
 
@@ -35,74 +35,79 @@ impl TlsFiles {
     ///
     /// # Errors
     /// [`StartError::Tls`] naming the file and the problem.
-    pub fn load(&self) -> Result<ServerConfig, StartError> {
+    pub fn load_config(&self) -> Result<ServerConfig, StartError> {
         let provider = Arc::new(ring::default_provider());
-        let (chain, key) = (certificates(&self.cert)?, private_key(&self.key)?);
+        let (chain, key) = (read_certificates(&self.cert)?, read_private_key(&self.key)?);
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| refused(&self.cert, &error))?
-            .with_client_cert_verifier(self.verifier(provider)?)
+            .map_err(|error| tls_error(&self.cert, &error))?
+            .with_client_cert_verifier(self.client_verifier(provider)?)
             .with_single_cert(chain, key)
             .map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => refused(
+                rustls::Error::InconsistentKeys(_) => tls_error(
                     &self.key,
                     &format!("this key does not belong to the certificate in {}", self.cert.display()),
                 ),
-                error => refused(&self.cert, &error),
+                error => tls_error(&self.cert, &error),
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
 
     /// Loads the files, and reloads them after changes.
-    pub(crate) fn follow(
+    pub(crate) fn watch_config(
         self,
         every: Duration,
         stats: Arc<FrontStats>,
     ) -> Result<watch::Receiver<Arc<ServerConfig>>, StartError> {
         let files = [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect();
-        follow(Followed { what: "certificates", files, every }, stats, move |_| self.load())
+        watch_files(WatchedFiles { description: "certificates", files, interval: every }, stats, move |_| {
+            self.load_config()
+        })
     }
 
-    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, StartError> {
+    fn client_verifier(
+        &self,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, StartError> {
         let Some(path) = &self.client_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| refused(path, &error))?;
+        for certificate in read_certificates(path)? {
+            roots.add(certificate).map_err(|error| tls_error(path, &error))?;
         }
         WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
             .build()
-            .map_err(|error| refused(path, &error))
+            .map_err(|error| tls_error(path, &error))
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
-    let pem = read(path)?;
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
+    let pem = read_file(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(refused(
+        Ok(found) if found.is_empty() => Err(tls_error(
             path,
             "the file has no certificate: a PEM file contains a line -----BEGIN CERTIFICATE-----",
         )),
         Ok(found) => Ok(found),
-        Err(error) => Err(refused(path, &error)),
+        Err(error) => Err(tls_error(path, &error)),
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
+    PrivateKeyDer::from_pem_slice(&read_file(path)?).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => {
-            refused(path, "the file has no private key: a PEM file contains a line -----BEGIN PRIVATE KEY-----; encrypted keys are not supported")
+            tls_error(path, "the file has no private key: a PEM file contains a line -----BEGIN PRIVATE KEY-----; encrypted keys are not supported")
         }
-        error => refused(path, &error),
+        error => tls_error(path, &error),
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    fs::read(path).map_err(|error| refused(path, &error))
+fn read_file(path: &Path) -> Result<Vec<u8>, StartError> {
+    fs::read(path).map_err(|error| tls_error(path, &error))
 }
 
-fn refused(path: &Path, reason: &(impl ToString + ?Sized)) -> StartError {
+fn tls_error(path: &Path, reason: &(impl ToString + ?Sized)) -> StartError {
     StartError::Tls { path: path.to_owned(), reason: reason.to_string() }
 }
 
@@ -131,7 +136,7 @@ mod tests {
         let missing = folder.0.path().join("missing.pem");
         let strange = folder.write("strange.pem", &other.serialize_pem());
         let files = TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: Some(cert.clone()) };
-        assert!(files.load().is_ok());
+        assert!(files.load_config().is_ok());
         for (files, file, reason) in [
             (TlsFiles { cert: missing, ..files.clone() }, "missing.pem", "No such file"),
             (TlsFiles { cert: key.clone(), ..files.clone() }, "key.pem", "no certificate"),
@@ -139,7 +144,7 @@ mod tests {
             (TlsFiles { key: strange, ..files.clone() }, "strange.pem", "does not belong"),
             (TlsFiles { client_ca: Some(empty), ..files.clone() }, "empty.pem", "no certificate"),
         ] {
-            let error = files.load().unwrap_err().to_string();
+            let error = files.load_config().unwrap_err().to_string();
             assert!(error.contains(file) && error.contains(reason), "{error}");
         }
     }

@@ -28,12 +28,12 @@ pub(crate) struct Workers {
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
-    open: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
 }
 
 /// The permit of a connection on a thread; returned when dropped.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<AtomicUsize>);
+pub(crate) struct WorkerPermit(Arc<AtomicUsize>);
 
 impl Workers {
     /// Starts `count` threads, at least 1.
@@ -48,23 +48,24 @@ impl Workers {
             let until_dropped = async move { while running.changed().await.is_ok() {} };
             let name = format!("connections-{number}");
             thread::Builder::new().name(name).spawn(move || runtime.block_on(until_dropped))?;
-            Ok(Worker { runtime: handle, open: Arc::default() })
+            Ok(Worker { runtime: handle, connections: Arc::default() })
         };
         let workers = (0..count.max(1)).map(start).collect::<io::Result<_>>()?;
         Ok(Self { workers, _running: running })
     }
 
     /// Returns the thread with the fewest connections, and counts one more connection there.
-    pub(crate) fn seat(&self) -> (&Handle, Seat) {
-        let least = (0..self.workers.len()).min_by_key(|&place| self.workers[place].open.load(Relaxed));
+    pub(crate) fn assign_connection(&self) -> (&Handle, WorkerPermit) {
+        let least =
+            (0..self.workers.len()).min_by_key(|&place| self.workers[place].connections.load(Relaxed));
         // The list has at least one worker.
         let worker = &self.workers[least.unwrap_or_default()];
-        worker.open.fetch_add(1, Relaxed);
-        (&worker.runtime, Seat(Arc::clone(&worker.open)))
+        worker.connections.fetch_add(1, Relaxed);
+        (&worker.runtime, WorkerPermit(Arc::clone(&worker.connections)))
     }
 }
 
-impl Drop for Seat {
+impl Drop for WorkerPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -82,14 +83,14 @@ mod tests {
         let mut seats = Vec::new();
         let mut threads = HashSet::new();
         for _ in 0..3 {
-            let (runtime, seat) = workers.seat();
+            let (runtime, seat) = workers.assign_connection();
             threads.insert(runtime.spawn(async { thread::current().id() }).await.unwrap());
             seats.push((runtime.id(), seat));
         }
         assert_eq!(threads.len(), 3);
         let (left, seat) = seats.remove(1);
         drop(seat);
-        let (runtime, _seat) = workers.seat();
+        let (runtime, _seat) = workers.assign_connection();
         assert_eq!(runtime.id(), left);
     }
 }

@@ -2,14 +2,14 @@
 
 use axum::{Json, extract::State};
 use lopside_bundle::{
-    Dim, HeadKind, HeadSpec, InputSpec, LatentSpec, PartSpec,
-    picture::{LayerSpec, PictureHeadSpec},
+    Dim, FixedLatentHeadSpec, FixedLatentLayerSpec, HeadKind, InputSpec, ScorePartSpec,
+    picture::{ImageCodecHeadSpec, ImageCodecLayerSpec},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use crate::{ServeError, extract::InPath, openapi, served::Served};
+use super::ApiState;
+use crate::{ServeError, extract::PathParams, openapi, served::ServedBundle};
 
 /// Lists the served bundles.
 #[utoipa::path(
@@ -18,13 +18,13 @@ use crate::{ServeError, extract::InPath, openapi, served::Served};
     tag = "bundles",
     responses((status = 200, description = "The newest version of each bundle, by name", body = Bundles))
 )]
-pub(super) async fn all(State(api): State<Api>) -> Json<Bundles> {
+pub(super) async fn all(State(api): State<ApiState>) -> Json<Bundles> {
     Json(Bundles {
         bundles: api
             .decoder
             .registry()
             .catalog()
-            .all()
+            .newest_bundles()
             .map(|served| BundleBody::from(served.as_ref()))
             .collect(),
     })
@@ -36,11 +36,11 @@ pub(super) async fn all(State(api): State<Api>) -> Json<Bundles> {
     path = "/v1/bundles/{name}",
     tag = "bundles",
     params(("name" = String, Path, description = "The bundle's name", example = "fashion")),
-    responses((status = 200, description = "The bundle's newest version", body = BundleBody), openapi::Lookup)
+    responses((status = 200, description = "The bundle's newest version", body = BundleBody), openapi::LookupErrors)
 )]
 pub(super) async fn one(
-    State(api): State<Api>,
-    InPath(name): InPath<String>,
+    State(api): State<ApiState>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Json<BundleBody>, ServeError> {
     Ok(Json(BundleBody::from(api.decoder.registry().catalog().by_name(&name)?.as_ref())))
 }
@@ -151,48 +151,48 @@ enum CostBody {
     Pixel { macs_per_pixel: f64 },
 }
 
-impl From<&Served> for BundleBody {
-    fn from(served: &Served) -> Self {
+impl From<&ServedBundle> for BundleBody {
+    fn from(served: &ServedBundle) -> Self {
         let latent_space = served.latent_space().to_string();
         match served {
-            Served::Vector(service) => Self {
+            ServedBundle::FixedLatent(service) => Self {
                 name: service.manifest.name.clone(),
                 description: service.manifest.description.clone(),
                 latent_space,
                 latent_shape: service.space.shape().dims().to_vec(),
                 input: Some(service.manifest.input.clone()),
                 layers: service.manifest.latent.iter().map(LayerBody::from).collect(),
-                heads: service.heads.newest().map(HeadBody::from).collect(),
+                heads: service.heads.newest_versions().map(HeadBody::from).collect(),
             },
-            Served::Picture(service) => Self {
+            ServedBundle::ImageCodec(service) => Self {
                 name: service.manifest.name.clone(),
                 description: service.manifest.description.clone(),
                 latent_space,
                 latent_shape: Vec::new(),
                 input: None,
                 layers: service.manifest.layers.iter().map(LayerBody::from).collect(),
-                heads: service.heads.newest().map(HeadBody::from).collect(),
+                heads: service.heads.newest_versions().map(HeadBody::from).collect(),
             },
         }
     }
 }
 
-impl From<&LatentSpec> for LayerBody {
-    fn from(layer: &LatentSpec) -> Self {
+impl From<&FixedLatentLayerSpec> for LayerBody {
+    fn from(layer: &FixedLatentLayerSpec) -> Self {
         let shape = layer.tensor.item_dims().unwrap_or_default();
         Self::Vector { tensor: layer.tensor.name.clone(), shape }
     }
 }
 
-impl From<&LayerSpec> for LayerBody {
-    fn from(layer: &LayerSpec) -> Self {
-        let LayerSpec { tensor, channels, stride } = layer.clone();
+impl From<&ImageCodecLayerSpec> for LayerBody {
+    fn from(layer: &ImageCodecLayerSpec) -> Self {
+        let ImageCodecLayerSpec { tensor, channels, stride } = layer.clone();
         Self::Picture { tensor, channels, stride }
     }
 }
 
-impl From<&HeadSpec> for HeadBody {
-    fn from(head: &HeadSpec) -> Self {
+impl From<&FixedLatentHeadSpec> for HeadBody {
+    fn from(head: &FixedLatentHeadSpec) -> Self {
         Self {
             name: head.name.clone(),
             version: head.version,
@@ -207,7 +207,7 @@ impl From<&HeadSpec> for HeadBody {
 impl From<&HeadKind> for KindBody {
     fn from(kind: &HeadKind) -> Self {
         let HeadKind::Score(spec) = kind else { return Self::Vector(kind.clone()) };
-        let part = |part: &PartSpec| PartBody {
+        let part = |part: &ScorePartSpec| PartBody {
             name: part.name.clone(),
             weight: part.weight,
             needs_input: part.source.needs_input(),
@@ -217,8 +217,8 @@ impl From<&HeadKind> for KindBody {
     }
 }
 
-impl From<&PictureHeadSpec> for HeadBody {
-    fn from(head: &PictureHeadSpec) -> Self {
+impl From<&ImageCodecHeadSpec> for HeadBody {
+    fn from(head: &ImageCodecHeadSpec) -> Self {
         Self {
             name: head.name.clone(),
             version: head.version,

@@ -4,10 +4,10 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::ApiState;
 use crate::{
     ServeError,
-    channels::{Listed, Offer},
+    channels::{ChannelOffer, Offer},
 };
 
 /// Lists the channels from which devices get their encoders.
@@ -18,8 +18,8 @@ use crate::{
     tag = "bundles",
     responses((status = 200, description = "All channels, in the order of the channel file; an empty list without such a file", body = Channels))
 )]
-pub(super) async fn all(State(api): State<Api>) -> Json<Channels> {
-    let channels = api.channels.all().await;
+pub(super) async fn list_channels(State(api): State<ApiState>) -> Json<Channels> {
+    let channels = api.channels.list_offers().await;
     Json(Channels { channels: channels.into_iter().map(ChannelBody::from).collect() })
 }
 
@@ -57,21 +57,21 @@ enum OfferBody {
     },
 }
 
-impl From<Listed> for ChannelBody {
-    fn from((channel, offer): Listed) -> Self {
+impl From<ChannelOffer> for ChannelBody {
+    fn from((channel, offer): ChannelOffer) -> Self {
         let offer = match offer {
             Ok(offer) => OfferBody::from(offer.as_ref()),
-            Err(ServeError::NotOffered { reason, .. }) => OfferBody::Refused { problem: reason },
+            Err(ServeError::ChannelUnavailable { reason, .. }) => OfferBody::Refused { problem: reason },
             Err(error) => OfferBody::Refused { problem: error.to_string() },
         };
-        let (bundle, _) = channel.asks_for();
+        let (bundle, _) = channel.bundle_and_version();
         Self { name: channel.name().to_owned(), bundle: bundle.to_owned(), offer }
     }
 }
 
 impl From<&Offer> for OfferBody {
     fn from(offer: &Offer) -> Self {
-        let (version, bytes) = (offer.version, offer.bytes());
+        let (version, bytes) = (offer.version, offer.total_bytes());
         Self::Offered { version, latent_space: offer.latent_space.to_string(), bytes }
     }
 }

@@ -10,14 +10,14 @@ use axum::{
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Api, body::Body, outputs};
+use super::{ApiState, body::DecodeBody, outputs};
 use crate::{
-    Format, Output, Request, ServeError, Wanted,
-    error_http::Refusal,
-    extract::{InPath, InQuery},
-    offload::offload,
+    DecodeRequest, Output, OutputFormat, OutputRequest, ServeError,
+    error_http::ApiError,
+    extract::{PathParams, QueryParams},
+    offload::offload_if_large,
     openapi,
-    output::Makes,
+    output::OutputKind,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -55,7 +55,7 @@ struct DecodeForm {
     params(
         ("name" = String, Path, description = "The bundle's name", example = "fashion"),
         DecodeQuery,
-        openapi::Terms,
+        openapi::RequestHeaders,
     ),
     request_body(content(
         (openapi::Octets = "application/octet-stream"),
@@ -66,63 +66,64 @@ struct DecodeForm {
             (outputs::DecodedBody<'_> = "application/json"),
             (openapi::Octets = "image/png"),
         )),
-        openapi::Work,
+        openapi::InferenceErrors,
     )
 )]
 pub(super) async fn decode(
-    State(api): State<Api>,
-    InPath(name): InPath<String>,
-    InQuery(query): InQuery<DecodeQuery>,
+    State(api): State<ApiState>,
+    PathParams(name): PathParams<String>,
+    QueryParams(query): QueryParams<DecodeQuery>,
     headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refusal> {
+    body: DecodeBody,
+) -> Result<Response, ApiError> {
     // The name in the path is checked before the frame, so that an unknown bundle is "not found".
     let served = Arc::clone(api.decoder.registry().catalog().by_name(&name)?);
     let wanted = if let Some(heads) = &query.heads {
-        several(&query.head, heads)?
+        parse_heads(&query.head, heads)?
     } else {
-        let Wanted { head, version, .. } = wanted_of(&query.head)?;
-        let format = format_of(&headers, served.makes(&head, version)?)?;
-        vec![Wanted { head, version, format }]
+        let OutputRequest { head, version, .. } = parse_head(&query.head)?;
+        let format = requested_format(&headers, served.output_kind(&head, version)?)?;
+        vec![OutputRequest { head, version, format }]
     };
-    let (frames, inputs) = ([body.frame], body.input.map_or_else(Vec::new, |input| vec![input]));
-    let terms = api.terms.of(&headers)?;
-    let request = Request { frames: &frames, bundle: &name, inputs: &inputs, wanted: &wanted, terms };
+    let (frames, inputs) = ([body.frame], body.reference_input.map_or_else(Vec::new, |input| vec![input]));
+    let options = api.default_options.read_headers(&headers)?;
+    let request =
+        DecodeRequest { frames: &frames, bundle: &name, inputs: &inputs, outputs: &wanted, options };
     let mut made: Vec<Output> = api.decoder.decode(request).await?.into_iter().flatten().collect();
-    let values = made.iter().map(outputs::values).sum();
+    let values = made.iter().map(outputs::count_values).sum();
     if query.heads.is_some() {
-        return Ok(offload(values, move || outputs::all(&name, made)).await?);
+        return Ok(offload_if_large(values, move || outputs::outputs_response(&name, made)).await?);
     }
     let output = made.pop().ok_or_else(|| ServeError::Internal("the head produced no output".into()))?;
-    Ok(offload(values, move || outputs::one(&name, output)).await?)
+    Ok(offload_if_large(values, move || outputs::output_response(&name, output)).await?)
 }
 
-fn several(head: &str, heads: &str) -> Result<Vec<Wanted>, Refusal> {
+fn parse_heads(head: &str, heads: &str) -> Result<Vec<OutputRequest>, ApiError> {
     if !head.is_empty() {
         let reason = "both head and heads are given: give only one of them".to_owned();
-        return Err(Refusal::Http(StatusCode::BAD_REQUEST, reason));
+        return Err(ApiError::Http(StatusCode::BAD_REQUEST, reason));
     }
-    heads.split(',').map(wanted_of).collect()
+    heads.split(',').map(parse_head).collect()
 }
 
 /// Parses `NAME` or `NAME@VERSION`.
-fn wanted_of(head: &str) -> Result<Wanted, Refusal> {
+fn parse_head(head: &str) -> Result<OutputRequest, ApiError> {
     let (name, version) = match head.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (head, None),
     };
     let version = version.map(str::parse).transpose().map_err(|_| {
         let reason = format!("{head:?} is not a head: give NAME or NAME@VERSION, where VERSION is a number");
-        Refusal::Http(StatusCode::BAD_REQUEST, reason)
+        ApiError::Http(StatusCode::BAD_REQUEST, reason)
     })?;
-    Ok(Wanted { head: name.to_owned(), version, format: Format::Natural })
+    Ok(OutputRequest { head: name.to_owned(), version, format: OutputFormat::Natural })
 }
 
 /// Returns the format that the `Accept` header requests.
 ///
 /// # Errors
 /// 406 if the head cannot respond in such a format.
-pub(super) fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Refusal> {
+pub(super) fn requested_format(headers: &HeaderMap, makes: OutputKind) -> Result<OutputFormat, ApiError> {
     let accept = headers.get(header::ACCEPT).map_or(Ok("*/*"), |value| value.to_str()).unwrap_or("*/*");
     let takes = |wanted: &str| {
         let range = wanted.split_once('/').map_or("", |(kind, _)| kind);
@@ -132,13 +133,15 @@ pub(super) fn format_of(headers: &HeaderMap, makes: Makes) -> Result<Format, Ref
     };
     let json = takes("application/json");
     match makes {
-        Makes::Pictures if takes("image/png") => Ok(Format::Png),
-        Makes::Pictures if json => Ok(Format::Tensor),
-        Makes::ClassScores | Makes::Anomalies | Makes::Numbers if json => Ok(Format::Natural),
+        OutputKind::Images if takes("image/png") => Ok(OutputFormat::Png),
+        OutputKind::Images if json => Ok(OutputFormat::Tensor),
+        OutputKind::ClassScores | OutputKind::Anomalies | OutputKind::Tensors if json => {
+            Ok(OutputFormat::Natural)
+        }
         _ => {
             let reason =
                 format!("this head cannot respond with {accept:?}: accept image/png or application/json");
-            Err(Refusal::Http(StatusCode::NOT_ACCEPTABLE, reason))
+            Err(ApiError::Http(StatusCode::NOT_ACCEPTABLE, reason))
         }
     }
 }

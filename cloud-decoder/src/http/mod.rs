@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use utoipa::OpenApi;
 
 use crate::{
-    Decoder, ServeError, archive::Kept, channels::Channels, error_http::Refusal, grpc::is_grpc, openapi,
-    terms::DefaultTerms,
+    Decoder, ServeError, archive::ServerArchive, channels::Channels, error_http::ApiError, grpc::is_grpc,
+    openapi, terms::DefaultOptions,
 };
 
 /// The OpenAPI description of the handlers.
@@ -27,49 +27,49 @@ use crate::{
 #[openapi(paths(
     bundles::all,
     bundles::one,
-    channels::all,
+    channels::list_channels,
     decode::decode,
-    archive::devices::all,
-    archive::frames::list,
-    archive::frames::one,
-    archive::frames::delete,
-    archive::decoded::decoded,
-    archive::live::live,
-    archive::export::export,
+    archive::devices::list_devices,
+    archive::frames::list_frames,
+    archive::frames::get_frame,
+    archive::frames::delete_frame,
+    archive::decoded::decode_frame,
+    archive::live::stream_frames,
+    archive::export::export_frames,
     healthz,
     readyz
 ))]
-pub(crate) struct Document;
+pub(crate) struct HttpDocument;
 
 /// The state of the handlers.
 #[derive(Debug, Clone)]
-pub(crate) struct Api {
+pub(crate) struct ApiState {
     pub(crate) decoder: Decoder,
     /// The archive; `None` if none is configured.
-    pub(crate) kept: Option<Kept>,
+    pub(crate) archive: Option<ServerArchive>,
     pub(crate) channels: Channels,
-    pub(crate) terms: DefaultTerms,
+    pub(crate) default_options: DefaultOptions,
     /// Whether the server accepts requests; turns false when it begins to stop.
     pub(crate) ready: watch::Receiver<bool>,
 }
 
 /// Returns the routes. Request bodies are limited to `max_body` bytes.
-pub(crate) fn router(api: Api, max_body: usize) -> Router {
+pub(crate) fn router(api: ApiState, max_body: usize) -> Router {
     Router::new()
         .route("/v1/bundles", get(bundles::all))
         .route("/v1/bundles/{name}", get(bundles::one))
         .route("/v1/bundles/{name}/decode", post(decode::decode))
-        .route("/v1/channels", get(channels::all))
+        .route("/v1/channels", get(channels::list_channels))
         .merge(archive::router())
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(api)
 }
 
 /// Responds to requests for unknown paths: UNIMPLEMENTED for gRPC clients, 404 for others.
-pub(crate) async fn unknown(request: Request) -> Response {
+pub(crate) async fn unknown_path(request: Request) -> Response {
     if is_grpc(request.headers()) {
         return tonic::Status::unimplemented(format!(
             "this server does not have the method {}",
@@ -77,13 +77,13 @@ pub(crate) async fn unknown(request: Request) -> Response {
         ))
         .into_http();
     }
-    Refusal::Http(StatusCode::NOT_FOUND, format!("nothing is served at {}", request.uri().path()))
+    ApiError::Http(StatusCode::NOT_FOUND, format!("nothing is served at {}", request.uri().path()))
         .into_response()
 }
 
 /// Responds to a method that the path does not support with 405; axum adds the supported ones.
-pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Refusal {
-    Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not support {method}", uri.path()))
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    ApiError::Http(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not support {method}", uri.path()))
 }
 
 /// Returns whether the process is alive.
@@ -104,9 +104,9 @@ async fn healthz() -> &'static str {
     tag = "operation",
     responses(
         (status = 200, description = "The server accepts requests", body = String, content_type = "text/plain", example = "ready"),
-        openapi::Probe,
+        openapi::ProbeErrors,
     )
 )]
-async fn readyz(State(api): State<Api>) -> Response {
+async fn readyz(State(api): State<ApiState>) -> Response {
     if *api.ready.borrow() { "ready".into_response() } else { ServeError::Stopping.into_response() }
 }

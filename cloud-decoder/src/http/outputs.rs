@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Anomaly, Output, Value};
+use crate::{Anomaly, Output, OutputValue};
 
 /// The outputs of several heads.
 #[derive(Serialize, ToSchema)]
@@ -95,38 +95,38 @@ struct PartBody {
 }
 
 /// Returns the number of values to serialise; four bytes of a PNG file count as one value.
-pub(super) fn values(output: &Output) -> usize {
+pub(super) fn count_values(output: &Output) -> usize {
     match &output.value {
-        Value::Png(png) => png.len() / 4,
-        Value::Tensor { values, .. } => values.len(),
-        Value::ClassScores(scores) => scores.len(),
-        Value::Anomaly(anomaly) => anomaly.heat_map.as_ref().map_or(0, |png| png.len() / 4),
+        OutputValue::Png(png) => png.len() / 4,
+        OutputValue::Tensor { values, .. } => values.len(),
+        OutputValue::ClassScores(scores) => scores.len(),
+        OutputValue::Anomaly(anomaly) => anomaly.heat_map.as_ref().map_or(0, |png| png.len() / 4),
     }
 }
 
 /// Builds the response for one head: an image as PNG, any other output as JSON.
-pub(super) fn one(bundle: &str, output: Output) -> Response {
+pub(super) fn output_response(bundle: &str, output: Output) -> Response {
     match output.value {
-        Value::Png(png) => ([(header::CONTENT_TYPE, "image/png")], png).into_response(),
+        OutputValue::Png(png) => ([(header::CONTENT_TYPE, "image/png")], png).into_response(),
         _ => Json(SingleBody { bundle, output: output.into() }).into_response(),
     }
 }
 
 /// Builds the response for several heads.
-pub(super) fn all(bundle: &str, outputs: Vec<Output>) -> Response {
+pub(super) fn outputs_response(bundle: &str, outputs: Vec<Output>) -> Response {
     Json(OutputsBody { bundle, outputs: outputs.into_iter().map(OutputBody::from).collect() }).into_response()
 }
 
 impl From<Output> for OutputBody {
     fn from(output: Output) -> Self {
         let value = match output.value {
-            Value::Png(png) => ValueBody::Png { png: BASE64_STANDARD.encode(png) },
-            Value::Tensor { shape, values } => ValueBody::Tensor { shape, values },
-            Value::ClassScores(scores) => {
+            OutputValue::Png(png) => ValueBody::Png { png: BASE64_STANDARD.encode(png) },
+            OutputValue::Tensor { shape, values } => ValueBody::Tensor { shape, values },
+            OutputValue::ClassScores(scores) => {
                 let score = |(label, probability)| ScoreBody { label, probability };
                 ValueBody::Scores { class_scores: scores.into_iter().map(score).collect() }
             }
-            Value::Anomaly(anomaly) => ValueBody::Anomaly { anomaly: anomaly.into() },
+            OutputValue::Anomaly(anomaly) => ValueBody::Anomaly { anomaly: anomaly.into() },
         };
         Self { head: output.head, head_version: output.version, value }
     }

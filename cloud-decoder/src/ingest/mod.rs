@@ -27,30 +27,30 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use self::{places::Places, upload::Upload};
+use self::{places::DeviceConnections, upload::UploadConnection};
 use crate::ServeError;
 
 /// Capacity of the response queue of one connection.
-const ANSWERS: usize = 16;
+const RESPONSE_CAPACITY: usize = 16;
 
 /// The ingest service over an archive.
 #[derive(Debug, Clone)]
-pub(crate) struct Ingest {
+pub(crate) struct GrpcIngestService {
     archive: Option<Archive>,
-    places: Arc<Places>,
+    connections: Arc<DeviceConnections>,
     ready: watch::Receiver<bool>,
 }
 
-impl Ingest {
+impl GrpcIngestService {
     /// Creates the service. Without an archive, uploads are refused. `ready` turns false when the server begins
     /// to stop.
     pub(crate) fn new(archive: Option<Archive>, ready: watch::Receiver<bool>) -> Self {
-        Self { archive, places: Arc::default(), ready }
+        Self { archive, connections: Arc::default(), ready }
     }
 }
 
 #[tonic::async_trait]
-impl IngestService for Ingest {
+impl IngestService for GrpcIngestService {
     type UploadStream = Pin<Box<dyn Stream<Item = Result<UploadResponse, Status>> + Send>>;
 
     async fn upload(
@@ -61,13 +61,13 @@ impl IngestService for Ingest {
         if !*self.ready.borrow() {
             return Err(ServeError::Stopping.into());
         }
-        let (answers, stream) = mpsc::channel(ANSWERS);
-        let upload = Upload {
+        let (responses, stream) = mpsc::channel(RESPONSE_CAPACITY);
+        let upload = UploadConnection {
             archive,
-            places: Arc::clone(&self.places),
+            connections: Arc::clone(&self.connections),
             ready: self.ready.clone(),
-            answers,
-            failed: false,
+            responses,
+            has_failed: false,
         };
         // A separate task, so that received messages are processed to the end even if the connection is lost.
         tokio::spawn(upload.run(request.into_inner()));

@@ -7,33 +7,33 @@ use tokio::sync::watch;
 
 /// For each connected device, the number of its newest connection. Older connections are displaced.
 #[derive(Debug, Default)]
-pub(super) struct Places(Mutex<HashMap<String, watch::Sender<u64>>>);
+pub(super) struct DeviceConnections(Mutex<HashMap<String, watch::Sender<u64>>>);
 
 /// The registration of one connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct DeviceConnection {
+    connections: Arc<DeviceConnections>,
     device: String,
-    turn: u64,
+    number: u64,
     newest: watch::Receiver<u64>,
 }
 
-impl Places {
+impl DeviceConnections {
     /// Registers a connection as the newest one of a device, which displaces the previous one.
-    pub(super) fn take(self: &Arc<Self>, device: &str) -> Place {
+    pub(super) fn register_connection(self: &Arc<Self>, device: &str) -> DeviceConnection {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.entry(device.to_owned()).or_insert_with(|| watch::Sender::new(0));
         place.send_modify(|newest| *newest += 1);
         let newest = place.subscribe();
         let turn = *newest.borrow();
-        Place { places: Arc::clone(self), device: device.to_owned(), turn, newest }
+        DeviceConnection { connections: Arc::clone(self), device: device.to_owned(), number: turn, newest }
     }
 }
 
-impl Place {
+impl DeviceConnection {
     /// Waits until a newer connection displaces this one.
-    pub(super) async fn wanted(&mut self) {
-        let turn = self.turn;
+    pub(super) async fn wait_displaced(&mut self) {
+        let turn = self.number;
         // An error would mean that further connections are impossible.
         if self.newest.wait_for(|newest| *newest != turn).await.is_err() {
             std::future::pending::<()>().await;
@@ -41,11 +41,11 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for DeviceConnection {
     fn drop(&mut self) {
-        let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A newer connection cannot register meanwhile, because that requires the lock.
-        if *self.newest.borrow() == self.turn {
+        if *self.newest.borrow() == self.number {
             places.remove(&self.device);
         }
     }
@@ -59,19 +59,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_the_newest_ones() {
-        let places = Arc::new(Places::default());
-        let mut first = places.take("a");
-        let other = places.take("b");
-        assert!(first.wanted().now_or_never().is_none());
-        let mut second = places.take("a");
-        first.wanted().await;
+        let places = Arc::new(DeviceConnections::default());
+        let mut first = places.register_connection("a");
+        let other = places.register_connection("b");
+        assert!(first.wait_displaced().now_or_never().is_none());
+        let mut second = places.register_connection("a");
+        first.wait_displaced().await;
         drop(first);
         assert!(
-            second.wanted().now_or_never().is_none(),
+            second.wait_displaced().now_or_never().is_none(),
             "a dropped permit does not affect the permits of others"
         );
-        let third = places.take("a");
-        second.wanted().await;
+        let third = places.register_connection("a");
+        second.wait_displaced().await;
         drop((second, third, other));
         assert!(places.0.lock().unwrap().is_empty());
     }

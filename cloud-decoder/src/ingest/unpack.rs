@@ -1,37 +1,37 @@
 //! Conversion of upload messages to archive batches.
 
-use lopside_archive::{Batch, Class, LatentSpace, NewRecord};
-use lopside_latent::latent_space_of;
+use lopside_archive::{Batch, Class, LatentSpaceKey, NewRecord};
+use lopside_latent::peek_latent_space;
 use lopside_proto::v1::{FrameClass, Frames};
 
 use crate::ServeError;
 
 /// The latent space under which frames are archived that do not name one.
-pub(super) const NO_SPACE: LatentSpace = [0; 8];
+pub(super) const UNNAMED_LATENT_SPACE: LatentSpaceKey = [0; 8];
 
 /// The device and the connection that sent a message.
 #[derive(Debug)]
-pub(super) struct Sender {
+pub(super) struct UploadSender {
     pub(super) device: String,
     /// The number of the connection, as counted by the archive.
-    pub(super) turn: u64,
+    pub(super) connection_number: u64,
     pub(super) spool: u32,
 }
 
 /// Returns the class that a message names.
-pub(super) fn class_of(class: i32) -> Result<Class, ServeError> {
+pub(super) fn parse_class(class: i32) -> Result<Class, ServeError> {
     match FrameClass::try_from(class) {
         Ok(FrameClass::Low) => Ok(Class::Low),
         Ok(FrameClass::Normal) => Ok(Class::Normal),
         Ok(FrameClass::High) => Ok(Class::High),
-        Err(_) => Err(ServeError::Request(format!("unknown class {class}"))),
+        Err(_) => Err(ServeError::InvalidRequest(format!("unknown class {class}"))),
     }
 }
 
 /// Converts a message of a device to a batch, and checks the checksum of each frame.
-pub(super) fn batch_of(sender: &Sender, frames: &Frames) -> Result<Batch, ServeError> {
-    let class = class_of(frames.class)?;
-    check(frames)?;
+pub(super) fn unpack_batch(sender: &UploadSender, frames: &Frames) -> Result<Batch, ServeError> {
+    let class = parse_class(frames.class)?;
+    check_columns(frames)?;
     let (mut captured_ms, mut rest) = (frames.captured_ms, &frames.frames[..]);
     let (mut origins, mut traces) = (frames.origins.iter().peekable(), frames.traces.iter().peekable());
     let mut source = "";
@@ -40,7 +40,7 @@ pub(super) fn batch_of(sender: &Sender, frames: &Frames) -> Result<Batch, ServeE
         let Some((frame, after)) = rest.split_at_checked(frames.lengths[index] as usize) else { break };
         rest = after;
         if crc32c::crc32c(frame) != digest {
-            return Err(ServeError::Request(format!(
+            return Err(ServeError::InvalidRequest(format!(
                 "the digest of frame {index} does not match its bytes: send it again"
             )));
         }
@@ -58,28 +58,31 @@ pub(super) fn batch_of(sender: &Sender, frames: &Frames) -> Result<Batch, ServeE
             captured_us: captured_ms.saturating_mul(1000),
             source: source.to_owned(),
             digest,
-            latent_space: latent_space_of(frame).ok().flatten().map_or(NO_SPACE, |space| *space.as_bytes()),
+            latent_space: peek_latent_space(frame)
+                .ok()
+                .flatten()
+                .map_or(UNNAMED_LATENT_SPACE, |space| *space.as_bytes()),
             trace,
             frame: frame.to_vec(),
         });
     }
     Ok(Batch {
         device: sender.device.clone(),
-        turn: Some(sender.turn),
+        connection: Some(sender.connection_number),
         spool: sender.spool,
         epoch: frames.epoch,
         class,
         floor: frames.settled,
-        first: frames.first,
+        first_number: frames.first,
         records,
     })
 }
 
 /// Checks that the lengths of the columns are consistent.
-fn check(frames: &Frames) -> Result<(), ServeError> {
+fn check_columns(frames: &Frames) -> Result<(), ServeError> {
     let count = frames.lengths.len();
     let bytes: u64 = frames.lengths.iter().map(|&len| u64::from(len)).sum();
-    let wrong = |what: String| Err(ServeError::Request(format!("a message of {count} frames {what}")));
+    let wrong = |what: String| Err(ServeError::InvalidRequest(format!("a message of {count} frames {what}")));
     if count == 0 {
         return wrong("is empty".to_owned());
     }
@@ -99,8 +102,8 @@ mod tests {
 
     use super::*;
 
-    fn sender() -> Sender {
-        Sender { device: "a".into(), turn: 3, spool: 9 }
+    fn sender() -> UploadSender {
+        UploadSender { device: "a".into(), connection_number: 3, spool: 9 }
     }
 
     fn frames() -> Frames {
@@ -124,9 +127,9 @@ mod tests {
 
     #[test]
     fn columns_become_records() {
-        let batch = batch_of(&sender(), &frames()).unwrap();
-        assert_eq!((&batch.device[..], batch.turn, batch.spool), ("a", Some(3), 9));
-        assert_eq!((batch.epoch, batch.class, batch.first, batch.floor), (7, Class::High, 5, 4));
+        let batch = unpack_batch(&sender(), &frames()).unwrap();
+        assert_eq!((&batch.device[..], batch.connection, batch.spool), ("a", Some(3), 9));
+        assert_eq!((batch.epoch, batch.class, batch.first_number, batch.floor), (7, Class::High, 5, 4));
         let records: Vec<(i64, &str, &[u8])> = batch
             .records
             .iter()
@@ -138,7 +141,7 @@ mod tests {
         );
         let traces: Vec<Option<&str>> = batch.records.iter().map(|record| record.trace.as_deref()).collect();
         assert_eq!(traces, [None, Some("00-1"), None]);
-        assert!(batch.records.iter().all(|record| record.latent_space == NO_SPACE));
+        assert!(batch.records.iter().all(|record| record.latent_space == UNNAMED_LATENT_SPACE));
     }
 
     #[test]
@@ -146,7 +149,7 @@ mod tests {
         let refused = |change: fn(&mut Frames), expected: &str| {
             let mut frames = frames();
             change(&mut frames);
-            let error = batch_of(&sender(), &frames).unwrap_err().to_string();
+            let error = unpack_batch(&sender(), &frames).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         refused(|frames| frames.class = 3, "class 3");

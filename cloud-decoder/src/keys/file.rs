@@ -24,24 +24,24 @@ use std::{
 use serde::Deserialize;
 use toml::value::{Datetime, Offset};
 
-use super::{Key, Keys, Scope, usage::Quota};
+use super::{ApiKey, ApiKeys, Scope, usage::KeyLimits};
 use crate::StartError;
 
 /// Maximum size of the file in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
-const LONGEST_NAME: usize = 64;
-const SECONDS_A_DAY: i64 = 86_400;
+const MAX_NAME_BYTES: usize = 64;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct KeyFileToml {
     #[serde(default)]
-    key: Vec<Entry>,
+    key: Vec<KeyEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct KeyEntry {
     name: String,
     sha256: String,
     allow: Option<Vec<Scope>>,
@@ -53,13 +53,13 @@ struct Entry {
     disabled: bool,
 }
 
-impl Keys {
+impl ApiKeys {
     /// Reads the key file. A key with the same digest in `before` keeps its usage of the limits.
     ///
     /// # Errors
-    /// [`StartError::Keys`] naming the key and the problem.
+    /// [`StartError::ApiKeys`] naming the key and the problem.
     pub fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
-        let refused = |reason: String| StartError::Keys { path: path.to_owned(), reason };
+        let refused = |reason: String| StartError::ApiKeys { path: path.to_owned(), reason };
         let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
         if length > MAX_FILE_BYTES {
             return Err(refused(format!(
@@ -67,7 +67,7 @@ impl Keys {
             )));
         }
         let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-        let mut keys = parse(&text).map_err(refused)?;
+        let mut keys = parse_keys(&text).map_err(refused)?;
         for key in &mut keys.0 {
             if let Some(before) =
                 before.and_then(|before| before.0.iter().find(|old| old.digest == key.digest))
@@ -79,9 +79,9 @@ impl Keys {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<Keys, String> {
-    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-    let keys: Vec<Key> = file.key.into_iter().map(key_of).collect::<Result<_, _>>()?;
+pub(super) fn parse_keys(text: &str) -> Result<ApiKeys, String> {
+    let file: KeyFileToml = toml::from_str(text).map_err(|error| error.to_string())?;
+    let keys: Vec<ApiKey> = file.key.into_iter().map(build_key).collect::<Result<_, _>>()?;
     let (mut names, mut digests) = (HashSet::new(), HashSet::new());
     for key in &keys {
         if !names.insert(&key.name) {
@@ -96,16 +96,16 @@ pub(super) fn parse(text: &str) -> Result<Keys, String> {
             "the file has no key: `cloud-decoder key NAME` generates one and prints the lines to add".into(),
         );
     }
-    Ok(Keys(keys))
+    Ok(ApiKeys(keys))
 }
 
-fn key_of(entry: Entry) -> Result<Key, String> {
+fn build_key(entry: KeyEntry) -> Result<ApiKey, String> {
     let name = entry.name;
     let wrong = |reason: &str| format!("key {name:?}: {reason}");
-    if !is_name(&name) {
+    if !is_key_name(&name) {
         return Err(wrong("a name has 1 to 64 letters, digits, \"-\", \"_\" or \".\""));
     }
-    let digest = digest_of(&entry.sha256)
+    let digest = parse_digest(&entry.sha256)
         .ok_or_else(|| wrong("sha256 is not 64 hexadecimal digits: `cloud-decoder key` prints them"))?;
     let rate = entry.requests_per_second;
     if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
@@ -122,15 +122,16 @@ fn key_of(entry: Entry) -> Result<Key, String> {
         ));
     }
     let expires = entry.expires.as_ref().map(|date| {
-        moment(date).ok_or_else(|| wrong("expires must be a date such as 2027-06-30 or 2027-06-30T12:00:00Z"))
+        to_system_time(date)
+            .ok_or_else(|| wrong("expires must be a date such as 2027-06-30 or 2027-06-30T12:00:00Z"))
     });
-    Ok(Key {
+    Ok(ApiKey {
         digest,
         scopes: entry.allow.unwrap_or_else(|| vec![Scope::Infer]),
-        quota: Quota {
-            per_second: rate,
+        limits: KeyLimits {
+            requests_per_second: rate,
             burst: entry.burst.map_or_else(|| rate.unwrap_or(1.0).ceil().max(1.0), f64::from),
-            per_day: entry.requests_per_day,
+            requests_per_day: entry.requests_per_day,
         },
         expires: expires.transpose()?,
         disabled: entry.disabled,
@@ -140,12 +141,12 @@ fn key_of(entry: Entry) -> Result<Key, String> {
 }
 
 /// Returns whether `name` is valid as the name of a key.
-pub(super) fn is_name(name: &str) -> bool {
+pub(super) fn is_key_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits)
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits)
 }
 
-fn digest_of(hex: &str) -> Option<[u8; 32]> {
+fn parse_digest(hex: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
@@ -158,7 +159,7 @@ fn digest_of(hex: &str) -> Option<[u8; 32]> {
 
 /// Converts a date (midnight UTC), or a date and a time with an offset, to a system time. Returns `None` for a
 /// time without an offset, which is ambiguous.
-fn moment(date_time: &Datetime) -> Option<SystemTime> {
+fn to_system_time(date_time: &Datetime) -> Option<SystemTime> {
     let date = date_time.date?;
     let days = days_since_1970(date.year.into(), date.month.into(), date.day.into());
     let seconds = match (date_time.time, date_time.offset) {
@@ -170,7 +171,7 @@ fn moment(date_time: &Datetime) -> Option<SystemTime> {
         }
         _ => return None,
     };
-    let seconds = u64::try_from(days * SECONDS_A_DAY + seconds).ok()?;
+    let seconds = u64::try_from(days * SECONDS_PER_DAY + seconds).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
@@ -189,8 +190,8 @@ mod tests {
 
     const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
-    fn entry(more: &str) -> Result<Keys, String> {
-        parse(&format!("[[key]]\nname = 'a'\nsha256 = '{DIGEST}'\n{more}"))
+    fn entry(more: &str) -> Result<ApiKeys, String> {
+        parse_keys(&format!("[[key]]\nname = 'a'\nsha256 = '{DIGEST}'\n{more}"))
     }
 
     #[test]
@@ -198,7 +199,10 @@ mod tests {
         let keys = entry("requests_per_second = 2.5\nrequests_per_day = 7\nexpires = 2027-06-30").unwrap();
         let key = &keys.0[0];
         assert_eq!(key.digest[..3], [0x9f, 0x86, 0xd0]);
-        assert_eq!(key.quota, Quota { per_second: Some(2.5), burst: 3.0, per_day: Some(7) });
+        assert_eq!(
+            key.limits,
+            KeyLimits { requests_per_second: Some(2.5), burst: 3.0, requests_per_day: Some(7) }
+        );
         assert_eq!(key.scopes, [Scope::Infer]);
         let since = key.expires.unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(since.as_secs(), 1_814_313_600);
@@ -207,7 +211,7 @@ mod tests {
     #[test]
     fn moments_are_those_of_the_calendar() {
         let seconds = |text: &str| {
-            let moment = moment(&text.parse().unwrap()).unwrap();
+            let moment = to_system_time(&text.parse().unwrap()).unwrap();
             moment.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
         };
         assert_eq!(seconds("1970-01-01"), 0);
@@ -239,6 +243,6 @@ mod tests {
         assert!(double("b", DIGEST).contains("twice"));
         assert!(double("b", "9f").contains("64 hexadecimal digits"));
         assert!(double("b c", DIGEST).contains("a name has"));
-        assert!(parse("").map(|_| ()).unwrap_err().contains("no key"));
+        assert!(parse_keys("").map(|_| ()).unwrap_err().contains("no key"));
     }
 }

@@ -15,43 +15,43 @@ use axum::{
 use tokio::sync::watch;
 use tonic::Status;
 
-use super::{Denied, Keys, Now, Scope};
+use super::{ApiKeys, CurrentTime, Denial, Scope};
 use crate::{
-    error_grpc::exhausted,
-    error_http::{Refusal, retry_seconds},
-    front::{Event, FrontStats},
+    error_grpc::resource_exhausted,
+    error_http::{ApiError, retry_seconds},
+    front::{FrontEvent, FrontStats},
     grpc::is_grpc,
 };
 
 /// State of the layer.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
-    pub(crate) keys: watch::Receiver<Arc<Keys>>,
+pub(crate) struct AuthState {
+    pub(crate) keys: watch::Receiver<Arc<ApiKeys>>,
     pub(crate) stats: Arc<FrontStats>,
 }
 
 /// Passes requests to open paths, and requests with a key that has the required scope. The name of the key is
 /// added to the request's extensions. Other requests are refused and counted.
-pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Some(scope) = scope_of(request.method(), request.uri().path()) else {
+pub(crate) async fn check_key(State(guard): State<AuthState>, mut request: Request, next: Next) -> Response {
+    let Some(scope) = required_scope(request.method(), request.uri().path()) else {
         return next.run(request).await;
     };
     let keys = Arc::clone(&guard.keys.borrow());
-    match keys.admit(presented(request.headers()), scope, Now::read()) {
+    match keys.admit(presented_key(request.headers()), scope, CurrentTime::read()) {
         Ok(name) => {
             request.extensions_mut().insert(name);
             next.run(request).await
         }
         Err(denied) => {
-            guard.stats.count(event_of(&denied));
-            if is_grpc(request.headers()) { over_grpc(&denied) } else { over_http(&denied) }
+            guard.stats.count(denial_event(&denied));
+            if is_grpc(request.headers()) { grpc_refusal(&denied) } else { http_refusal(&denied) }
         }
     }
 }
 
 /// Returns the scope that a request needs; `None` for liveness and readiness probes. Unknown paths also need a
 /// scope, so that a new route is not open by accident.
-fn scope_of(method: &Method, path: &str) -> Option<Scope> {
+fn required_scope(method: &Method, path: &str) -> Option<Scope> {
     const OPEN: [&str; 6] = [
         "/healthz",
         "/readyz",
@@ -79,7 +79,7 @@ fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     })
 }
 
-fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
         scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
@@ -87,42 +87,42 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))
 }
 
-fn event_of(denied: &Denied) -> Event {
+fn denial_event(denied: &Denial) -> FrontEvent {
     match denied {
-        Denied::Missing | Denied::Unknown | Denied::Ended => Event::Unauthenticated,
-        Denied::Scope(_) => Event::Forbidden,
-        Denied::Rate(_) => Event::RateLimited,
-        Denied::Quota(_) => Event::QuotaExceeded,
+        Denial::Missing | Denial::Unknown | Denial::Inactive => FrontEvent::Unauthenticated,
+        Denial::MissingScope(_) => FrontEvent::Forbidden,
+        Denial::RateLimited(_) => FrontEvent::RateLimited,
+        Denial::QuotaExceeded(_) => FrontEvent::QuotaExceeded,
     }
 }
 
-fn over_http(denied: &Denied) -> Response {
+fn http_refusal(denied: &Denial) -> Response {
     let (status, header) = match denied {
-        Denied::Missing => {
+        Denial::Missing => {
             (StatusCode::UNAUTHORIZED, (WWW_AUTHENTICATE, "Bearer realm=\"cloud-decoder\"".into()))
         }
-        Denied::Unknown | Denied::Ended => {
+        Denial::Unknown | Denial::Inactive => {
             let challenge = "Bearer realm=\"cloud-decoder\", error=\"invalid_token\"";
             (StatusCode::UNAUTHORIZED, (WWW_AUTHENTICATE, challenge.to_owned()))
         }
-        Denied::Scope(scope) => {
+        Denial::MissingScope(scope) => {
             let challenge =
                 format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", super::scope_name(*scope));
             (StatusCode::FORBIDDEN, (WWW_AUTHENTICATE, challenge))
         }
-        Denied::Rate(wait) | Denied::Quota(wait) => {
+        Denial::RateLimited(wait) | Denial::QuotaExceeded(wait) => {
             (StatusCode::TOO_MANY_REQUESTS, (RETRY_AFTER, retry_seconds(*wait).to_string()))
         }
     };
-    ([header], Refusal::Http(status, denied.to_string())).into_response()
+    ([header], ApiError::Http(status, denied.to_string())).into_response()
 }
 
-fn over_grpc(denied: &Denied) -> Response {
+fn grpc_refusal(denied: &Denial) -> Response {
     let message = denied.to_string();
     let status = match denied {
-        Denied::Missing | Denied::Unknown | Denied::Ended => Status::unauthenticated(message),
-        Denied::Scope(_) => Status::permission_denied(message),
-        Denied::Rate(wait) | Denied::Quota(wait) => exhausted(message, *wait),
+        Denial::Missing | Denial::Unknown | Denial::Inactive => Status::unauthenticated(message),
+        Denial::MissingScope(_) => Status::permission_denied(message),
+        Denial::RateLimited(wait) | Denial::QuotaExceeded(wait) => resource_exhausted(message, *wait),
     };
     status.into_http()
 }
@@ -134,27 +134,27 @@ mod tests {
     #[test]
     fn what_says_whether_the_server_lives_is_open_and_nothing_else() {
         for path in ["/healthz", "/v2/health/ready", "/grpc.health.v1.Health/Watch"] {
-            assert_eq!(scope_of(&Method::GET, path), None, "{path}");
+            assert_eq!(required_scope(&Method::GET, path), None, "{path}");
         }
         for path in ["/", "/healthz/", "/v1/bundles", "/v2/repository/index", "/v2/health", "//healthz"] {
-            assert!(scope_of(&Method::GET, path).is_some(), "{path}");
+            assert!(required_scope(&Method::GET, path).is_some(), "{path}");
         }
         for path in [
             "/v2/repository/models/m/load",
             "/v2/repository/index/",
             "/inference.GRPCInferenceService/RepositoryModelUnload",
         ] {
-            assert_eq!(scope_of(&Method::GET, path), Some(Scope::Admin), "{path}");
+            assert_eq!(required_scope(&Method::GET, path), Some(Scope::Admin), "{path}");
         }
-        assert_eq!(scope_of(&Method::GET, "/metrics"), Some(Scope::Metrics));
+        assert_eq!(required_scope(&Method::GET, "/metrics"), Some(Scope::Metrics));
         for path in ["/lopside.v1.IngestService/Upload", "/lopside.v1.BundleService/Download"] {
-            assert_eq!(scope_of(&Method::POST, path), Some(Scope::Ingest), "{path}");
+            assert_eq!(required_scope(&Method::POST, path), Some(Scope::Ingest), "{path}");
         }
-        assert_eq!(scope_of(&Method::GET, "/v1/channels"), Some(Scope::Infer));
+        assert_eq!(required_scope(&Method::GET, "/v1/channels"), Some(Scope::Infer));
         for path in ["/v1/devices", "/v1/frames/7", "/v1/live", "/v1/export"] {
-            assert_eq!(scope_of(&Method::GET, path), Some(Scope::Archive), "{path}");
+            assert_eq!(required_scope(&Method::GET, path), Some(Scope::Archive), "{path}");
         }
-        assert_eq!(scope_of(&Method::DELETE, "/v1/frames/7"), Some(Scope::Admin));
+        assert_eq!(required_scope(&Method::DELETE, "/v1/frames/7"), Some(Scope::Admin));
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
             (&[("authorization", "Basic one")], None),
             (&[], None),
         ] {
-            assert_eq!(presented(&headers(pairs)), expected, "{pairs:?}");
+            assert_eq!(presented_key(&headers(pairs)), expected, "{pairs:?}");
         }
     }
 }

@@ -19,16 +19,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-pub use self::make::{NewKey, make};
+pub use self::make::{GeneratedKey, generate_key};
 use self::{
-    guard::Guard,
-    usage::{Now, Quota, Usage},
+    guard::AuthState,
+    usage::{CurrentTime, KeyLimits, KeyUsage},
 };
 use crate::{
     StartError,
     front::{
         FrontSettings, FrontStats,
-        reload::{Followed, follow},
+        reload::{WatchedFiles, watch_files},
     },
 };
 
@@ -52,32 +52,36 @@ pub enum Scope {
 /// key file, every request is allowed.
 ///
 /// # Errors
-/// [`StartError::Keys`] for an invalid file.
-pub fn protect(
+/// [`StartError::ApiKeys`] for an invalid file.
+pub fn require_keys(
     router: Router,
     settings: &FrontSettings,
     stats: &Arc<FrontStats>,
 ) -> Result<Router, StartError> {
     let Some(path) = settings.api_keys.clone() else { return Ok(router) };
-    let followed = Followed { what: "API keys", files: vec![path.clone()], every: settings.reload };
-    let keys = follow(followed, Arc::clone(stats), move |before| Keys::load(&path, before))?;
-    let guard = Guard { keys, stats: Arc::clone(stats) };
-    Ok(router.layer(middleware::from_fn_with_state(guard, guard::guard)))
+    let followed = WatchedFiles {
+        description: "API keys",
+        files: vec![path.clone()],
+        interval: settings.reload_interval,
+    };
+    let keys = watch_files(followed, Arc::clone(stats), move |before| ApiKeys::load(&path, before))?;
+    let guard = AuthState { keys, stats: Arc::clone(stats) };
+    Ok(router.layer(middleware::from_fn_with_state(guard, guard::check_key)))
 }
 
 /// All API keys of a server.
 #[derive(Debug)]
-pub struct Keys(Vec<Key>);
+pub struct ApiKeys(Vec<ApiKey>);
 
 #[derive(Debug)]
-struct Key {
+struct ApiKey {
     name: Arc<str>,
     digest: [u8; 32],
     scopes: Vec<Scope>,
-    quota: Quota,
+    limits: KeyLimits,
     expires: Option<SystemTime>,
     disabled: bool,
-    usage: Arc<Usage>,
+    usage: Arc<KeyUsage>,
 }
 
 /// The name of a request's key, in the request's extensions.
@@ -86,22 +90,22 @@ pub struct KeyName(pub Arc<str>);
 
 /// Reason why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Denied {
+pub(crate) enum Denial {
     #[error("an API key is needed: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\"")]
     Missing,
     #[error("this API key is unknown")]
     Unknown,
     #[error("this API key is no longer accepted: it has expired or was disabled")]
-    Ended,
+    Inactive,
     #[error("this API key does not permit this request: it needs the scope \"{}\"", scope_name(*.0))]
-    Scope(Scope),
+    MissingScope(Scope),
     #[error("too many requests per second for this API key: try again later")]
-    Rate(Duration),
+    RateLimited(Duration),
     #[error("this API key has used all its requests of today: the count restarts at midnight UTC")]
-    Quota(Duration),
+    QuotaExceeded(Duration),
 }
 
-impl Keys {
+impl ApiKeys {
     /// Returns the number of keys.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -110,20 +114,20 @@ impl Keys {
 
     /// Admits a request and counts it, or returns the reason for the refusal. The scope and the limits are
     /// revealed only to clients with a known key.
-    fn admit(&self, presented: Option<&[u8]>, scope: Scope, now: Now) -> Result<KeyName, Denied> {
-        let key = self.find(presented.ok_or(Denied::Missing)?).ok_or(Denied::Unknown)?;
+    fn admit(&self, presented: Option<&[u8]>, scope: Scope, now: CurrentTime) -> Result<KeyName, Denial> {
+        let key = self.find_key(presented.ok_or(Denial::Missing)?).ok_or(Denial::Unknown)?;
         if key.disabled || key.expires.is_some_and(|expires| now.date >= expires) {
-            return Err(Denied::Ended);
+            return Err(Denial::Inactive);
         }
         if !key.scopes.contains(&scope) {
-            return Err(Denied::Scope(scope));
+            return Err(Denial::MissingScope(scope));
         }
-        key.usage.take(&key.quota, now)?;
+        key.usage.count_request(&key.limits, now)?;
         Ok(KeyName(Arc::clone(&key.name)))
     }
 
     /// Compares the digest with every key; the time does not depend on whether and where one matches.
-    fn find(&self, presented: &[u8]) -> Option<&Key> {
+    fn find_key(&self, presented: &[u8]) -> Option<&ApiKey> {
         let digest: [u8; 32] = Sha256::digest(presented).into();
         self.0
             .iter()
@@ -147,16 +151,17 @@ mod tests {
 
     #[test]
     fn keys_are_found_by_their_digest_and_stop_when_they_end() {
-        let made = make("line-3", &[Scope::Infer, Scope::Metrics]).unwrap();
-        let load = |more: &str| file::parse(&format!("{}{more}", made.toml)).unwrap();
-        let admit = |keys: &Keys, key: &str, scope| keys.admit(Some(key.as_bytes()), scope, Now::read());
+        let made = generate_key("line-3", &[Scope::Infer, Scope::Metrics]).unwrap();
+        let load = |more: &str| file::parse_keys(&format!("{}{more}", made.toml)).unwrap();
+        let admit =
+            |keys: &ApiKeys, key: &str, scope| keys.admit(Some(key.as_bytes()), scope, CurrentTime::read());
         let keys = load("");
         assert_eq!(admit(&keys, &made.key, Scope::Metrics), Ok(KeyName("line-3".into())));
-        assert_eq!(admit(&keys, &made.key, Scope::Admin), Err(Denied::Scope(Scope::Admin)));
-        assert_eq!(admit(&keys, &made.sha256, Scope::Infer), Err(Denied::Unknown));
-        assert_eq!(keys.admit(None, Scope::Infer, Now::read()), Err(Denied::Missing));
+        assert_eq!(admit(&keys, &made.key, Scope::Admin), Err(Denial::MissingScope(Scope::Admin)));
+        assert_eq!(admit(&keys, &made.sha256, Scope::Infer), Err(Denial::Unknown));
+        assert_eq!(keys.admit(None, Scope::Infer, CurrentTime::read()), Err(Denial::Missing));
         for ended in ["disabled = true", "expires = 2020-01-01"] {
-            assert_eq!(admit(&load(ended), &made.key, Scope::Infer), Err(Denied::Ended), "{ended}");
+            assert_eq!(admit(&load(ended), &made.key, Scope::Infer), Err(Denial::Inactive), "{ended}");
         }
         assert!(admit(&load("expires = 9999-01-01"), &made.key, Scope::Infer).is_ok());
     }

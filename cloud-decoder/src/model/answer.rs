@@ -6,27 +6,27 @@ use ort::value::Tensor;
 
 /// The outputs of one run. The values stay in the memory of ONNX Runtime, because an image is large.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RunOutput {
     pub(super) outputs: Vec<Tensor<f32>>,
     pub(super) items: usize,
 }
 
 /// The items of a run's outputs that belong to one job.
 #[derive(Debug, Clone)]
-pub(crate) struct Share {
-    answer: Arc<Answer>,
+pub(crate) struct BatchSlice {
+    output: Arc<RunOutput>,
     first: usize,
     items: usize,
 }
 
-impl Share {
+impl BatchSlice {
     /// Creates a slice of `items` items, starting with item `first`.
-    pub(crate) fn new(answer: Arc<Answer>, first: usize, items: usize) -> Self {
-        Self { answer, first, items }
+    pub(crate) fn new(output: Arc<RunOutput>, first: usize, items: usize) -> Self {
+        Self { output, first, items }
     }
 
     /// Creates a slice of all items.
-    pub(crate) fn all(answer: Answer) -> Self {
+    pub(crate) fn all(answer: RunOutput) -> Self {
         let items = answer.items;
         Self::new(Arc::new(answer), 0, items)
     }
@@ -37,28 +37,28 @@ impl Share {
     }
 
     /// Returns the values of the first output, row-major.
-    pub(crate) fn values(&self) -> &[f32] {
-        self.output(0)
+    pub(crate) fn first_output(&self) -> &[f32] {
+        self.output_values(0)
     }
 
     /// Returns the values of one output, row-major; empty if there is no output with this number.
-    pub(crate) fn output(&self, number: usize) -> &[f32] {
-        let Some(output) = self.answer.outputs.get(number) else { return &[] };
+    pub(crate) fn output_values(&self, number: usize) -> &[f32] {
+        let Some(output) = self.output.outputs.get(number) else { return &[] };
         let values = output.extract_tensor().1;
-        let each = values.len() / self.answer.items.max(1);
+        let each = values.len() / self.output.items.max(1);
         values.get(self.first * each..(self.first + self.items) * each).unwrap_or_default()
     }
 
     /// Returns the values of one item in one output.
-    pub(crate) fn item(&self, number: usize, item: usize) -> &[f32] {
-        let values = self.output(number);
+    pub(crate) fn item_values(&self, number: usize, item: usize) -> &[f32] {
+        let values = self.output_values(number);
         let each = values.len() / self.items.max(1);
         values.get(item * each..(item + 1) * each).unwrap_or_default()
     }
 }
 
 /// Joins the outputs of single items to the outputs of one batch.
-pub(super) fn joined(answers: &[Answer]) -> Result<Answer, String> {
+pub(super) fn join_outputs(answers: &[RunOutput]) -> Result<RunOutput, String> {
     let outputs = answers.first().map_or(0, |answer| answer.outputs.len());
     let join = |number: usize| {
         let parts: Vec<&[f32]> =
@@ -67,5 +67,5 @@ pub(super) fn joined(answers: &[Answer]) -> Result<Answer, String> {
         Tensor::from_array(([values.len()], values)).map_err(|error| error.to_string())
     };
     let outputs = (0..outputs).map(join).collect::<Result<_, _>>()?;
-    Ok(Answer { outputs, items: answers.len() })
+    Ok(RunOutput { outputs, items: answers.len() })
 }

@@ -10,21 +10,21 @@ use ort::{
     value::{DynValue, Tensor},
 };
 
-use super::question::Question;
+use super::question::InferenceInput;
 
 /// The memory of the tensors of a session's runs.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct PinnedMemory {
     inputs: Allocator,
     outputs: MemoryInfo<'static>,
 }
 
-impl Bound {
+impl PinnedMemory {
     /// Uses memory that is pinned for a CUDA device.
     ///
     /// # Errors
     /// The error of ONNX Runtime.
-    pub(super) fn pinned(session: &Session, device: i32) -> Result<Self, ort::Error> {
+    pub(super) fn for_device(session: &Session, device: i32) -> Result<Self, ort::Error> {
         Self::at(session, &AllocationDevice::CUDA_PINNED, device)
     }
 
@@ -41,7 +41,7 @@ impl Bound {
     pub(super) fn run(
         &self,
         session: &mut Session,
-        question: &Question,
+        question: &InferenceInput,
         outputs: &[String],
     ) -> Result<Vec<DynValue>, String> {
         let text = |error: ort::Error| error.to_string();
@@ -69,10 +69,10 @@ impl Bound {
 mod tests {
     use std::{env, sync::Arc};
 
-    use lopside_onnx::{GraphBuilder, encode};
+    use lopside_onnx::{GraphBuilder, encode_model};
 
     use super::*;
-    use crate::{Device, Runtime, model::question::Input};
+    use crate::{Device, Runtime, model::question::NamedTensor};
 
     /// Takes the same code path in CPU memory, which every machine has.
     #[test]
@@ -81,15 +81,15 @@ mod tests {
             env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`");
         let runtime = Runtime::load(library.as_ref(), Device::Cpu, 1).unwrap();
         let mut graph = GraphBuilder::new("double");
-        let x = graph.input("x", &["n".into(), 2.into()]);
-        graph.node("Add", &[&x, &x], "y", &[]);
-        graph.output("y", &["n".into(), 2.into()]);
-        let mut session = runtime.session(&encode(&graph.build())).unwrap();
-        let bound = Bound::at(&session, &AllocationDevice::CPU, 0).unwrap();
+        let x = graph.add_input("x", &["n".into(), 2.into()]);
+        graph.add_node("Add", &[&x, &x], "y", &[]);
+        graph.add_output("y", &["n".into(), 2.into()]);
+        let mut session = runtime.session(&encode_model(&graph.build())).unwrap();
+        let bound = PinnedMemory::at(&session, &AllocationDevice::CPU, 0).unwrap();
         let mut run = |values: Vec<f32>| {
             let input =
-                Input { name: "x".into(), shape: vec![values.len() / 2, 2], values: Arc::new(values) };
-            let question = Question { inputs: vec![input], output_lens: Vec::new() };
+                NamedTensor { name: "x".into(), shape: vec![values.len() / 2, 2], values: Arc::new(values) };
+            let question = InferenceInput { inputs: vec![input], output_lens: Vec::new() };
             bound.run(&mut session, &question, &["y".to_owned()]).unwrap().remove(0)
         };
         let first = run(vec![1.0, 2.0]);

@@ -27,13 +27,13 @@ use crate::{
     batch::{sizing, stats::RunTimes},
 };
 
-pub(crate) use answer::{Answer, Share};
-use bound::Bound;
-pub(crate) use question::{Input, Question};
+pub(crate) use answer::{BatchSlice, RunOutput};
+use bound::PinnedMemory;
+pub(crate) use question::{InferenceInput, NamedTensor};
 
 /// The names of a model's inputs and outputs.
 #[derive(Debug, Clone)]
-pub(crate) struct Io {
+pub(crate) struct ModelIo {
     /// Names of the inputs.
     pub(crate) inputs: Vec<String>,
     /// Names of the outputs.
@@ -44,20 +44,20 @@ pub(crate) struct Io {
 
 /// A model that is loaded and whose shapes are verified.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct HeadModel {
     session: Session,
     outputs: Vec<String>,
     /// Whether the model takes one item per run.
-    one_by_one: bool,
+    takes_single_item: bool,
     /// Time per item, measured after the warm-up.
-    pace: Duration,
+    time_per_item: Duration,
     /// The worthwhile batch size, in items.
-    worthwhile: usize,
+    worthwhile_batch: usize,
     /// The pinned memory of the tensors; `None` on the CPU, where runs use the callers' memory.
-    bound: Option<Bound>,
+    pinned: Option<PinnedMemory>,
 }
 
-impl Model {
+impl HeadModel {
     /// Loads a model and runs it a few times. This moves the cost of the warm-up away from the first client,
     /// and measures the worthwhile batch size, up to `most` items.
     ///
@@ -66,48 +66,57 @@ impl Model {
     pub(crate) fn load(
         runtime: &Runtime,
         model: &[u8],
-        io: &Io,
-        (one, most): (&Question, usize),
+        io: &ModelIo,
+        (one, most): (&InferenceInput, usize),
     ) -> Result<Self, String> {
         let session = runtime.session(model)?;
-        check(&session, io)?;
+        check_io(&session, io)?;
         let one_by_one = takes_one(&session);
-        let bound = runtime.cuda_device().map(|device| Bound::pinned(&session, device)).transpose();
+        let bound =
+            runtime.cuda_device().map(|device| PinnedMemory::for_device(&session, device)).transpose();
         let bound = bound.map_err(|error| error.to_string())?;
         let outputs = io.outputs.clone();
-        let mut model = Self { session, outputs, one_by_one, pace: Duration::ZERO, worthwhile: 1, bound };
+        let mut model = Self {
+            session,
+            outputs,
+            takes_single_item: one_by_one,
+            time_per_item: Duration::ZERO,
+            worthwhile_batch: 1,
+            pinned: bound,
+        };
         // The first run is slower than all others.
-        model.time(one)?;
-        model.pace = model.time(one)?;
+        model.time_run(one)?;
+        model.time_per_item = model.time_run(one)?;
         let most = if one_by_one { 1 } else { most };
-        model.worthwhile = sizing::worthwhile(most, |items| model.time(&one.repeated(items)))?;
+        model.worthwhile_batch =
+            sizing::measure_batch_size(most, |items| model.time_run(&one.repeated(items)))?;
         Ok(model)
     }
 
     /// Returns the duration of a run.
-    fn time(&mut self, question: &Question) -> Result<Duration, String> {
+    fn time_run(&mut self, question: &InferenceInput) -> Result<Duration, String> {
         let (_, times) = self.run(std::slice::from_ref(question))?;
         Ok(times.input + times.infer + times.output)
     }
 
     /// Returns the worthwhile batch size, in items.
     pub(crate) fn worthwhile(&self) -> usize {
-        self.worthwhile
+        self.worthwhile_batch
     }
 
     /// Returns the time per item, measured after the warm-up.
-    pub(crate) fn pace(&self) -> Duration {
-        self.pace
+    pub(crate) fn time_per_item(&self) -> Duration {
+        self.time_per_item
     }
 
     /// Returns whether the model runs on the CPU.
     pub(crate) fn is_on_cpu(&self) -> bool {
-        self.bound.is_none()
+        self.pinned.is_none()
     }
 
     /// Returns whether the model takes one item per run.
-    pub(crate) fn takes_one(&self) -> bool {
-        self.one_by_one
+    pub(crate) fn takes_single_item(&self) -> bool {
+        self.takes_single_item
     }
 
     /// Runs the model on inference inputs of one shape and returns the outputs of all items in order, with
@@ -115,22 +124,22 @@ impl Model {
     ///
     /// # Errors
     /// The error of ONNX Runtime, or an output of an unexpected size.
-    pub(crate) fn run(&mut self, questions: &[Question]) -> Result<(Answer, RunTimes), String> {
+    pub(crate) fn run(&mut self, questions: &[InferenceInput]) -> Result<(RunOutput, RunTimes), String> {
         let start = Instant::now();
-        let question = Question::joined(questions).ok_or("a batch has no jobs")?;
+        let question = InferenceInput::joined(questions).ok_or("a batch has no jobs")?;
         let joined_at = Instant::now();
         let items = question.items();
-        if self.one_by_one && items > 1 {
+        if self.takes_single_item && items > 1 {
             let mut answers = Vec::with_capacity(items);
             for item in 0..items {
-                answers.push(self.batch(&question.item(item, items))?.0);
+                answers.push(self.batch(&question.single_item(item, items))?.0);
             }
             let ran = Instant::now();
-            let answer = answer::joined(&answers)?;
+            let answer = answer::join_outputs(&answers)?;
             let times = RunTimes { input: joined_at - start, infer: ran - joined_at, output: ran.elapsed() };
             return Ok((answer, times));
         }
-        let question = if self.bound.is_some() && !items.is_power_of_two() {
+        let question = if self.pinned.is_some() && !items.is_power_of_two() {
             Cow::Owned(question.padded(items.next_power_of_two()))
         } else {
             question
@@ -140,30 +149,35 @@ impl Model {
     }
 
     /// Runs one batch and returns the outputs and the time at which the model had finished.
-    fn batch(&mut self, question: &Question) -> Result<(Answer, Instant), String> {
-        let made = match &self.bound {
+    fn batch(&mut self, question: &InferenceInput) -> Result<(RunOutput, Instant), String> {
+        let made = match &self.pinned {
             Some(bound) => bound.run(&mut self.session, question, &self.outputs)?,
             None => run(&mut self.session, question, &self.outputs)?,
         };
         let ran = Instant::now();
         let expected = self.outputs.iter().zip(&question.output_lens);
-        let outputs = made.into_iter().zip(expected).map(|(value, (name, &len))| output(value, name, len));
+        let outputs =
+            made.into_iter().zip(expected).map(|(value, (name, &len))| convert_output(value, name, len));
         let outputs = outputs.collect::<Result<_, _>>()?;
-        Ok((Answer { outputs, items: question.items() }, ran))
+        Ok((RunOutput { outputs, items: question.items() }, ran))
     }
 }
 
 /// Runs the model once on tensors in the callers' memory and returns the outputs with these names.
-fn run(session: &mut Session, question: &Question, outputs: &[String]) -> Result<Vec<DynValue>, String> {
+fn run(
+    session: &mut Session,
+    question: &InferenceInput,
+    outputs: &[String],
+) -> Result<Vec<DynValue>, String> {
     let text = |error: ort::Error| error.to_string();
-    let inputs = question.inputs.iter().map(view).collect::<Result<Vec<_>, _>>().map_err(text)?;
+    let inputs = question.inputs.iter().map(tensor_view).collect::<Result<Vec<_>, _>>().map_err(text)?;
     let mut made = session.run(inputs).map_err(text)?;
     let take = |name: &String| made.remove(name).ok_or_else(|| format!("the output {name:?} is missing"));
     outputs.iter().map(take).collect()
 }
 
 /// Converts an output to a tensor of floats and checks its number of values.
-fn output(value: DynValue, name: &str, expected: usize) -> Result<Tensor<f32>, String> {
+fn convert_output(value: DynValue, name: &str, expected: usize) -> Result<Tensor<f32>, String> {
     let text = |error: ort::Error| error.to_string();
     let output: Tensor<f32> = value.downcast().map_err(text)?;
     let found = output.try_extract_tensor::<f32>().map_err(text)?.1.len();
@@ -180,12 +194,12 @@ fn takes_one(session: &Session) -> bool {
     session.inputs().iter().any(|input| first(input) == Some(1))
 }
 
-fn view(input: &Input) -> Result<(&str, SessionInputValue<'_>), ort::Error> {
+fn tensor_view(input: &NamedTensor) -> Result<(&str, SessionInputValue<'_>), ort::Error> {
     let tensor = TensorRef::from_array_view((input.shape.clone(), input.values.as_slice()))?;
     Ok((&input.name, tensor.into()))
 }
 
-fn check(session: &Session, io: &Io) -> Result<(), String> {
+fn check_io(session: &Session, io: &ModelIo) -> Result<(), String> {
     let has = |outlets: &[ort::value::Outlet], name: &str| outlets.iter().any(|outlet| outlet.name() == name);
     if let Some(missing) = io.inputs.iter().find(|input| !has(session.inputs(), input)) {
         return Err(format!("its model has no input {missing:?}"));

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 /// An input tensor of 32-bit floats, row-major. The values are shared, because several heads read the same
 /// latent.
 #[derive(Debug, Clone)]
-pub(crate) struct Input {
+pub(crate) struct NamedTensor {
     /// The name of the input in the graph.
     pub(crate) name: String,
     /// The shape, batch dimension first.
@@ -17,14 +17,14 @@ pub(crate) struct Input {
 /// The inference input of one request. The first dimension of every input tensor is the batch size, which is
 /// the same for all.
 #[derive(Debug, Clone)]
-pub(crate) struct Question {
+pub(crate) struct InferenceInput {
     /// All input tensors of the model.
-    pub(crate) inputs: Vec<Input>,
+    pub(crate) inputs: Vec<NamedTensor>,
     /// Number of values of each output, over all items.
     pub(crate) output_lens: Vec<usize>,
 }
 
-impl Question {
+impl InferenceInput {
     /// Returns the number of items.
     pub(crate) fn items(&self) -> usize {
         self.inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1)
@@ -32,14 +32,14 @@ impl Question {
 
     /// Returns whether both inputs can be joined: their tensors have the same names and the same shapes per
     /// item.
-    pub(crate) fn same_shape(&self, other: &Self) -> bool {
-        let item = |input: &Input| input.shape.get(1..).map(<[usize]>::to_vec);
+    pub(crate) fn has_same_shape(&self, other: &Self) -> bool {
+        let item = |input: &NamedTensor| input.shape.get(1..).map(<[usize]>::to_vec);
         self.inputs.len() == other.inputs.len()
             && self.inputs.iter().zip(&other.inputs).all(|(a, b)| a.name == b.name && item(a) == item(b))
     }
 
     /// Returns the size of all input and output tensors in bytes, at 4 bytes per value.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(crate) fn size_bytes(&self) -> usize {
         let values =
             self.inputs.iter().map(|input| input.values.len()).chain(self.output_lens.iter().copied());
         values.sum::<usize>() * size_of::<f32>()
@@ -47,10 +47,10 @@ impl Question {
 
     /// Returns the input with its items repeated.
     pub(super) fn repeated(&self, times: usize) -> Self {
-        let input = |input: &Input| {
+        let input = |input: &NamedTensor| {
             let items = times * input.shape.first().copied().unwrap_or(1);
             let shape = std::iter::once(items).chain(input.shape.iter().skip(1).copied()).collect();
-            Input { name: input.name.clone(), shape, values: Arc::new(input.values.repeat(times)) }
+            NamedTensor { name: input.name.clone(), shape, values: Arc::new(input.values.repeat(times)) }
         };
         Self {
             inputs: self.inputs.iter().map(input).collect(),
@@ -61,11 +61,11 @@ impl Question {
     /// Returns the input with items of zeros appended, up to `items` items.
     pub(super) fn padded(&self, items: usize) -> Self {
         let own = self.items().max(1);
-        let input = |input: &Input| {
+        let input = |input: &NamedTensor| {
             let mut values = input.values.to_vec();
             values.resize(values.len() / own * items, 0.0);
             let shape = std::iter::once(items).chain(input.shape.iter().skip(1).copied()).collect();
-            Input { name: input.name.clone(), shape, values: Arc::new(values) }
+            NamedTensor { name: input.name.clone(), shape, values: Arc::new(values) }
         };
         Self {
             inputs: self.inputs.iter().map(input).collect(),
@@ -74,12 +74,12 @@ impl Question {
     }
 
     /// Returns one of `items` items.
-    pub(super) fn item(&self, item: usize, items: usize) -> Self {
-        let input = |input: &Input| {
+    pub(super) fn single_item(&self, item: usize, items: usize) -> Self {
+        let input = |input: &NamedTensor| {
             let each = input.values.len() / items;
             let values = Arc::new(input.values[item * each..(item + 1) * each].to_vec());
             let shape = std::iter::once(1).chain(input.shape.iter().skip(1).copied()).collect();
-            Input { name: input.name.clone(), shape, values }
+            NamedTensor { name: input.name.clone(), shape, values }
         };
         Self {
             inputs: self.inputs.iter().map(input).collect(),
@@ -94,11 +94,11 @@ impl Question {
             return Some(Cow::Borrowed(first));
         }
         let items = questions.iter().map(Self::items).sum();
-        let input = |(number, input): (usize, &Input)| {
+        let input = |(number, input): (usize, &NamedTensor)| {
             let parts: Vec<&[f32]> =
                 questions.iter().map(|question| question.inputs[number].values.as_slice()).collect();
             let shape = std::iter::once(items).chain(input.shape.iter().skip(1).copied()).collect();
-            Input { name: input.name.clone(), shape, values: Arc::new(parts.concat()) }
+            NamedTensor { name: input.name.clone(), shape, values: Arc::new(parts.concat()) }
         };
         let output_len = |number: usize| questions.iter().map(|question| question.output_lens[number]).sum();
         Some(Cow::Owned(Self {
@@ -112,24 +112,24 @@ impl Question {
 mod tests {
     use super::*;
 
-    fn question(items: usize, first: f32) -> Question {
+    fn question(items: usize, first: f32) -> InferenceInput {
         let values = (0..2 * items).map(|number| first + number as f32).collect();
-        let input = Input { name: "z".into(), shape: vec![items, 2], values: Arc::new(values) };
-        Question { inputs: vec![input], output_lens: vec![3 * items] }
+        let input = NamedTensor { name: "z".into(), shape: vec![items, 2], values: Arc::new(values) };
+        InferenceInput { inputs: vec![input], output_lens: vec![3 * items] }
     }
 
     #[test]
     fn questions_join_repeat_and_are_padded_item_by_item() {
         let (one, two) = (question(1, 0.0), question(2, 10.0));
         let both = [one.clone(), two];
-        let joined = Question::joined(&both).unwrap();
+        let joined = InferenceInput::joined(&both).unwrap();
         assert_eq!(*joined.inputs[0].values, [0.0, 1.0, 10.0, 11.0, 12.0, 13.0]);
-        assert_eq!((joined.items(), &joined.output_lens[..], joined.bytes()), (3, &[9][..], 60));
-        assert_eq!(*joined.item(1, 3).inputs[0].values, [10.0, 11.0]);
+        assert_eq!((joined.items(), &joined.output_lens[..], joined.size_bytes()), (3, &[9][..], 60));
+        assert_eq!(*joined.single_item(1, 3).inputs[0].values, [10.0, 11.0]);
         let padded = joined.padded(4);
         assert_eq!((&padded.inputs[0].shape[..], &padded.output_lens[..]), (&[4, 2][..], &[12][..]));
         assert_eq!(padded.inputs[0].values[4..], [12.0, 13.0, 0.0, 0.0]);
         assert_eq!(*one.repeated(2).inputs[0].values, [0.0, 1.0, 0.0, 1.0]);
-        assert!(Question::joined(&[]).is_none());
+        assert!(InferenceInput::joined(&[]).is_none());
     }
 }

@@ -6,19 +6,19 @@ use lopside_proto::inference::{
 };
 
 use super::{
-    Oip, PLATFORM,
-    model::{Model, TensorInfo},
+    OipService, PLATFORM,
+    model::{OipModel, TensorInfo},
     tensor::DataType,
 };
-use crate::{Batching, decode::MAX_FRAMES};
+use crate::{BatchSettings, decode::MAX_FRAMES};
 
 /// The number of priorities: high, normal and low.
-const PRIORITIES: u64 = 3;
-const NORMAL: u64 = 2;
+const PRIORITY_COUNT: u64 = 3;
+const NORMAL_PRIORITY: u64 = 2;
 
-impl Oip {
+impl OipService {
     /// Returns the configuration of a model.
-    pub(super) fn config(&self, model: &Model) -> ModelConfig {
+    pub(super) fn describe_config(&self, model: &OipModel) -> ModelConfig {
         let batching = self.registry().batching();
         ModelConfig {
             name: model.name.clone(),
@@ -34,23 +34,23 @@ impl Oip {
                 gpus: Vec::new(),
                 kind: model_instance_group::Kind::Auto.into(),
             }],
-            scheduling_choice: Some(SchedulingChoice::DynamicBatching(self.batching(batching))),
+            scheduling_choice: Some(SchedulingChoice::DynamicBatching(self.batching_config(batching))),
             model_transaction_policy: Some(ModelTransactionPolicy { decoupled: false }),
             ..ModelConfig::default()
         }
     }
 
-    fn batching(&self, batching: Batching) -> ModelDynamicBatching {
+    fn batching_config(&self, batching: BatchSettings) -> ModelDynamicBatching {
         let policy = ModelQueuePolicy {
-            default_timeout_microseconds: self.terms.time.as_micros() as u64,
+            default_timeout_microseconds: self.default_options.timeout.as_micros() as u64,
             allow_timeout_override: true,
-            max_queue_size: batching.queue as u32,
+            max_queue_size: batching.max_jobs as u32,
             ..ModelQueuePolicy::default()
         };
         ModelDynamicBatching {
             max_queue_delay_microseconds: batching.max_delay.as_micros() as u64,
-            priority_levels: PRIORITIES,
-            default_priority_level: NORMAL,
+            priority_levels: PRIORITY_COUNT,
+            default_priority_level: NORMAL_PRIORITY,
             default_queue_policy: Some(policy),
             ..ModelDynamicBatching::default()
         }

@@ -14,21 +14,21 @@ use lopside_proto::inference::{
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    EXTENSIONS, Oip, PLATFORM,
-    infer::{InferRequest, InferResponse, Parameters, WantedOutput},
+    EXTENSIONS, OipService, PLATFORM,
+    infer::{InferRequest, InferResponse, Parameters, RequestedOutput},
     model::TensorInfo,
-    tensor::{Data, InputTensor},
+    tensor::{InputData, InputTensor},
 };
-use crate::{ServeError, Terms};
+use crate::{RequestOptions, ServeError};
 
 /// Maximum number of concurrent requests per stream; the next one is read when one is done.
 const STREAM_WIDTH: usize = 64;
 
-type Answers = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
+type ResponseStream = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl GrpcInferenceService for Oip {
-    type ModelStreamInferStream = Answers;
+impl GrpcInferenceService for OipService {
+    type ModelStreamInferStream = ResponseStream;
 
     async fn server_live(
         &self,
@@ -41,7 +41,7 @@ impl GrpcInferenceService for Oip {
         &self,
         _: Request<pb::ServerReadyRequest>,
     ) -> Result<Response<pb::ServerReadyResponse>, Status> {
-        Ok(Response::new(pb::ServerReadyResponse { ready: self.ready() }))
+        Ok(Response::new(pb::ServerReadyResponse { ready: self.is_ready() }))
     }
 
     async fn model_ready(
@@ -49,7 +49,7 @@ impl GrpcInferenceService for Oip {
         request: Request<pb::ModelReadyRequest>,
     ) -> Result<Response<pb::ModelReadyResponse>, Status> {
         let pb::ModelReadyRequest { name, version } = request.into_inner();
-        let ready = self.model(&name, &version).is_ok() && self.ready();
+        let ready = self.find_model(&name, &version).is_ok() && self.is_ready();
         Ok(Response::new(pb::ModelReadyResponse { ready }))
     }
 
@@ -69,7 +69,7 @@ impl GrpcInferenceService for Oip {
         request: Request<pb::ModelMetadataRequest>,
     ) -> Result<Response<pb::ModelMetadataResponse>, Status> {
         let pb::ModelMetadataRequest { name, version } = request.into_inner();
-        let model = self.model(&name, &version)?;
+        let model = self.find_model(&name, &version)?;
         let tensor = |TensorInfo { name, datatype, shape }| pb::model_metadata_response::TensorMetadata {
             name,
             datatype: datatype.name().to_owned(),
@@ -88,23 +88,25 @@ impl GrpcInferenceService for Oip {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let terms = self.terms.of(request.metadata().as_ref())?;
-        Ok(Response::new(self.answer(request.into_inner(), terms).await?))
+        let terms = self.default_options.read_headers(request.metadata().as_ref())?;
+        Ok(Response::new(self.infer_grpc(request.into_inner(), terms).await?))
     }
 
     async fn model_stream_infer(
         &self,
         request: Request<Streaming<ModelInferRequest>>,
-    ) -> Result<Response<Answers>, Status> {
+    ) -> Result<Response<ResponseStream>, Status> {
         // A stream may outlive every deadline, so each of its requests has a deadline of its own.
-        let (oip, priority) = (self.clone(), self.terms.of(request.metadata().as_ref())?.priority);
+        let (oip, priority) =
+            (self.clone(), self.default_options.read_headers(request.metadata().as_ref())?.priority);
         let answer = move |request: Result<ModelInferRequest, Status>| {
             let oip = oip.clone();
             async move {
                 let request = request?;
                 let id = request.id.clone();
-                let terms = Terms { priority, ..Terms::within(oip.terms.time) };
-                Ok(streamed(id, oip.answer(request, terms).await))
+                let terms =
+                    RequestOptions { priority, ..RequestOptions::with_timeout(oip.default_options.timeout) };
+                Ok(stream_response(id, oip.infer_grpc(request, terms).await))
             }
         };
         let answers = request.into_inner().map(answer).buffer_unordered(STREAM_WIDTH);
@@ -116,7 +118,7 @@ impl GrpcInferenceService for Oip {
         request: Request<pb::ModelConfigRequest>,
     ) -> Result<Response<pb::ModelConfigResponse>, Status> {
         let pb::ModelConfigRequest { name, version } = request.into_inner();
-        let config = self.config(&self.model(&name, &version)?);
+        let config = self.describe_config(&self.find_model(&name, &version)?);
         Ok(Response::new(pb::ModelConfigResponse { config: Some(config) }))
     }
 
@@ -133,7 +135,7 @@ impl GrpcInferenceService for Oip {
         &self,
         request: Request<pb::RepositoryIndexRequest>,
     ) -> Result<Response<pb::RepositoryIndexResponse>, Status> {
-        let index = self.index(request.into_inner().ready).await?;
+        let index = self.list_repository(request.into_inner().ready).await?;
         let models = index.into_iter().map(|row| pb::repository_index_response::ModelIndex {
             state: row.state().to_owned(),
             name: row.name,
@@ -147,7 +149,7 @@ impl GrpcInferenceService for Oip {
         &self,
         request: Request<pb::RepositoryModelLoadRequest>,
     ) -> Result<Response<pb::RepositoryModelLoadResponse>, Status> {
-        self.load(&request.into_inner().model_name).await?;
+        self.load_bundle(&request.into_inner().model_name).await?;
         Ok(Response::new(pb::RepositoryModelLoadResponse {}))
     }
 
@@ -155,16 +157,16 @@ impl GrpcInferenceService for Oip {
         &self,
         request: Request<pb::RepositoryModelUnloadRequest>,
     ) -> Result<Response<pb::RepositoryModelUnloadResponse>, Status> {
-        self.unload(&request.into_inner().model_name).await?;
+        self.unload_bundle(&request.into_inner().model_name).await?;
         Ok(Response::new(pb::RepositoryModelUnloadResponse {}))
     }
 }
 
-impl Oip {
-    async fn answer(
+impl OipService {
+    async fn infer_grpc(
         &self,
         mut request: ModelInferRequest,
-        terms: Terms,
+        terms: RequestOptions,
     ) -> Result<ModelInferResponse, ServeError> {
         let id = std::mem::take(&mut request.id);
         let request = request_of(request, terms)?;
@@ -172,7 +174,7 @@ impl Oip {
     }
 }
 
-fn streamed(id: String, answer: Result<ModelInferResponse, ServeError>) -> ModelStreamInferResponse {
+fn stream_response(id: String, answer: Result<ModelInferResponse, ServeError>) -> ModelStreamInferResponse {
     match answer {
         Ok(response) => {
             ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
@@ -188,7 +190,7 @@ fn streamed(id: String, answer: Result<ModelInferResponse, ServeError>) -> Model
     }
 }
 
-fn request_of(request: ModelInferRequest, terms: Terms) -> Result<InferRequest, ServeError> {
+fn request_of(request: ModelInferRequest, terms: RequestOptions) -> Result<InferRequest, ServeError> {
     let ModelInferRequest {
         model_name, model_version, parameters, inputs, outputs, raw_input_contents, ..
     } = request;
@@ -197,39 +199,41 @@ fn request_of(request: ModelInferRequest, terms: Terms) -> Result<InferRequest, 
         let reason = format!(
             "there are {sent} inputs and {raw} raw contents: send one raw content per input, or none"
         );
-        return Err(ServeError::Request(reason));
+        return Err(ServeError::InvalidRequest(reason));
     }
     let raw = raw_input_contents.into_iter().map(Some).chain(std::iter::repeat(None));
-    let parameters =
-        Parameters { timeout: number(&parameters, "timeout"), priority: number(&parameters, "priority") };
+    let parameters = Parameters {
+        timeout: number_parameter(&parameters, "timeout"),
+        priority: number_parameter(&parameters, "priority"),
+    };
     Ok(InferRequest {
         model: model_name,
         version: model_version,
         inputs: inputs.into_iter().zip(raw).map(|(input, raw)| input_of(input, raw)).collect(),
         outputs: outputs.into_iter().map(wanted_of).collect(),
-        terms: parameters.terms(terms),
+        options: parameters.apply_to(terms),
     })
 }
 
 fn input_of(input: InferInputTensor, raw: Option<Bytes>) -> InputTensor {
     let InferInputTensor { name, datatype, shape, contents, .. } = input;
     let data = match (raw, contents) {
-        (Some(raw), _) => Data::Raw(raw),
-        (None, Some(contents)) if datatype == "FP32" => Data::Floats(contents.fp32_contents),
+        (Some(raw), _) => InputData::Raw(raw),
+        (None, Some(contents)) if datatype == "FP32" => InputData::Floats(contents.fp32_contents),
         (None, Some(contents)) if datatype == "BYTES" => {
-            Data::Texts(contents.bytes_contents.into_iter().map(Bytes::from).collect())
+            InputData::Texts(contents.bytes_contents.into_iter().map(Bytes::from).collect())
         }
-        (None, _) => Data::Other,
+        (None, _) => InputData::Unsupported,
     };
     InputTensor { name, datatype, shape, data }
 }
 
-fn wanted_of(output: InferRequestedOutputTensor) -> WantedOutput {
-    let classes = number(&output.parameters, "classification").filter(|&classes| classes > 0);
-    WantedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
+fn wanted_of(output: InferRequestedOutputTensor) -> RequestedOutput {
+    let classes = number_parameter(&output.parameters, "classification").filter(|&classes| classes > 0);
+    RequestedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
 }
 
-fn number(parameters: &HashMap<String, InferParameter>, name: &str) -> Option<u64> {
+fn number_parameter(parameters: &HashMap<String, InferParameter>, name: &str) -> Option<u64> {
     match parameters.get(name)?.parameter_choice.as_ref()? {
         ParameterChoice::Int64Param(number) => u64::try_from(*number).ok(),
         ParameterChoice::Uint64Param(number) => Some(*number),

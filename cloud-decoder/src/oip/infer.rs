@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 
-use lopside_latent::{LatentSpaceId, latent_space_of};
+use lopside_latent::{LatentSpaceId, peek_latent_space};
 
 use super::{
-    Oip,
-    model::FRAME,
+    OipService,
+    model::FRAME_INPUT,
     picture,
     tensor::{InputTensor, OutputTensor},
     vector,
 };
-use crate::{Priority, ServeError, Terms, decode::check_frames, served::Served};
+use crate::{Priority, RequestOptions, ServeError, decode::check_frames, served::ServedBundle};
 
 /// An inference request.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ pub(super) struct InferRequest {
     pub(super) version: String,
     pub(super) inputs: Vec<InputTensor>,
     /// The requested outputs; empty for the model's own.
-    pub(super) outputs: Vec<WantedOutput>,
-    pub(super) terms: Terms,
+    pub(super) outputs: Vec<RequestedOutput>,
+    pub(super) options: RequestOptions,
 }
 
 /// A requested output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct WantedOutput {
+pub(super) struct RequestedOutput {
     pub(super) name: String,
     /// Number of classes to return instead of the values, the most probable first; `None` for the values.
     pub(super) classes: Option<usize>,
@@ -54,10 +54,10 @@ pub(super) struct Parameters {
 
 impl Parameters {
     /// Applies the parameters to the request options. A timeout can only shorten the deadline.
-    pub(super) fn terms(self, terms: Terms) -> Terms {
+    pub(super) fn apply_to(self, terms: RequestOptions) -> RequestOptions {
         let time = self.timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
-        Terms {
+        RequestOptions {
             deadline: deadline.map_or(terms.deadline, |deadline| deadline.min(terms.deadline)),
             priority: match self.priority {
                 None | Some(0) => terms.priority,
@@ -69,24 +69,24 @@ impl Parameters {
     }
 }
 
-impl Oip {
+impl OipService {
     /// Runs a model.
     ///
     /// # Errors
     /// [`ServeError`]; for an invalid input, with its name.
     #[tracing::instrument(skip_all, fields(model = request.model))]
     pub(super) async fn infer(&self, request: InferRequest) -> Result<InferResponse, ServeError> {
-        let InferRequest { model, version, inputs, outputs, terms } = request;
-        let source = Source::of(inputs)?;
-        let model = self.model_for(&model, &version, source.latent_space()?)?;
+        let InferRequest { model, version, inputs, outputs, options } = request;
+        let source = InferenceSource::from_inputs(inputs)?;
+        let model = self.find_model_for_space(&model, &version, source.latent_space()?)?;
         let outputs = match (model.served.as_ref(), source) {
-            (Served::Vector(service), source) => {
+            (ServedBundle::FixedLatent(service), source) => {
                 let limits = self.decoder.limits();
-                vector::infer(service, &model, source, outputs, (limits, terms)).await?
+                vector::infer(service, &model, source, outputs, (limits, options)).await?
             }
-            (Served::Picture(service), source) => {
+            (ServedBundle::ImageCodec(service), source) => {
                 // Boxed, because this future takes twice the memory of the other one, which has to be fast.
-                Box::pin(picture::infer(&self.decoder, service, &model, source, &outputs, terms)).await?
+                Box::pin(picture::infer(&self.decoder, service, &model, source, &outputs, options)).await?
             }
         };
         Ok(InferResponse { model: model.name, version: model.version, outputs })
@@ -95,20 +95,20 @@ impl Oip {
 
 /// The input of a request: frames, or the layers themselves.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum InferenceSource {
     Frames(Vec<Bytes>),
     Layers(Vec<InputTensor>),
 }
 
-impl Source {
-    fn of(mut inputs: Vec<InputTensor>) -> Result<Self, ServeError> {
-        let Some(at) = inputs.iter().position(|input| input.name == FRAME) else {
+impl InferenceSource {
+    fn from_inputs(mut inputs: Vec<InputTensor>) -> Result<Self, ServeError> {
+        let Some(at) = inputs.iter().position(|input| input.name == FRAME_INPUT) else {
             return Ok(Self::Layers(inputs));
         };
         let frames = inputs.swap_remove(at).texts()?;
         if !inputs.is_empty() {
-            let reason = format!("send either {FRAME:?} or the latent's layers, not both");
-            return Err(ServeError::Request(reason));
+            let reason = format!("send either {FRAME_INPUT:?} or the latent's layers, not both");
+            return Err(ServeError::InvalidRequest(reason));
         }
         check_frames(frames.len())?;
         Ok(Self::Frames(frames))
@@ -119,7 +119,7 @@ impl Source {
         match self {
             Self::Frames(frames) => {
                 let first = frames.first().map_or(&[][..], AsRef::as_ref);
-                latent_space_of(first).map_err(|source| ServeError::Frame { index: 0, source })
+                peek_latent_space(first).map_err(|source| ServeError::InvalidFrame { index: 0, source })
             }
             Self::Layers(_) => Ok(None),
         }
@@ -132,11 +132,11 @@ mod tests {
 
     #[test]
     fn what_parameters_say_wins_unless_the_server_has_less_time() {
-        let server = Terms::within(Duration::from_secs(9));
-        let asked = Parameters { timeout: Some(1_000_000), priority: Some(1) }.terms(server);
+        let server = RequestOptions::with_timeout(Duration::from_secs(9));
+        let asked = Parameters { timeout: Some(1_000_000), priority: Some(1) }.apply_to(server);
         assert_eq!(asked.priority, Priority::High);
         assert!(asked.deadline <= Instant::now() + Duration::from_secs(1));
-        assert_eq!(Parameters { timeout: Some(5_000_000), priority: Some(0) }.terms(asked), asked);
-        assert_eq!(Parameters::default().terms(server), server);
+        assert_eq!(Parameters { timeout: Some(5_000_000), priority: Some(0) }.apply_to(asked), asked);
+        assert_eq!(Parameters::default().apply_to(server), server);
     }
 }

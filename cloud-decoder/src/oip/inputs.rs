@@ -2,9 +2,9 @@ use super::tensor::InputTensor;
 use crate::ServeError;
 
 /// The inputs of a request that are still to be read.
-pub(super) struct Inputs(Vec<InputTensor>);
+pub(super) struct RemainingInputs(Vec<InputTensor>);
 
-impl Inputs {
+impl RemainingInputs {
     pub(super) fn new(inputs: Vec<InputTensor>) -> Self {
         Self(inputs)
     }
@@ -18,7 +18,7 @@ impl Inputs {
     /// Returns the input with this name and keeps it.
     ///
     /// # Errors
-    /// [`ServeError::Request`] if it is missing.
+    /// [`ServeError::InvalidRequest`] if it is missing.
     pub(super) fn get(&self, name: &str) -> Result<&InputTensor, ServeError> {
         self.find(name).map(|at| &self.0[at])
     }
@@ -26,7 +26,7 @@ impl Inputs {
     /// Removes the input with this name and returns it.
     ///
     /// # Errors
-    /// [`ServeError::Request`] if it is missing.
+    /// [`ServeError::InvalidRequest`] if it is missing.
     pub(super) fn take(&mut self, name: &str) -> Result<InputTensor, ServeError> {
         self.find(name).map(|at| self.0.swap_remove(at))
     }
@@ -34,20 +34,22 @@ impl Inputs {
     /// Checks that all inputs were removed. `known` are the names of the model's inputs.
     ///
     /// # Errors
-    /// [`ServeError::Request`] with the name of a remaining input.
-    pub(super) fn none_left(&self, known: &[String]) -> Result<(), ServeError> {
+    /// [`ServeError::InvalidRequest`] with the name of a remaining input.
+    pub(super) fn check_empty(&self, known: &[String]) -> Result<(), ServeError> {
         let Some(unknown) = self.0.first() else { return Ok(()) };
         let reason = format!(
             "the model has no input {:?}; it has the inputs {}, frame",
             unknown.name,
             known.join(", ")
         );
-        Err(ServeError::Request(reason))
+        Err(ServeError::InvalidRequest(reason))
     }
 
     fn find(&self, name: &str) -> Result<usize, ServeError> {
         let missing = || {
-            ServeError::Request(format!("there is neither an input {name:?} nor \"frame\": send one of them"))
+            ServeError::InvalidRequest(format!(
+                "there is neither an input {name:?} nor \"frame\": send one of them"
+            ))
         };
         self.0.iter().position(|input| input.name == name).ok_or_else(missing)
     }

@@ -37,15 +37,15 @@ mod vector;
 
 use std::sync::Arc;
 
-use crate::{Decoder, registry::Registry, terms::DefaultTerms};
+use crate::{Decoder, registry::Registry, terms::DefaultOptions};
 
-pub(crate) use rest::{Document, router};
+pub(crate) use rest::{OipDocument, router};
 
 /// The protocol over a decoder, independent of the transport; cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Oip {
+pub(crate) struct OipService {
     decoder: Decoder,
-    terms: DefaultTerms,
+    default_options: DefaultOptions,
     ready: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -56,20 +56,20 @@ const PLATFORM: &str = "onnx_onnxv1";
 const EXTENSIONS: [&str; 5] =
     ["classification", "model_repository", "model_configuration", "statistics", "binary_tensor_data"];
 
-impl Oip {
+impl OipService {
     pub(crate) fn new(
         decoder: Decoder,
-        terms: DefaultTerms,
+        default_options: DefaultOptions,
         ready: tokio::sync::watch::Receiver<bool>,
     ) -> Self {
-        Self { decoder, terms, ready }
+        Self { decoder, default_options, ready }
     }
 
     fn registry(&self) -> &Arc<Registry> {
         self.decoder.registry()
     }
 
-    fn ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         *self.ready.borrow()
     }
 }

@@ -5,29 +5,29 @@ use std::sync::Arc;
 use lopside_bundle::{HeadKind, TensorSpec};
 use lopside_latent::LatentSpaceId;
 
-use super::{Oip, tensor::DataType};
-use crate::{ServeError, registry::Catalog, served::Served};
+use super::{OipService, tensor::DataType};
+use crate::{ServeError, registry::Catalog, served::ServedBundle};
 
 /// The name of the input for frames.
-pub(super) const FRAME: &str = "frame";
+pub(super) const FRAME_INPUT: &str = "frame";
 /// The suffix of a head's name as a model with frames as input.
-const FRAMES: &str = ".frame";
+const FRAME_SUFFIX: &str = ".frame";
 /// The name of the output for PNG files.
-pub(super) const PNG: &str = "png";
+pub(super) const PNG_OUTPUT: &str = "png";
 /// The alternative name of a bundle's only layer.
-pub(super) const LATENT: &str = "latent";
+pub(super) const LATENT_INPUT: &str = "latent";
 
 /// One head as a model.
 #[derive(Debug, Clone)]
-pub(super) struct Model {
+pub(super) struct OipModel {
     /// The name of the model, as requested.
     pub(super) name: String,
     pub(super) bundle: String,
     pub(super) head: String,
     pub(super) version: u32,
     /// Whether the name selects the model with frames as input.
-    pub(super) of_frames: bool,
-    pub(super) served: Arc<Served>,
+    pub(super) takes_frames: bool,
+    pub(super) served: Arc<ServedBundle>,
 }
 
 /// The description of a model's tensor.
@@ -39,77 +39,78 @@ pub(super) struct TensorInfo {
     pub(super) shape: Vec<i64>,
 }
 
-impl Oip {
+impl OipService {
     /// Returns the model with this name; an empty version selects the newest.
     ///
     /// # Errors
-    /// [`ServeError::UnknownBundle`], [`ServeError::UnknownHead`], or [`ServeError::Request`] for a version
+    /// [`ServeError::UnknownBundle`], [`ServeError::UnknownHead`], or [`ServeError::InvalidRequest`] for a version
     /// that is not a number.
-    pub(super) fn model(&self, name: &str, version: &str) -> Result<Model, ServeError> {
-        self.model_for(name, version, None)
+    pub(super) fn find_model(&self, name: &str, version: &str) -> Result<OipModel, ServeError> {
+        self.find_model_for_space(name, version, None)
     }
 
     /// Returns the model with this name, in the version of the bundle that reads frames of this latent space.
     ///
     /// # Errors
-    /// See [`model`](Self::model).
-    pub(super) fn model_for(
+    /// See [`find_model`](Self::find_model).
+    pub(super) fn find_model_for_space(
         &self,
         name: &str,
         version: &str,
         space: Option<LatentSpaceId>,
-    ) -> Result<Model, ServeError> {
-        find(&self.registry().catalog(), name, version, space)
+    ) -> Result<OipModel, ServeError> {
+        find_in_catalog(&self.registry().catalog(), name, version, space)
     }
 
     /// Returns every head of every bundle, in its newest version.
-    pub(super) fn models(&self) -> Vec<Model> {
+    pub(super) fn models(&self) -> Vec<OipModel> {
         let catalog = self.registry().catalog();
-        let of = |(served, (head, version)): (&Arc<Served>, (String, u32))| Model {
+        let of = |(served, (head, version)): (&Arc<ServedBundle>, (String, u32))| OipModel {
             name: format!("{}.{head}", served.name()),
             bundle: served.name().to_owned(),
             head,
             version,
-            of_frames: false,
+            takes_frames: false,
             served: Arc::clone(served),
         };
-        let heads =
-            catalog.all().flat_map(|served| served.names().into_iter().map(move |head| (served, head)));
+        let heads = catalog
+            .newest_bundles()
+            .flat_map(|served| served.names().into_iter().map(move |head| (served, head)));
         heads.map(of).collect()
     }
 }
 
-fn find(
+fn find_in_catalog(
     catalog: &Catalog,
     name: &str,
     version: &str,
     space: Option<LatentSpaceId>,
-) -> Result<Model, ServeError> {
+) -> Result<OipModel, ServeError> {
     let (bundle, head) = name.split_once('.').unwrap_or((name, ""));
-    let of_head = head.strip_suffix(FRAMES);
+    let of_head = head.strip_suffix(FRAME_SUFFIX);
     let (head, of_frames) = (of_head.unwrap_or(head), of_head.is_some());
     let wanted = match version {
         "" => None,
         number => Some(number.parse().map_err(|_| {
-            ServeError::Request(format!("the version of a model is a number, not {number:?}"))
+            ServeError::InvalidRequest(format!("the version of a model is a number, not {number:?}"))
         })?),
     };
     let served = match space {
         Some(space) => catalog.by_name_and_space(bundle, space)?,
         None => catalog.by_name(bundle)?,
     };
-    let (head, version) = served.find(head, wanted)?;
+    let (head, version) = served.find_head(head, wanted)?;
     let (name, bundle) = (name.to_owned(), bundle.to_owned());
-    Ok(Model { name, bundle, head, version, of_frames, served: Arc::clone(served) })
+    Ok(OipModel { name, bundle, head, version, takes_frames: of_frames, served: Arc::clone(served) })
 }
 
-impl Model {
+impl OipModel {
     /// Returns the error for an output that the model does not have.
     pub(super) fn no_output(&self, name: &str) -> ServeError {
         let known: Vec<String> = self.outputs().into_iter().map(|output| output.name).collect();
         let reason =
             format!("model {:?} has no output {name:?}; it has the outputs {}", self.name, known.join(", "));
-        ServeError::Request(reason)
+        ServeError::InvalidRequest(reason)
     }
 
     /// Returns the versions of the head, newest first.
@@ -119,12 +120,12 @@ impl Model {
 
     /// Returns the inputs that a client must send: the layers, or the frame instead.
     pub(super) fn inputs(&self) -> Vec<TensorInfo> {
-        let frame = || vec![info(FRAME, DataType::Bytes, &[1])];
-        if self.of_frames {
+        let frame = || vec![tensor_info(FRAME_INPUT, DataType::Bytes, &[1])];
+        if self.takes_frames {
             return frame();
         }
         match self.served.as_ref() {
-            Served::Vector(service) => {
+            ServedBundle::FixedLatent(service) => {
                 let Ok(head) = service.heads.version(&self.head, Some(self.version)) else { return frame() };
                 let is_read = |tensor: &&TensorSpec| head.spec.inputs.contains(&tensor.name);
                 service
@@ -133,14 +134,14 @@ impl Model {
                     .iter()
                     .map(|layer| &layer.tensor)
                     .filter(is_read)
-                    .map(floats)
+                    .map(float_info)
                     .collect()
             }
-            Served::Picture(service) => {
+            ServedBundle::ImageCodec(service) => {
                 let Ok(head) = service.heads.version(&self.head, Some(self.version)) else { return frame() };
                 let layers = service.manifest.layers.iter();
-                let layers = layers.map(|layer| maps(&layer.tensor, i64::from(layer.channels)));
-                layers.chain([info(&head.spec.quality, DataType::Fp32, &[1])]).collect()
+                let layers = layers.map(|layer| map_info(&layer.tensor, i64::from(layer.channels)));
+                layers.chain([tensor_info(&head.spec.quality, DataType::Fp32, &[1])]).collect()
             }
         }
     }
@@ -149,52 +150,52 @@ impl Model {
     /// head's kind.
     pub(super) fn outputs(&self) -> Vec<TensorInfo> {
         match self.served.as_ref() {
-            Served::Vector(service) => {
+            ServedBundle::FixedLatent(service) => {
                 let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
                     return Vec::new();
                 };
-                let own = crate::vector::outputs(&head.spec).map(floats);
-                own.chain(derived(&head.spec.kind)).collect()
+                let own = crate::vector::head_outputs(&head.spec).map(float_info);
+                own.chain(derived_outputs(&head.spec.kind)).collect()
             }
-            Served::Picture(service) => {
+            ServedBundle::ImageCodec(service) => {
                 let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
                     return Vec::new();
                 };
-                vec![maps(&head.spec.output, 3), info(PNG, DataType::Bytes, &[1])]
+                vec![map_info(&head.spec.output, 3), tensor_info(PNG_OUTPUT, DataType::Bytes, &[1])]
             }
         }
     }
 }
 
-fn derived(kind: &HeadKind) -> Vec<TensorInfo> {
+fn derived_outputs(kind: &HeadKind) -> Vec<TensorInfo> {
     match kind {
-        HeadKind::Reconstruct(_) => vec![info(PNG, DataType::Bytes, &[1])],
+        HeadKind::Reconstruct(_) => vec![tensor_info(PNG_OUTPUT, DataType::Bytes, &[1])],
         HeadKind::Classify { labels } => vec![
-            info("probabilities", DataType::Fp32, &[labels.len() as u32]),
-            info("label", DataType::Bytes, &[1]),
+            tensor_info("probabilities", DataType::Fp32, &[labels.len() as u32]),
+            tensor_info("label", DataType::Bytes, &[1]),
         ],
         HeadKind::Series(series) => {
-            vec![info("series", DataType::Fp32, &[series.length, series.channels.len() as u32])]
+            vec![tensor_info("series", DataType::Fp32, &[series.length, series.channels.len() as u32])]
         }
         HeadKind::Score(_) => vec![
-            info("score", DataType::Fp32, &[1]),
-            info("quantile", DataType::Fp32, &[1]),
-            info("anomalous", DataType::Bool, &[1]),
+            tensor_info("score", DataType::Fp32, &[1]),
+            tensor_info("quantile", DataType::Fp32, &[1]),
+            tensor_info("anomalous", DataType::Bool, &[1]),
         ],
         HeadKind::Tensor {} => Vec::new(),
     }
 }
 
-fn floats(tensor: &TensorSpec) -> TensorInfo {
-    info(&tensor.name, DataType::Fp32, &tensor.item_dims().unwrap_or_default())
+fn float_info(tensor: &TensorSpec) -> TensorInfo {
+    tensor_info(&tensor.name, DataType::Fp32, &tensor.item_dims().unwrap_or_default())
 }
 
 /// Returns the description of feature maps, or of an image, of any size.
-fn maps(name: &str, channels: i64) -> TensorInfo {
+fn map_info(name: &str, channels: i64) -> TensorInfo {
     TensorInfo { name: name.to_owned(), datatype: DataType::Fp32, shape: vec![-1, channels, -1, -1] }
 }
 
-fn info(name: &str, datatype: DataType, dims: &[u32]) -> TensorInfo {
+fn tensor_info(name: &str, datatype: DataType, dims: &[u32]) -> TensorInfo {
     let shape = std::iter::once(-1).chain(dims.iter().map(|&dim| i64::from(dim))).collect();
     TensorInfo { name: name.to_owned(), datatype, shape }
 }

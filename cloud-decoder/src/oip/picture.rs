@@ -6,18 +6,18 @@
 use lopside_latent::picture::Quality;
 
 use super::{
-    infer::{Source, WantedOutput},
-    inputs::Inputs,
-    model::{LATENT, Model, PNG},
-    tensor::{InputTensor, OutputTensor, Values},
+    infer::{InferenceSource, RequestedOutput},
+    inputs::RemainingInputs,
+    model::{LATENT_INPUT, OipModel, PNG_OUTPUT},
+    tensor::{InputTensor, OutputData, OutputTensor},
 };
 use crate::{
-    Decoder, Format, Output, Request, ServeError, Terms, Value, Wanted,
+    DecodeRequest, Decoder, Output, OutputFormat, OutputRequest, OutputValue, RequestOptions, ServeError,
     decode::check_frames,
-    picture::{Maps, PictureService},
+    picture::{FeatureMaps, ImageCodecService},
 };
 
-const NOTHING: Value = Value::Png(Vec::new());
+const EMPTY_VALUE: OutputValue = OutputValue::Png(Vec::new());
 
 /// Runs the model and returns the requested outputs in order: PNG files, or one tensor if all images have the
 /// same size. Without requested outputs, returns the tensor.
@@ -26,11 +26,11 @@ const NOTHING: Value = Value::Png(Vec::new());
 /// [`ServeError`]; for an invalid input, with its name.
 pub(super) async fn infer(
     decoder: &Decoder,
-    service: &PictureService,
-    model: &Model,
-    source: Source,
-    outputs: &[WantedOutput],
-    terms: Terms,
+    service: &ImageCodecService,
+    model: &OipModel,
+    source: InferenceSource,
+    outputs: &[RequestedOutput],
+    terms: RequestOptions,
 ) -> Result<Vec<OutputTensor>, ServeError> {
     let spec = &service.heads.version(&model.head, Some(model.version))?.spec;
     let own = spec.output.as_str();
@@ -38,65 +38,72 @@ pub(super) async fn infer(
         [] => vec![own],
         wanted => wanted.iter().map(|output| output.name.as_str()).collect(),
     };
-    let wanted = |&name: &&str| wanted(model, own, name);
+    let wanted = |&name: &&str| requested_output(model, own, name);
     let wanted = names.iter().map(wanted).collect::<Result<Vec<_>, _>>()?;
     let mut made = match source {
-        Source::Frames(frames) => {
-            let request =
-                Request { frames: &frames, bundle: &model.bundle, inputs: &[], wanted: &wanted, terms };
+        InferenceSource::Frames(frames) => {
+            let request = DecodeRequest {
+                frames: &frames,
+                bundle: &model.bundle,
+                inputs: &[],
+                outputs: &wanted,
+                options: terms,
+            };
             decoder.decode(request).await?
         }
-        Source::Layers(layers) => {
-            let maps = maps(service, model, &spec.quality, layers)?;
-            service.decode_maps(maps, &wanted, (decoder.limits(), terms), decoder.room()).await?
+        InferenceSource::Layers(layers) => {
+            let maps = read_maps(service, model, &spec.quality, layers)?;
+            service.run_maps(maps, &wanted, (decoder.limits(), terms), decoder.memory_budget()).await?
         }
     };
     let column = |(at, name): (usize, &&str)| {
-        let values = made.iter_mut().map(|outputs| take(outputs, at));
-        tensor(name, values.collect())
+        let values = made.iter_mut().map(|outputs| take_value(outputs, at));
+        join_values(name, values.collect())
     };
     names.iter().enumerate().map(column).collect()
 }
 
 /// Returns the output of the head to request for an output name of the protocol.
-fn wanted(model: &Model, own: &str, name: &str) -> Result<Wanted, ServeError> {
+fn requested_output(model: &OipModel, own: &str, name: &str) -> Result<OutputRequest, ServeError> {
     let format = match name {
-        PNG => Format::Png,
-        name if name == own => Format::Tensor,
+        PNG_OUTPUT => OutputFormat::Png,
+        name if name == own => OutputFormat::Tensor,
         name => return Err(model.no_output(name)),
     };
-    Ok(Wanted { head: model.head.clone(), version: Some(model.version), format })
+    Ok(OutputRequest { head: model.head.clone(), version: Some(model.version), format })
 }
 
 /// Returns the feature maps of each item: all layers of one image size, and the quality.
-fn maps(
-    service: &PictureService,
-    model: &Model,
+fn read_maps(
+    service: &ImageCodecService,
+    model: &OipModel,
     quality: &str,
     layers: Vec<InputTensor>,
-) -> Result<Vec<Maps>, ServeError> {
+) -> Result<Vec<FeatureMaps>, ServeError> {
     let coarsest = &service.manifest.layers[0].tensor;
-    let mut inputs = Inputs::new(layers);
+    let mut inputs = RemainingInputs::new(layers);
     if service.manifest.layers.len() == 1 {
-        inputs.rename(LATENT, coarsest);
+        inputs.rename(LATENT_INPUT, coarsest);
     }
     let (items, extents) = inputs.get(coarsest)?.extents()?;
     check_frames(items)?;
     let qualities = inputs.take(quality)?;
-    let qualities = qualities_of(quality, qualities.floats(&[1])?)?;
+    let qualities = qualities_of(quality, qualities.into_floats(&[1])?)?;
     let header = |&quality: &Quality| {
         service.codec.header(extents, quality).ok_or_else(|| {
-            ServeError::Request(format!("input {coarsest:?}: no image can have so many rows and columns"))
+            ServeError::InvalidRequest(format!(
+                "input {coarsest:?}: no image can have so many rows and columns"
+            ))
         })
     };
     let headers = qualities.iter().map(header).collect::<Result<Vec<_>, _>>()?;
     let mut maps = vec![Vec::with_capacity(service.manifest.layers.len()); items];
     let Some(&first) = headers.first() else { return Ok(Vec::new()) };
     for (name, shape) in service.codec.shapes(first) {
-        let values = inputs.take(name)?.floats(&shape)?;
+        let values = inputs.take(name)?.into_floats(&shape)?;
         let each = shape.iter().product::<usize>();
         if values.len() != items * each || headers.len() != items {
-            return Err(ServeError::Request(format!(
+            return Err(ServeError::InvalidRequest(format!(
                 "input {name:?} has a different batch size than the others"
             )));
         }
@@ -104,8 +111,8 @@ fn maps(
         maps.iter_mut().zip(rows).for_each(|(maps, row)| maps.push(row));
     }
     let known: Vec<String> = model.inputs().into_iter().map(|input| input.name).collect();
-    inputs.none_left(&known)?;
-    Ok(headers.into_iter().zip(maps).map(|(header, maps)| service.codec.named(header, maps)).collect())
+    inputs.check_empty(&known)?;
+    Ok(headers.into_iter().zip(maps).map(|(header, maps)| service.codec.named_maps(header, maps)).collect())
 }
 
 /// Converts values to qualities, which are whole numbers from 1 to 100.
@@ -113,7 +120,7 @@ fn qualities_of(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError
     let quality = |value: f32| {
         let whole = (value.fract() == 0.0).then_some(value as u8);
         whole.and_then(Quality::new).ok_or_else(|| {
-            ServeError::Request(format!(
+            ServeError::InvalidRequest(format!(
                 "input {name:?}: a quality is a whole number from 1 to 100, not {value}"
             ))
         })
@@ -121,28 +128,28 @@ fn qualities_of(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError
     values.into_iter().map(quality).collect()
 }
 
-fn take(outputs: &mut [Output], at: usize) -> Value {
-    outputs.get_mut(at).map_or(NOTHING, |output| std::mem::replace(&mut output.value, NOTHING))
+fn take_value(outputs: &mut [Output], at: usize) -> OutputValue {
+    outputs.get_mut(at).map_or(EMPTY_VALUE, |output| std::mem::replace(&mut output.value, EMPTY_VALUE))
 }
 
 /// Joins the values of all items to one output tensor.
-fn tensor(name: &str, values: Vec<Value>) -> Result<OutputTensor, ServeError> {
+fn join_values(name: &str, values: Vec<OutputValue>) -> Result<OutputTensor, ServeError> {
     let (items, mut shape, mut all, mut files) = (values.len() as i64, None, Vec::new(), Vec::new());
     for value in values {
         match value {
-            Value::Tensor { shape: of_one, values } => {
+            OutputValue::Tensor { shape: of_one, values } => {
                 if *shape.get_or_insert(of_one.clone()) != of_one {
                     let reason = "the images of the frames have different sizes: request png, or send the frames one by one";
-                    return Err(ServeError::Request(reason.into()));
+                    return Err(ServeError::InvalidRequest(reason.into()));
                 }
                 all.extend(values);
             }
-            Value::Png(file) => files.push(file),
-            Value::ClassScores(_) | Value::Anomaly(_) => {}
+            OutputValue::Png(file) => files.push(file),
+            OutputValue::ClassScores(_) | OutputValue::Anomaly(_) => {}
         }
     }
     let dims = shape.unwrap_or(vec![1]).into_iter().map(i64::from);
     let shape = std::iter::once(items).chain(dims).collect();
-    let values = if files.is_empty() { Values::Floats(all) } else { Values::Texts(files) };
+    let values = if files.is_empty() { OutputData::Floats(all) } else { OutputData::Texts(files) };
     Ok(OutputTensor { name: name.to_owned(), shape, values })
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use super::Oip;
-use crate::{Registry, ServeError, registry::Indexed};
+use super::OipService;
+use crate::{Registry, ServeError, registry::IndexEntry};
 
-impl Oip {
+impl OipService {
     /// Returns every head of every served bundle and, unless `ready` is set, every bundle that is not served.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
-    pub(super) async fn index(&self, ready: bool) -> Result<Vec<Indexed>, ServeError> {
-        let bundles = self.change(|registry| Ok(registry.index())).await?;
+    pub(super) async fn list_repository(&self, ready: bool) -> Result<Vec<IndexEntry>, ServeError> {
+        let bundles = self.run_on_registry(|registry| Ok(registry.list_bundles())).await?;
         let heads = self.models().into_iter().flat_map(|model| {
             let versions = model.versions().into_iter();
-            versions.map(move |version| Indexed {
+            versions.map(move |version| IndexEntry {
                 name: model.name.clone(),
                 version,
                 ready: true,
@@ -29,22 +29,22 @@ impl Oip {
     ///
     /// # Errors
     /// See [`Registry::load_bundle`].
-    pub(super) async fn load(&self, name: &str) -> Result<(), ServeError> {
+    pub(super) async fn load_bundle(&self, name: &str) -> Result<(), ServeError> {
         let name = bundle_of(name);
-        self.change(move |registry| registry.load_bundle(&name)).await
+        self.run_on_registry(move |registry| registry.load_bundle(&name)).await
     }
 
     /// Unloads a bundle; the name of a head selects its bundle.
     ///
     /// # Errors
     /// See [`Registry::unload_bundle`].
-    pub(super) async fn unload(&self, name: &str) -> Result<(), ServeError> {
+    pub(super) async fn unload_bundle(&self, name: &str) -> Result<(), ServeError> {
         let name = bundle_of(name);
-        self.change(move |registry| registry.unload_bundle(&name)).await
+        self.run_on_registry(move |registry| registry.unload_bundle(&name)).await
     }
 
     /// Runs work on the registry on a blocking thread.
-    async fn change<T: Send + 'static>(
+    async fn run_on_registry<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Registry) -> Result<T, ServeError> + Send + 'static,
     ) -> Result<T, ServeError> {

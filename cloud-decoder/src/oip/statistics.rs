@@ -2,61 +2,61 @@
 
 use lopside_proto::inference::{InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration};
 
-use super::{Oip, model::Model};
+use super::{OipService, model::OipModel};
 use crate::{
     ServeError,
-    batch::stats::{Stats, Total},
+    batch::stats::{HeadStats, TimingTotal},
 };
 
-impl Oip {
+impl OipService {
     /// Returns the statistics of a model; an empty name selects all models, an empty version all versions.
     ///
     /// # Errors
-    /// See [`model`](Self::model).
+    /// See [`find_model`](Self::find_model).
     pub(super) fn statistics(&self, name: &str, version: &str) -> Result<Vec<ModelStatistics>, ServeError> {
-        let models = if name.is_empty() { self.models() } else { vec![self.model(name, version)?] };
+        let models = if name.is_empty() { self.models() } else { vec![self.find_model(name, version)?] };
         let versions = models.iter().flat_map(|model| {
             let only = (!version.is_empty()).then_some(vec![model.version]);
             only.unwrap_or_else(|| model.versions()).into_iter().map(move |version| (model, version))
         });
-        versions.map(|(model, version)| of(model, version)).collect()
+        versions.map(|(model, version)| model_statistics(model, version)).collect()
     }
 }
 
-fn of(model: &Model, version: u32) -> Result<ModelStatistics, ServeError> {
+fn model_statistics(model: &OipModel, version: u32) -> Result<ModelStatistics, ServeError> {
     let stats = model.served.engine(&model.head, version)?.stats();
     let counts = stats.counts();
     let batch = |(size, totals): (usize, crate::batch::stats::BatchTotals)| InferBatchStatistics {
         batch_size: size as u64,
-        compute_input: Some(duration(totals.input)),
-        compute_infer: Some(duration(totals.infer)),
-        compute_output: Some(duration(totals.output)),
+        compute_input: Some(duration_of(totals.input)),
+        compute_infer: Some(duration_of(totals.infer)),
+        compute_output: Some(duration_of(totals.output)),
     };
     Ok(ModelStatistics {
         name: model.name.clone(),
         version: version.to_string(),
-        last_inference: counts.last_millis,
+        last_inference: counts.last_run_ms,
         inference_count: counts.items,
         execution_count: counts.runs,
-        inference_stats: Some(inference(stats)),
-        batch_stats: stats.batches().into_iter().map(batch).collect(),
+        inference_stats: Some(inference_statistics(stats)),
+        batch_stats: stats.batch_totals().into_iter().map(batch).collect(),
         memory_usage: Vec::new(),
     })
 }
 
-fn inference(stats: &Stats) -> InferStatistics {
+fn inference_statistics(stats: &HeadStats) -> InferStatistics {
     InferStatistics {
-        success: Some(duration(stats.success.total())),
-        fail: Some(duration(stats.failure.total())),
-        queue: Some(duration(stats.queue.total())),
-        compute_input: Some(duration(stats.input.total())),
-        compute_infer: Some(duration(stats.infer.total())),
-        compute_output: Some(duration(stats.output.total())),
+        success: Some(duration_of(stats.success.total())),
+        fail: Some(duration_of(stats.failure.total())),
+        queue: Some(duration_of(stats.queue.total())),
+        compute_input: Some(duration_of(stats.input.total())),
+        compute_infer: Some(duration_of(stats.infer.total())),
+        compute_output: Some(duration_of(stats.output.total())),
         cache_hit: None,
         cache_miss: None,
     }
 }
 
-fn duration(total: Total) -> StatisticDuration {
+fn duration_of(total: TimingTotal) -> StatisticDuration {
     StatisticDuration { count: total.count, ns: total.nanos }
 }

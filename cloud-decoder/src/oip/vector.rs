@@ -2,28 +2,28 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::{HeadKind, HeadSpec, Manifest, TensorSpec};
+use lopside_bundle::{FixedLatentHeadSpec, FixedLatentManifest, HeadKind, TensorSpec};
 use lopside_latent::Limits;
 
 use super::{
-    infer::{Source, WantedOutput},
-    inputs::Inputs,
-    model::{LATENT, Model, PNG},
-    tensor::{InputTensor, OutputTensor, Values},
+    infer::{InferenceSource, RequestedOutput},
+    inputs::RemainingInputs,
+    model::{LATENT_INPUT, OipModel, PNG_OUTPUT},
+    tensor::{InputTensor, OutputData, OutputTensor},
 };
 use crate::{
-    Format, ServeError, Terms, Value,
-    model::Share,
-    offload::offload,
+    OutputFormat, OutputValue, RequestOptions, ServeError,
+    model::BatchSlice,
+    offload::offload_if_large,
     output,
-    vector::{Item, VectorHead, VectorService, dims, outputs},
+    vector::{FixedLatentHead, FixedLatentService, FrameOutput, head_outputs, item_dims},
 };
 
 /// The outputs of a head for the items of a request.
-struct Made {
-    manifest: Arc<Manifest>,
-    head: Arc<VectorHead>,
-    share: Share,
+struct HeadOutput {
+    manifest: Arc<FixedLatentManifest>,
+    head: Arc<FixedLatentHead>,
+    slice: BatchSlice,
     /// The cost of each latent in bits; `None` for layers.
     bits: Option<Vec<f64>>,
 }
@@ -34,35 +34,43 @@ struct Made {
 /// # Errors
 /// [`ServeError`]; for an invalid input, with its name.
 pub(super) async fn infer(
-    service: &VectorService,
-    model: &Model,
-    source: Source,
-    mut wanted: Vec<WantedOutput>,
-    (limits, terms): (&Limits, Terms),
+    service: &FixedLatentService,
+    model: &OipModel,
+    source: InferenceSource,
+    mut wanted: Vec<RequestedOutput>,
+    (limits, terms): (&Limits, RequestOptions),
 ) -> Result<Vec<OutputTensor>, ServeError> {
     let head = service.heads.version(&model.head, Some(model.version))?;
     let spec = &head.spec;
-    let from_frames = matches!(source, Source::Frames(_));
+    let from_frames = matches!(source, InferenceSource::Frames(_));
     if wanted.is_empty() {
-        let own = |tensor: &TensorSpec| WantedOutput { name: tensor.name.clone(), classes: None };
-        wanted.extend(outputs(spec).map(own));
+        let own = |tensor: &TensorSpec| RequestedOutput { name: tensor.name.clone(), classes: None };
+        wanted.extend(head_outputs(spec).map(own));
     }
-    wanted.iter().try_for_each(|wanted| check(model, spec, wanted, from_frames))?;
+    wanted.iter().try_for_each(|wanted| check_output(model, spec, wanted, from_frames))?;
     let (share, bits) = match source {
-        Source::Frames(frames) => {
+        InferenceSource::Frames(frames) => {
             let (share, bits) = service.run_frames(head, &frames, limits, terms).await?;
             (share, Some(bits))
         }
-        Source::Layers(layers) => (run_layers(service, head, layers, terms).await?, None),
+        InferenceSource::Layers(layers) => (run_layers(service, head, layers, terms).await?, None),
     };
-    let made = Made { manifest: Arc::clone(&service.manifest), head: Arc::clone(head), share, bits };
-    offload(made.values_of(&wanted), move || wanted.iter().map(|wanted| made.output(wanted)).collect())
-        .await?
+    let made =
+        HeadOutput { manifest: Arc::clone(&service.manifest), head: Arc::clone(head), slice: share, bits };
+    offload_if_large(made.count_converted(&wanted), move || {
+        wanted.iter().map(|wanted| made.make_output(wanted)).collect()
+    })
+    .await?
 }
 
 /// Checks that a head makes an output, before it runs.
-fn check(model: &Model, spec: &HeadSpec, wanted: &WantedOutput, frames: bool) -> Result<(), ServeError> {
-    let own = outputs(spec).any(|tensor| tensor.name == wanted.name);
+fn check_output(
+    model: &OipModel,
+    spec: &FixedLatentHeadSpec,
+    wanted: &RequestedOutput,
+    frames: bool,
+) -> Result<(), ServeError> {
+    let own = head_outputs(spec).any(|tensor| tensor.name == wanted.name);
     if !own && !model.outputs().iter().any(|output| output.name == wanted.name) {
         return Err(model.no_output(&wanted.name));
     }
@@ -71,21 +79,21 @@ fn check(model: &Model, spec: &HeadSpec, wanted: &WantedOutput, frames: bool) ->
             "output {:?} is computed from the size of a frame in bits: send frames instead of layers",
             wanted.name
         );
-        return Err(ServeError::Request(reason));
+        return Err(ServeError::InvalidRequest(reason));
     }
     Ok(())
 }
 
 async fn run_layers(
-    service: &VectorService,
-    head: &VectorHead,
+    service: &FixedLatentService,
+    head: &FixedLatentHead,
     inputs: Vec<InputTensor>,
-    terms: Terms,
-) -> Result<Share, ServeError> {
+    terms: RequestOptions,
+) -> Result<BatchSlice, ServeError> {
     let names = &head.spec.inputs;
-    let mut inputs = Inputs::new(inputs);
+    let mut inputs = RemainingInputs::new(inputs);
     if let [only] = &service.manifest.latent[..] {
-        inputs.rename(LATENT, &only.tensor.name);
+        inputs.rename(LATENT_INPUT, &only.tensor.name);
     }
     let mut layers = Vec::with_capacity(names.len());
     let mut items = None;
@@ -93,69 +101,70 @@ async fn run_layers(
         let name = &layer.tensor.name;
         let input = inputs.take(name)?;
         if *items.get_or_insert(input.items()?) != input.items()? {
-            return Err(ServeError::Request(format!(
+            return Err(ServeError::InvalidRequest(format!(
                 "input {name:?} has a different batch size than the others"
             )));
         }
-        layers.push(input.floats(&dims(&layer.tensor).collect::<Vec<_>>())?);
+        layers.push(input.into_floats(&item_dims(&layer.tensor).collect::<Vec<_>>())?);
     }
-    inputs.none_left(names)?;
+    inputs.check_empty(names)?;
     service.run_layers(head, layers, items.unwrap_or(0), terms).await
 }
 
-impl Made {
+impl HeadOutput {
     /// Returns the number of values that must be converted to another format.
-    fn values_of(&self, wanted: &[WantedOutput]) -> usize {
-        let own = |wanted: &&WantedOutput| {
-            wanted.classes.is_none() && outputs(&self.head.spec).any(|tensor| tensor.name == wanted.name)
+    fn count_converted(&self, wanted: &[RequestedOutput]) -> usize {
+        let own = |wanted: &&RequestedOutput| {
+            wanted.classes.is_none() && head_outputs(&self.head.spec).any(|tensor| tensor.name == wanted.name)
         };
         let formed = wanted.iter().filter(|wanted| !own(wanted)).count();
-        formed * self.share.values().len()
+        formed * self.slice.first_output().len()
     }
 
-    fn output(&self, wanted: &WantedOutput) -> Result<OutputTensor, ServeError> {
-        let items = self.share.items() as i64;
+    fn make_output(&self, wanted: &RequestedOutput) -> Result<OutputTensor, ServeError> {
+        let items = self.slice.items() as i64;
         let name = wanted.name.clone();
         if let Some((number, tensor)) =
-            outputs(&self.head.spec).enumerate().find(|(_, tensor)| tensor.name == wanted.name)
+            head_outputs(&self.head.spec).enumerate().find(|(_, tensor)| tensor.name == wanted.name)
         {
-            let own = Values::Share(self.share.clone(), number);
+            let own = OutputData::Slice(self.slice.clone(), number);
             if let Some(classes) = wanted.classes {
                 return Ok(self.classification(name, &own, classes));
             }
-            let shape = std::iter::once(items).chain(dims(tensor).map(|dim| dim as i64)).collect();
+            let shape = std::iter::once(items).chain(item_dims(tensor).map(|dim| dim as i64)).collect();
             return Ok(OutputTensor { name, shape, values: own });
         }
-        let item = |index| self.value(index, Format::Natural);
-        let made: Vec<Value> = (0..self.share.items()).map(item).collect::<Result<_, _>>()?;
+        let item = |index| self.value(index, OutputFormat::Natural);
+        let made: Vec<OutputValue> = (0..self.slice.items()).map(item).collect::<Result<_, _>>()?;
         let (dims, values) = match wanted.name.as_str() {
-            PNG => (vec![1], Values::Texts(made.into_iter().filter_map(png).collect())),
+            PNG_OUTPUT => (vec![1], OutputData::Texts(made.into_iter().filter_map(png_file).collect())),
             "probabilities" => self.probabilities(),
-            "label" => (vec![1], Values::Texts(made.into_iter().filter_map(label).collect())),
-            "series" => series(made),
-            other => (vec![1], anomaly(other, &made)),
+            "label" => (vec![1], OutputData::Texts(made.into_iter().filter_map(best_label).collect())),
+            "series" => join_series(made),
+            other => (vec![1], anomaly_values(other, &made)),
         };
         let shape = std::iter::once(items).chain(dims).collect();
         Ok(OutputTensor { name, shape, values })
     }
 
-    fn value(&self, index: usize, format: Format) -> Result<Value, ServeError> {
+    fn value(&self, index: usize, format: OutputFormat) -> Result<OutputValue, ServeError> {
         let bits = self.bits.as_ref().and_then(|bits| bits.get(index)).copied().unwrap_or_default();
-        let item = Item { bits, index, input: None, made: &self.share };
-        item.value(&self.manifest.input, &self.head.spec, format)
+        let item = FrameOutput { bits, index, reference_input: None, slice: &self.slice };
+        item.convert_value(&self.manifest.input, &self.head.spec, format)
     }
 
     /// Returns one probability per class, in the order of the labels.
-    fn probabilities(&self) -> (Vec<i64>, Values) {
-        let items = 0..self.share.items();
-        let values: Vec<f32> = items.flat_map(|item| output::softmax(self.share.item(0, item))).collect();
-        (vec![(values.len() / self.share.items().max(1)) as i64], Values::Floats(values))
+    fn probabilities(&self) -> (Vec<i64>, OutputData) {
+        let items = 0..self.slice.items();
+        let values: Vec<f32> =
+            items.flat_map(|item| output::softmax(self.slice.item_values(0, item))).collect();
+        (vec![(values.len() / self.slice.items().max(1)) as i64], OutputData::Floats(values))
     }
 
     /// Returns the output of Triton's classification extension: `value:index:label` of the largest values,
     /// largest first.
-    fn classification(&self, name: String, own: &Values, classes: usize) -> OutputTensor {
-        let items = self.share.items();
+    fn classification(&self, name: String, own: &OutputData, classes: usize) -> OutputTensor {
+        let items = self.slice.items();
         let values = own.floats();
         let each = values.len() / items.max(1);
         let labels = match &self.head.spec.kind {
@@ -173,37 +182,37 @@ impl Made {
             order.iter().take(classes).map(text).collect::<Vec<_>>()
         };
         let texts = values.chunks_exact(each.max(1)).flat_map(of_item).collect();
-        OutputTensor { name, shape: vec![items as i64, classes as i64], values: Values::Texts(texts) }
+        OutputTensor { name, shape: vec![items as i64, classes as i64], values: OutputData::Texts(texts) }
     }
 }
 
-fn png(value: Value) -> Option<Vec<u8>> {
-    if let Value::Png(file) = value { Some(file) } else { None }
+fn png_file(value: OutputValue) -> Option<Vec<u8>> {
+    if let OutputValue::Png(file) = value { Some(file) } else { None }
 }
 
-fn label(value: Value) -> Option<Vec<u8>> {
-    let Value::ClassScores(scores) = value else { return None };
+fn best_label(value: OutputValue) -> Option<Vec<u8>> {
+    let OutputValue::ClassScores(scores) = value else { return None };
     scores.into_iter().next().map(|(label, _)| label.into_bytes())
 }
 
-fn series(made: Vec<Value>) -> (Vec<i64>, Values) {
+fn join_series(made: Vec<OutputValue>) -> (Vec<i64>, OutputData) {
     let (mut dims, mut all) = (Vec::new(), Vec::new());
     for value in made {
-        if let Value::Tensor { shape, values } = value {
+        if let OutputValue::Tensor { shape, values } = value {
             dims = shape.into_iter().map(i64::from).collect();
             all.extend(values);
         }
     }
-    (dims, Values::Floats(all))
+    (dims, OutputData::Floats(all))
 }
 
-fn anomaly(output: &str, made: &[Value]) -> Values {
+fn anomaly_values(output: &str, made: &[OutputValue]) -> OutputData {
     let anomalies = made
         .iter()
-        .filter_map(|value| if let Value::Anomaly(anomaly) = value { Some(anomaly) } else { None });
+        .filter_map(|value| if let OutputValue::Anomaly(anomaly) = value { Some(anomaly) } else { None });
     match output {
-        "score" => Values::Floats(anomalies.map(|anomaly| anomaly.score).collect()),
-        "quantile" => Values::Floats(anomalies.map(|anomaly| anomaly.quantile).collect()),
-        _ => Values::Bools(anomalies.map(|anomaly| anomaly.anomalous).collect()),
+        "score" => OutputData::Floats(anomalies.map(|anomaly| anomaly.score).collect()),
+        "quantile" => OutputData::Floats(anomalies.map(|anomaly| anomaly.quantile).collect()),
+        _ => OutputData::Bools(anomalies.map(|anomaly| anomaly.anomalous).collect()),
     }
 }

@@ -11,8 +11,10 @@ use utoipa::OpenApi;
 
 use crate::{error_http::ErrorBody, http, metrics, oip};
 
-pub(crate) use parts::{Octets, Terms, Time};
-pub(crate) use refusals::{Archive, Change, Decoded, Lookup, Probe, Work};
+pub(crate) use parts::{Octets, RequestHeaders, Time};
+pub(crate) use refusals::{
+    ArchiveErrors, ArchivedDecodeErrors, InferenceErrors, LookupErrors, ProbeErrors, RepositoryErrors,
+};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -35,15 +37,15 @@ const PAGE: &str = include_str!("page.html");
         (name = "operation", description = "Health probes, metrics and this description"),
     )
 )]
-struct Document;
+struct RestDocument;
 
 /// Returns the REST interfaces as an OpenAPI 3.1 document.
 #[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = Document::openapi();
-    document.merge(http::Document::openapi());
-    document.merge(oip::Document::openapi());
-    document.merge(metrics::Document::openapi());
+pub fn openapi_document() -> utoipa::openapi::OpenApi {
+    let mut document = RestDocument::openapi();
+    document.merge(http::HttpDocument::openapi());
+    document.merge(oip::OipDocument::openapi());
+    document.merge(metrics::MetricsDocument::openapi());
     document
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn router() -> Router {
     Router::new()
         .route("/openapi.json", get(document))
         .route("/docs", get(page))
-        .method_not_allowed_fallback(http::wrong_method)
+        .method_not_allowed_fallback(http::method_not_allowed)
 }
 
 /// Returns this description as an OpenAPI document.
@@ -63,7 +65,7 @@ pub(crate) fn router() -> Router {
     responses((status = 200, description = "An OpenAPI 3.1 document", body = Object))
 )]
 async fn document() -> Json<utoipa::openapi::OpenApi> {
-    Json(openapi())
+    Json(openapi_document())
 }
 
 /// Returns this description as an HTML page.

@@ -4,7 +4,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "the schema of the headers that `DefaultTerms` parses")]
-pub(crate) struct Terms {
+pub(crate) struct RequestHeaders {
     /// Milliseconds from the arrival of the request to its deadline.
     #[param(rename = "lopside-timeout-ms", minimum = 1, nullable = false)]
     timeout: Option<u64>,

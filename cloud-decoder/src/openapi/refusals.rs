@@ -27,66 +27,66 @@ const MEANINGS: [(u16, &str); 12] = [
 ];
 
 /// The statuses with a `Retry-After` header.
-const RETRIED: [u16; 2] = [429, 503];
+const RETRYABLE: [u16; 2] = [429, 503];
 
 /// Errors of operations that look something up.
-pub(crate) struct Lookup;
+pub(crate) struct LookupErrors;
 /// Errors of operations that read the archive.
-pub(crate) struct Archive;
+pub(crate) struct ArchiveErrors;
 /// Errors of operations that run heads on archived frames.
-pub(crate) struct Decoded;
+pub(crate) struct ArchivedDecodeErrors;
 /// Errors of operations that run heads.
-pub(crate) struct Work;
+pub(crate) struct InferenceErrors;
 /// Errors of operations that change the repository.
-pub(crate) struct Change;
+pub(crate) struct RepositoryErrors;
 /// Errors of the health probes.
-pub(crate) struct Probe;
+pub(crate) struct ProbeErrors;
 
-impl IntoResponses for Lookup {
+impl IntoResponses for LookupErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[400, 401, 403, 404, 429, 503])
+        error_responses(&[400, 401, 403, 404, 429, 503])
     }
 }
 
-impl IntoResponses for Archive {
+impl IntoResponses for ArchiveErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[400, 401, 403, 404, 429, 500, 503])
+        error_responses(&[400, 401, 403, 404, 429, 500, 503])
     }
 }
 
-impl IntoResponses for Decoded {
+impl IntoResponses for ArchivedDecodeErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[400, 401, 403, 404, 406, 429, 500, 503, 504])
+        error_responses(&[400, 401, 403, 404, 406, 429, 500, 503, 504])
     }
 }
 
-impl IntoResponses for Work {
+impl IntoResponses for InferenceErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[400, 401, 403, 404, 406, 413, 415, 429, 500, 503, 504])
+        error_responses(&[400, 401, 403, 404, 406, 413, 415, 429, 500, 503, 504])
     }
 }
 
-impl IntoResponses for Change {
+impl IntoResponses for RepositoryErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[400, 401, 403, 404, 413, 415, 422, 429, 500])
+        error_responses(&[400, 401, 403, 404, 413, 415, 422, 429, 500])
     }
 }
 
-impl IntoResponses for Probe {
+impl IntoResponses for ProbeErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[503])
+        error_responses(&[503])
     }
 }
 
-fn refusals(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
+fn error_responses(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
     let known = MEANINGS.iter().filter(|(status, _)| statuses.contains(status));
-    known.map(|&(status, meaning)| (status.to_string(), RefOr::T(refusal(status, meaning)))).collect()
+    known.map(|&(status, meaning)| (status.to_string(), RefOr::T(error_response(status, meaning)))).collect()
 }
 
-fn refusal(status: u16, meaning: &str) -> Response {
+fn error_response(status: u16, meaning: &str) -> Response {
     let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
     let response = ResponseBuilder::new().description(meaning).content("application/json", body);
-    if !RETRIED.contains(&status) {
+    if !RETRYABLE.contains(&status) {
         return response.build();
     }
     let seconds = utoipa::openapi::ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));

@@ -2,29 +2,29 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::picture::{PictureHeadSpec, PictureManifest};
+use lopside_bundle::picture::{ImageCodecHeadSpec, ImageCodecManifest};
 use lopside_latent::{
     LatentError, Limits,
-    picture::{PictureFrame, PictureHeader, PictureSpace, Quality},
+    picture::{ImageCodecFrame, ImageCodecHeader, ImageCodecSpace, Quality},
 };
 
 use crate::{
     Runtime,
-    model::{Input, Io, Model, Question, Share},
+    model::{BatchSlice, HeadModel, InferenceInput, ModelIo, NamedTensor},
 };
 
 use super::raster::Raster;
 
 /// The memory budget, as a multiple of the pixels that a frame may have, because images are padded and heads
 /// upscale them.
-const ROOM: u64 = 2;
+const BUDGET_FACTOR: u64 = 2;
 /// The quality of the warm-up run of a head.
-const MIDDLE: u8 = 50;
+const WARM_UP_QUALITY: u8 = 50;
 
 /// The latent space of an image codec, with the names of its layers in the heads' graphs.
 #[derive(Debug)]
-pub(crate) struct PictureCodec {
-    space: PictureSpace,
+pub(crate) struct ImageCodec {
+    space: ImageCodecSpace,
     tensors: Vec<String>,
     low: f32,
     high: f32,
@@ -32,20 +32,20 @@ pub(crate) struct PictureCodec {
 
 /// The feature maps of a frame, as inputs of a head.
 #[derive(Debug)]
-pub(crate) struct Maps {
+pub(crate) struct FeatureMaps {
     /// The frame's header, which describes its image.
-    pub(crate) header: PictureHeader,
-    layers: Vec<Input>,
+    pub(crate) header: ImageCodecHeader,
+    layers: Vec<NamedTensor>,
 }
 
 /// Returns the number of pixels that all images in memory may have together, padded and upscaled.
 pub(crate) fn pixels_in_memory(limits: &Limits) -> u64 {
-    ROOM.saturating_mul(limits.max_pixels)
+    BUDGET_FACTOR.saturating_mul(limits.max_pixels)
 }
 
-impl PictureCodec {
+impl ImageCodec {
     /// Creates the codec of a bundle.
-    pub(crate) fn new(manifest: &PictureManifest, space: PictureSpace) -> Self {
+    pub(crate) fn new(manifest: &ImageCodecManifest, space: ImageCodecSpace) -> Self {
         let tensors = manifest.layers.iter().map(|layer| layer.tensor.clone()).collect();
         Self { space, tensors, low: manifest.input.low, high: manifest.input.high }
     }
@@ -54,20 +54,20 @@ impl PictureCodec {
     /// output, padded.
     ///
     /// # Errors
-    /// The error of [`PictureFrame::parse`], or [`LatentError::Limit`] if the padded image, upscaled `scale`
+    /// The error of [`ImageCodecFrame::parse`], or [`LatentError::Limit`] if the padded image, upscaled `scale`
     /// times in each direction, exceeds [`pixels_in_memory`].
-    pub(crate) fn check(&self, frame: &[u8], scale: u32, limits: &Limits) -> Result<u64, LatentError> {
-        let header = PictureFrame::parse(frame, limits, Some(self.space.id()))?.header;
-        self.pixels(header, scale, limits)
+    pub(crate) fn check_frame(&self, frame: &[u8], scale: u32, limits: &Limits) -> Result<u64, LatentError> {
+        let header = ImageCodecFrame::parse(frame, limits, Some(self.space.id()))?.header;
+        self.output_pixels(header, scale, limits)
     }
 
     /// Returns the number of pixels of a head's output for an image, padded.
     ///
     /// # Errors
-    /// [`LatentError::Limit`], as for [`check`](Self::check).
-    pub(crate) fn pixels(
+    /// [`LatentError::Limit`], as for [`check_frame`](Self::check_frame).
+    pub(crate) fn output_pixels(
         &self,
-        header: PictureHeader,
+        header: ImageCodecHeader,
         scale: u32,
         limits: &Limits,
     ) -> Result<u64, LatentError> {
@@ -81,15 +81,15 @@ impl PictureCodec {
 
     /// Returns the header of the largest image, in colour, whose coarsest layer has these rows and columns;
     /// `None` if the image is too large for a frame.
-    pub(crate) fn header(&self, layer: [usize; 2], quality: Quality) -> Option<PictureHeader> {
+    pub(crate) fn header(&self, layer: [usize; 2], quality: Quality) -> Option<ImageCodecHeader> {
         let side = |extent: usize| u32::try_from(extent).ok()?.checked_mul(self.space.layout().alignment());
         let [height, width] = layer.map(side);
-        let header = PictureHeader { width: width?, height: height?, grey: false, quality };
-        header.check().ok().map(|()| header)
+        let header = ImageCodecHeader { width: width?, height: height?, is_grey: false, quality };
+        header.check_sides().ok().map(|()| header)
     }
 
     /// Returns the layers of an image, coarsest first: names and shapes, `[channels, rows, columns]`.
-    pub(crate) fn shapes(&self, header: PictureHeader) -> impl Iterator<Item = (&str, [usize; 3])> {
+    pub(crate) fn shapes(&self, header: ImageCodecHeader) -> impl Iterator<Item = (&str, [usize; 3])> {
         let layout = self.space.layout();
         self.tensors.iter().zip(layout.layers()).enumerate().map(move |(number, (tensor, layer))| {
             let [rows, columns] = layout.dims(number, header.width, header.height);
@@ -100,22 +100,22 @@ impl PictureCodec {
     /// Decodes and dequantises a frame; missing layers are zeros.
     ///
     /// # Errors
-    /// The error of [`PictureSpace::decode`].
-    pub(crate) fn maps(&self, frame: &[u8], limits: &Limits) -> Result<Maps, LatentError> {
+    /// The error of [`ImageCodecSpace::decode`].
+    pub(crate) fn maps(&self, frame: &[u8], limits: &Limits) -> Result<FeatureMaps, LatentError> {
         let picture = self.space.decode(frame, limits)?;
         let maps = self.space.dequantise(&picture)?;
-        Ok(self.named(picture.header, maps))
+        Ok(self.named_maps(picture.header, maps))
     }
 
     /// Returns the inference input of a head for these feature maps.
-    pub(crate) fn question(&self, maps: &Maps, head: &PictureHeadSpec) -> Question {
-        let quality = Input {
+    pub(crate) fn question(&self, maps: &FeatureMaps, head: &ImageCodecHeadSpec) -> InferenceInput {
+        let quality = NamedTensor {
             name: head.quality.clone(),
             shape: vec![1, 1],
             values: Arc::new(vec![f32::from(maps.header.quality.get())]),
         };
         let [height, width] = self.padded(maps.header).map(|side| side * head.scale as usize);
-        Question {
+        InferenceInput {
             inputs: maps.layers.iter().cloned().chain([quality]).collect(),
             output_lens: vec![3 * height * width],
         }
@@ -124,13 +124,13 @@ impl PictureCodec {
     /// Returns the image in a head's output.
     pub(crate) fn raster<'a>(
         &self,
-        header: PictureHeader,
-        head: &PictureHeadSpec,
-        answer: &'a Share,
+        header: ImageCodecHeader,
+        head: &ImageCodecHeadSpec,
+        answer: &'a BatchSlice,
     ) -> Raster<'a> {
         let scale = head.scale as usize;
         Raster {
-            values: answer.values(),
+            values: answer.first_output(),
             pitch: self.padded(header)[1] * scale,
             width: header.width as usize * scale,
             height: header.height as usize * scale,
@@ -146,37 +146,37 @@ impl PictureCodec {
     pub(crate) fn load(
         &self,
         runtime: &Runtime,
-        head: &PictureHeadSpec,
+        head: &ImageCodecHeadSpec,
         model: &[u8],
         tries: usize,
-    ) -> Result<Model, String> {
-        let io = Io {
+    ) -> Result<HeadModel, String> {
+        let io = ModelIo {
             inputs: self.tensors.iter().chain([&head.quality]).cloned().collect(),
             outputs: vec![head.output.clone()],
             latent_space: self.space.id().to_string(),
         };
-        let quality = Quality::new(MIDDLE).ok_or("the quality of the warm-up image is invalid")?;
-        let header = PictureHeader { width: 1, height: 1, grey: false, quality };
+        let quality = Quality::new(WARM_UP_QUALITY).ok_or("the quality of the warm-up image is invalid")?;
+        let header = ImageCodecHeader { width: 1, height: 1, is_grey: false, quality };
         let layers = 0..self.tensors.len();
         let zeros = layers.map(|layer| vec![0.0; self.space.layout().elements(layer, 1, 1)]).collect();
-        let maps = self.named(header, zeros);
+        let maps = self.named_maps(header, zeros);
         // One image occupies a whole CPU; a small image does not occupy a whole GPU.
         let most = if runtime.has_cuda() { tries } else { 1 };
-        Model::load(runtime, model, &io, (&self.question(&maps, head), most))
+        HeadModel::load(runtime, model, &io, (&self.question(&maps, head), most))
     }
 
     /// Returns rows and columns of the padded image.
-    fn padded(&self, header: PictureHeader) -> [usize; 2] {
+    fn padded(&self, header: ImageCodecHeader) -> [usize; 2] {
         let alignment = self.space.layout().alignment();
         [header.height, header.width].map(|side| side.next_multiple_of(alignment) as usize)
     }
 
     /// Adds names and shapes to feature maps.
-    pub(crate) fn named(&self, header: PictureHeader, maps: Vec<Vec<f32>>) -> Maps {
+    pub(crate) fn named_maps(&self, header: ImageCodecHeader, maps: Vec<Vec<f32>>) -> FeatureMaps {
         let layer = |(values, (tensor, shape)): (Vec<f32>, (&str, [usize; 3]))| {
             let shape = std::iter::once(1).chain(shape).collect();
-            Input { name: tensor.to_owned(), shape, values: Arc::new(values) }
+            NamedTensor { name: tensor.to_owned(), shape, values: Arc::new(values) }
         };
-        Maps { header, layers: maps.into_iter().zip(self.shapes(header)).map(layer).collect() }
+        FeatureMaps { header, layers: maps.into_iter().zip(self.shapes(header)).map(layer).collect() }
     }
 }

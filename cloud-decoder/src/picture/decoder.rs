@@ -1,37 +1,37 @@
 use image::DynamicImage;
-use lopside_bundle::picture::{PictureBundle, PictureHeadSpec};
+use lopside_bundle::picture::{ImageCodecBundle, ImageCodecHeadSpec};
 use lopside_latent::Limits;
 
 use crate::{
     Runtime, ServeError, StartError, heads,
-    model::{Model, Share},
+    model::{BatchSlice, HeadModel},
 };
 
-use super::{codec::PictureCodec, service::refused};
+use super::{codec::ImageCodec, service::frame_error};
 
 /// One head of an image codec, run on the caller's thread with the same code as the server; for measurements
 /// and tools.
 #[derive(Debug)]
-pub struct PictureDecoder {
+pub struct ImageCodecDecoder {
     bundle: String,
-    codec: PictureCodec,
-    head: PictureHeadSpec,
-    model: Model,
+    codec: ImageCodec,
+    head: ImageCodecHeadSpec,
+    model: HeadModel,
     limits: Limits,
 }
 
-impl PictureDecoder {
+impl ImageCodecDecoder {
     /// Loads the newest version of a head; an empty name selects the bundle's first head. Frames are accepted
     /// within the default [`Limits`].
     ///
     /// # Errors
     /// [`StartError::Head`] if the head does not exist or its model is refused.
-    pub fn new(runtime: &Runtime, bundle: &PictureBundle, head: &str) -> Result<Self, StartError> {
+    pub fn new(runtime: &Runtime, bundle: &ImageCodecBundle, head: &str) -> Result<Self, StartError> {
         let name = bundle.manifest.name.clone();
         let failed = |reason| StartError::Head { bundle: name.clone(), head: head.to_owned(), reason };
-        let found =
-            heads::find(&name, &bundle.heads, head, None).map_err(|error| failed(error.to_string()))?;
-        let codec = PictureCodec::new(&bundle.manifest, bundle.space.clone());
+        let found = heads::find_version(&name, &bundle.heads, head, None)
+            .map_err(|error| failed(error.to_string()))?;
+        let codec = ImageCodec::new(&bundle.manifest, bundle.space.clone());
         let model = codec.load(runtime, &found.spec, &found.model, 1).map_err(failed)?;
         Ok(Self { bundle: name, codec, head: found.spec.clone(), model, limits: Limits::default() })
     }
@@ -48,15 +48,15 @@ impl PictureDecoder {
     /// # Errors
     /// [`ServeError`], as a client of the server receives it, with frame index 0.
     pub fn decode(&mut self, frame: &[u8]) -> Result<DynamicImage, ServeError> {
-        let refused = |source| refused(&self.bundle, 0, source);
-        self.codec.check(frame, self.head.scale, &self.limits).map_err(refused)?;
+        let refused = |source| frame_error(&self.bundle, 0, source);
+        self.codec.check_frame(frame, self.head.scale, &self.limits).map_err(refused)?;
         let maps = self.codec.maps(frame, &self.limits).map_err(refused)?;
         let header = maps.header;
         let question = self.codec.question(&maps, &self.head);
         drop(maps);
         let (answer, _) = self.model.run(std::slice::from_ref(&question)).map_err(ServeError::Internal)?;
-        let answer = Share::all(answer);
+        let answer = BatchSlice::all(answer);
         drop(question);
-        self.codec.raster(header, &self.head, &answer).image(header.grey)
+        self.codec.raster(header, &self.head, &answer).to_image(header.is_grey)
     }
 }

@@ -4,13 +4,13 @@
 //! frame ──PictureCodec──► maps f32, one per layer ──head──► samples, padded ──Raster──► 8 bits or f32, cropped
 //!         (blocking)                              (engine)                  (blocking)
 //! ```
-//! [`PictureService`] runs these steps for the server, [`PictureDecoder`] on the caller's thread.
+//! [`ImageCodecService`] runs these steps for the server, [`ImageCodecDecoder`] on the caller's thread.
 
 mod codec;
 mod decoder;
 mod raster;
 mod service;
 
-pub(crate) use codec::{Maps, pixels_in_memory};
-pub use decoder::PictureDecoder;
-pub(crate) use service::PictureService;
+pub(crate) use codec::{FeatureMaps, pixels_in_memory};
+pub use decoder::ImageCodecDecoder;
+pub(crate) use service::ImageCodecService;

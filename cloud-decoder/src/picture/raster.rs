@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::{ServeError, Value};
+use crate::{OutputValue, ServeError};
 
 /// Three planes of samples with an image in their upper left corner.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ impl Raster<'_> {
     ///
     /// # Errors
     /// [`ServeError::Internal`] if the output is smaller than the image.
-    pub(crate) fn image(&self, grey: bool) -> Result<DynamicImage, ServeError> {
+    pub(crate) fn to_image(self, grey: bool) -> Result<DynamicImage, ServeError> {
         let scale = 255.0 / (self.high - self.low);
         // A cast from float to u8 saturates, which clamps values outside the range.
         let sample = |value: f32| ((value - self.low) * scale).round() as u8;
@@ -43,11 +43,11 @@ impl Raster<'_> {
     }
 
     /// Returns the samples without conversion, `[3, height, width]`.
-    pub(crate) fn tensor(&self) -> Value {
+    pub(crate) fn to_tensor(self) -> OutputValue {
         let rows = self.planes().into_iter().flat_map(|plane| self.rows(plane));
         let mut values = Vec::with_capacity(3 * self.width * self.height);
         rows.for_each(|row| values.extend_from_slice(row));
-        Value::Tensor { shape: vec![3, self.height as u32, self.width as u32], values }
+        OutputValue::Tensor { shape: vec![3, self.height as u32, self.width as u32], values }
     }
 
     fn pixels(&self) -> impl Iterator<Item = [f32; 3]> {
@@ -92,17 +92,17 @@ mod tests {
     #[test]
     fn samples_are_cropped_rounded_and_clamped() {
         let values = planes([-1.0, 1.0], [0.0, 2.0], [-3.0, 0.002]);
-        let image = raster(&values).image(false).unwrap();
+        let image = raster(&values).to_image(false).unwrap();
         assert_eq!(image.as_bytes(), [0, 128, 0, 255, 255, 128]);
         let shape = vec![3, 1, 2];
         let values_of_picture = vec![-1.0, 1.0, 0.0, 2.0, -3.0, 0.002];
-        assert_eq!(raster(&values).tensor(), Value::Tensor { shape, values: values_of_picture });
+        assert_eq!(raster(&values).to_tensor(), OutputValue::Tensor { shape, values: values_of_picture });
     }
 
     #[test]
     fn grey_is_the_mean_of_the_three() {
         let values = planes([-1.0, 1.0], [0.0, 0.5], [1.0, 0.3]);
-        let image = raster(&values).image(true).unwrap();
+        let image = raster(&values).to_image(true).unwrap();
         assert_eq!((image.color(), image.as_bytes()), (image::ColorType::L8, &[128, 204][..]));
     }
 }

@@ -3,52 +3,52 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::picture::{PictureBundle, PictureHead, PictureHeadSpec, PictureManifest};
-use lopside_latent::{LatentError, Limits, picture::PictureHeader};
+use lopside_bundle::picture::{ImageCodecBundle, ImageCodecHead, ImageCodecHeadSpec, ImageCodecManifest};
+use lopside_latent::{LatentError, Limits, picture::ImageCodecHeader};
 
 use crate::{
-    Format, Output, ServeError, StartError, Terms, Value, Wanted,
-    decode::Ask,
-    heads::{Heads, ServedHead, Starter},
-    model::Share,
-    output::{self, Makes},
-    room::{Place, Room, blocking},
+    Output, OutputFormat, OutputRequest, OutputValue, RequestOptions, ServeError, StartError,
+    decode::ResolvedRequest,
+    heads::{HeadLoader, Heads, ServedHead},
+    model::BatchSlice,
+    output::{self, OutputKind},
+    room::{MemoryBudget, MemoryPermit, run_with_permit},
 };
 
-use super::codec::{Maps, PictureCodec};
+use super::codec::{FeatureMaps, ImageCodec};
 
 /// The frame version of image codecs.
 const FRAME_VERSION: u8 = 2;
 
 /// A head of an image codec.
-pub(crate) type PictureHeadServed = ServedHead<PictureHeadSpec>;
+pub(crate) type ServedImageHead = ServedHead<ImageCodecHeadSpec>;
 
 /// A requested head and its output format.
-type Asked<'a> = (&'a Arc<PictureHeadServed>, Format);
+type HeadAndFormat<'a> = (&'a Arc<ServedImageHead>, OutputFormat);
 
 /// The bundle of an image codec and the engines of its heads.
 #[derive(Debug)]
-pub(crate) struct PictureService {
-    pub(crate) manifest: Arc<PictureManifest>,
-    pub(crate) codec: Arc<PictureCodec>,
-    pub(crate) heads: Heads<PictureHeadSpec>,
+pub(crate) struct ImageCodecService {
+    pub(crate) manifest: Arc<ImageCodecManifest>,
+    pub(crate) codec: Arc<ImageCodec>,
+    pub(crate) heads: Heads<ImageCodecHeadSpec>,
 }
 
 /// Returns the error for a frame that an image codec refused.
-pub(crate) fn refused(bundle: &str, index: usize, source: LatentError) -> ServeError {
-    ServeError::of_frame(index, source, bundle, FRAME_VERSION)
+pub(crate) fn frame_error(bundle: &str, index: usize, source: LatentError) -> ServeError {
+    ServeError::from_frame_error(index, source, bundle, FRAME_VERSION)
 }
 
-impl PictureService {
+impl ImageCodecService {
     /// Starts the engines of the heads.
     ///
     /// # Errors
     /// [`StartError::Head`] with the name of the head that was refused.
-    pub(crate) fn start(bundle: PictureBundle, starter: &Starter) -> Result<Self, StartError> {
-        let PictureBundle { manifest, space, heads, .. } = bundle;
-        let codec = PictureCodec::new(&manifest, space);
-        let start = |PictureHead { spec, model }| {
-            let load = |spec: &PictureHeadSpec, tries| codec.load(&starter.runtime, spec, &model, tries);
+    pub(crate) fn start(bundle: ImageCodecBundle, starter: &HeadLoader) -> Result<Self, StartError> {
+        let ImageCodecBundle { manifest, space, heads, .. } = bundle;
+        let codec = ImageCodec::new(&manifest, space);
+        let start = |ImageCodecHead { spec, model }| {
+            let load = |spec: &ImageCodecHeadSpec, tries| codec.load(&starter.runtime, spec, &model, tries);
             ServedHead::start(starter, &manifest.name, spec, load)
         };
         let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
@@ -68,21 +68,21 @@ impl PictureService {
     /// [`ServeError`]; for an invalid frame, with its index.
     pub(crate) async fn decode<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
-        ask: &Ask<'_, F>,
-        room: &Room,
+        ask: &ResolvedRequest<'_, F>,
+        room: &MemoryBudget,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        let heads = self.all_wanted(ask.wanted)?;
-        let scale = scale(&heads);
+        let heads = self.requested_heads(ask.outputs)?;
+        let scale = largest_scale(&heads);
         let check = |(index, frame): (usize, &F)| {
-            let pixels = self.codec.check(frame.as_ref(), scale, ask.limits);
-            pixels.map_err(|source| refused(&self.manifest.name, index, source))
+            let pixels = self.codec.check_frame(frame.as_ref(), scale, ask.limits);
+            pixels.map_err(|source| frame_error(&self.manifest.name, index, source))
         };
         let pixels = ask.frames.iter().enumerate().map(check).collect::<Result<Vec<_>, _>>()?;
         let mut answers = Vec::with_capacity(pixels.len());
         for (index, pixels) in pixels.into_iter().enumerate() {
-            let place = Arc::new(room.take(pixels, &heads[0].0.spec.name, ask.terms).await?);
-            let maps = self.maps(ask, index, Arc::clone(&place)).await?;
-            answers.push(self.outputs(&heads, maps, ask.terms, &place).await?);
+            let place = Arc::new(room.acquire(pixels, &heads[0].0.spec.name, ask.options).await?);
+            let maps = self.unpack_maps(ask, index, Arc::clone(&place)).await?;
+            answers.push(self.run_heads(&heads, maps, ask.options, &place).await?);
         }
         Ok(answers)
     }
@@ -91,59 +91,59 @@ impl PictureService {
     ///
     /// # Errors
     /// [`ServeError`].
-    pub(crate) async fn decode_maps(
+    pub(crate) async fn run_maps(
         &self,
-        items: Vec<Maps>,
-        wanted: &[Wanted],
-        (limits, terms): (&Limits, Terms),
-        room: &Room,
+        items: Vec<FeatureMaps>,
+        wanted: &[OutputRequest],
+        (limits, terms): (&Limits, RequestOptions),
+        room: &MemoryBudget,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        let heads = self.all_wanted(wanted)?;
-        let scale = scale(&heads);
+        let heads = self.requested_heads(wanted)?;
+        let scale = largest_scale(&heads);
         let mut answers = Vec::with_capacity(items.len());
         for maps in items {
-            let pixels = self.codec.pixels(maps.header, scale, limits);
-            let pixels = pixels.map_err(|error| ServeError::Request(error.to_string()))?;
-            let place = Arc::new(room.take(pixels, &heads[0].0.spec.name, terms).await?);
-            answers.push(self.outputs(&heads, maps, terms, &place).await?);
+            let pixels = self.codec.output_pixels(maps.header, scale, limits);
+            let pixels = pixels.map_err(|error| ServeError::InvalidRequest(error.to_string()))?;
+            let place = Arc::new(room.acquire(pixels, &heads[0].0.spec.name, terms).await?);
+            answers.push(self.run_heads(&heads, maps, terms, &place).await?);
         }
         Ok(answers)
     }
 
     /// Returns the requested heads and their output formats.
-    fn all_wanted(&self, wanted: &[Wanted]) -> Result<Vec<Asked<'_>>, ServeError> {
-        wanted.iter().map(|wanted| self.wanted(wanted)).collect()
+    fn requested_heads(&self, wanted: &[OutputRequest]) -> Result<Vec<HeadAndFormat<'_>>, ServeError> {
+        wanted.iter().map(|wanted| self.requested_head(wanted)).collect()
     }
 
     /// Returns a requested head and its output format.
-    fn wanted(&self, wanted: &Wanted) -> Result<Asked<'_>, ServeError> {
+    fn requested_head(&self, wanted: &OutputRequest) -> Result<HeadAndFormat<'_>, ServeError> {
         let head = self.heads.version(&wanted.head, wanted.version)?;
         match wanted.format {
-            Format::Natural | Format::Png => Ok((head, Format::Png)),
-            Format::Tensor => Ok((head, Format::Tensor)),
-            Format::ClassScores | Format::Anomaly => {
-                Err(output::mismatch(&head.spec.name, Makes::Pictures, wanted.format))
+            OutputFormat::Natural | OutputFormat::Png => Ok((head, OutputFormat::Png)),
+            OutputFormat::Tensor => Ok((head, OutputFormat::Tensor)),
+            OutputFormat::ClassScores | OutputFormat::Anomaly => {
+                Err(output::format_error(&head.spec.name, OutputKind::Images, wanted.format))
             }
         }
     }
 
-    async fn maps<F: AsRef<[u8]> + Clone + Send + 'static>(
+    async fn unpack_maps<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
-        ask: &Ask<'_, F>,
+        ask: &ResolvedRequest<'_, F>,
         index: usize,
-        place: Arc<Place>,
-    ) -> Result<Maps, ServeError> {
+        place: Arc<MemoryPermit>,
+    ) -> Result<FeatureMaps, ServeError> {
         let (codec, frame, limits) = (Arc::clone(&self.codec), ask.frames[index].clone(), *ask.limits);
-        let maps = blocking(place, move || codec.maps(frame.as_ref(), &limits)).await?;
-        maps.map_err(|source| refused(&self.manifest.name, index, source))
+        let maps = run_with_permit(place, move || codec.maps(frame.as_ref(), &limits)).await?;
+        maps.map_err(|source| frame_error(&self.manifest.name, index, source))
     }
 
-    async fn outputs(
+    async fn run_heads(
         &self,
-        heads: &[Asked<'_>],
-        maps: Maps,
-        terms: Terms,
-        place: &Arc<Place>,
+        heads: &[HeadAndFormat<'_>],
+        maps: FeatureMaps,
+        terms: RequestOptions,
+        place: &Arc<MemoryPermit>,
     ) -> Result<Vec<Output>, ServeError> {
         let header = maps.header;
         let questions: Vec<_> =
@@ -154,8 +154,8 @@ impl PictureService {
         for ((head, format), question) in heads.iter().zip(questions) {
             let answer = head.run(question, terms).await?;
             let (codec, spec, format) = (Arc::clone(&self.codec), head.spec.clone(), *format);
-            let make = move || value(&codec, &spec, format, header, answer);
-            let value = blocking(Arc::clone(place), make).await??;
+            let make = move || convert_output(&codec, &spec, format, header, answer);
+            let value = run_with_permit(Arc::clone(place), make).await??;
             outputs.push(Output { head: head.spec.name.clone(), version: head.spec.version, value });
         }
         Ok(outputs)
@@ -163,22 +163,22 @@ impl PictureService {
 }
 
 /// Returns the largest upscaling factor of the heads.
-fn scale(heads: &[Asked<'_>]) -> u32 {
+fn largest_scale(heads: &[HeadAndFormat<'_>]) -> u32 {
     heads.iter().map(|(head, _)| head.spec.scale).max().unwrap_or(1)
 }
 
-fn value(
-    codec: &PictureCodec,
-    head: &PictureHeadSpec,
-    format: Format,
-    header: PictureHeader,
-    answer: Share,
-) -> Result<Value, ServeError> {
+fn convert_output(
+    codec: &ImageCodec,
+    head: &ImageCodecHeadSpec,
+    format: OutputFormat,
+    header: ImageCodecHeader,
+    answer: BatchSlice,
+) -> Result<OutputValue, ServeError> {
     let raster = codec.raster(header, head, &answer);
-    if format == Format::Tensor {
-        return Ok(raster.tensor());
+    if format == OutputFormat::Tensor {
+        return Ok(raster.to_tensor());
     }
-    let image = raster.image(header.grey)?;
+    let image = raster.to_image(header.is_grey)?;
     drop(answer);
-    Ok(Value::Png(output::encode_png(&image)?))
+    Ok(OutputValue::Png(output::encode_png(&image)?))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use lopside_latent::LatentSpaceId;
 
-use crate::{ServeError, served::Served};
+use crate::{ServeError, served::ServedBundle};
 
 /// Bundles by name and by latent space.
 ///
@@ -18,25 +18,25 @@ use crate::{ServeError, served::Served};
 /// newest head that reads their latent space.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
-    by_name: BTreeMap<String, Vec<Version>>,
-    by_space: HashMap<LatentSpaceId, Arc<Served>>,
+    by_name: BTreeMap<String, Vec<BundleVersion>>,
+    by_space: HashMap<LatentSpaceId, Arc<ServedBundle>>,
 }
 
 /// One version of a bundle.
 #[derive(Debug, Clone)]
-pub(crate) struct Version {
+pub(crate) struct BundleVersion {
     pub(crate) number: u32,
     /// The folder that the bundle was loaded from.
     pub(crate) folder: PathBuf,
-    pub(crate) served: Arc<Served>,
+    pub(crate) served: Arc<ServedBundle>,
 }
 
 impl Catalog {
     /// Creates the snapshot of these bundles. For bundles of one latent space, the name of the first one
     /// applies.
-    pub(super) fn of(bundles: impl Iterator<Item = Version>) -> Self {
-        let mut by_name: BTreeMap<String, Vec<Version>> = BTreeMap::new();
-        let mut by_space: HashMap<LatentSpaceId, Vec<Arc<Served>>> = HashMap::new();
+    pub(super) fn from_versions(bundles: impl Iterator<Item = BundleVersion>) -> Self {
+        let mut by_name: BTreeMap<String, Vec<BundleVersion>> = BTreeMap::new();
+        let mut by_space: HashMap<LatentSpaceId, Vec<Arc<ServedBundle>>> = HashMap::new();
         for version in bundles {
             by_space.entry(version.served.latent_space()).or_default().push(Arc::clone(&version.served));
             by_name.entry(version.served.name().to_owned()).or_default().push(version);
@@ -45,17 +45,18 @@ impl Catalog {
             versions.sort_by_key(|version| Reverse(version.number));
             share_heads(versions);
         }
-        let merged = |(space, bundles): (LatentSpaceId, Vec<Arc<Served>>)| (space, merge(bundles));
+        let merged =
+            |(space, bundles): (LatentSpaceId, Vec<Arc<ServedBundle>>)| (space, merge_bundles(bundles));
         Self { by_name, by_space: by_space.into_iter().map(merged).collect() }
     }
 
     /// Returns the newest version of each bundle, ordered by name.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Served>> {
+    pub(crate) fn newest_bundles(&self) -> impl Iterator<Item = &Arc<ServedBundle>> {
         self.by_name.values().filter_map(|versions| versions.first()).map(|version| &version.served)
     }
 
     /// Returns one bundle per latent space, with the heads of all bundles.
-    pub(crate) fn spaces(&self) -> impl Iterator<Item = &Arc<Served>> {
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = &Arc<ServedBundle>> {
         self.by_space.values()
     }
 
@@ -63,13 +64,13 @@ impl Catalog {
     ///
     /// # Errors
     /// [`ServeError::UnknownBundle`].
-    pub(crate) fn by_name(&self, name: &str) -> Result<&Arc<Served>, ServeError> {
+    pub(crate) fn by_name(&self, name: &str) -> Result<&Arc<ServedBundle>, ServeError> {
         let newest = self.by_name.get(name).and_then(|versions| versions.first());
         newest.map(|version| &version.served).ok_or_else(|| ServeError::UnknownBundle(name.to_owned()))
     }
 
     /// Returns one version of a bundle; `None` selects the newest.
-    pub(crate) fn version(&self, name: &str, number: Option<u32>) -> Option<&Version> {
+    pub(crate) fn version(&self, name: &str, number: Option<u32>) -> Option<&BundleVersion> {
         let mut versions = self.by_name.get(name)?.iter();
         versions.find(|version| number.is_none_or(|number| version.number == number))
     }
@@ -78,7 +79,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`ServeError::UnknownLatentSpace`].
-    pub(crate) fn by_space(&self, id: LatentSpaceId) -> Result<&Arc<Served>, ServeError> {
+    pub(crate) fn by_space(&self, id: LatentSpaceId) -> Result<&Arc<ServedBundle>, ServeError> {
         self.by_space.get(&id).ok_or(ServeError::UnknownLatentSpace(id))
     }
 
@@ -90,7 +91,7 @@ impl Catalog {
         &self,
         name: &str,
         id: LatentSpaceId,
-    ) -> Result<&Arc<Served>, ServeError> {
+    ) -> Result<&Arc<ServedBundle>, ServeError> {
         let versions = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
         let same = versions.iter().find(|version| version.served.latent_space() == id);
         same.map_or_else(|| self.by_name(name), |version| Ok(&version.served))
@@ -98,8 +99,8 @@ impl Catalog {
 }
 
 /// Adds to each version the heads of all other versions with the same latent space.
-fn share_heads(versions: &mut [Version]) {
-    let all: Vec<Arc<Served>> = versions.iter().map(|version| Arc::clone(&version.served)).collect();
+fn share_heads(versions: &mut [BundleVersion]) {
+    let all: Vec<Arc<ServedBundle>> = versions.iter().map(|version| Arc::clone(&version.served)).collect();
     for version in versions {
         let space = version.served.latent_space();
         let same: Vec<_> = all.iter().filter(|served| served.latent_space() == space).cloned().collect();
@@ -109,7 +110,7 @@ fn share_heads(versions: &mut [Version]) {
     }
 }
 
-fn merge(bundles: Vec<Arc<Served>>) -> Arc<Served> {
+fn merge_bundles(bundles: Vec<Arc<ServedBundle>>) -> Arc<ServedBundle> {
     match bundles.as_slice() {
         [first, _, ..] => Arc::new(first.with_heads_of(&bundles)),
         _ => bundles.into_iter().next().unwrap_or_else(|| unreachable!("a space has at least one bundle")),

@@ -18,11 +18,11 @@ use serde::Deserialize;
 
 use crate::StartError;
 
-const MANIFEST: &str = "bundle.json";
+const MANIFEST_FILE: &str = "bundle.json";
 
 /// The folder of one version of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
+pub(super) struct BundleFolder {
     pub(super) folder: PathBuf,
     pub(super) version: u32,
 }
@@ -31,14 +31,14 @@ pub(super) struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 
-impl Found {
+impl BundleFolder {
     /// Returns the name in the manifest, or the folder's name if the manifest cannot be read.
     pub(super) fn name(&self) -> String {
         #[derive(Deserialize)]
         struct Named {
             name: String,
         }
-        let text = fs::read(self.folder.join(MANIFEST)).unwrap_or_default();
+        let text = fs::read(self.folder.join(MANIFEST_FILE)).unwrap_or_default();
         let named: Result<Named, _> = serde_json::from_slice(&text);
         named.map_or_else(|_| self.folder_name(), |named| named.name)
     }
@@ -69,14 +69,14 @@ impl Found {
 ///
 /// # Errors
 /// [`StartError::Bundle`] when the folder cannot be listed.
-pub(super) fn bundles_in(source: &Path) -> Result<Vec<Found>, StartError> {
+pub(super) fn bundles_in(source: &Path) -> Result<Vec<BundleFolder>, StartError> {
     if is_bundle(source) {
-        return Ok(vec![Found { folder: source.to_owned(), version: 1 }]);
+        return Ok(vec![BundleFolder { folder: source.to_owned(), version: 1 }]);
     }
     let mut found = Vec::new();
-    for folder in list(source).map_err(|error| unreadable(source, error))? {
+    for folder in list_entries(source).map_err(|error| folder_error(source, error))? {
         if is_bundle(&folder) {
-            found.push(Found { folder, version: 1 });
+            found.push(BundleFolder { folder, version: 1 });
         } else {
             found.extend(versions_in(&folder));
         }
@@ -85,11 +85,11 @@ pub(super) fn bundles_in(source: &Path) -> Result<Vec<Found>, StartError> {
     Ok(found)
 }
 
-fn versions_in(folder: &Path) -> impl Iterator<Item = Found> + use<> {
-    let folders = list(folder).unwrap_or_default();
+fn versions_in(folder: &Path) -> impl Iterator<Item = BundleFolder> + use<> {
+    let folders = list_entries(folder).unwrap_or_default();
     folders.into_iter().filter(|folder| is_bundle(folder)).filter_map(|folder| {
         let version = version_of(&folder)?;
-        Some(Found { folder, version })
+        Some(BundleFolder { folder, version })
     })
 }
 
@@ -98,14 +98,14 @@ fn version_of(folder: &Path) -> Option<u32> {
 }
 
 fn is_bundle(folder: &Path) -> bool {
-    folder.join(MANIFEST).is_file()
+    folder.join(MANIFEST_FILE).is_file()
 }
 
-fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn list_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
 }
 
-fn unreadable(folder: &Path, source: io::Error) -> StartError {
+fn folder_error(folder: &Path, source: io::Error) -> StartError {
     let path = folder.to_owned();
     StartError::Bundle { path: path.clone(), source: lopside_bundle::BundleError::Io { path, source } }
 }
@@ -116,7 +116,7 @@ mod tests {
 
     fn bundle(folder: &Path, name: &str) {
         fs::create_dir_all(folder).unwrap();
-        fs::write(folder.join(MANIFEST), format!("{{\"name\":\"{name}\"}}")).unwrap();
+        fs::write(folder.join(MANIFEST_FILE), format!("{{\"name\":\"{name}\"}}")).unwrap();
     }
 
     #[test]
@@ -131,9 +131,9 @@ mod tests {
         let seen: Vec<_> = found.iter().map(|found| (found.name(), found.version)).collect();
         let expected = [("first", 1), ("second", 1), ("second", 12)];
         assert_eq!(seen, expected.map(|(name, version)| (name.to_owned(), version)));
-        let broken = Found { folder: root.path().join("b/12"), version: 12 };
+        let broken = BundleFolder { folder: root.path().join("b/12"), version: 12 };
         let before = broken.fingerprint();
-        fs::write(broken.folder.join(MANIFEST), "{").unwrap();
+        fs::write(broken.folder.join(MANIFEST_FILE), "{").unwrap();
         assert_eq!(broken.name(), "b");
         assert_ne!(broken.fingerprint(), before);
         assert_eq!(bundles_in(&root.path().join("a")).unwrap().len(), 1);

@@ -14,50 +14,52 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use lopside_bundle::{Part, picture::AnyBundle};
+use lopside_bundle::{BundlePart, picture::AnyBundle};
 use tokio::sync::watch;
 
-use crate::{Batching, Runtime, ServeError, StartError, heads::Starter, metrics, served::Served};
+use crate::{
+    BatchSettings, Runtime, ServeError, StartError, heads::HeadLoader, metrics, served::ServedBundle,
+};
 
-pub(crate) use catalog::{Catalog, Version};
-use folders::{Fingerprint, Found, bundles_in};
+pub(crate) use catalog::{BundleVersion, Catalog};
+use folders::{BundleFolder, Fingerprint, bundles_in};
 
 /// The registry of the served bundles.
 #[derive(Debug)]
 pub struct Registry {
     sources: Vec<PathBuf>,
-    starter: Starter,
-    state: Mutex<State>,
+    starter: HeadLoader,
+    state: Mutex<RegistryState>,
     catalog: ArcSwap<Catalog>,
     changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    loaded: Vec<Loaded>,
+struct RegistryState {
+    loaded: Vec<LoadedBundle>,
     /// Bundles that were refused at the last attempt; they are not tried again until their files change.
-    refused: Vec<Refused>,
+    refused: Vec<RefusedBundle>,
     /// Names of bundles that were unloaded by request.
     unloaded: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
-struct Loaded {
-    found: Found,
+struct LoadedBundle {
+    found: BundleFolder,
     fingerprint: Fingerprint,
-    served: Arc<Served>,
+    served: Arc<ServedBundle>,
 }
 
 #[derive(Debug)]
-struct Refused {
-    found: Found,
+struct RefusedBundle {
+    found: BundleFolder,
     fingerprint: Fingerprint,
     reason: String,
 }
 
 /// One entry of the repository index, served or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Indexed {
+pub(crate) struct IndexEntry {
     pub(crate) name: String,
     pub(crate) version: u32,
     pub(crate) ready: bool,
@@ -65,7 +67,7 @@ pub(crate) struct Indexed {
     pub(crate) reason: String,
 }
 
-impl Indexed {
+impl IndexEntry {
     /// Returns the state, as the Open Inference Protocol names it.
     pub(crate) fn state(&self) -> &'static str {
         if self.ready { "READY" } else { "UNAVAILABLE" }
@@ -77,8 +79,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`StartError`] with the name of the bundle and head that was refused.
-    pub fn load(sources: &[PathBuf], runtime: &Runtime, batching: Batching) -> Result<Self, StartError> {
-        let starter = Starter { runtime: runtime.clone(), batching };
+    pub fn load(sources: &[PathBuf], runtime: &Runtime, batching: BatchSettings) -> Result<Self, StartError> {
+        let starter = HeadLoader { runtime: runtime.clone(), batching };
         let mut loaded = Vec::new();
         for source in sources {
             let found = bundles_in(source)?;
@@ -86,13 +88,13 @@ impl Registry {
                 return Err(StartError::EmptyFolder { path: source.clone() });
             }
             for found in found {
-                let bundle = start(&starter, found)?;
+                let bundle = start_bundle(&starter, found)?;
                 check_name(&loaded, &bundle)?;
                 loaded.push(bundle);
             }
         }
         let catalog = ArcSwap::from_pointee(catalog_of(&loaded));
-        let state = Mutex::new(State { loaded, ..State::default() });
+        let state = Mutex::new(RegistryState { loaded, ..RegistryState::default() });
         Ok(Self { sources: sources.to_vec(), starter, state, catalog, changes: watch::Sender::default() })
     }
 
@@ -108,7 +110,7 @@ impl Registry {
 
     /// Returns the batching settings.
     #[must_use]
-    pub fn batching(&self) -> Batching {
+    pub fn batching(&self) -> BatchSettings {
         self.starter.batching
     }
 
@@ -116,29 +118,30 @@ impl Registry {
     /// loaded.
     ///
     /// # Errors
-    /// [`ServeError::UnknownBundle`] if no folder contains the bundle, [`ServeError::Refused`] if it cannot
+    /// [`ServeError::UnknownBundle`] if no folder contains the bundle, [`ServeError::BundleRefused`] if it cannot
     /// be served; the versions that were served before remain.
     pub(crate) fn load_bundle(&self, name: &str) -> Result<(), ServeError> {
         let mut state = self.lock();
-        let found: Vec<Found> = self.found().into_iter().filter(|found| found.name() == name).collect();
+        let found: Vec<BundleFolder> =
+            self.scan_folders().into_iter().filter(|found| found.name() == name).collect();
         if found.is_empty() {
             return Err(ServeError::UnknownBundle(name.to_owned()));
         }
-        let mut others: Vec<Loaded> =
+        let mut others: Vec<LoadedBundle> =
             state.loaded.iter().filter(|bundle| bundle.served.name() != name).cloned().collect();
         for found in found {
-            let bundle = start(&self.starter, found).and_then(|bundle| {
+            let bundle = start_bundle(&self.starter, found).and_then(|bundle| {
                 check_name(&others, &bundle)?;
                 Ok(bundle)
             });
             others.push(bundle.map_err(|error| {
                 tracing::warn!(bundle = name, %error, "bundle refused");
-                metrics::bundle(name, "refused");
-                ServeError::Refused { bundle: name.to_owned(), reason: error.to_string() }
+                metrics::count_bundle_change(name, "refused");
+                ServeError::BundleRefused { bundle: name.to_owned(), reason: error.to_string() }
             })?);
         }
         state.unloaded.remove(name);
-        self.replace(&mut state, others);
+        self.replace_catalog(&mut state, others);
         Ok(())
     }
 
@@ -148,15 +151,15 @@ impl Registry {
     /// [`ServeError::UnknownBundle`].
     pub(crate) fn unload_bundle(&self, name: &str) -> Result<(), ServeError> {
         let mut state = self.lock();
-        let rest: Vec<Loaded> =
+        let rest: Vec<LoadedBundle> =
             state.loaded.iter().filter(|bundle| bundle.served.name() != name).cloned().collect();
         if rest.len() == state.loaded.len() {
             return Err(ServeError::UnknownBundle(name.to_owned()));
         }
         tracing::info!(bundle = name, "bundle unloaded");
-        metrics::bundle(name, "unloaded");
+        metrics::count_bundle_change(name, "unloaded");
         state.unloaded.insert(name.to_owned());
-        self.replace(&mut state, rest);
+        self.replace_catalog(&mut state, rest);
         Ok(())
     }
 
@@ -165,8 +168,8 @@ impl Registry {
     /// returns whether anything changed.
     pub fn refresh(&self) -> bool {
         let mut state = self.lock();
-        let found = self.found();
-        let mut next: Vec<Loaded> = Vec::new();
+        let found = self.scan_folders();
+        let mut next: Vec<LoadedBundle> = Vec::new();
         let mut refused = Vec::new();
         for found in found {
             let (name, fingerprint) = (found.name(), found.fingerprint());
@@ -181,17 +184,19 @@ impl Registry {
             let last = state.refused.iter().position(|last| last.found == found);
             let last = last.map(|at| state.refused.swap_remove(at));
             if let Some(again) = last.filter(|last| last.fingerprint == fingerprint) {
-                next.extend(before_of(&state, &found));
+                next.extend(loaded_before(&state, &found));
                 refused.push(again);
                 continue;
             }
-            match start(&self.starter, found.clone()).and_then(|new| check_name(&next, &new).map(|()| new)) {
+            match start_bundle(&self.starter, found.clone())
+                .and_then(|new| check_name(&next, &new).map(|()| new))
+            {
                 Ok(bundle) => next.push(bundle),
                 Err(error) => {
                     tracing::warn!(bundle = name, %error, "bundle refused");
-                    metrics::bundle(&name, "refused");
-                    next.extend(before_of(&state, &found));
-                    refused.push(Refused { found, fingerprint, reason: error.to_string() });
+                    metrics::count_bundle_change(&name, "refused");
+                    next.extend(loaded_before(&state, &found));
+                    refused.push(RefusedBundle { found, fingerprint, reason: error.to_string() });
                 }
             }
         }
@@ -199,46 +204,47 @@ impl Registry {
         let same = next.len() == state.loaded.len()
             && next.iter().zip(&state.loaded).all(|(a, b)| Arc::ptr_eq(&a.served, &b.served));
         if !same {
-            self.replace(&mut state, next);
+            self.replace_catalog(&mut state, next);
         }
         !same
     }
 
     /// Returns every bundle in the folders, and the served bundles whose folders were removed.
-    pub(crate) fn index(&self) -> Vec<Indexed> {
+    pub(crate) fn list_bundles(&self) -> Vec<IndexEntry> {
         let state = self.lock();
-        let mut index: Vec<Indexed> = self.found().iter().map(|found| indexed(&state, found)).collect();
+        let mut index: Vec<IndexEntry> =
+            self.scan_folders().iter().map(|found| index_entry(&state, found)).collect();
         for bundle in &state.loaded {
             let (name, version) = (bundle.served.name(), bundle.found.version);
             if !index.iter().any(|row| row.name == name && row.version == version) {
-                index.push(Indexed { name: name.to_owned(), version, ready: true, reason: String::new() });
+                index.push(IndexEntry { name: name.to_owned(), version, ready: true, reason: String::new() });
             }
         }
         index
     }
 
-    fn replace(&self, state: &mut State, loaded: Vec<Loaded>) {
+    fn replace_catalog(&self, state: &mut RegistryState, loaded: Vec<LoadedBundle>) {
         state.loaded = loaded;
         self.catalog.store(Arc::new(catalog_of(&state.loaded)));
         self.changes.send_replace(());
     }
 
-    fn found(&self) -> Vec<Found> {
+    fn scan_folders(&self) -> Vec<BundleFolder> {
         // A folder that cannot be listed counts as empty; the index adds the bundles that are still served.
         self.sources.iter().flat_map(|source| bundles_in(source).unwrap_or_default()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RegistryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn before_of(state: &State, found: &Found) -> Option<Loaded> {
+fn loaded_before(state: &RegistryState, found: &BundleFolder) -> Option<LoadedBundle> {
     state.loaded.iter().find(|bundle| bundle.found == *found).cloned()
 }
 
-fn indexed(state: &State, found: &Found) -> Indexed {
-    let served = before_of(state, found);
+fn index_entry(state: &RegistryState, found: &BundleFolder) -> IndexEntry {
+    let served = loaded_before(state, found);
     let name = served.as_ref().map_or_else(|| found.name(), |bundle| bundle.served.name().to_owned());
     let refused = state.refused.iter().find(|refused| refused.found == *found);
     let reason = match (&served, refused) {
@@ -247,39 +253,39 @@ fn indexed(state: &State, found: &Found) -> Indexed {
         (None, None) if state.unloaded.contains(&name) => "unloaded".to_owned(),
         (None, None) => "not loaded".to_owned(),
     };
-    Indexed { name, version: found.version, ready: served.is_some(), reason }
+    IndexEntry { name, version: found.version, ready: served.is_some(), reason }
 }
 
-fn start(starter: &Starter, found: Found) -> Result<Loaded, StartError> {
+fn start_bundle(starter: &HeadLoader, found: BundleFolder) -> Result<LoadedBundle, StartError> {
     // Computed before loading, so that a change during the load is detected at the next check.
     let fingerprint = found.fingerprint();
     let bundle = load(&found.folder)?;
-    let served = Arc::new(Served::start(bundle, starter)?);
-    let (name, heads) = (served.name(), served.heads());
+    let served = Arc::new(ServedBundle::start(bundle, starter)?);
+    let (name, heads) = (served.name(), served.head_count());
     let space = served.latent_space();
     tracing::info!(bundle = name, version = found.version, latent_space = %space, heads, "bundle loaded");
-    metrics::bundle(name, "loaded");
-    Ok(Loaded { found, fingerprint, served })
+    metrics::count_bundle_change(name, "loaded");
+    Ok(LoadedBundle { found, fingerprint, served })
 }
 
 fn load(folder: &Path) -> Result<AnyBundle, StartError> {
-    AnyBundle::load(folder, Part::Heads)
+    AnyBundle::load(folder, BundlePart::Heads)
         .map_err(|source| StartError::Bundle { path: folder.to_owned(), source })
 }
 
-fn check_name(loaded: &[Loaded], bundle: &Loaded) -> Result<(), StartError> {
+fn check_name(loaded: &[LoadedBundle], bundle: &LoadedBundle) -> Result<(), StartError> {
     let (name, version) = (bundle.served.name(), bundle.found.version);
     if loaded.iter().any(|other| other.served.name() == name && other.found.version == version) {
-        return Err(StartError::SameName { name: name.to_owned() });
+        return Err(StartError::DuplicateBundle { name: name.to_owned() });
     }
     Ok(())
 }
 
-fn catalog_of(loaded: &[Loaded]) -> Catalog {
-    let version = |bundle: &Loaded| Version {
+fn catalog_of(loaded: &[LoadedBundle]) -> Catalog {
+    let version = |bundle: &LoadedBundle| BundleVersion {
         number: bundle.found.version,
         folder: bundle.found.folder.clone(),
         served: Arc::clone(&bundle.served),
     };
-    Catalog::of(loaded.iter().map(version))
+    Catalog::from_versions(loaded.iter().map(version))
 }

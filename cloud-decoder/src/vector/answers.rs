@@ -2,52 +2,52 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::{HeadKind, HeadSpec, InputSpec, Manifest};
+use lopside_bundle::{FixedLatentHeadSpec, FixedLatentManifest, HeadKind, InputSpec};
 
-use super::{VectorHead, dims};
+use super::{FixedLatentHead, item_dims};
 use crate::{
-    Format, Output, ServeError, Value,
-    anomaly::{self, Evidence},
-    model::Share,
+    Output, OutputFormat, OutputValue, ServeError,
+    anomaly::{self, ScoreInput},
+    model::BatchSlice,
     output,
 };
 
 /// The outputs of heads for the frames of one request.
-pub(super) struct Answers {
-    pub(super) manifest: Arc<Manifest>,
-    pub(super) wanted: Vec<WantedHead>,
+pub(super) struct HeadOutputs {
+    pub(super) manifest: Arc<FixedLatentManifest>,
+    pub(super) requested: Vec<RequestedHead>,
     /// The outputs of each head, over all frames.
-    pub(super) made: Vec<Share>,
+    pub(super) slices: Vec<BatchSlice>,
     /// The cost of each frame's latent, in bits.
     pub(super) bits: Vec<f64>,
     /// The reference inputs of the frames; empty if they were not sent along.
-    pub(super) inputs: Vec<Vec<f32>>,
+    pub(super) reference_inputs: Vec<Vec<f32>>,
 }
 
 /// A requested head and its output format.
-pub(super) struct WantedHead {
-    pub(super) head: Arc<VectorHead>,
-    pub(super) format: Format,
-    /// Index into [`Answers::made`].
-    pub(super) made: usize,
+pub(super) struct RequestedHead {
+    pub(super) head: Arc<FixedLatentHead>,
+    pub(super) format: OutputFormat,
+    /// Index into [`HeadOutputs::slices`].
+    pub(super) slice_index: usize,
 }
 
 /// One frame and the outputs of a head.
-pub(crate) struct Item<'a> {
+pub(crate) struct FrameOutput<'a> {
     /// The cost of the frame's latent, in bits.
     pub(crate) bits: f64,
     /// The index of the frame among the items of `made`.
     pub(crate) index: usize,
     /// The reference input of the frame; `None` if it was not sent along.
-    pub(crate) input: Option<&'a [f32]>,
-    pub(crate) made: &'a Share,
+    pub(crate) reference_input: Option<&'a [f32]>,
+    pub(crate) slice: &'a BatchSlice,
 }
 
-impl Answers {
+impl HeadOutputs {
     /// Returns the number of values that must be converted to another format.
-    pub(super) fn values(&self) -> usize {
-        let values = |wanted: &WantedHead| dims(&wanted.head.spec.output).product::<usize>();
-        let formed = self.wanted.iter().filter(|wanted| wanted.format != Format::Tensor);
+    pub(super) fn count_converted(&self) -> usize {
+        let values = |wanted: &RequestedHead| item_dims(&wanted.head.spec.output).product::<usize>();
+        let formed = self.requested.iter().filter(|wanted| wanted.format != OutputFormat::Tensor);
         self.bits.len() * formed.map(values).sum::<usize>()
     }
 
@@ -56,48 +56,53 @@ impl Answers {
     /// # Errors
     /// [`ServeError::Internal`].
     pub(super) fn all(&self) -> Result<Vec<Vec<Output>>, ServeError> {
-        (0..self.bits.len()).map(|index| self.of_frame(index)).collect()
+        (0..self.bits.len()).map(|index| self.convert_frame(index)).collect()
     }
 
-    fn of_frame(&self, index: usize) -> Result<Vec<Output>, ServeError> {
-        let output = |WantedHead { head, format, made }: &WantedHead| {
-            let input = self.inputs.get(index).map(Vec::as_slice);
-            let item = Item { bits: self.bits[index], index, input, made: &self.made[*made] };
-            let value = item.value(&self.manifest.input, &head.spec, *format)?;
+    fn convert_frame(&self, index: usize) -> Result<Vec<Output>, ServeError> {
+        let output = |RequestedHead { head, format, slice_index: made }: &RequestedHead| {
+            let input = self.reference_inputs.get(index).map(Vec::as_slice);
+            let item = FrameOutput {
+                bits: self.bits[index],
+                index,
+                reference_input: input,
+                slice: &self.slices[*made],
+            };
+            let value = item.convert_value(&self.manifest.input, &head.spec, *format)?;
             Ok(Output { head: head.spec.name.clone(), version: head.spec.version, value })
         };
-        self.wanted.iter().map(output).collect()
+        self.requested.iter().map(output).collect()
     }
 }
 
-impl Item<'_> {
+impl FrameOutput<'_> {
     /// Returns the output of a head in a format that it supports. `input` is the input specification of the
     /// bundle.
     ///
     /// # Errors
     /// [`ServeError::Internal`].
-    pub(crate) fn value(
+    pub(crate) fn convert_value(
         &self,
         input: &InputSpec,
-        spec: &HeadSpec,
-        format: Format,
-    ) -> Result<Value, ServeError> {
+        spec: &FixedLatentHeadSpec,
+        format: OutputFormat,
+    ) -> Result<OutputValue, ServeError> {
         match &spec.kind {
-            HeadKind::Score(score) if format != Format::Tensor => {
+            HeadKind::Score(score) if format != OutputFormat::Tensor => {
                 let reconstruction = score.reconstruction.as_ref().map(|_| self.output(1));
-                let evidence = Evidence {
+                let evidence = ScoreInput {
                     bits: self.bits,
                     columns: self.output(0),
-                    compared: self.input.zip(reconstruction),
+                    input_and_reconstruction: self.reference_input.zip(reconstruction),
                 };
-                Ok(Value::Anomaly(anomaly::judge(score, input, evidence)?))
+                Ok(OutputValue::Anomaly(anomaly::score_frame(score, input, evidence)?))
             }
-            _ => output::value(spec, format, self.output(0)),
+            _ => output::convert_values(spec, format, self.output(0)),
         }
     }
 
     /// Returns the values of this frame in one output.
     fn output(&self, number: usize) -> &[f32] {
-        self.made.item(number, self.index)
+        self.slice.item_values(number, self.index)
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::{HeadSpec, LatentSpec, Manifest};
-use lopside_latent::{LatentError, LatentSpace, Limits};
+use lopside_bundle::{FixedLatentHeadSpec, FixedLatentLayerSpec, FixedLatentManifest};
+use lopside_latent::{FixedLatentSpace, LatentError, Limits};
 
-use super::{dims, outputs};
+use super::{head_outputs, item_dims};
 use crate::{
     ServeError,
-    model::{Input, Question},
-    offload::offload,
+    model::{InferenceInput, NamedTensor},
+    offload::offload_if_large,
 };
 
 /// The frame version of fixed latents.
@@ -19,7 +19,7 @@ const FRAME_VERSION: u8 = 1;
 pub(super) struct Latents {
     count: usize,
     /// The tensors of the layers, each with the values of all frames one after the other.
-    layers: Vec<Input>,
+    layers: Vec<NamedTensor>,
     /// The cost of each latent, in bits.
     pub(super) bits: Vec<f64>,
 }
@@ -29,9 +29,9 @@ impl Latents {
     ///
     /// # Errors
     /// [`ServeError`]; for an invalid frame, with its index.
-    pub(super) async fn of<F: AsRef<[u8]> + Clone + Send + 'static>(
-        manifest: &Arc<Manifest>,
-        space: &Arc<LatentSpace>,
+    pub(super) async fn decode_frames<F: AsRef<[u8]> + Clone + Send + 'static>(
+        manifest: &Arc<FixedLatentManifest>,
+        space: &Arc<FixedLatentSpace>,
         frames: &[F],
         limits: &Limits,
     ) -> Result<Self, ServeError> {
@@ -40,13 +40,14 @@ impl Latents {
         let decode = move || {
             let integers = frames.iter().map(|frame| space.decode(frame.as_ref(), &limits)).enumerate();
             let integers = integers.map(|(index, row)| row.map_err(|source| (index, source)));
-            let latents = integers
-                .collect::<Result<Vec<_>, _>>()
-                .and_then(|integers| Self::new(&manifest, &space, &integers).map_err(|source| (0, source)));
-            latents
-                .map_err(|(index, source)| ServeError::of_frame(index, source, &manifest.name, FRAME_VERSION))
+            let latents = integers.collect::<Result<Vec<_>, _>>().and_then(|integers| {
+                Self::from_integers(&manifest, &space, &integers).map_err(|source| (0, source))
+            });
+            latents.map_err(|(index, source)| {
+                ServeError::from_frame_error(index, source, &manifest.name, FRAME_VERSION)
+            })
         };
-        offload(values, decode).await?
+        offload_if_large(values, decode).await?
     }
 
     /// Decodes the latents of those frames that can be decoded, each frame once. Also returns, for each frame, whether it
@@ -55,8 +56,8 @@ impl Latents {
     /// # Errors
     /// [`ServeError::Internal`].
     pub(super) async fn of_readable<F: AsRef<[u8]> + Clone + Send + 'static>(
-        manifest: &Arc<Manifest>,
-        space: &Arc<LatentSpace>,
+        manifest: &Arc<FixedLatentManifest>,
+        space: &Arc<FixedLatentSpace>,
         frames: &[F],
         limits: &Limits,
     ) -> Result<(Self, Vec<bool>), ServeError> {
@@ -67,12 +68,12 @@ impl Latents {
                 frames.iter().map(|frame| space.decode(frame.as_ref(), &limits).ok()).collect();
             let is_readable = rows.iter().map(Option::is_some).collect();
             let rows: Vec<Vec<i32>> = rows.into_iter().flatten().collect();
-            let latents = Self::new(&manifest, &space, &rows);
+            let latents = Self::from_integers(&manifest, &space, &rows);
             latents
                 .map(|latents| (latents, is_readable))
                 .map_err(|error| ServeError::Internal(error.to_string()))
         };
-        offload(values, decode).await?
+        offload_if_large(values, decode).await?
     }
 
     /// Returns the number of latents.
@@ -84,37 +85,37 @@ impl Latents {
     ///
     /// # Errors
     /// [`LatentError`] if they do not belong to the latent space.
-    pub(super) fn new(
-        manifest: &Manifest,
-        space: &LatentSpace,
+    pub(super) fn from_integers(
+        manifest: &FixedLatentManifest,
+        space: &FixedLatentSpace,
         integers: &[Vec<i32>],
     ) -> Result<Self, LatentError> {
         let rows = integers.iter().map(|row| space.dequantise(row)).collect::<Result<Vec<_>, _>>()?;
-        let bits = integers.iter().map(|row| space.bits(row)).collect::<Result<_, _>>()?;
-        let layer = |(number, spec): (usize, &LatentSpec)| {
-            let range = space.prefix(number)..space.prefix(number + 1);
+        let bits = integers.iter().map(|row| space.cost_bits(row)).collect::<Result<_, _>>()?;
+        let layer = |(number, spec): (usize, &FixedLatentLayerSpec)| {
+            let range = space.prefix_len(number)..space.prefix_len(number + 1);
             let values = rows.iter().flat_map(|row| row[range.clone()].iter().copied()).collect();
-            input(spec, rows.len(), values)
+            layer_tensor(spec, rows.len(), values)
         };
         let layers = manifest.latent.iter().enumerate().map(layer).collect();
         Ok(Self { count: rows.len(), layers, bits })
     }
 
     /// Returns the inference input of a head.
-    pub(super) fn question(&self, spec: &HeadSpec) -> Question {
-        let read = |layer: &&Input| spec.inputs.contains(&layer.name);
+    pub(super) fn question(&self, spec: &FixedLatentHeadSpec) -> InferenceInput {
+        let read = |layer: &&NamedTensor| spec.inputs.contains(&layer.name);
         question(spec, self.layers.iter().filter(read).cloned().collect(), self.count)
     }
 }
 
 /// Returns the inference input of a head with these layers of `items` items.
-pub(super) fn question(spec: &HeadSpec, inputs: Vec<Input>, items: usize) -> Question {
-    let output_lens = outputs(spec).map(|tensor| items * dims(tensor).product::<usize>()).collect();
-    Question { inputs, output_lens }
+pub(super) fn question(spec: &FixedLatentHeadSpec, inputs: Vec<NamedTensor>, items: usize) -> InferenceInput {
+    let output_lens = head_outputs(spec).map(|tensor| items * item_dims(tensor).product::<usize>()).collect();
+    InferenceInput { inputs, output_lens }
 }
 
 /// Creates the tensor of a layer with `items` items.
-pub(super) fn input(spec: &LatentSpec, items: usize, values: Vec<f32>) -> Input {
-    let shape = std::iter::once(items).chain(dims(&spec.tensor)).collect();
-    Input { name: spec.tensor.name.clone(), shape, values: Arc::new(values) }
+pub(super) fn layer_tensor(spec: &FixedLatentLayerSpec, items: usize, values: Vec<f32>) -> NamedTensor {
+    let shape = std::iter::once(items).chain(item_dims(&spec.tensor)).collect();
+    NamedTensor { name: spec.tensor.name.clone(), shape, values: Arc::new(values) }
 }

@@ -5,32 +5,35 @@ mod latents;
 
 use std::sync::Arc;
 
-use lopside_bundle::{Bundle, Dim, HeadKind, HeadSpec, LatentSpec, Manifest, TensorSpec};
-use lopside_latent::{LatentSpace, Limits};
+use lopside_bundle::{
+    Dim, FixedLatentBundle, FixedLatentHeadSpec, FixedLatentLayerSpec, FixedLatentManifest, HeadKind,
+    TensorSpec,
+};
+use lopside_latent::{FixedLatentSpace, Limits};
 
-pub(crate) use self::answers::Item;
+pub(crate) use self::answers::FrameOutput;
 use self::{
-    answers::{Answers, WantedHead},
-    latents::{Latents, input, question},
+    answers::{HeadOutputs, RequestedHead},
+    latents::{Latents, layer_tensor, question},
 };
 use crate::{
-    Output, ServeError, StartError, Terms, Wanted,
-    batch::{engine::Pending, queue::Permit},
-    decode::Ask,
-    heads::{Heads, ServedHead, Starter},
-    model::{Io, Model, Share},
-    offload::offload,
+    Output, OutputRequest, RequestOptions, ServeError, StartError,
+    batch::{engine::PendingResult, queue::Permit},
+    decode::ResolvedRequest,
+    heads::{HeadLoader, Heads, ServedHead},
+    model::{BatchSlice, HeadModel, ModelIo},
+    offload::offload_if_large,
     output,
-    room::{Room, blocking},
+    room::{MemoryBudget, run_with_permit},
     sent,
 };
 
 /// A bundle of fixed latents and the engines of its heads.
 #[derive(Debug)]
-pub(crate) struct VectorService {
-    pub(crate) manifest: Arc<Manifest>,
-    pub(crate) space: Arc<LatentSpace>,
-    pub(crate) heads: Heads<HeadSpec>,
+pub(crate) struct FixedLatentService {
+    pub(crate) manifest: Arc<FixedLatentManifest>,
+    pub(crate) space: Arc<FixedLatentSpace>,
+    pub(crate) heads: Heads<FixedLatentHeadSpec>,
 }
 
 /// Frames of which some may be unreadable, decoded once.
@@ -41,25 +44,25 @@ pub(crate) struct ReadableFrames {
 }
 
 /// A head of a bundle of fixed latents.
-pub(crate) type VectorHead = ServedHead<HeadSpec>;
+pub(crate) type FixedLatentHead = ServedHead<FixedLatentHeadSpec>;
 
-impl VectorService {
+impl FixedLatentService {
     /// Starts the engines of the heads.
     ///
     /// # Errors
     /// [`StartError::Head`] with the name of the head that was refused.
-    pub(crate) fn start(bundle: Bundle, starter: &Starter) -> Result<Self, StartError> {
-        let Bundle { manifest, space, heads, .. } = bundle;
-        let zeros = Latents::new(&manifest, &space, &[vec![0; space.len()]]);
-        let start = |head: lopside_bundle::Head| {
-            let io = |spec: &HeadSpec| Io {
+    pub(crate) fn start(bundle: FixedLatentBundle, starter: &HeadLoader) -> Result<Self, StartError> {
+        let FixedLatentBundle { manifest, space, heads, .. } = bundle;
+        let zeros = Latents::from_integers(&manifest, &space, &[vec![0; space.len()]]);
+        let start = |head: lopside_bundle::FixedLatentHead| {
+            let io = |spec: &FixedLatentHeadSpec| ModelIo {
                 inputs: spec.inputs.clone(),
-                outputs: outputs(spec).map(|tensor| tensor.name.clone()).collect(),
+                outputs: head_outputs(spec).map(|tensor| tensor.name.clone()).collect(),
                 latent_space: space.id().to_string(),
             };
-            let load = |spec: &HeadSpec, tries| {
+            let load = |spec: &FixedLatentHeadSpec, tries| {
                 let zeros = zeros.as_ref().map_err(ToString::to_string)?;
-                Model::load(&starter.runtime, &head.model, &io(spec), (&zeros.question(spec), tries))
+                HeadModel::load(&starter.runtime, &head.model, &io(spec), (&zeros.question(spec), tries))
             };
             ServedHead::start(starter, &manifest.name, head.spec, load)
         };
@@ -80,14 +83,14 @@ impl VectorService {
     /// [`ServeError`]; for an invalid frame or input, with its index.
     pub(crate) async fn decode<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
-        ask: &Ask<'_, F>,
-        room: &Room,
+        ask: &ResolvedRequest<'_, F>,
+        room: &MemoryBudget,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
-        let (heads, wanted) = self.select_heads(ask.wanted)?;
-        let permits = self.admit_all(&heads, ask.frames.len(), ask.terms)?;
-        let latents = Latents::of(&self.manifest, &self.space, ask.frames, ask.limits).await?;
-        let inputs = self.inputs(ask, room, &heads[0].spec.name).await?;
-        self.run_heads(&heads, permits, wanted, &latents, inputs, ask.terms).await
+        let (heads, wanted) = self.select_heads(ask.outputs)?;
+        let permits = self.admit_all(&heads, ask.frames.len(), ask.options)?;
+        let latents = Latents::decode_frames(&self.manifest, &self.space, ask.frames, ask.limits).await?;
+        let inputs = self.reference_tensors(ask, room, &heads[0].spec.name).await?;
+        self.run_heads(&heads, permits, wanted, &latents, inputs, ask.options).await
     }
 
     /// Decodes the latents of the frames that can be decoded, for [`decode_readable`](Self::decode_readable).
@@ -111,8 +114,8 @@ impl VectorService {
     pub(crate) async fn decode_readable(
         &self,
         frames: &ReadableFrames,
-        wanted: &[Wanted],
-        terms: Terms,
+        wanted: &[OutputRequest],
+        terms: RequestOptions,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
         if frames.latents.count() == 0 {
             return Ok(Vec::new());
@@ -125,27 +128,27 @@ impl VectorService {
     /// Returns the distinct heads of a request, and for each requested output its head and format.
     fn select_heads(
         &self,
-        wanted: &[Wanted],
-    ) -> Result<(Vec<&Arc<VectorHead>>, Vec<WantedHead>), ServeError> {
-        let mut heads: Vec<&Arc<VectorHead>> = Vec::with_capacity(wanted.len());
+        wanted: &[OutputRequest],
+    ) -> Result<(Vec<&Arc<FixedLatentHead>>, Vec<RequestedHead>), ServeError> {
+        let mut heads: Vec<&Arc<FixedLatentHead>> = Vec::with_capacity(wanted.len());
         let mut outputs = Vec::with_capacity(wanted.len());
         for one in wanted {
             let head = self.heads.version(&one.head, one.version)?;
-            output::check(&head.spec, one.format)?;
+            output::check_format(&head.spec, one.format)?;
             let made = heads.iter().position(|other| Arc::ptr_eq(other, head)).unwrap_or(heads.len());
             if made == heads.len() {
                 heads.push(head);
             }
-            outputs.push(WantedHead { head: Arc::clone(head), format: one.format, made });
+            outputs.push(RequestedHead { head: Arc::clone(head), format: one.format, slice_index: made });
         }
         Ok((heads, outputs))
     }
 
     fn admit_all(
         &self,
-        heads: &[&Arc<VectorHead>],
+        heads: &[&Arc<FixedLatentHead>],
         frames: usize,
-        terms: Terms,
+        terms: RequestOptions,
     ) -> Result<Vec<Permit>, ServeError> {
         heads.iter().map(|head| self.admit(head, frames, terms)).collect()
     }
@@ -153,23 +156,30 @@ impl VectorService {
     /// Runs heads on latents, one job per head, and converts their outputs.
     async fn run_heads(
         &self,
-        heads: &[&Arc<VectorHead>],
+        heads: &[&Arc<FixedLatentHead>],
         permits: Vec<Permit>,
-        wanted: Vec<WantedHead>,
+        wanted: Vec<RequestedHead>,
         latents: &Latents,
         inputs: Vec<Vec<f32>>,
-        terms: Terms,
+        terms: RequestOptions,
     ) -> Result<Vec<Vec<Output>>, ServeError> {
         let jobs = heads.iter().zip(permits);
-        let pending: Vec<Pending> =
-            jobs.map(|(head, permit)| head.engine.ask(permit, latents.question(&head.spec), terms)).collect();
+        let pending: Vec<PendingResult> = jobs
+            .map(|(head, permit)| head.engine.submit_job(permit, latents.question(&head.spec), terms))
+            .collect();
         let mut made = Vec::with_capacity(pending.len());
         for pending in pending {
-            made.push(pending.answer().await?);
+            made.push(pending.wait_for_result().await?);
         }
         let manifest = Arc::clone(&self.manifest);
-        let answers = Answers { manifest, wanted, made, bits: latents.bits.clone(), inputs };
-        offload(answers.values(), move || answers.all()).await?
+        let answers = HeadOutputs {
+            manifest,
+            requested: wanted,
+            slices: made,
+            bits: latents.bits.clone(),
+            reference_inputs: inputs,
+        };
+        offload_if_large(answers.count_converted(), move || answers.all()).await?
     }
 
     /// Runs a head on frames and returns its outputs and the costs of the latents in bits.
@@ -178,16 +188,16 @@ impl VectorService {
     /// [`ServeError`]; for an invalid frame, with its index.
     pub(crate) async fn run_frames<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
-        head: &VectorHead,
+        head: &FixedLatentHead,
         frames: &[F],
         limits: &Limits,
-        terms: Terms,
-    ) -> Result<(Share, Vec<f64>), ServeError> {
+        terms: RequestOptions,
+    ) -> Result<(BatchSlice, Vec<f64>), ServeError> {
         let permit = self.admit(head, frames.len(), terms)?;
-        let latents = Latents::of(&self.manifest, &self.space, frames, limits).await?;
-        let pending = head.engine.ask(permit, latents.question(&head.spec), terms);
+        let latents = Latents::decode_frames(&self.manifest, &self.space, frames, limits).await?;
+        let pending = head.engine.submit_job(permit, latents.question(&head.spec), terms);
         let Latents { bits, .. } = latents;
-        Ok((pending.answer().await?, bits))
+        Ok((pending.wait_for_result().await?, bits))
     }
 
     /// Runs a head on the layers that it reads, in the order of the latent, each with `items` items.
@@ -196,50 +206,56 @@ impl VectorService {
     /// [`ServeError::Overloaded`], [`ServeError::DeadlineExceeded`] or [`ServeError::Internal`].
     pub(crate) async fn run_layers(
         &self,
-        head: &VectorHead,
+        head: &FixedLatentHead,
         layers: Vec<Vec<f32>>,
         items: usize,
-        terms: Terms,
-    ) -> Result<Share, ServeError> {
+        terms: RequestOptions,
+    ) -> Result<BatchSlice, ServeError> {
         let read = self.manifest.latent.iter().filter(|layer| head.spec.inputs.contains(&layer.tensor.name));
-        let layer = |(spec, values): (&LatentSpec, Vec<f32>)| input(spec, items, values);
+        let layer = |(spec, values): (&FixedLatentLayerSpec, Vec<f32>)| layer_tensor(spec, items, values);
         let layers = read.zip(layers).map(layer).collect();
         head.run(question(&head.spec, layers, items), terms).await
     }
 
     /// Acquires a permit for frames in a head's queue.
-    fn admit(&self, head: &VectorHead, frames: usize, terms: Terms) -> Result<Permit, ServeError> {
+    fn admit(
+        &self,
+        head: &FixedLatentHead,
+        frames: usize,
+        terms: RequestOptions,
+    ) -> Result<Permit, ServeError> {
         head.engine.admit(frames, frames * self.item_bytes(&head.spec), terms)
     }
 
     /// Returns the size of all tensors of a head in bytes per frame.
-    fn item_bytes(&self, spec: &HeadSpec) -> usize {
-        let read = |layer: &&LatentSpec| spec.inputs.contains(&layer.tensor.name);
+    fn item_bytes(&self, spec: &FixedLatentHeadSpec) -> usize {
+        let read = |layer: &&FixedLatentLayerSpec| spec.inputs.contains(&layer.tensor.name);
         let layers = self.manifest.latent.iter().filter(read).map(|layer| &layer.tensor);
-        let values: usize = layers.chain(outputs(spec)).map(|tensor| dims(tensor).product::<usize>()).sum();
+        let values: usize =
+            layers.chain(head_outputs(spec)).map(|tensor| item_dims(tensor).product::<usize>()).sum();
         values * size_of::<f32>()
     }
 
     /// Converts the reference inputs to the tensors that the encoder read. `head` is the name in the error if
     /// too many requests wait for the memory budget.
-    async fn inputs<F>(
+    async fn reference_tensors<F>(
         &self,
-        ask: &Ask<'_, F>,
-        room: &Room,
+        ask: &ResolvedRequest<'_, F>,
+        room: &MemoryBudget,
         head: &str,
     ) -> Result<Vec<Vec<f32>>, ServeError> {
         let mut tensors = Vec::with_capacity(ask.inputs.len());
         for (index, sent) in ask.inputs.iter().enumerate() {
-            let Manifest { input, encoder, .. } = &*self.manifest;
-            let pixels = sent::pixels(sent, index, input, ask.limits.max_pixels)?;
+            let FixedLatentManifest { input, encoder, .. } = &*self.manifest;
+            let pixels = sent::count_pixels(sent, index, input, ask.limits.max_pixels)?;
             if pixels == 0 {
-                tensors.push(sent::tensor(sent, index, input, &encoder.input)?);
+                tensors.push(sent::convert_to_tensor(sent, index, input, &encoder.input)?);
                 continue;
             }
-            let place = Arc::new(room.take(pixels, head, ask.terms).await?);
+            let place = Arc::new(room.acquire(pixels, head, ask.options).await?);
             let (sent, spec, tensor) = (sent.clone(), input.clone(), encoder.input.clone());
-            let work = move || sent::tensor(&sent, index, &spec, &tensor);
-            tensors.push(blocking(place, work).await??);
+            let work = move || sent::convert_to_tensor(&sent, index, &spec, &tensor);
+            tensors.push(run_with_permit(place, work).await??);
         }
         Ok(tensors)
     }
@@ -247,13 +263,13 @@ impl VectorService {
 
 /// Returns the outputs of a head's model: the main output, and the reconstruction if the head's kind needs
 /// one.
-pub(crate) fn outputs(spec: &HeadSpec) -> impl Iterator<Item = &TensorSpec> {
+pub(crate) fn head_outputs(spec: &FixedLatentHeadSpec) -> impl Iterator<Item = &TensorSpec> {
     let more = if let HeadKind::Score(score) = &spec.kind { score.reconstruction.as_ref() } else { None };
     std::iter::once(&spec.output).chain(more)
 }
 
 /// Returns the dimensions of one item, which are fixed: the manifest was checked for it.
-pub(crate) fn dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> {
+pub(crate) fn item_dims(tensor: &TensorSpec) -> impl Iterator<Item = usize> {
     tensor.shape.iter().skip(1).filter_map(|dim| match dim {
         Dim::Fixed(extent) => Some(*extent as usize),
         Dim::Symbol(_) => None,

@@ -3,11 +3,11 @@ use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
-    Applied, ArchiveError, Batch, Class, Device, Frame, FrameMeta, HeadKey, LatentSpace, NewScore, Page,
-    Query, Since, Unscored,
+    AppliedBatch, ArchiveError, Batch, Class, Device, Frame, FrameMeta, FramePage, FrameQuery, FramesSince,
+    HeadKey, LatentSpaceKey, NewScore, UnscoredFrame,
     backend::{self, Backend},
-    batch::check_device,
-    writer::{self, Job, now_us},
+    batch::check_device_name,
+    writer::{self, BatchJob, now_us},
 };
 
 /// Configuration of an archive.
@@ -19,17 +19,17 @@ pub struct Settings {
     pub max_bytes: Option<u64>,
     /// Maximum number of database connections: all of them for PostgreSQL, at least 2; only the readers for
     /// SQLite.
-    pub connections: u32,
+    pub max_connections: u32,
     /// Maximum wait for a connection, or for a lock that another process holds. With SQLite the wait for a
     /// connection may be 30 seconds longer.
-    pub patience: Duration,
+    pub acquire_timeout: Duration,
     /// Number of frames that a subscriber may be behind, at least 1.
-    pub feed: usize,
+    pub feed_capacity: usize,
 }
 
 /// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     /// Number of deleted frames.
     pub frames: u64,
     /// Bytes of the deleted frames.
@@ -40,7 +40,7 @@ pub struct Swept {
 #[derive(Clone)]
 pub struct Archive {
     backend: Arc<dyn Backend>,
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<BatchJob>,
     feed: broadcast::Sender<Arc<FrameMeta>>,
     settings: Settings,
 }
@@ -48,7 +48,13 @@ pub struct Archive {
 impl Default for Settings {
     /// Keeps everything.
     fn default() -> Self {
-        Self { max_age: None, max_bytes: None, connections: 8, patience: Duration::from_secs(5), feed: 1024 }
+        Self {
+            max_age: None,
+            max_bytes: None,
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(5),
+            feed_capacity: 1024,
+        }
     }
 }
 
@@ -59,12 +65,12 @@ impl Archive {
     /// The call must be made within a tokio runtime, which then runs the task that writes.
     ///
     /// # Errors
-    /// Returns [`ArchiveError::Url`], [`Unreachable`](ArchiveError::Unreachable),
+    /// Returns [`ArchiveError::InvalidUrl`], [`Unreachable`](ArchiveError::Unreachable),
     /// [`TooNew`](ArchiveError::TooNew), [`Corrupt`](ArchiveError::Corrupt), or another error of the
     /// database.
     pub async fn open(url: &str, settings: Settings) -> Result<Self, ArchiveError> {
         let backend = backend::open(url, &settings).await?;
-        let (feed, _) = broadcast::channel(settings.feed.max(1));
+        let (feed, _) = broadcast::channel(settings.feed_capacity.max(1));
         let jobs = writer::start(Arc::clone(&backend), feed.clone());
         Ok(Self { backend, jobs, feed, settings })
     }
@@ -73,24 +79,24 @@ impl Archive {
     /// future, the batch may still be applied; sending it again is always safe.
     ///
     /// # Errors
-    /// Returns [`ArchiveError::Refused`], which is permanent; [`ArchiveError::Displaced`]; or any error of
+    /// Returns [`ArchiveError::Refused`], which is permanent; [`ArchiveError::Superseded`]; or any error of
     /// the database, after which the batch must be sent again.
-    pub async fn apply(&self, batch: Batch) -> Result<Applied, ArchiveError> {
+    pub async fn apply(&self, batch: Batch) -> Result<AppliedBatch, ArchiveError> {
         batch.check()?;
         let (answer, outcome) = oneshot::channel();
-        self.jobs.send(Job { batch, answer }).await.map_err(|_| ArchiveError::Closed)?;
+        self.jobs.send(BatchJob { batch, reply: answer }).await.map_err(|_| ArchiveError::Closed)?;
         outcome.await.map_err(|_| ArchiveError::Closed)?
     }
 
-    /// Registers a new connection of a device and returns its [turn](Batch::turn), which the batches of this
+    /// Registers a new connection of a device and returns its [turn](Batch::connection), which the batches of this
     /// connection carry. From then on no batch of an older connection to any server is applied, so the answer of
-    /// [`known`](Self::known) stays complete until this connection sends more.
+    /// [`known_numbers`](Self::known_numbers) stays complete until this connection sends more.
     ///
     /// # Errors
     /// Returns [`ArchiveError::Refused`] for an invalid device name, or an error of the database.
-    pub async fn arrive(&self, device: &str) -> Result<u64, ArchiveError> {
-        check_device(device)?;
-        self.backend.arrive(device, now_us()).await
+    pub async fn register_connection(&self, device: &str) -> Result<u64, ArchiveError> {
+        check_device_name(device)?;
+        self.backend.register_connection(device, now_us()).await
     }
 
     /// Returns the numbers of a class of a device's spool, from `from` on, that need not be sent: ascending
@@ -100,14 +106,14 @@ impl Archive {
     ///
     /// # Errors
     /// Returns an error of the database.
-    pub async fn known(
+    pub async fn known_numbers(
         &self,
         device: &str,
         spool: u32,
         class: Class,
         from: u64,
     ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
-        self.backend.known(device, spool, class, from).await
+        self.backend.known_numbers(device, spool, class, from).await
     }
 
     /// Returns all devices, by name.
@@ -124,24 +130,24 @@ impl Archive {
     ///
     /// # Errors
     /// Returns an error of the database.
-    pub async fn frames(&self, query: &Query) -> Result<Page, ArchiveError> {
-        Ok(query.page(self.backend.frames(query).await?))
+    pub async fn list_frames(&self, query: &FrameQuery) -> Result<FramePage, ArchiveError> {
+        Ok(query.build_page(self.backend.list_frames(query).await?))
     }
 
     /// Returns a frame with its bytes, or `None` if the archive does not contain a frame with that id.
     ///
     /// # Errors
     /// Returns an error of the database.
-    pub async fn frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
-        self.backend.frame(id).await
+    pub async fn read_frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
+        self.backend.read_frame(id).await
     }
 
     /// Returns the ids and bytes of those of the given frames that still exist, in any order.
     ///
     /// # Errors
     /// Returns an error of the database.
-    pub async fn bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError> {
-        self.backend.bytes(ids).await
+    pub async fn read_frame_bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError> {
+        self.backend.read_frame_bytes(ids).await
     }
 
     /// Returns the first `limit` frames, of one device or of all, that were archived after the frame `id`, in
@@ -149,8 +155,13 @@ impl Archive {
     ///
     /// # Errors
     /// Returns an error of the database.
-    pub async fn since(&self, id: i64, device: Option<&str>, limit: u32) -> Result<Since, ArchiveError> {
-        self.backend.since(id, device, limit).await
+    pub async fn frames_since(
+        &self,
+        id: i64,
+        device: Option<&str>,
+        limit: u32,
+    ) -> Result<FramesSince, ArchiveError> {
+        self.backend.frames_since(id, device, limit).await
     }
 
     /// Deletes a frame, and returns whether it existed. The archive still remembers that it was applied: a
@@ -168,13 +179,13 @@ impl Archive {
     ///
     /// # Errors
     /// Returns an error of the database.
-    pub async fn unscored(
+    pub async fn unscored_frames(
         &self,
         head: &HeadKey,
-        spaces: &[LatentSpace],
+        spaces: &[LatentSpaceKey],
         limit: u32,
-    ) -> Result<Vec<Unscored>, ArchiveError> {
-        self.backend.unscored(head, spaces, limit).await
+    ) -> Result<Vec<UnscoredFrame>, ArchiveError> {
+        self.backend.unscored_frames(head, spaces, limit).await
     }
 
     /// Stores scores in place of the earlier scores of the frames, all or none, and returns the number of
@@ -182,14 +193,14 @@ impl Archive {
     /// are skipped.
     ///
     /// # Errors
-    /// Returns [`ArchiveError::Score`], or an error of the database.
+    /// Returns [`ArchiveError::InvalidScore`], or an error of the database.
     pub async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError> {
         scores.iter().try_for_each(NewScore::check)?;
         self.backend.put_scores(head, scores).await
     }
 
     /// Subscribes to the frames that this process commits from now on, in the order of its commits. A
-    /// subscriber that falls behind by more than [`Settings::feed`] frames learns how many it has missed.
+    /// subscriber that falls behind by more than [`Settings::feed_capacity`] frames learns how many it has missed.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<FrameMeta>> {
         self.feed.subscribe()
@@ -201,11 +212,11 @@ impl Archive {
     ///
     /// # Errors
     /// Returns an error of the database. Frames that were deleted before stay deleted.
-    pub async fn sweep(&self, now_us: i64) -> Result<Swept, ArchiveError> {
+    pub async fn sweep(&self, now_us: i64) -> Result<SweepReport, ArchiveError> {
         let Settings { max_age, max_bytes, .. } = self.settings;
         let age = max_age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let horizon_us = age.map_or(i64::MIN, |age| now_us.saturating_sub(age));
-        let mut swept = Swept::default();
+        let mut swept = SweepReport::default();
         if max_age.is_none() && max_bytes.is_none() {
             return Ok(swept);
         }

@@ -3,14 +3,14 @@ use std::{ops::RangeInclusive, sync::Arc};
 use async_trait::async_trait;
 
 use crate::{
-    Applied, ArchiveError, Batch, Class, Device, Frame, FrameMeta, HeadKey, LatentSpace, NewScore, Query,
-    Settings, Since, Swept, Unscored, postgres, sqlite,
+    AppliedBatch, ArchiveError, Batch, Class, Device, Frame, FrameMeta, FrameQuery, FramesSince, HeadKey,
+    LatentSpaceKey, NewScore, Settings, SweepReport, UnscoredFrame, postgres, sqlite,
 };
 
 /// A batch whose commit is durable.
 #[derive(Debug)]
-pub(crate) struct Committed {
-    pub(crate) applied: Applied,
+pub(crate) struct CommittedBatch {
+    pub(crate) applied: AppliedBatch,
     /// The frames that are new in the archive.
     pub(crate) frames: Vec<Arc<FrameMeta>>,
 }
@@ -24,10 +24,10 @@ pub(crate) trait Backend: Send + Sync {
         &self,
         batches: &[Batch],
         now_us: i64,
-    ) -> Result<Vec<Result<Committed, ArchiveError>>, ArchiveError>;
+    ) -> Result<Vec<Result<CommittedBatch, ArchiveError>>, ArchiveError>;
     /// Registers a new connection of a device and returns its number.
-    async fn arrive(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError>;
-    async fn known(
+    async fn register_connection(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError>;
+    async fn known_numbers(
         &self,
         device: &str,
         spool: u32,
@@ -36,21 +36,26 @@ pub(crate) trait Backend: Send + Sync {
     ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError>;
     async fn devices(&self) -> Result<Vec<Device>, ArchiveError>;
     /// Returns the frames of a page, and one more if there is one.
-    async fn frames(&self, query: &Query) -> Result<Vec<FrameMeta>, ArchiveError>;
-    async fn frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError>;
-    async fn bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError>;
-    async fn since(&self, id: i64, device: Option<&str>, limit: u32) -> Result<Since, ArchiveError>;
+    async fn list_frames(&self, query: &FrameQuery) -> Result<Vec<FrameMeta>, ArchiveError>;
+    async fn read_frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError>;
+    async fn read_frame_bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError>;
+    async fn frames_since(
+        &self,
+        id: i64,
+        device: Option<&str>,
+        limit: u32,
+    ) -> Result<FramesSince, ArchiveError>;
     async fn delete(&self, id: i64) -> Result<bool, ArchiveError>;
-    async fn unscored(
+    async fn unscored_frames(
         &self,
         head: &HeadKey,
-        spaces: &[LatentSpace],
+        spaces: &[LatentSpaceKey],
         limit: u32,
-    ) -> Result<Vec<Unscored>, ArchiveError>;
+    ) -> Result<Vec<UnscoredFrame>, ArchiveError>;
     async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError>;
     /// Deletes some of the oldest frames: those captured before `horizon_us`, and as many as bring the rest
     /// down to `max_bytes`. A result of 0 frames means that nothing is left to delete.
-    async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<Swept, ArchiveError>;
+    async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<SweepReport, ArchiveError>;
     async fn health(&self) -> Result<(), ArchiveError>;
     async fn close(&self);
 }
@@ -65,7 +70,7 @@ pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Arc<dyn Backe
         }
         Some((scheme, rest)) if rest.starts_with("//") => {
             // The rest of the address may contain a password.
-            Err(ArchiveError::Url { url: format!("{scheme}://…") })
+            Err(ArchiveError::InvalidUrl { url: format!("{scheme}://…") })
         }
         _ => open_file(url, url, settings).await,
     }
@@ -74,7 +79,7 @@ pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Arc<dyn Backe
 async fn open_file(url: &str, path: &str, settings: &Settings) -> Result<Arc<dyn Backend>, ArchiveError> {
     // SQLite would create a database in memory for these, which lives only as long as its connection.
     if matches!(path, "" | ":memory:") {
-        return Err(ArchiveError::Url { url: url.to_owned() });
+        return Err(ArchiveError::InvalidUrl { url: url.to_owned() });
     }
     Ok(Arc::new(sqlite::open(path, settings).await?))
 }

@@ -1,21 +1,21 @@
 use crate::{ArchiveError, Class};
 
 /// Maximum number of records per batch.
-pub const MAX_RECORDS: usize = 1 << 16;
+pub const MAX_BATCH_RECORDS: usize = 1 << 16;
 /// Maximum size of a frame in bytes.
-pub const MAX_FRAME: usize = 16 << 20;
+pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// Maximum length of a device name in bytes.
-const MAX_DEVICE: usize = 128;
+const MAX_DEVICE_BYTES: usize = 128;
 /// Maximum length of a source name in bytes.
-const MAX_SOURCE: usize = 4096;
+const MAX_SOURCE_BYTES: usize = 4096;
 /// Maximum length of a trace context in bytes. The W3C format has 55 today.
-const MAX_TRACE: usize = 256;
+const MAX_TRACE_BYTES: usize = 256;
 /// The largest record number: the maximum of a signed integer of the database.
 const MAX_NUMBER: u64 = i64::MAX as u64;
 
 /// The identifier of a latent space: the first 8 bytes of its digest.
-pub type LatentSpace = [u8; 8];
+pub type LatentSpaceKey = [u8; 8];
 
 /// Records of one device, epoch and class with consecutive numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct Batch {
     /// The name of the device: 1 to 128 visible ASCII characters.
     pub device: String,
     /// The connection of the device on which the batch arrived, from
-    /// [`Archive::arrive`](crate::Archive::arrive). `None` accepts any connection.
-    pub turn: Option<u64>,
+    /// [`Archive::register_connection`](crate::Archive::register_connection). `None` accepts any connection.
+    pub connection: Option<u64>,
     /// The name of the device's spool that numbered the records; 0 if the spool is unnamed.
     pub spool: u32,
     /// The opening of the spool that numbered the records.
@@ -34,7 +34,7 @@ pub struct Batch {
     /// The number up to which the device has settled all records: it will not send any of them again.
     pub floor: u64,
     /// The number of the first record, from 1 on.
-    pub first: u64,
+    pub first_number: u64,
     /// The records, numbered `first`, `first + 1` and so on. An empty batch only raises the floor.
     pub records: Vec<NewRecord>,
 }
@@ -49,7 +49,7 @@ pub struct NewRecord {
     /// A digest of the record, which distinguishes two records with the same identity.
     pub digest: u32,
     /// The latent space of the frame.
-    pub latent_space: LatentSpace,
+    pub latent_space: LatentSpaceKey,
     /// The trace that the record belongs to, a W3C `traceparent`.
     pub trace: Option<String>,
     /// The bytes of the frame.
@@ -58,7 +58,7 @@ pub struct NewRecord {
 
 /// The result of applying a batch. The number of its records is `applied + replayed`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Applied {
+pub struct AppliedBatch {
     /// Number of records that are new in the archive.
     pub applied: u64,
     /// Number of records that had been applied before, or were at or below the floor. They did not change
@@ -72,69 +72,76 @@ pub struct Applied {
 impl Batch {
     /// Creates a batch without records that begins at the number `first`.
     #[must_use]
-    pub fn new(device: &str, epoch: u64, class: Class, first: u64) -> Self {
+    pub fn new(device: &str, epoch: u64, class: Class, first_number: u64) -> Self {
         let device = device.to_owned();
-        Self { device, turn: None, spool: 0, epoch, class, floor: 0, first, records: Vec::new() }
+        Self { device, connection: None, spool: 0, epoch, class, floor: 0, first_number, records: Vec::new() }
     }
 
     /// Returns the number of the last record; for an empty batch, the number before `first`.
-    pub(crate) fn last(&self) -> u64 {
-        (self.first + self.records.len() as u64) - 1
+    pub(crate) fn last_number(&self) -> u64 {
+        (self.first_number + self.records.len() as u64) - 1
     }
 
     /// Returns the bytes of all frames together.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(crate) fn frame_bytes(&self) -> usize {
         self.records.iter().map(|record| record.frame.len()).sum()
     }
 
     /// Refuses values that no backend can store.
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {
-        check_device(&self.device)?;
-        let refused = |why: String| Err(ArchiveError::refused(&self.device, why));
+        check_device_name(&self.device)?;
+        let refused = |why: String| Err(ArchiveError::refused_batch(&self.device, why));
         let records = self.records.len();
-        if records > MAX_RECORDS {
+        if records > MAX_BATCH_RECORDS {
             return refused(format!(
-                "it has {records} records, but the limit is {MAX_RECORDS}: send several batches"
+                "it has {records} records, but the limit is {MAX_BATCH_RECORDS}: send several batches"
             ));
         }
-        let end = self.first.checked_add(records as u64);
-        if self.first == 0 || end.is_none_or(|end| end > MAX_NUMBER) || self.floor > MAX_NUMBER {
+        let end = self.first_number.checked_add(records as u64);
+        if self.first_number == 0 || end.is_none_or(|end| end > MAX_NUMBER) || self.floor > MAX_NUMBER {
             return refused(format!(
                 "its record numbers must be 1 to {MAX_NUMBER}, and its floor at most {MAX_NUMBER}"
             ));
         }
-        self.records.iter().zip(self.first..).try_for_each(|(record, number)| match record.fault() {
-            Some(fault) => refused(format!("record {number}: {fault}")),
-            None => Ok(()),
+        self.records.iter().zip(self.first_number..).try_for_each(|(record, number)| {
+            match record.find_fault() {
+                Some(fault) => refused(format!("record {number}: {fault}")),
+                None => Ok(()),
+            }
         })
     }
 }
 
 /// Returns why a device name is invalid, or `None` if it is valid.
 #[must_use]
-pub fn device_fault(device: &str) -> Option<String> {
+pub fn device_name_fault(device: &str) -> Option<String> {
     let is_one =
-        (1..=MAX_DEVICE).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_graphic());
-    (!is_one)
-        .then(|| format!("a device name must have 1 to {MAX_DEVICE} visible ASCII characters and no spaces"))
+        (1..=MAX_DEVICE_BYTES).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_graphic());
+    (!is_one).then(|| {
+        format!("a device name must have 1 to {MAX_DEVICE_BYTES} visible ASCII characters and no spaces")
+    })
 }
 
 /// Refuses an invalid device name.
-pub(crate) fn check_device(device: &str) -> Result<(), ArchiveError> {
-    device_fault(device).map_or(Ok(()), |why| Err(ArchiveError::refused(device, why)))
+pub(crate) fn check_device_name(device: &str) -> Result<(), ArchiveError> {
+    device_name_fault(device).map_or(Ok(()), |why| Err(ArchiveError::refused_batch(device, why)))
 }
 
 impl NewRecord {
-    fn fault(&self) -> Option<String> {
+    fn find_fault(&self) -> Option<String> {
         let text = |text: &str, most: usize| text.len() <= most && !text.contains('\0');
-        if self.frame.len() > MAX_FRAME {
-            return Some(format!("its frame has {} bytes, but the limit is {MAX_FRAME}", self.frame.len()));
+        if self.frame.len() > MAX_FRAME_BYTES {
+            return Some(format!(
+                "its frame has {} bytes, but the limit is {MAX_FRAME_BYTES}",
+                self.frame.len()
+            ));
         }
-        if !text(&self.source, MAX_SOURCE) {
-            return Some(format!("its source must have at most {MAX_SOURCE} bytes and no NUL"));
+        if !text(&self.source, MAX_SOURCE_BYTES) {
+            return Some(format!("its source must have at most {MAX_SOURCE_BYTES} bytes and no NUL"));
         }
         let trace = self.trace.as_deref().unwrap_or_default();
-        (!text(trace, MAX_TRACE)).then(|| format!("its trace must have at most {MAX_TRACE} bytes and no NUL"))
+        (!text(trace, MAX_TRACE_BYTES))
+            .then(|| format!("its trace must have at most {MAX_TRACE_BYTES} bytes and no NUL"))
     }
 }
 
@@ -167,16 +174,18 @@ mod tests {
             assert!(refusal(|batch| batch.device = name.into()).contains("1 to 128 visible"), "{name}");
         }
         for first in [0, MAX_NUMBER, u64::MAX] {
-            assert!(refusal(|batch| batch.first = first).contains("must be 1 to"), "{first}");
+            assert!(refusal(|batch| batch.first_number = first).contains("must be 1 to"), "{first}");
         }
         assert!(refusal(|batch| batch.floor = u64::MAX).contains("must be 1 to"));
         assert!(refusal(|batch| batch.records[1].source = "a\0b".into()).contains("record 2: its source"));
         assert!(
             refusal(|batch| batch.records[0].trace = Some("x".repeat(300))).contains("record 1: its trace")
         );
-        assert!(refusal(|batch| batch.records[0].frame = vec![0; MAX_FRAME + 1]).contains("16777217 bytes"));
         assert!(
-            refusal(|batch| batch.records = vec![batch.records[0].clone(); MAX_RECORDS + 1])
+            refusal(|batch| batch.records[0].frame = vec![0; MAX_FRAME_BYTES + 1]).contains("16777217 bytes")
+        );
+        assert!(
+            refusal(|batch| batch.records = vec![batch.records[0].clone(); MAX_BATCH_RECORDS + 1])
                 .contains("65537 records")
         );
     }

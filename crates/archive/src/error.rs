@@ -6,7 +6,7 @@ pub enum ArchiveError {
     #[error(
         "{url} is not the address of an archive: use sqlite:PATH, postgres://USER@HOST/NAME, or the path of a file"
     )]
-    Url {
+    InvalidUrl {
         /// The given address, without the part after its scheme.
         url: String,
     },
@@ -75,7 +75,7 @@ pub enum ArchiveError {
     },
     /// The device has opened a newer connection than the one on which the batch arrived.
     #[error("device {device:?} has opened a newer connection, which replaces this one")]
-    Displaced {
+    Superseded {
         /// The name of the device.
         device: String,
     },
@@ -83,13 +83,13 @@ pub enum ArchiveError {
     #[error(
         "the score of frame {id} is refused: scores and quantiles must be finite, and labels must not contain NUL"
     )]
-    Score {
+    InvalidScore {
         /// The id of the frame.
         id: i64,
     },
     /// The text is not a valid cursor.
     #[error("{found:?} is not a valid cursor: use the cursor that the previous page returned")]
-    Cursor {
+    InvalidCursor {
         /// The given text, truncated.
         found: String,
     },
@@ -110,7 +110,7 @@ pub enum ArchiveError {
 
 /// The meaning of a database's error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ErrorKind {
     Unreachable,
     Locked,
     Full,
@@ -120,37 +120,39 @@ pub(crate) enum Kind {
 
 impl ArchiveError {
     /// Creates an [`ArchiveError::Refused`] with the first 128 characters of the device name.
-    pub(crate) fn refused(device: &str, why: String) -> Self {
+    pub(crate) fn refused_batch(device: &str, why: String) -> Self {
         Self::Refused { device: device.chars().take(128).collect(), why }
     }
 
     /// Converts an error of sqlx for the database at `place`; `kind_of` maps the database's error codes.
-    pub(crate) fn told(
+    pub(crate) fn from_sqlx(
         place: &str,
         doing: &'static str,
         error: &sqlx::Error,
-        kind_of: impl FnOnce(&str) -> Kind,
+        kind_of: impl FnOnce(&str) -> ErrorKind,
     ) -> Self {
         let kind = match error {
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => return Self::Closed,
-            sqlx::Error::Database(error) => error.code().map_or(Kind::Other, |code| kind_of(&code)),
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => Kind::Unreachable,
-            sqlx::Error::PoolTimedOut => Kind::Locked,
-            sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Kind::Corrupt,
-            _ => Kind::Other,
+            sqlx::Error::Database(error) => error.code().map_or(ErrorKind::Other, |code| kind_of(&code)),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => {
+                ErrorKind::Unreachable
+            }
+            sqlx::Error::PoolTimedOut => ErrorKind::Locked,
+            sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => ErrorKind::Corrupt,
+            _ => ErrorKind::Other,
         };
         let (place, cause) = (place.to_owned(), error.to_string());
         match kind {
-            Kind::Unreachable => Self::Unreachable { place, cause },
-            Kind::Locked => Self::Locked { place, cause },
-            Kind::Full => Self::Full { place, cause },
-            Kind::Corrupt => Self::Corrupt { place, cause },
-            Kind::Other => Self::Database { place, doing, cause },
+            ErrorKind::Unreachable => Self::Unreachable { place, cause },
+            ErrorKind::Locked => Self::Locked { place, cause },
+            ErrorKind::Full => Self::Full { place, cause },
+            ErrorKind::Corrupt => Self::Corrupt { place, cause },
+            ErrorKind::Other => Self::Database { place, doing, cause },
         }
     }
 
     /// Returns whether the next transaction would most likely fail in the same way.
-    pub(crate) fn concerns_all(&self) -> bool {
+    pub(crate) fn is_shared_failure(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Locked { .. } | Self::Full { .. } | Self::Closed)
     }
 }

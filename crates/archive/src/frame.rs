@@ -1,4 +1,4 @@
-use crate::{Class, HeadKey, LatentSpace};
+use crate::{Class, HeadKey, LatentSpaceKey};
 
 /// The metadata of an archived frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub struct FrameMeta {
     /// The digest that the device sent.
     pub digest: u32,
     /// The latent space of the frame.
-    pub latent_space: LatentSpace,
+    pub latent_space: LatentSpaceKey,
     /// The trace that the frame belongs to, a W3C `traceparent`.
     pub trace: Option<String>,
     /// Size of the frame in bytes.

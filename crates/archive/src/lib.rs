@@ -45,12 +45,14 @@ mod sqlite;
 mod watermark;
 mod writer;
 
-pub use archive::{Archive, Settings, Swept};
-pub use batch::{Applied, Batch, LatentSpace, MAX_FRAME, MAX_RECORDS, NewRecord, device_fault};
+pub use archive::{Archive, Settings, SweepReport};
+pub use batch::{
+    AppliedBatch, Batch, LatentSpaceKey, MAX_BATCH_RECORDS, MAX_FRAME_BYTES, NewRecord, device_name_fault,
+};
 pub use class::Class;
 pub use device::Device;
 pub use error::ArchiveError;
 pub use frame::{Frame, FrameMeta, Score};
-pub use query::{Cursor, MAX_PAGE, Page, Query, Since};
-pub use score::{HeadKey, NewScore, Unscored};
+pub use query::{FramePage, FrameQuery, FramesSince, MAX_PAGE_FRAMES, PageCursor};
+pub use score::{HeadKey, NewScore, UnscoredFrame};
 pub use watermark::Watermark;

@@ -5,8 +5,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use self::store::{NewRow, Store, migration};
-use crate::{ArchiveError, Settings, error::Kind};
+use self::store::{NewRow, Store, new_migration};
+use crate::{ArchiveError, Settings, error::ErrorKind};
 
 // The module is compiled once per backend on purpose.
 #[allow(clippy::duplicate_mod)]
@@ -17,46 +17,46 @@ type Db = Postgres;
 
 const BEGIN: &str = "BEGIN";
 /// SQL for the elements of the JSON list `$1`, as the column `value`.
-const EACH: &str = "json_array_elements($1::json)";
+const JSON_ROWS: &str = "json_array_elements($1::json)";
 /// SQL that locks the selected rows against other servers until the commit.
-const LOCK: &str = "FOR NO KEY UPDATE";
+const ROW_LOCK: &str = "FOR NO KEY UPDATE";
 /// SQL that locks the selected rows, and skips rows that another server has locked.
-const LOCK_FREE: &str = "FOR UPDATE SKIP LOCKED";
+const ROW_LOCK_SKIPPING: &str = "FOR UPDATE SKIP LOCKED";
 
 /// Connects to the database.
 pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, ArchiveError> {
     let options: PgConnectOptions =
-        url.parse().map_err(|_| ArchiveError::Url { url: "postgres://…".into() })?;
+        url.parse().map_err(|_| ArchiveError::InvalidUrl { url: "postgres://…".into() })?;
     // The host and the name, without a password.
     let host = options.get_socket().map_or_else(|| options.get_host().into(), |path| path.to_string_lossy());
     let place = format!("{} on {host}", options.get_database().unwrap_or_default());
     let pool = PgPoolOptions::new()
-        .acquire_timeout(settings.patience)
-        .max_connections(settings.connections.max(2))
+        .acquire_timeout(settings.acquire_timeout)
+        .max_connections(settings.max_connections.max(2))
         .connect_with(options.application_name("lopside"))
         .await
-        .map_err(|error| match failed(&place, "connect", &error) {
+        .map_err(|error| match classify_error(&place, "connect", &error) {
             // The new pool does not have other users, so a timeout means that the server did not answer.
             ArchiveError::Locked { place, cause } => ArchiveError::Unreachable { place, cause },
             error => error,
         })?;
     let migrations = vec![
-        migration(1, "archive", include_str!("../migrations/postgres/0001_archive.sql")),
-        migration(2, "senders", include_str!("../migrations/postgres/0002_senders.sql")),
+        new_migration(1, "archive", include_str!("../migrations/postgres/0001_archive.sql")),
+        new_migration(2, "senders", include_str!("../migrations/postgres/0002_senders.sql")),
     ];
-    store::migrate(&place, &pool, migrations).await?;
-    Ok(Store { place, writer: pool.clone(), readers: pool })
+    store::migrate_schema(&place, &pool, migrations).await?;
+    Ok(Store { location: place, writer: pool.clone(), readers: pool })
 }
 
-fn failed(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
+fn classify_error(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
     // Classes are the first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
-    ArchiveError::told(place, doing, error, |code| match code {
-        "53100" => Kind::Full,
-        "53300" | "55P03" => Kind::Locked,
-        "XX001" | "XX002" => Kind::Corrupt,
-        "3D000" | "57P01" | "57P02" | "57P03" => Kind::Unreachable,
-        code if code.starts_with("08") || code.starts_with("28") => Kind::Unreachable,
-        _ => Kind::Other,
+    ArchiveError::from_sqlx(place, doing, error, |code| match code {
+        "53100" => ErrorKind::Full,
+        "53300" | "55P03" => ErrorKind::Locked,
+        "XX001" | "XX002" => ErrorKind::Corrupt,
+        "3D000" | "57P01" | "57P02" | "57P03" => ErrorKind::Unreachable,
+        code if code.starts_with("08") || code.starts_with("28") => ErrorKind::Unreachable,
+        _ => ErrorKind::Other,
     })
 }
 

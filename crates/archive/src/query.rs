@@ -3,11 +3,11 @@ use std::{fmt, str::FromStr};
 use crate::{ArchiveError, FrameMeta};
 
 /// Maximum number of frames per page.
-pub const MAX_PAGE: u32 = 1000;
+pub const MAX_PAGE_FRAMES: u32 = 1000;
 
 /// A filter for the list of frames, which is ordered by capture time, newest first.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Query {
+pub struct FrameQuery {
     /// Only frames of this device.
     pub device: Option<String>,
     /// Only frames captured at this time or later, in microseconds since 1970.
@@ -16,68 +16,68 @@ pub struct Query {
     pub to_us: Option<i64>,
     /// Only frames with at least this score.
     pub min_score: Option<f64>,
-    /// Number of frames per page, 1 to [`MAX_PAGE`]; other values are clamped to this range.
+    /// Number of frames per page, 1 to [`MAX_PAGE_FRAMES`]; other values are clamped to this range.
     pub limit: u32,
     /// The end of the previous page; `None` for the first page.
-    pub after: Option<Cursor>,
+    pub after: Option<PageCursor>,
 }
 
 /// A page of the list of frames.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
+pub struct FramePage {
     /// The frames, newest capture first.
     pub frames: Vec<FrameMeta>,
     /// The start of the next page; `None` if this is the last page.
-    pub next: Option<Cursor>,
+    pub next: Option<PageCursor>,
 }
 
 /// The frames that were archived after a given frame.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Since {
+pub struct FramesSince {
     /// The first of these frames.
     pub frames: Vec<FrameMeta>,
     /// Number of further frames after these.
-    pub more: u64,
+    pub remaining: u64,
 }
 
 /// A position in the list. Its text is opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
+pub struct PageCursor {
     captured_us: i64,
     id: i64,
 }
 
-impl Query {
+impl FrameQuery {
     pub(crate) fn page_size(&self) -> u32 {
-        self.limit.clamp(1, MAX_PAGE)
+        self.limit.clamp(1, MAX_PAGE_FRAMES)
     }
 
     /// Returns the position before which all frames of the page lie, as time and id.
     pub(crate) fn before(&self) -> (i64, i64) {
         // Every id is larger than this, so frames captured exactly at `to_us` are excluded.
-        let end = self.to_us.map(|captured_us| Cursor { captured_us, id: i64::MIN });
-        let most = Cursor { captured_us: i64::MAX, id: i64::MAX };
+        let end = self.to_us.map(|captured_us| PageCursor { captured_us, id: i64::MIN });
+        let most = PageCursor { captured_us: i64::MAX, id: i64::MAX };
         let before = self.after.into_iter().chain(end).min().unwrap_or(most);
         (before.captured_us, before.id)
     }
 
     /// Builds a page from frames that were queried with one more than the page size.
-    pub(crate) fn page(&self, mut frames: Vec<FrameMeta>) -> Page {
+    pub(crate) fn build_page(&self, mut frames: Vec<FrameMeta>) -> FramePage {
         let more = frames.len() > self.page_size() as usize;
         frames.truncate(self.page_size() as usize);
         let last = frames.last().filter(|_| more);
-        let next = last.map(|frame| Cursor { captured_us: frame.captured_us, id: frame.id });
-        Page { frames, next }
+        let next = last.map(|frame| PageCursor { captured_us: frame.captured_us, id: frame.id });
+        FramePage { frames, next }
     }
 }
 
-impl fmt::Display for Cursor {
+impl fmt::Display for PageCursor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:016x}{:016x}", self.captured_us, self.id)
     }
 }
 
-impl FromStr for Cursor {
+impl FromStr for PageCursor {
     type Err = ArchiveError;
 
     fn from_str(text: &str) -> Result<Self, ArchiveError> {
@@ -87,7 +87,7 @@ impl FromStr for Cursor {
             let number = |text| u64::from_str_radix(text, 16).ok().map(|number| number as i64);
             Some(Self { captured_us: number(captured)?, id: number(id)? })
         };
-        parse().ok_or_else(|| ArchiveError::Cursor { found: text.chars().take(40).collect() })
+        parse().ok_or_else(|| ArchiveError::InvalidCursor { found: text.chars().take(40).collect() })
     }
 }
 
@@ -98,18 +98,18 @@ mod tests {
     #[test]
     fn a_cursor_comes_back_from_its_text() {
         for (captured_us, id) in [(0, 1), (-1, i64::MAX), (i64::MIN, 7), (1_790_000_000_000_000, 12)] {
-            let cursor = Cursor { captured_us, id };
-            assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+            let cursor = PageCursor { captured_us, id };
+            assert_eq!(cursor.to_string().parse::<PageCursor>().unwrap(), cursor);
         }
     }
 
     #[test]
     fn text_that_is_no_cursor_is_refused() {
-        let whole = Cursor { captured_us: 5, id: 6 }.to_string();
+        let whole = PageCursor { captured_us: 5, id: 6 }.to_string();
         let upper = whole.replace('6', "F");
         for text in ["", "5", &whole[1..], &format!("{whole}0"), &upper, &"é".repeat(16)] {
-            let error = text.parse::<Cursor>().unwrap_err();
-            assert!(matches!(error, ArchiveError::Cursor { .. }), "{text}: {error}");
+            let error = text.parse::<PageCursor>().unwrap_err();
+            assert!(matches!(error, ArchiveError::InvalidCursor { .. }), "{text}: {error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-use crate::{ArchiveError, LatentSpace};
+use crate::{ArchiveError, LatentSpaceKey};
 
 /// A version of a head.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -13,11 +13,11 @@ pub struct HeadKey {
 
 /// A frame that a head has not scored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unscored {
+pub struct UnscoredFrame {
     /// The id of the frame.
     pub id: i64,
     /// The latent space of the frame.
-    pub latent_space: LatentSpace,
+    pub latent_space: LatentSpaceKey,
     /// The bytes of the frame.
     pub frame: Vec<u8>,
 }
@@ -41,6 +41,6 @@ impl NewScore {
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {
         let finite = [self.score, self.quantile].into_iter().flatten().all(f64::is_finite);
         let label = self.label.as_deref().is_none_or(|label| !label.contains('\0'));
-        if finite && label { Ok(()) } else { Err(ArchiveError::Score { id: self.id }) }
+        if finite && label { Ok(()) } else { Err(ArchiveError::InvalidScore { id: self.id }) }
     }
 }

@@ -9,8 +9,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use self::store::{NewRow, Store, migration};
-use crate::{ArchiveError, Settings, error::Kind};
+use self::store::{NewRow, Store, new_migration};
+use crate::{ArchiveError, Settings, error::ErrorKind};
 
 // The module is compiled once per backend on purpose.
 #[allow(clippy::duplicate_mod)]
@@ -23,23 +23,23 @@ type Db = Sqlite;
 /// writes.
 const BEGIN: &str = "BEGIN IMMEDIATE";
 /// SQL for the elements of the JSON list `$1`, as the column `value`.
-const EACH: &str = "json_each($1)";
-const LOCK: &str = "";
-const LOCK_FREE: &str = "";
+const JSON_ROWS: &str = "json_each($1)";
+const ROW_LOCK: &str = "";
+const ROW_LOCK_SKIPPING: &str = "";
 
 /// Rows per statement. Each statement is a round trip to the connection's thread, which takes longer than
 /// inserting a row.
-const ROWS: usize = 64;
+const ROWS_PER_STATEMENT: usize = 64;
 /// Capacity of the cache of prepared statements: each number of rows needs its own statement.
-const STATEMENTS: usize = 2 * ROWS;
+const STATEMENT_CACHE_CAPACITY: usize = 2 * ROWS_PER_STATEMENT;
 
 /// Opens or creates the database file.
 pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, ArchiveError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(settings.patience)
+        .busy_timeout(settings.acquire_timeout)
         .foreign_keys(true)
-        .statement_cache_capacity(STATEMENTS);
+        .statement_cache_capacity(STATEMENT_CACHE_CAPACITY);
     let writer = options
         .clone()
         .create_if_missing(true)
@@ -47,29 +47,29 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
         .synchronous(SqliteSynchronous::Full);
     // A transaction queues behind all others of this process; the time for the lock itself is for other
     // processes.
-    let turn = settings.patience + Duration::from_secs(30);
+    let turn = settings.acquire_timeout + Duration::from_secs(30);
     let pool = || SqlitePoolOptions::new().acquire_timeout(turn).idle_timeout(None).max_lifetime(None);
-    let failed = |error| failed(path, "open its file", &error);
+    let failed = |error| classify_error(path, "open its file", &error);
     let writer = pool().max_connections(1).connect_with(writer).await.map_err(failed)?;
     let migrations = vec![
-        migration(1, "archive", include_str!("../migrations/sqlite/0001_archive.sql")),
-        migration(2, "senders", include_str!("../migrations/sqlite/0002_senders.sql")),
+        new_migration(1, "archive", include_str!("../migrations/sqlite/0001_archive.sql")),
+        new_migration(2, "senders", include_str!("../migrations/sqlite/0002_senders.sql")),
     ];
-    store::migrate(path, &writer, migrations).await?;
+    store::migrate_schema(path, &writer, migrations).await?;
     let readers =
-        pool().max_connections(settings.connections.max(1)).connect_with(options.read_only(true)).await;
-    Ok(Store { place: path.to_owned(), writer, readers: readers.map_err(failed)? })
+        pool().max_connections(settings.max_connections.max(1)).connect_with(options.read_only(true)).await;
+    Ok(Store { location: path.to_owned(), writer, readers: readers.map_err(failed)? })
 }
 
-fn failed(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
-    ArchiveError::told(place, doing, error, |code| {
+fn classify_error(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
+    ArchiveError::from_sqlx(place, doing, error, |code| {
         // The low byte is the kind of the error; the higher bits are details.
         match code.parse::<u32>().unwrap_or(0) & 0xff {
-            8 | 14 => Kind::Unreachable,
-            5 | 6 => Kind::Locked,
-            13 => Kind::Full,
-            11 | 26 => Kind::Corrupt,
-            _ => Kind::Other,
+            8 | 14 => ErrorKind::Unreachable,
+            5 | 6 => ErrorKind::Locked,
+            13 => ErrorKind::Full,
+            11 | 26 => ErrorKind::Corrupt,
+            _ => ErrorKind::Other,
         }
     })
 }
@@ -80,7 +80,7 @@ async fn insert_frames(
     rows: &[NewRow<'_>],
 ) -> sqlx::Result<Vec<(i64, i64, i64)>> {
     let mut ids = Vec::with_capacity(rows.len());
-    for rows in rows.chunks(ROWS) {
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO frames (device_id, stream_id, number, captured_us, received_us, source, digest, \
              latent_space, trace, frame) ",

@@ -38,7 +38,7 @@ impl Watermark {
         let below = self.ranges.partition_point(|range| *range.end() <= self.floor);
         self.ranges.drain(..below);
         if let Some(first) = self.ranges.first_mut()
-            && let Some(rest) = above(self.floor, first)
+            && let Some(rest) = part_above(self.floor, first)
         {
             *first = rest;
         }
@@ -46,7 +46,7 @@ impl Watermark {
 
     /// Applies a run of numbers, and returns those that are new, ascending.
     pub fn insert(&mut self, run: RangeInclusive<u64>) -> Vec<RangeInclusive<u64>> {
-        let Some(run) = above(self.floor, &run) else { return Vec::new() };
+        let Some(run) = part_above(self.floor, &run) else { return Vec::new() };
         let (start, end) = run.into_inner();
         // Neighbours without a gap between them become one range.
         let from = self.ranges.partition_point(|range| range.end().saturating_add(1) < start);
@@ -56,7 +56,7 @@ impl Watermark {
             touched.first().map_or(start, |range| start.min(*range.start())),
             touched.last().map_or(end, |range| end.max(*range.end())),
         );
-        let fresh = gaps(start..=end, touched);
+        let fresh = find_gaps(start..=end, touched);
         self.ranges.splice(from..to, [merged]);
         fresh
     }
@@ -76,7 +76,7 @@ impl Watermark {
     /// Returns the ranges as text, `7-9,12-13`.
     #[must_use]
     pub fn ranges_text(&self) -> String {
-        Ranges(&self.ranges).to_string()
+        RangesText(&self.ranges).to_string()
     }
 
     /// Builds a watermark from a floor and the text of [`ranges_text`](Self::ranges_text). Returns `None` if
@@ -101,13 +101,13 @@ impl Watermark {
 }
 
 /// Returns the part of a range above the floor, or `None` if the range ends at or below it.
-fn above(floor: u64, range: &RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
+fn part_above(floor: u64, range: &RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
     let start = floor.checked_add(1)?.max(*range.start());
     (start <= *range.end()).then(|| start..=*range.end())
 }
 
 /// Returns the parts of a run that are in none of the ranges, which must be ascending.
-fn gaps(run: RangeInclusive<u64>, ranges: &[RangeInclusive<u64>]) -> Vec<RangeInclusive<u64>> {
+fn find_gaps(run: RangeInclusive<u64>, ranges: &[RangeInclusive<u64>]) -> Vec<RangeInclusive<u64>> {
     let (start, end) = run.into_inner();
     let mut next = Some(start);
     let mut gaps = Vec::new();
@@ -122,9 +122,9 @@ fn gaps(run: RangeInclusive<u64>, ranges: &[RangeInclusive<u64>]) -> Vec<RangeIn
     gaps
 }
 
-struct Ranges<'a>(&'a [RangeInclusive<u64>]);
+struct RangesText<'a>(&'a [RangeInclusive<u64>]);
 
-impl fmt::Display for Ranges<'_> {
+impl fmt::Display for RangesText<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, range) in self.0.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };

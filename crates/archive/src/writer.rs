@@ -10,44 +10,47 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
-    Applied, ArchiveError, Batch, FrameMeta,
-    backend::{Backend, Committed},
+    AppliedBatch, ArchiveError, Batch, FrameMeta,
+    backend::{Backend, CommittedBatch},
 };
 
 /// Maximum number of queued batches. Callers wait while the queue is full.
-const WAITING: usize = 256;
+const QUEUE_CAPACITY: usize = 256;
 /// Maximum records per transaction, unless a single batch has more.
-const GROUP_RECORDS: usize = 1 << 13;
+const MAX_GROUP_RECORDS: usize = 1 << 13;
 /// Maximum bytes of frames per transaction, unless a single batch has more.
-const GROUP_BYTES: usize = 8 << 20;
+const MAX_GROUP_BYTES: usize = 8 << 20;
 
-type Answer = oneshot::Sender<Result<Applied, ArchiveError>>;
+type ReplySender = oneshot::Sender<Result<AppliedBatch, ArchiveError>>;
 
 /// A checked batch and the reply channel of its caller.
-pub(crate) struct Job {
+pub(crate) struct BatchJob {
     pub(crate) batch: Batch,
-    pub(crate) answer: Answer,
+    pub(crate) reply: ReplySender,
 }
 
 /// Starts the task. It ends when all senders are dropped.
-pub(crate) fn start(backend: Arc<dyn Backend>, feed: broadcast::Sender<Arc<FrameMeta>>) -> mpsc::Sender<Job> {
-    let (sender, jobs) = mpsc::channel(WAITING);
-    tokio::spawn(Writer { backend, feed, jobs, next: None }.run());
+pub(crate) fn start(
+    backend: Arc<dyn Backend>,
+    feed: broadcast::Sender<Arc<FrameMeta>>,
+) -> mpsc::Sender<BatchJob> {
+    let (sender, jobs) = mpsc::channel(QUEUE_CAPACITY);
+    tokio::spawn(Writer { backend, feed, jobs, carried_over: None }.run());
     sender
 }
 
 struct Writer {
     backend: Arc<dyn Backend>,
     feed: broadcast::Sender<Arc<FrameMeta>>,
-    jobs: mpsc::Receiver<Job>,
+    jobs: mpsc::Receiver<BatchJob>,
     /// The job that did not fit into the last group.
-    next: Option<Job>,
+    carried_over: Option<BatchJob>,
 }
 
 impl Writer {
     async fn run(mut self) {
-        while let Some((batches, answers)) = self.group().await {
-            let outcomes = self.apply(&batches).await;
+        while let Some((batches, answers)) = self.next_group().await {
+            let outcomes = self.apply_group(&batches).await;
             for (outcome, answer) in outcomes.into_iter().zip(answers) {
                 let outcome = outcome.map(|committed| {
                     for frame in committed.frames {
@@ -63,8 +66,8 @@ impl Writer {
     }
 
     /// Waits for a batch, and adds the batches that are already queued.
-    async fn group(&mut self) -> Option<(Vec<Batch>, Vec<Answer>)> {
-        let mut job = match self.next.take() {
+    async fn next_group(&mut self) -> Option<(Vec<Batch>, Vec<ReplySender>)> {
+        let mut job = match self.carried_over.take() {
             Some(job) => job,
             None => self.jobs.recv().await?,
         };
@@ -72,13 +75,13 @@ impl Writer {
         let (mut records, mut bytes) = (0, 0);
         loop {
             records += job.batch.records.len();
-            bytes += job.batch.bytes();
-            if !batches.is_empty() && (records > GROUP_RECORDS || bytes > GROUP_BYTES) {
-                self.next = Some(job);
+            bytes += job.batch.frame_bytes();
+            if !batches.is_empty() && (records > MAX_GROUP_RECORDS || bytes > MAX_GROUP_BYTES) {
+                self.carried_over = Some(job);
                 break;
             }
             batches.push(job.batch);
-            answers.push(job.answer);
+            answers.push(job.reply);
             match self.jobs.try_recv() {
                 Ok(next) => job = next,
                 Err(_) => break,
@@ -89,13 +92,13 @@ impl Writer {
 
     /// Applies a group. If that fails for a reason that one of the batches may have caused, applies each
     /// batch separately.
-    async fn apply(&self, batches: &[Batch]) -> Vec<Result<Committed, ArchiveError>> {
+    async fn apply_group(&self, batches: &[Batch]) -> Vec<Result<CommittedBatch, ArchiveError>> {
         let error = match self.backend.apply(batches, now_us()).await {
             Ok(outcomes) => return outcomes,
             Err(error) => error,
         };
         tracing::warn!(%error, batches = batches.len(), "could not commit to the archive");
-        if batches.len() == 1 || error.concerns_all() {
+        if batches.len() == 1 || error.is_shared_failure() {
             return batches.iter().map(|_| Err(error.clone())).collect();
         }
         let mut outcomes = Vec::with_capacity(batches.len());

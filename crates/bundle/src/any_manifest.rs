@@ -3,18 +3,18 @@ use std::path::Path;
 use lopside_latent::LatentSpaceId;
 
 use crate::{
-    BundleError, FileRef, GoldenSpec, Manifest,
+    BundleError, FileRef, FixedLatentManifest, GoldenInputSpec,
     manifest_file::ManifestFile,
-    picture::{PICTURE_SCHEMA, PictureManifest},
+    picture::{IMAGE_CODEC_SCHEMA, ImageCodecManifest},
 };
 
 /// A manifest of either kind, after all checks that do not need another file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyManifest {
     /// Schema 1: latents of one fixed shape.
-    Vector(Manifest),
+    FixedLatent(FixedLatentManifest),
     /// Schema 2: images of any size.
-    Picture(PictureManifest),
+    ImageCodec(ImageCodecManifest),
 }
 
 impl AnyManifest {
@@ -23,7 +23,7 @@ impl AnyManifest {
     /// # Errors
     /// Returns [`BundleError`] naming the field that is wrong.
     pub fn read(folder: &Path) -> Result<Self, BundleError> {
-        Self::of(&ManifestFile::read(folder)?)
+        Self::from_file(&ManifestFile::read(folder)?)
     }
 
     /// Parses and checks the contents of a `bundle.json`.
@@ -31,14 +31,14 @@ impl AnyManifest {
     /// # Errors
     /// Returns [`BundleError`] naming the field that is wrong.
     pub fn parse(text: Vec<u8>) -> Result<Self, BundleError> {
-        Self::of(&ManifestFile::given(text)?)
+        Self::from_file(&ManifestFile::from_text(text)?)
     }
 
-    pub(crate) fn of(file: &ManifestFile) -> Result<Self, BundleError> {
-        let manifest = if file.schema()? == PICTURE_SCHEMA {
-            Self::Picture(file.parse()?)
+    pub(crate) fn from_file(file: &ManifestFile) -> Result<Self, BundleError> {
+        let manifest = if file.schema_version()? == IMAGE_CODEC_SCHEMA {
+            Self::ImageCodec(file.parse()?)
         } else {
-            Self::Vector(file.parse()?)
+            Self::FixedLatent(file.parse()?)
         };
         manifest.check()?;
         Ok(manifest)
@@ -46,15 +46,15 @@ impl AnyManifest {
 
     pub(crate) fn check(&self) -> Result<(), BundleError> {
         match self {
-            Self::Vector(manifest) => manifest.check(),
-            Self::Picture(manifest) => manifest.check(),
+            Self::FixedLatent(manifest) => manifest.check(),
+            Self::ImageCodec(manifest) => manifest.check(),
         }
     }
 
     pub(crate) fn check_identity(&self) -> Result<(), BundleError> {
         match self {
-            Self::Vector(manifest) => manifest.check_identity(),
-            Self::Picture(manifest) => manifest.check_identity(),
+            Self::FixedLatent(manifest) => manifest.check_identity(),
+            Self::ImageCodec(manifest) => manifest.check_identity(),
         }
     }
 
@@ -62,8 +62,8 @@ impl AnyManifest {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Vector(manifest) => &manifest.name,
-            Self::Picture(manifest) => &manifest.name,
+            Self::FixedLatent(manifest) => &manifest.name,
+            Self::ImageCodec(manifest) => &manifest.name,
         }
     }
 
@@ -71,34 +71,34 @@ impl AnyManifest {
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         match self {
-            Self::Vector(manifest) => manifest.latent_space,
-            Self::Picture(manifest) => manifest.latent_space,
+            Self::FixedLatent(manifest) => manifest.latent_space,
+            Self::ImageCodec(manifest) => manifest.latent_space,
         }
     }
 
     /// Returns the golden inputs, with which the encoder can be tested.
     #[must_use]
-    pub fn golden(&self) -> &[GoldenSpec] {
+    pub fn golden(&self) -> &[GoldenInputSpec] {
         match self {
-            Self::Vector(manifest) => &manifest.golden,
-            Self::Picture(manifest) => &manifest.golden,
+            Self::FixedLatent(manifest) => &manifest.golden,
+            Self::ImageCodec(manifest) => &manifest.golden,
         }
     }
 
-    pub(crate) fn golden_mut(&mut self) -> &mut Vec<GoldenSpec> {
+    pub(crate) fn golden_mut(&mut self) -> &mut Vec<GoldenInputSpec> {
         match self {
-            Self::Vector(manifest) => &mut manifest.golden,
-            Self::Picture(manifest) => &mut manifest.golden,
+            Self::FixedLatent(manifest) => &mut manifest.golden,
+            Self::ImageCodec(manifest) => &mut manifest.golden,
         }
     }
 
     /// Returns the files that a device needs in addition to `bundle.json`: all except the heads and the model
     /// card.
     #[must_use]
-    pub fn edge_files(&self) -> Vec<&FileRef> {
+    pub fn device_files(&self) -> Vec<&FileRef> {
         match self {
-            Self::Vector(manifest) => manifest.edge_files(),
-            Self::Picture(manifest) => manifest.edge_files(),
+            Self::FixedLatent(manifest) => manifest.device_files(),
+            Self::ImageCodec(manifest) => manifest.device_files(),
         }
     }
 }

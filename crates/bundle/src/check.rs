@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::{BundleError, FileRef, files};
 
 pub(crate) fn require(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<(), BundleError> {
-    if holds { Ok(()) } else { Err(BundleError::Field { field: field.to_owned(), reason: reason() }) }
+    if holds { Ok(()) } else { Err(BundleError::InvalidField { field: field.to_owned(), reason: reason() }) }
 }
 
 pub(crate) fn check_name(field: &str, name: &str) -> Result<(), BundleError> {
@@ -15,8 +15,8 @@ pub(crate) fn check_name(field: &str, name: &str) -> Result<(), BundleError> {
 }
 
 pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError> {
-    if !files::is_plain(&file.path) {
-        return Err(BundleError::Outside { path: file.path.clone() });
+    if !files::is_plain_path(&file.path) {
+        return Err(BundleError::PathOutside { path: file.path.clone() });
     }
     require(file.sha256.is_well_formed(), &format!("{field}.sha256"), || {
         "it must be 64 lower-case hexadecimal digits".into()
@@ -29,7 +29,7 @@ pub(crate) fn check_range(field: &str, low: f32, high: f32) -> Result<(), Bundle
     require(span.is_finite() && span > 0.0, field, || "low must be below high".into())
 }
 
-pub(crate) fn check_any_head<H>(heads: &[H]) -> Result<(), BundleError> {
+pub(crate) fn check_has_heads<H>(heads: &[H]) -> Result<(), BundleError> {
     require(!heads.is_empty(), "heads", || "a bundle must have at least one head".into())
 }
 

@@ -9,7 +9,7 @@ use crate::{AnyManifest, BundleError, FileRef, files, manifest_file::ManifestFil
 
 /// The part of a bundle, of either kind, that a device needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EdgePart {
+pub struct DevicePart {
     /// The name of the bundle.
     pub name: String,
     /// The id of the latent space, which was checked against the digests in the manifest.
@@ -18,20 +18,20 @@ pub struct EdgePart {
     pub files: Vec<FileRef>,
 }
 
-impl EdgePart {
+impl DevicePart {
     /// Reads the manifest in `folder`. The other files are not opened.
     ///
     /// # Errors
     /// Returns [`BundleError`] naming the field that is wrong.
     pub fn read(folder: &Path) -> Result<Self, BundleError> {
         let file = ManifestFile::read(folder)?;
-        let manifest = AnyManifest::of(&file)?;
+        let manifest = AnyManifest::from_file(&file)?;
         manifest.check_identity()?;
-        let named = manifest.edge_files().into_iter().cloned();
+        let named = manifest.device_files().into_iter().cloned();
         Ok(Self {
             name: manifest.name().to_owned(),
             latent_space: manifest.latent_space(),
-            files: [file.as_file()].into_iter().chain(named).collect(),
+            files: [file.to_file_ref()].into_iter().chain(named).collect(),
         })
     }
 
@@ -40,8 +40,8 @@ impl EdgePart {
     ///
     /// # Errors
     /// Returns [`BundleError::Missing`], or another error of the file.
-    pub fn check(folder: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
-        files::check(folder, file)
+    pub fn verify_file(folder: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
+        files::verify_file(folder, file)
     }
 
     /// Returns the bytes of all files together.

@@ -32,7 +32,7 @@ pub enum BundleError {
     #[error(
         "bundle.json has schema {found}, but this build reads {expected}: create the bundle again or update"
     )]
-    Schema {
+    UnsupportedSchema {
         /// The schema version found.
         found: u32,
         /// The schema version that this build reads.
@@ -40,7 +40,7 @@ pub enum BundleError {
     },
     /// A field of the manifest has an invalid value.
     #[error("bundle.json, {field}: {reason}")]
-    Field {
+    InvalidField {
         /// The path of the field, as in `heads[0].model.path`.
         field: String,
         /// The reason why it is invalid.
@@ -48,7 +48,7 @@ pub enum BundleError {
     },
     /// A path leaves the bundle's folder.
     #[error("bundle.json names {path:?}, which is not a plain relative path inside the bundle")]
-    Outside {
+    PathOutside {
         /// The path as written in the manifest.
         path: String,
     },
@@ -60,7 +60,7 @@ pub enum BundleError {
     },
     /// The length of a file does not match the manifest.
     #[error("{path} has {found} bytes, but bundle.json says {expected}: the file was changed or truncated")]
-    Length {
+    LengthMismatch {
         /// The path as written in the manifest.
         path: String,
         /// The length found, in bytes. If it exceeds the expected length, the exact value is unknown.
@@ -83,7 +83,7 @@ pub enum BundleError {
         "bundle.json says latent space {found}, but its encoder, preprocessing and tables give {computed}: create \
          the bundle again"
     )]
-    Identity {
+    LatentSpaceMismatch {
         /// The id in the manifest.
         found: LatentSpaceId,
         /// The computed id.

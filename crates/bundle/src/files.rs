@@ -12,7 +12,7 @@ use crate::{BundleError, FileRef};
 /// Maximum size of a file of a bundle, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 31;
 /// Bytes per read where a file is only checked.
-const PIECE: usize = 64 << 10;
+const PIECE_BYTES: usize = 64 << 10;
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,12 +23,12 @@ impl Digest {
     /// Computes the digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self::new(&Sha256::digest(bytes).into())
+        Self::from_bytes(&Sha256::digest(bytes).into())
     }
 
     /// Creates a digest from its 32 bytes.
     #[must_use]
-    pub fn new(digest: &[u8; 32]) -> Self {
+    pub fn from_bytes(digest: &[u8; 32]) -> Self {
         Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -36,11 +36,11 @@ impl Digest {
     ///
     /// # Errors
     /// Returns the error of the reader.
-    pub fn read(mut from: impl Read) -> io::Result<Self> {
-        let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE]);
+    pub fn from_reader(mut from: impl Read) -> io::Result<Self> {
+        let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
         loop {
             match from.read(&mut piece) {
-                Ok(0) => return Ok(Self::new(&digest.finalize().into())),
+                Ok(0) => return Ok(Self::from_bytes(&digest.finalize().into())),
                 Ok(read) => digest.update(&piece[..read]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -75,37 +75,37 @@ pub(crate) fn read(root: &Path, file: &FileRef) -> Result<Vec<u8>, BundleError> 
     if file.bytes > MAX_FILE_BYTES {
         return Err(BundleError::TooLarge { path: file.path.clone(), limit: MAX_FILE_BYTES });
     }
-    let path = inside(root, &file.path)?;
+    let path = resolve_inside(root, &file.path)?;
     let bytes = read_at_most(&path, file.bytes)?;
     let found = bytes.len() as u64;
     if found != file.bytes {
-        return Err(BundleError::Length { path: file.path.clone(), found, expected: file.bytes });
+        return Err(BundleError::LengthMismatch { path: file.path.clone(), found, expected: file.bytes });
     }
-    compare(Digest::of(&bytes), file)?;
+    compare_digest(Digest::of(&bytes), file)?;
     Ok(bytes)
 }
 
 /// Checks the length and digest of a file named by the manifest, in pieces. Returns its resolved path.
-pub(crate) fn check(root: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
+pub(crate) fn verify_file(root: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
     // The error may be shown to clients that must not learn the absolute path.
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => BundleError::Missing { path: file.path.clone() },
         _ => io_error(Path::new(&file.path), source),
     };
-    let path = inside(root, &file.path).map_err(|error| match error {
+    let path = resolve_inside(root, &file.path).map_err(|error| match error {
         BundleError::Io { source, .. } => failed(source),
         error => error,
     })?;
     let opened = File::open(&path).map_err(failed)?;
     let found = opened.metadata().map_err(failed)?.len();
     if found != file.bytes {
-        return Err(BundleError::Length { path: file.path.clone(), found, expected: file.bytes });
+        return Err(BundleError::LengthMismatch { path: file.path.clone(), found, expected: file.bytes });
     }
-    compare(Digest::read(opened).map_err(failed)?, file)?;
+    compare_digest(Digest::from_reader(opened).map_err(failed)?, file)?;
     Ok(path)
 }
 
-fn compare(found: Digest, file: &FileRef) -> Result<(), BundleError> {
+fn compare_digest(found: Digest, file: &FileRef) -> Result<(), BundleError> {
     if found == file.sha256 {
         return Ok(());
     }
@@ -123,7 +123,7 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, BundleErr
 }
 
 /// Writes a file of the bundle, and creates the folders that contain it.
-pub(crate) fn put(folder: &Path, relative: &str, bytes: &[u8]) -> Result<(), BundleError> {
+pub(crate) fn write_file(folder: &Path, relative: &str, bytes: &[u8]) -> Result<(), BundleError> {
     let path = folder.join(relative);
     let parent = path.parent().unwrap_or(folder);
     fs::create_dir_all(parent).map_err(|source| io_error(parent, source))?;
@@ -141,16 +141,16 @@ pub(crate) fn io_error(path: &Path, source: io::Error) -> BundleError {
 
 /// Returns whether a path consists only of plain names: it is not absolute and does not contain `..` or `.`.
 #[must_use]
-pub fn is_plain(path: &str) -> bool {
+pub fn is_plain_path(path: &str) -> bool {
     !path.is_empty()
         && !path.contains('\\')
         && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// Resolves the path of a file, which must be inside the bundle even through symbolic links.
-fn inside(root: &Path, relative: &str) -> Result<PathBuf, BundleError> {
-    let outside = || BundleError::Outside { path: relative.to_owned() };
-    if !is_plain(relative) {
+fn resolve_inside(root: &Path, relative: &str) -> Result<PathBuf, BundleError> {
+    let outside = || BundleError::PathOutside { path: relative.to_owned() };
+    if !is_plain_path(relative) {
         return Err(outside());
     }
     let resolve = |path: PathBuf| path.canonicalize().map_err(|source| io_error(&path, source));

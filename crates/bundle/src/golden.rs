@@ -15,21 +15,21 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AnyManifest, BundleError, FileRef,
     check::{check_file, require},
-    files::{self, file_ref, io_error, put},
+    files::{self, file_ref, io_error, write_file},
     manifest_file,
 };
 
 /// Maximum number of golden inputs per bundle.
-pub const MAX_GOLDEN: usize = 8;
+pub const MAX_GOLDEN_INPUTS: usize = 8;
 
 /// The folder of the golden inputs in the bundle.
-const FOLDER: &str = "golden";
+const GOLDEN_FOLDER: &str = "golden";
 
 /// A golden input. For models with a quality setting, the frame contains the quality that it was encoded
 /// with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GoldenSpec {
+pub struct GoldenInputSpec {
     /// The input file, of which the first input counts.
     pub input: FileRef,
     /// The frame.
@@ -38,7 +38,7 @@ pub struct GoldenSpec {
 
 /// A golden input to be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GoldenDraft {
+pub struct GoldenInputDraft {
     /// The name of the file; its extension determines the format.
     pub name: String,
     /// The bytes of the input file.
@@ -47,18 +47,18 @@ pub struct GoldenDraft {
     pub frame: Vec<u8>,
 }
 
-impl GoldenSpec {
+impl GoldenInputSpec {
     /// Checks the length and digest of both files. Returns the path of the input and the bytes of the frame.
     ///
     /// # Errors
     /// Returns [`BundleError`] naming the file that is wrong.
-    pub fn read(&self, folder: &Path) -> Result<(PathBuf, Vec<u8>), BundleError> {
+    pub fn read_verified(&self, folder: &Path) -> Result<(PathBuf, Vec<u8>), BundleError> {
         files::read(folder, &self.input)?;
         Ok((folder.join(&self.input.path), files::read(folder, &self.frame)?))
     }
 
     /// Returns both files.
-    pub(crate) fn files(&self) -> [&FileRef; 2] {
+    pub(crate) fn file_refs(&self) -> [&FileRef; 2] {
         [&self.input, &self.frame]
     }
 }
@@ -67,34 +67,35 @@ impl GoldenSpec {
 ///
 /// # Errors
 /// Returns [`BundleError`] if the bundle is incomplete, two names are the same, or a file cannot be written.
-pub fn put_golden(folder: &Path, drafts: &[GoldenDraft]) -> Result<(), BundleError> {
+pub fn put_golden_inputs(folder: &Path, drafts: &[GoldenInputDraft]) -> Result<(), BundleError> {
     let mut manifest = AnyManifest::read(folder)?;
-    let specs = drafts.iter().map(GoldenDraft::spec).collect();
+    let specs = drafts.iter().map(GoldenInputDraft::spec).collect();
     let before = std::mem::replace(manifest.golden_mut(), specs);
     manifest.check()?;
     for (draft, spec) in drafts.iter().zip(manifest.golden()) {
-        put(folder, &spec.input.path, &draft.input)?;
-        put(folder, &spec.frame.path, &draft.frame)?;
+        write_file(folder, &spec.input.path, &draft.input)?;
+        write_file(folder, &spec.frame.path, &draft.frame)?;
     }
     match &manifest {
-        AnyManifest::Vector(manifest) => manifest_file::write(folder, manifest)?,
-        AnyManifest::Picture(manifest) => manifest_file::write(folder, manifest)?,
+        AnyManifest::FixedLatent(manifest) => manifest_file::write_manifest(folder, manifest)?,
+        AnyManifest::ImageCodec(manifest) => manifest_file::write_manifest(folder, manifest)?,
     }
-    let named: HashSet<&str> = manifest.edge_files().into_iter().map(|file| file.path.as_str()).collect();
-    let old = before.iter().flat_map(GoldenSpec::files).filter(|file| !named.contains(file.path.as_str()));
+    let named: HashSet<&str> = manifest.device_files().into_iter().map(|file| file.path.as_str()).collect();
+    let old =
+        before.iter().flat_map(GoldenInputSpec::file_refs).filter(|file| !named.contains(file.path.as_str()));
     old.map(|file| folder.join(&file.path))
         .filter(|path| path.exists())
         .try_for_each(|path| fs::remove_file(&path).map_err(|source| io_error(&path, source)))
 }
 
 /// Checks the golden inputs of a manifest of either schema.
-pub(crate) fn check(golden: &[GoldenSpec]) -> Result<(), BundleError> {
-    require(golden.len() <= MAX_GOLDEN, "golden", || {
-        format!("a bundle can have at most {MAX_GOLDEN} golden inputs")
+pub(crate) fn check_golden(golden: &[GoldenInputSpec]) -> Result<(), BundleError> {
+    require(golden.len() <= MAX_GOLDEN_INPUTS, "golden", || {
+        format!("a bundle can have at most {MAX_GOLDEN_INPUTS} golden inputs")
     })?;
     let mut seen = HashSet::new();
     for (i, spec) in golden.iter().enumerate() {
-        for (name, file) in ["input", "frame"].into_iter().zip(spec.files()) {
+        for (name, file) in ["input", "frame"].into_iter().zip(spec.file_refs()) {
             let field = format!("golden[{i}].{name}");
             check_file(&field, file)?;
             require(seen.insert(&file.path), &field, || format!("{} is listed twice", file.path))?;
@@ -103,11 +104,11 @@ pub(crate) fn check(golden: &[GoldenSpec]) -> Result<(), BundleError> {
     Ok(())
 }
 
-impl GoldenDraft {
-    fn spec(&self) -> GoldenSpec {
-        GoldenSpec {
-            input: file_ref(format!("{FOLDER}/{}", self.name), &self.input),
-            frame: file_ref(format!("{FOLDER}/{}.lps", self.name), &self.frame),
+impl GoldenInputDraft {
+    fn spec(&self) -> GoldenInputSpec {
+        GoldenInputSpec {
+            input: file_ref(format!("{GOLDEN_FOLDER}/{}", self.name), &self.input),
+            frame: file_ref(format!("{GOLDEN_FOLDER}/{}.lps", self.name), &self.frame),
         }
     }
 }

@@ -1,7 +1,7 @@
 use lopside_latent::LatentSpaceId;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Digest, InputSpec, LatentSpec, TensorSpec};
+use crate::{Digest, FixedLatentLayerSpec, InputSpec, TensorSpec};
 
 /// The key in the `metadata_props` of an ONNX model that holds the id of its latent space. Heads carry it;
 /// the encoder does not, because the id is a digest of the encoder.
@@ -15,12 +15,12 @@ const DOMAIN: &[u8] = b"lopside latent space 1\0";
 ///
 /// Everything that changes the meaning of a frame changes the id. Heads do not affect it.
 #[must_use]
-pub fn latent_space_id(
+pub fn fixed_latent_space_id(
     encoder: &Digest,
     tables: &Digest,
     input: &InputSpec,
     tensor: &TensorSpec,
-    latent: &[LatentSpec],
+    latent: &[FixedLatentLayerSpec],
 ) -> LatentSpaceId {
     let mut hash = Sha256::new_with_prefix(DOMAIN);
     hash.update(encoder.as_str());
@@ -36,37 +36,40 @@ pub fn latent_space_id(
 fn add_input(hash: &mut Sha256, input: &InputSpec, tensor: &TensorSpec) {
     match input {
         InputSpec::Picture(picture) => {
-            integers(hash, [picture.width, picture.height, picture.channels.count()]);
-            floats(hash, picture.low.iter().zip(&picture.high).flat_map(|(&low, &high)| [low, high]));
+            hash_integers(hash, [picture.width, picture.height, picture.channels.count()]);
+            hash_floats(hash, picture.low.iter().zip(&picture.high).flat_map(|(&low, &high)| [low, high]));
         }
         InputSpec::Series(series) => {
             hash.update(b"series\0");
-            integers(hash, [series.length, series.channels.len() as u32]);
-            floats(
+            hash_integers(hash, [series.length, series.channels.len() as u32]);
+            hash_floats(
                 hash,
                 series.mean.iter().zip(&series.deviation).flat_map(|(&mean, &deviation)| [mean, deviation]),
             );
         }
         InputSpec::Tensor {} => {
             hash.update(b"tensor\0");
-            integers(hash, tensor.item_dims().unwrap_or_default());
+            hash_integers(hash, tensor.item_dims().unwrap_or_default());
         }
     }
 }
 
-fn add_latent(hash: &mut Sha256, latent: &[LatentSpec]) {
-    floats(hash, latent.iter().flat_map(|layer| layer.gains.iter().copied()));
+fn add_latent(hash: &mut Sha256, latent: &[FixedLatentLayerSpec]) {
+    hash_floats(hash, latent.iter().flat_map(|layer| layer.gains.iter().copied()));
     // A single layer with one gain per value is fully described by its gains.
     let plain = matches!(latent, [only] if only.values() == only.gains.len() as u64);
     if !plain {
-        integers(hash, latent.iter().flat_map(|layer| [layer.values() as u32, layer.gains.len() as u32]));
+        hash_integers(
+            hash,
+            latent.iter().flat_map(|layer| [layer.values() as u32, layer.gains.len() as u32]),
+        );
     }
 }
 
-fn integers(hash: &mut Sha256, values: impl IntoIterator<Item = u32>) {
+fn hash_integers(hash: &mut Sha256, values: impl IntoIterator<Item = u32>) {
     values.into_iter().for_each(|value| hash.update(value.to_le_bytes()));
 }
 
-fn floats(hash: &mut Sha256, values: impl IntoIterator<Item = f32>) {
+fn hash_floats(hash: &mut Sha256, values: impl IntoIterator<Item = f32>) {
     values.into_iter().for_each(|value| hash.update(value.to_le_bytes()));
 }

@@ -13,9 +13,9 @@ use crate::{
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum InputSpec {
     /// An image of any size, which is resized to this one.
-    Picture(PictureSpec),
+    Picture(ImageSpec),
     /// A window of a time series.
-    Series(SeriesSpec),
+    Series(TimeSeriesSpec),
     /// 32-bit floats in the shape of the encoder's input tensor, without preprocessing.
     Tensor {},
 }
@@ -25,7 +25,7 @@ pub enum InputSpec {
 /// inverse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PictureSpec {
+pub struct ImageSpec {
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -52,7 +52,7 @@ pub enum Channels {
 /// The encoder reads `(number − mean) / deviation`. For a head's output, the inverse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SeriesSpec {
+pub struct TimeSeriesSpec {
     /// Rows per window.
     pub length: u32,
     /// Rows from the start of one window to the start of the next.
@@ -76,10 +76,10 @@ impl Channels {
     }
 }
 
-impl PictureSpec {
+impl ImageSpec {
     /// Creates a specification that maps the samples of all channels to `low…high`.
     #[must_use]
-    pub fn uniform(width: u32, height: u32, channels: Channels, low: f32, high: f32) -> Self {
+    pub fn with_uniform_range(width: u32, height: u32, channels: Channels, low: f32, high: f32) -> Self {
         let each = |value| vec![value; channels.count() as usize];
         Self { width, height, channels, low: each(low), high: each(high) }
     }
@@ -100,7 +100,7 @@ impl PictureSpec {
     }
 }
 
-impl SeriesSpec {
+impl TimeSeriesSpec {
     /// Returns the number of values per window.
     #[must_use]
     pub fn samples(&self) -> u64 {

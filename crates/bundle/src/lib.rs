@@ -10,7 +10,7 @@
 //! ```
 //! A host loads only files that the manifest names, and only if the file's length and SHA-256 match it.
 //! Nothing outside the folder is ever opened. A device may ship without `heads/`, the cloud without
-//! `encoder.onnx`: [`Part`] selects the files that are needed.
+//! `encoder.onnx`: [`BundlePart`] selects the files that are needed.
 
 mod any_manifest;
 mod check;
@@ -30,17 +30,18 @@ mod version;
 mod write;
 
 pub use any_manifest::AnyManifest;
-pub use edge::EdgePart;
+pub use edge::DevicePart;
 pub use error::BundleError;
-pub use files::{Digest, is_plain};
-pub use golden::{GoldenDraft, GoldenSpec, MAX_GOLDEN, put_golden};
-pub use identity::{LATENT_SPACE_KEY, latent_space_id};
-pub use input::{Channels, InputSpec, PictureSpec, SeriesSpec};
-pub use load::{Bundle, Head};
+pub use files::{Digest, is_plain_path};
+pub use golden::{GoldenInputDraft, GoldenInputSpec, MAX_GOLDEN_INPUTS, put_golden_inputs};
+pub use identity::{LATENT_SPACE_KEY, fixed_latent_space_id};
+pub use input::{Channels, ImageSpec, InputSpec, TimeSeriesSpec};
+pub use load::{FixedLatentBundle, FixedLatentHead};
 pub use manifest::{
-    Cost, Dim, EncoderSpec, FileRef, HeadKind, HeadSpec, LatentSpec, Manifest, SCHEMA_VERSION, TensorSpec,
+    Dim, FIXED_LATENT_SCHEMA, FileRef, FixedLatentEncoderSpec, FixedLatentHeadSpec, FixedLatentLayerSpec,
+    FixedLatentManifest, HeadKind, ModelCost, TensorSpec,
 };
-pub use part::Part;
-pub use score::{PartSource, PartSpec, Quantiles, ScoreSpec};
+pub use part::BundlePart;
+pub use score::{Quantiles, ScorePartSource, ScorePartSpec, ScoreSpec};
 pub use version::add_version;
-pub use write::{Draft, DraftHead};
+pub use write::{FixedLatentDraft, FixedLatentDraftHead};

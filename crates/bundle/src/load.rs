@@ -1,74 +1,81 @@
 use std::path::Path;
 
-use lopside_latent::{LatentLayer, LatentSpace, Quantiser, Shape, Tables};
+use lopside_latent::{FixedLatentSpace, LatentLayer, Quantiser, Shape, Tables};
 
 use crate::{
-    BundleError, HeadSpec, LatentSpec, Manifest, Part, files, latent_space_id, manifest_file::ManifestFile,
+    BundleError, BundlePart, FixedLatentHeadSpec, FixedLatentLayerSpec, FixedLatentManifest, files,
+    fixed_latent_space_id, manifest_file::ManifestFile,
 };
 
 /// A bundle whose loaded files have all been checked.
 #[derive(Debug, Clone)]
-pub struct Bundle {
+pub struct FixedLatentBundle {
     /// The manifest.
-    pub manifest: Manifest,
+    pub manifest: FixedLatentManifest,
     /// The latent space.
-    pub space: LatentSpace,
+    pub space: FixedLatentSpace,
     /// The contents of `encoder.onnx`; empty if only the heads were requested.
     pub encoder: Vec<u8>,
     /// The heads, in the manifest's order; empty if only the encoder was requested.
-    pub heads: Vec<Head>,
+    pub heads: Vec<FixedLatentHead>,
 }
 
 /// A head and its model.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub struct FixedLatentHead {
     /// The head's entry in the manifest.
-    pub spec: HeadSpec,
+    pub spec: FixedLatentHeadSpec,
     /// The contents of the ONNX file.
     pub model: Vec<u8>,
 }
 
-impl Bundle {
+impl FixedLatentBundle {
     /// Loads the part of the bundle in `folder` that a host needs, and checks the manifest, the latent-space
     /// id, and the length and digest of every file that it reads.
     ///
     /// # Errors
     /// Returns [`BundleError`] naming the file or field that is wrong.
-    pub fn load(folder: &Path, part: Part) -> Result<Self, BundleError> {
+    pub fn load(folder: &Path, part: BundlePart) -> Result<Self, BundleError> {
         Self::read(folder, &ManifestFile::read(folder)?, part)
     }
 
-    pub(crate) fn read(folder: &Path, file: &ManifestFile, part: Part) -> Result<Self, BundleError> {
-        let manifest: Manifest = file.parse()?;
+    pub(crate) fn read(folder: &Path, file: &ManifestFile, part: BundlePart) -> Result<Self, BundleError> {
+        let manifest: FixedLatentManifest = file.parse()?;
         manifest.check()?;
         let space = read_space(folder, &manifest)?;
         let encoder = part.read_encoder(folder, &manifest.encoder.model)?;
-        let read =
-            |spec: &HeadSpec| Ok(Head { spec: spec.clone(), model: files::read(folder, &spec.model)? });
+        let read = |spec: &FixedLatentHeadSpec| {
+            Ok(FixedLatentHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
+        };
         let heads = part.read_heads(&manifest.heads, read)?;
         part.check_rest(folder, &manifest.model_card, &manifest.golden)?;
         Ok(Self { manifest, space, encoder, heads })
     }
 }
 
-impl Manifest {
+impl FixedLatentManifest {
     /// Checks the latent-space id against the one computed from the manifest.
     pub(crate) fn check_identity(&self) -> Result<(), BundleError> {
         let Self { encoder, tables, input, latent, latent_space: found, .. } = self;
-        let computed = latent_space_id(&encoder.model.sha256, &tables.sha256, input, &encoder.input, latent);
-        if computed == *found { Ok(()) } else { Err(BundleError::Identity { found: *found, computed }) }
+        let computed =
+            fixed_latent_space_id(&encoder.model.sha256, &tables.sha256, input, &encoder.input, latent);
+        if computed == *found {
+            Ok(())
+        } else {
+            Err(BundleError::LatentSpaceMismatch { found: *found, computed })
+        }
     }
 }
 
-fn read_space(folder: &Path, manifest: &Manifest) -> Result<LatentSpace, BundleError> {
+fn read_space(folder: &Path, manifest: &FixedLatentManifest) -> Result<FixedLatentSpace, BundleError> {
     manifest.check_identity()?;
     let tables = Tables::from_bytes(&files::read(folder, &manifest.tables)?)?;
-    Ok(LatentSpace::new(manifest.latent_space, layers(&manifest.latent)?, tables)?)
+    Ok(FixedLatentSpace::new(manifest.latent_space, latent_layers(&manifest.latent)?, tables)?)
 }
 
 /// Converts the layers to the types of the latent coder.
-pub(crate) fn layers(latent: &[LatentSpec]) -> Result<Vec<LatentLayer>, BundleError> {
-    let layer = |layer: &LatentSpec| {
+pub(crate) fn latent_layers(latent: &[FixedLatentLayerSpec]) -> Result<Vec<LatentLayer>, BundleError> {
+    let layer = |layer: &FixedLatentLayerSpec| {
         Ok(LatentLayer {
             shape: Shape::new(&layer.tensor.item_dims().unwrap_or_default())?,
             quantiser: Quantiser::new(layer.gains.clone())?,

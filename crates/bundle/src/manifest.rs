@@ -6,19 +6,19 @@ use lopside_latent::LatentSpaceId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleError, Digest, GoldenSpec, InputSpec, PictureSpec, ScoreSpec, SeriesSpec,
-    check::{check_any_head, check_file, check_head, check_name, head_field, require},
+    BundleError, Digest, GoldenInputSpec, ImageSpec, InputSpec, ScoreSpec, TimeSeriesSpec,
+    check::{check_file, check_has_heads, check_head, check_name, head_field, require},
     golden,
 };
 
 /// The version of the manifest that this build writes and reads.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const FIXED_LATENT_SCHEMA: u32 = 1;
 
 /// The manifest of a bundle. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Manifest {
-    /// The schema version, [`SCHEMA_VERSION`].
+pub struct FixedLatentManifest {
+    /// The schema version, [`FIXED_LATENT_SCHEMA`].
     pub schema: u32,
     /// The name of the bundle: 1 to 64 of `a–z 0–9 -`.
     pub name: String,
@@ -30,18 +30,18 @@ pub struct Manifest {
     /// The preprocessing that turns an input into the encoder's tensor.
     pub input: InputSpec,
     /// The encoder.
-    pub encoder: EncoderSpec,
+    pub encoder: FixedLatentEncoderSpec,
     /// The layers of the latent: the encoder's outputs, the base layer first.
-    pub latent: Vec<LatentSpec>,
+    pub latent: Vec<FixedLatentLayerSpec>,
     /// The table file: the tables of the runs of the first layer, then those of the second, and so on.
     pub tables: FileRef,
     /// The heads, at least one; the first is the default.
-    pub heads: Vec<HeadSpec>,
+    pub heads: Vec<FixedLatentHeadSpec>,
     /// The model card.
     pub model_card: FileRef,
     /// The golden inputs, with which a device tests the encoder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub golden: Vec<GoldenSpec>,
+    pub golden: Vec<GoldenInputSpec>,
 }
 
 /// A file of the bundle.
@@ -59,19 +59,19 @@ pub struct FileRef {
 /// The encoder of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EncoderSpec {
+pub struct FixedLatentEncoderSpec {
     /// The ONNX file.
     pub model: FileRef,
     /// The input tensor.
     pub input: TensorSpec,
     /// The cost of the encoder.
-    pub cost: Cost,
+    pub cost: ModelCost,
 }
 
 /// One layer of the latent and its quantiser, `ŷ = round(z · gain)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LatentSpec {
+pub struct FixedLatentLayerSpec {
     /// The tensor: an output of the encoder, and an input of the heads that read it.
     pub tensor: TensorSpec,
     /// Quantisation steps per latent unit, positive: one gain per run of consecutive values, all runs of
@@ -80,7 +80,7 @@ pub struct LatentSpec {
     pub gains: Vec<f32>,
 }
 
-impl LatentSpec {
+impl FixedLatentLayerSpec {
     /// Returns the number of values in the layer.
     #[must_use]
     pub fn values(&self) -> u64 {
@@ -91,7 +91,7 @@ impl LatentSpec {
 /// A head: one model that reads a latent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeadSpec {
+pub struct FixedLatentHeadSpec {
     /// The name of the head: 1 to 64 of `a–z 0–9 -`.
     pub name: String,
     /// The version, which increases when a head is retrained; the highest one is served.
@@ -105,7 +105,7 @@ pub struct HeadSpec {
     /// The output tensor.
     pub output: TensorSpec,
     /// The cost of the head.
-    pub cost: Cost,
+    pub cost: ModelCost,
 }
 
 /// The meaning of a head's output.
@@ -113,9 +113,9 @@ pub struct HeadSpec {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum HeadKind {
     /// An image of one size.
-    Reconstruct(PictureSpec),
+    Reconstruct(ImageSpec),
     /// A window of a time series.
-    Series(SeriesSpec),
+    Series(TimeSeriesSpec),
     /// One logit per class.
     Classify {
         /// The names of the classes, in the order of the logits.
@@ -165,21 +165,21 @@ impl TensorSpec {
 /// The cost of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Cost {
+pub struct ModelCost {
     /// Number of trained parameters.
     pub parameters: u64,
     /// Multiply-accumulates per item.
     pub macs: u64,
 }
 
-impl Manifest {
+impl FixedLatentManifest {
     /// Checks everything that can be checked without another file.
     ///
     /// # Errors
     /// Returns [`BundleError`] naming the first field that is invalid.
     pub fn check(&self) -> Result<(), BundleError> {
-        if self.schema != SCHEMA_VERSION {
-            return Err(BundleError::Schema { found: self.schema, expected: SCHEMA_VERSION });
+        if self.schema != FIXED_LATENT_SCHEMA {
+            return Err(BundleError::UnsupportedSchema { found: self.schema, expected: FIXED_LATENT_SCHEMA });
         }
         check_name("name", &self.name)?;
         self.input.check("input")?;
@@ -190,7 +190,7 @@ impl Manifest {
         check_file("encoder.model", &self.encoder.model)?;
         check_file("tables", &self.tables)?;
         check_file("model_card", &self.model_card)?;
-        golden::check(&self.golden)?;
+        golden::check_golden(&self.golden)?;
         self.check_latent()?;
         self.check_heads()
     }
@@ -198,8 +198,8 @@ impl Manifest {
     /// Returns the files that a device needs in addition to `bundle.json`: all except the heads and the model
     /// card.
     #[must_use]
-    pub fn edge_files(&self) -> Vec<&FileRef> {
-        let golden = self.golden.iter().flat_map(GoldenSpec::files);
+    pub fn device_files(&self) -> Vec<&FileRef> {
+        let golden = self.golden.iter().flat_map(GoldenInputSpec::file_refs);
         [&self.encoder.model, &self.tables].into_iter().chain(golden).collect()
     }
 
@@ -217,7 +217,7 @@ impl Manifest {
     }
 
     fn check_heads(&self) -> Result<(), BundleError> {
-        check_any_head(&self.heads)?;
+        check_has_heads(&self.heads)?;
         let mut seen = HashSet::new();
         for (i, head) in self.heads.iter().enumerate() {
             check_head(&mut seen, i, &head.name, head.version, &head.model)?;

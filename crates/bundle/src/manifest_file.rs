@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{BundleError, FileRef, files};
 
-const NAME: &str = "bundle.json";
-const MAX_BYTES: u64 = 16 << 20;
+const MANIFEST_NAME: &str = "bundle.json";
+const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// The text of a manifest, and the path that it was read from.
 pub(crate) struct ManifestFile {
@@ -22,34 +22,34 @@ struct Schema {
 
 impl ManifestFile {
     pub(crate) fn read(folder: &Path) -> Result<Self, BundleError> {
-        let path = folder.join(NAME);
+        let path = folder.join(MANIFEST_NAME);
         if !path.is_file() {
             return Err(BundleError::NoManifest { path: folder.to_owned() });
         }
-        let text = files::read_at_most(&path, MAX_BYTES)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(BundleError::TooLarge { path: NAME.to_owned(), limit: MAX_BYTES });
+        let text = files::read_at_most(&path, MAX_MANIFEST_BYTES)?;
+        if text.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(BundleError::TooLarge { path: MANIFEST_NAME.to_owned(), limit: MAX_MANIFEST_BYTES });
         }
         Ok(Self { path, text })
     }
 
     /// Creates a manifest file from text that was received, not read from a folder.
-    pub(crate) fn given(text: Vec<u8>) -> Result<Self, BundleError> {
-        if text.len() as u64 > MAX_BYTES {
-            return Err(BundleError::TooLarge { path: NAME.to_owned(), limit: MAX_BYTES });
+    pub(crate) fn from_text(text: Vec<u8>) -> Result<Self, BundleError> {
+        if text.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(BundleError::TooLarge { path: MANIFEST_NAME.to_owned(), limit: MAX_MANIFEST_BYTES });
         }
-        Ok(Self { path: NAME.into(), text })
+        Ok(Self { path: MANIFEST_NAME.into(), text })
     }
 
     /// Returns the schema version, which determines the kind of manifest.
-    pub(crate) fn schema(&self) -> Result<u32, BundleError> {
+    pub(crate) fn schema_version(&self) -> Result<u32, BundleError> {
         let Schema { schema } = self.parse()?;
         Ok(schema)
     }
 
     /// Returns the entry that another manifest would have for this file.
-    pub(crate) fn as_file(&self) -> FileRef {
-        files::file_ref(NAME.to_owned(), &self.text)
+    pub(crate) fn to_file_ref(&self) -> FileRef {
+        files::file_ref(MANIFEST_NAME.to_owned(), &self.text)
     }
 
     pub(crate) fn parse<M: DeserializeOwned>(&self) -> Result<M, BundleError> {
@@ -58,8 +58,8 @@ impl ManifestFile {
     }
 }
 
-pub(crate) fn write(folder: &Path, manifest: &impl Serialize) -> Result<(), BundleError> {
+pub(crate) fn write_manifest(folder: &Path, manifest: &impl Serialize) -> Result<(), BundleError> {
     let json = serde_json::to_string_pretty(manifest)
-        .map_err(|source| BundleError::Json { path: folder.join(NAME), source })?;
-    files::put(folder, NAME, (json + "\n").as_bytes())
+        .map_err(|source| BundleError::Json { path: folder.join(MANIFEST_NAME), source })?;
+    files::write_file(folder, MANIFEST_NAME, (json + "\n").as_bytes())
 }

@@ -1,10 +1,10 @@
 use std::path::Path;
 
-use crate::{BundleError, FileRef, GoldenSpec, files};
+use crate::{BundleError, FileRef, GoldenInputSpec, files};
 
 /// The files of a bundle that a host needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum BundlePart {
     /// The encoder and the tables, for a device.
     Encoder,
     /// The heads and the tables, for the cloud.
@@ -13,7 +13,7 @@ pub enum Part {
     Whole,
 }
 
-impl Part {
+impl BundlePart {
     /// Reads the encoder's model; empty if it is not needed.
     pub(crate) fn read_encoder(self, folder: &Path, model: &FileRef) -> Result<Vec<u8>, BundleError> {
         match self {
@@ -39,12 +39,12 @@ impl Part {
         self,
         folder: &Path,
         card: &FileRef,
-        golden: &[GoldenSpec],
+        golden: &[GoldenInputSpec],
     ) -> Result<(), BundleError> {
         match self {
             Self::Whole => {
                 files::read(folder, card)?;
-                golden.iter().try_for_each(|golden| golden.read(folder).map(drop))
+                golden.iter().try_for_each(|golden| golden.read_verified(folder).map(drop))
             }
             Self::Encoder | Self::Heads => Ok(()),
         }

@@ -15,7 +15,7 @@ use crate::{BundleError, TensorSpec, check::require};
 #[serde(deny_unknown_fields)]
 pub struct ScoreSpec {
     /// The parts, at least one, each source once.
-    pub parts: Vec<PartSpec>,
+    pub parts: Vec<ScorePartSpec>,
     /// Quantiles of the sum of the parts that do not need the input.
     pub quantiles: Quantiles,
     /// Quantiles of the sum of all parts, if some need the input.
@@ -32,11 +32,11 @@ pub struct ScoreSpec {
 /// One part of a score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PartSpec {
+pub struct ScorePartSpec {
     /// The name of the part.
     pub name: String,
     /// The source of the part's values.
-    pub source: PartSource,
+    pub source: ScorePartSource,
     /// Weight in the score, 0 or more; a part of weight 0 is only reported beside the score.
     pub weight: f32,
     /// Mean over normal samples.
@@ -50,7 +50,7 @@ pub struct PartSpec {
 /// The source of a part's values. All values are 0 or more, and larger is more unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PartSource {
+pub enum ScorePartSource {
     /// −log₂ of the probability of the latent's integers under the entropy tables. It covers the layers that
     /// a frame carries, so the quantiles apply only to frames with as many layers as the frames they were
     /// measured on.
@@ -63,7 +63,7 @@ pub enum PartSource {
     RelativeError,
 }
 
-impl PartSource {
+impl ScorePartSource {
     /// Returns whether the part can be computed only with the original input.
     #[must_use]
     pub const fn needs_input(self) -> bool {
@@ -82,7 +82,7 @@ impl Quantiles {
     /// the order statistics (Hyndman and Fan 1996, definition 7). Returns `None` for an empty slice, samples
     /// that are not finite, or fewer than 2 points.
     #[must_use]
-    pub fn of(samples: &[f32], points: usize) -> Option<Self> {
+    pub fn from_samples(samples: &[f32], points: usize) -> Option<Self> {
         if samples.is_empty() || points < 2 || samples.iter().any(|sample| !sample.is_finite()) {
             return None;
         }
@@ -116,7 +116,7 @@ impl Quantiles {
     }
 }
 
-impl PartSpec {
+impl ScorePartSpec {
     /// Returns the contribution of a value to the score: its distance from the mean in standard deviations,
     /// times the weight. The term is unbounded, so that extreme values stay distinguishable.
     #[must_use]
@@ -129,23 +129,24 @@ impl ScoreSpec {
     /// Returns the number of columns of the head's output.
     #[must_use]
     pub fn columns(&self) -> usize {
-        self.parts.iter().filter(|part| matches!(part.source, PartSource::Column(_))).count()
+        self.parts.iter().filter(|part| matches!(part.source, ScorePartSource::Column(_))).count()
     }
 
     pub(crate) fn check(&self, field: &str) -> Result<(), BundleError> {
         let of = |name: &str| format!("{field}.{name}");
-        let mut sources: Vec<PartSource> = self.parts.iter().map(|part| part.source).collect();
+        let mut sources: Vec<ScorePartSource> = self.parts.iter().map(|part| part.source).collect();
         sources.sort_by_key(|source| match source {
-            PartSource::Column(column) => u64::from(*column),
-            PartSource::Bits => u64::MAX - 2,
-            PartSource::Error => u64::MAX - 1,
-            PartSource::RelativeError => u64::MAX,
+            ScorePartSource::Column(column) => u64::from(*column),
+            ScorePartSource::Bits => u64::MAX - 2,
+            ScorePartSource::Error => u64::MAX - 1,
+            ScorePartSource::RelativeError => u64::MAX,
         });
         let columns = self.columns();
         require(columns > 0, &of("parts"), || {
             "at least one part must be a column of the head's output".into()
         })?;
-        let in_order = (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == PartSource::Column(i));
+        let in_order =
+            (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == ScorePartSource::Column(i));
         sources.dedup();
         let once = sources.len() == self.parts.len();
         require(in_order && once, &of("parts"), || {
@@ -183,23 +184,23 @@ mod tests {
     #[test]
     fn quantiles_interpolate_and_saturate() {
         let samples: Vec<f32> = (0..=100).rev().map(|i| i as f32).collect();
-        let quantiles = Quantiles::of(&samples, 5).unwrap();
+        let quantiles = Quantiles::from_samples(&samples, 5).unwrap();
         assert_eq!(quantiles.0, [0.0, 25.0, 50.0, 75.0, 100.0]);
         for (value, expected) in
             [(-1.0, 0.0), (0.0, 0.0), (25.0, 0.25), (60.0, 0.6), (100.0, 1.0), (1e9, 1.0)]
         {
             assert!((quantiles.quantile(value) - expected).abs() < 1e-6, "{value}");
         }
-        let flat = Quantiles::of(&[3.0; 9], 4).unwrap();
+        let flat = Quantiles::from_samples(&[3.0; 9], 4).unwrap();
         assert_eq!((flat.quantile(2.9), flat.quantile(3.0)), (0.0, 1.0));
-        assert_eq!(Quantiles::of(&[], 4), None);
-        assert_eq!(Quantiles::of(&[f32::NAN], 4), None);
+        assert_eq!(Quantiles::from_samples(&[], 4), None);
+        assert_eq!(Quantiles::from_samples(&[f32::NAN], 4), None);
     }
 
     #[test]
     fn more_normal_samples_below_means_a_higher_quantile() {
         let samples: Vec<f32> = (0..1000).map(|i| ((i * 37) % 1000) as f32 / 10.0).collect();
-        let quantiles = Quantiles::of(&samples, 129).unwrap();
+        let quantiles = Quantiles::from_samples(&samples, 129).unwrap();
         let mut last = -1.0;
         for value in (0..2000).map(|i| i as f32 / 15.0 - 10.0) {
             let quantile = quantiles.quantile(value);

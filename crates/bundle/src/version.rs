@@ -5,10 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::{
-    BundleError, FileRef, HeadSpec, Manifest,
-    files::{file_ref, put},
+    BundleError, FileRef, FixedLatentHeadSpec, FixedLatentManifest,
+    files::{file_ref, write_file},
     manifest_file::{self, ManifestFile},
-    picture::{PICTURE_SCHEMA, PictureHeadSpec, PictureManifest},
+    picture::{IMAGE_CODEC_SCHEMA, ImageCodecHeadSpec, ImageCodecManifest},
 };
 
 /// Adds a model to the bundle in `folder`, of either kind, as the next version of a head, and returns that
@@ -20,42 +20,46 @@ use crate::{
 /// written.
 pub fn add_version(folder: &Path, head: &str, model: &[u8]) -> Result<u32, BundleError> {
     let file = ManifestFile::read(folder)?;
-    if file.schema()? == PICTURE_SCHEMA {
-        let mut manifest: PictureManifest = file.parse()?;
-        let added = next(&mut manifest.heads, head, model)?;
+    if file.schema_version()? == IMAGE_CODEC_SCHEMA {
+        let mut manifest: ImageCodecManifest = file.parse()?;
+        let added = insert_next_version(&mut manifest.heads, head, model)?;
         manifest.check()?;
-        write(folder, added, model, &manifest)
+        write_version(folder, added, model, &manifest)
     } else {
-        let mut manifest: Manifest = file.parse()?;
-        let added = next(&mut manifest.heads, head, model)?;
+        let mut manifest: FixedLatentManifest = file.parse()?;
+        let added = insert_next_version(&mut manifest.heads, head, model)?;
         manifest.check()?;
-        write(folder, added, model, &manifest)
+        write_version(folder, added, model, &manifest)
     }
 }
 
 /// Access to the fields in which a new version differs.
-trait Versioned: Clone {
-    fn parts(&mut self) -> (&str, &mut u32, &mut FileRef);
+trait VersionedHead: Clone {
+    fn version_fields(&mut self) -> (&str, &mut u32, &mut FileRef);
 }
 
-impl Versioned for HeadSpec {
-    fn parts(&mut self) -> (&str, &mut u32, &mut FileRef) {
+impl VersionedHead for FixedLatentHeadSpec {
+    fn version_fields(&mut self) -> (&str, &mut u32, &mut FileRef) {
         (&self.name, &mut self.version, &mut self.model)
     }
 }
 
-impl Versioned for PictureHeadSpec {
-    fn parts(&mut self) -> (&str, &mut u32, &mut FileRef) {
+impl VersionedHead for ImageCodecHeadSpec {
+    fn version_fields(&mut self) -> (&str, &mut u32, &mut FileRef) {
         (&self.name, &mut self.version, &mut self.model)
     }
 }
 
 /// Inserts the next version before the others of the same name, and returns its number and its file.
-fn next<H: Versioned>(heads: &mut Vec<H>, name: &str, model: &[u8]) -> Result<(u32, FileRef), BundleError> {
+fn insert_next_version<H: VersionedHead>(
+    heads: &mut Vec<H>,
+    name: &str,
+    model: &[u8],
+) -> Result<(u32, FileRef), BundleError> {
     let mut newest = 0;
     let mut found: Option<(usize, H)> = None;
     for (place, head) in heads.iter_mut().enumerate() {
-        let (its_name, &mut version, _) = head.parts();
+        let (its_name, &mut version, _) = head.version_fields();
         if its_name == name && version >= newest {
             newest = version;
             let first = found.map_or(place, |(first, _)| first);
@@ -64,9 +68,9 @@ fn next<H: Versioned>(heads: &mut Vec<H>, name: &str, model: &[u8]) -> Result<(u
     }
     let Some((place, mut head)) = found else {
         let reason = format!("there is no head {name:?}");
-        return Err(BundleError::Field { field: "heads".into(), reason });
+        return Err(BundleError::InvalidField { field: "heads".into(), reason });
     };
-    let (_, version, file) = head.parts();
+    let (_, version, file) = head.version_fields();
     *version = newest.saturating_add(1);
     *file = file_ref(format!("heads/{name}-{version}.onnx"), model);
     let added = (*version, file.clone());
@@ -74,13 +78,13 @@ fn next<H: Versioned>(heads: &mut Vec<H>, name: &str, model: &[u8]) -> Result<(u
     Ok(added)
 }
 
-fn write(
+fn write_version(
     folder: &Path,
     (version, file): (u32, FileRef),
     model: &[u8],
     manifest: &impl Serialize,
 ) -> Result<u32, BundleError> {
-    put(folder, &file.path, model)?;
-    manifest_file::write(folder, manifest)?;
+    write_file(folder, &file.path, model)?;
+    manifest_file::write_manifest(folder, manifest)?;
     Ok(version)
 }

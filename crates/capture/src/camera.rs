@@ -2,7 +2,7 @@
 //!
 //! The feature `v4l` enables this module. Building it needs the Linux headers and libclang (Debian:
 //! `linux-libc-dev`, `libclang-dev`); running it needs neither. Cameras behind libcamera, such as those of a
-//! Raspberry Pi, do not offer these formats: run `rpicam-vid` as a [`Command`](crate::command::Command)
+//! Raspberry Pi, do not offer these formats: run `rpicam-vid` as a [`CommandSource`](crate::command::CommandSource)
 //! instead.
 
 use std::{io, path::PathBuf, time::Duration};

@@ -10,7 +10,7 @@ pub trait Clock: Send + Sync {
 
     /// Announces a wait of up to `wait`, which an event may end earlier, and returns the time to wait by the
     /// system's clock. A simulated clock advances by `wait` and returns zero.
-    fn waits(&self, wait: Duration) -> Duration;
+    fn begin_wait(&self, wait: Duration) -> Duration;
 }
 
 /// The system's clock.
@@ -32,7 +32,7 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 
-    fn waits(&self, wait: Duration) -> Duration {
+    fn begin_wait(&self, wait: Duration) -> Duration {
         wait
     }
 }

@@ -6,7 +6,7 @@ use std::{io, path::PathBuf, process::ExitStatus};
 pub enum CaptureError {
     /// A folder cannot be watched.
     #[error("the folder {path} cannot be watched: {source}. {fix}", path = path.display())]
-    Watch {
+    WatchFolder {
         /// The folder.
         path: PathBuf,
         /// The error of the system.
@@ -22,7 +22,7 @@ pub enum CaptureError {
     },
     /// An operation on a file or folder failed.
     #[error("cannot {doing} {path}: {source}. Check its permissions and the free disk space", path = path.display())]
-    File {
+    FileOperation {
         /// The operation.
         doing: &'static str,
         /// The file or folder.
@@ -32,7 +32,7 @@ pub enum CaptureError {
     },
     /// Settings contradict each other or are out of range.
     #[error("{0}")]
-    Setting(String),
+    InvalidSetting(String),
     /// The first bytes of a stream match none of the known formats.
     #[error(
         "the stream {name} begins with {first:02x?}, which is neither MJPEG nor binary PNM (P5, P6): \
@@ -46,7 +46,7 @@ pub enum CaptureError {
     },
     /// A stream cannot be read.
     #[error("the stream {name} cannot be read: {source}")]
-    Read {
+    ReadStream {
         /// The name of the source.
         name: String,
         /// The error of the system.
@@ -56,7 +56,7 @@ pub enum CaptureError {
     #[error(
         "line {line} of {name} is a header without {missing}: add these columns, or correct the channel names"
     )]
-    Columns {
+    MissingColumns {
         /// The name of the source.
         name: String,
         /// The line number of the header, from 1.
@@ -66,10 +66,10 @@ pub enum CaptureError {
     },
     /// An image cannot be decoded.
     #[error("the image is damaged or too large: {0}")]
-    Picture(#[source] image::ImageError),
+    DecodeImage(#[source] image::ImageError),
     /// A program cannot be started.
     #[error("{program} cannot be started: {source}. {fix}")]
-    Start {
+    StartProgram {
         /// The program.
         program: String,
         /// The error of the system.
@@ -79,7 +79,7 @@ pub enum CaptureError {
     },
     /// A program failed and is not to be restarted.
     #[error("{program} has ended with {status}: see its messages in the log at level debug")]
-    Ended {
+    ProgramFailed {
         /// The program.
         program: String,
         /// The exit status.
@@ -95,7 +95,7 @@ pub enum CaptureError {
     },
     /// Another system call failed.
     #[error("cannot {doing}: {source}")]
-    System {
+    SystemCall {
         /// The operation.
         doing: &'static str,
         /// The error of the system.
@@ -104,14 +104,17 @@ pub enum CaptureError {
 }
 
 impl CaptureError {
-    /// Returns a function that turns the error of an operation on a path into [`CaptureError::File`].
-    pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    /// Returns a function that turns the error of an operation on a path into [`CaptureError::FileOperation`].
+    pub(crate) fn file_error(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { doing, path, source }
+        move |source| Self::FileOperation { doing, path, source }
     }
 
-    /// Returns a function that turns the error of an operation into [`CaptureError::System`].
-    pub(crate) fn system<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> Self {
-        move |source| Self::System { doing, source: source.into() }
+    /// Returns a function that turns the error of an operation into [`CaptureError::SystemCall`].
+    pub(crate) fn system_error<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::SystemCall { doing, source: source.into() }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! | source | yields | inputs |
 //! |---|---|---|
-//! | [`folder::Folder`] | [`What::File`] | finished files of a watched folder |
-//! | [`stream::Stream`] | [`What::Picture`], [`What::Rows`] | a byte stream: standard input, a device, a socket |
-//! | [`command::Command`] | the same | the output of a program that is kept running |
+//! | [`folder::FolderSource`] | [`CapturedInput::File`] | finished files of a watched folder |
+//! | [`stream::StreamSource`] | [`CapturedInput::Image`], [`CapturedInput::Window`] | a byte stream: standard input, a device, a socket |
+//! | [`command::CommandSource`] | the same | the output of a program that is kept running |
 //!
 //! The feature `v4l` adds `camera::Camera`, a V4L2 camera; building it needs libclang.
 //!
@@ -25,13 +25,13 @@
 //!     Ok(())
 //! }
 //! ```
-//! A source belongs to one thread, which blocks until there is an input. A [`Stop`] wakes it from another
+//! A source belongs to one thread, which blocks until there is an input. A [`StopHandle`] wakes it from another
 //! thread. The module [`pace`] decides which captured inputs are passed on.
 //!
 //! # Invariants
 //! - Memory is bounded for any input: by the largest image, line or window that the options allow, and for
 //!   folders as described in [`folder`].
-//! - External bytes never cause a panic. Damaged inputs are skipped and counted: see [`Counted`].
+//! - External bytes never cause a panic. Damaged inputs are skipped and counted: see [`InputCounts`].
 //! - Inputs are decoded only on request.
 //! - Time comes from a [`Clock`], which tests can replace.
 //!
@@ -54,6 +54,6 @@ pub mod stream;
 
 pub use clock::{Clock, SystemClock};
 pub use error::CaptureError;
-pub use picture::Picture;
-pub use source::{Captured, Context, Counted, Source, What};
-pub use stop::Stop;
+pub use picture::CapturedImage;
+pub use source::{Captured, CapturedInput, InputCounts, Source, SourceContext};
+pub use stop::StopHandle;

@@ -2,32 +2,39 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, Read};
 
 /// Lines of a stream, of which at most a limited number of bytes is held.
 #[derive(Debug)]
-pub(crate) struct Lines<R> {
+pub(crate) struct LineReader<R> {
     from: BufReader<R>,
     limit: usize,
     line: Vec<u8>,
     /// Number of lines so far.
     count: u64,
     /// Whether the current line is over the limit.
-    overlong: bool,
+    is_overlong: bool,
     /// Whether `line` was returned.
-    done: bool,
+    is_returned: bool,
 }
 
 /// A line number, from 1, and the line; `None` for a line over the limit.
-pub(crate) type Numbered<'a> = (u64, Option<&'a [u8]>);
+pub(crate) type NumberedLine<'a> = (u64, Option<&'a [u8]>);
 
-impl<R: Read> Lines<R> {
+impl<R: Read> LineReader<R> {
     pub(crate) fn new(from: R, limit: usize) -> Self {
-        Self { from: BufReader::new(from), limit, line: Vec::new(), count: 0, overlong: false, done: false }
+        Self {
+            from: BufReader::new(from),
+            limit,
+            line: Vec::new(),
+            count: 0,
+            is_overlong: false,
+            is_returned: false,
+        }
     }
 
     /// Returns the next line without its line feed; `None` at the end of the stream. After an error, a
     /// further call continues without loss.
-    pub(crate) fn next_line(&mut self) -> io::Result<Option<Numbered<'_>>> {
-        if std::mem::take(&mut self.done) {
+    pub(crate) fn next_line(&mut self) -> io::Result<Option<NumberedLine<'_>>> {
+        if std::mem::take(&mut self.is_returned) {
             self.line.clear();
-            self.overlong = false;
+            self.is_overlong = false;
         }
         loop {
             let bytes = match self.from.fill_buf() {
@@ -38,21 +45,21 @@ impl<R: Read> Lines<R> {
             let end = bytes.iter().position(|&byte| byte == b'\n');
             let (part, used) = (&bytes[..end.unwrap_or(bytes.len())], end.map_or(bytes.len(), |end| end + 1));
             if self.line.len() + part.len() > self.limit {
-                self.overlong = true;
+                self.is_overlong = true;
                 self.line.clear();
             }
-            if !self.overlong {
+            if !self.is_overlong {
                 self.line.extend_from_slice(part);
             }
             self.from.consume(used);
-            let nothing = self.line.is_empty() && !self.overlong;
+            let nothing = self.line.is_empty() && !self.is_overlong;
             if used == 0 && nothing {
                 return Ok(None);
             }
             if end.is_some() || used == 0 {
-                self.done = true;
+                self.is_returned = true;
                 self.count += 1;
-                return Ok(Some((self.count, (!self.overlong).then_some(&self.line))));
+                return Ok(Some((self.count, (!self.is_overlong).then_some(&self.line))));
             }
         }
     }

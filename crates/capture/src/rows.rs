@@ -12,46 +12,46 @@
 
 use std::{collections::VecDeque, io::Read, sync::Arc};
 
-use crate::{CaptureError, Counted, lines::Lines};
+use crate::{CaptureError, InputCounts, lines::LineReader};
 
 /// The longest line, in bytes.
-const MAX_LINE: usize = 64 << 10;
+const MAX_LINE_BYTES: usize = 64 << 10;
 /// Maximum number of values per window.
-const MAX_NUMBERS: usize = 1 << 24;
+const MAX_WINDOW_VALUES: usize = 1 << 24;
 
 /// Shape of the windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowOptions {
+pub struct WindowOptions {
     /// The names of the channels, in their order in a window.
     pub channels: Vec<String>,
     /// Rows per window.
-    pub length: usize,
+    pub window_rows: usize,
     /// Rows from the beginning of one window to that of the next.
-    pub stride: usize,
+    pub stride_rows: usize,
 }
 
 /// A line that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedLine {
     /// The line number, from 1.
-    pub line: u64,
+    pub line_number: u64,
     /// The reason for the refusal.
     pub reason: String,
 }
 
 /// The windows of a stream.
-pub struct Windows<R> {
+pub struct WindowReader<R> {
     name: Arc<str>,
-    lines: Lines<R>,
-    options: RowOptions,
+    lines: LineReader<R>,
+    options: WindowOptions,
     /// Column index of each channel, once that is known.
     columns: Option<Vec<usize>>,
     /// The values of the last rows, at most one window.
     rows: VecDeque<f32>,
     /// Number of rows until the next window is complete.
-    missing: usize,
-    counted: Counted,
-    refused: Option<Refused>,
+    rows_missing: usize,
+    counted: InputCounts,
+    refused: Option<RefusedLine>,
 }
 
 /// The meaning of a line.
@@ -61,31 +61,31 @@ enum Line {
     Nothing,
 }
 
-impl<R: Read> Windows<R> {
+impl<R: Read> WindowReader<R> {
     /// Creates the windows of a reader; `name` identifies the stream in messages.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] without channels, for a length or stride of 0, and for windows over 2^24
+    /// [`CaptureError::InvalidSetting`] without channels, for a length or stride of 0, and for windows over 2^24
     /// values.
-    pub fn new(name: &Arc<str>, from: R, options: RowOptions) -> Result<Self, CaptureError> {
-        let RowOptions { channels, length, stride } = &options;
+    pub fn new(name: &Arc<str>, from: R, options: WindowOptions) -> Result<Self, CaptureError> {
+        let WindowOptions { channels, window_rows: length, stride_rows: stride } = &options;
         let numbers = length.checked_mul(channels.len());
-        if numbers.is_none_or(|numbers| numbers == 0 || numbers > MAX_NUMBERS) || *stride == 0 {
+        if numbers.is_none_or(|numbers| numbers == 0 || numbers > MAX_WINDOW_VALUES) || *stride == 0 {
             let message = format!(
                 "windows of {length} rows of {} channels every {stride} rows are not supported: each number must be \
                  at least 1, and a window can have at most 2^24 numbers",
                 channels.len()
             );
-            return Err(CaptureError::Setting(message));
+            return Err(CaptureError::InvalidSetting(message));
         }
         Ok(Self {
             name: name.clone(),
-            lines: Lines::new(from, MAX_LINE),
-            missing: *length,
+            lines: LineReader::new(from, MAX_LINE_BYTES),
+            rows_missing: *length,
             options,
             columns: None,
             rows: VecDeque::new(),
-            counted: Counted::default(),
+            counted: InputCounts::default(),
             refused: None,
         })
     }
@@ -93,20 +93,21 @@ impl<R: Read> Windows<R> {
     /// Waits for the next window, row-major `[length, channels]`; returns `None` at the end of the stream.
     ///
     /// # Errors
-    /// [`CaptureError::Columns`], or [`CaptureError::Read`].
+    /// [`CaptureError::MissingColumns`], or [`CaptureError::ReadStream`].
     pub fn next_window(&mut self) -> Result<Option<Vec<f32>>, CaptureError> {
         loop {
             let line = self.lines.next_line();
-            let line = line.map_err(|source| CaptureError::Read { name: self.name.to_string(), source })?;
+            let line =
+                line.map_err(|source| CaptureError::ReadStream { name: self.name.to_string(), source })?;
             let Some((number, line)) = line else { return Ok(self.last_window()) };
             let parsed = match line {
-                None => Err(format!("it is longer than {MAX_LINE} bytes")),
-                Some(line) => match parse(line, &self.options.channels, self.columns.as_deref()) {
-                    Err(Wrong::Names(missing)) => {
+                None => Err(format!("it is longer than {MAX_LINE_BYTES} bytes")),
+                Some(line) => match parse_line(line, &self.options.channels, self.columns.as_deref()) {
+                    Err(LineError::MissingChannels(missing)) => {
                         let name = self.name.to_string();
-                        return Err(CaptureError::Columns { name, line: number, missing });
+                        return Err(CaptureError::MissingColumns { name, line: number, missing });
                     }
-                    Err(Wrong::Line(reason)) => Err(reason),
+                    Err(LineError::InvalidLine(reason)) => Err(reason),
                     Ok(line) => Ok(line),
                 },
             };
@@ -119,63 +120,63 @@ impl<R: Read> Windows<R> {
                         return Ok(Some(window));
                     }
                 }
-                Err(reason) => self.refuse(Refused { line: number, reason }),
+                Err(reason) => self.refuse(RefusedLine { line_number: number, reason }),
             }
         }
     }
 
     /// Returns the numbers of windows returned and of lines refused.
-    pub fn counted(&self) -> Counted {
+    pub fn input_counts(&self) -> InputCounts {
         self.counted
     }
 
     /// Returns the last line that was refused.
-    pub fn last_refused(&self) -> Option<&Refused> {
+    pub fn last_refused(&self) -> Option<&RefusedLine> {
         self.refused.as_ref()
     }
 
     fn push(&mut self, row: Vec<f32>) -> Option<Vec<f32>> {
-        if self.rows.len() == self.options.length * self.options.channels.len() {
+        if self.rows.len() == self.options.window_rows * self.options.channels.len() {
             self.rows.drain(..row.len());
         }
         self.rows.extend(row);
-        self.missing -= 1;
-        (self.missing == 0).then(|| self.window())
+        self.rows_missing -= 1;
+        (self.rows_missing == 0).then(|| self.take_window())
     }
 
-    fn window(&mut self) -> Vec<f32> {
-        self.missing = self.options.stride;
+    fn take_window(&mut self) -> Vec<f32> {
+        self.rows_missing = self.options.stride_rows;
         self.counted.captured += 1;
         self.rows.iter().copied().collect()
     }
 
     /// Returns the window that ends with the stream, if it contains rows that are in no other window.
     fn last_window(&mut self) -> Option<Vec<f32>> {
-        let full = self.rows.len() == self.options.length * self.options.channels.len();
-        (full && self.missing != self.options.stride).then(|| self.window())
+        let full = self.rows.len() == self.options.window_rows * self.options.channels.len();
+        (full && self.rows_missing != self.options.stride_rows).then(|| self.take_window())
     }
 
-    fn refuse(&mut self, refused: Refused) {
+    fn refuse(&mut self, refused: RefusedLine) {
         self.counted.damaged += 1;
         // The log must stay small even if every line of a stream is refused.
         if self.counted.damaged.is_power_of_two() {
             let (name, lines) = (&self.name, self.counted.damaged);
-            tracing::warn!(source = %name, line = refused.line, refused = lines, "a line was refused: {}", refused.reason);
+            tracing::warn!(source = %name, line = refused.line_number, refused = lines, "a line was refused: {}", refused.reason);
         }
         self.refused = Some(refused);
     }
 }
 
 /// The reason why a line is refused.
-enum Wrong {
+enum LineError {
     /// It is a header without these channels.
-    Names(String),
+    MissingChannels(String),
     /// The line itself is malformed, for this reason.
-    Line(String),
+    InvalidLine(String),
 }
 
-fn parse(line: &[u8], channels: &[String], columns: Option<&[usize]>) -> Result<Line, Wrong> {
-    let line = std::str::from_utf8(line).map_err(|_| Wrong::Line("it is not UTF-8".into()))?;
+fn parse_line(line: &[u8], channels: &[String], columns: Option<&[usize]>) -> Result<Line, LineError> {
+    let line = std::str::from_utf8(line).map_err(|_| LineError::InvalidLine("it is not UTF-8".into()))?;
     let line = line.trim_start_matches('\u{feff}').trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(Line::Nothing);
@@ -185,20 +186,20 @@ fn parse(line: &[u8], channels: &[String], columns: Option<&[usize]>) -> Result<
     if let Some(columns) = channels.iter().map(place).collect() {
         return Ok(Line::Header(columns));
     }
-    let Some(columns) = columns else { return first(&fields, channels) };
-    columns.iter().map(|&column| number(&fields, column)).collect::<Result<_, _>>().map(Line::Row)
+    let Some(columns) = columns else { return parse_first_line(&fields, channels) };
+    columns.iter().map(|&column| parse_field(&fields, column)).collect::<Result<_, _>>().map(Line::Row)
 }
 
 /// Interprets a line before the columns of the channels are known.
-fn first(fields: &[&str], channels: &[String]) -> Result<Line, Wrong> {
+fn parse_first_line(fields: &[&str], channels: &[String]) -> Result<Line, LineError> {
     let missing: Vec<&str> =
         channels.iter().map(String::as_str).filter(|channel| !fields.contains(channel)).collect();
     if missing.len() < channels.len() {
-        return Err(Wrong::Names(missing.join(", ")));
+        return Err(LineError::MissingChannels(missing.join(", ")));
     }
     if fields.len() != channels.len() {
         let (found, names) = (fields.len(), channels.join(", "));
-        return Err(Wrong::Line(format!(
+        return Err(LineError::InvalidLine(format!(
             "it has {found} columns and no header that names all of the channels: {names}"
         )));
     }
@@ -206,14 +207,16 @@ fn first(fields: &[&str], channels: &[String]) -> Result<Line, Wrong> {
     if fields.iter().all(|field| field.parse::<f32>().is_err()) {
         return Ok(Line::Header(all));
     }
-    (0..fields.len()).map(|column| number(fields, column)).collect::<Result<_, _>>().map(Line::Row)
+    (0..fields.len()).map(|column| parse_field(fields, column)).collect::<Result<_, _>>().map(Line::Row)
 }
 
-fn number(fields: &[&str], column: usize) -> Result<f32, Wrong> {
+fn parse_field(fields: &[&str], column: usize) -> Result<f32, LineError> {
     let field = fields.get(column).copied().unwrap_or_default();
     let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
     let shown: String = field.chars().take(40).collect();
-    number.ok_or_else(|| Wrong::Line(format!("column {}: {shown:?} is not a finite number", column + 1)))
+    number.ok_or_else(|| {
+        LineError::InvalidLine(format!("column {}: {shown:?} is not a finite number", column + 1))
+    })
 }
 
 #[cfg(test)]
@@ -222,14 +225,18 @@ mod tests {
 
     use super::*;
 
-    fn options(length: usize, stride: usize, channels: &[&str]) -> RowOptions {
-        RowOptions { channels: channels.iter().map(|&name| name.into()).collect(), length, stride }
+    fn options(length: usize, stride: usize, channels: &[&str]) -> WindowOptions {
+        WindowOptions {
+            channels: channels.iter().map(|&name| name.into()).collect(),
+            window_rows: length,
+            stride_rows: stride,
+        }
     }
 
-    fn windows(text: &str, options: RowOptions) -> (Vec<Vec<f32>>, Counted, Option<Refused>) {
-        let mut windows = Windows::new(&"sensor".into(), text.as_bytes(), options).unwrap();
+    fn windows(text: &str, options: WindowOptions) -> (Vec<Vec<f32>>, InputCounts, Option<RefusedLine>) {
+        let mut windows = WindowReader::new(&"sensor".into(), text.as_bytes(), options).unwrap();
         let found = std::iter::from_fn(|| windows.next_window().unwrap()).collect();
-        (found, windows.counted(), windows.last_refused().cloned())
+        (found, windows.input_counts(), windows.last_refused().cloned())
     }
 
     #[test]
@@ -237,7 +244,7 @@ mod tests {
         let text = "time, \"b\", a\n0,1,2\r\n# a note\n1,3,4\na,b\n5,6\n";
         let (found, counted, _) = windows(text, options(1, 1, &["a", "b"]));
         assert_eq!(found, [[2.0, 1.0], [4.0, 3.0], [5.0, 6.0]]);
-        assert_eq!(counted, Counted { captured: 3, ..Counted::default() });
+        assert_eq!(counted, InputCounts { captured: 3, ..InputCounts::default() });
         let (found, ..) = windows("\u{feff}x,y\n5,6\n7,8", options(1, 1, &["a", "b"]));
         assert_eq!(found, [[5.0, 6.0], [7.0, 8.0]]);
     }
@@ -254,7 +261,7 @@ mod tests {
                 windows(&format!("1,2\n{bad}\n5,6\n"), options(2, 1, &["a", "b"]));
             assert_eq!(found, [[1.0, 2.0, 5.0, 6.0]], "{bad}");
             assert_eq!(counted.damaged, 1);
-            assert_eq!(refused, Some(Refused { line: 2, reason: reason.into() }));
+            assert_eq!(refused, Some(RefusedLine { line_number: 2, reason: reason.into() }));
         }
     }
 
@@ -271,17 +278,17 @@ mod tests {
     #[test]
     fn a_header_without_a_channel_is_an_error() {
         let mut windows =
-            Windows::new(&"sensor".into(), &b"a,c\n1,2\n"[..], options(1, 1, &["a", "b"])).unwrap();
+            WindowReader::new(&"sensor".into(), &b"a,c\n1,2\n"[..], options(1, 1, &["a", "b"])).unwrap();
         let error = windows.next_window().unwrap_err().to_string();
         assert!(error.contains("line 1 of sensor is a header without b: add these columns"), "{error}");
     }
 
     #[test]
     fn a_line_that_never_ends_is_passed_over() {
-        let text = format!("1\n{}\n2\n", "7".repeat(3 * MAX_LINE));
+        let text = format!("1\n{}\n2\n", "7".repeat(3 * MAX_LINE_BYTES));
         let (found, counted, refused) = windows(&text, options(1, 1, &["a"]));
         assert_eq!((found, counted.damaged), (vec![vec![1.0], vec![2.0]], 1));
-        assert_eq!(refused.unwrap().line, 2);
+        assert_eq!(refused.unwrap().line_number, 2);
     }
 
     #[test]
@@ -292,7 +299,7 @@ mod tests {
             options(1, 1, &[]),
             options(usize::MAX, 1, &["a", "b"]),
         ] {
-            assert!(Windows::new(&"sensor".into(), &b""[..], options).is_err());
+            assert!(WindowReader::new(&"sensor".into(), &b""[..], options).is_err());
         }
     }
 
@@ -314,7 +321,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(prop::sample::select(&b"01.,e-x\"#\r\n \xff\xef\xbb\xbf"[..]), 0..300)) {
-            let mut windows = Windows::new(&"sensor".into(), &bytes[..], options(2, 1, &["x", "e"])).unwrap();
+            let mut windows = WindowReader::new(&"sensor".into(), &bytes[..], options(2, 1, &["x", "e"])).unwrap();
             let found = std::iter::from_fn(|| windows.next_window().ok().flatten());
             prop_assert!(found.take(400).all(|window| window.len() == 4 && window.iter().all(|number| number.is_finite())));
         }

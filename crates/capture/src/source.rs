@@ -5,34 +5,36 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{CaptureError, Clock, Picture, Stop, SystemClock, folder::Taken, stop::Woken};
+use crate::{
+    CaptureError, CapturedImage, Clock, StopHandle, SystemClock, folder::TakenFile, stop::WaitOutcome,
+};
 
 /// One input with its origin.
 #[derive(Debug)]
 pub struct Captured {
     /// Capture time: the last modification of a file, and for all other inputs the time at which the last
     /// byte was read.
-    pub at: SystemTime,
+    pub captured_at: SystemTime,
     /// The name of the source.
-    pub source: Arc<str>,
+    pub source_name: Arc<str>,
     /// The input.
-    pub what: What,
+    pub input: CapturedInput,
 }
 
 /// An input.
 #[derive(Debug)]
-pub enum What {
+pub enum CapturedInput {
     /// An image, decoded on request.
-    Picture(Picture),
+    Image(CapturedImage),
     /// A window of sensor rows, row-major `[length, channels]`, in the units of the sensors.
-    Rows(Vec<f32>),
+    Window(Vec<f32>),
     /// A finished file, to be marked as done once its outputs are safe.
-    File(Taken),
+    File(TakenFile),
 }
 
 /// Counts of a source's inputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct InputCounts {
     /// Number of inputs that were returned.
     pub captured: u64,
     /// Number of images or lines that could not be read.
@@ -41,7 +43,7 @@ pub struct Counted {
     pub skipped: u64,
 }
 
-impl AddAssign for Counted {
+impl AddAssign for InputCounts {
     fn add_assign(&mut self, other: Self) {
         self.captured += other.captured;
         self.damaged += other.damaged;
@@ -58,24 +60,24 @@ pub trait Source: Send {
     fn next(&mut self) -> Result<Option<Captured>, CaptureError>;
 
     /// Returns the counts so far.
-    fn counted(&self) -> Counted;
+    fn input_counts(&self) -> InputCounts;
 }
 
 /// The context of a source: its name, its stop handle and its clock.
 #[derive(Clone)]
-pub struct Context {
+pub struct SourceContext {
     /// The name of the source in inputs, messages and errors.
     pub name: Arc<str>,
     /// The handle that stops the source.
-    pub stop: Stop,
+    pub stop: StopHandle,
     /// The clock of the source.
     pub clock: Arc<dyn Clock>,
 }
 
-impl Context {
+impl SourceContext {
     /// Creates a context with this name and the system's clock.
     #[must_use]
-    pub fn new(name: &str, stop: &Stop) -> Self {
+    pub fn new(name: &str, stop: &StopHandle) -> Self {
         Self { name: name.into(), stop: stop.clone(), clock: Arc::new(SystemClock::default()) }
     }
 
@@ -86,29 +88,29 @@ impl Context {
     }
 
     /// Wraps an input that was captured now.
-    pub(crate) fn captured(&self, what: What) -> Captured {
-        Captured { at: self.clock.time_of_day(), source: self.name.clone(), what }
+    pub(crate) fn capture_now(&self, what: CapturedInput) -> Captured {
+        Captured { captured_at: self.clock.time_of_day(), source_name: self.name.clone(), input: what }
     }
 
     /// Waits, and returns whether the source was stopped meanwhile.
     ///
     /// # Errors
-    /// [`CaptureError::System`].
+    /// [`CaptureError::SystemCall`].
     pub fn pause(&self, time: Duration) -> Result<bool, CaptureError> {
         let until = self.clock.now() + time;
         loop {
             let left = until.saturating_sub(self.clock.now());
             let woken = self.stop.wait(None, &*self.clock, Some(left));
-            match woken.map_err(CaptureError::system("wait"))? {
-                Woken::TimedOut if self.clock.now() >= until => return Ok(false),
-                Woken::TimedOut => {}
+            match woken.map_err(CaptureError::system_error("wait"))? {
+                WaitOutcome::TimedOut if self.clock.now() >= until => return Ok(false),
+                WaitOutcome::TimedOut => {}
                 _ => return Ok(true),
             }
         }
     }
 }
 
-impl fmt::Debug for Context {
+impl fmt::Debug for SourceContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Context").field("name", &self.name).finish_non_exhaustive()
     }

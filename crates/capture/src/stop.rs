@@ -15,12 +15,12 @@ use crate::{CaptureError, Clock};
 /// Handle that stops the sources that hold a clone of it: waiting sources are woken, and return no further
 /// inputs.
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<OwnedFd>);
+pub struct StopHandle(Arc<OwnedFd>);
 
 /// The reason why a wait has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Woken {
-    /// [`Stop::stop`] was called.
+pub(crate) enum WaitOutcome {
+    /// [`StopHandle::stop`] was called.
     Stopped,
     /// The file descriptor is readable.
     Ready,
@@ -28,14 +28,14 @@ pub(crate) enum Woken {
     TimedOut,
 }
 
-impl Stop {
+impl StopHandle {
     /// Creates a handle that is not stopped.
     ///
     /// # Errors
-    /// [`CaptureError::System`] if the process has too many open files.
+    /// [`CaptureError::SystemCall`] if the process has too many open files.
     pub fn new() -> Result<Self, CaptureError> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        Ok(Self(Arc::new(fd.map_err(CaptureError::system("create a stop handle"))?)))
+        Ok(Self(Arc::new(fd.map_err(CaptureError::system_error("create a stop handle"))?)))
     }
 
     /// Stops the sources permanently.
@@ -58,24 +58,24 @@ impl Stop {
         fd: Option<BorrowedFd<'_>>,
         clock: &dyn Clock,
         time: Option<Duration>,
-    ) -> io::Result<Woken> {
+    ) -> io::Result<WaitOutcome> {
         let fds = [Some(self.0.as_fd()), fd];
-        Ok(match wait_for(fds, clock, time)? {
-            [true, _] => Woken::Stopped,
-            [_, true] => Woken::Ready,
-            _ => Woken::TimedOut,
+        Ok(match poll_readable(fds, clock, time)? {
+            [true, _] => WaitOutcome::Stopped,
+            [_, true] => WaitOutcome::Ready,
+            _ => WaitOutcome::TimedOut,
         })
     }
 }
 
 /// Waits until one of these is readable or the time is over, and returns which of them are. A signal may end
 /// the wait early.
-pub(crate) fn wait_for(
+pub(crate) fn poll_readable(
     fds: [Option<BorrowedFd<'_>>; 2],
     clock: &dyn Clock,
     time: Option<Duration>,
 ) -> io::Result<[bool; 2]> {
-    let timeout = time.map(|time| clock.waits(time));
+    let timeout = time.map(|time| clock.begin_wait(time));
     // A time that overflows the system's type is treated as unlimited.
     let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
     let mut polled: Vec<PollFd<'_>> =

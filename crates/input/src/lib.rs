@@ -6,5 +6,5 @@
 mod picture;
 mod series;
 
-pub use picture::{picture_of, picture_of_samples, samples_of};
-pub use series::{normalised, restored};
+pub use picture::{image_from_samples, image_samples, to_model_image};
+pub use series::{normalise_window, restore_window};

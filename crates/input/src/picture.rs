@@ -1,11 +1,11 @@
 use image::{DynamicImage, GrayImage, RgbImage, imageops::FilterType};
-use lopside_bundle::{Channels, PictureSpec};
+use lopside_bundle::{Channels, ImageSpec};
 
 /// Converts an image to the 8-bit image that a model reads: in the channels of the specification, resized to
 /// exactly its size (triangle filter). An image that already matches is returned unchanged. An alpha channel
 /// is dropped.
 #[must_use]
-pub fn picture_of(picture: &DynamicImage, spec: &PictureSpec) -> DynamicImage {
+pub fn to_model_image(picture: &DynamicImage, spec: &ImageSpec) -> DynamicImage {
     let coloured: DynamicImage = match spec.channels {
         Channels::Grey => picture.to_luma8().into(),
         Channels::Rgb => picture.to_rgb8().into(),
@@ -16,10 +16,10 @@ pub fn picture_of(picture: &DynamicImage, spec: &PictureSpec) -> DynamicImage {
     coloured.resize_exact(spec.width, spec.height, FilterType::Triangle)
 }
 
-/// Returns the tensor of an image from [`picture_of`]: one plane after the other, rows from top to bottom,
+/// Returns the tensor of an image from [`to_model_image`]: one plane after the other, rows from top to bottom,
 /// samples mapped from 0…255 to their channel's `low…high`.
 #[must_use]
-pub fn samples_of(picture: &DynamicImage, spec: &PictureSpec) -> Vec<f32> {
+pub fn image_samples(picture: &DynamicImage, spec: &ImageSpec) -> Vec<f32> {
     let bytes = picture.as_bytes();
     let plane = |(channel, (low, high)): (usize, (&f32, &f32))| {
         let (low, span) = (*low, high - low);
@@ -33,7 +33,7 @@ pub fn samples_of(picture: &DynamicImage, spec: &PictureSpec) -> Vec<f32> {
 /// nearest and clamped. Returns `None` if the number of values differs from the number of samples in the
 /// image.
 #[must_use]
-pub fn picture_of_samples(values: &[f32], spec: &PictureSpec) -> Option<DynamicImage> {
+pub fn image_from_samples(values: &[f32], spec: &ImageSpec) -> Option<DynamicImage> {
     if values.len() as u64 != spec.samples() {
         return None;
     }
@@ -58,8 +58,8 @@ mod tests {
 
     use super::*;
 
-    fn spec(channels: Channels) -> PictureSpec {
-        PictureSpec::uniform(2, 1, channels, -1.0, 1.0)
+    fn spec(channels: Channels) -> ImageSpec {
+        ImageSpec::with_uniform_range(2, 1, channels, -1.0, 1.0)
     }
 
     #[test]
@@ -69,24 +69,24 @@ mod tests {
         picture.put_pixel(1, 0, Rgb([255, 0, 255]));
         let mut spec = spec(Channels::Rgb);
         (spec.low[2], spec.high[2]) = (0.0, 10.0);
-        let samples = samples_of(&picture.clone().into(), &spec);
+        let samples = image_samples(&picture.clone().into(), &spec);
         assert_eq!(samples, [-1.0, 1.0, 1.0, -1.0, 0.0, 10.0]);
-        assert_eq!(picture_of_samples(&samples, &spec), Some(picture.into()));
+        assert_eq!(image_from_samples(&samples, &spec), Some(picture.into()));
     }
 
     #[test]
     fn any_picture_becomes_the_wanted_size_and_channels() {
         let picture = DynamicImage::from(RgbImage::from_pixel(7, 5, Rgb([200, 200, 200])));
-        let grey = picture_of(&picture, &spec(Channels::Grey));
+        let grey = to_model_image(&picture, &spec(Channels::Grey));
         assert_eq!(grey, DynamicImage::from(GrayImage::from_pixel(2, 1, Luma([200]))));
-        let rgb = picture_of(&grey, &spec(Channels::Rgb));
+        let rgb = to_model_image(&grey, &spec(Channels::Rgb));
         assert_eq!(rgb, DynamicImage::from(RgbImage::from_pixel(2, 1, Rgb([200, 200, 200]))));
     }
 
     #[test]
     fn samples_are_rounded_and_clamped() {
-        let picture = picture_of_samples(&[-1.0, 1.0, 0.0, 2.0, -3.0, 0.002], &spec(Channels::Rgb)).unwrap();
+        let picture = image_from_samples(&[-1.0, 1.0, 0.0, 2.0, -3.0, 0.002], &spec(Channels::Rgb)).unwrap();
         assert_eq!(picture.as_bytes(), [0, 128, 0, 255, 255, 128]);
-        assert_eq!(picture_of_samples(&[0.0; 5], &spec(Channels::Rgb)), None);
+        assert_eq!(image_from_samples(&[0.0; 5], &spec(Channels::Rgb)), None);
     }
 }

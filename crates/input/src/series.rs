@@ -1,19 +1,19 @@
-use lopside_bundle::SeriesSpec;
+use lopside_bundle::TimeSeriesSpec;
 
 /// Returns the tensor of a window `[length, channels]`, row-major: `(number − mean) / deviation`, channel by
 /// channel.
 #[must_use]
-pub fn normalised(window: &[f32], spec: &SeriesSpec) -> Vec<f32> {
+pub fn normalise_window(window: &[f32], spec: &TimeSeriesSpec) -> Vec<f32> {
     by_channel(window, spec, |number, mean, deviation| (number - mean) / deviation)
 }
 
-/// Returns the window of a tensor: the inverse of [`normalised`].
+/// Returns the window of a tensor: the inverse of [`normalise_window`].
 #[must_use]
-pub fn restored(values: &[f32], spec: &SeriesSpec) -> Vec<f32> {
+pub fn restore_window(values: &[f32], spec: &TimeSeriesSpec) -> Vec<f32> {
     by_channel(values, spec, |value, mean, deviation| value * deviation + mean)
 }
 
-fn by_channel(numbers: &[f32], spec: &SeriesSpec, map: fn(f32, f32, f32) -> f32) -> Vec<f32> {
+fn by_channel(numbers: &[f32], spec: &TimeSeriesSpec, map: fn(f32, f32, f32) -> f32) -> Vec<f32> {
     let channels = spec.mean.iter().zip(&spec.deviation).cycle();
     numbers.iter().zip(channels).map(|(&number, (&mean, &deviation))| map(number, mean, deviation)).collect()
 }
@@ -24,7 +24,7 @@ mod tests {
 
     #[test]
     fn each_channel_has_its_own_mean_and_deviation() {
-        let spec = SeriesSpec {
+        let spec = TimeSeriesSpec {
             length: 2,
             stride: 1,
             channels: vec!["a".into(), "b".into()],
@@ -32,7 +32,7 @@ mod tests {
             deviation: vec![2.0, 5.0],
         };
         let window = [3.0, 20.0, 1.0, 0.0];
-        assert_eq!(normalised(&window, &spec), [1.0, 2.0, 0.0, -2.0]);
-        assert_eq!(restored(&normalised(&window, &spec), &spec), window);
+        assert_eq!(normalise_window(&window, &spec), [1.0, 2.0, 0.0, -2.0]);
+        assert_eq!(restore_window(&normalise_window(&window, &spec), &spec), window);
     }
 }

@@ -19,14 +19,14 @@ use constriction::{
 use crate::{
     LatentError, Table,
     seal::{self, Encoder},
-    tables::Model,
+    tables::TableModel,
 };
 
 /// Maximum number of bits of an excess after 1 is added.
 const MAX_EXCESS_BITS: u32 = 33;
 
 /// Encodes integers to a payload, with the table of each.
-pub(crate) fn encode<'a>(
+pub(crate) fn encode_payload<'a>(
     integers: &[i32],
     tables: impl Iterator<Item = &'a Table>,
 ) -> Result<Vec<u8>, LatentError> {
@@ -37,9 +37,9 @@ pub(crate) fn encode<'a>(
     Ok(coder.finish())
 }
 
-/// Decodes the `count` integers of a payload. Accepts exactly the payloads that [`encode`] writes: a
+/// Decodes the `count` integers of a payload. Accepts exactly the payloads that [`encode_payload`] writes: a
 /// different encoding of the same integers or surplus bytes are an error.
-pub(crate) fn decode<'a>(
+pub(crate) fn decode_payload<'a>(
     payload: &[u8],
     count: usize,
     tables: impl Iterator<Item = &'a Table> + Clone,
@@ -49,7 +49,7 @@ pub(crate) fn decode<'a>(
     for (value, table) in integers.iter_mut().zip(tables.clone()) {
         coder.code(value, table)?;
     }
-    if encode(&integers, tables)? == payload { Ok(integers) } else { Err(LatentError::Payload) }
+    if encode_payload(&integers, tables)? == payload { Ok(integers) } else { Err(LatentError::Payload) }
 }
 
 /// One direction of the coder. The encoder reads the coded values and the decoder writes them, so that both
@@ -77,15 +77,15 @@ impl BitEncoder {
 
     fn exp_golomb(&mut self, number: u64) -> Result<(), LatentError> {
         let bits = u64::BITS - number.leading_zeros();
-        (1..bits).try_for_each(|_| self.bit(false))?;
-        (0..bits).rev().try_for_each(|i| self.bit(number >> i & 1 == 1))
+        (1..bits).try_for_each(|_| self.encode_bit(false))?;
+        (0..bits).rev().try_for_each(|i| self.encode_bit(number >> i & 1 == 1))
     }
 
-    fn bit(&mut self, bit: bool) -> Result<(), LatentError> {
+    fn encode_bit(&mut self, bit: bool) -> Result<(), LatentError> {
         self.coder.encode_symbol(bit, Odds::EVEN).map_err(|_| LatentError::Payload)
     }
 
-    fn symbol(&mut self, symbol: usize, model: &Model) -> Result<(), LatentError> {
+    fn encode_symbol(&mut self, symbol: usize, model: &TableModel) -> Result<(), LatentError> {
         self.coder.encode_symbol(symbol, model.as_view()).map_err(|_| LatentError::Payload)
     }
 }
@@ -94,12 +94,12 @@ impl Coder for BitEncoder {
     fn code(&mut self, value: &mut i32, table: &Table) -> Result<(), LatentError> {
         let value = *value;
         if (table.min()..=table.max()).contains(&value) {
-            return self.symbol(value.abs_diff(table.min()) as usize, table.model());
+            return self.encode_symbol(value.abs_diff(table.min()) as usize, table.model());
         }
-        self.symbol(table.escape(), table.model())?;
+        self.encode_symbol(table.escape_symbol(), table.model())?;
         let below = value < table.min();
         let edge = if below { table.min() } else { table.max() };
-        self.bit(below)?;
+        self.encode_bit(below)?;
         // The distance to the edge is excess + 1, the number that Exp-Golomb encodes.
         self.exp_golomb(u64::from(value.abs_diff(edge)))
     }
@@ -123,23 +123,23 @@ impl BitDecoder {
 
     /// Returns whether the whole payload was read. The decoder reads a few words ahead, so this detects a
     /// payload that is much too long, but not another encoding of the same integers.
-    pub(crate) fn has_taken_all(self) -> bool {
+    pub(crate) fn fully_read(self) -> bool {
         let (words, ..) = self.coder.into_raw_parts();
         ReadWords::<u16, Queue>::maybe_exhausted(&words)
     }
 
     fn exp_golomb(&mut self) -> Result<u64, LatentError> {
         let mut bits = 0;
-        while !self.bit()? {
+        while !self.decode_bit()? {
             bits += 1;
             if bits == MAX_EXCESS_BITS {
                 return Err(LatentError::Payload);
             }
         }
-        (0..bits).try_fold(1, |number, _| Ok(number << 1 | u64::from(self.bit()?)))
+        (0..bits).try_fold(1, |number, _| Ok(number << 1 | u64::from(self.decode_bit()?)))
     }
 
-    fn bit(&mut self) -> Result<bool, LatentError> {
+    fn decode_bit(&mut self) -> Result<bool, LatentError> {
         self.coder.decode_symbol(Odds::EVEN).map_err(|_| LatentError::Payload)
     }
 }
@@ -147,11 +147,11 @@ impl BitDecoder {
 impl Coder for BitDecoder {
     fn code(&mut self, value: &mut i32, table: &Table) -> Result<(), LatentError> {
         let symbol = self.coder.decode_symbol(table.model().as_view()).map_err(|_| LatentError::Payload)?;
-        if symbol < table.escape() {
+        if symbol < table.escape_symbol() {
             *value = table.min() + symbol as i32;
             return Ok(());
         }
-        let below = self.bit()?;
+        let below = self.decode_bit()?;
         let distance = self.exp_golomb()? as i64;
         let wide = if below { i64::from(table.min()) - distance } else { i64::from(table.max()) + distance };
         *value = i32::try_from(wide).map_err(|_| LatentError::Payload)?;
@@ -171,7 +171,7 @@ struct Odds(u16);
 impl Odds {
     const EVEN: Self = Self(1 << 15);
 
-    fn parts(self) -> Option<[NonZeroU16; 2]> {
+    fn set_and_clear(self) -> Option<[NonZeroU16; 2]> {
         Some([NonZeroU16::new(self.0)?, NonZeroU16::new(self.0.wrapping_neg())?])
     }
 }
@@ -183,14 +183,14 @@ impl EntropyModel<16> for Odds {
 
 impl EncoderModel<16> for Odds {
     fn left_cumulative_and_probability(&self, symbol: impl Borrow<bool>) -> Option<(u16, NonZeroU16)> {
-        let [set, clear] = self.parts()?;
+        let [set, clear] = self.set_and_clear()?;
         Some(if *symbol.borrow() { (clear.get(), set) } else { (0, clear) })
     }
 }
 
 impl DecoderModel<16> for Odds {
     fn quantile_function(&self, quantile: u16) -> (bool, u16, NonZeroU16) {
-        let [set, clear] = self.parts().unwrap_or([NonZeroU16::MIN; 2]);
+        let [set, clear] = self.set_and_clear().unwrap_or([NonZeroU16::MIN; 2]);
         if quantile < clear.get() { (false, 0, clear) } else { (true, clear.get(), set) }
     }
 }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn there_and_back(integers: &[i32], tables: &[Table]) -> Result<Vec<i32>, LatentError> {
-        decode(&encode(integers, tables.iter())?, integers.len(), tables.iter())
+        decode_payload(&encode_payload(integers, tables.iter())?, integers.len(), tables.iter())
     }
 
     proptest! {
@@ -225,8 +225,8 @@ mod tests {
         #[test]
         fn a_payload_has_one_spelling(payload in proptest::collection::vec(any::<u8>(), 0..40)) {
             let tables = tables(12);
-            if let Ok(integers) = decode(&payload, 12, tables.iter()) {
-                prop_assert_eq!(encode(&integers, tables.iter()).unwrap(), payload);
+            if let Ok(integers) = decode_payload(&payload, 12, tables.iter()) {
+                prop_assert_eq!(encode_payload(&integers, tables.iter()).unwrap(), payload);
             }
         }
     }
@@ -250,7 +250,7 @@ mod tests {
         let total: u32 = counts.iter().sum();
         let bits: f64 =
             integers.iter().map(|&value| (f64::from(total) / f64::from(counts[value as usize])).log2()).sum();
-        let bytes = encode(&integers, tables.iter()).unwrap().len() as f64;
+        let bytes = encode_payload(&integers, tables.iter()).unwrap().len() as f64;
         assert!(bytes <= bits / 8.0 * 1.01 + 2.0, "{bytes} bytes for {bits} bits");
     }
 }

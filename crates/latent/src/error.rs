@@ -34,10 +34,10 @@ pub enum LatentError {
     #[error(
         "the frame carries no latent-space id and the session has not fixed one: name the bundle or send the id"
     )]
-    NoLatentSpace,
+    MissingLatentSpace,
     /// The frame belongs to another latent space.
     #[error("the frame belongs to latent space {found}, not {expected}")]
-    OtherLatentSpace {
+    LatentSpaceMismatch {
         /// The id in the frame.
         found: LatentSpaceId,
         /// The id of the latent space that was to decode it.
@@ -45,7 +45,7 @@ pub enum LatentError {
     },
     /// The frame's shape does not match the latent space.
     #[error("the frame's latent has shape {found}, but the latent space has {expected}")]
-    OtherShape {
+    ShapeMismatch {
         /// The shape in the frame.
         found: Shape,
         /// The shape of the latent space.
@@ -96,7 +96,7 @@ pub enum LatentError {
     Payload,
     /// A table file or context file does not start with its magic and version.
     #[error("not a table file or context file of version 1")]
-    TableMagic,
+    BadFileMagic,
     /// A table is unsuitable for the entropy coder.
     #[error("table {index}: {reason}")]
     BadTable {
@@ -107,7 +107,7 @@ pub enum LatentError {
     },
     /// The number of entries does not match the latent space or the input.
     #[error("the {what} has {found} entries instead of {expected}")]
-    Count {
+    CountMismatch {
         /// The counted entries.
         what: &'static str,
         /// The number found.
@@ -117,7 +117,7 @@ pub enum LatentError {
     },
     /// A layer's gains do not divide its values evenly.
     #[error("layer {index} has {values} values and {gains} gains: the gains must divide the values evenly")]
-    Runs {
+    UnevenRuns {
         /// The index of the layer, from 0.
         index: usize,
         /// The number of its values.

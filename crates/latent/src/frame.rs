@@ -12,7 +12,7 @@
 
 use crate::{
     IdOnWire, LatentError, LatentSpaceId, Limits, Shape,
-    framing::{FRAME, Start, check_limit, check_magic, take, take_payload},
+    framing::{FRAME_NAME, FrameStart, check_limit, check_magic, take_field, take_payload},
     varint,
 };
 
@@ -22,7 +22,7 @@ const RANK_SHIFT: u8 = 1;
 
 /// A parsed and checked frame, whose payload is still coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame<'a> {
+pub struct FixedLatentFrame<'a> {
     /// The latent space that decodes the frame.
     pub latent_space: LatentSpaceId,
     /// The shape of the latent, without the batch.
@@ -31,12 +31,12 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
 }
 
-impl<'a> Frame<'a> {
+impl<'a> FixedLatentFrame<'a> {
     /// Returns the bytes of the frame.
     #[must_use]
     pub fn to_bytes(&self, id: IdOnWire) -> Vec<u8> {
         let rank = self.shape.dims().len() as u8;
-        Start::new(VERSION, (rank - 1) << RANK_SHIFT, id).frame(self.latent_space, |out| {
+        FrameStart::new(VERSION, (rank - 1) << RANK_SHIFT, id).build_frame(self.latent_space, |out| {
             self.shape.dims().iter().for_each(|&dim| varint::write(out, dim));
             varint::write(out, self.payload.len() as u32);
             out.extend(self.payload);
@@ -57,11 +57,11 @@ impl<'a> Frame<'a> {
         check_limit("size of the frame in bytes", bytes.len() as u128, limits.max_frame_bytes as u64)?;
         let mut rest = bytes;
         let start = read_start(&mut rest)?;
-        let latent_space = start.latent_space(&mut rest, session)?;
+        let latent_space = start.read_latent_space(&mut rest, session)?;
         let body = rest;
         let shape = read_shape(&mut rest, (start.flags() >> RANK_SHIFT & 3) + 1)?;
         check_limit("size of the latent in values", shape.elements(), limits.max_elements as u64)?;
-        let len = varint::read(&mut rest, FRAME, "payload length")?;
+        let len = varint::read(&mut rest, FRAME_NAME, "payload length")?;
         let payload = take_payload(&mut rest, len)?;
         start.check_end(latent_space, body, rest)?;
         Ok(Self { latent_space, shape, payload })
@@ -70,18 +70,18 @@ impl<'a> Frame<'a> {
 
 /// Reads one byte at a time, so that a single byte is checked as the magic before the missing version is
 /// reported.
-fn read_start(bytes: &mut &[u8]) -> Result<Start, LatentError> {
-    let [magic] = take(bytes, "magic")?;
+fn read_start(bytes: &mut &[u8]) -> Result<FrameStart, LatentError> {
+    let [magic] = take_field(bytes, "magic")?;
     check_magic(magic)?;
-    let [flags] = take(bytes, "version")?;
-    Start::check([magic, flags], VERSION, FLAG_RESERVED)
+    let [flags] = take_field(bytes, "version")?;
+    FrameStart::check_start([magic, flags], VERSION, FLAG_RESERVED)
 }
 
 fn read_shape(bytes: &mut &[u8], rank: u8) -> Result<Shape, LatentError> {
     let mut dims = [0; 4];
     let dims = &mut dims[..usize::from(rank)];
     for dim in dims.iter_mut() {
-        *dim = varint::read(bytes, FRAME, "shape")?;
+        *dim = varint::read(bytes, FRAME_NAME, "shape")?;
     }
     Shape::new(dims)
 }

@@ -13,7 +13,7 @@
 use crate::{LatentError, LatentSpaceId};
 
 /// The name of a frame in errors.
-pub(crate) const FRAME: &str = "frame";
+pub(crate) const FRAME_NAME: &str = "frame";
 const MAGIC: u8 = 0x4c;
 const FLAG_ID: u8 = 1;
 const VERSIONS: std::ops::RangeInclusive<u8> = 1..=2;
@@ -29,7 +29,7 @@ pub enum IdOnWire {
 
 impl IdOnWire {
     /// Reads the presence of the id from the second byte of a frame.
-    pub(crate) fn of(flags: u8) -> Self {
+    pub(crate) fn from_flags(flags: u8) -> Self {
         if flags & FLAG_ID == 0 { Self::Session } else { Self::Present }
     }
 }
@@ -57,14 +57,14 @@ impl Default for Limits {
 ///
 /// # Errors
 /// Returns [`LatentError::Truncated`], [`LatentError::Magic`] or [`LatentError::Version`].
-pub fn latent_space_of(bytes: &[u8]) -> Result<Option<LatentSpaceId>, LatentError> {
+pub fn peek_latent_space(bytes: &[u8]) -> Result<Option<LatentSpaceId>, LatentError> {
     let mut rest = bytes;
-    let [magic, flags] = take(&mut rest, "magic")?;
+    let [magic, flags] = take_field(&mut rest, "magic")?;
     check_magic(magic)?;
     if !VERSIONS.contains(&(flags >> 4)) {
         return Err(LatentError::Version { found: flags >> 4 });
     }
-    match IdOnWire::of(flags) {
+    match IdOnWire::from_flags(flags) {
         IdOnWire::Present => Ok(Some(read_id(&mut rest)?)),
         IdOnWire::Session => Ok(None),
     }
@@ -72,9 +72,9 @@ pub fn latent_space_of(bytes: &[u8]) -> Result<Option<LatentSpaceId>, LatentErro
 
 /// The first two bytes of a frame.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Start([u8; 2]);
+pub(crate) struct FrameStart([u8; 2]);
 
-impl Start {
+impl FrameStart {
     /// Creates the first two bytes; `flags` are those that depend on the version.
     pub(crate) fn new(version: u8, flags: u8, id: IdOnWire) -> Self {
         let id = if id == IdOnWire::Present { FLAG_ID } else { 0 };
@@ -82,7 +82,11 @@ impl Start {
     }
 
     /// Checks the two bytes: they must be of this version, without any of the `reserved` flags.
-    pub(crate) fn check([magic, flags]: [u8; 2], version: u8, reserved: u8) -> Result<Self, LatentError> {
+    pub(crate) fn check_start(
+        [magic, flags]: [u8; 2],
+        version: u8,
+        reserved: u8,
+    ) -> Result<Self, LatentError> {
         check_magic(magic)?;
         if flags >> 4 != version {
             return Err(LatentError::Version { found: flags >> 4 });
@@ -99,9 +103,9 @@ impl Start {
     }
 
     /// Returns the complete frame; `body` appends the part that depends on the version.
-    pub(crate) fn frame(self, latent_space: LatentSpaceId, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    pub(crate) fn build_frame(self, latent_space: LatentSpaceId, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let mut out = self.0.to_vec();
-        if IdOnWire::of(self.flags()) == IdOnWire::Present {
+        if IdOnWire::from_flags(self.flags()) == IdOnWire::Present {
             out.extend(latent_space.as_bytes());
         }
         let covered = out.len();
@@ -113,14 +117,14 @@ impl Start {
 
     /// Reads the latent-space id from the front of `bytes`, or returns that of the `session` if the frame
     /// does not carry one.
-    pub(crate) fn latent_space(
+    pub(crate) fn read_latent_space(
         self,
         bytes: &mut &[u8],
         session: Option<LatentSpaceId>,
     ) -> Result<LatentSpaceId, LatentError> {
-        match IdOnWire::of(self.flags()) {
+        match IdOnWire::from_flags(self.flags()) {
             IdOnWire::Present => read_id(bytes),
-            IdOnWire::Session => session.ok_or(LatentError::NoLatentSpace),
+            IdOnWire::Session => session.ok_or(LatentError::MissingLatentSpace),
         }
     }
 
@@ -133,9 +137,9 @@ impl Start {
         mut rest: &[u8],
     ) -> Result<(), LatentError> {
         let covered = &body[..body.len() - rest.len()];
-        let found = u32::from_le_bytes(take(&mut rest, "checksum")?);
+        let found = u32::from_le_bytes(take_field(&mut rest, "checksum")?);
         if !rest.is_empty() {
-            return Err(LatentError::Trailing { what: FRAME, count: rest.len() });
+            return Err(LatentError::Trailing { what: FRAME_NAME, count: rest.len() });
         }
         let computed = self.checksum(latent_space, covered);
         if found == computed { Ok(()) } else { Err(LatentError::Checksum { found, computed }) }
@@ -153,15 +157,18 @@ pub(crate) fn check_magic(found: u8) -> Result<(), LatentError> {
 }
 
 /// Reads a field of fixed length and removes it from the front.
-pub(crate) fn take<const N: usize>(bytes: &mut &[u8], field: &'static str) -> Result<[u8; N], LatentError> {
-    let (head, rest) = bytes.split_first_chunk().ok_or(LatentError::Truncated { what: FRAME, field })?;
+pub(crate) fn take_field<const N: usize>(
+    bytes: &mut &[u8],
+    field: &'static str,
+) -> Result<[u8; N], LatentError> {
+    let (head, rest) = bytes.split_first_chunk().ok_or(LatentError::Truncated { what: FRAME_NAME, field })?;
     *bytes = rest;
     Ok(*head)
 }
 
 /// Reads a payload of `len` bytes and removes it from the front.
 pub(crate) fn take_payload<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], LatentError> {
-    let cut = LatentError::Truncated { what: FRAME, field: "payload" };
+    let cut = LatentError::Truncated { what: FRAME_NAME, field: "payload" };
     let (head, rest) = bytes.split_at_checked(len as usize).ok_or(cut)?;
     *bytes = rest;
     Ok(head)
@@ -176,5 +183,5 @@ pub(crate) fn check_limit(what: &'static str, found: u128, limit: u64) -> Result
 }
 
 fn read_id(bytes: &mut &[u8]) -> Result<LatentSpaceId, LatentError> {
-    Ok(LatentSpaceId::new(take(bytes, "latent-space id")?))
+    Ok(LatentSpaceId::new(take_field(bytes, "latent-space id")?))
 }

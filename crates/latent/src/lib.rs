@@ -8,7 +8,7 @@
 //! latent f32 ──Quantiser──► integers i32 ──Tables + range coder──► payload ──Frame──► bytes
 //! ```
 //!
-//! [`LatentSpace`] combines the parts. Both hosts use it.
+//! [`FixedLatentSpace`] combines the parts. Both hosts use it.
 //!
 //! ```
 //! use lopside_latent::{
@@ -37,10 +37,10 @@ mod tables;
 mod varint;
 
 pub use error::LatentError;
-pub use frame::Frame;
-pub use framing::{IdOnWire, Limits, latent_space_of};
+pub use frame::FixedLatentFrame;
+pub use framing::{IdOnWire, Limits, peek_latent_space};
 pub use id::LatentSpaceId;
 pub use quantise::Quantiser;
 pub use shape::Shape;
-pub use space::{LatentLayer, LatentSpace};
+pub use space::{FixedLatentSpace, LatentLayer};
 pub use tables::{MAX_TABLE_SYMBOLS, Table, Tables};

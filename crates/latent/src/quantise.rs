@@ -35,40 +35,40 @@ impl Quantiser {
     /// Quantises a latent `z` to integers. Values beyond `i32` saturate.
     ///
     /// # Errors
-    /// Returns [`LatentError::Count`] if the values cannot be divided into runs of equal length,
+    /// Returns [`LatentError::CountMismatch`] if the values cannot be divided into runs of equal length,
     /// [`LatentError::NotFinite`] for NaN or infinity.
     pub fn quantise(&self, z: &[f32]) -> Result<Vec<i32>, LatentError> {
-        let run = self.run("latent", z.len())?;
+        let run = self.run_len("latent", z.len())?;
         if let Some(index) = z.iter().position(|value| !value.is_finite()) {
             return Err(LatentError::NotFinite { index, value: z[index].to_string() });
         }
-        Ok(z.iter().zip(self.each(run)).map(|(&value, gain)| round(value, gain)).collect())
+        Ok(z.iter().zip(self.gain_per_value(run)).map(|(&value, gain)| round_scaled(value, gain)).collect())
     }
 
     /// Returns the latent that these integers represent: `z ≈ ŷ / gain`.
     ///
     /// # Errors
-    /// Returns [`LatentError::Count`] if the values cannot be divided into runs of equal length.
+    /// Returns [`LatentError::CountMismatch`] if the values cannot be divided into runs of equal length.
     pub fn dequantise(&self, integers: &[i32]) -> Result<Vec<f32>, LatentError> {
-        let run = self.run("list of integers", integers.len())?;
-        let values = integers.iter().zip(self.each(run));
+        let run = self.run_len("list of integers", integers.len())?;
+        let values = integers.iter().zip(self.gain_per_value(run));
         Ok(values.map(|(&integer, gain)| (f64::from(integer) / f64::from(gain)) as f32).collect())
     }
 
     /// Returns the gain of every value.
-    fn each(&self, run: usize) -> impl Iterator<Item = f32> {
+    fn gain_per_value(&self, run: usize) -> impl Iterator<Item = f32> {
         self.gains.iter().flat_map(move |&gain| std::iter::repeat_n(gain, run))
     }
 
     /// Returns the number of values per run.
-    fn run(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
+    fn run_len(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
         let expected = self.gains.len();
         let even = expected > 0 && found > 0 && found.is_multiple_of(expected);
-        if even { Ok(found / expected) } else { Err(LatentError::Count { what, found, expected }) }
+        if even { Ok(found / expected) } else { Err(LatentError::CountMismatch { what, found, expected }) }
     }
 }
 
-fn round(value: f32, gain: f32) -> i32 {
+fn round_scaled(value: f32, gain: f32) -> i32 {
     let one = 1_i64 << FRACTION_BITS;
     // A cast from float to integer saturates; halving the range keeps the addition below from overflowing.
     let fixed = ((f64::from(value) * f64::from(gain) * one as f64) as i64).clamp(i64::MIN / 2, i64::MAX / 2);
@@ -94,10 +94,13 @@ mod tests {
         assert!(matches!(Quantiser::new(vec![f32::NAN]), Err(LatentError::BadGain { index: 0, .. })));
         let quantiser = Quantiser::new(vec![1.0; 2]).unwrap();
         assert!(matches!(quantiser.quantise(&[0.0, f32::NAN]), Err(LatentError::NotFinite { index: 1, .. })));
-        assert!(matches!(quantiser.quantise(&[0.0]), Err(LatentError::Count { found: 1, expected: 2, .. })));
+        assert!(matches!(
+            quantiser.quantise(&[0.0]),
+            Err(LatentError::CountMismatch { found: 1, expected: 2, .. })
+        ));
         assert!(matches!(
             quantiser.dequantise(&[0; 3]),
-            Err(LatentError::Count { found: 3, expected: 2, .. })
+            Err(LatentError::CountMismatch { found: 3, expected: 2, .. })
         ));
     }
 

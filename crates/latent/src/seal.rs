@@ -17,7 +17,7 @@ pub(crate) fn finish(encoder: Encoder) -> Vec<u8> {
     let mut bytes = match situation {
         EncoderSituation::Normal => {
             let mut bytes = to_bytes(&words);
-            bytes.extend(shortest(state.lower(), state.range().get()));
+            bytes.extend(shortest_bytes(state.lower(), state.range().get()));
             bytes
         }
         // A carry may still propagate into words held back; only the coder's own ending handles this.
@@ -42,7 +42,7 @@ fn to_bytes(words: &[u16]) -> Vec<u8> {
 
 /// Returns the leading bytes of the number in `[lower, lower + range)` that needs the fewest. The interval
 /// does not wrap.
-fn shortest(lower: u64, range: u64) -> Vec<u8> {
+fn shortest_bytes(lower: u64, range: u64) -> Vec<u8> {
     for count in 0..8_u32 {
         let free = 64 - 8 * count;
         let mask = if free == 64 { u64::MAX } else { (1 << free) - 1 };
@@ -60,10 +60,10 @@ mod tests {
 
     #[test]
     fn the_shortest_number_is_found() {
-        assert_eq!(shortest(0, 1 << 48), []);
-        assert_eq!(shortest(1, 1 << 57), [1]);
-        assert_eq!(shortest(0x00ff_0000_0000_0001, 1 << 48), [1]);
-        assert_eq!(shortest(0x1200_0000_0000_0001, 1 << 48), [0x12, 1]);
-        assert_eq!(shortest(u64::MAX - 5, 3), (u64::MAX - 5).to_be_bytes());
+        assert_eq!(shortest_bytes(0, 1 << 48), []);
+        assert_eq!(shortest_bytes(1, 1 << 57), [1]);
+        assert_eq!(shortest_bytes(0x00ff_0000_0000_0001, 1 << 48), [1]);
+        assert_eq!(shortest_bytes(0x1200_0000_0000_0001, 1 << 48), [0x12, 1]);
+        assert_eq!(shortest_bytes(u64::MAX - 5, 3), (u64::MAX - 5).to_be_bytes());
     }
 }

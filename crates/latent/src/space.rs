@@ -1,4 +1,6 @@
-use crate::{Frame, IdOnWire, LatentError, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables, coder};
+use crate::{
+    FixedLatentFrame, IdOnWire, LatentError, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables, coder,
+};
 
 /// Maximum number of layers of a latent.
 const MAX_LAYERS: usize = 16;
@@ -9,7 +11,7 @@ const MAX_LAYERS: usize = 16;
 /// The first layer is the base layer, the others are enhancement layers. In this crate a latent is the
 /// concatenation of its layers' values. A frame may omit the last layers, but never the base layer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LatentSpace {
+pub struct FixedLatentSpace {
     id: LatentSpaceId,
     layers: Vec<LatentLayer>,
     /// The wire shapes of the first layer, of the first two layers, and so on.
@@ -41,18 +43,18 @@ impl LatentLayer {
     }
 
     /// Returns the number of values per run.
-    fn run(&self) -> usize {
+    fn run_len(&self) -> usize {
         self.len() / self.quantiser.gains().len().max(1)
     }
 }
 
-impl LatentSpace {
+impl FixedLatentSpace {
     /// Creates a latent space. The tables are those of the runs of the first layer, then those of the second,
     /// and so on.
     ///
     /// # Errors
-    /// Returns [`LatentError::Limit`] for zero or more than 16 layers, [`LatentError::Runs`] if a layer's
-    /// gains do not divide its values evenly, [`LatentError::Count`] if the numbers of tables and gains
+    /// Returns [`LatentError::Limit`] for zero or more than 16 layers, [`LatentError::UnevenRuns`] if a layer's
+    /// gains do not divide its values evenly, [`LatentError::CountMismatch`] if the numbers of tables and gains
     /// differ, [`LatentError::BadShape`] for more than 2²⁴ values in several layers.
     pub fn new(id: LatentSpaceId, layers: Vec<LatentLayer>, tables: Tables) -> Result<Self, LatentError> {
         if !(1..=MAX_LAYERS).contains(&layers.len()) {
@@ -62,15 +64,15 @@ impl LatentSpace {
         for (index, layer) in layers.iter().enumerate() {
             let (values, gains) = (layer.len(), layer.quantiser.gains().len());
             if gains == 0 || values % gains != 0 {
-                return Err(LatentError::Runs { index, values, gains });
+                return Err(LatentError::UnevenRuns { index, values, gains });
             }
         }
         let expected = layers.iter().map(|layer| layer.quantiser.gains().len()).sum();
         let found = tables.as_slice().len();
         if found != expected {
-            return Err(LatentError::Count { what: "list of tables", found, expected });
+            return Err(LatentError::CountMismatch { what: "list of tables", found, expected });
         }
-        let shapes = shapes(&layers)?;
+        let shapes = wire_shapes(&layers)?;
         Ok(Self { id, layers, shapes, tables })
     }
 
@@ -96,7 +98,7 @@ impl LatentSpace {
     /// Returns the number of values of all layers.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.prefix(self.layers.len())
+        self.prefix_len(self.layers.len())
     }
 
     /// Returns `false`, because a layer has at least one value.
@@ -107,21 +109,21 @@ impl LatentSpace {
 
     /// Returns the number of values of the first `layers` layers.
     #[must_use]
-    pub fn prefix(&self, layers: usize) -> usize {
+    pub fn prefix_len(&self, layers: usize) -> usize {
         self.layers.iter().take(layers).map(LatentLayer::len).sum()
     }
 
     /// Returns the number of layers whose values add up to `values`; `None` if they are not exactly the first
     /// layers.
     #[must_use]
-    pub fn layers_of(&self, values: usize) -> Option<usize> {
-        (1..=self.layers.len()).find(|&layers| self.prefix(layers) == values)
+    pub fn layer_count_of(&self, values: usize) -> Option<usize> {
+        (1..=self.layers.len()).find(|&layers| self.prefix_len(layers) == values)
     }
 
     /// Encodes a latent `z` of one or more layers to a frame.
     ///
     /// # Errors
-    /// Returns [`LatentError::Count`] or [`LatentError::NotFinite`] if `z` is not a latent of this space.
+    /// Returns [`LatentError::CountMismatch`] or [`LatentError::NotFinite`] if `z` is not a latent of this space.
     pub fn encode(&self, z: &[f32], id: IdOnWire) -> Result<Vec<u8>, LatentError> {
         self.encode_integers(&self.quantise(z)?, id)
     }
@@ -129,25 +131,26 @@ impl LatentSpace {
     /// Encodes a quantised latent to a frame.
     ///
     /// # Errors
-    /// Returns [`LatentError::Count`] if the integers are not exactly those of the first layers.
+    /// Returns [`LatentError::CountMismatch`] if the integers are not exactly those of the first layers.
     pub fn encode_integers(&self, integers: &[i32], id: IdOnWire) -> Result<Vec<u8>, LatentError> {
         let layers = self.check_len("list of integers", integers.len())?;
-        let payload = coder::encode(integers, self.tables_of(layers))?;
-        Ok(Frame { latent_space: self.id, shape: self.shapes[layers - 1], payload: &payload }.to_bytes(id))
+        let payload = coder::encode_payload(integers, self.tables_of(layers))?;
+        Ok(FixedLatentFrame { latent_space: self.id, shape: self.shapes[layers - 1], payload: &payload }
+            .to_bytes(id))
     }
 
     /// Decodes a frame of this latent space to the integers of the layers that it carries.
     ///
     /// # Errors
-    /// Returns any of the frame's [errors](Frame::parse), [`LatentError::OtherLatentSpace`],
-    /// [`LatentError::OtherShape`], or [`LatentError::Payload`].
+    /// Returns any of the frame's [errors](FixedLatentFrame::parse), [`LatentError::LatentSpaceMismatch`],
+    /// [`LatentError::ShapeMismatch`], or [`LatentError::Payload`].
     pub fn decode(&self, frame: &[u8], limits: &Limits) -> Result<Vec<i32>, LatentError> {
-        let frame = Frame::parse(frame, limits, Some(self.id))?;
+        let frame = FixedLatentFrame::parse(frame, limits, Some(self.id))?;
         if frame.latent_space != self.id {
-            return Err(LatentError::OtherLatentSpace { found: frame.latent_space, expected: self.id });
+            return Err(LatentError::LatentSpaceMismatch { found: frame.latent_space, expected: self.id });
         }
         let layers = self.check_shape(frame.shape)?;
-        coder::decode(frame.payload, self.prefix(layers), self.tables_of(layers))
+        coder::decode_payload(frame.payload, self.prefix_len(layers), self.tables_of(layers))
     }
 
     /// Quantises a latent of one or more layers to integers.
@@ -157,9 +160,9 @@ impl LatentSpace {
     pub fn quantise(&self, z: &[f32]) -> Result<Vec<i32>, LatentError> {
         let layers = self.check_len("latent", z.len())?;
         let mut integers = Vec::with_capacity(z.len());
-        for (layer, start) in self.starts().take(layers) {
+        for (layer, start) in self.layer_starts().take(layers) {
             let quantised = layer.quantiser.quantise(&z[start..start + layer.len()]);
-            integers.extend(quantised.map_err(|error| moved(error, start))?);
+            integers.extend(quantised.map_err(|error| with_offset(error, start))?);
         }
         Ok(integers)
     }
@@ -167,11 +170,11 @@ impl LatentSpace {
     /// Returns the latent that these integers represent, with all its layers: missing layers are zeros.
     ///
     /// # Errors
-    /// Returns [`LatentError::Count`] if the integers are not exactly those of the first layers.
+    /// Returns [`LatentError::CountMismatch`] if the integers are not exactly those of the first layers.
     pub fn dequantise(&self, integers: &[i32]) -> Result<Vec<f32>, LatentError> {
         let layers = self.check_len("list of integers", integers.len())?;
         let mut latent = Vec::with_capacity(self.len());
-        for (layer, start) in self.starts().take(layers) {
+        for (layer, start) in self.layer_starts().take(layers) {
             latent.extend(layer.quantiser.dequantise(&integers[start..start + layer.len()])?);
         }
         latent.resize(self.len(), 0.0);
@@ -182,10 +185,14 @@ impl LatentSpace {
     /// measures how unusual they are. A frame also contains a header, and ends at a whole byte.
     ///
     /// # Errors
-    /// Returns [`LatentError::Count`] if the integers are not exactly those of the first layers.
-    pub fn bits(&self, integers: &[i32]) -> Result<f64, LatentError> {
+    /// Returns [`LatentError::CountMismatch`] if the integers are not exactly those of the first layers.
+    pub fn cost_bits(&self, integers: &[i32]) -> Result<f64, LatentError> {
         let layers = self.check_len("list of integers", integers.len())?;
-        Ok(integers.iter().zip(self.tables_of(layers)).map(|(&integer, table)| table.cost(integer)).sum())
+        Ok(integers
+            .iter()
+            .zip(self.tables_of(layers))
+            .map(|(&integer, table)| table.cost_bits(integer))
+            .sum())
     }
 
     /// Returns the entropy tables.
@@ -195,7 +202,7 @@ impl LatentSpace {
     }
 
     /// Returns the layers and the index of each one's first value.
-    fn starts(&self) -> impl Iterator<Item = (&LatentLayer, usize)> {
+    fn layer_starts(&self) -> impl Iterator<Item = (&LatentLayer, usize)> {
         self.layers.iter().scan(0, |start, layer| {
             let here = *start;
             *start += layer.len();
@@ -206,7 +213,7 @@ impl LatentSpace {
     /// Returns the table of every value of the first `layers` layers.
     fn tables_of(&self, layers: usize) -> impl Iterator<Item = &Table> + Clone {
         let runs = self.layers.iter().take(layers).flat_map(|layer| {
-            let run = layer.run();
+            let run = layer.run_len();
             layer.quantiser.gains().iter().map(move |_| run)
         });
         runs.zip(self.tables.as_slice()).flat_map(|(run, table)| std::iter::repeat_n(table, run))
@@ -214,18 +221,18 @@ impl LatentSpace {
 
     /// Returns the number of layers whose values add up to `found`.
     fn check_len(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
-        self.layers_of(found).ok_or(LatentError::Count { what, found, expected: self.len() })
+        self.layer_count_of(found).ok_or(LatentError::CountMismatch { what, found, expected: self.len() })
     }
 
     /// Returns the number of layers that a frame of this shape carries.
     fn check_shape(&self, found: Shape) -> Result<usize, LatentError> {
         let layers = self.shapes.iter().position(|&shape| shape == found);
-        layers.map(|index| index + 1).ok_or(LatentError::OtherShape { found, expected: self.shape() })
+        layers.map(|index| index + 1).ok_or(LatentError::ShapeMismatch { found, expected: self.shape() })
     }
 }
 
 /// Returns the wire shapes: a single layer's own shape, otherwise the number of values.
-fn shapes(layers: &[LatentLayer]) -> Result<Vec<Shape>, LatentError> {
+fn wire_shapes(layers: &[LatentLayer]) -> Result<Vec<Shape>, LatentError> {
     if let [only] = layers {
         return Ok(vec![only.shape]);
     }
@@ -237,7 +244,7 @@ fn shapes(layers: &[LatentLayer]) -> Result<Vec<Shape>, LatentError> {
 }
 
 /// Adjusts the index in an error of a layer whose values begin at `start`.
-fn moved(error: LatentError, start: usize) -> LatentError {
+fn with_offset(error: LatentError, start: usize) -> LatentError {
     match error {
         LatentError::NotFinite { index, value } => LatentError::NotFinite { index: index + start, value },
         other => other,

@@ -19,21 +19,21 @@ use constriction::stream::model::ContiguousCategoricalEntropyModel;
 use crate::{LatentError, varint};
 
 const MAGIC: [u8; 4] = *b"LPT\x01";
-const FILE: &str = "table file";
+const FILE_KIND: &str = "table file";
 /// The sum of a table's frequencies.
-const TOTAL: u64 = 1 << 16;
+const TOTAL_FREQUENCY: u64 = 1 << 16;
 /// Maximum number of integers that a table lists; all others are escaped.
 pub const MAX_TABLE_SYMBOLS: usize = 4096;
 
 /// The integer entropy model: 16-bit frequencies.
-pub(crate) type Model = ContiguousCategoricalEntropyModel<u16, Vec<u16>, 16>;
+pub(crate) type TableModel = ContiguousCategoricalEntropyModel<u16, Vec<u16>, 16>;
 
 /// Frequencies of consecutive integers and of the escape.
 #[derive(Debug, Clone)]
 pub struct Table {
     min: i32,
     frequencies: Vec<u16>,
-    model: Model,
+    model: TableModel,
 }
 
 impl Table {
@@ -46,30 +46,30 @@ impl Table {
     /// above 2⁴⁰, or a range beyond `i32`.
     pub fn from_counts(min: i32, counts: &[u64]) -> Result<Self, LatentError> {
         if counts.is_empty() || counts.len() > MAX_TABLE_SYMBOLS {
-            return Err(bad("it must list 1 to 4096 integers"));
+            return Err(bad_table("it must list 1 to 4096 integers"));
         }
         if counts.iter().any(|&count| count > 1 << 40) {
-            return Err(bad("a count exceeds 2^40"));
+            return Err(bad_table("a count exceeds 2^40"));
         }
-        Self::new(min, apportion(counts))
+        Self::from_frequencies(min, apportion_frequencies(counts))
     }
 
     /// Creates a table from its frequencies, the escape's last.
-    fn new(min: i32, frequencies: Vec<u16>) -> Result<Self, LatentError> {
+    fn from_frequencies(min: i32, frequencies: Vec<u16>) -> Result<Self, LatentError> {
         if frequencies.len() < 2 || frequencies.len() > MAX_TABLE_SYMBOLS + 1 {
-            return Err(bad("it must list 1 to 4096 integers"));
+            return Err(bad_table("it must list 1 to 4096 integers"));
         }
         if min.checked_add(frequencies.len() as i32 - 2).is_none() {
-            return Err(bad("its integers do not fit into 32 bits"));
+            return Err(bad_table("its integers do not fit into 32 bits"));
         }
         if frequencies.contains(&0) {
-            return Err(bad("a frequency is 0"));
+            return Err(bad_table("a frequency is 0"));
         }
-        if frequencies.iter().map(|&f| u64::from(f)).sum::<u64>() != TOTAL {
-            return Err(bad("its frequencies do not add up to 65536"));
+        if frequencies.iter().map(|&f| u64::from(f)).sum::<u64>() != TOTAL_FREQUENCY {
+            return Err(bad_table("its frequencies do not add up to 65536"));
         }
-        let model = Model::from_nonzero_fixed_point_probabilities(&frequencies, false)
-            .map_err(|()| bad("its frequencies do not form a distribution"))?;
+        let model = TableModel::from_nonzero_fixed_point_probabilities(&frequencies, false)
+            .map_err(|()| bad_table("its frequencies do not form a distribution"))?;
         Ok(Self { min, frequencies, model })
     }
 
@@ -87,46 +87,49 @@ impl Table {
 
     /// Returns the cost of an integer in bits; for an unlisted integer, the cost of the escape symbol alone.
     #[must_use]
-    pub fn bits(&self, integer: i32) -> f32 {
+    pub fn symbol_bits(&self, integer: i32) -> f32 {
         let listed = (self.min..=self.max()).contains(&integer);
-        let symbol = if listed { (integer - self.min) as usize } else { self.escape() };
+        let symbol = if listed { (integer - self.min) as usize } else { self.escape_symbol() };
         16.0 - f32::from(self.frequencies[symbol]).log2()
     }
 
     /// Returns the cost of an integer in bits, including all that the coder writes for an unlisted integer.
-    pub(crate) fn cost(&self, integer: i32) -> f64 {
+    pub(crate) fn cost_bits(&self, integer: i32) -> f64 {
         let distance =
             (i64::from(integer) - i64::from(self.max())).max(i64::from(self.min()) - i64::from(integer));
         // One bit for the side, and the Exp-Golomb code of the distance.
         let excess = if distance > 0 { 1 + 2 * distance.ilog2() + 1 } else { 0 };
-        f64::from(self.bits(integer)) + f64::from(excess)
+        f64::from(self.symbol_bits(integer)) + f64::from(excess)
     }
 
-    pub(crate) fn model(&self) -> &Model {
+    pub(crate) fn model(&self) -> &TableModel {
         &self.model
     }
 
     /// Returns the symbol of the escape, which follows those of the listed integers.
-    pub(crate) fn escape(&self) -> usize {
+    pub(crate) fn escape_symbol(&self) -> usize {
         self.frequencies.len() - 1
     }
 
     fn write(&self, out: &mut Vec<u8>) {
         varint::write(out, varint::zigzag(self.min));
-        varint::write(out, self.escape() as u32);
+        varint::write(out, self.escape_symbol() as u32);
         out.extend(self.frequencies.iter().flat_map(|f| f.to_le_bytes()));
     }
 
     fn read(bytes: &mut &[u8]) -> Result<Self, LatentError> {
-        let min = varint::unzigzag(varint::read(bytes, FILE, "smallest integer")?);
-        let size = varint::read(bytes, FILE, "table size")? as usize;
+        let min = varint::unzigzag(varint::read(bytes, FILE_KIND, "smallest integer")?);
+        let size = varint::read(bytes, FILE_KIND, "table size")? as usize;
         if size > MAX_TABLE_SYMBOLS {
-            return Err(bad("it must list 1 to 4096 integers"));
+            return Err(bad_table("it must list 1 to 4096 integers"));
         }
-        let cut = LatentError::Truncated { what: FILE, field: "frequencies" };
+        let cut = LatentError::Truncated { what: FILE_KIND, field: "frequencies" };
         let (raw, rest) = bytes.split_at_checked(2 * (size + 1)).ok_or(cut)?;
         *bytes = rest;
-        Self::new(min, raw.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
+        Self::from_frequencies(
+            min,
+            raw.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
+        )
     }
 }
 
@@ -168,20 +171,20 @@ impl Tables {
     /// Parses a table file and checks all of it.
     ///
     /// # Errors
-    /// Returns [`LatentError::TableMagic`], [`LatentError::Truncated`], [`LatentError::Varint`],
+    /// Returns [`LatentError::BadFileMagic`], [`LatentError::Truncated`], [`LatentError::Varint`],
     /// [`LatentError::Limit`], [`LatentError::BadTable`] with the index of the table, or
     /// [`LatentError::Trailing`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LatentError> {
-        let mut rest = bytes.strip_prefix(&MAGIC).ok_or(LatentError::TableMagic)?;
-        let count = varint::read(&mut rest, FILE, "number of tables")?;
+        let mut rest = bytes.strip_prefix(&MAGIC).ok_or(LatentError::BadFileMagic)?;
+        let count = varint::read(&mut rest, FILE_KIND, "number of tables")?;
         check_count(u64::from(count))?;
         let mut tables = Vec::new();
         for index in 0..count as usize {
-            tables.push(Table::read(&mut rest).map_err(|error| numbered(error, index))?);
+            tables.push(Table::read(&mut rest).map_err(|error| with_index(error, index))?);
         }
         match rest.len() {
             0 => Ok(Self(tables)),
-            count => Err(LatentError::Trailing { what: FILE, count }),
+            count => Err(LatentError::Trailing { what: FILE_KIND, count }),
         }
     }
 }
@@ -195,11 +198,11 @@ fn check_count(found: u64) -> Result<(), LatentError> {
     }
 }
 
-const fn bad(reason: &'static str) -> LatentError {
+const fn bad_table(reason: &'static str) -> LatentError {
     LatentError::BadTable { index: 0, reason }
 }
 
-fn numbered(error: LatentError, index: usize) -> LatentError {
+fn with_index(error: LatentError, index: usize) -> LatentError {
     match error {
         LatentError::BadTable { reason, .. } => LatentError::BadTable { index, reason },
         other => other,
@@ -209,9 +212,9 @@ fn numbered(error: LatentError, index: usize) -> LatentError {
 /// Distributes 65536 among the counts and an escape of count 0: each entry gets 1, and the rest is
 /// distributed in proportion to the counts (largest remainder method), in integers, with ties to the smaller
 /// index.
-fn apportion(counts: &[u64]) -> Vec<u16> {
+fn apportion_frequencies(counts: &[u64]) -> Vec<u16> {
     let entries = counts.len() + 1;
-    let spare = TOTAL - entries as u64;
+    let spare = TOTAL_FREQUENCY - entries as u64;
     let sum: u64 = counts.iter().sum();
     let share = |count: u64| u128::from(count) * u128::from(spare);
     let divisor = u128::from(sum.max(1));
@@ -219,7 +222,7 @@ fn apportion(counts: &[u64]) -> Vec<u16> {
     parts.push(1);
     let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
     by_remainder.sort_by_key(|&i| (std::cmp::Reverse(share(counts[i]) % divisor), i));
-    let left = TOTAL - parts.iter().sum::<u64>();
+    let left = TOTAL_FREQUENCY - parts.iter().sum::<u64>();
     if sum == 0 {
         // Without any occurrences, all integers are equally likely.
         let (each, extra) = (left / counts.len() as u64, left % counts.len() as u64);
@@ -269,7 +272,7 @@ mod tests {
     fn each_defect_of_a_file_is_named() {
         let tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap()]).unwrap();
         let good = tables.to_bytes();
-        assert_eq!(Tables::from_bytes(b"LPT\x02"), Err(LatentError::TableMagic));
+        assert_eq!(Tables::from_bytes(b"LPT\x02"), Err(LatentError::BadFileMagic));
         assert!(matches!(
             Tables::from_bytes(&good[..good.len() - 1]),
             Err(LatentError::Truncated { what: "table file", field: "frequencies" })

@@ -2,7 +2,7 @@ use half::f16;
 
 use crate::{
     OnnxError,
-    graph::elements,
+    graph::element_count,
     proto::{
         AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
         TypeProto, ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType,
@@ -68,29 +68,29 @@ impl GraphBuilder {
     }
 
     /// Declares an input of the model and returns its name.
-    pub fn input(&mut self, name: &str, dims: &[Dim]) -> String {
-        self.graph.input.push(float_value(name, Some(dims)));
+    pub fn add_input(&mut self, name: &str, dims: &[Dim]) -> String {
+        self.graph.input.push(float_value_info(name, Some(dims)));
         name.to_owned()
     }
 
     /// Declares the output of a node as an output of the model. Outputs keep the order of the calls.
-    pub fn output(&mut self, name: &str, dims: &[Dim]) {
-        self.graph.output.push(float_value(name, Some(dims)));
+    pub fn add_output(&mut self, name: &str, dims: &[Dim]) {
+        self.graph.output.push(float_value_info(name, Some(dims)));
     }
 
-    /// Records the shape of an intermediate tensor, for a later [`split`](fn@crate::split) at it.
-    pub fn value_info(&mut self, name: &str, dims: &[Dim]) {
-        self.graph.value_info.push(float_value(name, Some(dims)));
+    /// Records the shape of an intermediate tensor, for a later [`split_model`](crate::split_model) at it.
+    pub fn add_value_info(&mut self, name: &str, dims: &[Dim]) {
+        self.graph.value_info.push(float_value_info(name, Some(dims)));
     }
 
     /// Adds a constant with these dimensions and row-major values, and returns its name.
     ///
     /// # Errors
-    /// [`OnnxError::InitializerSize`] when the number of values does not match the dimensions.
-    pub fn initializer(&mut self, name: &str, dims: &[i64], data: &[f32]) -> Result<String, OnnxError> {
+    /// [`OnnxError::InitializerSizeMismatch`] when the number of values does not match the dimensions.
+    pub fn add_initializer(&mut self, name: &str, dims: &[i64], data: &[f32]) -> Result<String, OnnxError> {
         check_size(name, dims, data)?;
         let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Ok(self.tensor(name, dims, DataType::Float, bytes))
+        Ok(self.push_tensor(name, dims, DataType::Float, bytes))
     }
 
     /// Adds a constant that is stored as 16-bit floats (11 bits of precision, magnitudes up to 65,504), in
@@ -98,35 +98,40 @@ impl GraphBuilder {
     /// in `f32` as before; runtimes run the cast once, when they load the model.
     ///
     /// # Errors
-    /// [`OnnxError::InitializerSize`] as for [`initializer`](Self::initializer).
-    pub fn half_initializer(&mut self, name: &str, dims: &[i64], data: &[f32]) -> Result<String, OnnxError> {
+    /// [`OnnxError::InitializerSizeMismatch`] as for [`add_initializer`](Self::add_initializer).
+    pub fn add_half_initializer(
+        &mut self,
+        name: &str,
+        dims: &[i64],
+        data: &[f32],
+    ) -> Result<String, OnnxError> {
         check_size(name, dims, data)?;
         let bytes = data.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
-        let kept = self.tensor(&format!("{name}.half"), dims, DataType::Float16, bytes);
-        Ok(self.node("Cast", &[&kept], name, &[("to", Attribute::Int(DataType::Float as i64))]))
+        let kept = self.push_tensor(&format!("{name}.half"), dims, DataType::Float16, bytes);
+        Ok(self.add_node("Cast", &[&kept], name, &[("to", Attribute::Int(DataType::Float as i64))]))
     }
 
     /// Adds a list of integers, such as the shape of a `Reshape`, and returns its name.
-    pub fn integers(&mut self, name: &str, data: &[i64]) -> String {
+    pub fn add_integers(&mut self, name: &str, data: &[i64]) -> String {
         let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.tensor(name, &[data.len() as i64], DataType::Int64, bytes)
+        self.push_tensor(name, &[data.len() as i64], DataType::Int64, bytes)
     }
 
     /// Adds a node with one output and returns the output's name, which is also the node's name. An empty
     /// input name leaves an optional input out.
-    pub fn node(
+    pub fn add_node(
         &mut self,
         op_type: &str,
         inputs: &[&str],
         name: &str,
         attributes: &[(&str, Attribute)],
     ) -> String {
-        self.node_of(op_type, inputs, &[name], name, attributes);
+        self.add_node_with_outputs(op_type, inputs, &[name], name, attributes);
         name.to_owned()
     }
 
     /// Adds a node with several outputs. An empty output name leaves an optional output out.
-    pub fn node_of(
+    pub fn add_node_with_outputs(
         &mut self,
         op_type: &str,
         inputs: &[&str],
@@ -140,7 +145,7 @@ impl GraphBuilder {
             output: owned(outputs),
             name: Some(name.to_owned()),
             op_type: Some(op_type.to_owned()),
-            attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+            attribute: attributes.iter().map(|(name, value)| attribute_proto(name, value)).collect(),
             ..NodeProto::default()
         });
     }
@@ -152,78 +157,78 @@ impl GraphBuilder {
             ("beta", Attribute::Float(1.0)),
             ("transB", Attribute::Int(0)),
         ];
-        self.node("Gemm", &[x, weight, bias], name, &attributes)
+        self.add_node("Gemm", &[x, weight, bias], name, &attributes)
     }
 
     /// Adds `max(x, 0)`, elementwise.
     pub fn relu(&mut self, x: &str, name: &str) -> String {
-        self.node("Relu", &[x], name, &[])
+        self.add_node("Relu", &[x], name, &[])
     }
 
     /// Adds `1 / (1 + exp(-x))`, elementwise.
     pub fn sigmoid(&mut self, x: &str, name: &str) -> String {
-        self.node("Sigmoid", &[x], name, &[])
+        self.add_node("Sigmoid", &[x], name, &[])
     }
 
     /// Adds a softmax over the last dimension.
     pub fn softmax(&mut self, x: &str, name: &str) -> String {
-        self.node("Softmax", &[x], name, &[("axis", Attribute::Int(-1))])
+        self.add_node("Softmax", &[x], name, &[("axis", Attribute::Int(-1))])
     }
 
     /// Adds a convolution of `x [n, in, h, w]` with `weight [out, in, k, k]` and `pad` zeros on every side.
     /// An empty `bias` name leaves the bias out.
     pub fn conv(&mut self, x: &str, weight: &str, bias: &str, stride: i64, pad: i64, name: &str) -> String {
-        self.node("Conv", &with_bias(x, weight, bias), name, &window(stride, pad))
+        self.add_node("Conv", &with_bias(x, weight, bias), name, &window_attributes(stride, pad))
     }
 
     /// Adds a transposed convolution of `x [n, in, h, w]` with `weight [in, out, k, k]`, which crops `crop`
     /// samples on every side.
     pub fn conv_transpose(&mut self, x: &str, weight: &str, stride: i64, crop: i64, name: &str) -> String {
-        self.node("ConvTranspose", &[x, weight], name, &window(stride, crop))
+        self.add_node("ConvTranspose", &[x, weight], name, &window_attributes(stride, crop))
     }
 
     /// Reshapes `x [n, …]` to `[n, values]`, row-major.
     pub fn flatten(&mut self, x: &str, name: &str) -> String {
-        self.node("Flatten", &[x], name, &[("axis", Attribute::Int(1))])
+        self.add_node("Flatten", &[x], name, &[("axis", Attribute::Int(1))])
     }
 
     /// Reshapes `x` to these dimensions, row-major; the dimension −1 is inferred from the others.
     pub fn reshape(&mut self, x: &str, dims: &[i64], name: &str) -> String {
-        let shape = self.integers(&format!("{name}.shape"), dims);
-        self.node("Reshape", &[x, &shape], name, &[("allowzero", Attribute::Int(0))])
+        let shape = self.add_integers(&format!("{name}.shape"), dims);
+        self.add_node("Reshape", &[x, &shape], name, &[("allowzero", Attribute::Int(0))])
     }
 
     /// Permutes the axes of `x`: axis `i` of the result is axis `order[i]` of `x`.
     pub fn transpose(&mut self, x: &str, order: &[i64], name: &str) -> String {
-        self.node("Transpose", &[x], name, &[("perm", Attribute::Ints(order.to_vec()))])
+        self.add_node("Transpose", &[x], name, &[("perm", Attribute::Ints(order.to_vec()))])
     }
 
     /// Removes an axis of extent 1 from `x`.
     pub fn squeeze(&mut self, x: &str, axis: i64, name: &str) -> String {
-        let axes = self.integers(&format!("{name}.axes"), &[axis]);
-        self.node("Squeeze", &[x, &axes], name, &[])
+        let axes = self.add_integers(&format!("{name}.axes"), &[axis]);
+        self.add_node("Squeeze", &[x, &axes], name, &[])
     }
 
     /// Joins tensors along an axis.
     pub fn concat(&mut self, parts: &[&str], axis: i64, name: &str) -> String {
-        self.node("Concat", parts, name, &[("axis", Attribute::Int(axis))])
+        self.add_node("Concat", parts, name, &[("axis", Attribute::Int(axis))])
     }
 
     /// Takes the elements `start..end` along an axis. Negative indices count from the end; `i64::MAX` is the
     /// end.
     pub fn slice(&mut self, x: &str, axis: i64, start: i64, end: i64, name: &str) -> String {
         let constant = |part: &str| format!("{name}.{part}");
-        let starts = self.integers(&constant("start"), &[start]);
-        let ends = self.integers(&constant("end"), &[end]);
-        let axes = self.integers(&constant("axis"), &[axis]);
-        self.node("Slice", &[x, &starts, &ends, &axes], name, &[])
+        let starts = self.add_integers(&constant("start"), &[start]);
+        let ends = self.add_integers(&constant("end"), &[end]);
+        let axes = self.add_integers(&constant("axis"), &[axis]);
+        self.add_node("Slice", &[x, &starts, &ends, &axes], name, &[])
     }
 
     /// Rearranges `[n, c·b², h, w]` to `[n, c, b·h, b·w]`: channel `c·b² + b·y + x` is pixel `(y, x)` of its
     /// block.
     pub fn depth_to_space(&mut self, x: &str, block: i64, name: &str) -> String {
         let mode = Attribute::Text("CRD".into());
-        self.node("DepthToSpace", &[x], name, &[("blocksize", Attribute::Int(block)), ("mode", mode)])
+        self.add_node("DepthToSpace", &[x], name, &[("blocksize", Attribute::Int(block)), ("mode", mode)])
     }
 
     /// Returns the model, with the versions [`IR_VERSION`] and [`OPSET`].
@@ -238,7 +243,7 @@ impl GraphBuilder {
         }
     }
 
-    fn tensor(&mut self, name: &str, dims: &[i64], data_type: DataType, bytes: Vec<u8>) -> String {
+    fn push_tensor(&mut self, name: &str, dims: &[i64], data_type: DataType, bytes: Vec<u8>) -> String {
         self.graph.initializer.push(TensorProto {
             dims: dims.to_vec(),
             data_type: Some(data_type.into()),
@@ -251,24 +256,24 @@ impl GraphBuilder {
 }
 
 fn check_size(name: &str, dims: &[i64], data: &[f32]) -> Result<(), OnnxError> {
-    if elements(dims) == Some(data.len() as u64) {
+    if element_count(dims) == Some(data.len() as u64) {
         return Ok(());
     }
     let (tensor, dims) = (name.to_owned(), dims.to_vec());
-    Err(OnnxError::InitializerSize { tensor, dims, found: data.len() })
+    Err(OnnxError::InitializerSizeMismatch { tensor, dims, found: data.len() })
 }
 
 fn with_bias<'a>(x: &'a str, weight: &'a str, bias: &'a str) -> Vec<&'a str> {
     if bias.is_empty() { vec![x, weight] } else { vec![x, weight, bias] }
 }
 
-fn window(stride: i64, pad: i64) -> [(&'static str, Attribute); 2] {
+fn window_attributes(stride: i64, pad: i64) -> [(&'static str, Attribute); 2] {
     [("strides", Attribute::Ints(vec![stride; 2])), ("pads", Attribute::Ints(vec![pad; 4]))]
 }
 
 /// Returns the description of an `f32` tensor with these dimensions; `None` leaves the shape undeclared.
-pub(crate) fn float_value(name: &str, dims: Option<&[Dim]>) -> ValueInfoProto {
-    let shape = dims.map(|dims| TensorShapeProto { dim: dims.iter().map(dimension).collect() });
+pub(crate) fn float_value_info(name: &str, dims: Option<&[Dim]>) -> ValueInfoProto {
+    let shape = dims.map(|dims| TensorShapeProto { dim: dims.iter().map(dimension_proto).collect() });
     let tensor = type_proto::Tensor { elem_type: Some(DataType::Float.into()), shape };
     let value = Some(type_proto::Value::TensorType(tensor));
     ValueInfoProto {
@@ -278,7 +283,7 @@ pub(crate) fn float_value(name: &str, dims: Option<&[Dim]>) -> ValueInfoProto {
     }
 }
 
-fn dimension(dim: &Dim) -> Dimension {
+fn dimension_proto(dim: &Dim) -> Dimension {
     let value = match dim {
         Dim::Symbol(symbol) => dimension::Value::DimParam(symbol.clone()),
         Dim::Fixed(extent) => dimension::Value::DimValue(*extent),
@@ -286,7 +291,7 @@ fn dimension(dim: &Dim) -> Dimension {
     Dimension { value: Some(value), ..Dimension::default() }
 }
 
-fn attribute(name: &str, value: &Attribute) -> AttributeProto {
+fn attribute_proto(name: &str, value: &Attribute) -> AttributeProto {
     let mut attribute = AttributeProto { name: Some(name.to_owned()), ..AttributeProto::default() };
     match value {
         Attribute::Float(value) => {
@@ -312,7 +317,7 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{encode, testing};
+    use crate::{encode_model, testing};
 
     #[test]
     fn versions_and_producer_are_set() {
@@ -337,8 +342,8 @@ mod tests {
     #[test]
     fn values_are_little_endian_and_typed() {
         let mut graph = GraphBuilder::new("g");
-        graph.initializer("w", &[1, 2], &[1.0, -2.0]).unwrap();
-        graph.integers("shape", &[-1, 2]);
+        graph.add_initializer("w", &[1, 2], &[1.0, -2.0]).unwrap();
+        graph.add_integers("shape", &[-1, 2]);
         let model = graph.build();
         let [w, shape] = &testing::graph(&model).initializer[..] else { panic!() };
         assert_eq!(w.raw_data(), [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
@@ -350,9 +355,9 @@ mod tests {
     #[test]
     fn half_the_bytes_become_whole_numbers_again() {
         let mut graph = GraphBuilder::new("g");
-        let x = graph.input("x", &["n".into(), 2.into()]);
-        let weight = graph.half_initializer("w", &[2, 1], &[1.0, -2.0]).unwrap();
-        graph.node("MatMul", &[&x, &weight], "y", &[]);
+        let x = graph.add_input("x", &["n".into(), 2.into()]);
+        let weight = graph.add_half_initializer("w", &[2, 1], &[1.0, -2.0]).unwrap();
+        graph.add_node("MatMul", &[&x, &weight], "y", &[]);
         let model = graph.build();
         let graph = testing::graph(&model);
         assert_eq!(graph.initializer[0].raw_data(), [0, 0x3c, 0, 0xc0]);
@@ -360,30 +365,30 @@ mod tests {
             (graph.node[0].op_type(), graph.node[0].attribute[0].i()),
             ("Cast", DataType::Float as i64)
         );
-        let cost = crate::cost(&model, &[("n", 3)]).unwrap();
+        let cost = crate::model_cost(&model, &[("n", 3)]).unwrap();
         assert_eq!((cost.parameters, cost.macs), (2, 6));
-        assert!(GraphBuilder::new("g").half_initializer("w", &[2, 2], &[0.0; 3]).is_err());
+        assert!(GraphBuilder::new("g").add_half_initializer("w", &[2, 2], &[0.0; 3]).is_err());
     }
 
     #[test]
     fn a_short_initializer_is_refused() {
         let mut graph = GraphBuilder::new("g");
-        let refused = graph.initializer("w", &[2, 2], &[0.0; 3]);
-        let expected = OnnxError::InitializerSize { tensor: "w".into(), dims: vec![2, 2], found: 3 };
+        let refused = graph.add_initializer("w", &[2, 2], &[0.0; 3]);
+        let expected = OnnxError::InitializerSizeMismatch { tensor: "w".into(), dims: vec![2, 2], found: 3 };
         assert_eq!(refused, Err(expected));
-        assert!(graph.initializer("w", &[-1, -3], &[0.0; 3]).is_err());
+        assert!(graph.add_initializer("w", &[-1, -3], &[0.0; 3]).is_err());
     }
 
     #[test]
     fn every_attribute_kind_has_its_type() {
-        let text = attribute("mode", &Attribute::Text("DCR".into()));
+        let text = attribute_proto("mode", &Attribute::Text("DCR".into()));
         assert_eq!((text.s(), text.r#type()), (&b"DCR"[..], AttributeType::String));
-        let ints = attribute("pads", &Attribute::Ints(vec![1, 2]));
+        let ints = attribute_proto("pads", &Attribute::Ints(vec![1, 2]));
         assert_eq!((&ints.ints[..], ints.r#type()), (&[1, 2][..], AttributeType::Ints));
     }
 
     #[test]
     fn the_same_calls_give_the_same_bytes() {
-        assert_eq!(encode(&testing::small_mlp()), encode(&testing::small_mlp()));
+        assert_eq!(encode_model(&testing::small_mlp()), encode_model(&testing::small_mlp()));
     }
 }

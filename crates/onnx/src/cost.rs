@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use crate::{
     OnnxError,
-    graph::{attribute, bodies, elements, is_standard, label},
+    graph::{element_count, find_attribute, is_standard, node_bodies, node_label},
     proto::{GraphProto, ModelProto, NodeProto, tensor_proto::DataType},
-    rules::product,
-    shapes::{Shapes, clipped},
+    rules::checked_product,
+    shapes::{Shapes, clip_name},
 };
 
 /// Operators whose multiplications are counted.
@@ -37,68 +37,71 @@ pub struct Cost {
 /// taken from `value_info`.
 ///
 /// # Errors
-/// [`OnnxError::UnknownShape`], [`OnnxError::UnboundSymbol`] or [`OnnxError::InputShape`] with the name of
+/// [`OnnxError::UnknownShape`], [`OnnxError::UnboundSymbol`] or [`OnnxError::IncompleteInputShape`] with the name of
 /// the node or input at fault when the shapes at a counted operator cannot be derived;
-/// [`OnnxError::UndefinedTensor`] when the operator reads an undefined tensor; [`OnnxError::Nested`] for
+/// [`OnnxError::UndefinedTensor`] when the operator reads an undefined tensor; [`OnnxError::UncountedSubgraph`] for
 /// control flow around counted operators and for calls of functions that the model defines;
-/// [`OnnxError::BadSize`] for negative or more than 64 dimensions and for counts beyond 64 bits;
+/// [`OnnxError::InvalidSize`] for negative or more than 64 dimensions and for counts beyond 64 bits;
 /// [`OnnxError::NoGraph`] for a model without a graph.
-pub fn cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, OnnxError> {
+pub fn model_cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, OnnxError> {
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
-    let functions = functions(model);
+    let functions = function_names(model);
     let mut shapes = Shapes::new(graph, symbols);
-    let (mut sum, mut parameters) = (0_u64, parameters(graph)?);
+    let (mut sum, mut parameters) = (0_u64, count_parameters(graph)?);
     for node in &graph.node {
-        shapes.infer(node);
-        let too_many = || OnnxError::BadSize { name: label(node).to_owned() };
-        sum = sum.checked_add(macs(node, &shapes, &functions)?).ok_or_else(too_many)?;
+        shapes.infer_node(node);
+        let too_many = || OnnxError::InvalidSize { name: node_label(node).to_owned() };
+        sum = sum.checked_add(count_macs(node, &shapes, &functions)?).ok_or_else(too_many)?;
         parameters = parameters.checked_add(stored_parameters(node)?).ok_or_else(too_many)?;
     }
     Ok(Cost { parameters, macs: sum })
 }
 
 /// Returns the multiply-accumulates of one node, whose shapes have been inferred.
-pub(crate) fn macs(
+pub(crate) fn count_macs(
     node: &NodeProto,
     shapes: &Shapes<'_>,
-    functions: &Functions<'_>,
+    functions: &FunctionNames<'_>,
 ) -> Result<u64, OnnxError> {
     if hides_counted(node, functions) {
-        return Err(OnnxError::Nested { op: clipped(node.op_type()), node: clipped(label(node)) });
+        return Err(OnnxError::UncountedSubgraph {
+            op: clip_name(node.op_type()),
+            node: clip_name(node_label(node)),
+        });
     }
     if !is_counted(node) {
         return Ok(0);
     }
-    node_macs(node, shapes)?.ok_or_else(|| OnnxError::BadSize { name: clipped(label(node)) })
+    counted_node_macs(node, shapes)?
+        .ok_or_else(|| OnnxError::InvalidSize { name: clip_name(node_label(node)) })
 }
 
 /// Returns the number of float elements that a `Constant` node holds; 0 for any other node.
 pub(crate) fn stored_parameters(node: &NodeProto) -> Result<u64, OnnxError> {
-    let stored = attribute(node, "value").and_then(|value| value.t.as_ref());
+    let stored = find_attribute(node, "value").and_then(|value| value.t.as_ref());
     let is_constant = is_standard(node) && node.op_type() == "Constant";
     match stored.filter(|tensor| is_constant && is_float(tensor.data_type())) {
-        Some(tensor) => {
-            elements(&tensor.dims).ok_or_else(|| OnnxError::BadSize { name: clipped(label(node)) })
-        }
+        Some(tensor) => element_count(&tensor.dims)
+            .ok_or_else(|| OnnxError::InvalidSize { name: clip_name(node_label(node)) }),
         None => Ok(0),
     }
 }
 
 /// Returns the float initializers, each with its name and number of elements.
-pub(crate) fn parameters_of(graph: &GraphProto) -> Result<Vec<(&str, u64)>, OnnxError> {
+pub(crate) fn float_initializers(graph: &GraphProto) -> Result<Vec<(&str, u64)>, OnnxError> {
     let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
     let floats = graph.initializer.iter().chain(sparse).filter(|tensor| is_float(tensor.data_type()));
     let sized = floats.map(|tensor| {
-        let count =
-            elements(&tensor.dims).ok_or_else(|| OnnxError::BadSize { name: clipped(tensor.name()) })?;
+        let count = element_count(&tensor.dims)
+            .ok_or_else(|| OnnxError::InvalidSize { name: clip_name(tensor.name()) })?;
         Ok((tensor.name(), count))
     });
     sized.collect()
 }
 
-fn parameters(graph: &GraphProto) -> Result<u64, OnnxError> {
-    parameters_of(graph)?.into_iter().try_fold(0_u64, |sum, (name, count)| {
-        sum.checked_add(count).ok_or_else(|| OnnxError::BadSize { name: clipped(name) })
+fn count_parameters(graph: &GraphProto) -> Result<u64, OnnxError> {
+    float_initializers(graph)?.into_iter().try_fold(0_u64, |sum, (name, count)| {
+        sum.checked_add(count).ok_or_else(|| OnnxError::InvalidSize { name: clip_name(name) })
     })
 }
 
@@ -122,41 +125,42 @@ fn is_counted(node: &NodeProto) -> bool {
 }
 
 /// Names and domains of the functions that the model defines.
-pub(crate) type Functions<'a> = HashSet<(&'a str, &'a str)>;
+pub(crate) type FunctionNames<'a> = HashSet<(&'a str, &'a str)>;
 
-pub(crate) fn functions(model: &ModelProto) -> Functions<'_> {
+pub(crate) fn function_names(model: &ModelProto) -> FunctionNames<'_> {
     model.functions.iter().map(|function| (function.name(), function.domain())).collect()
 }
 
-fn hides_counted(node: &NodeProto, functions: &Functions<'_>) -> bool {
+fn hides_counted(node: &NodeProto, functions: &FunctionNames<'_>) -> bool {
     let inside = |inner: &NodeProto| is_counted(inner) || hides_counted(inner, functions);
     functions.contains(&(node.op_type(), node.domain()))
-        || bodies(node).any(|body| body.node.iter().any(inside))
+        || node_bodies(node).any(|body| body.node.iter().any(inside))
 }
 
 /// Returns the multiply-accumulates of a counted node; `None` beyond 64 bits.
-fn node_macs(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<u64>, OnnxError> {
+fn counted_node_macs(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<u64>, OnnxError> {
     if matches!(node.op_type(), "GRU" | "LSTM" | "RNN") {
-        let steps = shapes.input(node, 0)?.get(..2).and_then(product);
-        let weights = product(shapes.input(node, 1)?).zip(product(shapes.input(node, 2)?));
+        let steps = shapes.input_shape(node, 0)?.get(..2).and_then(checked_product);
+        let weights =
+            checked_product(shapes.input_shape(node, 1)?).zip(checked_product(shapes.input_shape(node, 2)?));
         let weights = weights.and_then(|(own, recurrent)| own.checked_add(recurrent));
         return Ok(steps.zip(weights).and_then(|(steps, weights)| steps.checked_mul(weights)));
     }
-    let output = shapes.output(node)?;
+    let output = shapes.output_shape(node)?;
     let (uses, weights) = match node.op_type() {
-        "ConvTranspose" => (shapes.input(node, 0)?, weights_per_channel(shapes.input(node, 1)?)),
-        "Conv" => (output, weights_per_channel(shapes.input(node, 1)?)),
+        "ConvTranspose" => (shapes.input_shape(node, 0)?, weights_per_channel(shapes.input_shape(node, 1)?)),
+        "Conv" => (output, weights_per_channel(shapes.input_shape(node, 1)?)),
         "Gemm" => {
-            let transposed = attribute(node, "transA").is_some_and(|flag| flag.i() != 0);
-            (output, shapes.input(node, 0)?.get(usize::from(!transposed)).copied())
+            let transposed = find_attribute(node, "transA").is_some_and(|flag| flag.i() != 0);
+            (output, shapes.input_shape(node, 0)?.get(usize::from(!transposed)).copied())
         }
-        _ => (output, shapes.input(node, 0)?.last().copied()),
+        _ => (output, shapes.input_shape(node, 0)?.last().copied()),
     };
-    Ok(product(uses).zip(weights).and_then(|(uses, weights)| uses.checked_mul(weights)))
+    Ok(checked_product(uses).zip(weights).and_then(|(uses, weights)| uses.checked_mul(weights)))
 }
 
 fn weights_per_channel(weight: &[u64]) -> Option<u64> {
-    product(weight.get(1..)?)
+    checked_product(weight.get(1..)?)
 }
 
 #[cfg(test)]
@@ -165,7 +169,7 @@ mod tests {
     use crate::{
         Attribute, GraphBuilder,
         proto::{AttributeProto, FunctionProto},
-        split, testing,
+        split_model, testing,
     };
 
     fn error(op: &str, node: &str) -> OnnxError {
@@ -177,14 +181,14 @@ mod tests {
         let weights = 784 * 256 + 256 * 32 + 32 * 128 + 128 * 256 + 256 * 784;
         let biases = 256 + 32 + 128 + 256 + 784;
         let model = testing::mlp();
-        let whole = cost(&model, &[("batch", 1)]).unwrap();
+        let whole = model_cost(&model, &[("batch", 1)]).unwrap();
         assert_eq!((weights, biases), (446_464, 1_456));
         assert_eq!(whole, Cost { parameters: weights + biases, macs: weights });
-        assert_eq!(cost(&model, &[("batch", 3)]).unwrap().macs, 3 * weights);
+        assert_eq!(model_cost(&model, &[("batch", 3)]).unwrap().macs, 3 * weights);
 
-        let (encoder, decoder) = split(&model, "latent").unwrap();
-        let encoder = cost(&encoder, &[("batch", 1)]).unwrap();
-        let decoder = cost(&decoder, &[("batch", 1)]).unwrap();
+        let (encoder, decoder) = split_model(&model, "latent").unwrap();
+        let encoder = model_cost(&encoder, &[("batch", 1)]).unwrap();
+        let decoder = model_cost(&decoder, &[("batch", 1)]).unwrap();
         assert_eq!(encoder.macs, 784 * 256 + 256 * 32);
         assert_eq!(encoder.macs + decoder.macs, whole.macs);
         assert_eq!(encoder.parameters + decoder.parameters, whole.parameters);
@@ -193,19 +197,19 @@ mod tests {
     #[test]
     fn convolutions_count_each_use_of_a_weight() {
         let mut graph = GraphBuilder::new("conv");
-        graph.input("x", &["n".into(), 1.into(), 28.into(), 28.into()]);
-        graph.initializer("w1", &[8, 1, 3, 3], &[0.0; 72]).unwrap();
+        graph.add_input("x", &["n".into(), 1.into(), 28.into(), 28.into()]);
+        graph.add_initializer("w1", &[8, 1, 3, 3], &[0.0; 72]).unwrap();
         let down = [("strides", Attribute::Ints(vec![2, 2])), ("pads", Attribute::Ints(vec![1, 1, 1, 1]))];
-        graph.node("Conv", &["x", "w1"], "c", &down);
+        graph.add_node("Conv", &["x", "w1"], "c", &down);
         graph.relu("c", "a");
-        graph.initializer("w2", &[8, 4, 2, 2], &[0.0; 128]).unwrap();
-        graph.node("ConvTranspose", &["a", "w2"], "t", &[("strides", Attribute::Ints(vec![2, 2]))]);
-        graph.node("DepthToSpace", &["t"], "d", &[("blocksize", Attribute::Int(2))]);
-        graph.integers("shape", &[0, -1]);
-        graph.node("Reshape", &["d", "shape"], "flat", &[]);
-        graph.initializer("w3", &[3136, 2], &vec![0.0; 6272]).unwrap();
-        graph.node("MatMul", &["flat", "w3"], "y", &[]);
-        let found = cost(&graph.build(), &[("n", 1)]).unwrap();
+        graph.add_initializer("w2", &[8, 4, 2, 2], &[0.0; 128]).unwrap();
+        graph.add_node("ConvTranspose", &["a", "w2"], "t", &[("strides", Attribute::Ints(vec![2, 2]))]);
+        graph.add_node("DepthToSpace", &["t"], "d", &[("blocksize", Attribute::Int(2))]);
+        graph.add_integers("shape", &[0, -1]);
+        graph.add_node("Reshape", &["d", "shape"], "flat", &[]);
+        graph.add_initializer("w3", &[3136, 2], &vec![0.0; 6272]).unwrap();
+        graph.add_node("MatMul", &["flat", "w3"], "y", &[]);
+        let found = model_cost(&graph.build(), &[("n", 1)]).unwrap();
         let (conv, transposed, matmul) = (8 * 14 * 14 * 9, 8 * 14 * 14 * 4 * 4, 3136 * 2);
         assert_eq!(found, Cost { parameters: 72 + 128 + 6272, macs: conv + transposed + matmul });
     }
@@ -213,27 +217,27 @@ mod tests {
     #[test]
     fn a_recurrent_layer_uses_its_weights_once_a_step() {
         let mut graph = GraphBuilder::new("gru");
-        graph.input("x", &["n".into(), 7.into(), 2.into()]);
+        graph.add_input("x", &["n".into(), 7.into(), 2.into()]);
         graph.transpose("x", &[1, 0, 2], "t");
-        graph.initializer("w", &[1, 15, 2], &[0.0; 30]).unwrap();
-        graph.initializer("r", &[1, 15, 5], &[0.0; 75]).unwrap();
+        graph.add_initializer("w", &[1, 15, 2], &[0.0; 30]).unwrap();
+        graph.add_initializer("r", &[1, 15, 5], &[0.0; 75]).unwrap();
         let units = [("hidden_size", Attribute::Int(5))];
-        graph.node_of("GRU", &["t", "w", "r"], &["", "last"], "gru", &units);
+        graph.add_node_with_outputs("GRU", &["t", "w", "r"], &["", "last"], "gru", &units);
         graph.squeeze("last", 0, "state");
-        graph.initializer("d", &[5, 3], &[0.0; 15]).unwrap();
-        graph.node("MatMul", &["state", "d"], "y", &[]);
-        let found = cost(&graph.build(), &[("n", 2)]).unwrap();
+        graph.add_initializer("d", &[5, 3], &[0.0; 15]).unwrap();
+        graph.add_node("MatMul", &["state", "d"], "y", &[]);
+        let found = model_cost(&graph.build(), &[("n", 2)]).unwrap();
         assert_eq!(found, Cost { parameters: 120, macs: 2 * (7 * 105 + 15) });
     }
 
     /// Returns a model in which `x [n, 2]` passes through `op` and a dense layer.
     fn before_gemm(op: &str) -> GraphBuilder {
         let mut graph = GraphBuilder::new("g");
-        graph.input("x", &["n".into(), 2.into()]);
-        graph.node(op, &["x"], "mystery", &[]);
+        graph.add_input("x", &["n".into(), 2.into()]);
+        graph.add_node(op, &["x"], "mystery", &[]);
         graph.relu("mystery", "a");
-        graph.initializer("w", &[2, 2], &[0.0; 4]).unwrap();
-        graph.initializer("b", &[2], &[0.0; 2]).unwrap();
+        graph.add_initializer("w", &[2, 2], &[0.0; 4]).unwrap();
+        graph.add_initializer("b", &[2], &[0.0; 2]).unwrap();
         graph.gemm("a", "w", "b", "y");
         graph
     }
@@ -241,47 +245,47 @@ mod tests {
     #[test]
     fn an_unknown_operator_matters_where_it_feeds_a_counted_one() {
         let model = before_gemm("NonZero").build();
-        assert_eq!(cost(&model, &[("n", 1)]), Err(error("NonZero", "mystery")));
+        assert_eq!(model_cost(&model, &[("n", 1)]), Err(error("NonZero", "mystery")));
         let mut graph = before_gemm("NonZero");
-        graph.value_info("mystery", &["n".into(), 2.into()]);
-        assert_eq!(cost(&graph.build(), &[("n", 1)]), Ok(Cost { parameters: 6, macs: 4 }));
+        graph.add_value_info("mystery", &["n".into(), 2.into()]);
+        assert_eq!(model_cost(&graph.build(), &[("n", 1)]), Ok(Cost { parameters: 6, macs: 4 }));
         let mut graph = before_gemm("Relu");
-        graph.node("NonZero", &["y"], "after", &[]);
-        assert_eq!(cost(&graph.build(), &[("n", 1)]).unwrap().macs, 4);
+        graph.add_node("NonZero", &["y"], "after", &[]);
+        assert_eq!(model_cost(&graph.build(), &[("n", 1)]).unwrap().macs, 4);
     }
 
     #[test]
     fn inputs_without_a_size_are_named() {
         let model = before_gemm("Relu").build();
         let unbound = OnnxError::UnboundSymbol { tensor: "x".into(), symbol: "n".into() };
-        assert_eq!(cost(&model, &[]), Err(unbound.clone()));
-        assert_eq!(cost(&model, &[("n", -1)]), Err(unbound));
+        assert_eq!(model_cost(&model, &[]), Err(unbound.clone()));
+        assert_eq!(model_cost(&model, &[("n", -1)]), Err(unbound));
         let mut model = model;
         model.graph.as_mut().unwrap().input[0].r#type = None;
-        assert_eq!(cost(&model, &[]), Err(OnnxError::InputShape { tensor: "x".into() }));
+        assert_eq!(model_cost(&model, &[]), Err(OnnxError::IncompleteInputShape { tensor: "x".into() }));
         model.graph.as_mut().unwrap().input.clear();
         let undefined = OnnxError::UndefinedTensor { tensor: "x".into(), node: "mystery".into() };
-        assert_eq!(cost(&model, &[]), Err(undefined));
+        assert_eq!(model_cost(&model, &[]), Err(undefined));
         model.graph = None;
-        assert_eq!(cost(&model, &[]), Err(OnnxError::NoGraph));
+        assert_eq!(model_cost(&model, &[]), Err(OnnxError::NoGraph));
     }
 
     #[test]
     fn inner_sizes_that_differ_are_refused() {
         let mut graph = GraphBuilder::new("g");
-        graph.input("x", &[1.into(), 3.into()]);
-        graph.initializer("w", &[2, 2], &[0.0; 4]).unwrap();
-        graph.node("MatMul", &["x", "w"], "y", &[]);
-        assert_eq!(cost(&graph.build(), &[]), Err(error("MatMul", "y")));
+        graph.add_input("x", &[1.into(), 3.into()]);
+        graph.add_initializer("w", &[2, 2], &[0.0; 4]).unwrap();
+        graph.add_node("MatMul", &["x", "w"], "y", &[]);
+        assert_eq!(model_cost(&graph.build(), &[]), Err(error("MatMul", "y")));
     }
 
     #[test]
     fn counts_beyond_64_bits_are_refused() {
         let mut graph = GraphBuilder::new("g");
-        graph.input("x", &[i64::MAX.into(), i64::MAX.into()]);
-        graph.node("MatMul", &["x", "x"], "y", &[]);
+        graph.add_input("x", &[i64::MAX.into(), i64::MAX.into()]);
+        graph.add_node("MatMul", &["x", "x"], "y", &[]);
         let mut model = graph.build();
-        assert_eq!(cost(&model, &[]), Err(OnnxError::BadSize { name: "y".into() }));
+        assert_eq!(model_cost(&model, &[]), Err(OnnxError::InvalidSize { name: "y".into() }));
         let graph = model.graph.as_mut().unwrap();
         graph.node.clear();
         for dims in [vec![-1], vec![i64::MAX, 4]] {
@@ -290,44 +294,44 @@ mod tests {
             graph.initializer =
                 vec![crate::proto::TensorProto { dims, data_type, name, ..Default::default() }];
             let model = ModelProto { graph: Some(graph.clone()), ..ModelProto::default() };
-            assert_eq!(cost(&model, &[]), Err(OnnxError::BadSize { name: "w".into() }));
+            assert_eq!(model_cost(&model, &[]), Err(OnnxError::InvalidSize { name: "w".into() }));
         }
     }
 
     #[test]
     fn only_float_initializers_are_parameters() {
         let mut graph = GraphBuilder::new("g");
-        graph.integers("shape", &[1, 2, 3]);
-        graph.initializer("w", &[2, 3], &[0.0; 6]).unwrap();
-        graph.initializer("scalar", &[], &[1.0]).unwrap();
-        assert_eq!(cost(&graph.build(), &[]), Ok(Cost { parameters: 7, macs: 0 }));
+        graph.add_integers("shape", &[1, 2, 3]);
+        graph.add_initializer("w", &[2, 3], &[0.0; 6]).unwrap();
+        graph.add_initializer("scalar", &[], &[1.0]).unwrap();
+        assert_eq!(model_cost(&graph.build(), &[]), Ok(Cost { parameters: 7, macs: 0 }));
     }
 
     #[test]
     fn hidden_multiplications_are_refused() {
         let mut model = before_gemm("Custom").build();
-        let nested = |op: &str| Err(OnnxError::Nested { op: op.into(), node: "mystery".into() });
+        let nested = |op: &str| Err(OnnxError::UncountedSubgraph { op: op.into(), node: "mystery".into() });
         let name = Some("Custom".to_owned());
         model.functions.push(FunctionProto { name, ..FunctionProto::default() });
-        assert_eq!(cost(&model, &[("n", 1)]), nested("Custom"));
+        assert_eq!(model_cost(&model, &[("n", 1)]), nested("Custom"));
 
         let mut model = before_gemm("Loop").build();
         let body = before_gemm("Relu").build().graph;
         let node = &mut model.graph.as_mut().unwrap().node[0];
         node.attribute.push(AttributeProto { g: body, ..AttributeProto::default() });
-        assert_eq!(cost(&model, &[("n", 1)]), nested("Loop"));
+        assert_eq!(model_cost(&model, &[("n", 1)]), nested("Loop"));
     }
 
     #[test]
     fn constant_nodes_have_shapes() {
         let mut graph = GraphBuilder::new("g");
-        graph.input("x", &[2.into(), 6.into()]);
-        graph.node("Constant", &[], "shape", &[("value_ints", Attribute::Ints(vec![4, 3]))]);
-        graph.node("Reshape", &["x", "shape"], "r", &[]);
-        graph.node("Constant", &[], "two", &[("value_float", Attribute::Float(2.0))]);
-        graph.node("Mul", &["r", "two"], "scaled", &[]);
-        graph.initializer("w", &[3, 5], &[0.0; 15]).unwrap();
-        graph.node("MatMul", &["scaled", "w"], "y", &[]);
-        assert_eq!(cost(&graph.build(), &[]).unwrap().macs, 4 * 3 * 5);
+        graph.add_input("x", &[2.into(), 6.into()]);
+        graph.add_node("Constant", &[], "shape", &[("value_ints", Attribute::Ints(vec![4, 3]))]);
+        graph.add_node("Reshape", &["x", "shape"], "r", &[]);
+        graph.add_node("Constant", &[], "two", &[("value_float", Attribute::Float(2.0))]);
+        graph.add_node("Mul", &["r", "two"], "scaled", &[]);
+        graph.add_initializer("w", &[3, 5], &[0.0; 15]).unwrap();
+        graph.add_node("MatMul", &["scaled", "w"], "y", &[]);
+        assert_eq!(model_cost(&graph.build(), &[]).unwrap().macs, 4 * 3 * 5);
     }
 }

@@ -10,16 +10,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     OnnxError,
-    cost::{Functions, functions, macs, parameters_of, stored_parameters},
-    fold::folded,
-    graph::{Graph, Origin, bodies, graph_of, label, outputs},
+    cost::{FunctionNames, count_macs, float_initializers, function_names, stored_parameters},
+    fold::fold_shapes,
+    graph::{Graph, Origin, checked_graph, node_bodies, node_label, node_outputs},
     proto::{ModelProto, ValueInfoProto},
-    shapes::{Shapes, clipped},
-    symbolic::{Extent, Extents},
+    shapes::{Shapes, clip_name},
+    symbolic::{Extent, SymbolicShapes},
 };
 
 /// Maximum number of names that an error lists.
-const LISTED: usize = 10;
+const MAX_LISTED_NAMES: usize = 10;
 
 /// The cost of one half of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,12 @@ pub struct HalfCost {
     /// Number of elements of the stored float tensors that the half uses. A tensor that both halves use
     /// counts in both.
     pub parameters: u64,
-    /// Multiply-accumulates of one run, as [`cost`](fn@crate::cost) counts them, or the error that prevents
+    /// Multiply-accumulates of one run, as [`model_cost`](crate::model_cost) counts them, or the error that prevents
     /// the count.
     pub macs: Result<u64, OnnxError>,
 }
 
-/// A tensor that separates a model's inputs from its outputs, and at which [`split`](fn@crate::split) can cut
+/// A tensor that separates a model's inputs from its outputs, and at which [`split_model`](crate::split_model) can cut
 /// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
@@ -43,7 +43,7 @@ pub struct Cut {
     /// Dimensions, slowest first; `None` if not even their number is known.
     pub shape: Option<Vec<Extent>>,
     /// Number of elements of one latent; `None` if a dimension is unknown.
-    pub values: Option<u64>,
+    pub element_count: Option<u64>,
     /// The cost of the part before the cut.
     pub encoder: HalfCost,
     /// The cost of the part after the cut.
@@ -53,8 +53,8 @@ pub struct Cut {
 impl Cut {
     /// Returns the size of one latent as `f32`, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> Option<u64> {
-        self.values?.checked_mul(4)
+    pub fn latent_bytes(&self) -> Option<u64> {
+        self.element_count?.checked_mul(4)
     }
 }
 
@@ -64,32 +64,32 @@ impl Cut {
 ///
 /// # Errors
 /// [`OnnxError::NoCut`] when no single tensor separates the inputs from the outputs;
-/// [`OnnxError::IndependentOutput`] when an output is computed from constants alone; [`OnnxError::BadSize`]
-/// for stored tensors of negative size or beyond 64 bits; [`OnnxError::OldOperators`],
+/// [`OnnxError::IndependentOutput`] when an output is computed from constants alone; [`OnnxError::InvalidSize`]
+/// for stored tensors of negative size or beyond 64 bits; [`OnnxError::UnsupportedOpset`],
 /// [`OnnxError::NoGraph`], [`OnnxError::NoOutput`], [`OnnxError::DuplicateTensor`] or
 /// [`OnnxError::UndefinedTensor`] for a malformed model.
-pub fn cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>, OnnxError> {
-    let proto = folded(graph_of(model)?);
+pub fn find_cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>, OnnxError> {
+    let proto = fold_shapes(checked_graph(model)?);
     let graph = Graph::new(&proto)?;
     if proto.output.is_empty() {
         return Err(OnnxError::NoOutput);
     }
-    let sweep = Sweep::new(&graph)?;
-    let places = sweep.places();
+    let sweep = CrossingSweep::new(&graph)?;
+    let places = sweep.cut_places();
     if places.is_empty() {
-        return Err(sweep.no_cut());
+        return Err(sweep.no_cut_error());
     }
-    let costs = Costs::new(&sweep, &functions(model), symbols)?;
+    let costs = HalfCosts::new(&sweep, &function_names(model), symbols)?;
     let tensors: Vec<&str> = places.iter().map(|&(_, tensor)| tensor).collect();
-    let extents = Extents::new(&proto, symbols, &tensors);
+    let extents = SymbolicShapes::new(&proto, symbols, &tensors);
     let cut = |(node, tensor): (usize, &str)| {
-        let shape = extents.of(tensor);
+        let shape = extents.shape_of(tensor);
         let fixed: Option<Vec<u64>> =
             shape.as_ref().and_then(|dims| dims.iter().map(Extent::fixed).collect());
         Cut {
             tensor: tensor.to_owned(),
             op: proto.node[node].op_type().to_owned(),
-            values: fixed.and_then(|dims| crate::rules::product(&dims)),
+            element_count: fixed.and_then(|dims| crate::rules::checked_product(&dims)),
             shape,
             encoder: costs.encoder[node].clone(),
             decoder: costs.decoder[node].clone(),
@@ -101,43 +101,43 @@ pub fn cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>, Onn
 /// The first and the last node that use a node's result or a tensor. It belongs to the encoder of every cut
 /// after node `first` or a later one, and to the decoder of every cut before node `last`.
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct UseRange {
     first: usize,
     last: usize,
 }
 
 /// The uses of nodes and tensors, in the order of the nodes.
-struct Sweep<'g, 'a> {
+struct CrossingSweep<'g, 'a> {
     graph: &'g Graph<'a>,
     /// The place at which each node must run; `None` for a node that the outputs do not need. A node that
     /// depends on the inputs runs at its own position; any other node could run in either half and runs at
     /// the position of its first reader.
-    nodes: Vec<Option<Span>>,
+    node_uses: Vec<Option<UseRange>>,
     /// Whether each node depends on the inputs, directly or through other nodes.
-    fed: Vec<bool>,
+    depends_on_inputs: Vec<bool>,
     /// The initializers in use.
-    initializers: HashMap<&'a str, Span>,
+    initializer_uses: HashMap<&'a str, UseRange>,
     /// The non-constant tensors in use, each with its first and last reader. The number of nodes stands for
     /// the outputs.
-    tensors: BTreeMap<&'a str, Span>,
+    tensor_uses: BTreeMap<&'a str, UseRange>,
     /// The number of tensors that cross the place after each node.
-    crossing: Vec<i64>,
+    crossing_counts: Vec<i64>,
 }
 
-impl<'g, 'a> Sweep<'g, 'a> {
+impl<'g, 'a> CrossingSweep<'g, 'a> {
     fn new(graph: &'g Graph<'a>) -> Result<Self, OnnxError> {
         let count = graph.proto.node.len();
         let mut sweep = Self {
             graph,
-            nodes: vec![None; count],
-            fed: Self::fed(graph),
-            initializers: HashMap::new(),
-            tensors: BTreeMap::new(),
-            crossing: vec![0; count],
+            node_uses: vec![None; count],
+            depends_on_inputs: Self::find_input_dependent(graph),
+            initializer_uses: HashMap::new(),
+            tensor_uses: BTreeMap::new(),
+            crossing_counts: vec![0; count],
         };
         for output in &graph.proto.output {
             let independent = match graph.origin(output.name()) {
-                Some(Origin::Node(node)) => !sweep.fed[node],
+                Some(Origin::Node(node)) => !sweep.depends_on_inputs[node],
                 Some(Origin::Input) => false,
                 Some(Origin::Initializer) | None => true,
             };
@@ -145,26 +145,26 @@ impl<'g, 'a> Sweep<'g, 'a> {
                 let (tensor, output) = ("the inputs".to_owned(), output.name().to_owned());
                 return Err(OnnxError::IndependentOutput { tensor, output });
             }
-            sweep.read(output.name(), count, count);
+            sweep.record_use(output.name(), count, count);
         }
         for node in (0..count).rev() {
-            if let Some(span) = sweep.nodes[node] {
+            if let Some(span) = sweep.node_uses[node] {
                 // A node that is not constant exists once, so its inputs are needed at the place at which it
                 // runs.
                 let last = if graph.is_constant(node) { span.last } else { span.first };
-                for &tensor in graph.reads(node) {
-                    sweep.read(tensor, span.first, last);
+                for &tensor in graph.reads_of(node) {
+                    sweep.record_use(tensor, span.first, last);
                 }
             }
         }
-        sweep.count();
+        sweep.count_crossings();
         Ok(sweep)
     }
 
-    fn fed(graph: &Graph<'_>) -> Vec<bool> {
+    fn find_input_dependent(graph: &Graph<'_>) -> Vec<bool> {
         let mut fed: Vec<bool> = Vec::with_capacity(graph.proto.node.len());
         for node in 0..graph.proto.node.len() {
-            fed.push(graph.reads(node).iter().any(|tensor| match graph.origin(tensor) {
+            fed.push(graph.reads_of(node).iter().any(|tensor| match graph.origin(tensor) {
                 Some(Origin::Input) => true,
                 Some(Origin::Node(before)) => fed[before],
                 Some(Origin::Initializer) | None => false,
@@ -174,62 +174,67 @@ impl<'g, 'a> Sweep<'g, 'a> {
     }
 
     /// Records that a tensor is first needed at the node `first` and last needed at `last`.
-    fn read(&mut self, tensor: &'a str, first: usize, last: usize) {
-        let widen =
-            |span: &mut Span| *span = Span { first: span.first.min(first), last: span.last.max(last) };
-        let fresh = Span { first, last };
+    fn record_use(&mut self, tensor: &'a str, first: usize, last: usize) {
+        let widen = |span: &mut UseRange| {
+            *span = UseRange { first: span.first.min(first), last: span.last.max(last) }
+        };
+        let fresh = UseRange { first, last };
         match self.graph.origin(tensor) {
             Some(Origin::Initializer) => {
-                self.initializers.entry(tensor).and_modify(widen).or_insert(fresh);
+                self.initializer_uses.entry(tensor).and_modify(widen).or_insert(fresh);
             }
             Some(Origin::Node(node)) => {
-                if self.fed[node] {
-                    self.nodes[node] = Some(Span { first: node, last: node });
+                if self.depends_on_inputs[node] {
+                    self.node_uses[node] = Some(UseRange { first: node, last: node });
                 } else {
-                    widen(self.nodes[node].get_or_insert(fresh));
+                    widen(self.node_uses[node].get_or_insert(fresh));
                 }
                 if !self.graph.is_constant(node) {
-                    self.tensors.entry(tensor).and_modify(widen).or_insert(fresh);
+                    self.tensor_uses.entry(tensor).and_modify(widen).or_insert(fresh);
                 }
             }
             Some(Origin::Input) => {
-                self.tensors.entry(tensor).and_modify(widen).or_insert(fresh);
+                self.tensor_uses.entry(tensor).and_modify(widen).or_insert(fresh);
             }
             None => {}
         }
     }
 
-    fn count(&mut self) {
-        let mut change = vec![0_i64; self.crossing.len() + 1];
-        for (tensor, span) in &self.tensors {
-            let made = self.made(tensor);
+    fn count_crossings(&mut self) {
+        let mut change = vec![0_i64; self.crossing_counts.len() + 1];
+        for (tensor, span) in &self.tensor_uses {
+            let made = self.first_available(tensor);
             change[made] += 1;
             change[span.last.max(made)] -= 1;
         }
         let mut crossing = 0;
-        for (place, change) in self.crossing.iter_mut().zip(change) {
+        for (place, change) in self.crossing_counts.iter_mut().zip(change) {
             crossing += change;
             *place = crossing;
         }
     }
 
     /// Returns the first node after which the tensor exists; 0 for an input.
-    fn made(&self, tensor: &str) -> usize {
+    fn first_available(&self, tensor: &str) -> usize {
         match self.graph.origin(tensor) {
-            Some(Origin::Node(node)) => self.nodes[node].map_or(node, |span| span.first),
+            Some(Origin::Node(node)) => self.node_uses[node].map_or(node, |span| span.first),
             _ => 0,
         }
     }
 
     /// Returns the cuts: each is a node and the one tensor that crosses the place after it.
-    fn places(&self) -> Vec<(usize, &'a str)> {
+    fn cut_places(&self) -> Vec<(usize, &'a str)> {
         let results: HashSet<&str> = self.graph.proto.output.iter().map(ValueInfoProto::name).collect();
         let mut places = Vec::new();
         for (node, proto) in self.graph.proto.node.iter().enumerate() {
-            if self.fed[node] && self.nodes[node].is_some() && self.crossing[node] == 1 {
-                let crosses = |tensor: &&str| self.tensors.get(tensor).is_some_and(|span| span.last > node);
+            if self.depends_on_inputs[node]
+                && self.node_uses[node].is_some()
+                && self.crossing_counts[node] == 1
+            {
+                let crosses =
+                    |tensor: &&str| self.tensor_uses.get(tensor).is_some_and(|span| span.last > node);
                 places.extend(
-                    outputs(proto)
+                    node_outputs(proto)
                         .find(crosses)
                         .filter(|tensor| !results.contains(tensor))
                         .map(|at| (node, at)),
@@ -240,70 +245,72 @@ impl<'g, 'a> Sweep<'g, 'a> {
     }
 
     /// Returns the error that lists the tensors at the place that the fewest tensors cross.
-    fn no_cut(&self) -> OnnxError {
+    fn no_cut_error(&self) -> OnnxError {
         let nodes = &self.graph.proto.node;
-        let used = |node: &usize| self.fed[*node] && self.nodes[*node].is_some();
-        let narrowest = (0..nodes.len()).filter(used).min_by_key(|&node| self.crossing[node]);
+        let used = |node: &usize| self.depends_on_inputs[*node] && self.node_uses[*node].is_some();
+        let narrowest = (0..nodes.len()).filter(used).min_by_key(|&node| self.crossing_counts[node]);
         let crosses = |node: usize| {
-            move |(tensor, span): &(&&'a str, &Span)| self.made(tensor) <= node && span.last > node
+            move |(tensor, span): &(&&'a str, &UseRange)| {
+                self.first_available(tensor) <= node && span.last > node
+            }
         };
         let names = narrowest.map_or(Vec::new(), |node| {
-            self.tensors
+            self.tensor_uses
                 .iter()
                 .filter(crosses(node))
-                .map(|(tensor, _)| clipped(tensor))
-                .take(LISTED)
+                .map(|(tensor, _)| clip_name(tensor))
+                .take(MAX_LISTED_NAMES)
                 .collect()
         });
-        let bodies = nodes.iter().filter(|node| bodies(node).next().is_some());
+        let bodies = nodes.iter().filter(|node| node_bodies(node).next().is_some());
         OnnxError::NoCut {
-            node: narrowest.map_or_else(String::new, |node| clipped(label(&nodes[node]))),
-            op: narrowest.map_or_else(String::new, |node| clipped(nodes[node].op_type())),
-            count: narrowest.map_or(0, |node| usize::try_from(self.crossing[node]).unwrap_or(0)),
+            node: narrowest.map_or_else(String::new, |node| clip_name(node_label(&nodes[node]))),
+            op: narrowest.map_or_else(String::new, |node| clip_name(nodes[node].op_type())),
+            count: narrowest.map_or(0, |node| usize::try_from(self.crossing_counts[node]).unwrap_or(0)),
             crossing: names,
-            bodies: bodies.map(|node| clipped(label(node))).take(LISTED).collect(),
+            bodies: bodies.map(|node| clip_name(node_label(node))).take(MAX_LISTED_NAMES).collect(),
         }
     }
 }
 
 /// Running sums of the costs; index `i` is the cut after node `i`.
-struct Costs {
+struct HalfCosts {
     encoder: Vec<HalfCost>,
     decoder: Vec<HalfCost>,
 }
 
-impl Costs {
+impl HalfCosts {
     fn new(
-        sweep: &Sweep<'_, '_>,
-        functions: &Functions<'_>,
+        sweep: &CrossingSweep<'_, '_>,
+        functions: &FunctionNames<'_>,
         symbols: &[(&str, i64)],
     ) -> Result<Self, OnnxError> {
         let proto = sweep.graph.proto;
         let mut shapes = Shapes::new(proto, symbols);
-        let (mut starts, mut ends) = (vec![Tally::default(); proto.node.len() + 1], Vec::new());
-        ends.resize(proto.node.len() + 1, Tally::default());
+        let (mut starts, mut ends) = (vec![CostSum::default(); proto.node.len() + 1], Vec::new());
+        ends.resize(proto.node.len() + 1, CostSum::default());
         for (index, node) in proto.node.iter().enumerate() {
-            shapes.infer(node);
-            let Some(span) = sweep.nodes[index] else { continue };
-            let tally = Tally {
+            shapes.infer_node(node);
+            let Some(span) = sweep.node_uses[index] else { continue };
+            let tally = CostSum {
                 parameters: stored_parameters(node)?.into(),
-                macs: macs(node, &shapes, functions).map(u128::from),
+                macs: count_macs(node, &shapes, functions).map(u128::from),
             };
             starts[span.first].add(&tally);
             ends[if sweep.graph.is_constant(index) { span.last } else { span.first }].add(&tally);
         }
-        for (name, elements) in parameters_of(proto)? {
-            if let Some(span) = sweep.initializers.get(name) {
-                let tally = Tally { parameters: elements.into(), macs: Ok(0) };
+        for (name, elements) in float_initializers(proto)? {
+            if let Some(span) = sweep.initializer_uses.get(name) {
+                let tally = CostSum { parameters: elements.into(), macs: Ok(0) };
                 starts[span.first].add(&tally);
                 ends[span.last].add(&tally);
             }
         }
-        let mut sum = Tally::default();
-        let encoder = starts.iter().map(|tally| sum.add(tally).cost()).collect();
-        let mut sum = Tally::default();
+        let mut sum = CostSum::default();
+        let encoder = starts.iter().map(|tally| sum.add(tally).to_half_cost()).collect();
+        let mut sum = CostSum::default();
         let mut decoder: Vec<HalfCost> =
-            ends.iter().skip(1).rev().map(|tally| sum.add(tally).cost()).collect();
+            ends.iter().skip(1).rev().map(|tally| sum.add(tally).to_half_cost()).collect();
         decoder.reverse();
         Ok(Self { encoder, decoder })
     }
@@ -311,18 +318,18 @@ impl Costs {
 
 /// Sums that cannot overflow, because there are fewer than 2^64 terms of 64 bits.
 #[derive(Debug, Clone)]
-struct Tally {
+struct CostSum {
     parameters: u128,
     macs: Result<u128, OnnxError>,
 }
 
-impl Default for Tally {
+impl Default for CostSum {
     fn default() -> Self {
         Self { parameters: 0, macs: Ok(0) }
     }
 }
 
-impl Tally {
+impl CostSum {
     fn add(&mut self, other: &Self) -> &Self {
         self.parameters += other.parameters;
         match (&mut self.macs, &other.macs) {
@@ -333,9 +340,9 @@ impl Tally {
         self
     }
 
-    fn cost(&self) -> HalfCost {
+    fn to_half_cost(&self) -> HalfCost {
         let narrow = |sum: u128| {
-            u64::try_from(sum).map_err(|_| OnnxError::BadSize { name: "the sum of all nodes".to_owned() })
+            u64::try_from(sum).map_err(|_| OnnxError::InvalidSize { name: "the sum of all nodes".to_owned() })
         };
         HalfCost {
             parameters: u64::try_from(self.parameters).unwrap_or(u64::MAX),

@@ -18,13 +18,13 @@ pub enum OnnxError {
     #[error(
         "the model uses operator set {version}: convert it to 7 or newer, as `onnx.version_converter` does"
     )]
-    OldOperators {
+    UnsupportedOpset {
         /// The version of the standard operator set.
         version: i64,
     },
     /// The number of an initializer's values does not match its dimensions.
     #[error("initializer `{tensor}` has dimensions {dims:?} but {found} values: make them agree")]
-    InitializerSize {
+    InitializerSizeMismatch {
         /// The initializer.
         tensor: String,
         /// The dimensions of the initializer.
@@ -77,10 +77,10 @@ pub enum OnnxError {
     #[error(
         "a cut at `{tensor}` does not separate the model: after it {} also needed{}; cut where one tensor carries \
          everything, or at all tensors that cross",
-        listed(crossing),
-        named_inputs(inputs)
+        list_with_verb(crossing),
+        crossing_inputs_note(inputs)
     )]
-    CrossedCut {
+    IncompleteCut {
         /// The requested name.
         tensor: String,
         /// The other tensors that cross the cut, in alphabetical order.
@@ -96,7 +96,7 @@ pub enum OnnxError {
     },
     /// A tensor of the cut is superfluous: the other tensors suffice.
     #[error("after the cut no node reads `{tensor}`: leave it out, the other tensors are enough")]
-    UnusedCut {
+    SuperfluousCut {
         /// The requested name.
         tensor: String,
     },
@@ -106,8 +106,8 @@ pub enum OnnxError {
          ({op}), {} cross: {}{}; cut at all of them if none is an input or an output of the model, or \
          export a part of the model",
         count,
-        quoted(crossing),
-        whole_bodies(bodies)
+        quote_names(crossing),
+        uncut_bodies_note(bodies)
     )]
     NoCut {
         /// The node after which the fewest tensors cross, or its first output if it is unnamed.
@@ -123,7 +123,7 @@ pub enum OnnxError {
     },
     /// No cut keeps within the budget.
     #[error("none of the {candidates} cuts has {limit}: raise the limit{hint}")]
-    NoCutWithin {
+    NoCutWithinBudget {
         /// The requested limit, in words.
         limit: String,
         /// The number of cuts of the model.
@@ -143,7 +143,7 @@ pub enum OnnxError {
     },
     /// A node or a tensor cannot be converted to 16-bit floats.
     #[error("`{name}` cannot be converted to 16-bit floats: {reason}")]
-    NoFp16 {
+    Fp16Unsupported {
         /// The node or tensor.
         name: String,
         /// The reason.
@@ -172,7 +172,7 @@ pub enum OnnxError {
     #[error(
         "input `{tensor}` declares no complete tensor shape of at most 64 dimensions: write it into the model"
     )]
-    InputShape {
+    IncompleteInputShape {
         /// The input.
         tensor: String,
     },
@@ -192,7 +192,7 @@ pub enum OnnxError {
         "node `{node}` ({op}) runs a subgraph, whose multiply-accumulates are not counted: inline it into the \
          main graph"
     )]
-    Nested {
+    UncountedSubgraph {
         /// The operator.
         op: String,
         /// The node, or its first output if it is unnamed.
@@ -202,28 +202,32 @@ pub enum OnnxError {
     #[error(
         "the dimensions at `{name}` are negative, more than 64, or have a product beyond 64 bits: export the model again"
     )]
-    BadSize {
+    InvalidSize {
         /// The tensor or node.
         name: String,
     },
 }
 
-fn named_inputs(inputs: &[String]) -> String {
+fn crossing_inputs_note(inputs: &[String]) -> String {
     match inputs {
         [] => String::new(),
         [one] => format!(" (`{one}` is an input of the model, which only the encoder receives)"),
-        more => format!(" ({} are inputs of the model, which only the encoder receives)", quoted(more)),
+        more => format!(" ({} are inputs of the model, which only the encoder receives)", quote_names(more)),
     }
 }
 
-fn whole_bodies(nodes: &[String]) -> String {
-    if nodes.is_empty() { String::new() } else { format!(" (subgraphs of {} cannot be cut)", quoted(nodes)) }
+fn uncut_bodies_note(nodes: &[String]) -> String {
+    if nodes.is_empty() {
+        String::new()
+    } else {
+        format!(" (subgraphs of {} cannot be cut)", quote_names(nodes))
+    }
 }
 
-fn quoted(names: &[String]) -> String {
+fn quote_names(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn listed(names: &[String]) -> String {
-    format!("{} {}", quoted(names), if names.len() == 1 { "is" } else { "are" })
+fn list_with_verb(names: &[String]) -> String {
+    format!("{} {}", quote_names(names), if names.len() == 1 { "is" } else { "are" })
 }

@@ -9,19 +9,19 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{
     OnnxError,
-    graph::elements,
+    graph::element_count,
     proto::{
         AttributeProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto,
         tensor_proto::{DataLocation, DataType},
     },
-    shapes::clipped,
+    shapes::clip_name,
 };
 
 /// The largest protobuf message that runtimes read, in bytes.
-const MAX_BYTES: u64 = i32::MAX as u64;
+const MAX_PROTOBUF_BYTES: u64 = i32::MAX as u64;
 
 /// Reads part of a file. The arguments are a path below the model's folder, an offset and a length in bytes.
-pub type Read<'r> = &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, String>;
+pub type ReadRange<'r> = &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, String>;
 
 /// Loads every external tensor into the model, subgraphs included, and returns the number of these tensors.
 /// `read` receives a path below the model's folder, an offset and a length in bytes, and must return that
@@ -32,44 +32,48 @@ pub type Read<'r> = &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, Stri
 /// [`OnnxError::ExternalData`] when a path is absolute or leaves the folder, an offset or length is not a
 /// number, the length is not that of the tensor's type and dimensions, all values together exceed the 2 GiB
 /// of a protobuf file, or `read` fails.
-pub fn internalise(model: &mut ModelProto, read: Read<'_>) -> Result<usize, OnnxError> {
-    let mut loader = Loader { read, total: 0, count: 0 };
+pub fn load_external_data(model: &mut ModelProto, read: ReadRange<'_>) -> Result<usize, OnnxError> {
+    let mut loader = ExternalLoader { read, total: 0, count: 0 };
     if let Some(graph) = &mut model.graph {
-        loader.graph(graph)?;
+        loader.load_graph(graph)?;
     }
     for node in model.functions.iter_mut().flat_map(|function| &mut function.node) {
-        node.attribute.iter_mut().try_for_each(|attribute| loader.attribute(attribute))?;
+        node.attribute.iter_mut().try_for_each(|attribute| loader.load_attribute(attribute))?;
     }
     Ok(loader.count)
 }
 
-struct Loader<'r> {
-    read: Read<'r>,
+struct ExternalLoader<'r> {
+    read: ReadRange<'r>,
     total: u64,
     count: usize,
 }
 
-impl Loader<'_> {
-    fn graph(&mut self, graph: &mut GraphProto) -> Result<(), OnnxError> {
+impl ExternalLoader<'_> {
+    fn load_graph(&mut self, graph: &mut GraphProto) -> Result<(), OnnxError> {
         let sparse = graph.sparse_initializer.iter_mut();
         let sparse = sparse.flat_map(|sparse| sparse.values.iter_mut().chain(&mut sparse.indices));
-        graph.initializer.iter_mut().chain(sparse).try_for_each(|tensor| self.tensor(tensor))?;
+        graph.initializer.iter_mut().chain(sparse).try_for_each(|tensor| self.load_tensor(tensor))?;
         let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
-        attributes.into_iter().try_for_each(|attribute| self.attribute(attribute))
+        attributes.into_iter().try_for_each(|attribute| self.load_attribute(attribute))
     }
 
-    fn attribute(&mut self, attribute: &mut AttributeProto) -> Result<(), OnnxError> {
-        attribute.t.iter_mut().chain(&mut attribute.tensors).try_for_each(|tensor| self.tensor(tensor))?;
-        attribute.g.iter_mut().chain(&mut attribute.graphs).try_for_each(|graph| self.graph(graph))
+    fn load_attribute(&mut self, attribute: &mut AttributeProto) -> Result<(), OnnxError> {
+        attribute
+            .t
+            .iter_mut()
+            .chain(&mut attribute.tensors)
+            .try_for_each(|tensor| self.load_tensor(tensor))?;
+        attribute.g.iter_mut().chain(&mut attribute.graphs).try_for_each(|graph| self.load_graph(graph))
     }
 
-    fn tensor(&mut self, tensor: &mut TensorProto) -> Result<(), OnnxError> {
+    fn load_tensor(&mut self, tensor: &mut TensorProto) -> Result<(), OnnxError> {
         if tensor.data_location() != DataLocation::External {
             return Ok(());
         }
-        let bytes = self.bytes(tensor).map_err(|reason| OnnxError::ExternalData {
-            tensor: clipped(tensor.name()),
-            location: clipped(entry(tensor, "location").unwrap_or_default()),
+        let bytes = self.read_bytes(tensor).map_err(|reason| OnnxError::ExternalData {
+            tensor: clip_name(tensor.name()),
+            location: clip_name(external_entry(tensor, "location").unwrap_or_default()),
             reason,
         })?;
         tensor.raw_data = Some(bytes);
@@ -79,15 +83,17 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn bytes(&mut self, tensor: &TensorProto) -> Result<Vec<u8>, String> {
-        let path = below(entry(tensor, "location").ok_or("it has no location: export the model again")?)?;
-        let offset = number(tensor, "offset")?.unwrap_or(0);
-        let needed = size(tensor).ok_or("the size of its type and dimensions in bytes is unknown")?;
-        if let Some(length) = number(tensor, "length")?.filter(|&length| length != needed) {
+    fn read_bytes(&mut self, tensor: &TensorProto) -> Result<Vec<u8>, String> {
+        let path = check_relative_path(
+            external_entry(tensor, "location").ok_or("it has no location: export the model again")?,
+        )?;
+        let offset = parse_entry(tensor, "offset")?.unwrap_or(0);
+        let needed = tensor_bytes(tensor).ok_or("the size of its type and dimensions in bytes is unknown")?;
+        if let Some(length) = parse_entry(tensor, "length")?.filter(|&length| length != needed) {
             return Err(format!("{length} bytes are declared, but its type and dimensions take {needed}"));
         }
         self.total = self.total.saturating_add(needed);
-        if self.total > MAX_BYTES {
+        if self.total > MAX_PROTOBUF_BYTES {
             return Err("all values together exceed 2 GiB, the limit of one ONNX file".to_owned());
         }
         let bytes = (self.read)(&path, offset, needed as usize)?;
@@ -99,18 +105,18 @@ impl Loader<'_> {
     }
 }
 
-fn entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
+fn external_entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
     tensor.external_data.iter().find(|entry| entry.key() == key).map(StringStringEntryProto::value)
 }
 
-fn number(tensor: &TensorProto, key: &str) -> Result<Option<u64>, String> {
-    let text = entry(tensor, key).filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(|_| format!("its {key} {:?} is not a number", clipped(text))))
+fn parse_entry(tensor: &TensorProto, key: &str) -> Result<Option<u64>, String> {
+    let text = external_entry(tensor, key).filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(|_| format!("its {key} {:?} is not a number", clip_name(text))))
         .transpose()
 }
 
 /// Returns the path if it stays below the folder that it is relative to, on any operating system.
-fn below(location: &str) -> Result<PathBuf, String> {
+fn check_relative_path(location: &str) -> Result<PathBuf, String> {
     let path = Path::new(location);
     let parts = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if location.is_empty() || !parts || location.contains(['\\', ':', '\0']) {
@@ -122,7 +128,7 @@ fn below(location: &str) -> Result<PathBuf, String> {
 }
 
 /// Returns the number of bytes of the tensor's values; `None` for strings and unknown types.
-fn size(tensor: &TensorProto) -> Option<u64> {
+fn tensor_bytes(tensor: &TensorProto) -> Option<u64> {
     use DataType as T;
     let bits: u64 = match DataType::try_from(tensor.data_type()).ok()? {
         T::Int4 | T::Uint4 | T::Float4e2m1 => 4,
@@ -140,5 +146,5 @@ fn size(tensor: &TensorProto) -> Option<u64> {
         T::Complex128 => 128,
         _ => return None,
     };
-    Some(elements(&tensor.dims)?.checked_mul(bits)?.div_ceil(8))
+    Some(element_count(&tensor.dims)?.checked_mul(bits)?.div_ceil(8))
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    graph::{is_standard, outputs},
+    graph::{is_standard, node_outputs},
     proto::{
         AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType,
         tensor_proto::DataType,
@@ -14,20 +14,20 @@ use crate::{
 
 /// Returns the graph with a `Constant` in place of each `Shape` of a tensor whose shape does not depend on
 /// the caller.
-pub(crate) fn folded(graph: &GraphProto) -> Cow<'_, GraphProto> {
-    let known = known(graph);
+pub(crate) fn fold_shapes(graph: &GraphProto) -> Cow<'_, GraphProto> {
+    let known = known_shapes(graph);
     if known.is_empty() {
         return Cow::Borrowed(graph);
     }
     let mut graph = graph.clone();
     for (index, dims) in known {
-        constant(&mut graph.node[index], dims);
+        replace_by_constant(&mut graph.node[index], dims);
     }
     Cow::Owned(graph)
 }
 
 /// Returns the index of each such node and the dimensions that it outputs.
-fn known(graph: &GraphProto) -> Vec<(usize, Vec<i64>)> {
+fn known_shapes(graph: &GraphProto) -> Vec<(usize, Vec<i64>)> {
     let is_shape = |node: &NodeProto| is_standard(node) && node.op_type() == "Shape";
     if !graph.node.iter().any(is_shape) {
         return Vec::new();
@@ -36,17 +36,17 @@ fn known(graph: &GraphProto) -> Vec<(usize, Vec<i64>)> {
     let mut known = Vec::new();
     for (index, node) in graph.node.iter().enumerate() {
         if is_shape(node)
-            && outputs(node).count() == 1
-            && let Some(dims) = values::output(node, &shapes)
+            && node_outputs(node).count() == 1
+            && let Some(dims) = values::output_values(node, &shapes)
         {
             known.push((index, dims));
         }
-        shapes.infer(node);
+        shapes.infer_node(node);
     }
     known
 }
 
-fn constant(node: &mut NodeProto, dims: Vec<i64>) {
+fn replace_by_constant(node: &mut NodeProto, dims: Vec<i64>) {
     let tensor = TensorProto {
         dims: vec![dims.len() as i64],
         data_type: Some(DataType::Int64.into()),

@@ -17,12 +17,12 @@ use half::f16;
 
 use crate::{
     OnnxError,
-    graph::{Graph, Origin, bodies, graph_of, is_standard, label, outputs},
+    graph::{Graph, Origin, checked_graph, is_standard, node_bodies, node_label, node_outputs},
     proto::{
         AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
         attribute_proto::AttributeType, tensor_proto::DataType, type_proto,
     },
-    types::{Types, element_type},
+    types::{ElementTypes, element_type},
 };
 
 const FLOAT: i32 = DataType::Float as i32;
@@ -31,23 +31,23 @@ const FLOAT16: i32 = DataType::Float16 as i32;
 /// Returns the same model in 16-bit floats; inputs and outputs stay `f32`.
 ///
 /// # Errors
-/// [`OnnxError::NoFp16`] with the name of a node or tensor that cannot be converted: operators of other
+/// [`OnnxError::Fp16Unsupported`] with the name of a node or tensor that cannot be converted: operators of other
 /// vendors, graphs within nodes, quantised operators, values in another file. [`OnnxError::NoGraph`],
-/// [`OnnxError::OldOperators`], [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a
+/// [`OnnxError::UnsupportedOpset`], [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a
 /// malformed model.
-pub fn fp16(model: &ModelProto) -> Result<ModelProto, OnnxError> {
-    let proto = graph_of(model)?;
+pub fn convert_to_fp16(model: &ModelProto) -> Result<ModelProto, OnnxError> {
+    let proto = checked_graph(model)?;
     let graph = Graph::new(proto)?;
     if !model.functions.is_empty() {
-        return Err(refused(model.functions[0].name(), "the model defines functions: inline them"));
+        return Err(fp16_error(model.functions[0].name(), "the model defines functions: inline them"));
     }
-    proto.node.iter().try_for_each(check)?;
-    let converted = Converter::new(proto, &graph).graph(proto)?;
+    proto.node.iter().try_for_each(check_convertible)?;
+    let converted = Fp16Converter::new(proto, &graph).convert_graph(proto)?;
     Ok(ModelProto { graph: Some(converted), ..model.clone() })
 }
 
 /// Operators that compute in integers with `f32` scales.
-const QUANTISED: [&str; 7] = [
+const QUANTISED_OPS: [&str; 7] = [
     "QuantizeLinear",
     "DequantizeLinear",
     "DynamicQuantizeLinear",
@@ -57,21 +57,21 @@ const QUANTISED: [&str; 7] = [
     "MatMulInteger",
 ];
 
-fn check(node: &NodeProto) -> Result<(), OnnxError> {
+fn check_convertible(node: &NodeProto) -> Result<(), OnnxError> {
     if !is_standard(node) {
-        return Err(refused(label(node), "its operator is not a standard ONNX operator"));
+        return Err(fp16_error(node_label(node), "its operator is not a standard ONNX operator"));
     }
-    if bodies(node).next().is_some() {
-        return Err(refused(label(node), "it contains a subgraph"));
+    if node_bodies(node).next().is_some() {
+        return Err(fp16_error(node_label(node), "it contains a subgraph"));
     }
-    if QUANTISED.contains(&node.op_type()) {
-        return Err(refused(label(node), "it is already quantised"));
+    if QUANTISED_OPS.contains(&node.op_type()) {
+        return Err(fp16_error(node_label(node), "it is already quantised"));
     }
     Ok(())
 }
 
-fn refused(name: &str, reason: &'static str) -> OnnxError {
-    OnnxError::NoFp16 { name: name.to_owned(), reason }
+fn fp16_error(name: &str, reason: &'static str) -> OnnxError {
+    OnnxError::Fp16Unsupported { name: name.to_owned(), reason }
 }
 
 /// Returns whether an operand must be `f32` whatever the type of the others.
@@ -80,17 +80,17 @@ fn is_pinned(node: &NodeProto, operand: usize) -> bool {
 }
 
 /// The state of the conversion of one graph.
-struct Converter<'a> {
+struct Fp16Converter<'a> {
     /// Names that keep `f32` tensors: inputs, outputs, and initializers of pinned operands.
-    kept: HashSet<&'a str>,
+    kept_f32: HashSet<&'a str>,
     /// The names of the 16-bit counterparts of the `f32` tensors in `kept`.
-    twins: HashMap<&'a str, String>,
+    fp16_names: HashMap<&'a str, String>,
     graph: &'a Graph<'a>,
-    types: Types<'a>,
+    types: ElementTypes<'a>,
     nodes: Vec<NodeProto>,
 }
 
-impl<'a> Converter<'a> {
+impl<'a> Fp16Converter<'a> {
     fn new(proto: &'a GraphProto, graph: &'a Graph<'a>) -> Self {
         let is_float = |info: &&ValueInfoProto| element_type(info) == Some(FLOAT);
         let ends = proto.input.iter().chain(&proto.output).filter(is_float).map(ValueInfoProto::name);
@@ -100,18 +100,23 @@ impl<'a> Converter<'a> {
         });
         let constant = |name: &&str| graph.origin(name) == Some(Origin::Initializer);
         let kept: HashSet<&str> = ends.chain(operands.filter(constant)).collect();
-        let mut converter =
-            Self { kept, twins: HashMap::new(), graph, types: Types::new(proto), nodes: Vec::new() };
-        for &name in &converter.kept {
-            if converter.types.of(name) == Some(FLOAT) {
-                converter.twins.insert(name, converter.fresh(name, "f16"));
+        let mut converter = Self {
+            kept_f32: kept,
+            fp16_names: HashMap::new(),
+            graph,
+            types: ElementTypes::new(proto),
+            nodes: Vec::new(),
+        };
+        for &name in &converter.kept_f32 {
+            if converter.types.type_of(name) == Some(FLOAT) {
+                converter.fp16_names.insert(name, converter.fresh_name(name, "f16"));
             }
         }
         converter
     }
 
     /// Returns a name that does not occur in the graph.
-    fn fresh(&self, name: &str, suffix: &str) -> String {
+    fn fresh_name(&self, name: &str, suffix: &str) -> String {
         let mut fresh = format!("{name}.{suffix}");
         while self.graph.origin(&fresh).is_some() {
             fresh.push('_');
@@ -119,29 +124,29 @@ impl<'a> Converter<'a> {
         fresh
     }
 
-    fn graph(mut self, proto: &'a GraphProto) -> Result<GraphProto, OnnxError> {
+    fn convert_graph(mut self, proto: &'a GraphProto) -> Result<GraphProto, OnnxError> {
         let initializer = |tensor: &TensorProto| {
-            if self.kept.contains(tensor.name()) { Ok(tensor.clone()) } else { narrowed(tensor) }
+            if self.kept_f32.contains(tensor.name()) { Ok(tensor.clone()) } else { convert_tensor(tensor) }
         };
         let initializer = proto.initializer.iter().map(initializer).collect::<Result<_, _>>()?;
         let mut given: Vec<&str> =
-            self.twins.keys().copied().filter(|name| !self.is_computed(name)).collect();
+            self.fp16_names.keys().copied().filter(|name| !self.is_computed(name)).collect();
         given.sort_unstable();
         for name in given {
-            self.cast(name, &self.twins[name].clone(), FLOAT16);
+            self.push_cast(name, &self.fp16_names[name].clone(), FLOAT16);
         }
-        proto.node.iter().try_for_each(|node| self.node(node))?;
+        proto.node.iter().try_for_each(|node| self.convert_node(node))?;
         for output in &proto.output {
             if self.is_computed(output.name())
-                && let Some(twin) = self.twins.get(output.name()).cloned()
+                && let Some(twin) = self.fp16_names.get(output.name()).cloned()
             {
-                self.cast(&twin, output.name(), FLOAT);
+                self.push_cast(&twin, output.name(), FLOAT);
             }
         }
-        let value_info = proto.value_info.iter().filter(|info| !self.kept.contains(info.name()));
+        let value_info = proto.value_info.iter().filter(|info| !self.kept_f32.contains(info.name()));
         Ok(GraphProto {
             initializer,
-            value_info: value_info.map(narrowed_info).collect(),
+            value_info: value_info.map(convert_value_info).collect(),
             node: self.nodes,
             ..proto.clone()
         })
@@ -151,7 +156,7 @@ impl<'a> Converter<'a> {
         matches!(self.graph.origin(name), Some(Origin::Node(_)))
     }
 
-    fn cast(&mut self, from: &str, to: &str, element: i32) {
+    fn push_cast(&mut self, from: &str, to: &str, element: i32) {
         let attribute = AttributeProto {
             name: Some("to".to_owned()),
             r#type: Some(AttributeType::Int.into()),
@@ -167,13 +172,13 @@ impl<'a> Converter<'a> {
         });
     }
 
-    fn node(&mut self, node: &NodeProto) -> Result<(), OnnxError> {
+    fn convert_node(&mut self, node: &NodeProto) -> Result<(), OnnxError> {
         let mut converted = node.clone();
         for (operand, name) in node.input.iter().enumerate() {
-            converted.input[operand] = self.read(node, operand, name);
+            converted.input[operand] = self.operand_name(node, operand, name);
         }
         for output in &mut converted.output {
-            if let Some(twin) = self.twins.get(output.as_str()) {
+            if let Some(twin) = self.fp16_names.get(output.as_str()) {
                 output.clone_from(twin);
             }
         }
@@ -184,24 +189,24 @@ impl<'a> Converter<'a> {
 
     /// Returns the name under which the converted node reads a tensor, and adds a cast to `f32` if the
     /// operand needs one.
-    fn read(&mut self, node: &NodeProto, operand: usize, name: &str) -> String {
-        let twin = self.twins.get(name).cloned().unwrap_or_else(|| name.to_owned());
-        if !is_pinned(node, operand) || self.types.of(name) != Some(FLOAT) {
+    fn operand_name(&mut self, node: &NodeProto, operand: usize, name: &str) -> String {
+        let twin = self.fp16_names.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        if !is_pinned(node, operand) || self.types.type_of(name) != Some(FLOAT) {
             return twin;
         }
         if !self.is_computed(name) {
             return name.to_owned();
         }
-        let widened =
-            self.fresh(name, &format!("f32.{}.{operand}", outputs(node).next().unwrap_or_default()));
-        self.cast(&twin, &widened, FLOAT);
+        let widened = self
+            .fresh_name(name, &format!("f32.{}.{operand}", node_outputs(node).next().unwrap_or_default()));
+        self.push_cast(&twin, &widened, FLOAT);
         widened
     }
 }
 
 /// Converts the values of constants, and turns casts to `f32` into casts to `f16`.
 fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
-    let name = label(node).to_owned();
+    let name = node_label(node).to_owned();
     match node.op_type() {
         "Cast" => {
             let mut all = node.attribute.iter_mut();
@@ -209,11 +214,11 @@ fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
                 to.i = Some(FLOAT16.into());
             }
         }
-        "Constant" => node.attribute.iter_mut().try_for_each(|value| constant(value, &name))?,
+        "Constant" => node.attribute.iter_mut().try_for_each(|value| convert_constant(value, &name))?,
         "ConstantOfShape" => match node.attribute.first_mut() {
-            Some(value) => constant(value, &name)?,
+            Some(value) => convert_constant(value, &name)?,
             // The default value is 0 as `f32`.
-            None => node.attribute.push(tensor_attribute(narrow(&[1], &[0.0]))),
+            None => node.attribute.push(tensor_attribute(fp16_tensor(&[1], &[0.0]))),
         },
         _ => {}
     }
@@ -221,12 +226,12 @@ fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
 }
 
 /// Converts the value of a `Constant`.
-fn constant(value: &mut AttributeProto, node: &str) -> Result<(), OnnxError> {
+fn convert_constant(value: &mut AttributeProto, node: &str) -> Result<(), OnnxError> {
     let narrowed = match value.name() {
-        "value" => value.t.as_ref().map(narrowed).transpose()?,
-        "value_float" => Some(narrow(&[], &[value.f()])),
-        "value_floats" => Some(narrow(&[value.floats.len() as i64], &value.floats)),
-        "sparse_value" => return Err(refused(node, "its value is sparse")),
+        "value" => value.t.as_ref().map(convert_tensor).transpose()?,
+        "value_float" => Some(fp16_tensor(&[], &[value.f()])),
+        "value_floats" => Some(fp16_tensor(&[value.floats.len() as i64], &value.floats)),
+        "sparse_value" => return Err(fp16_error(node, "its value is sparse")),
         _ => None,
     };
     if let Some(tensor) = narrowed {
@@ -245,22 +250,22 @@ fn tensor_attribute(tensor: TensorProto) -> AttributeProto {
 }
 
 /// Returns a stored tensor in 16-bit floats; a tensor that is not `f32` is returned unchanged.
-fn narrowed(tensor: &TensorProto) -> Result<TensorProto, OnnxError> {
+fn convert_tensor(tensor: &TensorProto) -> Result<TensorProto, OnnxError> {
     if tensor.data_type() != FLOAT {
         return Ok(tensor.clone());
     }
     if !tensor.external_data.is_empty() {
-        return Err(refused(tensor.name(), "its values are in another file"));
+        return Err(fp16_error(tensor.name(), "its values are in another file"));
     }
     let values: Vec<f32> = match tensor.raw_data() {
         [] => tensor.float_data.clone(),
         raw => raw.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
     };
-    Ok(TensorProto { name: tensor.name.clone(), ..narrow(&tensor.dims, &values) })
+    Ok(TensorProto { name: tensor.name.clone(), ..fp16_tensor(&tensor.dims, &values) })
 }
 
-fn narrow(dims: &[i64], values: &[f32]) -> TensorProto {
-    let bytes = values.iter().flat_map(|&value| nearest(value).to_le_bytes()).collect();
+fn fp16_tensor(dims: &[i64], values: &[f32]) -> TensorProto {
+    let bytes = values.iter().flat_map(|&value| nearest_fp16(value).to_le_bytes()).collect();
     TensorProto {
         dims: dims.to_vec(),
         data_type: Some(FLOAT16),
@@ -270,7 +275,7 @@ fn narrow(dims: &[i64], values: &[f32]) -> TensorProto {
 }
 
 /// Returns the nearest 16-bit float that is finite and not 0. Zeros, infinities and NaN are kept.
-fn nearest(value: f32) -> f16 {
+fn nearest_fp16(value: f32) -> f16 {
     let rounded = f16::from_f32(value);
     if value == 0.0 || !value.is_finite() {
         rounded
@@ -284,7 +289,7 @@ fn nearest(value: f32) -> f16 {
 }
 
 /// Returns the type and shape of a tensor, with `f32` replaced by `f16`.
-fn narrowed_info(info: &ValueInfoProto) -> ValueInfoProto {
+fn convert_value_info(info: &ValueInfoProto) -> ValueInfoProto {
     let mut info = info.clone();
     if let Some(type_proto::Value::TensorType(tensor)) =
         info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
@@ -298,16 +303,16 @@ fn narrowed_info(info: &ValueInfoProto) -> ValueInfoProto {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Attribute, GraphBuilder, encode, split, testing};
+    use crate::{Attribute, GraphBuilder, encode_model, split_model, testing};
 
     fn ops(model: &ModelProto) -> Vec<(&str, &str)> {
-        testing::graph(model).node.iter().map(|node| (node.op_type(), label(node))).collect()
+        testing::graph(model).node.iter().map(|node| (node.op_type(), node_label(node))).collect()
     }
 
     #[test]
     fn an_mlp_is_cast_at_its_ends_and_weighs_half() {
         let model = testing::small_mlp();
-        let small = fp16(&model).unwrap();
+        let small = convert_to_fp16(&model).unwrap();
         let (first, last) = (ops(&small)[0], *ops(&small).last().unwrap());
         assert_eq!((first, last), (("Cast", "x.f16"), ("Cast", "y")));
         let graph = testing::graph(&small);
@@ -325,22 +330,22 @@ mod tests {
         };
         assert_eq!(2 * weights(&small), weights(&model));
         // A second conversion changes nothing, except that it adds casts.
-        assert!(split(&fp16(&small).unwrap(), "latent").is_ok());
+        assert!(split_model(&convert_to_fp16(&small).unwrap(), "latent").is_ok());
     }
 
     #[test]
     fn scales_stay_exact_and_are_still_read_as_floats() {
         let mut graph = GraphBuilder::new("g");
-        let x = graph.input("x", &[1.into(), 1.into(), "h".into(), "w".into()]);
-        let scales = graph.initializer("scales", &[4], &[1.0, 1.0, 1.3333, 1.3333]).unwrap();
-        let resized = graph.node("Resize", &[&x, "", &scales], "resized", &[]);
-        let moved = graph.node("Add", &[&resized, &resized], "moved", &[]);
-        let computed = graph.node("Mul", &[&scales, &scales], "computed", &[]);
-        let y = graph.node("Resize", &[&moved, "", &computed], "y", &[]);
-        graph.output(&y, &[1.into(), 1.into(), "h".into(), "w".into()]);
-        let small = fp16(&graph.build()).unwrap();
+        let x = graph.add_input("x", &[1.into(), 1.into(), "h".into(), "w".into()]);
+        let scales = graph.add_initializer("scales", &[4], &[1.0, 1.0, 1.3333, 1.3333]).unwrap();
+        let resized = graph.add_node("Resize", &[&x, "", &scales], "resized", &[]);
+        let moved = graph.add_node("Add", &[&resized, &resized], "moved", &[]);
+        let computed = graph.add_node("Mul", &[&scales, &scales], "computed", &[]);
+        let y = graph.add_node("Resize", &[&moved, "", &computed], "y", &[]);
+        graph.add_output(&y, &[1.into(), 1.into(), "h".into(), "w".into()]);
+        let small = convert_to_fp16(&graph.build()).unwrap();
         let graph = testing::graph(&small);
-        let node = |name: &str| graph.node.iter().find(|node| label(node) == name).unwrap();
+        let node = |name: &str| graph.node.iter().find(|node| node_label(node) == name).unwrap();
         assert_eq!(graph.initializer[0].data_type(), FLOAT);
         assert_eq!(node("resized").input, ["x.f16", "", "scales"]);
         assert_eq!(node("computed").input, ["scales.f16", "scales.f16"]);
@@ -353,15 +358,16 @@ mod tests {
     #[test]
     fn constants_and_casts_become_narrow_where_they_are_floats() {
         let mut graph = GraphBuilder::new("g");
-        let x = graph.input("x", &["n".into()]);
+        let x = graph.add_input("x", &["n".into()]);
         let to = |element: i32| [("to", Attribute::Int(element.into()))];
-        let whole = graph.node("Cast", &[&x], "whole", &to(DataType::Int64 as i32));
-        let back = graph.node("Cast", &[&whole], "back", &to(FLOAT));
-        let half = graph.node("Constant", &[], "half", &[("value_float", Attribute::Float(0.5))]);
-        let y = graph.node("Mul", &[&back, &half], "y", &[]);
-        graph.output(&y, &["n".into()]);
-        let small = fp16(&graph.build()).unwrap();
-        let node = |name: &str| testing::graph(&small).node.iter().find(|node| label(node) == name).unwrap();
+        let whole = graph.add_node("Cast", &[&x], "whole", &to(DataType::Int64 as i32));
+        let back = graph.add_node("Cast", &[&whole], "back", &to(FLOAT));
+        let half = graph.add_node("Constant", &[], "half", &[("value_float", Attribute::Float(0.5))]);
+        let y = graph.add_node("Mul", &[&back, &half], "y", &[]);
+        graph.add_output(&y, &["n".into()]);
+        let small = convert_to_fp16(&graph.build()).unwrap();
+        let node =
+            |name: &str| testing::graph(&small).node.iter().find(|node| node_label(node) == name).unwrap();
         assert_eq!(node("whole").attribute[0].i(), i64::from(DataType::Int64 as i32));
         assert_eq!(node("back").attribute[0].i(), i64::from(FLOAT16));
         let half = node("half").attribute[0].t.as_ref().unwrap();
@@ -370,30 +376,33 @@ mod tests {
 
     #[test]
     fn no_number_becomes_infinite_or_nothing() {
-        assert_eq!(nearest(1e9), f16::MAX);
-        assert_eq!(nearest(f32::MIN), f16::MIN);
-        assert_eq!(nearest(-1e-12).to_bits(), 0x8001);
-        assert_eq!((nearest(0.0), nearest(1.5)), (f16::ZERO, f16::from_f32(1.5)));
-        assert!(nearest(f32::NAN).is_nan() && nearest(f32::INFINITY).is_infinite());
+        assert_eq!(nearest_fp16(1e9), f16::MAX);
+        assert_eq!(nearest_fp16(f32::MIN), f16::MIN);
+        assert_eq!(nearest_fp16(-1e-12).to_bits(), 0x8001);
+        assert_eq!((nearest_fp16(0.0), nearest_fp16(1.5)), (f16::ZERO, f16::from_f32(1.5)));
+        assert!(nearest_fp16(f32::NAN).is_nan() && nearest_fp16(f32::INFINITY).is_infinite());
     }
 
     #[test]
     fn what_has_no_such_form_is_refused_by_name() {
         let mut graph = GraphBuilder::new("g");
-        let x = graph.input("x", &["n".into()]);
-        let scale = graph.initializer("scale", &[], &[0.1]).unwrap();
-        graph.node("QuantizeLinear", &[&x, &scale], "q", &[]);
-        graph.output("q", &["n".into()]);
+        let x = graph.add_input("x", &["n".into()]);
+        let scale = graph.add_initializer("scale", &[], &[0.1]).unwrap();
+        graph.add_node("QuantizeLinear", &[&x, &scale], "q", &[]);
+        graph.add_output("q", &["n".into()]);
         let mut model = graph.build();
-        assert_eq!(fp16(&model), Err(refused("q", "it is already quantised")));
+        assert_eq!(convert_to_fp16(&model), Err(fp16_error("q", "it is already quantised")));
         model.graph.as_mut().unwrap().node[0].domain = Some("com.microsoft".into());
-        assert_eq!(fp16(&model), Err(refused("q", "its operator is not a standard ONNX operator")));
-        assert_eq!(fp16(&ModelProto::default()), Err(OnnxError::NoGraph));
+        assert_eq!(
+            convert_to_fp16(&model),
+            Err(fp16_error("q", "its operator is not a standard ONNX operator"))
+        );
+        assert_eq!(convert_to_fp16(&ModelProto::default()), Err(OnnxError::NoGraph));
     }
 
     #[test]
     fn equal_models_give_equal_bytes() {
-        let bytes = || encode(&fp16(&testing::small_mlp()).unwrap());
+        let bytes = || encode_model(&convert_to_fp16(&testing::small_mlp()).unwrap());
         assert_eq!(bytes(), bytes());
     }
 }

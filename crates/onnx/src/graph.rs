@@ -23,7 +23,7 @@ pub(crate) enum Origin {
 }
 
 /// The nodes and tensors that some tensors are computed from.
-pub(crate) struct Needs<'a> {
+pub(crate) struct RequiredSubgraph<'a> {
     /// One flag per node.
     pub(crate) nodes: Vec<bool>,
     /// The requested tensors and all tensors that the nodes read.
@@ -34,23 +34,24 @@ pub(crate) struct Needs<'a> {
 pub(crate) struct Graph<'a> {
     pub(crate) proto: &'a GraphProto,
     origins: HashMap<&'a str, Origin>,
-    reads: Vec<Vec<&'a str>>,
-    constant: Vec<bool>,
+    node_reads: Vec<Vec<&'a str>>,
+    is_constant: Vec<bool>,
 }
 
 impl<'a> Graph<'a> {
     pub(crate) fn new(proto: &'a GraphProto) -> Result<Self, OnnxError> {
-        let mut graph = Self { proto, origins: HashMap::new(), reads: Vec::new(), constant: Vec::new() };
+        let mut graph =
+            Self { proto, origins: HashMap::new(), node_reads: Vec::new(), is_constant: Vec::new() };
         for name in initializer_names(proto) {
-            graph.define(name, Origin::Initializer)?;
+            graph.define_tensor(name, Origin::Initializer)?;
         }
         for input in &proto.input {
             if graph.origin(input.name()) != Some(Origin::Initializer) {
-                graph.define(input.name(), Origin::Input)?;
+                graph.define_tensor(input.name(), Origin::Input)?;
             }
         }
         for (index, node) in proto.node.iter().enumerate() {
-            graph.add(index, node)?;
+            graph.add_node(index, node)?;
         }
         Ok(graph)
     }
@@ -61,59 +62,64 @@ impl<'a> Graph<'a> {
 
     /// Returns whether the node computes the same outputs on every run.
     pub(crate) fn is_constant(&self, node: usize) -> bool {
-        self.constant[node]
+        self.is_constant[node]
     }
 
     /// Returns the nodes and tensors that `wanted` is computed from. Nodes flagged in `available` are left
     /// out, together with the nodes that only they need.
-    pub(crate) fn needs(&self, wanted: impl Iterator<Item = &'a str>, available: &[bool]) -> Needs<'a> {
-        let mut needs = Needs { nodes: vec![false; self.reads.len()], tensors: wanted.collect() };
+    pub(crate) fn required_by(
+        &self,
+        wanted: impl Iterator<Item = &'a str>,
+        available: &[bool],
+    ) -> RequiredSubgraph<'a> {
+        let mut needs =
+            RequiredSubgraph { nodes: vec![false; self.node_reads.len()], tensors: wanted.collect() };
         for (index, node) in self.proto.node.iter().enumerate().rev() {
             let done = available.get(index).is_some_and(|&done| done);
-            if !done && outputs(node).any(|output| needs.tensors.contains(output)) {
+            if !done && node_outputs(node).any(|output| needs.tensors.contains(output)) {
                 needs.nodes[index] = true;
-                needs.tensors.extend(&self.reads[index]);
+                needs.tensors.extend(&self.node_reads[index]);
             }
         }
         needs
     }
 
     /// Returns the tensors that the node reads: its inputs and the tensors that its bodies capture.
-    pub(crate) fn reads(&self, node: usize) -> &[&'a str] {
-        &self.reads[node]
+    pub(crate) fn reads_of(&self, node: usize) -> &[&'a str] {
+        &self.node_reads[node]
     }
 
     /// Returns these tensors and all tensors that are computed from them.
-    pub(crate) fn downstream(&self, tensors: &[&'a str]) -> HashSet<&'a str> {
+    pub(crate) fn dependent_tensors(&self, tensors: &[&'a str]) -> HashSet<&'a str> {
         let mut found: HashSet<&str> = tensors.iter().copied().collect();
-        for (node, reads) in self.proto.node.iter().zip(&self.reads) {
+        for (node, reads) in self.proto.node.iter().zip(&self.node_reads) {
             if reads.iter().any(|read| found.contains(read)) {
-                found.extend(outputs(node));
+                found.extend(node_outputs(node));
             }
         }
         found
     }
 
-    fn add(&mut self, index: usize, node: &'a NodeProto) -> Result<(), OnnxError> {
+    fn add_node(&mut self, index: usize, node: &'a NodeProto) -> Result<(), OnnxError> {
         let reads = reads(node);
         let mut constant = !is_random(node);
         for &tensor in &reads {
             constant &= match self.origin(tensor) {
                 Some(Origin::Initializer) => true,
-                Some(Origin::Node(node)) => self.constant[node],
+                Some(Origin::Node(node)) => self.is_constant[node],
                 Some(Origin::Input) => false,
                 None => {
-                    let node = label(node).to_owned();
+                    let node = node_label(node).to_owned();
                     return Err(OnnxError::UndefinedTensor { tensor: tensor.to_owned(), node });
                 }
             };
         }
-        self.reads.push(reads);
-        self.constant.push(constant);
-        outputs(node).try_for_each(|output| self.define(output, Origin::Node(index)))
+        self.node_reads.push(reads);
+        self.is_constant.push(constant);
+        node_outputs(node).try_for_each(|output| self.define_tensor(output, Origin::Node(index)))
     }
 
-    fn define(&mut self, tensor: &'a str, origin: Origin) -> Result<(), OnnxError> {
+    fn define_tensor(&mut self, tensor: &'a str, origin: Origin) -> Result<(), OnnxError> {
         match self.origins.insert(tensor, origin) {
             Some(_) => Err(OnnxError::DuplicateTensor { tensor: tensor.to_owned() }),
             None => Ok(()),
@@ -123,31 +129,31 @@ impl<'a> Graph<'a> {
 
 /// Returns the graph of a model with operator set 7 or newer: that version made broadcasting implicit, and
 /// operators have kept their meaning since.
-pub(crate) fn graph_of(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
+pub(crate) fn checked_graph(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
     let standard = model.opset_import.iter().find(|set| matches!(set.domain(), "" | "ai.onnx"));
     match standard.and_then(|set| set.version) {
-        Some(version @ ..7) => Err(OnnxError::OldOperators { version }),
+        Some(version @ ..7) => Err(OnnxError::UnsupportedOpset { version }),
         _ => model.graph.as_ref().ok_or(OnnxError::NoGraph),
     }
 }
 
 /// Returns the node's name, or the name of its first output if it is unnamed.
-pub(crate) fn label(node: &NodeProto) -> &str {
+pub(crate) fn node_label(node: &NodeProto) -> &str {
     if node.name().is_empty() { node.output.first().map_or("", String::as_str) } else { node.name() }
 }
 
 /// Returns the names of the node's outputs, except outputs that are left out.
-pub(crate) fn outputs(node: &NodeProto) -> impl Iterator<Item = &str> {
+pub(crate) fn node_outputs(node: &NodeProto) -> impl Iterator<Item = &str> {
     node.output.iter().map(String::as_str).filter(|name| !name.is_empty())
 }
 
 /// Returns the graphs in the node's attributes: the branches of an `If`, the body of a `Loop`.
-pub(crate) fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+pub(crate) fn node_bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
 }
 
 /// Returns the node's attribute with this name.
-pub(crate) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+pub(crate) fn find_attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute.iter().find(|attribute| attribute.name() == name)
 }
 
@@ -157,7 +163,7 @@ pub(crate) fn is_standard(node: &NodeProto) -> bool {
 }
 
 /// Returns the number of elements; `None` if a dimension is negative or the product exceeds 64 bits.
-pub(crate) fn elements(dims: &[i64]) -> Option<u64> {
+pub(crate) fn element_count(dims: &[i64]) -> Option<u64> {
     dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(u64::try_from(dim).ok()?))
 }
 
@@ -165,14 +171,14 @@ pub(crate) fn elements(dims: &[i64]) -> Option<u64> {
 /// capture.
 fn reads(node: &NodeProto) -> Vec<&str> {
     let inputs = node.input.iter().map(String::as_str).filter(|name| !name.is_empty());
-    inputs.chain(bodies(node).flat_map(captures)).collect()
+    inputs.chain(node_bodies(node).flat_map(captured_names)).collect()
 }
 
 /// Returns the names that a body uses without defining them.
-fn captures(body: &GraphProto) -> Vec<&str> {
+fn captured_names(body: &GraphProto) -> Vec<&str> {
     let local: HashSet<&str> = initializer_names(body)
         .chain(body.input.iter().map(ValueInfoProto::name))
-        .chain(body.node.iter().flat_map(outputs))
+        .chain(body.node.iter().flat_map(node_outputs))
         .collect();
     let results = body.output.iter().map(ValueInfoProto::name).filter(|name| !name.is_empty());
     body.node.iter().flat_map(reads).chain(results).filter(|name| !local.contains(name)).collect()
@@ -185,5 +191,5 @@ fn initializer_names(graph: &GraphProto) -> impl Iterator<Item = &str> {
 
 fn is_random(node: &NodeProto) -> bool {
     let own = is_standard(node) && RANDOM_OPS.contains(&node.op_type());
-    own || bodies(node).any(|body| body.node.iter().any(is_random))
+    own || node_bodies(node).any(|body| body.node.iter().any(is_random))
 }

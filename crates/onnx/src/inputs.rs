@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     OnnxError,
-    builder::{Dim, float_value},
+    builder::{Dim, float_value_info},
     proto::{ModelProto, TensorProto, type_proto},
     shapes::{DeclaredDim, declared_dims},
     symbolic::Extent,
@@ -13,11 +13,11 @@ use crate::{
 
 /// An input that the caller must supply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
+pub struct ModelInput {
     /// The name of the input.
     pub name: String,
     /// Element type, as a number of ONNX's `TensorProto.DataType`: 1 for `f32`.
-    pub element: i32,
+    pub element_type: i32,
     /// Dimensions, slowest first; `None` if the model does not declare even their number.
     pub dims: Option<Vec<Extent>>,
 }
@@ -28,7 +28,7 @@ pub struct Input {
 ///
 /// # Errors
 /// [`OnnxError::NoGraph`] for a model without a graph.
-pub fn inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Input>, OnnxError> {
+pub fn model_inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<ModelInput>, OnnxError> {
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
     let stored: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
     let extent = |dim| match dim {
@@ -37,15 +37,15 @@ pub fn inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Input>,
             let bound = symbols.iter().find(|(name, _)| *name == symbol);
             match bound.and_then(|(_, value)| u64::try_from(*value).ok()) {
                 Some(value) => Extent::Fixed(value),
-                None => Extent::Open { symbol, times: 1, over: 1, plus: 0 },
+                None => Extent::Linear { symbol, numerator: 1, denominator: 1, offset: 0 },
             }
         }
     };
     let given = graph.input.iter().filter(|input| !stored.contains(input.name()));
     Ok(given
-        .map(|input| Input {
+        .map(|input| ModelInput {
             name: input.name().to_owned(),
-            element: element_type(input).unwrap_or_default(),
+            element_type: element_type(input).unwrap_or_default(),
             dims: declared_dims(input).map(|dims| dims.into_iter().map(extent).collect()),
         })
         .collect())
@@ -57,7 +57,7 @@ pub fn set_dims(model: &mut ModelProto, name: &str, dims: &[Dim]) {
     let ends = model.graph.iter_mut().flat_map(|graph| graph.input.iter_mut().chain(&mut graph.output));
     for end in ends.filter(|end| end.name() == name) {
         let element = element_type(end);
-        *end = float_value(name, Some(dims));
+        *end = float_value_info(name, Some(dims));
         if let Some(type_proto::Value::TensorType(tensor)) =
             end.r#type.as_mut().and_then(|kind| kind.value.as_mut())
         {

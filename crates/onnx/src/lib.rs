@@ -27,13 +27,13 @@ pub mod proto {
 }
 
 pub use builder::{Attribute, Dim, GraphBuilder, IR_VERSION, OPSET};
-pub use cost::{Cost, cost};
-pub use cuts::{Cut, HalfCost, cuts};
+pub use cost::{Cost, model_cost};
+pub use cuts::{Cut, HalfCost, find_cuts};
 pub use error::OnnxError;
-pub use external::{Read, internalise};
-pub use fp16::fp16;
-pub use inputs::{Input, inputs, set_dims};
-pub use model::{decode, encode, metadata, set_metadata};
-pub use pick::{Budget, pick, ranked};
-pub use split::{split, split_at};
+pub use external::{ReadRange, load_external_data};
+pub use fp16::convert_to_fp16;
+pub use inputs::{ModelInput, model_inputs, set_dims};
+pub use model::{decode_model, encode_model, metadata_value, set_metadata};
+pub use pick::{CutBudget, pick_cut, rank_cuts};
+pub use split::{split_at, split_model};
 pub use symbolic::Extent;

@@ -4,13 +4,13 @@ use crate::{Cut, OnnxError};
 
 /// The limit that a cut must satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Budget {
+pub enum CutBudget {
     /// Maximum number of multiply-accumulates of the encoder. The smallest latent is preferred, then the
     /// cheapest encoder.
-    Macs(u64),
+    EncoderMacs(u64),
     /// Maximum size of the latent as `f32`, in bytes. The cheapest encoder is preferred, then the smallest
     /// latent.
-    Bytes(u64),
+    LatentBytes(u64),
 }
 
 /// Returns the cuts in the order of a table, each with a flag that is `true` if the cut is Pareto-optimal: no
@@ -19,20 +19,24 @@ pub enum Budget {
 /// ascending order of the latent's bytes and then the encoder's MACs, unknown ones last. Equal cuts keep
 /// their order.
 #[must_use]
-pub fn ranked(cuts: &[Cut]) -> Vec<(&Cut, bool)> {
+pub fn rank_cuts(cuts: &[Cut]) -> Vec<(&Cut, bool)> {
     let mut order: Vec<&Cut> = cuts.iter().collect();
-    order.sort_by_key(|cut| (macs(cut), cut.bytes().unwrap_or(u64::MAX)));
+    order.sort_by_key(|cut| (encoder_macs(cut), cut.latent_bytes().unwrap_or(u64::MAX)));
     let mut smallest = u64::MAX;
     let mut ranked: Vec<(&Cut, bool)> = order
         .into_iter()
         .map(|cut| {
-            let bytes = cut.bytes().filter(|&bytes| bytes < smallest && cut.encoder.macs.is_ok());
+            let bytes = cut.latent_bytes().filter(|&bytes| bytes < smallest && cut.encoder.macs.is_ok());
             smallest = bytes.unwrap_or(smallest);
             (cut, bytes.is_some())
         })
         .collect();
     ranked.sort_by_key(|(cut, optimal)| {
-        if *optimal { (0, 0, macs(cut)) } else { (1, cut.bytes().unwrap_or(u64::MAX), macs(cut)) }
+        if *optimal {
+            (0, 0, encoder_macs(cut))
+        } else {
+            (1, cut.latent_bytes().unwrap_or(u64::MAX), encoder_macs(cut))
+        }
     });
     ranked
 }
@@ -40,26 +44,27 @@ pub fn ranked(cuts: &[Cut]) -> Vec<(&Cut, bool)> {
 /// Returns the best cut within a budget.
 ///
 /// # Errors
-/// [`OnnxError::NoCutWithin`] when no cut keeps within it; cuts of unknown size or cost do not count.
-pub fn pick(cuts: &[Cut], budget: Budget) -> Result<&Cut, OnnxError> {
-    let known = cuts.iter().filter_map(|cut| Some((cut, cut.bytes()?, cut.encoder.macs.clone().ok()?)));
+/// [`OnnxError::NoCutWithinBudget`] when no cut keeps within it; cuts of unknown size or cost do not count.
+pub fn pick_cut(cuts: &[Cut], budget: CutBudget) -> Result<&Cut, OnnxError> {
+    let known =
+        cuts.iter().filter_map(|cut| Some((cut, cut.latent_bytes()?, cut.encoder.macs.clone().ok()?)));
     let best = match budget {
-        Budget::Macs(most) => {
+        CutBudget::EncoderMacs(most) => {
             known.filter(|(.., macs)| *macs <= most).min_by_key(|&(_, bytes, macs)| (bytes, macs))
         }
-        Budget::Bytes(most) => {
+        CutBudget::LatentBytes(most) => {
             known.filter(|(_, bytes, _)| *bytes <= most).min_by_key(|&(_, bytes, macs)| (macs, bytes))
         }
     };
-    best.map(|(cut, ..)| cut).ok_or_else(|| nothing(cuts, budget))
+    best.map(|(cut, ..)| cut).ok_or_else(|| no_cut_error(cuts, budget))
 }
 
-fn macs(cut: &Cut) -> u64 {
+fn encoder_macs(cut: &Cut) -> u64 {
     cut.encoder.macs.clone().unwrap_or(u64::MAX)
 }
 
-fn nothing(cuts: &[Cut], budget: Budget) -> OnnxError {
-    let unknown = cuts.iter().filter(|cut| cut.bytes().is_none() || cut.encoder.macs.is_err()).count();
+fn no_cut_error(cuts: &[Cut], budget: CutBudget) -> OnnxError {
+    let unknown = cuts.iter().filter(|cut| cut.latent_bytes().is_none() || cut.encoder.macs.is_err()).count();
     let hint = if unknown == 0 {
         String::new()
     } else {
@@ -68,8 +73,8 @@ fn nothing(cuts: &[Cut], budget: Budget) -> OnnxError {
         )
     };
     let limit = match budget {
-        Budget::Macs(most) => format!("an encoder of at most {most} MAC"),
-        Budget::Bytes(most) => format!("a latent of at most {most} bytes"),
+        CutBudget::EncoderMacs(most) => format!("an encoder of at most {most} MAC"),
+        CutBudget::LatentBytes(most) => format!("a latent of at most {most} bytes"),
     };
-    OnnxError::NoCutWithin { limit, candidates: cuts.len(), hint }
+    OnnxError::NoCutWithinBudget { limit, candidates: cuts.len(), hint }
 }

@@ -8,47 +8,49 @@ mod recurrent;
 mod resample;
 pub(crate) mod values;
 
-use self::recurrent::Recurrence;
+use self::recurrent::RecurrentLayer;
 use crate::{
     OnnxError,
-    graph::attribute,
+    graph::find_attribute,
     proto::{AttributeProto, NodeProto},
     shapes::{MAX_RANK, Shape, Shapes},
 };
 
 /// Returns the shape of the node's first output; `None` if no rule determines it.
-pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
-    let input = |index| shapes.input(node, index);
+pub(crate) fn output_shape(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
+    let input = |index| shapes.input_shape(node, index);
     Ok(match node.op_type() {
         "Gemm" => gemm(node, input(0)?, input(1)?),
         "MatMul" => matmul(input(0)?, input(1)?),
-        "Conv" => Window::new(node, input(0)?, input(1)?).and_then(|window| window.conv()),
-        "ConvTranspose" => Window::new(node, input(0)?, input(1)?).and_then(|window| window.transposed()),
+        "Conv" => ConvWindow::new(node, input(0)?, input(1)?).and_then(|window| window.conv_shape()),
+        "ConvTranspose" => {
+            ConvWindow::new(node, input(0)?, input(1)?).and_then(|window| window.conv_transpose_shape())
+        }
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "And" | "Or"
         | "Xor" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Where" => {
             let inputs: Vec<&[u64]> = (0..node.input.len()).map(input).collect::<Result<_, _>>()?;
             broadcast(&inputs)
         }
         "Reshape" => {
-            let target = shapes.integers(node, 1);
+            let target = shapes.input_integers(node, 1);
             let from = input(0)?;
-            target.and_then(|target| reshape(from, target, int(node, "allowzero", 0) != 0))
+            target.and_then(|target| reshape(from, target, int_attribute(node, "allowzero", 0) != 0))
         }
-        "Flatten" => flatten(input(0)?, int(node, "axis", 1)),
+        "Flatten" => flatten(input(0)?, int_attribute(node, "axis", 1)),
         "Concat" => {
             let inputs: Vec<&[u64]> = (0..node.input.len()).map(input).collect::<Result<_, _>>()?;
-            attribute(node, "axis").and_then(|axis| concat(&inputs, axis.i()))
+            find_attribute(node, "axis").and_then(|axis| concat(&inputs, axis.i()))
         }
-        "DepthToSpace" => depth_to_space(input(0)?, int(node, "blocksize", 0)),
-        "GRU" | "LSTM" | "RNN" => Recurrence::new(node, input(0)?, input(2)?).map(|found| found.states()),
+        "DepthToSpace" => depth_to_space(input(0)?, int_attribute(node, "blocksize", 0)),
+        "GRU" | "LSTM" | "RNN" => RecurrentLayer::new(node, input(0)?, input(2)?).map(|found| found.states()),
         op if keeps_shape(op) => Some(input(0)?.to_vec()),
-        op => rearranged(op, node, shapes)?,
+        op => rearranged_shape(op, node, shapes)?,
     })
 }
 
 /// Returns the output shape of an operator that rearranges, pools or resamples elements.
-fn rearranged(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
-    let input = |index| shapes.input(node, index);
+fn rearranged_shape(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
+    let input = |index| shapes.input_shape(node, index);
     Ok(match op {
         "Split" => input(0).map(|_| layout::split(node, shapes)?.first().cloned())?,
         "Transpose" => layout::transpose(node, input(0)?),
@@ -58,14 +60,16 @@ fn rearranged(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<
         "Pad" => layout::pad(node, shapes, input(0)?),
         "Gather" => layout::gather(node, input(0)?, input(1)?),
         "SpaceToDepth" => layout::space_to_depth(node, input(0)?),
-        "Shape" => input(0).map(|_| values::output(node, shapes).map(|values| vec![values.len() as u64]))?,
+        "Shape" => {
+            input(0).map(|_| values::output_values(node, shapes).map(|values| vec![values.len() as u64]))?
+        }
         "Size" => input(0).map(|_| Some(Vec::new()))?,
-        "ConstantOfShape" => shapes.integers(node, 0).and_then(layout::extents),
-        "Expand" => input(0).map(|from| layout::expand(from, shapes.integers(node, 1)?))?,
-        "Tile" => input(0).map(|from| layout::tile(from, shapes.integers(node, 1)?))?,
-        "MaxPool" | "AveragePool" | "LpPool" => resample::pool(node, input(0)?),
-        "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => resample::global_pool(input(0)?),
-        "Resize" | "Upsample" => resample::resize(node, shapes, input(0)?),
+        "ConstantOfShape" => shapes.input_integers(node, 0).and_then(layout::shape_from_values),
+        "Expand" => input(0).map(|from| layout::expand(from, shapes.input_integers(node, 1)?))?,
+        "Tile" => input(0).map(|from| layout::tile(from, shapes.input_integers(node, 1)?))?,
+        "MaxPool" | "AveragePool" | "LpPool" => resample::pool_shape(node, input(0)?),
+        "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => resample::global_pool_shape(input(0)?),
+        "Resize" | "Upsample" => resample::resize_shape(node, shapes, input(0)?),
         "ArgMax" | "ArgMin" => layout::reduce(node, shapes, input(0)?),
         op if op.starts_with("Reduce") => layout::reduce(node, shapes, input(0)?),
         _ => None,
@@ -82,17 +86,17 @@ pub(crate) fn later_output(
         "GRU" | "RNN" => 1..=1,
         "LSTM" => 1..=2,
         "Split" => {
-            let parts = shapes.input(node, 0).map(|_| layout::split(node, shapes))?;
+            let parts = shapes.input_shape(node, 0).map(|_| layout::split(node, shapes))?;
             return Ok(parts.and_then(|parts| parts.get(index).cloned()));
         }
         _ => return Ok(None),
     };
-    let recurrence = Recurrence::new(node, shapes.input(node, 0)?, shapes.input(node, 2)?);
-    Ok(recurrence.filter(|_| last_states.contains(&index)).map(|found| found.last()))
+    let recurrence = RecurrentLayer::new(node, shapes.input_shape(node, 0)?, shapes.input_shape(node, 2)?);
+    Ok(recurrence.filter(|_| last_states.contains(&index)).map(|found| found.last_state_shape()))
 }
 
 /// Returns the number of elements of a shape; `None` beyond 64 bits.
-pub(crate) fn product(dims: &[u64]) -> Option<u64> {
+pub(crate) fn checked_product(dims: &[u64]) -> Option<u64> {
     dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim))
 }
 
@@ -117,7 +121,7 @@ fn keeps_shape(op: &str) -> bool {
 
 fn gemm(node: &NodeProto, a: &[u64], b: &[u64]) -> Option<Shape> {
     let oriented = |shape: &[u64], flag: &str| match *shape {
-        [rows, columns] if int(node, flag, 0) != 0 => Some((columns, rows)),
+        [rows, columns] if int_attribute(node, flag, 0) != 0 => Some((columns, rows)),
         [rows, columns] => Some((rows, columns)),
         _ => None,
     };
@@ -169,18 +173,18 @@ fn reshape(from: &[u64], target: &[i64], allow_zero: bool) -> Option<Shape> {
             _ => u64::try_from(dim).ok()?,
         });
     }
-    let (total, fixed) = (product(from)?, product(&out)?);
+    let (total, fixed) = (checked_product(from)?, checked_product(&out)?);
     if let Some(axis) = open {
         out[axis] = total.checked_div(fixed)?;
     }
-    (product(&out)? == total).then_some(out)
+    (checked_product(&out)? == total).then_some(out)
 }
 
 fn flatten(from: &[u64], axis: i64) -> Option<Shape> {
     // The rank itself is a valid axis here: everything goes into the first dimension.
     let axis = if axis < 0 { axis.checked_add(from.len() as i64)? } else { axis };
     let (rows, columns) = from.split_at_checked(usize::try_from(axis).ok()?)?;
-    Some(vec![product(rows)?, product(columns)?])
+    Some(vec![checked_product(rows)?, checked_product(columns)?])
 }
 
 fn concat(shapes: &[&[u64]], axis: i64) -> Option<Shape> {
@@ -214,46 +218,46 @@ fn depth_to_space(from: &[u64], block: i64) -> Option<Shape> {
 
 /// A convolution's window. `x` and `weight` are the shapes of the input and the weight, with one entry per
 /// spatial axis after the first two.
-struct Window<'a> {
+struct ConvWindow<'a> {
     node: &'a NodeProto,
     x: &'a [u64],
     weight: &'a [u64],
     groups: u64,
 }
 
-impl<'a> Window<'a> {
+impl<'a> ConvWindow<'a> {
     fn new(node: &'a NodeProto, x: &'a [u64], weight: &'a [u64]) -> Option<Self> {
-        let groups = u64::try_from(int(node, "group", 1)).ok().filter(|&groups| groups > 0)?;
+        let groups = u64::try_from(int_attribute(node, "group", 1)).ok().filter(|&groups| groups > 0)?;
         (x.len() >= 3 && x.len() == weight.len()).then_some(Self { node, x, weight, groups })
     }
 
     /// Returns the output shape of `Conv` for `x [n, c, …]` and weight `[m, c / groups, …]`.
-    fn conv(&self) -> Option<Shape> {
+    fn conv_shape(&self) -> Option<Shape> {
         if self.weight[1].checked_mul(self.groups)? != self.x[1]
             || !self.weight[0].is_multiple_of(self.groups)
         {
             return None;
         }
         let extents = (0..self.x.len() - 2).map(|axis| {
-            let (size, stride) = (self.size(axis)?, self.stride(axis)?);
+            let (size, stride) = (self.input_extent(axis)?, self.stride(axis)?);
             if self.is_same() {
                 return u64::try_from(size.checked_add(stride - 1)? / stride).ok();
             }
-            let room = size.checked_add(self.pads(axis)?)?.checked_sub(self.reach(axis)?)?;
+            let room = size.checked_add(self.total_padding(axis)?)?.checked_sub(self.window_extent(axis)?)?;
             u64::try_from(room).ok()?.checked_div(u64::try_from(stride).ok()?)?.checked_add(1)
         });
-        self.shape(self.weight[0], extents)
+        self.with_extents(self.weight[0], extents)
     }
 
-    /// Returns the output shape with `ceil_mode`: as for [`conv`](Self::conv), but the last window may reach
+    /// Returns the output shape with `ceil_mode`: as for [`conv_shape`](Self::conv_shape), but the last window may reach
     /// beyond the end as long as it does not start there.
-    fn rounded_up(&self) -> Option<Shape> {
-        let mut out = self.conv()?;
+    fn ceil_mode_shape(&self) -> Option<Shape> {
+        let mut out = self.conv_shape()?;
         for axis in 0..self.x.len() - 2 {
-            let (size, stride) = (self.size(axis)?, self.stride(axis)?);
-            let room = size.checked_add(self.pads(axis)?)?.checked_sub(self.reach(axis)?)?;
+            let (size, stride) = (self.input_extent(axis)?, self.stride(axis)?);
+            let room = size.checked_add(self.total_padding(axis)?)?.checked_sub(self.window_extent(axis)?)?;
             let next = i64::try_from(out[axis + 2]).ok()?.checked_mul(stride)?;
-            let begin = self.list("pads", axis, 0)?;
+            let begin = self.list_attribute("pads", axis, 0)?;
             if !self.is_same() && room % stride != 0 && next < size.checked_add(begin)? {
                 out[axis + 2] += 1;
             }
@@ -262,52 +266,52 @@ impl<'a> Window<'a> {
     }
 
     /// Returns the output shape of `ConvTranspose` for `x [n, c, …]` and weight `[c, m / groups, …]`.
-    fn transposed(&self) -> Option<Shape> {
+    fn conv_transpose_shape(&self) -> Option<Shape> {
         if self.weight[0] != self.x[1] || !self.weight[0].is_multiple_of(self.groups) {
             return None;
         }
-        let fixed = attribute(self.node, "output_shape").map(|fixed| fixed.ints.as_slice());
+        let fixed = find_attribute(self.node, "output_shape").map(|fixed| fixed.ints.as_slice());
         let extents = (0..self.x.len() - 2).map(|axis| {
             if let Some(fixed) = fixed {
                 return u64::try_from(*fixed.get(axis)?).ok();
             }
-            let (size, stride) = (self.size(axis)?, self.stride(axis)?);
+            let (size, stride) = (self.input_extent(axis)?, self.stride(axis)?);
             if self.is_same() {
                 return u64::try_from(size.checked_mul(stride)?).ok();
             }
-            let last = size.checked_sub(1)?.checked_mul(stride)?.checked_add(self.reach(axis)?)?;
-            let extra = self.list("output_padding", axis, 0)?;
-            u64::try_from(last.checked_add(extra)?.checked_sub(self.pads(axis)?)?).ok()
+            let last = size.checked_sub(1)?.checked_mul(stride)?.checked_add(self.window_extent(axis)?)?;
+            let extra = self.list_attribute("output_padding", axis, 0)?;
+            u64::try_from(last.checked_add(extra)?.checked_sub(self.total_padding(axis)?)?).ok()
         });
-        self.shape(self.weight[1].checked_mul(self.groups)?, extents)
+        self.with_extents(self.weight[1].checked_mul(self.groups)?, extents)
     }
 
-    fn shape(&self, channels: u64, extents: impl Iterator<Item = Option<u64>>) -> Option<Shape> {
+    fn with_extents(&self, channels: u64, extents: impl Iterator<Item = Option<u64>>) -> Option<Shape> {
         [Some(self.x[0]), Some(channels)].into_iter().chain(extents).collect()
     }
 
-    fn size(&self, axis: usize) -> Option<i64> {
+    fn input_extent(&self, axis: usize) -> Option<i64> {
         i64::try_from(self.x[axis + 2]).ok()
     }
 
     fn stride(&self, axis: usize) -> Option<i64> {
-        self.list("strides", axis, 1).filter(|&stride| stride > 0)
+        self.list_attribute("strides", axis, 1).filter(|&stride| stride > 0)
     }
 
     /// Returns the extent of one window, dilation included.
-    fn reach(&self, axis: usize) -> Option<i64> {
+    fn window_extent(&self, axis: usize) -> Option<i64> {
         let gaps = i64::try_from(self.weight[axis + 2].checked_sub(1)?).ok()?;
-        let dilation = self.list("dilations", axis, 1).filter(|&dilation| dilation > 0)?;
+        let dilation = self.list_attribute("dilations", axis, 1).filter(|&dilation| dilation > 0)?;
         gaps.checked_mul(dilation)?.checked_add(1)
     }
 
     /// Returns the padding on both sides together; the list holds the starts of all axes before the ends.
-    fn pads(&self, axis: usize) -> Option<i64> {
+    fn total_padding(&self, axis: usize) -> Option<i64> {
         if self.auto_pad() == b"VALID" {
             return Some(0);
         }
         let ends = axis + self.x.len() - 2;
-        self.list("pads", axis, 0)?.checked_add(self.list("pads", ends, 0)?)
+        self.list_attribute("pads", axis, 0)?.checked_add(self.list_attribute("pads", ends, 0)?)
     }
 
     fn is_same(&self) -> bool {
@@ -315,19 +319,19 @@ impl<'a> Window<'a> {
     }
 
     fn auto_pad(&self) -> &[u8] {
-        attribute(self.node, "auto_pad").map_or(b"NOTSET", |pad| pad.s())
+        find_attribute(self.node, "auto_pad").map_or(b"NOTSET", |pad| pad.s())
     }
 
-    fn list(&self, name: &str, index: usize, default: i64) -> Option<i64> {
-        match attribute(self.node, name) {
+    fn list_attribute(&self, name: &str, index: usize, default: i64) -> Option<i64> {
+        match find_attribute(self.node, name) {
             Some(list) => list.ints.get(index).copied(),
             None => Some(default),
         }
     }
 }
 
-pub(super) fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
-    attribute(node, name).map_or(default, AttributeProto::i)
+pub(super) fn int_attribute(node: &NodeProto, name: &str, default: i64) -> i64 {
+    find_attribute(node, name).map_or(default, AttributeProto::i)
 }
 
 #[cfg(test)]

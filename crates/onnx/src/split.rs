@@ -15,16 +15,16 @@ use std::collections::BTreeSet;
 
 use crate::{
     OnnxError,
-    builder::{Dim, float_value},
-    fold::folded,
-    graph::{Graph, Needs, Origin, graph_of},
+    builder::{Dim, float_value_info},
+    fold::fold_shapes,
+    graph::{Graph, Origin, RequiredSubgraph, checked_graph},
     proto::{
         GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto,
         tensor_shape_proto::{Dimension, dimension},
         type_proto,
     },
-    symbolic::{Extent, Extents},
-    types::Types,
+    symbolic::{Extent, SymbolicShapes},
+    types::ElementTypes,
 };
 
 /// Cuts a model at the tensor `at` into an encoder with `at` as its only output and a decoder with `at` as
@@ -32,7 +32,7 @@ use crate::{
 ///
 /// # Errors
 /// The errors of [`split_at`].
-pub fn split(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelProto), OnnxError> {
+pub fn split_model(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelProto), OnnxError> {
     split_at(model, &[at])
 }
 
@@ -54,30 +54,30 @@ pub fn split(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelProto), O
 /// [`OnnxError::UnknownTensor`], [`OnnxError::CutAtInput`], [`OnnxError::CutAtConstant`] or
 /// [`OnnxError::CutAtOutput`] when `at` is empty or one of its names is not a tensor between the inputs and
 /// the outputs; [`OnnxError::RepeatedCut`] for a tensor given twice; [`OnnxError::IndependentOutput`] when an
-/// output is computed from none of the tensors; [`OnnxError::CrossedCut`] when the outputs need anything else
-/// that is computed before the cut or is an input of the model; [`OnnxError::UnusedCut`] for a tensor that
-/// the others make superfluous; [`OnnxError::OldOperators`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`],
+/// output is computed from none of the tensors; [`OnnxError::IncompleteCut`] when the outputs need anything else
+/// that is computed before the cut or is an input of the model; [`OnnxError::SuperfluousCut`] for a tensor that
+/// the others make superfluous; [`OnnxError::UnsupportedOpset`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`],
 /// [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a malformed model.
 pub fn split_at(model: &ModelProto, at: &[&str]) -> Result<(ModelProto, ModelProto), OnnxError> {
-    let proto = folded(graph_of(model)?);
+    let proto = fold_shapes(checked_graph(model)?);
     let graph = Graph::new(&proto)?;
     check_tensors(&graph, at)?;
     check_outputs(&graph, at)?;
 
-    let encoder = graph.needs(at.iter().copied(), &[]);
+    let encoder = graph.required_by(at.iter().copied(), &[]);
     if !encoder.tensors.iter().any(|tensor| graph.origin(tensor) == Some(Origin::Input)) {
-        return Err(OnnxError::CutAtConstant { tensor: joined(at) });
+        return Err(OnnxError::CutAtConstant { tensor: join_names(at) });
     }
     let before_cut: Vec<bool> =
         encoder.nodes.iter().enumerate().map(|(node, &used)| used && !graph.is_constant(node)).collect();
-    let decoder = graph.needs(proto.output.iter().map(ValueInfoProto::name), &before_cut);
+    let decoder = graph.required_by(proto.output.iter().map(ValueInfoProto::name), &before_cut);
     check_crossing(&graph, at, &decoder, &before_cut)?;
 
-    let types = Types::new(&proto);
-    let extents = Extents::new(&proto, &[], at);
+    let types = ElementTypes::new(&proto);
+    let extents = SymbolicShapes::new(&proto, &[], at);
     let latents: Vec<_> = at.iter().map(|at| latent_info(&proto, at, &types, &extents)).collect();
-    let encoder = half(&proto, &encoder, &[], latents.clone());
-    let decoder = half(&proto, &decoder, &latents, proto.output.clone());
+    let encoder = extract_half(&proto, &encoder, &[], latents.clone());
+    let decoder = extract_half(&proto, &decoder, &latents, proto.output.clone());
     Ok((with_graph(model, encoder), with_graph(model, decoder)))
 }
 
@@ -112,10 +112,10 @@ fn check_outputs(graph: &Graph<'_>, at: &[&str]) -> Result<(), OnnxError> {
     if graph.proto.output.is_empty() {
         return Err(OnnxError::NoOutput);
     }
-    let dependent = graph.downstream(at);
+    let dependent = graph.dependent_tensors(at);
     match graph.proto.output.iter().find(|output| !dependent.contains(output.name())) {
         Some(output) => {
-            Err(OnnxError::IndependentOutput { tensor: joined(at), output: output.name().to_owned() })
+            Err(OnnxError::IndependentOutput { tensor: join_names(at), output: output.name().to_owned() })
         }
         None => Ok(()),
     }
@@ -126,7 +126,7 @@ fn check_outputs(graph: &Graph<'_>, at: &[&str]) -> Result<(), OnnxError> {
 fn check_crossing(
     graph: &Graph<'_>,
     at: &[&str],
-    decoder: &Needs<'_>,
+    decoder: &RequiredSubgraph<'_>,
     before_cut: &[bool],
 ) -> Result<(), OnnxError> {
     let is_input = |tensor: &str| graph.origin(tensor) == Some(Origin::Input);
@@ -139,37 +139,44 @@ fn check_crossing(
         decoder.tensors.iter().filter(|tensor| crosses(tensor)).map(|&tensor| tensor.to_owned()).collect();
     if !crossing.is_empty() {
         let inputs = crossing.iter().filter(|tensor| is_input(tensor)).cloned().collect();
-        return Err(OnnxError::CrossedCut { tensor: joined(at), crossing, inputs });
+        return Err(OnnxError::IncompleteCut { tensor: join_names(at), crossing, inputs });
     }
     match at.iter().find(|tensor| !decoder.tensors.contains(*tensor)) {
-        Some(tensor) => Err(OnnxError::UnusedCut { tensor: (*tensor).to_owned() }),
+        Some(tensor) => Err(OnnxError::SuperfluousCut { tensor: (*tensor).to_owned() }),
         None => Ok(()),
     }
 }
 
-fn joined(at: &[&str]) -> String {
+fn join_names(at: &[&str]) -> String {
     at.join("`, `")
 }
 
 /// Returns the declared or derived type and shape of a tensor of the cut. Only symbols that the model itself
 /// declares are written, because runtimes take a symbol as the promise that all extents with it are equal.
-fn latent_info(graph: &GraphProto, at: &str, types: &Types<'_>, extents: &Extents<'_>) -> ValueInfoProto {
+fn latent_info(
+    graph: &GraphProto,
+    at: &str,
+    types: &ElementTypes<'_>,
+    extents: &SymbolicShapes<'_>,
+) -> ValueInfoProto {
     if let Some(known) = graph.value_info.iter().find(|info| info.name() == at) {
         return known.clone();
     }
     let dim = |extent: &Extent| match extent {
         Extent::Fixed(extent) => i64::try_from(*extent).map_or(Dim::Symbol(String::new()), Dim::Fixed),
-        Extent::Open { symbol, times: 1, over: 1, plus: 0 } if declares(graph, symbol) => {
+        Extent::Linear { symbol, numerator: 1, denominator: 1, offset: 0 }
+            if declares_symbol(graph, symbol) =>
+        {
             Dim::Symbol(symbol.clone())
         }
-        Extent::Open { .. } | Extent::Unknown => Dim::Symbol(String::new()),
+        Extent::Linear { .. } | Extent::Unknown => Dim::Symbol(String::new()),
     };
-    let dims: Option<Vec<Dim>> = extents.of(at).map(|extents| extents.iter().map(dim).collect());
-    let mut info = float_value(at, dims.as_deref());
+    let dims: Option<Vec<Dim>> = extents.shape_of(at).map(|extents| extents.iter().map(dim).collect());
+    let mut info = float_value_info(at, dims.as_deref());
     if let Some(type_proto::Value::TensorType(tensor)) =
         info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
     {
-        tensor.elem_type = types.of(at).or(tensor.elem_type);
+        tensor.elem_type = types.type_of(at).or(tensor.elem_type);
         for dim in tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim) {
             dim.value = dim.value.take().filter(|value| *value != dimension::Value::DimParam(String::new()));
         }
@@ -178,7 +185,7 @@ fn latent_info(graph: &GraphProto, at: &str, types: &Types<'_>, extents: &Extent
 }
 
 /// Returns whether an input has a dimension with this symbol.
-fn declares(graph: &GraphProto, symbol: &str) -> bool {
+fn declares_symbol(graph: &GraphProto, symbol: &str) -> bool {
     let dims = graph.input.iter().filter_map(|input| match input.r#type.as_ref()?.value.as_ref()? {
         type_proto::Value::TensorType(tensor) => tensor.shape.as_ref(),
         _ => None,
@@ -189,15 +196,15 @@ fn declares(graph: &GraphProto, symbol: &str) -> bool {
 }
 
 /// Returns the graph of the needed nodes and tensors.
-fn half(
+fn extract_half(
     graph: &GraphProto,
-    needs: &Needs<'_>,
+    needs: &RequiredSubgraph<'_>,
     latents: &[ValueInfoProto],
     output: Vec<ValueInfoProto>,
 ) -> GraphProto {
     let used = |name: &str| needs.tensors.contains(name);
     let quantization_annotation: Vec<_> =
-        kept(&graph.quantization_annotation, |annotation| used(annotation.tensor_name()));
+        clone_matching(&graph.quantization_annotation, |annotation| used(annotation.tensor_name()));
     let parameters: BTreeSet<&str> = quantization_annotation
         .iter()
         .flat_map(|annotation| &annotation.quant_parameter_tensor_names)
@@ -210,20 +217,26 @@ fn half(
     GraphProto {
         node: nodes.map(|(node, _)| node.clone()).collect(),
         name: graph.name.clone(),
-        initializer: kept(&graph.initializer, |tensor| stored(tensor.name())),
-        sparse_initializer: kept(&graph.sparse_initializer, |sparse| {
+        initializer: clone_matching(&graph.initializer, |tensor| stored(tensor.name())),
+        sparse_initializer: clone_matching(&graph.sparse_initializer, |sparse| {
             sparse.values.as_ref().is_some_and(|values| stored(values.name()))
         }),
         doc_string: graph.doc_string.clone(),
-        value_info: kept(&graph.value_info, |info| used(info.name()) && !declared.contains(info.name())),
-        input: latents.iter().cloned().chain(kept(&graph.input, |info| used(info.name()))).collect(),
+        value_info: clone_matching(&graph.value_info, |info| {
+            used(info.name()) && !declared.contains(info.name())
+        }),
+        input: latents
+            .iter()
+            .cloned()
+            .chain(clone_matching(&graph.input, |info| used(info.name())))
+            .collect(),
         output,
         quantization_annotation,
         metadata_props: graph.metadata_props.clone(),
     }
 }
 
-fn kept<T: Clone>(all: &[T], keep: impl Fn(&T) -> bool) -> Vec<T> {
+fn clone_matching<T: Clone>(all: &[T], keep: impl Fn(&T) -> bool) -> Vec<T> {
     all.iter().filter(|item| keep(item)).cloned().collect()
 }
 

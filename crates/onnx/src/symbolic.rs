@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The smallest value that is substituted for a symbol.
-const PROBE: u64 = 1920;
+const MIN_PROBE: u64 = 1920;
 /// Maximum number of open symbols that are analysed: each of them requires two more derivations. Further
 /// symbols stay without a value.
 const MAX_SYMBOLS: usize = 16;
@@ -25,15 +25,15 @@ pub enum Extent {
     /// A constant extent.
     Fixed(u64),
     /// `symbol · times / over + plus`, rounded if `over` does not divide it.
-    Open {
+    Linear {
         /// The symbol of an input's dimension, or `INPUT.AXIS`.
         symbol: String,
         /// The numerator.
-        times: u64,
+        numerator: u64,
         /// The denominator, without a common factor with the numerator.
-        over: u64,
+        denominator: u64,
         /// The constant term.
-        plus: i64,
+        offset: i64,
     },
     /// The extent depends on the inputs in another way.
     Unknown,
@@ -45,14 +45,14 @@ impl Extent {
     pub fn fixed(&self) -> Option<u64> {
         match self {
             Self::Fixed(extent) => Some(*extent),
-            Self::Open { .. } | Self::Unknown => None,
+            Self::Linear { .. } | Self::Unknown => None,
         }
     }
 }
 
 impl fmt::Display for Extent {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Open { symbol, times, over, plus } = self else {
+        let Self::Linear { symbol, numerator: times, denominator: over, offset: plus } = self else {
             return match self {
                 Self::Fixed(extent) => write!(to, "{extent}"),
                 _ => write!(to, "?"),
@@ -74,19 +74,19 @@ impl fmt::Display for Extent {
 }
 
 /// The symbolic shapes of some tensors.
-pub(crate) struct Extents<'a>(HashMap<&'a str, Vec<Extent>>);
+pub(crate) struct SymbolicShapes<'a>(HashMap<&'a str, Vec<Extent>>);
 
-impl<'a> Extents<'a> {
+impl<'a> SymbolicShapes<'a> {
     pub(crate) fn new(graph: &GraphProto, symbols: &[(&str, i64)], tensors: &[&'a str]) -> Self {
         let open = open_symbols(graph, symbols);
         // Different values, so that two extents are not equal by coincidence.
-        let base: Vec<u64> = (0..open.len() as u64).map(|index| PROBE + 384 * index).collect();
+        let base: Vec<u64> = (0..open.len() as u64).map(|index| MIN_PROBE + 384 * index).collect();
         let derive = |values: &[u64]| {
             let probes = open.iter().zip(values).map(|(symbol, &value)| (symbol.as_str(), value as i64));
-            derived(graph, &symbols.iter().copied().chain(probes).collect::<Vec<_>>(), tensors)
+            derive_shapes(graph, &symbols.iter().copied().chain(probes).collect::<Vec<_>>(), tensors)
         };
         let at_base = derive(&base);
-        let varied: Vec<[Found<'_>; 2]> = (0..open.len())
+        let varied: Vec<[DerivedShapes<'_>; 2]> = (0..open.len())
             .map(|index| {
                 [2, 3].map(|factor| {
                     let mut values = base.clone();
@@ -97,29 +97,30 @@ impl<'a> Extents<'a> {
             .collect();
         let extents = |(&tensor, shape): (&&'a str, &Shape)| {
             let dims = shape.iter().enumerate().map(|(axis, &at_base)| {
-                let at = |found: &Found<'_>| found.get(tensor).and_then(|shape| shape.get(axis)).copied();
+                let at =
+                    |found: &DerivedShapes<'_>| found.get(tensor).and_then(|shape| shape.get(axis)).copied();
                 let varied = varied.iter().map(|[two, three]| at(two).zip(at(three)));
-                line(at_base, &open, &base, &varied.collect::<Vec<_>>())
+                fit_line(at_base, &open, &base, &varied.collect::<Vec<_>>())
             });
             (tensor, dims.collect())
         };
         Self(at_base.iter().map(extents).collect())
     }
 
-    pub(crate) fn of(&self, tensor: &str) -> Option<Vec<Extent>> {
+    pub(crate) fn shape_of(&self, tensor: &str) -> Option<Vec<Extent>> {
         self.0.get(tensor).cloned()
     }
 }
 
-type Found<'a> = HashMap<&'a str, Shape>;
+type DerivedShapes<'a> = HashMap<&'a str, Shape>;
 
-fn derived<'a>(graph: &GraphProto, symbols: &[(&str, i64)], tensors: &[&'a str]) -> Found<'a> {
+fn derive_shapes<'a>(graph: &GraphProto, symbols: &[(&str, i64)], tensors: &[&'a str]) -> DerivedShapes<'a> {
     let mut shapes = Shapes::new(graph, symbols);
     for node in &graph.node {
-        shapes.infer(node);
+        shapes.infer_node(node);
     }
     let known =
-        tensors.iter().filter_map(|&tensor| Some((tensor, shapes.of(tensor)?.as_ref().ok()?.clone())));
+        tensors.iter().filter_map(|&tensor| Some((tensor, shapes.shape_of(tensor)?.as_ref().ok()?.clone())));
     known.collect()
 }
 
@@ -140,7 +141,7 @@ fn open_symbols(graph: &GraphProto, symbols: &[(&str, i64)]) -> Vec<String> {
 
 /// Returns an extent as a function of at most one symbol, given its value at the base point (`at_base`) and
 /// at two and three times the base value of each symbol (`varied`).
-fn line(at_base: u64, open: &[String], base: &[u64], varied: &[Option<(u64, u64)>]) -> Extent {
+fn fit_line(at_base: u64, open: &[String], base: &[u64], varied: &[Option<(u64, u64)>]) -> Extent {
     let mut found = Extent::Fixed(at_base);
     for ((symbol, &step), varied) in open.iter().zip(base).zip(varied) {
         let Some((two, three)) = *varied else { return Extent::Unknown };
@@ -155,7 +156,12 @@ fn line(at_base: u64, open: &[String], base: &[u64], varied: &[Option<(u64, u64)
         let common = gcd(rise, step);
         let plus = i128::from(at_base) - i128::from(rise);
         let Ok(plus) = i64::try_from(plus) else { return Extent::Unknown };
-        found = Extent::Open { symbol: symbol.clone(), times: rise / common, over: step / common, plus };
+        found = Extent::Linear {
+            symbol: symbol.clone(),
+            numerator: rise / common,
+            denominator: step / common,
+            offset: plus,
+        };
     }
     found
 }
@@ -171,7 +177,7 @@ mod tests {
     #[test]
     fn a_line_is_found_and_written() {
         let (open, base) = (["h".to_owned(), "w".to_owned()], [1920, 2304]);
-        let written = |at_base, h, w| line(at_base, &open, &base, &[Some(h), Some(w)]).to_string();
+        let written = |at_base, h, w| fit_line(at_base, &open, &base, &[Some(h), Some(w)]).to_string();
         assert_eq!(written(48, (48, 48), (48, 48)), "48");
         assert_eq!(written(480, (960, 1440), (480, 480)), "h/4");
         assert_eq!(written(481, (961, 1441), (481, 481)), "h/4+1");

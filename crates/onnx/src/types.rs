@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use crate::{
-    graph::{attribute, is_standard},
+    graph::{find_attribute, is_standard},
     proto::{GraphProto, NodeProto, ValueInfoProto, tensor_proto::DataType, type_proto},
 };
 
 /// Element types by tensor name, as the numbers of ONNX's `TensorProto.DataType`.
-pub(crate) struct Types<'a>(HashMap<&'a str, i32>);
+pub(crate) struct ElementTypes<'a>(HashMap<&'a str, i32>);
 
-impl<'a> Types<'a> {
+impl<'a> ElementTypes<'a> {
     pub(crate) fn new(graph: &'a GraphProto) -> Self {
         let mut types = Self(HashMap::new());
         for tensor in &graph.initializer {
@@ -21,7 +21,7 @@ impl<'a> Types<'a> {
         for node in &graph.node {
             for (index, output) in node.output.iter().enumerate() {
                 if !types.0.contains_key(output.as_str())
-                    && let Some(element) = types.output(node, index)
+                    && let Some(element) = types.output_type(node, index)
                 {
                     types.0.insert(output, element);
                 }
@@ -30,21 +30,21 @@ impl<'a> Types<'a> {
         types
     }
 
-    pub(crate) fn of(&self, tensor: &str) -> Option<i32> {
+    pub(crate) fn type_of(&self, tensor: &str) -> Option<i32> {
         self.0.get(tensor).copied()
     }
 
-    fn output(&self, node: &NodeProto, index: usize) -> Option<i32> {
+    fn output_type(&self, node: &NodeProto, index: usize) -> Option<i32> {
         if !is_standard(node) {
             return None;
         }
-        let input = |index: usize| node.input.get(index).and_then(|name| self.of(name));
+        let input = |index: usize| node.input.get(index).and_then(|name| self.type_of(name));
         let bool = Some(DataType::Bool as i32);
         let int64 = Some(DataType::Int64 as i32);
         match (node.op_type(), index) {
             ("If" | "Loop" | "Scan" | "Optional" | "SequenceAt", _) => None,
-            ("Cast", _) => attribute(node, "to").and_then(|to| i32::try_from(to.i()).ok()),
-            ("Constant" | "ConstantOfShape", _) => Some(constant(node)),
+            ("Cast", _) => find_attribute(node, "to").and_then(|to| i32::try_from(to.i()).ok()),
+            ("Constant" | "ConstantOfShape", _) => Some(constant_type(node)),
             ("Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero", _) | ("TopK" | "MaxPool", 1) => int64,
             (
                 "And" | "Or" | "Xor" | "Not" | "Equal" | "Greater" | "GreaterOrEqual" | "Less"
@@ -70,8 +70,8 @@ pub(crate) fn element_type(info: &ValueInfoProto) -> Option<i32> {
     }
 }
 
-fn constant(node: &NodeProto) -> i32 {
-    if let Some(tensor) = attribute(node, "value").and_then(|value| value.t.as_ref()) {
+fn constant_type(node: &NodeProto) -> i32 {
+    if let Some(tensor) = find_attribute(node, "value").and_then(|value| value.t.as_ref()) {
         return tensor.data_type();
     }
     let integer = node.attribute.iter().any(|attribute| attribute.name().starts_with("value_int"));

@@ -16,16 +16,16 @@ use std::{
 };
 
 /// Runs a command to its end; returns the reason if it fails.
-pub type Run<'a> = &'a dyn Fn(&mut Command) -> Result<(), String>;
+pub type RunCommand<'a> = &'a dyn Fn(&mut Command) -> Result<(), String>;
 
 /// The file that is written last; it marks the environment as complete.
-const READY: &str = "lopside-ready";
+const READY_FILE: &str = "lopside-ready";
 
 /// Returns the cache folder: `LOPSIDE_CACHE`, or `lopside` in the user's cache folder.
 ///
 /// # Errors
 /// A message when none of the environment variables is set.
-pub fn cache() -> Result<PathBuf, String> {
+pub fn cache_folder() -> Result<PathBuf, String> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("LOPSIDE_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("lopside")))
@@ -37,7 +37,7 @@ pub fn cache() -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// A message when the file cannot be read or does not pin the package.
-pub fn version(pin: &Path, package: &str) -> Result<String, String> {
+pub fn pinned_version(pin: &Path, package: &str) -> Result<String, String> {
     let text = fs::read_to_string(pin).map_err(|error| format!("{}: {error}", pin.display()))?;
     let prefix = format!("{package}==");
     let line = text.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
@@ -51,10 +51,10 @@ pub fn version(pin: &Path, package: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// A message when a command fails.
-pub fn pinned(pin: &Path, package: &str, run: Run<'_>) -> Result<PathBuf, String> {
+pub fn pinned_python(pin: &Path, package: &str, run: RunCommand<'_>) -> Result<PathBuf, String> {
     let name = pin.file_stem().unwrap_or_default().to_string_lossy();
-    let folder = cache()?.join(format!("{name}-{}", version(pin, package)?));
-    environment(&folder, &[OsStr::new("-r"), pin.as_os_str()], "", run)?;
+    let folder = cache_folder()?.join(format!("{name}-{}", pinned_version(pin, package)?));
+    ensure_environment(&folder, &[OsStr::new("-r"), pin.as_os_str()], "", run)?;
     Ok(folder.join("bin/python"))
 }
 
@@ -63,13 +63,13 @@ pub fn pinned(pin: &Path, package: &str, run: Run<'_>) -> Result<PathBuf, String
 ///
 /// # Errors
 /// A message when a command fails.
-pub fn environment(
+pub fn ensure_environment(
     folder: &Path,
     install: &[impl AsRef<OsStr>],
     mark: &str,
-    run: Run<'_>,
+    run: RunCommand<'_>,
 ) -> Result<(), String> {
-    let ready = folder.join(READY);
+    let ready = folder.join(READY_FILE);
     if fs::read_to_string(&ready).is_ok_and(|found| found == mark) {
         return Ok(());
     }

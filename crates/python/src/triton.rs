@@ -8,34 +8,34 @@ use std::{
     process::Command,
 };
 
-use crate::{Run, pinned, site_packages};
+use crate::{RunCommand, pinned_python, site_packages};
 
 /// The requirements file with the pinned versions, relative to the root of the repository.
-const PIN: &str = "xtask/tritonclient.txt";
+const REQUIREMENTS: &str = "xtask/tritonclient.txt";
 /// A Debian library that `perf_analyzer` needs.
 const LIBB64: &str = "libb64.so.0d";
 
 /// The paths of the installed client.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct TritonClient {
     /// The client's Python interpreter; `perf_analyzer` lies beside it.
     pub python: PathBuf,
     /// The folders of the libraries that `perf_analyzer` needs, in the format of `LD_LIBRARY_PATH`.
     pub libraries: OsString,
 }
 
-impl Client {
+impl TritonClient {
     /// Installs the client into the cache unless it is installed already. `root` is the root of the
     /// repository.
     ///
     /// # Errors
     /// A message when a command fails.
-    pub fn install(root: &Path, run: Run<'_>) -> Result<Self, String> {
-        let python = pinned(&root.join(PIN), "tritonclient[grpc,http]", run)?;
+    pub fn install(root: &Path, run: RunCommand<'_>) -> Result<Self, String> {
+        let python = pinned_python(&root.join(REQUIREMENTS), "tritonclient[grpc,http]", run)?;
         let folder = python.ancestors().nth(2).unwrap_or(&python);
         let (packages, _) = site_packages(folder)?;
         let mut libraries = vec![packages.join("nvidia/cuda_runtime/lib")];
-        libraries.extend(libb64(folder, run)?);
+        libraries.extend(libb64_folder(folder, run)?);
         let libraries = env::join_paths(libraries).map_err(|error| error.to_string())?;
         Ok(Self { python, libraries })
     }
@@ -51,7 +51,7 @@ impl Client {
 
 /// Returns the folder of libb64, which is downloaded if the system does not have the library; this does not
 /// need root. `None` if the system has it.
-fn libb64(folder: &Path, run: Run<'_>) -> Result<Option<PathBuf>, String> {
+fn libb64_folder(folder: &Path, run: RunCommand<'_>) -> Result<Option<PathBuf>, String> {
     let lib = format!("lib/{}-linux-gnu", env::consts::ARCH);
     if ["/", "/usr"].iter().any(|root| Path::new(root).join(&lib).join(LIBB64).is_file()) {
         return Ok(None);
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn every_package_is_pinned_to_a_version() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(PIN);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(REQUIREMENTS);
         let text = fs::read_to_string(path).unwrap();
         let packages: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert!(packages.iter().all(|package| package.contains("==")), "{packages:?}");

@@ -43,20 +43,20 @@ pub struct BdRate {
 /// as high for no more bits, are left out.
 ///
 /// # Errors
-/// [`QualityError::RatePoint`] for a rate that is not positive or a number that is not finite,
-/// [`QualityError::FewPoints`] when fewer than four points of a curve remain, [`QualityError::NoOverlap`]
+/// [`QualityError::InvalidRatePoint`] for a rate that is not positive or a number that is not finite,
+/// [`QualityError::TooFewPoints`] when fewer than four points of a curve remain, [`QualityError::NoOverlap`]
 /// when the curves do not reach a common quality.
 pub fn bd_rate(anchor: &[RatePoint], test: &[RatePoint]) -> Result<BdRate, QualityError> {
-    let (anchor, test) = (log_rate("anchor", anchor)?, log_rate("test", test)?);
-    let reached = anchor.first()..anchor.last();
-    compare(&anchor, &test, reached)
+    let (anchor, test) = (log_rate_curve("anchor", anchor)?, log_rate_curve("test", test)?);
+    let reached = anchor.min_x()..anchor.max_x();
+    compare_curves(&anchor, &test, reached)
 }
 
 /// Like [`bd_rate`], but over the qualities that the anchor's curve reaches between `low_bpp` and `high_bpp`
 /// bits per pixel. If the anchor's points do not cover this interval, its outermost points limit the range.
 ///
 /// # Errors
-/// The errors of [`bd_rate`], and [`QualityError::RateInterval`] when the two rates are not finite, positive
+/// The errors of [`bd_rate`], and [`QualityError::InvalidRateInterval`] when the two rates are not finite, positive
 /// and rising.
 pub fn bd_rate_within(
     anchor: &[RatePoint],
@@ -65,41 +65,41 @@ pub fn bd_rate_within(
     high_bpp: f64,
 ) -> Result<BdRate, QualityError> {
     if !(low_bpp > 0.0 && low_bpp < high_bpp && high_bpp.is_finite()) {
-        return Err(QualityError::RateInterval { low: low_bpp, high: high_bpp });
+        return Err(QualityError::InvalidRateInterval { low: low_bpp, high: high_bpp });
     }
-    let (anchor, test) = (log_rate("anchor", anchor)?, log_rate("test", test)?);
-    let reached = anchor.reaches(low_bpp.log10())..anchor.reaches(high_bpp.log10());
-    compare(&anchor, &test, reached)
+    let (anchor, test) = (log_rate_curve("anchor", anchor)?, log_rate_curve("test", test)?);
+    let reached = anchor.solve_for(low_bpp.log10())..anchor.solve_for(high_bpp.log10());
+    compare_curves(&anchor, &test, reached)
 }
 
-fn compare(anchor: &Pchip, test: &Pchip, reached: Range<f64>) -> Result<BdRate, QualityError> {
-    let (low, high) = (reached.start.max(test.first()), reached.end.min(test.last()));
+fn compare_curves(anchor: &Pchip, test: &Pchip, reached: Range<f64>) -> Result<BdRate, QualityError> {
+    let (low, high) = (reached.start.max(test.min_x()), reached.end.min(test.max_x()));
     if low >= high {
         return Err(QualityError::NoOverlap {
             anchor: [reached.start, reached.end],
-            test: [test.first(), test.last()],
+            test: [test.min_x(), test.max_x()],
         });
     }
-    let distance = (test.integral(low, high) - anchor.integral(low, high)) / (high - low);
+    let distance = (test.integrate(low, high) - anchor.integrate(low, high)) / (high - low);
     Ok(BdRate { percent: (10_f64.powf(distance) - 1.0) * 100.0, low, high })
 }
 
 /// Returns the logarithm of the rate as a curve over quality.
-fn log_rate(curve: &'static str, points: &[RatePoint]) -> Result<Pchip, QualityError> {
+fn log_rate_curve(curve: &'static str, points: &[RatePoint]) -> Result<Pchip, QualityError> {
     let bad = |point: &&RatePoint| !(point.bpp > 0.0 && point.bpp.is_finite() && point.quality.is_finite());
     if let Some(&RatePoint { bpp, quality }) = points.iter().find(bad) {
-        return Err(QualityError::RatePoint { curve, bpp, quality });
+        return Err(QualityError::InvalidRatePoint { curve, bpp, quality });
     }
-    let rising = rising(points);
+    let rising = undominated_points(points);
     if rising.len() < MIN_POINTS {
         let (given, left) = (points.len(), rising.len());
-        return Err(QualityError::FewPoints { curve, given, left, min: MIN_POINTS });
+        return Err(QualityError::TooFewPoints { curve, given, left, min: MIN_POINTS });
     }
     Ok(Pchip::new(rising.iter().map(|point| (point.quality, point.bpp.log10()))))
 }
 
 /// Returns the points that no other point dominates, in ascending order of rate and quality.
-fn rising(points: &[RatePoint]) -> Vec<RatePoint> {
+fn undominated_points(points: &[RatePoint]) -> Vec<RatePoint> {
     let cheapest_first = |a: &RatePoint, b: &RatePoint| -> Ordering {
         a.bpp.total_cmp(&b.bpp).then(b.quality.total_cmp(&a.quality))
     };
@@ -254,9 +254,9 @@ mod tests {
     #[test]
     fn too_few_rising_points_are_counted() {
         let (anchor, few) = (points(&JPEG), points(&[(1.0, 30.0), (2.0, 31.0), (3.0, 31.0), (4.0, 33.0)]));
-        let expected = QualityError::FewPoints { curve: "test", given: 4, left: 3, min: 4 };
+        let expected = QualityError::TooFewPoints { curve: "test", given: 4, left: 3, min: 4 };
         assert_eq!(bd_rate(&anchor, &few), Err(expected));
-        let expected = QualityError::FewPoints { curve: "anchor", given: 0, left: 0, min: 4 };
+        let expected = QualityError::TooFewPoints { curve: "anchor", given: 0, left: 0, min: 4 };
         assert_eq!(bd_rate(&[], &anchor), Err(expected));
     }
 
@@ -273,11 +273,11 @@ mod tests {
     fn numbers_that_are_no_rates_are_refused() {
         for bad in [(0.0, 30.0), (-1.0, 30.0), (f64::NAN, 30.0), (1.0, f64::INFINITY)] {
             let error = bd_rate(&points(&JPEG), &points(&[bad])).unwrap_err();
-            assert!(matches!(error, QualityError::RatePoint { curve: "test", .. }), "{error}");
+            assert!(matches!(error, QualityError::InvalidRatePoint { curve: "test", .. }), "{error}");
         }
         for (low, high) in [(0.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, f64::INFINITY), (f64::NAN, 1.0)] {
             let error = bd_rate_within(&points(&JPEG), &points(&BPG), low, high).unwrap_err();
-            assert!(matches!(error, QualityError::RateInterval { .. }), "{error}");
+            assert!(matches!(error, QualityError::InvalidRateInterval { .. }), "{error}");
         }
     }
 }

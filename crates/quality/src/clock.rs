@@ -30,8 +30,8 @@ use crate::QualityError;
 /// ```
 ///
 /// # Errors
-/// Any error of `encode`; [`QualityError::Clock`] when the system does not report CPU time,
-/// [`QualityError::Empty`] for 0 pixels.
+/// Any error of `encode`; [`QualityError::ClockUnavailable`] when the system does not report CPU time,
+/// [`QualityError::EmptyImage`] for 0 pixels.
 pub fn encode_ms_per_megapixel<E: From<QualityError>>(
     pixels: u64,
     runs: NonZeroUsize,
@@ -40,13 +40,15 @@ pub fn encode_ms_per_megapixel<E: From<QualityError>>(
     encode()?;
     let mut seconds = Vec::with_capacity(runs.get());
     for _ in 0..runs.get() {
-        seconds.push(timed(&mut encode)?.1);
+        seconds.push(measure_cpu_time(&mut encode)?.1);
     }
     Ok(ms_per_megapixel(seconds, pixels)?)
 }
 
 /// Returns the result of `work` and its CPU time in seconds.
-pub(crate) fn timed<T, E: From<QualityError>>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, f64), E> {
+pub(crate) fn measure_cpu_time<T, E: From<QualityError>>(
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<(T, f64), E> {
     let start = cpu_time()?;
     let answer = work()?;
     Ok((answer, cpu_time()?.saturating_sub(start).as_secs_f64()))
@@ -55,14 +57,14 @@ pub(crate) fn timed<T, E: From<QualityError>>(work: impl FnOnce() -> Result<T, E
 /// Converts the median of some times in seconds to milliseconds per megapixel.
 pub(crate) fn ms_per_megapixel(seconds: Vec<f64>, pixels: u64) -> Result<f64, QualityError> {
     if pixels == 0 {
-        return Err(QualityError::Empty { width: 0, height: 0 });
+        return Err(QualityError::EmptyImage { width: 0, height: 0 });
     }
     Ok(1e3 * median(seconds) / (pixels as f64 / 1e6))
 }
 
 /// Returns the CPU time that this thread and the process's terminated children have used so far.
 fn cpu_time() -> Result<Duration, QualityError> {
-    let failed = |error: nix::Error| QualityError::Clock { reason: error.to_string() };
+    let failed = |error: nix::Error| QualityError::ClockUnavailable { reason: error.to_string() };
     let thread = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_err(failed)?;
     let children = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(failed)?;
     Ok(Duration::from(thread) + duration(children.user_time()) + duration(children.system_time()))
@@ -129,9 +131,9 @@ mod tests {
 
     #[test]
     fn an_encoders_error_is_handed_on() {
-        let failing = || Err(QualityError::Target);
-        assert_eq!(encode_ms_per_megapixel(1, runs(1), failing), Err(QualityError::Target));
+        let failing = || Err(QualityError::InvalidTarget);
+        assert_eq!(encode_ms_per_megapixel(1, runs(1), failing), Err(QualityError::InvalidTarget));
         let nothing = encode_ms_per_megapixel(0, runs(1), || Ok::<(), QualityError>(()));
-        assert!(matches!(nothing, Err(QualityError::Empty { .. })));
+        assert!(matches!(nothing, Err(QualityError::EmptyImage { .. })));
     }
 }

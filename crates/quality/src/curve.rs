@@ -3,12 +3,12 @@
 use image::DynamicImage;
 
 use crate::{
-    Peer, PictureShape, QualityError, RatePoint, ms_ssim, ms_ssim_db, peers::in_colours_of, picture::Picture,
+    ImageShape, Peer, QualityError, RatePoint, ms_ssim, ms_ssim_db, peers::in_colours_of, picture::ImageView,
     psnr,
 };
 
-/// The first line of [`rd_csv`].
-const HEADER: &str = "codec,setting,bpp,psnr_db,ms_ssim,ms_ssim_db\n";
+/// The first line of [`format_rd_csv`].
+const CSV_HEADER: &str = "codec,setting,bpp,psnr_db,ms_ssim,ms_ssim_db\n";
 
 /// One setting of a codec, on one image or as the mean over several.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +29,7 @@ impl RdPoint {
     /// `decoded`. A grey original is compared with the luma of an RGB image.
     ///
     /// # Errors
-    /// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image, [`QualityError::Differ`]
+    /// [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an unsupported image, [`QualityError::ShapeMismatch`]
     /// when the two images have different sizes or channels.
     pub fn measure(
         quality_setting: u32,
@@ -40,10 +40,10 @@ impl RdPoint {
         let decoded = in_colours_of(original, decoded);
         let ms_ssim = match ms_ssim(original, &decoded) {
             Ok(similarity) => Some(similarity),
-            Err(QualityError::TooSmall { .. }) => None,
+            Err(QualityError::ImageTooSmall { .. }) => None,
             Err(error) => return Err(error),
         };
-        let bpp = bits_per_pixel(bytes, Picture::new(original)?.shape);
+        let bpp = bits_per_pixel(bytes, ImageView::new(original)?.shape);
         Ok(Self { quality_setting, bpp, psnr: psnr(original, &decoded)?, ms_ssim })
     }
 }
@@ -76,13 +76,13 @@ impl RdCurve {
     /// point has MS-SSIM only if all curves have it there. The name is that of the first curve.
     ///
     /// # Errors
-    /// [`QualityError::NoPoints`] without a curve, [`QualityError::Settings`] when two curves have different
+    /// [`QualityError::NoPoints`] without a curve, [`QualityError::SettingsMismatch`] when two curves have different
     /// settings.
     pub fn mean(curves: &[Self]) -> Result<Self, QualityError> {
         let first = curves.first().ok_or(QualityError::NoPoints)?;
         let expected = first.settings();
         if let Some(other) = curves.iter().find(|curve| curve.settings() != expected) {
-            return Err(QualityError::Settings {
+            return Err(QualityError::SettingsMismatch {
                 codec: other.codec.clone(),
                 expected,
                 found: other.settings(),
@@ -117,10 +117,10 @@ impl RdCurve {
 /// and one line per point. The last two columns are empty without MS-SSIM. An infinite value is written as
 /// `inf`.
 #[must_use]
-pub fn rd_csv(curves: &[RdCurve]) -> String {
+pub fn format_rd_csv(curves: &[RdCurve]) -> String {
     let lines =
         curves.iter().flat_map(|curve| curve.points.iter().map(|point| csv_line(&curve.codec, point)));
-    std::iter::once(HEADER.to_owned()).chain(lines).collect()
+    std::iter::once(CSV_HEADER.to_owned()).chain(lines).collect()
 }
 
 fn csv_line(codec: &str, point: &RdPoint) -> String {
@@ -149,8 +149,8 @@ fn mean_point(curves: &[RdCurve], index: usize) -> RdPoint {
     }
 }
 
-fn bits_per_pixel(bytes: usize, shape: PictureShape) -> f64 {
-    8.0 * bytes as f64 / shape.pixels() as f64
+fn bits_per_pixel(bytes: usize, shape: ImageShape) -> f64 {
+    8.0 * bytes as f64 / shape.pixel_count() as f64
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!((point.ms_ssim, point.quality_setting), (None, 7));
         assert!((point.bpp - 1.0).abs() < 1e-12);
         let error = RdPoint::measure(7, 98, &image, DynamicImage::new_rgb8(28, 27)).unwrap_err();
-        assert!(matches!(error, QualityError::Differ { .. }));
+        assert!(matches!(error, QualityError::ShapeMismatch { .. }));
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         let expected = "codec,setting,bpp,psnr_db,ms_ssim,ms_ssim_db\n\
             \"WebP, method 6\",75,0.12346,31.5000,0.990000,20.0000\n\
             ours,1,2.00000,inf,,\n";
-        assert_eq!(rd_csv(&curves), expected);
-        assert_eq!(rd_csv(&[]), HEADER);
+        assert_eq!(format_rd_csv(&curves), expected);
+        assert_eq!(format_rd_csv(&[]), CSV_HEADER);
     }
 }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::PictureShape;
+use crate::ImageShape;
 
 /// The error type of this crate: the reason why an image or a codec was not measured, encoded, compared or
 /// shown.
@@ -9,13 +9,13 @@ use crate::PictureShape;
 pub enum QualityError {
     /// The image is neither 8-bit grey nor 8-bit RGB.
     #[error("the image's samples are {found:?}, not 8-bit grey or RGB: convert it with to_luma8 or to_rgb8")]
-    Colour {
+    UnsupportedColour {
         /// The colour type found.
         found: image::ColorType,
     },
     /// The image is empty.
     #[error("the image has {width}×{height} pixels: give one with at least one pixel")]
-    Empty {
+    EmptyImage {
         /// Width in pixels.
         width: u32,
         /// Height in pixels.
@@ -23,26 +23,26 @@ pub enum QualityError {
     },
     /// Two images cannot be compared sample by sample.
     #[error("the images differ in shape, {a} and {b}: resize or convert one to the other's shape")]
-    Differ {
+    ShapeMismatch {
         /// The shape of the first image.
-        a: PictureShape,
+        a: ImageShape,
         /// The shape of the second image.
-        b: PictureShape,
+        b: ImageShape,
     },
     /// The image is too small for multi-scale SSIM.
     #[error("MS-SSIM needs sides of at least {min} pixels, but the image is {found}: measure PSNR alone")]
-    TooSmall {
+    ImageTooSmall {
         /// The shape of the image.
-        found: PictureShape,
+        found: ImageShape,
         /// Minimum length of the shorter side, in pixels.
         min: u32,
     },
     /// The target is not a number.
     #[error("the target PSNR is not a number: give it in decibels, or infinity for an exact image")]
-    Target,
+    InvalidTarget,
     /// The codec does not have the requested quality setting.
     #[error("{codec} quality {found} does not exist: choose one from {min} to {max}")]
-    Setting {
+    InvalidSetting {
         /// The codec.
         codec: &'static str,
         /// The requested setting.
@@ -54,7 +54,7 @@ pub enum QualityError {
     },
     /// The codec does not have the requested effort setting, which trades time for size.
     #[error("{codec} {knob} {found} does not exist: choose one from 0 to {max}")]
-    Effort {
+    InvalidEffort {
         /// The codec.
         codec: &'static str,
         /// The codec's own name for the setting: `method` or `speed`.
@@ -66,7 +66,7 @@ pub enum QualityError {
     },
     /// A codec's program is not installed.
     #[error("the program {program} is not on PATH: install it, on Debian with `apt-get install {package}`")]
-    Program {
+    MissingProgram {
         /// The program.
         program: &'static str,
         /// The Debian package that contains it.
@@ -74,17 +74,17 @@ pub enum QualityError {
     },
     /// The image has a longer side than the codec's header can store.
     #[error("{codec} supports at most {limit} pixels per side, but the image is {found}: crop or shrink it")]
-    Side {
+    SideTooLong {
         /// The codec.
         codec: &'static str,
         /// The shape of the image.
-        found: PictureShape,
+        found: ImageShape,
         /// Maximum length of a side, in pixels.
         limit: u32,
     },
     /// A codec failed on an image that it should accept.
     #[error("{codec} could not {action} the image ({reason}): leave it out of the comparison")]
-    Codec {
+    CodecFailed {
         /// The codec.
         codec: &'static str,
         /// `encode` or `decode`.
@@ -97,7 +97,7 @@ pub enum QualityError {
         "the {curve} has a point of {bpp} bits per pixel and quality {quality}: \
          give a positive rate and finite numbers"
     )]
-    RatePoint {
+    InvalidRatePoint {
         /// `anchor` or `test`.
         curve: &'static str,
         /// Bits per pixel of the point.
@@ -110,7 +110,7 @@ pub enum QualityError {
         "of the {given} points of the {curve} only {left} rise in quality with the rate, fewer than {min}: \
          measure more settings"
     )]
-    FewPoints {
+    TooFewPoints {
         /// `anchor` or `test`.
         curve: &'static str,
         /// Number of points given.
@@ -135,7 +135,7 @@ pub enum QualityError {
     #[error(
         "{low} to {high} bits per pixel is not an interval: give two positive rates, the lower one first"
     )]
-    RateInterval {
+    InvalidRateInterval {
         /// Lower bound, in bits per pixel.
         low: f64,
         /// Upper bound, in bits per pixel.
@@ -145,7 +145,7 @@ pub enum QualityError {
     #[error(
         "a curve of {codec} has the settings {found:?}, but the first one has {expected:?}: measure the same settings"
     )]
-    Settings {
+    SettingsMismatch {
         /// The codec.
         codec: String,
         /// The settings of the first curve.
@@ -158,19 +158,19 @@ pub enum QualityError {
     NoPoints,
     /// A plot could not be drawn.
     #[error("the plot could not be drawn ({reason}): choose a size of at least 400×300 pixels")]
-    Draw {
+    DrawFailed {
         /// The drawing library's error message.
         reason: String,
     },
     /// The system does not report CPU time.
     #[error("the CPU time could not be read ({reason}): measure on Linux or macOS")]
-    Clock {
+    ClockUnavailable {
         /// The system's error message.
         reason: String,
     },
     /// A contact sheet without columns, or with a scale of 0.
     #[error("a contact sheet of {columns} columns at scale {scale} is empty: both must be at least 1")]
-    Grid {
+    InvalidGrid {
         /// Number of columns.
         columns: u32,
         /// Sheet pixels per image pixel, along one side.
@@ -191,7 +191,7 @@ pub enum QualityError {
     },
     /// A contact sheet or a plot could not be written.
     #[error("the image could not be written to {} ({reason}): choose a writable path", path.display())]
-    Save {
+    SaveFailed {
         /// The path of the file.
         path: PathBuf,
         /// The system's error message.

@@ -15,22 +15,22 @@ use image::{DynamicImage, Rgb, RgbImage, imageops};
 
 use crate::{
     QualityError,
-    glyphs::{RasterHeight, advance, glyph},
-    picture::Picture,
+    glyphs::{RasterHeight, glyph_width, raster_glyph},
+    picture::ImageView,
     sheet,
 };
 
 const MARGIN: u32 = 8;
 const BACKGROUND: Rgb<u8> = Rgb([255; 3]);
-const HEIGHT: RasterHeight = RasterHeight::Size24;
-const LABEL: u32 = HEIGHT as u32 + MARGIN / 2;
+const TEXT_HEIGHT: RasterHeight = RasterHeight::Size24;
+const LABEL_HEIGHT: u32 = TEXT_HEIGHT as u32 + MARGIN / 2;
 
 /// Images at their original size, filled row by row.
 #[derive(Debug, Clone)]
 pub struct LabelledSheet {
     columns: u32,
     /// Width and height of the cells in pixels: at least those of the largest image so far.
-    cell: (u32, u32),
+    cell_size: (u32, u32),
     cells: Vec<(String, RgbImage)>,
 }
 
@@ -38,25 +38,25 @@ impl LabelledSheet {
     /// Creates an empty sheet with `columns` images per row.
     ///
     /// # Errors
-    /// [`QualityError::Grid`] when `columns` is 0.
+    /// [`QualityError::InvalidGrid`] when `columns` is 0.
     pub fn new(columns: u32) -> Result<Self, QualityError> {
         if columns == 0 {
-            return Err(QualityError::Grid { columns, scale: 1 });
+            return Err(QualityError::InvalidGrid { columns, scale: 1 });
         }
-        Ok(Self { columns, cell: (0, 0), cells: Vec::new() })
+        Ok(Self { columns, cell_size: (0, 0), cells: Vec::new() })
     }
 
     /// Adds an image. Characters of the label outside Latin-1 are drawn as question marks.
     ///
     /// # Errors
-    /// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image,
+    /// [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an unsupported image,
     /// [`QualityError::SheetTooLarge`] when the sheet would have more than
     /// [`MAX_SHEET_PIXELS`](crate::MAX_SHEET_PIXELS) pixels. The sheet is unchanged after an error.
     pub fn push(&mut self, label: &str, picture: &DynamicImage) -> Result<(), QualityError> {
-        let shape = Picture::new(picture)?.shape;
-        let cell = (self.cell.0.max(shape.width), self.cell.1.max(shape.height));
+        let shape = ImageView::new(picture)?.shape;
+        let cell = (self.cell_size.0.max(shape.width), self.cell_size.1.max(shape.height));
         sheet::check_size(self.size(cell, self.cells.len() as u64 + 1))?;
-        self.cell = cell;
+        self.cell_size = cell;
         self.cells.push((label.to_owned(), picture.to_rgb8()));
         Ok(())
     }
@@ -64,14 +64,14 @@ impl LabelledSheet {
     /// Renders the sheet; without images it is a square of margin.
     #[must_use]
     pub fn render(&self) -> RgbImage {
-        let (width, height) = self.size(self.cell, self.cells.len() as u64);
+        let (width, height) = self.size(self.cell_size, self.cells.len() as u64);
         let mut sheet = RgbImage::from_pixel(width as u32, height as u32, BACKGROUND);
         for (index, (label, picture)) in self.cells.iter().enumerate() {
             let (column, row) = (index as u32 % self.columns, index as u32 / self.columns);
-            let x = MARGIN + column * (self.cell.0 + MARGIN);
-            let y = MARGIN + row * (LABEL + self.cell.1 + MARGIN);
-            write(&mut sheet, label, (x, y), self.cell.0);
-            imageops::replace(&mut sheet, picture, i64::from(x), i64::from(y + LABEL));
+            let x = MARGIN + column * (self.cell_size.0 + MARGIN);
+            let y = MARGIN + row * (LABEL_HEIGHT + self.cell_size.1 + MARGIN);
+            draw_text(&mut sheet, label, (x, y), self.cell_size.0);
+            imageops::replace(&mut sheet, picture, i64::from(x), i64::from(y + LABEL_HEIGHT));
         }
         sheet
     }
@@ -79,27 +79,27 @@ impl LabelledSheet {
     /// Writes the sheet as a PNG file and replaces any file at that path.
     ///
     /// # Errors
-    /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when the PNG encoder
+    /// [`QualityError::SaveFailed`] when the file cannot be written, [`QualityError::CodecFailed`] when the PNG encoder
     /// fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
-        sheet::save(path.as_ref(), self.render())
+        sheet::save_sheet(path.as_ref(), self.render())
     }
 
     /// Returns the width and height of a sheet in pixels.
     fn size(&self, cell: (u32, u32), cells: u64) -> (u64, u64) {
         let (columns, margin) = (u64::from(self.columns), u64::from(MARGIN));
         let across = u64::from(cell.0) + margin;
-        let down = u64::from(LABEL) + u64::from(cell.1) + margin;
+        let down = u64::from(LABEL_HEIGHT) + u64::from(cell.1) + margin;
         (margin + across * cells.min(columns), margin + down * cells.div_ceil(columns))
     }
 }
 
 /// Draws a line of text in black, with as many characters as fit into `width` pixels.
-fn write(sheet: &mut RgbImage, text: &str, (left, top): (u32, u32), width: u32) {
-    let advance = advance(HEIGHT) as u32;
+fn draw_text(sheet: &mut RgbImage, text: &str, (left, top): (u32, u32), width: u32) {
+    let advance = glyph_width(TEXT_HEIGHT) as u32;
     let fitting = text.chars().take((width / advance) as usize);
     for (x, letter) in (left..).step_by(advance as usize).zip(fitting) {
-        let Some(glyph) = glyph(letter, HEIGHT) else { continue };
+        let Some(glyph) = raster_glyph(letter, TEXT_HEIGHT) else { continue };
         for (y, row) in (top..).zip(glyph.rows()) {
             for (x, ink) in (x..).zip(row) {
                 sheet.put_pixel(x, y, Rgb([255 - ink; 3]));
@@ -129,14 +129,14 @@ mod tests {
             sheet.push(label, &flat(150, 40, level)).unwrap();
         }
         let sheet = sheet.render();
-        assert_eq!(sheet.dimensions(), (8 + 2 * 158, 8 + 2 * (LABEL + 48)));
-        let second = 8 + LABEL + 48;
+        assert_eq!(sheet.dimensions(), (8 + 2 * 158, 8 + 2 * (LABEL_HEIGHT + 48)));
+        let second = 8 + LABEL_HEIGHT + 48;
         for (level, x, y) in [(200, 8, 8), (201, 166, 8), (202, 8, second)] {
-            assert_eq!(sheet.get_pixel(x, y + LABEL).0, [level; 3]);
-            assert_eq!(sheet.get_pixel(x + 149, y + LABEL + 39).0, [level; 3]);
-            assert_eq!(*sheet.get_pixel(x + 150, y + LABEL), BACKGROUND);
+            assert_eq!(sheet.get_pixel(x, y + LABEL_HEIGHT).0, [level; 3]);
+            assert_eq!(sheet.get_pixel(x + 149, y + LABEL_HEIGHT + 39).0, [level; 3]);
+            assert_eq!(*sheet.get_pixel(x + 150, y + LABEL_HEIGHT), BACKGROUND);
         }
-        let label = (150, LABEL);
+        let label = (150, LABEL_HEIGHT);
         assert!(ink(&sheet, (8, 8), label) > ink(&sheet, (8, second), label));
         assert!(ink(&sheet, (8, second), label) > 10);
         assert_eq!(ink(&sheet, (166, 8), label), 0);
@@ -147,14 +147,14 @@ mod tests {
         let mut sheet = LabelledSheet::new(1).unwrap();
         sheet.push("mmmmmmmmmmmmmmmm → ∞", &flat(60, 10, 255)).unwrap();
         let sheet = sheet.render();
-        assert!(ink(&sheet, (8, 8), (60, LABEL)) > 100);
+        assert!(ink(&sheet, (8, 8), (60, LABEL_HEIGHT)) > 100);
         assert_eq!(ink(&sheet, (68, 0), (8, sheet.height())), 0);
     }
 
     #[test]
     fn what_does_not_fit_is_refused_and_changes_nothing() {
         let error = LabelledSheet::new(0).unwrap_err();
-        assert_eq!(error, QualityError::Grid { columns: 0, scale: 1 });
+        assert_eq!(error, QualityError::InvalidGrid { columns: 0, scale: 1 });
         let mut sheet = LabelledSheet::new(3).unwrap();
         assert_eq!(sheet.render().dimensions(), (8, 8));
         sheet.push("small", &flat(10, 10, 0)).unwrap();

@@ -51,12 +51,12 @@ mod speed;
 pub use bd_rate::{BdRate, RatePoint, bd_rate, bd_rate_within};
 #[cfg(feature = "clock")]
 pub use clock::encode_ms_per_megapixel;
-pub use curve::{RdCurve, RdPoint, rd_csv};
+pub use curve::{RdCurve, RdPoint, format_rd_csv};
 pub use error::QualityError;
 #[cfg(feature = "labels")]
 pub use labelled::LabelledSheet;
 pub use ms_ssim::{MS_SSIM_EXPONENTS, MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, ms_ssim_window};
-pub use number::grouped;
+pub use number::group_digits;
 #[cfg(feature = "peers")]
 pub use peers::{Avif, TurboJpeg};
 pub use peers::{
@@ -65,10 +65,10 @@ pub use peers::{
 };
 #[cfg(feature = "webp")]
 pub use peers::{Webp, WebpPoint, webp_at_psnr, webp_encode, webp_point};
-pub use picture::PictureShape;
+pub use picture::ImageShape;
 #[cfg(feature = "plot")]
 pub use plot::{QualityAxis, RateAxis, RdPlot};
 pub use psnr::{mse, psnr, psnr_of_mse};
 pub use sheet::{ContactSheet, MAX_SHEET_PIXELS};
 #[cfg(feature = "clock")]
-pub use speed::{EncodeJob, EncodeTime, encode_times};
+pub use speed::{EncodeJob, EncodeTime, measure_encode_times};

@@ -14,16 +14,16 @@
 
 use image::DynamicImage;
 
-use crate::{PictureShape, QualityError, picture::Picture};
+use crate::{ImageShape, QualityError, picture::ImageView};
 
 /// Minimum side length for [`ms_ssim`] in pixels: the window's 11 samples at the fifth scale.
-pub const MS_SSIM_MIN_SIDE: u32 = (TAPS as u32) << (SCALES - 1);
+pub const MS_SSIM_MIN_SIDE: u32 = (WINDOW_LENGTH as u32) << (SCALES - 1);
 
 const SCALES: usize = 5;
 /// The paper's exponents β₁ to β₅ (γ the same, α₅ = β₅), section 3.2, finest scale first.
 pub const MS_SSIM_EXPONENTS: [f64; SCALES] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 /// Side length of the window in samples, followed by its standard deviation.
-const TAPS: usize = 11;
+const WINDOW_LENGTH: usize = 11;
 const SIGMA: f32 = 1.5;
 /// (K₁ L)² and (K₂ L)² of equation 4, for K₁ = 0.01, K₂ = 0.03 and L = 255.
 const C1: f32 = 0.01 * 255.0 * 0.01 * 255.0;
@@ -33,16 +33,18 @@ const C2: f32 = 0.03 * 255.0 * 0.03 * 255.0;
 /// the two does not matter. The arithmetic uses `f32`, which retains about six digits.
 ///
 /// # Errors
-/// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image, [`QualityError::Differ`]
-/// when the two images have different sizes or channels, [`QualityError::TooSmall`] when a side is shorter
+/// [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an unsupported image, [`QualityError::ShapeMismatch`]
+/// when the two images have different sizes or channels, [`QualityError::ImageTooSmall`] when a side is shorter
 /// than [`MS_SSIM_MIN_SIDE`].
 pub fn ms_ssim(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> {
-    let (a, b) = (Picture::new(a)?, Picture::new(b)?);
+    let (a, b) = (ImageView::new(a)?, ImageView::new(b)?);
     a.check_same_shape(&b)?;
     check_size(a.shape)?;
     let window = ms_ssim_window();
     let channels = usize::from(a.shape.channels);
-    let similarity = |channel| of_planes(&window, Plane::of(&a, channel), Plane::of(&b, channel));
+    let similarity = |channel| {
+        plane_similarity(&window, Plane::from_channel(&a, channel), Plane::from_channel(&b, channel))
+    };
     Ok((0..channels).map(similarity).sum::<f64>() / channels as f64)
 }
 
@@ -53,12 +55,16 @@ pub fn ms_ssim_db(ms_ssim: f64) -> f64 {
     -10.0 * (1.0 - ms_ssim).log10()
 }
 
-fn check_size(found: PictureShape) -> Result<(), QualityError> {
+fn check_size(found: ImageShape) -> Result<(), QualityError> {
     let min = MS_SSIM_MIN_SIDE;
-    if found.width.min(found.height) >= min { Ok(()) } else { Err(QualityError::TooSmall { found, min }) }
+    if found.width.min(found.height) >= min {
+        Ok(())
+    } else {
+        Err(QualityError::ImageTooSmall { found, min })
+    }
 }
 
-fn of_planes(window: &[f32; TAPS], mut a: Plane, mut b: Plane) -> f64 {
+fn plane_similarity(window: &[f32; WINDOW_LENGTH], mut a: Plane, mut b: Plane) -> f64 {
     let mut product = 1.0;
     for (scale, exponent) in MS_SSIM_EXPONENTS.into_iter().enumerate() {
         let means = scale_means(window, &a, &b);
@@ -81,8 +87,8 @@ struct Plane {
 }
 
 impl Plane {
-    fn of(picture: &Picture<'_>, channel: usize) -> Self {
-        let PictureShape { width, height, channels } = picture.shape;
+    fn from_channel(picture: &ImageView<'_>, channel: usize) -> Self {
+        let ImageShape { width, height, channels } = picture.shape;
         let samples = picture.samples.iter().skip(channel).step_by(usize::from(channels));
         Self {
             width: width as usize,
@@ -103,13 +109,13 @@ impl Plane {
         for y in 0..height {
             let below = 2 * y + 1 - self.height % 2;
             let above = if below == 0 { &zeros } else { self.row(below - 1) };
-            push_halved(&mut samples, above, self.row(below));
+            push_downsampled(&mut samples, above, self.row(below));
         }
         Self { width, height, samples }
     }
 }
 
-fn push_halved(samples: &mut Vec<f32>, above: &[f32], below: &[f32]) {
+fn push_downsampled(samples: &mut Vec<f32>, above: &[f32], below: &[f32]) {
     let odd = above.len() % 2;
     if odd == 1 {
         samples.push((above[0] + below[0]) / 4.0);
@@ -134,13 +140,13 @@ struct Moments {
 }
 
 impl Moments {
-    fn of_width(width: usize) -> Self {
+    fn with_width(width: usize) -> Self {
         let row = || vec![0.0; width];
         Self { mean_a: row(), mean_b: row(), squares: row(), product: row() }
     }
 
     /// Filters vertically: computes the moments of the windows whose first row is `y`, for every column.
-    fn fill_down(&mut self, window: &[f32; TAPS], a: &Plane, b: &Plane, y: usize) {
+    fn fill_down(&mut self, window: &[f32; WINDOW_LENGTH], a: &Plane, b: &Plane, y: usize) {
         for row in [&mut self.mean_a, &mut self.mean_b, &mut self.squares, &mut self.product] {
             row.fill(0.0);
         }
@@ -158,7 +164,7 @@ impl Moments {
     }
 
     /// Filters `from` horizontally.
-    fn fill_along(&mut self, window: &[f32; TAPS], from: &Self) {
+    fn fill_along(&mut self, window: &[f32; WINDOW_LENGTH], from: &Self) {
         filter_row(window, &from.mean_a, &mut self.mean_a);
         filter_row(window, &from.mean_b, &mut self.mean_b);
         filter_row(window, &from.squares, &mut self.squares);
@@ -180,9 +186,9 @@ impl Moments {
     }
 }
 
-fn scale_means(window: &[f32; TAPS], a: &Plane, b: &Plane) -> ScaleMeans {
-    let (width, height) = (a.width - (TAPS - 1), a.height - (TAPS - 1));
-    let (mut down, mut both) = (Moments::of_width(a.width), Moments::of_width(width));
+fn scale_means(window: &[f32; WINDOW_LENGTH], a: &Plane, b: &Plane) -> ScaleMeans {
+    let (width, height) = (a.width - (WINDOW_LENGTH - 1), a.height - (WINDOW_LENGTH - 1));
+    let (mut down, mut both) = (Moments::with_width(a.width), Moments::with_width(width));
     let mut sums = (0.0, 0.0);
     for y in 0..height {
         down.fill_down(window, a, b, y);
@@ -194,7 +200,7 @@ fn scale_means(window: &[f32; TAPS], a: &Plane, b: &Plane) -> ScaleMeans {
     ScaleMeans { contrast_structure: sums.0 / windows, ssim: sums.1 / windows }
 }
 
-fn filter_row(window: &[f32; TAPS], from: &[f32], to: &mut [f32]) {
+fn filter_row(window: &[f32; WINDOW_LENGTH], from: &[f32], to: &mut [f32]) {
     to.fill(0.0);
     for (tap, &weight) in window.iter().enumerate() {
         for (sum, sample) in to.iter_mut().zip(&from[tap..]) {
@@ -205,12 +211,12 @@ fn filter_row(window: &[f32; TAPS], from: &[f32], to: &mut [f32]) {
 
 /// Returns the window along one side: a Gaussian with a standard deviation of 1.5 samples and the sum 1.
 #[must_use]
-pub fn ms_ssim_window() -> [f32; TAPS] {
+pub fn ms_ssim_window() -> [f32; WINDOW_LENGTH] {
     let weight = |tap: usize| {
-        let distance = tap as f32 - (TAPS / 2) as f32;
+        let distance = tap as f32 - (WINDOW_LENGTH / 2) as f32;
         (-distance * distance / (2.0 * SIGMA * SIGMA)).exp()
     };
-    let window: [f32; TAPS] = std::array::from_fn(weight);
+    let window: [f32; WINDOW_LENGTH] = std::array::from_fn(weight);
     let sum: f32 = window.iter().sum();
     window.map(|weight| weight / sum)
 }
@@ -288,6 +294,6 @@ mod tests {
         let error = ms_ssim(&small, &small).unwrap_err().to_string();
         assert!(error.contains("176 pixels") && error.contains("400×175 grey"), "{error}");
         let (a, b) = (samples::natural_grey(200, 200), samples::natural_rgb(200, 200));
-        assert!(matches!(ms_ssim(&a, &b), Err(QualityError::Differ { .. })));
+        assert!(matches!(ms_ssim(&a, &b), Err(QualityError::ShapeMismatch { .. })));
     }
 }

@@ -22,20 +22,20 @@ impl Pchip {
     /// three points.
     pub(crate) fn new(points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let (x, y): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
-        let slopes = slopes(&x, &y);
+        let slopes = point_slopes(&x, &y);
         Self { x, y, slopes }
     }
 
-    pub(crate) fn first(&self) -> f64 {
+    pub(crate) fn min_x(&self) -> f64 {
         self.x[0]
     }
 
-    pub(crate) fn last(&self) -> f64 {
+    pub(crate) fn max_x(&self) -> f64 {
         self.x[self.x.len() - 1]
     }
 
     /// Returns the value of the curve at `x`, which must lie between the first and the last point.
-    pub(crate) fn at(&self, x: f64) -> f64 {
+    pub(crate) fn value_at(&self, x: f64) -> f64 {
         let piece = self.piece_at(x);
         let [c0, c1, c2, c3] = self.coefficients(piece);
         let t = x - self.x[piece];
@@ -44,17 +44,17 @@ impl Pchip {
 
     /// Returns the x at which the curve reaches `y`, or the x of the nearer end point if `y` is outside the
     /// curve's range.
-    pub(crate) fn reaches(&self, y: f64) -> f64 {
-        let (mut low, mut high) = (self.first(), self.last());
-        if y <= self.at(low) {
+    pub(crate) fn solve_for(&self, y: f64) -> f64 {
+        let (mut low, mut high) = (self.min_x(), self.max_x());
+        if y <= self.value_at(low) {
             return low;
         }
-        if y >= self.at(high) {
+        if y >= self.value_at(high) {
             return high;
         }
         for _ in 0..BISECTIONS {
             let middle = f64::midpoint(low, high);
-            if self.at(middle) < y {
+            if self.value_at(middle) < y {
                 low = middle;
             } else {
                 high = middle;
@@ -64,7 +64,7 @@ impl Pchip {
     }
 
     /// Returns the integral between `low` and `high`, both within the range of the points.
-    pub(crate) fn integral(&self, low: f64, high: f64) -> f64 {
+    pub(crate) fn integrate(&self, low: f64, high: f64) -> f64 {
         let pieces = self.piece_at(low)..=self.piece_at(high);
         let part = |piece: usize| {
             let start = self.x[piece];
@@ -97,7 +97,7 @@ impl Pchip {
     }
 }
 
-fn slopes(x: &[f64], y: &[f64]) -> Vec<f64> {
+fn point_slopes(x: &[f64], y: &[f64]) -> Vec<f64> {
     let widths: Vec<f64> = x.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let rises = y.windows(2).map(|pair| pair[1] - pair[0]);
     let secants: Vec<f64> = rises.zip(&widths).map(|(rise, width)| rise / width).collect();
@@ -143,12 +143,12 @@ mod tests {
             (3.0, 4.284_046_488_723),
             (4.9, 8.413_950_749_251),
         ] {
-            assert!((curve.at(x) - expected).abs() < 1e-11, "{} at {x}", curve.at(x));
+            assert!((curve.value_at(x) - expected).abs() < 1e-11, "{} at {x}", curve.value_at(x));
         }
         for (low, high, expected) in
             [(0.0, 5.0, 18.013_216_696_960), (0.3, 1.2, 0.151_210_927_712), (2.0, 3.0, 4.241_991_529_597)]
         {
-            let found = curve.integral(low, high);
+            let found = curve.integrate(low, high);
             assert!((found - expected).abs() < 1e-11, "{found} from {low} to {high}");
         }
     }
@@ -157,17 +157,17 @@ mod tests {
     fn a_line_stays_a_line() {
         let line = Pchip::new([(1.0, 3.0), (2.0, 5.0), (4.0, 9.0)]);
         for x in [1.0, 1.3, 2.0, 3.7, 4.0] {
-            assert!((line.at(x) - (2.0 * x + 1.0)).abs() < 1e-12);
-            assert!((line.reaches(2.0 * x + 1.0) - x).abs() < 1e-12);
+            assert!((line.value_at(x) - (2.0 * x + 1.0)).abs() < 1e-12);
+            assert!((line.solve_for(2.0 * x + 1.0) - x).abs() < 1e-12);
         }
-        assert!((line.integral(1.0, 4.0) - 18.0).abs() < 1e-12);
+        assert!((line.integrate(1.0, 4.0) - 18.0).abs() < 1e-12);
     }
 
     #[test]
     fn the_curve_rises_everywhere_and_ends_where_its_points_do() {
         let curve = curve();
-        let values: Vec<f64> = (0..=500).map(|step| curve.at(f64::from(step) / 100.0)).collect();
+        let values: Vec<f64> = (0..=500).map(|step| curve.value_at(f64::from(step) / 100.0)).collect();
         assert!(values.is_sorted());
-        assert!((curve.reaches(-1.0) - 0.0).abs() < 1e-12 && (curve.reaches(10.0) - 5.0).abs() < 1e-12);
+        assert!((curve.solve_for(-1.0) - 0.0).abs() < 1e-12 && (curve.solve_for(10.0) - 5.0).abs() < 1e-12);
     }
 }

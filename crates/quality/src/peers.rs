@@ -51,5 +51,5 @@ fn check_quality(codec: &'static str, qualities: &RangeInclusive<u8>, found: u8)
         return Ok(());
     }
     let (min, max) = (*qualities.start(), *qualities.end());
-    Err(QualityError::Setting { codec, found, min, max })
+    Err(QualityError::InvalidSetting { codec, found, min, max })
 }

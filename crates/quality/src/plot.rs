@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 use image::{DynamicImage, RgbImage};
 use plotters::prelude::{IntoDrawingArea as _, SVGBackend};
 
-use crate::{QualityError, RatePoint, RdCurve, peers, picture::Picture};
+use crate::{QualityError, RatePoint, RdCurve, peers, picture::ImageView};
 use pixels::PixelBackend;
 
 /// The description of a plot. Points with a value that is not finite are left out, and so are curves without
@@ -57,13 +57,13 @@ impl<'a> RdPlot<'a> {
     /// Renders the plot as an SVG document.
     ///
     /// # Errors
-    /// [`QualityError::NoPoints`] when no curve has a finite point, [`QualityError::Draw`] when the plot does
+    /// [`QualityError::NoPoints`] when no curve has a finite point, [`QualityError::DrawFailed`] when the plot does
     /// not fit its size.
     pub fn svg(&self) -> Result<String, QualityError> {
-        let lines = self.lines()?;
+        let lines = self.drawable_lines()?;
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, self.size).into_drawing_area();
-        chart::draw(self, &lines, &area).map_err(draw_failed)?;
+        chart::draw_chart(self, &lines, &area).map_err(draw_failed)?;
         drop(area);
         Ok(svg)
     }
@@ -73,10 +73,10 @@ impl<'a> RdPlot<'a> {
     /// # Errors
     /// The errors of [`svg`](Self::svg).
     pub fn render(&self) -> Result<RgbImage, QualityError> {
-        let lines = self.lines()?;
+        let lines = self.drawable_lines()?;
         let mut pixels = RgbImage::new(self.size.0, self.size.1);
-        let area = PixelBackend::on(&mut pixels).into_drawing_area();
-        chart::draw(self, &lines, &area).map_err(draw_failed)?;
+        let area = PixelBackend::new(&mut pixels).into_drawing_area();
+        chart::draw_chart(self, &lines, &area).map_err(draw_failed)?;
         drop(area);
         Ok(pixels)
     }
@@ -84,29 +84,32 @@ impl<'a> RdPlot<'a> {
     /// Writes the SVG document and replaces any file at that path.
     ///
     /// # Errors
-    /// The errors of [`svg`](Self::svg), and [`QualityError::Save`] when the file cannot be written.
+    /// The errors of [`svg`](Self::svg), and [`QualityError::SaveFailed`] when the file cannot be written.
     pub fn save_svg(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
-        save(path.as_ref(), self.svg()?.as_bytes())
+        write_file(path.as_ref(), self.svg()?.as_bytes())
     }
 
     /// Writes the pixels as a PNG file and replaces any file at that path.
     ///
     /// # Errors
-    /// The errors of [`svg`](Self::svg), [`QualityError::Save`] when the file cannot be written,
-    /// [`QualityError::Codec`] when the PNG encoder fails.
+    /// The errors of [`svg`](Self::svg), [`QualityError::SaveFailed`] when the file cannot be written,
+    /// [`QualityError::CodecFailed`] when the PNG encoder fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
         let pixels = DynamicImage::ImageRgb8(self.render()?);
-        save(path.as_ref(), &peers::png_encode(&Picture::new(&pixels)?)?)
+        write_file(path.as_ref(), &peers::png_encode(&ImageView::new(&pixels)?)?)
     }
 
     /// Returns the curves that have at least one point to draw.
-    fn lines(&self) -> Result<Vec<Line<'a>>, QualityError> {
-        let lines = self.curves.iter().map(|curve| Line { name: &curve.codec, points: self.points(curve) });
+    fn drawable_lines(&self) -> Result<Vec<PlotLine<'a>>, QualityError> {
+        let lines = self
+            .curves
+            .iter()
+            .map(|curve| PlotLine { name: &curve.codec, points: self.finite_points(curve) });
         let lines: Vec<_> = lines.filter(|line| !line.points.is_empty()).collect();
         if lines.is_empty() { Err(QualityError::NoPoints) } else { Ok(lines) }
     }
 
-    fn points(&self, curve: &RdCurve) -> Vec<RatePoint> {
+    fn finite_points(&self, curve: &RdCurve) -> Vec<RatePoint> {
         let mut points = match self.quality {
             QualityAxis::Psnr => curve.psnr_points(),
             QualityAxis::MsSsim => curve.ms_ssim_points(),
@@ -118,21 +121,21 @@ impl<'a> RdPlot<'a> {
 }
 
 /// A curve as it is drawn.
-struct Line<'a> {
+struct PlotLine<'a> {
     name: &'a str,
     /// At least one point, in ascending order of the rate.
     points: Vec<RatePoint>,
 }
 
-fn save(path: &Path, bytes: &[u8]) -> Result<(), QualityError> {
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), QualityError> {
     fs::write(path, bytes)
-        .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
+        .map_err(|error| QualityError::SaveFailed { path: path.to_owned(), reason: error.to_string() })
 }
 
 // `map_err` passes the error by value.
 #[allow(clippy::needless_pass_by_value)]
 fn draw_failed(error: Box<dyn std::error::Error>) -> QualityError {
-    QualityError::Draw { reason: error.to_string() }
+    QualityError::DrawFailed { reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -181,7 +184,7 @@ mod tests {
         let pixels = RdPlot::new("Kodak", &curves).render().unwrap();
         assert_eq!(pixels.dimensions(), (960, 640));
         for index in 0..3 {
-            let (red, green, blue) = chart::colour(index);
+            let (red, green, blue) = chart::curve_colour(index);
             let count = pixels.pixels().filter(|pixel| pixel.0 == [red, green, blue]).count();
             assert!(count > 500, "{count} pixels of curve {index}");
         }

@@ -1,6 +1,6 @@
 use image::DynamicImage;
 
-use crate::{QualityError, picture::Picture};
+use crate::{QualityError, picture::ImageView};
 
 /// The largest 8-bit sample.
 const PEAK: f64 = 255.0;
@@ -9,10 +9,10 @@ const PEAK: f64 = 255.0;
 /// levels: 0 for equal images, at most 255² = 65,025.
 ///
 /// # Errors
-/// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image, [`QualityError::Differ`]
+/// [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an unsupported image, [`QualityError::ShapeMismatch`]
 /// when the two images have different sizes or channels.
 pub fn mse(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> {
-    let (a, b) = (Picture::new(a)?, Picture::new(b)?);
+    let (a, b) = (ImageView::new(a)?, ImageView::new(b)?);
     a.check_same_shape(&b)?;
     let squares = a.samples.iter().zip(b.samples).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2));
     Ok(squares.sum::<u64>() as f64 / a.samples.len() as f64)

@@ -6,16 +6,16 @@ use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 
 /// Returns an image with smooth shading, one hard edge and a little noise, similar to a photograph.
 pub(crate) fn natural_grey(width: u32, height: u32) -> DynamicImage {
-    DynamicImage::ImageLuma8(GrayImage::from_fn(width, height, |x, y| Luma([level(x, y, 0)])))
+    DynamicImage::ImageLuma8(GrayImage::from_fn(width, height, |x, y| Luma([sample_level(x, y, 0)])))
 }
 
 /// Returns an RGB image like [`natural_grey`], with channels that differ.
 pub(crate) fn natural_rgb(width: u32, height: u32) -> DynamicImage {
-    let pixel = |x, y| Rgb([0, 1, 2].map(|channel| level(x, y, channel)));
+    let pixel = |x, y| Rgb([0, 1, 2].map(|channel| sample_level(x, y, channel)));
     DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, pixel))
 }
 
-fn level(x: u32, y: u32, channel: u32) -> u8 {
+fn sample_level(x: u32, y: u32, channel: u32) -> u8 {
     let wave = |period: f32, at: u32| (TAU * (at + 9 * channel) as f32 / period).sin();
     let edge = if (x + 2 * y) % 53 < 20 { 45.0 } else { 0.0 };
     // Knuth's multiplicative hash, whose high bits look random.

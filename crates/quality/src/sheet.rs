@@ -14,7 +14,7 @@ use std::{fs, path::Path};
 
 use image::{DynamicImage, Rgb, RgbImage};
 
-use crate::{QualityError, peers, picture::Picture};
+use crate::{QualityError, peers, picture::ImageView};
 
 /// Maximum size of a sheet in pixels: 64 megapixels, 192 MB when rendered.
 pub const MAX_SHEET_PIXELS: u64 = 64_000_000;
@@ -38,10 +38,10 @@ impl ContactSheet {
     /// `scale` sheet pixels.
     ///
     /// # Errors
-    /// [`QualityError::Grid`] when either argument is 0.
+    /// [`QualityError::InvalidGrid`] when either argument is 0.
     pub fn new(columns: u32, scale: u32) -> Result<Self, QualityError> {
         if columns == 0 || scale == 0 {
-            return Err(QualityError::Grid { columns, scale });
+            return Err(QualityError::InvalidGrid { columns, scale });
         }
         Ok(Self { columns, scale, largest: (0, 0), pairs: Vec::new() })
     }
@@ -50,11 +50,11 @@ impl ContactSheet {
     /// within a cell and between cells.
     ///
     /// # Errors
-    /// [`QualityError::Colour`] or [`QualityError::Empty`] for an unsupported image,
+    /// [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an unsupported image,
     /// [`QualityError::SheetTooLarge`] when the sheet would have more than [`MAX_SHEET_PIXELS`] pixels. The
     /// sheet is unchanged after an error.
     pub fn push_pair(&mut self, top: &DynamicImage, bottom: &DynamicImage) -> Result<(), QualityError> {
-        let shapes = [Picture::new(top)?.shape, Picture::new(bottom)?.shape];
+        let shapes = [ImageView::new(top)?.shape, ImageView::new(bottom)?.shape];
         let largest = shapes
             .iter()
             .fold(self.largest, |(width, height), shape| (width.max(shape.width), height.max(shape.height)));
@@ -77,8 +77,8 @@ impl ContactSheet {
         let mut sheet = RgbImage::from_pixel(width as u32, height as u32, BACKGROUND);
         for (index, [top, bottom]) in self.pairs.iter().enumerate() {
             let (x, y) = self.corner(index as u32);
-            self.draw(&mut sheet, top, (x, y));
-            self.draw(&mut sheet, bottom, (x, y + self.largest.1 * self.scale + GAP));
+            self.draw_image(&mut sheet, top, (x, y));
+            self.draw_image(&mut sheet, bottom, (x, y + self.largest.1 * self.scale + GAP));
         }
         sheet
     }
@@ -86,7 +86,7 @@ impl ContactSheet {
     /// Returns the sheet as a PNG file.
     ///
     /// # Errors
-    /// [`QualityError::Codec`] when the PNG encoder fails.
+    /// [`QualityError::CodecFailed`] when the PNG encoder fails.
     pub fn to_png(&self) -> Result<Vec<u8>, QualityError> {
         encode(self.render())
     }
@@ -94,10 +94,10 @@ impl ContactSheet {
     /// Writes the sheet as a PNG file and replaces any file at that path.
     ///
     /// # Errors
-    /// [`QualityError::Save`] when the file cannot be written, [`QualityError::Codec`] when the PNG encoder
+    /// [`QualityError::SaveFailed`] when the file cannot be written, [`QualityError::CodecFailed`] when the PNG encoder
     /// fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
-        save(path.as_ref(), self.render())
+        save_sheet(path.as_ref(), self.render())
     }
 
     /// Returns the width and height of a sheet in pixels. Both saturate, because they are computed before the
@@ -118,7 +118,7 @@ impl ContactSheet {
         (x, y)
     }
 
-    fn draw(&self, sheet: &mut RgbImage, picture: &RgbImage, (left, top): (u32, u32)) {
+    fn draw_image(&self, sheet: &mut RgbImage, picture: &RgbImage, (left, top): (u32, u32)) {
         for y in 0..picture.height() * self.scale {
             for x in 0..picture.width() * self.scale {
                 let pixel = picture.get_pixel(x / self.scale, y / self.scale);
@@ -136,13 +136,13 @@ pub(crate) fn check_size((width, height): (u64, u64)) -> Result<(), QualityError
 }
 
 /// Writes a sheet as a PNG file and replaces any file at that path.
-pub(crate) fn save(path: &Path, sheet: RgbImage) -> Result<(), QualityError> {
+pub(crate) fn save_sheet(path: &Path, sheet: RgbImage) -> Result<(), QualityError> {
     fs::write(path, encode(sheet)?)
-        .map_err(|error| QualityError::Save { path: path.to_owned(), reason: error.to_string() })
+        .map_err(|error| QualityError::SaveFailed { path: path.to_owned(), reason: error.to_string() })
 }
 
 fn encode(sheet: RgbImage) -> Result<Vec<u8>, QualityError> {
-    peers::png_encode(&Picture::new(&DynamicImage::ImageRgb8(sheet))?)
+    peers::png_encode(&ImageView::new(&DynamicImage::ImageRgb8(sheet))?)
 }
 
 #[cfg(test)]
@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_and_changes_nothing() {
-        assert_eq!(ContactSheet::new(0, 2).unwrap_err(), QualityError::Grid { columns: 0, scale: 2 });
-        assert_eq!(ContactSheet::new(2, 0).unwrap_err(), QualityError::Grid { columns: 2, scale: 0 });
+        assert_eq!(ContactSheet::new(0, 2).unwrap_err(), QualityError::InvalidGrid { columns: 0, scale: 2 });
+        assert_eq!(ContactSheet::new(2, 0).unwrap_err(), QualityError::InvalidGrid { columns: 2, scale: 0 });
         let mut sheet = sheet_of(1, 2, 1_000);
         let before = sheet.size(sheet.largest, 1);
         let error = sheet.push_pair(&flat(4, 3, 0), &flat(6, 6, 0)).unwrap_err();

@@ -6,7 +6,7 @@ use image::DynamicImage;
 
 use crate::{
     Peer, QualityError,
-    clock::{ms_per_megapixel, timed},
+    clock::{measure_cpu_time, ms_per_megapixel},
 };
 
 /// A codec with one setting and one image, to be timed beside other jobs.
@@ -33,7 +33,7 @@ impl<'a, E: From<QualityError>> EncodeJob<'a, E> {
     }
 
     /// Creates a job for a baseline codec.
-    pub fn of_peer(
+    pub fn for_baseline(
         name: impl Into<String>,
         peer: impl Peer + 'a,
         image: &'a DynamicImage,
@@ -54,9 +54,9 @@ impl<E> fmt::Debug for EncodeJob<'_, E> {
 /// counted. A round runs every job once, so that a temporary slowdown of the machine affects all jobs.
 ///
 /// # Errors
-/// Any error of a job; [`QualityError::Clock`] when the system does not report CPU time,
-/// [`QualityError::Empty`] for 0 pixels.
-pub fn encode_times<E: From<QualityError>>(
+/// Any error of a job; [`QualityError::ClockUnavailable`] when the system does not report CPU time,
+/// [`QualityError::EmptyImage`] for 0 pixels.
+pub fn measure_encode_times<E: From<QualityError>>(
     pixels: u64,
     runs: NonZeroUsize,
     mut jobs: Vec<EncodeJob<'_, E>>,
@@ -68,7 +68,7 @@ pub fn encode_times<E: From<QualityError>>(
     let mut seconds = vec![Vec::with_capacity(runs.get()); jobs.len()];
     for _ in 0..runs.get() {
         for (job, seconds) in jobs.iter_mut().zip(&mut seconds) {
-            seconds.push(timed(&mut job.encode)?.1);
+            seconds.push(measure_cpu_time(&mut job.encode)?.1);
         }
     }
     let time = |((job, bytes), seconds): ((EncodeJob<'_, E>, usize), Vec<f64>)| {
@@ -97,7 +97,7 @@ mod tests {
                 Ok::<_, QualityError>(bytes)
             })
         };
-        let times = encode_times(100, runs(3), vec![job("a", 7), job("b", 9)]).unwrap();
+        let times = measure_encode_times(100, runs(3), vec![job("a", 7), job("b", 9)]).unwrap();
         assert_eq!(*calls.borrow(), "abababab");
         let found: Vec<_> = times.iter().map(|time| (time.name.as_str(), time.bytes)).collect();
         assert_eq!(found, [("a", 7), ("b", 9)]);
@@ -106,9 +106,9 @@ mod tests {
 
     #[test]
     fn errors_are_handed_on() {
-        let failing = || EncodeJob::new("fails", || Err(QualityError::Target));
-        assert_eq!(encode_times(1, runs(1), vec![failing()]), Err(QualityError::Target));
+        let failing = || EncodeJob::new("fails", || Err(QualityError::InvalidTarget));
+        assert_eq!(measure_encode_times(1, runs(1), vec![failing()]), Err(QualityError::InvalidTarget));
         let job = EncodeJob::new("does nothing", || Ok::<_, QualityError>(0));
-        assert!(matches!(encode_times(0, runs(1), vec![job]), Err(QualityError::Empty { .. })));
+        assert!(matches!(measure_encode_times(0, runs(1), vec![job]), Err(QualityError::EmptyImage { .. })));
     }
 }

@@ -11,25 +11,25 @@ use std::{io, ops::Range};
 use crate::{Class, File, Storage};
 
 /// The prefix of the file names.
-const PREFIX: &str = "damaged-";
+const FILE_PREFIX: &str = "damaged-";
 /// The files may use at most the budget divided by this number.
-const SHARE: u64 = 64;
+const BUDGET_DIVISOR: u64 = 64;
 
 /// The files of damaged bytes.
 #[derive(Debug)]
-pub(crate) struct Aside {
+pub(crate) struct DamageFiles {
     names: Vec<String>,
     bytes: u64,
-    most: u64,
+    max_bytes: u64,
 }
 
-impl Aside {
+impl DamageFiles {
     /// Finds the existing files of a spool with this budget, in bytes.
     pub(crate) fn open<S: Storage>(storage: &S, names: &[String], budget: u64) -> io::Result<Self> {
-        let names: Vec<String> = names.iter().filter(|name| name.starts_with(PREFIX)).cloned().collect();
+        let names: Vec<String> = names.iter().filter(|name| name.starts_with(FILE_PREFIX)).cloned().collect();
         let sizes = names.iter().map(|name| storage.open(name)?.size());
         let bytes = sizes.sum::<io::Result<u64>>()?;
-        Ok(Self { names, bytes, most: budget / SHARE })
+        Ok(Self { names, bytes, max_bytes: budget / BUDGET_DIVISOR })
     }
 
     /// Returns the size of all files in bytes.
@@ -39,7 +39,7 @@ impl Aside {
 
     /// Copies the bytes `damage` of a segment's file, as far as space allows: `room` limits the bytes of all
     /// these files together. A failure to write them does not affect anything else.
-    pub(crate) fn keep<S: Storage>(
+    pub(crate) fn copy_damage<S: Storage>(
         &mut self,
         storage: &S,
         (class, first): (Class, u64),
@@ -47,19 +47,19 @@ impl Aside {
         damage: Range<u64>,
         room: u64,
     ) {
-        let name = format!("{PREFIX}{class}-{first:016x}-{:x}.bin", damage.start);
-        let len = (damage.end - damage.start).min(room.min(self.most).saturating_sub(self.bytes));
+        let name = format!("{FILE_PREFIX}{class}-{first:016x}-{:x}.bin", damage.start);
+        let len = (damage.end - damage.start).min(room.min(self.max_bytes).saturating_sub(self.bytes));
         if len == 0 || self.names.contains(&name) {
             return;
         }
         // If writing fails, the partial file stays and counts as if it were whole.
-        let _ = copy(storage, &name, file, damage.start, len);
+        let _ = copy_bytes(storage, &name, file, damage.start, len);
         self.bytes += len;
         self.names.push(name);
     }
 }
 
-fn copy<S: Storage>(storage: &S, name: &str, from: &S::File, at: u64, len: u64) -> io::Result<()> {
+fn copy_bytes<S: Storage>(storage: &S, name: &str, from: &S::File, at: u64, len: u64) -> io::Result<()> {
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     let read = from.read_at(at, &mut bytes)?;
     // The space of removed segments is free only after their removal is durable.

@@ -17,7 +17,7 @@
 //! An intact header contains the length of its block, whatever the condition of the body.
 
 /// Size of a header in bytes.
-pub const HEADER: usize = 40;
+pub const HEADER_BYTES: usize = 40;
 /// Blocks begin at multiples of this many bytes.
 pub const ALIGNMENT: u64 = 8;
 
@@ -27,11 +27,11 @@ const MAGIC: [u8; 4] = *b"LSpB";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The number of the first record.
-    pub first: u64,
+    pub first_number: u64,
     /// Number of records, at least one.
-    pub records: u32,
+    pub record_count: u32,
     /// Size of the body in bytes, without the padding.
-    pub body: u32,
+    pub body_bytes: u32,
     /// The CRC-32C of the body.
     pub checksum: u32,
     /// The epoch of the process that wrote the block.
@@ -41,24 +41,30 @@ pub struct Header {
 impl Header {
     /// Parses a header. Returns `None` if it is damaged.
     #[must_use]
-    pub fn parse(bytes: &[u8; HEADER]) -> Option<Self> {
+    pub fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
         if bytes[..4] != MAGIC || word(4) != crc32c::crc32c(&bytes[8..]) {
             return None;
         }
-        let header =
-            Self { first: long(16), records: word(24), body: word(12), checksum: word(8), epoch: long(32) };
-        (header.records > 0 && header.first.checked_add(header.records.into()).is_some()).then_some(header)
+        let header = Self {
+            first_number: long(16),
+            record_count: word(24),
+            body_bytes: word(12),
+            checksum: word(8),
+            epoch: long(32),
+        };
+        (header.record_count > 0 && header.first_number.checked_add(header.record_count.into()).is_some())
+            .then_some(header)
     }
 
-    fn to_bytes(self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
+    fn to_bytes(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&self.checksum.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.body.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
-        bytes[24..28].copy_from_slice(&self.records.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.body_bytes.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.first_number.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.record_count.to_le_bytes());
         bytes[32..].copy_from_slice(&self.epoch.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
@@ -67,20 +73,20 @@ impl Header {
 
     /// Returns the number of the last record.
     #[must_use]
-    pub fn last(&self) -> u64 {
-        self.first + u64::from(self.records) - 1
+    pub fn last_number(&self) -> u64 {
+        self.first_number + u64::from(self.record_count) - 1
     }
 
     /// Returns the size of the block in bytes, including header and padding.
     #[must_use]
     pub fn block_len(&self) -> u64 {
-        padded(HEADER as u64 + u64::from(self.body))
+        pad_len(HEADER_BYTES as u64 + u64::from(self.body_bytes))
     }
 
     /// Returns the records of a body, or `None` if the body is damaged.
     #[must_use]
-    pub fn records<'a>(&self, body: &'a [u8]) -> Option<Vec<&'a [u8]>> {
-        if body.len() != self.body as usize || crc32c::crc32c(body) != self.checksum {
+    pub fn parse_records<'a>(&self, body: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+        if body.len() != self.body_bytes as usize || crc32c::crc32c(body) != self.checksum {
             return None;
         }
         let mut rest = body;
@@ -89,13 +95,13 @@ impl Header {
             let len = read_varint(&mut rest)?;
             records.push(rest.split_off(..usize::try_from(len).ok()?)?);
         }
-        (records.len() == self.records as usize).then_some(records)
+        (records.len() == self.record_count as usize).then_some(records)
     }
 }
 
 /// A block under construction, to which records are added.
 #[derive(Debug)]
-pub struct Builder {
+pub struct BlockBuilder {
     first: u64,
     epoch: u64,
     records: u32,
@@ -103,16 +109,16 @@ pub struct Builder {
     bytes: Vec<u8>,
 }
 
-impl Builder {
+impl BlockBuilder {
     /// Creates an empty block whose first record will have the number `first`.
     #[must_use]
     pub fn new(first: u64, epoch: u64) -> Self {
-        Self { first, epoch, records: 0, bytes: vec![0; HEADER] }
+        Self { first, epoch, records: 0, bytes: vec![0; HEADER_BYTES] }
     }
 
     /// Returns the number of the last record; for an empty block, the number before its first record.
     #[must_use]
-    pub fn last(&self) -> u64 {
+    pub fn last_number(&self) -> u64 {
         (self.first + u64::from(self.records)).saturating_sub(1)
     }
 
@@ -125,7 +131,7 @@ impl Builder {
     /// Returns the size of the block in bytes if a further record of `record` bytes is added.
     #[must_use]
     pub fn len_with(&self, record: usize) -> u64 {
-        padded((self.bytes.len() + varint_len(record) + record) as u64)
+        pad_len((self.bytes.len() + varint_len(record) + record) as u64)
     }
 
     /// Adds a record.
@@ -138,21 +144,21 @@ impl Builder {
     /// Completes the header and the padding, and returns the bytes of the block.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
-        let body = &self.bytes[HEADER..];
+        let body = &self.bytes[HEADER_BYTES..];
         let header = Header {
-            first: self.first,
-            records: self.records,
-            body: body.len() as u32,
+            first_number: self.first,
+            record_count: self.records,
+            body_bytes: body.len() as u32,
             checksum: crc32c::crc32c(body),
             epoch: self.epoch,
         };
-        self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
+        self.bytes[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
         self.bytes.resize(header.block_len() as usize, 0);
         self.bytes
     }
 }
 
-fn padded(len: u64) -> u64 {
+fn pad_len(len: u64) -> u64 {
     len.next_multiple_of(ALIGNMENT)
 }
 
@@ -187,7 +193,7 @@ mod tests {
     use super::*;
 
     fn block(first: u64, records: &[Vec<u8>]) -> Vec<u8> {
-        let mut builder = Builder::new(first, 9);
+        let mut builder = BlockBuilder::new(first, 9);
         for record in records {
             builder.push(record);
         }
@@ -208,32 +214,35 @@ mod tests {
         );
         assert_eq!(bytes[40..], [2, b'a', b'b', 0, 0, 0, 0, 0]);
         let header = header(&bytes).unwrap();
-        assert_eq!((header.first, header.last(), header.block_len(), header.epoch), (258, 259, 48, 9));
+        assert_eq!(
+            (header.first_number, header.last_number(), header.block_len(), header.epoch),
+            (258, 259, 48, 9)
+        );
     }
 
     proptest! {
         #[test]
         fn records_come_back(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20)) {
-            let mut builder = Builder::new(1, 2);
+            let mut builder = BlockBuilder::new(1, 2);
             for record in &records {
                 let expected = builder.len_with(record.len());
                 builder.push(record);
-                prop_assert_eq!(padded(builder.bytes.len() as u64), expected);
+                prop_assert_eq!(pad_len(builder.bytes.len() as u64), expected);
             }
             let bytes = builder.finish();
             let header = header(&bytes).unwrap();
             prop_assert_eq!(header.block_len(), bytes.len() as u64);
-            let body = &bytes[HEADER..][..header.body as usize];
-            prop_assert_eq!(header.records(body).unwrap(), records);
+            let body = &bytes[HEADER_BYTES..][..header.body_bytes as usize];
+            prop_assert_eq!(header.parse_records(body).unwrap(), records);
         }
 
         #[test]
         fn one_changed_bit_is_seen(at in 0_usize..8 * 60, records in prop::collection::vec(prop::collection::vec(any::<u8>(), 10), 2..4)) {
             let mut bytes = block(7, &records);
-            let used = HEADER + header(&bytes).unwrap().body as usize;
+            let used = HEADER_BYTES + header(&bytes).unwrap().body_bytes as usize;
             let at = at % (8 * used);
             bytes[at / 8] ^= 1 << (at % 8);
-            let read = header(&bytes).and_then(|header| header.records(bytes.get(HEADER..HEADER + header.body as usize)?).map(|records| records.len()));
+            let read = header(&bytes).and_then(|header| header.parse_records(bytes.get(HEADER_BYTES..HEADER_BYTES + header.body_bytes as usize)?).map(|records| records.len()));
             prop_assert_eq!(read, None);
         }
     }

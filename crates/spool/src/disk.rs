@@ -16,7 +16,7 @@ use crate::{File, Storage};
 pub struct Disk {
     folder: PathBuf,
     /// The open folder, kept for syncing it.
-    handle: fs::File,
+    folder_handle: fs::File,
 }
 
 /// A file in a [`Disk`].
@@ -30,7 +30,7 @@ impl Disk {
     /// Returns the I/O error of the operating system.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned(), handle: fs::File::open(folder)? })
+        Ok(Self { folder: folder.to_owned(), folder_handle: fs::File::open(folder)? })
     }
 }
 
@@ -66,7 +66,7 @@ impl Storage for Disk {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.handle.sync_all()
+        self.folder_handle.sync_all()
     }
 }
 

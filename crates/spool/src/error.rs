@@ -19,7 +19,7 @@ pub enum SpoolError {
     Poisoned,
     /// The budget is below the minimum.
     #[error("a spool of {budget} bytes is too small: give it at least {least} bytes")]
-    Budget {
+    BudgetTooSmall {
         /// The given budget in bytes.
         budget: u64,
         /// The minimum in bytes.
@@ -46,7 +46,7 @@ pub enum SpoolError {
 impl SpoolError {
     /// Returns a function that wraps an I/O error in [`SpoolError::Disk`]. `doing` completes the message "the
     /// spool cannot …".
-    pub fn disk(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub fn disk_error(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { doing, source }
     }
 }

@@ -59,6 +59,6 @@ mod storage;
 pub use class::Class;
 pub use disk::{Disk, DiskFile};
 pub use error::SpoolError;
-pub use spool::{Appended, Options, Record, Spool};
-pub use state::{Counters, Reason};
+pub use spool::{AppendOutcome, Options, Record, Spool};
+pub use state::{Counters, DropReason};
 pub use storage::{File, Storage};

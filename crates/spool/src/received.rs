@@ -4,11 +4,11 @@ use std::ops::RangeInclusive;
 
 /// Record numbers of a class that the receiver has, as ranges in ascending order that do not overlap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Received(Vec<RangeInclusive<u64>>);
+pub(crate) struct ReceivedNumbers(Vec<RangeInclusive<u64>>);
 
-impl Received {
+impl ReceivedNumbers {
     /// Merges ranges that may overlap and be in any order.
-    pub(crate) fn new(ranges: &[RangeInclusive<u64>]) -> Self {
+    pub(crate) fn from_ranges(ranges: &[RangeInclusive<u64>]) -> Self {
         let mut sorted: Vec<RangeInclusive<u64>> =
             ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
         sorted.sort_unstable_by_key(|range| *range.start());
@@ -35,7 +35,7 @@ impl Received {
 
     /// Returns the last number of the unbroken run that begins at `first` and that the receiver has; `first -
     /// 1` if it does not have `first`.
-    pub(crate) fn run_from(&self, first: u64) -> u64 {
+    pub(crate) fn end_of_run(&self, first: u64) -> u64 {
         self.0.iter().find(|range| range.contains(&first)).map_or(first - 1, |range| *range.end())
     }
 
@@ -45,7 +45,7 @@ impl Received {
     }
 
     /// Drops the ranges that end at or before `number`.
-    pub(crate) fn forget_to(&mut self, number: u64) {
+    pub(crate) fn drop_up_to(&mut self, number: u64) {
         self.0.retain(|range| *range.end() > number);
     }
 }
@@ -63,13 +63,13 @@ mod tests {
         fn ranges_are_the_numbers_in_them(ranges in prop::collection::vec((1..60_u64, 0..9_u64), 0..12), first in 1..70_u64, len in 0..20_u64) {
             let ranges: Vec<RangeInclusive<u64>> = ranges.into_iter().map(|(first, len)| first..=first + len).collect();
             let numbers: BTreeSet<u64> = ranges.iter().cloned().flatten().collect();
-            let mut received = Received::new(&ranges);
+            let mut received = ReceivedNumbers::from_ranges(&ranges);
             let asked = first..=first + len;
             prop_assert_eq!(received.count(&asked), numbers.range(asked).count() as u64);
             let run = (first..=100).take_while(|number| numbers.contains(number)).last();
-            prop_assert_eq!(received.run_from(first), run.unwrap_or(first - 1));
+            prop_assert_eq!(received.end_of_run(first), run.unwrap_or(first - 1));
             prop_assert_eq!(received.last(), numbers.last().copied().unwrap_or(0));
-            received.forget_to(first);
+            received.drop_up_to(first);
             prop_assert_eq!(received.count(&(first + 1..=100)), numbers.range(first + 1..).count() as u64);
         }
     }

@@ -9,13 +9,13 @@ use std::io;
 
 use crate::{
     Class, File,
-    block::{ALIGNMENT, HEADER, Header},
+    block::{ALIGNMENT, HEADER_BYTES, Header},
 };
 
 /// Bytes per read while the code searches for a block.
-const WINDOW: usize = 64 << 10;
+const WINDOW_BYTES: usize = 64 << 10;
 // Consecutive windows overlap by one header, and must begin where blocks can begin.
-const _: () = assert!((WINDOW - HEADER).is_multiple_of(ALIGNMENT as usize));
+const _: () = assert!((WINDOW_BYTES - HEADER_BYTES).is_multiple_of(ALIGNMENT as usize));
 
 /// A block that was read from a segment and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Block {
     /// The records of the block.
     pub records: Vec<Vec<u8>>,
     /// Offset in the file at which the next block begins.
-    pub end: u64,
+    pub next_offset: u64,
 }
 
 /// Returns the file name of a segment.
@@ -48,18 +48,18 @@ pub fn parse(name: &str) -> Option<(Class, u64)> {
 ///
 /// # Errors
 /// Returns the I/O error of the operating system.
-pub fn next<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Block>> {
+pub fn next_block<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Block>> {
     let mut at = offset;
     loop {
         // The block nearly always begins exactly here.
-        let found = match header(file, at, limit)? {
+        let found = match read_header(file, at, limit)? {
             Some(header) => Some((at, header)),
             None => next_header(file, at, limit)?,
         };
         let Some((start, header)) = found else { return Ok(None) };
         let end = start.saturating_add(header.block_len());
-        if let Some(records) = records(file, start, header, limit)? {
-            return Ok(Some(Block { header, records, end }));
+        if let Some(records) = read_records(file, start, header, limit)? {
+            return Ok(Some(Block { header, records, next_offset: end }));
         }
         at = end;
     }
@@ -70,10 +70,10 @@ pub fn next<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Blo
 /// # Errors
 /// Returns the I/O error of the operating system.
 pub fn has_bytes<F: File>(file: &F, from: u64, to: u64) -> io::Result<bool> {
-    let mut window = vec![0; WINDOW];
+    let mut window = vec![0; WINDOW_BYTES];
     let mut at = from;
     while at < to {
-        let wanted = WINDOW.min(usize::try_from(to - at).unwrap_or(WINDOW));
+        let wanted = WINDOW_BYTES.min(usize::try_from(to - at).unwrap_or(WINDOW_BYTES));
         let read = file.read_at(at, &mut window[..wanted])?;
         if read == 0 {
             break;
@@ -87,21 +87,21 @@ pub fn has_bytes<F: File>(file: &F, from: u64, to: u64) -> io::Result<bool> {
 }
 
 /// Reads the header at `offset`. Returns `None` if it is damaged or does not end by `limit`.
-fn header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Header>> {
-    let mut bytes = [0; HEADER];
-    if offset.checked_add(HEADER as u64).is_none_or(|end| end > limit) {
+fn read_header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Header>> {
+    let mut bytes = [0; HEADER_BYTES];
+    if offset.checked_add(HEADER_BYTES as u64).is_none_or(|end| end > limit) {
         return Ok(None);
     }
     let read = file.read_at(offset, &mut bytes)?;
-    Ok((read == HEADER).then(|| Header::parse(&bytes)).flatten())
+    Ok((read == HEADER_BYTES).then(|| Header::parse(&bytes)).flatten())
 }
 
 /// Searches for the first intact header in steps of [`ALIGNMENT`], beginning at `offset`.
 fn next_header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<(u64, Header)>> {
-    let mut window = vec![0; WINDOW];
+    let mut window = vec![0; WINDOW_BYTES];
     let mut start = offset;
-    while start + HEADER as u64 <= limit {
-        let wanted = WINDOW.min(usize::try_from(limit - start).unwrap_or(WINDOW));
+    while start + HEADER_BYTES as u64 <= limit {
+        let wanted = WINDOW_BYTES.min(usize::try_from(limit - start).unwrap_or(WINDOW_BYTES));
         let read = file.read_at(start, &mut window[..wanted])?;
         for at in (0..read).step_by(ALIGNMENT as usize) {
             let Some(bytes) = window[..read].get(at..).and_then(<[u8]>::first_chunk) else { break };
@@ -113,21 +113,26 @@ fn next_header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<
             break;
         }
         // A header may straddle the end of the window, so the next window overlaps by one header.
-        start += (WINDOW - HEADER) as u64;
+        start += (WINDOW_BYTES - HEADER_BYTES) as u64;
     }
     Ok(None)
 }
 
-fn records<F: File>(file: &F, start: u64, header: Header, limit: u64) -> io::Result<Option<Vec<Vec<u8>>>> {
+fn read_records<F: File>(
+    file: &F,
+    start: u64,
+    header: Header,
+    limit: u64,
+) -> io::Result<Option<Vec<Vec<u8>>>> {
     if start.checked_add(header.block_len()).is_none_or(|end| end > limit) {
         return Ok(None);
     }
-    let mut body = vec![0; header.body as usize];
-    let read = file.read_at(start + HEADER as u64, &mut body)?;
+    let mut body = vec![0; header.body_bytes as usize];
+    let read = file.read_at(start + HEADER_BYTES as u64, &mut body)?;
     if read < body.len() {
         return Ok(None);
     }
-    Ok(header.records(&body).map(|records| records.into_iter().map(<[u8]>::to_vec).collect()))
+    Ok(header.parse_records(&body).map(|records| records.into_iter().map(<[u8]>::to_vec).collect()))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 use std::{io, ops::RangeInclusive};
 
 use crate::{
-    Class, Counters, Reason, SpoolError, Storage,
-    aside::Aside,
-    lane::{Lane, Segment, Settled},
-    received::Received,
-    recovery::{self, Left},
+    Class, Counters, DropReason, SpoolError, Storage,
+    aside::DamageFiles,
+    lane::{ClassLog, Segment, SettleOutcome},
+    received::ReceivedNumbers,
+    recovery::{self, Recovery},
     segment,
     state::{self, State, StateFile},
 };
@@ -14,10 +14,10 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Upper bound on the bytes of all files together.
-    pub budget: u64,
+    pub budget_bytes: u64,
     /// Bytes of the largest record that the receiver accepts. A larger record could never leave the spool and
     /// is refused.
-    pub largest: usize,
+    pub max_record_bytes: usize,
     /// The random identifier of the records that this process writes. A new one is drawn each time the spool
     /// is opened, so that no other process of this device, or of a device that replaces it, uses the same
     /// one.
@@ -27,31 +27,31 @@ pub struct Options {
 impl Options {
     /// Creates options that accept every record that a block can hold.
     #[must_use]
-    pub fn new(budget: u64, epoch: u64) -> Self {
-        Self { budget, largest: LARGEST, epoch }
+    pub fn new(budget_bytes: u64, epoch: u64) -> Self {
+        Self { budget_bytes, max_record_bytes: MAX_RECORD_BYTES, epoch }
     }
 }
 
 /// Bytes of the largest record that a block can hold.
-const LARGEST: usize = 1 << 30;
+const MAX_RECORD_BYTES: usize = 1 << 30;
 /// Bytes up to which records are gathered into one block before it is written. A larger record gets a block
 /// of its own.
-const BLOCK: u64 = 256 << 10;
+const GATHER_BYTES: u64 = 256 << 10;
 /// Minimum number of segments of the regular size that the budget has space for.
-const SEGMENTS: u64 = 16;
+const MIN_SEGMENTS: u64 = 16;
 /// Minimum and maximum of the regular size of a segment, in bytes.
-const SEGMENT: [u64; 2] = [16 << 10, 4 << 20];
+const SEGMENT_BYTES_RANGE: [u64; 2] = [16 << 10, 4 << 20];
 /// Segment sizes are multiples of this many bytes.
-const PAGE: u64 = 4096;
+const PAGE_BYTES: u64 = 4096;
 /// Number of records by which the state on disk runs ahead of the last record sent, so that it is not written
 /// for every record.
-const AHEAD: u64 = 4096;
+const SENT_AHEAD_RECORDS: u64 = 4096;
 
 /// The result of [`Spool::append`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Appended {
+pub enum AppendOutcome {
     /// The record has this number, and the next commit writes it to disk.
-    Number(u64),
+    Accepted(u64),
     /// The spool did not have space for the record.
     Refused,
 }
@@ -71,29 +71,29 @@ pub struct Record {
 #[derive(Debug)]
 pub struct Spool<S: Storage> {
     storage: S,
-    budget: u64,
-    largest: usize,
-    segment: u64,
+    budget_bytes: u64,
+    max_record_bytes: usize,
+    segment_bytes: u64,
     state: State,
-    file: StateFile<S::File>,
+    state_file: StateFile<S::File>,
     /// The state as it is on disk.
-    saved: State,
+    saved_state: State,
     /// Whether counters changed that the next commit must write to disk.
-    changed: bool,
-    lanes: [Lane<S::File>; Class::ALL.len()],
-    aside: Aside,
+    has_unsaved_drops: bool,
+    logs: [ClassLog<S::File>; Class::ALL.len()],
+    damage: DamageFiles,
     /// Whether segments were removed since the last sync of the folder; a crash could bring them back.
-    removed: bool,
-    poisoned: bool,
+    has_unsynced_removals: bool,
+    is_poisoned: bool,
 }
 
 impl<S: Storage> Spool<S> {
     /// Opens the spool in a folder, in whatever state a crash may have left it, or creates a new one.
     ///
     /// # Errors
-    /// Returns [`SpoolError::Budget`] or [`SpoolError::Disk`].
+    /// Returns [`SpoolError::BudgetTooSmall`] or [`SpoolError::Disk`].
     pub fn open(storage: S, options: Options) -> Result<Self, SpoolError> {
-        Self::open_showing(storage, options, &mut |_| {})
+        Self::open_with_newest(storage, options, &mut |_| {})
     }
 
     /// Opens the spool like [`open`](Self::open), and passes the records that were committed last to `show`:
@@ -102,25 +102,26 @@ impl<S: Storage> Spool<S> {
     ///
     /// # Errors
     /// Returns the same errors as [`open`](Self::open).
-    pub fn open_showing(
+    pub fn open_with_newest(
         storage: S,
         options: Options,
         show: &mut dyn FnMut(&[u8]),
     ) -> Result<Self, SpoolError> {
-        let least = SEGMENTS * SEGMENT[0] + state::LEN;
-        if options.budget < least {
-            return Err(SpoolError::Budget { budget: options.budget, least });
+        let least = MIN_SEGMENTS * SEGMENT_BYTES_RANGE[0] + state::FILE_BYTES;
+        if options.budget_bytes < least {
+            return Err(SpoolError::BudgetTooSmall { budget: options.budget_bytes, least });
         }
-        let share = (options.budget - state::LEN) / SEGMENTS;
-        let segment = (share - share % PAGE).clamp(SEGMENT[0], SEGMENT[1]);
-        let failed = SpoolError::disk;
+        let share = (options.budget_bytes - state::FILE_BYTES) / MIN_SEGMENTS;
+        let segment = (share - share % PAGE_BYTES).clamp(SEGMENT_BYTES_RANGE[0], SEGMENT_BYTES_RANGE[1]);
+        let failed = SpoolError::disk_error;
         let names = storage.names().map_err(failed("list its files"))?;
         let (mut file, found) = StateFile::open(&storage, &names).map_err(failed("open its state"))?;
         recovery::show_newest(&storage, &names, show).map_err(failed("scan its newest records"))?;
         let name = (options.epoch as u32).max(1);
-        let left = Left::of(&storage, &names, found, name).map_err(failed("scan its segments"))?;
+        let left =
+            Recovery::inspect_all(&storage, &names, found, name).map_err(failed("scan its segments"))?;
         let state = left.state;
-        let aside = Aside::open(&storage, &names, options.budget)
+        let aside = DamageFiles::open(&storage, &names, options.budget_bytes)
             .map_err(failed("list the damaged data that it has kept"))?;
         if let Some(found) = found {
             // After a failed sync the state may be only in the system's cache. Writing the same bytes at the
@@ -130,25 +131,25 @@ impl<S: Storage> Spool<S> {
         // The state on disk counts the torn ends before they are cut off, so that a crash in between cannot
         // hide them.
         file.write(state).map_err(failed("write its state"))?;
-        left.tidy(&storage).map_err(failed("clean up its segments"))?;
+        left.clean_up(&storage).map_err(failed("clean up its segments"))?;
         let lanes = left.classes.map(|class| {
             let known = state.classes[class.class.index()];
-            Lane::new(class, options.epoch, known)
+            ClassLog::new(class, options.epoch, known)
         });
-        let Options { budget, largest, .. } = options;
+        let Options { budget_bytes: budget, max_record_bytes: largest, .. } = options;
         let mut spool = Self {
             storage,
-            budget,
-            largest,
-            segment,
+            budget_bytes: budget,
+            max_record_bytes: largest,
+            segment_bytes: segment,
             state,
-            file,
-            saved: state,
-            changed: false,
-            lanes,
-            aside,
-            removed: true,
-            poisoned: false,
+            state_file: file,
+            saved_state: state,
+            has_unsaved_drops: false,
+            logs: lanes,
+            damage: aside,
+            has_unsynced_removals: true,
+            is_poisoned: false,
         };
         spool.make_room(None, 0)?;
         Ok(spool)
@@ -159,27 +160,27 @@ impl<S: Storage> Spool<S> {
     /// # Errors
     /// Returns [`SpoolError::TooLarge`], and counts the record as refused; or [`SpoolError::Disk`] or
     /// [`SpoolError::Poisoned`], after which the spool must be opened again.
-    pub fn append(&mut self, class: Class, record: &[u8]) -> Result<Appended, SpoolError> {
-        self.check()?;
-        let most = self.largest_record();
+    pub fn append(&mut self, class: Class, record: &[u8]) -> Result<AppendOutcome, SpoolError> {
+        self.check_usable()?;
+        let most = self.max_record_bytes();
         if record.len() > most {
-            self.counters(class).drop(Reason::Refused, 1);
-            self.changed = true;
+            self.counters_mut(class).count_dropped(DropReason::Refused, 1);
+            self.has_unsaved_drops = true;
             return Err(SpoolError::TooLarge { len: record.len(), most });
         }
-        if self.lane(class).is_waiting() {
-            let with = self.lane(class).len_with(record.len());
-            if with > BLOCK || !self.lane(class).fits(with) {
+        if self.log_mut(class).has_pending() {
+            let with = self.log_mut(class).len_with(record.len());
+            if with > GATHER_BYTES || !self.log_mut(class).can_fit(with) {
                 self.commit_class(class)?;
             }
         }
-        let block = self.lane(class).len_with(record.len());
-        if !self.lane(class).fits(block) && !self.rotate(class, block)? {
-            self.counters(class).drop(Reason::Refused, 1);
-            self.changed = true;
-            return Ok(Appended::Refused);
+        let block = self.log_mut(class).len_with(record.len());
+        if !self.log_mut(class).can_fit(block) && !self.rotate_segment(class, block)? {
+            self.counters_mut(class).count_dropped(DropReason::Refused, 1);
+            self.has_unsaved_drops = true;
+            return Ok(AppendOutcome::Refused);
         }
-        Ok(Appended::Number(self.lane(class).push(record)))
+        Ok(AppendOutcome::Accepted(self.log_mut(class).push(record)))
     }
 
     /// Writes all appended records and the counts of dropped records to disk. Acknowledgements may follow
@@ -190,11 +191,11 @@ impl<S: Storage> Spool<S> {
     /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`]. The fate of everything that was appended
     /// since the last commit is then unknown, and the spool must be opened again.
     pub fn commit(&mut self) -> Result<(), SpoolError> {
-        self.check()?;
+        self.check_usable()?;
         for class in Class::ALL {
             self.commit_class(class)?;
         }
-        if self.changed { self.persist() } else { Ok(()) }
+        if self.has_unsaved_drops { self.save_state() } else { Ok(()) }
     }
 
     /// Writes the acknowledgements to disk.
@@ -202,23 +203,24 @@ impl<S: Storage> Spool<S> {
     /// # Errors
     /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`].
     pub fn checkpoint(&mut self) -> Result<(), SpoolError> {
-        self.check()?;
-        if self.is_ahead() { self.persist() } else { Ok(()) }
+        self.check_usable()?;
+        if self.has_unsaved_acknowledgements() { self.save_state() } else { Ok(()) }
     }
 
     /// Returns whether there are acknowledgements that are not yet on disk.
     #[must_use]
-    pub fn is_ahead(&self) -> bool {
-        let is_ahead = |class: Class| self.counted(class).done > self.saved.classes[class.index()].done;
+    pub fn has_unsaved_acknowledgements(&self) -> bool {
+        let is_ahead =
+            |class: Class| self.class_counters(class).cursor > self.saved_state.classes[class.index()].cursor;
         Class::ALL.into_iter().any(is_ahead)
     }
 
     /// Returns the highest record number of a class that is settled on disk. The spool no longer asks the
     /// receiver about this record or any record before it.
     #[must_use]
-    pub fn settled(&self, class: Class) -> u64 {
-        let saved = self.saved.classes[class.index()];
-        saved.in_doubt().map_or(saved.done, |doubt| doubt.start() - 1)
+    pub fn settled_on_disk(&self, class: Class) -> u64 {
+        let saved = self.saved_state.classes[class.index()];
+        saved.in_doubt().map_or(saved.cursor, |doubt| doubt.start() - 1)
     }
 
     /// Returns the next committed records of a class, one block at a time; an empty vector when all have been
@@ -227,37 +229,37 @@ impl<S: Storage> Spool<S> {
     /// # Errors
     /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`].
     pub fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
-        self.check()?;
-        let room = self.budget.saturating_sub(self.bytes() - self.aside());
-        let block = self.lanes[class.index()].read(&self.storage, &mut self.aside, room);
-        let block = block.map_err(|error| self.fail("read its records", error))?;
+        self.check_usable()?;
+        let room = self.budget_bytes.saturating_sub(self.bytes() - self.damage_bytes());
+        let block = self.logs[class.index()].read(&self.storage, &mut self.damage, room);
+        let block = block.map_err(|error| self.poison("read its records", error))?;
         let Some(block) = block else {
             // Records that are missing at the end are done now: no later record exists whose acknowledgement
             // would cover them.
-            self.done(class, self.state.classes[class.index()].done)?;
+            self.mark_done(class, self.state.classes[class.index()].cursor)?;
             return Ok(Vec::new());
         };
-        let (first, epoch) = (block.header.first, block.header.epoch);
+        let (first, epoch) = (block.header.first_number, block.header.epoch);
         let record = |(number, bytes)| Record { epoch, number, bytes };
         Ok((first..).zip(block.records).map(record).collect())
     }
 
     /// Declares that the records of a class up to `number`, which have been read, are about to be sent. If
     /// they are evicted after a [`rewind`](Self::rewind), they do not count as dropped. They are [in
-    /// doubt](Counters::in_doubt) until [`resolve`](Self::resolve) reports which of them the receiver has.
+    /// doubt](Counters::in_doubt) until [`resolve_received`](Self::resolve_received) reports which of them the receiver has.
     ///
     /// # Errors
     /// Returns [`SpoolError::InDoubt`] while records are in doubt; [`SpoolError::Disk`] or
     /// [`SpoolError::Poisoned`].
-    pub fn sending(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
-        self.check()?;
-        if self.counters(class).in_doubt().is_some() {
+    pub fn mark_sending(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
+        self.check_usable()?;
+        if self.counters_mut(class).in_doubt().is_some() {
             return Err(SpoolError::InDoubt { class });
         }
-        self.lane(class).sending(number);
-        if number > self.counters(class).sent {
-            self.counters(class).sent = number.saturating_add(AHEAD);
-            self.persist()?;
+        self.log_mut(class).mark_sending(number);
+        if number > self.counters_mut(class).highest_sent {
+            self.counters_mut(class).highest_sent = number.saturating_add(SENT_AHEAD_RECORDS);
+            self.save_state()?;
         }
         Ok(())
     }
@@ -269,141 +271,145 @@ impl<S: Storage> Spool<S> {
     ///
     /// # Errors
     /// Returns [`SpoolError::Poisoned`].
-    pub fn resolve(&mut self, class: Class, received: &[RangeInclusive<u64>]) -> Result<(), SpoolError> {
-        self.check()?;
-        let received = Received::new(received);
-        let counters = self.counters(class);
+    pub fn resolve_received(
+        &mut self,
+        class: Class,
+        received: &[RangeInclusive<u64>],
+    ) -> Result<(), SpoolError> {
+        self.check_usable()?;
+        let received = ReceivedNumbers::from_ranges(received);
+        let counters = self.counters_mut(class);
         if let Some(doubt) = counters.in_doubt() {
             let delivered = received.count(&doubt);
             counters.delivered += delivered;
-            counters.drop(Reason::Evicted, counters.doubtful() - delivered);
-            counters.doubt = [0; 2];
-            self.changed = true;
+            counters.count_dropped(DropReason::Evicted, counters.in_doubt_count() - delivered);
+            counters.doubt_range = [0; 2];
+            self.has_unsaved_drops = true;
         }
-        let done = self.counters(class).done;
-        self.lane(class).rewind(done);
-        self.lane(class).resolve(received, done);
+        let done = self.counters_mut(class).cursor;
+        self.log_mut(class).rewind(done);
+        self.log_mut(class).set_received(received, done);
         Ok(())
     }
 
     /// Acknowledges that all records of a class up to `number` have been delivered. Records that were not
     /// read are not acknowledged. The call does nothing while records are in doubt, because
-    /// [`resolve`](Self::resolve) reports these records again.
+    /// [`resolve_received`](Self::resolve_received) reports these records again.
     ///
     /// # Errors
     /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`].
     pub fn acknowledge(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
-        self.check()?;
-        let number = number.min(self.lane(class).read_up_to());
-        if number <= self.counters(class).done {
+        self.check_usable()?;
+        let number = number.min(self.log_mut(class).last_read());
+        if number <= self.counters_mut(class).cursor {
             return Ok(());
         }
-        self.done(class, number)
+        self.mark_done(class, number)
     }
 
     /// Moves the reading position of a class back to the first record that is not done.
     pub fn rewind(&mut self, class: Class) {
-        let done = self.counters(class).done;
-        self.lane(class).rewind(done);
+        let done = self.counters_mut(class).cursor;
+        self.log_mut(class).rewind(done);
     }
 
     /// Returns the cursor and the counters of a class.
     #[must_use]
-    pub fn counted(&self, class: Class) -> Counters {
+    pub fn class_counters(&self, class: Class) -> Counters {
         self.state.classes[class.index()]
     }
 
     /// Returns the number of committed records of a class that are not done.
     #[must_use]
-    pub fn pending(&self, class: Class) -> u64 {
-        self.lanes[class.index()].committed() - self.state.classes[class.index()].done
+    pub fn pending_records(&self, class: Class) -> u64 {
+        self.logs[class.index()].committed() - self.state.classes[class.index()].cursor
     }
 
     /// Returns the name of the spool, which distinguishes its numbers from those of an earlier spool at the
     /// same place. It stays the same for as long as the folder exists.
     #[must_use]
     pub fn name(&self) -> u32 {
-        self.state.name
+        self.state.spool_name
     }
 
     /// Returns the number of log ends that crashes had torn.
     #[must_use]
-    pub fn torn(&self) -> u64 {
-        self.state.torn
+    pub fn torn_ends(&self) -> u64 {
+        self.state.torn_ends
     }
 
     /// Returns the size of all files in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        state::LEN + self.aside() + self.lanes.iter().map(Lane::bytes).sum::<u64>()
+        state::FILE_BYTES + self.damage_bytes() + self.logs.iter().map(ClassLog::bytes).sum::<u64>()
     }
 
     /// Returns the bytes of damage that are kept for inspection.
     #[must_use]
-    pub fn aside(&self) -> u64 {
-        self.aside.bytes()
+    pub fn damage_bytes(&self) -> u64 {
+        self.damage.bytes()
     }
 
     /// Returns the size of the largest record that the spool accepts, in bytes.
     #[must_use]
-    pub fn largest_record(&self) -> usize {
+    pub fn max_record_bytes(&self) -> usize {
         // A header, a record length and padding together are smaller than a page.
-        let most = ((self.budget - state::LEN) / 4).saturating_sub(PAGE);
-        usize::try_from(most).unwrap_or(usize::MAX).min(self.largest).min(LARGEST)
+        let most = ((self.budget_bytes - state::FILE_BYTES) / 4).saturating_sub(PAGE_BYTES);
+        usize::try_from(most).unwrap_or(usize::MAX).min(self.max_record_bytes).min(MAX_RECORD_BYTES)
     }
 
-    fn lane(&mut self, class: Class) -> &mut Lane<S::File> {
-        &mut self.lanes[class.index()]
+    fn log_mut(&mut self, class: Class) -> &mut ClassLog<S::File> {
+        &mut self.logs[class.index()]
     }
 
-    fn counters(&mut self, class: Class) -> &mut Counters {
+    fn counters_mut(&mut self, class: Class) -> &mut Counters {
         &mut self.state.classes[class.index()]
     }
 
-    fn check(&self) -> Result<(), SpoolError> {
-        if self.poisoned { Err(SpoolError::Poisoned) } else { Ok(()) }
+    fn check_usable(&self) -> Result<(), SpoolError> {
+        if self.is_poisoned { Err(SpoolError::Poisoned) } else { Ok(()) }
     }
 
-    fn fail(&mut self, doing: &'static str, source: io::Error) -> SpoolError {
-        self.poisoned = true;
+    fn poison(&mut self, doing: &'static str, source: io::Error) -> SpoolError {
+        self.is_poisoned = true;
         SpoolError::Disk { doing, source }
     }
 
     fn commit_class(&mut self, class: Class) -> Result<(), SpoolError> {
-        let committed = self.lane(class).commit();
-        committed.map_err(|error| self.fail("write its records", error))
+        let committed = self.log_mut(class).commit();
+        committed.map_err(|error| self.poison("write its records", error))
     }
 
     /// Writes the cursors and counters to disk.
-    fn persist(&mut self) -> Result<(), SpoolError> {
+    fn save_state(&mut self) -> Result<(), SpoolError> {
         let state = State { generation: self.state.generation + 1, ..self.state };
-        self.file.write(state).map_err(|error| self.fail("write its state", error))?;
-        (self.state, self.saved) = (state, state);
-        self.changed = false;
+        self.state_file.write(state).map_err(|error| self.poison("write its state", error))?;
+        (self.state, self.saved_state) = (state, state);
+        self.has_unsaved_drops = false;
         Ok(())
     }
 
     /// Seals the current segment of a class and begins a new one that can hold a block of `block` bytes.
     /// Returns `false` if there is not enough space.
-    fn rotate(&mut self, class: Class, block: u64) -> Result<bool, SpoolError> {
+    fn rotate_segment(&mut self, class: Class, block: u64) -> Result<bool, SpoolError> {
         self.commit_class(class)?;
-        let sealed = self.lane(class).seal();
-        sealed.map_err(|error| self.fail("close a segment", error))?;
+        let sealed = self.log_mut(class).seal();
+        sealed.map_err(|error| self.poison("close a segment", error))?;
         self.remove_finished(class)?;
-        let len = self.segment.max(block.next_multiple_of(PAGE));
+        let len = self.segment_bytes.max(block.next_multiple_of(PAGE_BYTES));
         if !self.make_room(Some(class), len)? {
             return Ok(false);
         }
-        if self.removed {
+        if self.has_unsynced_removals {
             // The space of the removed segments is free only after their removal is durable.
-            self.storage.sync().map_err(|error| self.fail("remove a segment", error))?;
-            self.removed = false;
+            self.storage.sync().map_err(|error| self.poison("remove a segment", error))?;
+            self.has_unsynced_removals = false;
         }
-        let name = segment::name(class, self.lane(class).committed() + 1);
+        let name = segment::name(class, self.log_mut(class).committed() + 1);
         match self.storage.create(&name, len) {
             Ok(file) => {
-                self.storage.sync().map_err(|error| self.fail("make a new segment durable", error))?;
-                self.lane(class).begin(file, len);
+                self.storage.sync().map_err(|error| self.poison("make a new segment durable", error))?;
+                self.log_mut(class).begin(file, len);
                 Ok(true)
             }
             // Other programs have filled the disk. The spool's own data is not at risk.
@@ -411,7 +417,7 @@ impl<S: Storage> Spool<S> {
                 let _ = self.storage.remove(&name);
                 Ok(false)
             }
-            Err(error) => Err(self.fail("create a segment", error)),
+            Err(error) => Err(self.poison("create a segment", error)),
         }
     }
 
@@ -419,76 +425,77 @@ impl<S: Storage> Spool<S> {
     /// classes, the least important first. `None` evicts from every class. Returns `false` if the space is
     /// still not enough.
     fn make_room(&mut self, class: Option<Class>, bytes: u64) -> Result<bool, SpoolError> {
-        while self.bytes() + bytes > self.budget {
+        while self.bytes() + bytes > self.budget_bytes {
             let less = Class::ALL.into_iter().filter(|&other| class.is_none_or(|class| other < class));
             let victims = less.filter_map(|other| {
-                let victim = self.lanes[other.index()].victim(self.state.classes[other.index()].done);
+                let victim =
+                    self.logs[other.index()].evictable_segment(self.state.classes[other.index()].cursor);
                 victim.map(|(segment, last)| (other, segment, last))
             });
             let Some((other, segment, last)) = victims.into_iter().next() else { return Ok(false) };
-            self.evict(other, segment, last)?;
+            self.evict_segment(other, segment, last)?;
         }
         Ok(true)
     }
 
     /// Evicts a segment, whose last record has the number `last`.
-    fn evict(&mut self, class: Class, segment: Segment, last: u64) -> Result<(), SpoolError> {
+    fn evict_segment(&mut self, class: Class, segment: Segment, last: u64) -> Result<(), SpoolError> {
         self.deliver_received(class, last);
-        let sent = self.lane(class).sent();
-        self.counters(class).evict(last, sent);
-        self.lane(class).forget_oldest();
-        self.persist()?;
-        self.remove(class, segment)
+        let sent = self.log_mut(class).highest_sent();
+        self.counters_mut(class).evict(last, sent);
+        self.log_mut(class).remove_oldest();
+        self.save_state()?;
+        self.remove_segment(class, segment)
     }
 
     /// Counts the records that directly follow the cursor, up to `last`, as delivered if the receiver has
     /// them.
     fn deliver_received(&mut self, class: Class, last: u64) {
-        if self.counters(class).in_doubt().is_some() {
+        if self.counters_mut(class).in_doubt().is_some() {
             return;
         }
-        let done = self.counters(class).done;
-        let received = self.lane(class).received_after(done).min(last);
-        let counters = self.counters(class);
+        let done = self.counters_mut(class).cursor;
+        let received = self.log_mut(class).received_after(done).min(last);
+        let counters = self.counters_mut(class);
         counters.delivered += received.saturating_sub(done);
-        counters.done = received.max(done);
+        counters.cursor = received.max(done);
     }
 
     /// Marks records up to `number` as done. They are delivered, or missing on disk and counted as damaged.
-    fn done(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
+    fn mark_done(&mut self, class: Class, number: u64) -> Result<(), SpoolError> {
         // The records in doubt form one range, which may grow over these records: they would be counted
         // twice.
-        if self.counters(class).in_doubt().is_some() {
+        if self.counters_mut(class).in_doubt().is_some() {
             return Ok(());
         }
-        let Settled { done, lost } = self.lane(class).settle(number);
-        let counters = self.counters(class);
-        if done == counters.done {
+        let SettleOutcome { done, lost } = self.log_mut(class).settle(number);
+        let counters = self.counters_mut(class);
+        if done == counters.cursor {
             return Ok(());
         }
-        counters.delivered += done - counters.done - lost;
-        counters.drop(Reason::Damaged, lost);
-        counters.done = done;
-        self.changed |= lost > 0;
+        counters.delivered += done - counters.cursor - lost;
+        counters.count_dropped(DropReason::Damaged, lost);
+        counters.cursor = done;
+        self.has_unsaved_drops |= lost > 0;
         self.remove_finished(class)
     }
 
     /// Removes the oldest segments whose records are all done, after the state on disk covers them.
     fn remove_finished(&mut self, class: Class) -> Result<(), SpoolError> {
-        let done = self.counters(class).done;
-        while let Some(segment) = self.lane(class).finished(done) {
-            if self.changed || self.is_ahead() {
-                self.persist()?;
+        let done = self.counters_mut(class).cursor;
+        while let Some(segment) = self.log_mut(class).finished_segment(done) {
+            if self.has_unsaved_drops || self.has_unsaved_acknowledgements() {
+                self.save_state()?;
             }
-            self.lane(class).forget_oldest();
-            self.remove(class, segment)?;
+            self.log_mut(class).remove_oldest();
+            self.remove_segment(class, segment)?;
         }
         Ok(())
     }
 
-    fn remove(&mut self, class: Class, segment: Segment) -> Result<(), SpoolError> {
-        self.removed = true;
-        let removed = self.storage.remove(&segment::name(class, segment.first));
-        removed.map_err(|error| self.fail("remove a segment", error))
+    fn remove_segment(&mut self, class: Class, segment: Segment) -> Result<(), SpoolError> {
+        self.has_unsynced_removals = true;
+        let removed = self.storage.remove(&segment::name(class, segment.first_number));
+        removed.map_err(|error| self.poison("remove a segment", error))
     }
 }

@@ -22,18 +22,18 @@ use std::{io, ops::RangeInclusive};
 use crate::{Class, File, Storage};
 
 /// The name of the file.
-pub const NAME: &str = "state";
+pub const FILE_NAME: &str = "state";
 /// Size of the file in bytes.
-pub const LEN: u64 = 2 * SLOT;
+pub const FILE_BYTES: u64 = 2 * SLOT_BYTES;
 
-const SLOT: u64 = 4096;
-const USED: usize = 220;
+const SLOT_BYTES: u64 = 4096;
+const STATE_BYTES: usize = 220;
 const MAGIC: [u8; 4] = *b"LSpS";
-const CLASSES: usize = Class::ALL.len();
+const CLASS_COUNT: usize = Class::ALL.len();
 
 /// The reason why a record was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum DropReason {
     /// The record was evicted to make space for another one.
     Evicted,
     /// The spool did not have space for the record, or the record was too large.
@@ -42,7 +42,7 @@ pub enum Reason {
     Damaged,
 }
 
-impl Reason {
+impl DropReason {
     /// All reasons.
     pub const ALL: [Self; 3] = [Self::Evicted, Self::Refused, Self::Damaged];
 }
@@ -52,15 +52,15 @@ impl Reason {
 pub struct Counters {
     /// The cursor: the last record that is done. This record and all before it are delivered, dropped or in
     /// doubt.
-    pub done: u64,
+    pub cursor: u64,
     /// Number of records that the receiver acknowledged.
     pub delivered: u64,
-    /// Number of records that were dropped, in the order of [`Reason::ALL`].
+    /// Number of records that were dropped, in the order of [`DropReason::ALL`].
     pub dropped: [u64; 3],
     /// Upper bound on the records that were sent: no record after this one has been sent.
-    pub sent: u64,
+    pub highest_sent: u64,
     /// The first and the last record in doubt; 0 if there are none.
-    pub doubt: [u64; 2],
+    pub doubt_range: [u64; 2],
 }
 
 impl Counters {
@@ -68,23 +68,23 @@ impl Counters {
     /// or `None`. Only the receiver knows whether they are delivered.
     #[must_use]
     pub fn in_doubt(&self) -> Option<RangeInclusive<u64>> {
-        let [first, last] = self.doubt;
+        let [first, last] = self.doubt_range;
         (first > 0).then_some(first..=last)
     }
 
     /// Returns the number of records in doubt.
     #[must_use]
-    pub fn doubtful(&self) -> u64 {
+    pub fn in_doubt_count(&self) -> u64 {
         self.in_doubt().map_or(0, |range| range.end() - range.start() + 1)
     }
 
     /// Returns the number of records dropped for this reason.
     #[must_use]
-    pub fn dropped(&self, reason: Reason) -> u64 {
+    pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]
     }
 
-    pub(crate) fn drop(&mut self, reason: Reason, records: u64) {
+    pub(crate) fn count_dropped(&mut self, reason: DropReason, records: u64) {
         self.dropped[reason as usize] += records;
     }
 
@@ -93,14 +93,14 @@ impl Counters {
         let doubtful = last.min(sent);
         // Nothing is sent while records are in doubt. Records after some that were evicted unsent were
         // therefore not sent either, although a spool that was opened again cannot tell.
-        let is_behind_unsent = self.doubt[0] > 0 && self.doubt[1] < self.done;
-        if doubtful > self.done && !is_behind_unsent {
-            let first = if self.doubt[0] > 0 { self.doubt[0] } else { self.done + 1 };
-            self.doubt = [first, doubtful];
-            self.done = doubtful;
+        let is_behind_unsent = self.doubt_range[0] > 0 && self.doubt_range[1] < self.cursor;
+        if doubtful > self.cursor && !is_behind_unsent {
+            let first = if self.doubt_range[0] > 0 { self.doubt_range[0] } else { self.cursor + 1 };
+            self.doubt_range = [first, doubtful];
+            self.cursor = doubtful;
         }
-        self.drop(Reason::Evicted, last.saturating_sub(self.done));
-        self.done = self.done.max(last);
+        self.count_dropped(DropReason::Evicted, last.saturating_sub(self.cursor));
+        self.cursor = self.cursor.max(last);
     }
 }
 
@@ -111,48 +111,48 @@ pub struct State {
     pub generation: u64,
     /// The name of the spool, by which the receiver distinguishes its numbers from those of an earlier spool
     /// at the same place.
-    pub name: u32,
+    pub spool_name: u32,
     /// Number of log ends that a crash had torn.
-    pub torn: u64,
+    pub torn_ends: u64,
     /// Cursor and counters per class, in the order of [`Class::ALL`].
-    pub classes: [Counters; CLASSES],
+    pub classes: [Counters; CLASS_COUNT],
 }
 
 impl State {
-    fn to_bytes(self) -> [u8; USED] {
+    fn to_bytes(self) -> [u8; STATE_BYTES] {
         let counters = |class: Counters| {
-            let Counters { done, delivered, dropped, sent, doubt } = class;
+            let Counters { cursor: done, delivered, dropped, highest_sent: sent, doubt_range: doubt } = class;
             [done, delivered].into_iter().chain(dropped).chain([sent]).chain(doubt)
         };
         let classes = self.classes.into_iter().flat_map(counters);
-        let mut bytes = [0; USED];
-        for (number, value) in [self.generation, self.torn].into_iter().chain(classes).enumerate() {
+        let mut bytes = [0; STATE_BYTES];
+        for (number, value) in [self.generation, self.torn_ends].into_iter().chain(classes).enumerate() {
             bytes[8 + 8 * number..][..8].copy_from_slice(&value.to_le_bytes());
         }
         bytes[..4].copy_from_slice(&MAGIC);
-        bytes[USED - 4..].copy_from_slice(&self.name.to_le_bytes());
+        bytes[STATE_BYTES - 4..].copy_from_slice(&self.spool_name.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let checksum = crc32c::crc32c(bytes.get(8..USED)?);
+        let checksum = crc32c::crc32c(bytes.get(8..STATE_BYTES)?);
         if bytes[..4] != MAGIC || bytes[4..8] != checksum.to_le_bytes() {
             return None;
         }
-        let name = u32::from_le_bytes(*bytes[..USED].last_chunk()?);
+        let name = u32::from_le_bytes(*bytes[..STATE_BYTES].last_chunk()?);
         let mut values = bytes[8..].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
         let mut next = || values.next().unwrap_or_default();
         let (generation, torn) = (next(), next());
-        let classes = [(); CLASSES].map(|()| Counters {
-            done: next(),
+        let classes = [(); CLASS_COUNT].map(|()| Counters {
+            cursor: next(),
             delivered: next(),
             dropped: [(); 3].map(|()| next()),
-            sent: next(),
-            doubt: [(); 2].map(|()| next()),
+            highest_sent: next(),
+            doubt_range: [(); 2].map(|()| next()),
         });
-        Some(Self { generation, name, torn, classes })
+        Some(Self { generation, spool_name: name, torn_ends: torn, classes })
     }
 }
 
@@ -168,25 +168,25 @@ impl<F: File> StateFile<F> {
         storage: &S,
         names: &[String],
     ) -> io::Result<(Self, Option<State>)> {
-        if !names.iter().any(|name| name == NAME) {
-            let file = storage.create(NAME, LEN)?;
+        if !names.iter().any(|name| name == FILE_NAME) {
+            let file = storage.create(FILE_NAME, FILE_BYTES)?;
             storage.sync()?;
             return Ok((Self { file }, None));
         }
-        let file = storage.open(NAME)?;
+        let file = storage.open(FILE_NAME)?;
         let slot = |at: u64| -> io::Result<Option<State>> {
-            let mut bytes = [0; USED];
+            let mut bytes = [0; STATE_BYTES];
             let read = file.read_at(at, &mut bytes)?;
             Ok(State::parse(&bytes[..read]))
         };
-        let found = [slot(0)?, slot(SLOT)?];
+        let found = [slot(0)?, slot(SLOT_BYTES)?];
         let newest = found.into_iter().flatten().max_by_key(|state| state.generation);
         Ok((Self { file }, newest))
     }
 
     /// Writes a state to the slot that does not hold the last one, and syncs the file.
     pub(crate) fn write(&mut self, state: State) -> io::Result<()> {
-        let slot = if state.generation.is_multiple_of(2) { 0 } else { SLOT };
+        let slot = if state.generation.is_multiple_of(2) { 0 } else { SLOT_BYTES };
         self.file.write_at(slot, &state.to_bytes())?;
         self.file.sync()
     }
@@ -198,16 +198,16 @@ mod tests {
 
     fn state() -> State {
         let counters = |at: u64| Counters {
-            done: at,
+            cursor: at,
             delivered: at + 1,
             dropped: [at + 2, at + 3, at + 4],
-            sent: at + 5,
-            doubt: [at + 6, at + 7],
+            highest_sent: at + 5,
+            doubt_range: [at + 6, at + 7],
         };
         State {
             generation: 1,
-            name: 0x1234_5678,
-            torn: 2,
+            spool_name: 0x1234_5678,
+            torn_ends: 2,
             classes: [counters(3), counters(11), counters(19)],
         }
     }
@@ -225,26 +225,32 @@ mod tests {
 
     #[test]
     fn what_was_sent_and_had_to_go_is_in_doubt() {
-        let mut counters = Counters { done: 3, delivered: 3, ..Counters::default() };
+        let mut counters = Counters { cursor: 3, delivered: 3, ..Counters::default() };
         counters.evict(5, 8);
-        assert_eq!((counters.in_doubt(), counters.done), (Some(4..=5), 5));
+        assert_eq!((counters.in_doubt(), counters.cursor), (Some(4..=5), 5));
         counters.evict(12, 8);
-        assert_eq!((counters.in_doubt(), counters.doubtful(), counters.done), (Some(4..=8), 5, 12));
-        assert_eq!(counters.dropped(Reason::Evicted), 4);
+        assert_eq!((counters.in_doubt(), counters.in_doubt_count(), counters.cursor), (Some(4..=8), 5, 12));
+        assert_eq!(counters.dropped(DropReason::Evicted), 4);
         counters.evict(10, 8);
-        assert_eq!((counters.doubtful(), counters.dropped(Reason::Evicted), counters.done), (5, 4, 12));
+        assert_eq!(
+            (counters.in_doubt_count(), counters.dropped(DropReason::Evicted), counters.cursor),
+            (5, 4, 12)
+        );
         counters.evict(20, 30);
-        assert_eq!((counters.doubtful(), counters.dropped(Reason::Evicted), counters.done), (5, 12, 20));
+        assert_eq!(
+            (counters.in_doubt_count(), counters.dropped(DropReason::Evicted), counters.cursor),
+            (5, 12, 20)
+        );
     }
 
     #[test]
     fn one_changed_bit_is_seen() {
         let whole = state().to_bytes();
-        for at in 0..8 * USED {
+        for at in 0..8 * STATE_BYTES {
             let mut bytes = whole;
             bytes[at / 8] ^= 1 << (at % 8);
             assert_eq!(State::parse(&bytes), None, "{at}");
         }
-        assert_eq!(State::parse(&whole[..USED - 1]), None);
+        assert_eq!(State::parse(&whole[..STATE_BYTES - 1]), None);
     }
 }

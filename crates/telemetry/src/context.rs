@@ -7,7 +7,7 @@ pub const TRACEPARENT: &str = "traceparent";
 /// The HTTP header with additional data of tracing systems.
 pub const TRACESTATE: &str = "tracestate";
 /// The environment variable with the `traceparent` of a process that is part of a trace.
-const VARIABLE: &str = "TRACEPARENT";
+const TRACEPARENT_VARIABLE: &str = "TRACEPARENT";
 
 /// Makes a span part of the trace that a caller names. `header` returns a header of the caller by its name.
 #[cfg(feature = "otlp")]
@@ -34,8 +34,8 @@ pub fn incoming<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a str>) {
 pub fn incoming<'a>(_span: &Span, _header: impl Fn(&str) -> Option<&'a str>) {}
 
 /// Makes a span part of the trace in the environment variable `TRACEPARENT`.
-pub fn from_environment(span: &Span) {
-    let parent = std::env::var(VARIABLE).ok();
+pub fn set_parent_from_environment(span: &Span) {
+    let parent = std::env::var(TRACEPARENT_VARIABLE).ok();
     incoming(span, |name| parent.as_deref().filter(|_| name == TRACEPARENT));
 }
 
@@ -50,12 +50,12 @@ pub fn outgoing(span: &Span) -> Option<String> {
 
     let mut headers = std::collections::HashMap::new();
     TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
-    headers.remove(TRACEPARENT).or_else(|| std::env::var(VARIABLE).ok())
+    headers.remove(TRACEPARENT).or_else(|| std::env::var(TRACEPARENT_VARIABLE).ok())
 }
 
 /// Returns the `traceparent` of the environment, to send along.
 #[cfg(not(feature = "otlp"))]
 #[must_use]
 pub fn outgoing(_span: &Span) -> Option<String> {
-    std::env::var(VARIABLE).ok()
+    std::env::var(TRACEPARENT_VARIABLE).ok()
 }

@@ -36,7 +36,7 @@ pub enum TelemetryError {
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// A subscriber is already set.
     #[error("telemetry is already set up in this process: {0}")]
-    Twice(#[from] tracing_subscriber::util::TryInitError),
+    AlreadySet(#[from] tracing_subscriber::util::TryInitError),
     /// The collector's address or protocol cannot be used.
     #[error("OTLP export cannot be set up: {0}")]
     Otlp(String),
@@ -44,7 +44,7 @@ pub enum TelemetryError {
 
 /// The format of log events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// Lines for people.
     Text,
     /// One JSON object per line.
@@ -54,7 +54,7 @@ pub enum Format {
 /// Keeps telemetry alive, and flushes unsent data when it is dropped. Hold it until the end of `main`.
 #[must_use = "telemetry ends when the guard is dropped"]
 #[derive(Debug, Default)]
-pub struct Guard {
+pub struct TelemetryGuard {
     #[cfg(feature = "otlp")]
     otlp: Option<otlp::Otlp>,
 }
@@ -64,42 +64,46 @@ pub struct Guard {
 ///
 /// # Errors
 /// Returns [`TelemetryError`] for an invalid filter, a second call, or a collector that cannot be used.
-pub fn init(service: &'static str, default_filter: &str, format: Format) -> Result<Guard, TelemetryError> {
+pub fn init(
+    service: &'static str,
+    default_filter: &str,
+    format: LogFormat,
+) -> Result<TelemetryGuard, TelemetryError> {
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(default_filter))?;
     let spans = wanted.is_some();
     let filter = filter.and(filter_fn(move |metadata: &Metadata<'_>| spans || metadata.is_event()));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(supports_colour());
     let lines = match format {
-        Format::Text => lines.with_filter(filter).boxed(),
-        Format::Json => lines.json().with_filter(filter).boxed(),
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().with_filter(filter).boxed(),
     };
     start(lines, service)
 }
 
-fn colours() -> bool {
+fn supports_colour() -> bool {
     use std::io::IsTerminal as _;
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 #[cfg(not(feature = "otlp"))]
-fn start(lines: Lines, _service: &'static str) -> Result<Guard, TelemetryError> {
+fn start(lines: LogLayer, _service: &'static str) -> Result<TelemetryGuard, TelemetryError> {
     tracing_subscriber::registry().with(lines).try_init()?;
-    Ok(Guard::default())
+    Ok(TelemetryGuard::default())
 }
 
 #[cfg(feature = "otlp")]
-fn start(lines: Lines, service: &'static str) -> Result<Guard, TelemetryError> {
+fn start(lines: LogLayer, service: &'static str) -> Result<TelemetryGuard, TelemetryError> {
     let otlp = otlp::Otlp::start(service)?;
     let mut layers = vec![lines];
-    layers.extend(otlp.spans(service));
+    layers.extend(otlp.span_layer(service));
     tracing_subscriber::registry().with(layers).try_init()?;
-    Ok(Guard { otlp: Some(otlp) })
+    Ok(TelemetryGuard { otlp: Some(otlp) })
 }
 
-impl Drop for Guard {
+impl Drop for TelemetryGuard {
     fn drop(&mut self) {
         #[cfg(feature = "otlp")]
         if let Some(Err(error)) = self.otlp.take().map(otlp::Otlp::stop) {

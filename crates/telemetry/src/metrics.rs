@@ -23,7 +23,7 @@ use crate::TelemetryError;
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// Histogram boundaries for durations from 0.1 milliseconds to 30 seconds, in seconds.
-pub const SECONDS: [f64; 17] = [
+pub const DURATION_BOUNDS_S: [f64; 17] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     30.0,
 ];
@@ -38,10 +38,10 @@ pub fn meter() -> Meter {
 
 /// Creates a histogram of durations in seconds.
 #[must_use]
-pub fn durations(name: &'static str, description: &'static str) -> Histogram<f64> {
+pub fn duration_histogram(name: &'static str, description: &'static str) -> Histogram<f64> {
     let meter = meter();
     let histogram = meter.f64_histogram(name).with_unit("s").with_description(description);
-    histogram.with_boundaries(SECONDS.to_vec()).build()
+    histogram.with_boundaries(DURATION_BOUNDS_S.to_vec()).build()
 }
 
 /// Returns all metrics in the text format of Prometheus; empty before [`init`](crate::init).

@@ -53,7 +53,7 @@ impl Otlp {
 
     /// Returns the layer that turns tracing's spans into OpenTelemetry spans, independent of the log filter;
     /// `None` if spans are not exported.
-    pub(crate) fn spans(&self, service: &'static str) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
+    pub(crate) fn span_layer(&self, service: &'static str) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let tracer = self.spans.as_ref()?.tracer(service);
         Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO).boxed())
     }

@@ -26,7 +26,7 @@ pub(crate) fn observe() {
         .with_unit("By")
         .with_description("Resident memory")
         .with_callback(|bytes| {
-            if let Some(resident) = resident() {
+            if let Some(resident) = resident_bytes() {
                 bytes.observe(resident, &[]);
             }
         })
@@ -42,7 +42,7 @@ pub(crate) fn observe() {
         .build();
 }
 
-fn resident() -> Option<u64> {
+fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;

@@ -3,32 +3,32 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 /// Upper limit of the pause after the first failure.
-const FIRST: Duration = Duration::from_millis(500);
+const FIRST_LIMIT: Duration = Duration::from_millis(500);
 
 /// Random waiting time before the next attempt, up to a limit that doubles with each failure ("full jitter").
 /// The randomness keeps devices that lost the cloud together from reconnecting together.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     limit: Duration,
-    most: Duration,
+    max_pause: Duration,
 }
 
 impl Backoff {
     /// Creates a backoff whose pauses are at most `most`.
-    pub(crate) fn new(most: Duration) -> Self {
-        Self { limit: FIRST.min(most), most }
+    pub(crate) fn new(max_pause: Duration) -> Self {
+        Self { limit: FIRST_LIMIT.min(max_pause), max_pause }
     }
 
     /// Returns the next pause, or the pause that the server asked for if that is longer.
     pub(crate) fn next(&mut self, asked: Option<Duration>) -> Duration {
         let pause = self.limit.mul_f64(rand::rng().random());
-        self.limit = (2 * self.limit).min(self.most);
+        self.limit = (2 * self.limit).min(self.max_pause);
         pause.max(asked.unwrap_or_default())
     }
 
     /// Resets the limit to that of a first failure.
     pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.most);
+        *self = Self::new(self.max_pause);
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
             assert!(backoff.next(None) <= Duration::from_millis(limit));
         }
         backoff.reset();
-        assert!(backoff.next(None) <= FIRST);
+        assert!(backoff.next(None) <= FIRST_LIMIT);
         let asked = Duration::from_mins(1);
         assert_eq!(backoff.next(Some(asked)), asked);
     }

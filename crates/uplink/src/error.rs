@@ -14,16 +14,16 @@ pub enum UplinkError {
     Status(#[from] Box<tonic::Status>),
     /// The cloud ended the stream.
     #[error("the cloud has closed the connection")]
-    Ended,
+    StreamEnded,
     /// The cloud sent an unexpected message.
     #[error("the cloud sent {0}: check that it is a cloud-decoder with an archive, of a compatible version")]
-    Answer(&'static str),
+    UnexpectedAnswer(&'static str),
     /// The cloud did not acknowledge anything for this time.
     #[error("no acknowledgement for {} s", .0.as_secs())]
     Stalled(Duration),
     /// A stored record cannot be parsed.
     #[error("record {number} of the spool cannot be parsed: {reason}")]
-    Record {
+    InvalidRecord {
         /// The number of the record.
         number: u64,
         /// The reason, as a message of the parser.
@@ -34,10 +34,10 @@ pub enum UplinkError {
     Spool(#[from] SpoolError),
     /// The spool was reopened in the meantime.
     #[error("the spool was reopened")]
-    Interrupted,
+    SpoolReopened,
     /// The store's thread has ended.
     #[error("the store has stopped")]
-    Stopped,
+    StoreStopped,
 }
 
 impl UplinkError {

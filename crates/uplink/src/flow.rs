@@ -17,30 +17,30 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 /// The smallest and the largest window, in bytes.
-const WINDOW: [u64; 2] = [8 << 10, 1 << 20];
+const WINDOW_BYTES: [u64; 2] = [8 << 10, 1 << 20];
 /// The window before the first measurement, in bytes.
-const FIRST_WINDOW: u64 = 16 << 10;
+const FIRST_WINDOW_BYTES: u64 = 16 << 10;
 /// Number of messages that share a window.
-const SHARES: u64 = 4;
+const MESSAGES_PER_WINDOW: u64 = 4;
 /// The largest message, in bytes.
-const MESSAGE: u64 = 32 << 10;
+const MAX_MESSAGE_BYTES: u64 = 32 << 10;
 /// Maximum number of messages in flight, whatever their size.
-const MOST: usize = 64;
+const MAX_IN_FLIGHT: usize = 64;
 /// The window while the round-trip time is being measured, in bytes.
-const PROBE: u64 = WINDOW[0] / 2;
+const PROBE_WINDOW_BYTES: u64 = WINDOW_BYTES[0] / 2;
 /// The window as a multiple of the bandwidth-delay product.
-const GAIN: f64 = 1.5;
+const WINDOW_GAIN: f64 = 1.5;
 /// Lifetime of a measured rate and of a measured round-trip time.
-const MEMORY: Duration = Duration::from_secs(10);
+const MEASUREMENT_LIFETIME: Duration = Duration::from_secs(10);
 
 /// A message in flight.
 #[derive(Debug)]
-struct Sent {
+struct InFlightMessage {
     bytes: u64,
-    at: Instant,
+    sent_at: Instant,
     /// Bytes acknowledged when it was sent, and the time of the last progress before that.
     acknowledged: u64,
-    since: Instant,
+    rate_start: Instant,
     /// Whether it measures the round-trip time of the link: hardly anything was in flight before it.
     is_probe: bool,
 }
@@ -48,16 +48,16 @@ struct Sent {
 /// The messages in flight on one connection, and the bound on them.
 #[derive(Debug)]
 pub struct Flow {
-    sent: VecDeque<Sent>,
-    bytes: u64,
-    acknowledged: u64,
+    in_flight: VecDeque<InFlightMessage>,
+    bytes_in_flight: u64,
+    bytes_acknowledged: u64,
     /// Time of the last progress: an acknowledgement, or the first message after an idle time.
-    since: Instant,
-    rates: Rates,
+    last_progress_at: Instant,
+    rates: RecentRates,
     /// The shortest time between a message and its acknowledgement, and the time of that measurement.
-    time: Option<(Duration, Instant)>,
+    shortest_round_trip: Option<(Duration, Instant)>,
     /// Whether the round-trip time is to be measured again.
-    probes: bool,
+    needs_probe: bool,
 }
 
 impl Flow {
@@ -65,67 +65,75 @@ impl Flow {
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
-            sent: VecDeque::new(),
-            bytes: 0,
-            acknowledged: 0,
-            since: now,
-            rates: Rates::default(),
-            time: None,
-            probes: false,
+            in_flight: VecDeque::new(),
+            bytes_in_flight: 0,
+            bytes_acknowledged: 0,
+            last_progress_at: now,
+            rates: RecentRates::default(),
+            shortest_round_trip: None,
+            needs_probe: false,
         }
     }
 
     /// Returns the maximum size of a message in bytes, unless its first frame is larger.
     #[must_use]
-    pub fn message(&self) -> u64 {
-        (self.window() / SHARES).min(MESSAGE)
+    pub fn message_limit(&self) -> u64 {
+        (self.window_bytes() / MESSAGES_PER_WINDOW).min(MAX_MESSAGE_BYTES)
     }
 
     /// Returns whether any message may be sent now.
     #[must_use]
-    pub fn has_room(&self, urgent: bool) -> bool {
-        let bytes = if urgent { 1 } else { self.whole() };
-        self.admits(bytes, bytes, urgent)
+    pub fn can_send(&self, urgent: bool) -> bool {
+        let bytes = if urgent { 1 } else { self.full_message_bytes() };
+        self.can_send_message(bytes, bytes, urgent)
     }
 
     /// Returns whether a message of `bytes` bytes may be sent now; `gathered` counts the bytes that wait with
     /// it and behind it.
     #[must_use]
-    pub fn admits(&self, bytes: u64, gathered: u64, urgent: bool) -> bool {
+    pub fn can_send_message(&self, bytes: u64, gathered: u64, urgent: bool) -> bool {
         // Urgent messages have an allowance of one more message.
-        let room = self.window() + if urgent { self.message() } else { 0 };
-        let is_due = urgent || self.is_whole(gathered);
-        self.sent.is_empty() || self.sent.len() < MOST && self.bytes + bytes <= room && is_due
+        let room = self.window_bytes() + if urgent { self.message_limit() } else { 0 };
+        let is_due = urgent || self.is_full_message(gathered);
+        self.in_flight.is_empty()
+            || self.in_flight.len() < MAX_IN_FLIGHT && self.bytes_in_flight + bytes <= room && is_due
     }
 
     /// Returns whether this many bytes are sent without waiting for more.
     #[must_use]
-    pub fn is_whole(&self, bytes: u64) -> bool {
-        bytes >= self.whole()
+    pub fn is_full_message(&self, bytes: u64) -> bool {
+        bytes >= self.full_message_bytes()
     }
 
     /// Records that a message of this many bytes is sent.
     pub fn send(&mut self, bytes: u64, now: Instant) {
-        if self.sent.is_empty() {
+        if self.in_flight.is_empty() {
             // Time without anything to send must not count in the rate of the link.
-            self.since = now;
+            self.last_progress_at = now;
         }
-        self.bytes += bytes;
-        let is_probe = self.probes && (self.bytes <= PROBE || self.sent.is_empty());
-        self.probes &= !is_probe;
-        let (acknowledged, since) = (self.acknowledged, self.since);
-        self.sent.push_back(Sent { bytes, at: now, acknowledged, since, is_probe });
+        self.bytes_in_flight += bytes;
+        let is_probe =
+            self.needs_probe && (self.bytes_in_flight <= PROBE_WINDOW_BYTES || self.in_flight.is_empty());
+        self.needs_probe &= !is_probe;
+        let (acknowledged, since) = (self.bytes_acknowledged, self.last_progress_at);
+        self.in_flight.push_back(InFlightMessage {
+            bytes,
+            sent_at: now,
+            acknowledged,
+            rate_start: since,
+            is_probe,
+        });
     }
 
     /// Records that the oldest message in flight is acknowledged. Returns false if nothing is in flight.
     pub fn acknowledge(&mut self, now: Instant) -> bool {
-        let Some(oldest) = self.sent.pop_front() else { return false };
-        self.bytes -= oldest.bytes;
-        self.acknowledged += oldest.bytes;
-        self.since = now;
-        let elapsed = (now - oldest.since).as_secs_f64().max(1e-6);
-        self.rates.push(now, (self.acknowledged - oldest.acknowledged) as f64 / elapsed);
-        self.measured(now - oldest.at, oldest.is_probe, now);
+        let Some(oldest) = self.in_flight.pop_front() else { return false };
+        self.bytes_in_flight -= oldest.bytes;
+        self.bytes_acknowledged += oldest.bytes;
+        self.last_progress_at = now;
+        let elapsed = (now - oldest.rate_start).as_secs_f64().max(1e-6);
+        self.rates.push(now, (self.bytes_acknowledged - oldest.acknowledged) as f64 / elapsed);
+        self.record_round_trip(now - oldest.sent_at, oldest.is_probe, now);
         true
     }
 
@@ -134,13 +142,13 @@ impl Flow {
     #[must_use]
     pub fn waiting_since(&self) -> Option<Instant> {
         // Any acknowledgement is progress.
-        self.sent.front().map(|sent| sent.at.max(self.since))
+        self.in_flight.front().map(|sent| sent.sent_at.max(self.last_progress_at))
     }
 
     /// Returns the highest recent acknowledgement rate in bytes per second; 0 before the first
     /// acknowledgement.
     #[must_use]
-    pub fn rate(&self) -> f64 {
+    pub fn recent_rate(&self) -> f64 {
         self.rates.largest()
     }
 
@@ -148,42 +156,45 @@ impl Flow {
     /// one.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        self.time.map(|(time, _)| time)
+        self.shortest_round_trip.map(|(time, _)| time)
     }
 
-    fn measured(&mut self, time: Duration, is_probe: bool, now: Instant) {
-        match self.time {
-            Some((least, at)) if time > least && !is_probe => self.probes |= now - at > MEMORY,
-            _ => self.time = Some((time, now)),
+    fn record_round_trip(&mut self, time: Duration, is_probe: bool, now: Instant) {
+        match self.shortest_round_trip {
+            Some((least, at)) if time > least && !is_probe => {
+                self.needs_probe |= now - at > MEASUREMENT_LIFETIME;
+            }
+            _ => self.shortest_round_trip = Some((time, now)),
         }
     }
 
     /// Returns the number of bytes from which on a message does not wait for more.
-    fn whole(&self) -> u64 {
-        3 * self.message() / 4
+    fn full_message_bytes(&self) -> u64 {
+        3 * self.message_limit() / 4
     }
 
-    fn window(&self) -> u64 {
-        match self.time {
-            _ if self.probes => PROBE,
-            Some((time, _)) => ((GAIN * self.rate() * time.as_secs_f64()) as u64).clamp(WINDOW[0], WINDOW[1]),
-            None => FIRST_WINDOW,
+    fn window_bytes(&self) -> u64 {
+        match self.shortest_round_trip {
+            _ if self.needs_probe => PROBE_WINDOW_BYTES,
+            Some((time, _)) => ((WINDOW_GAIN * self.recent_rate() * time.as_secs_f64()) as u64)
+                .clamp(WINDOW_BYTES[0], WINDOW_BYTES[1]),
+            None => FIRST_WINDOW_BYTES,
         }
     }
 }
 
 /// Recent rates, as a queue whose front is the largest.
 #[derive(Debug, Default)]
-struct Rates(VecDeque<(Instant, f64)>);
+struct RecentRates(VecDeque<(Instant, f64)>);
 
-impl Rates {
+impl RecentRates {
     fn push(&mut self, now: Instant, rate: f64) {
         // An older and smaller rate can never become the largest again.
         while self.0.back().is_some_and(|&(_, last)| last <= rate) {
             self.0.pop_back();
         }
         self.0.push_back((now, rate));
-        while self.0.len() > 1 && self.0.front().is_some_and(|&(at, _)| now - at > MEMORY) {
+        while self.0.len() > 1 && self.0.front().is_some_and(|&(at, _)| now - at > MEASUREMENT_LIFETIME) {
             self.0.pop_front();
         }
     }
@@ -206,8 +217,8 @@ mod tests {
         let (mut delivered, mut longest) = (0, Duration::ZERO);
         let end = start + Duration::from_secs(seconds);
         while now < end {
-            let bytes = flow.message();
-            if flow.admits(bytes, bytes, false) {
+            let bytes = flow.message_limit();
+            if flow.can_send_message(bytes, bytes, false) {
                 flow.send(bytes, now);
                 free = free.max(now) + Duration::from_secs_f64(bytes as f64 / rate);
                 longest = longest.max(free - now);
@@ -250,8 +261,8 @@ mod tests {
         for way in [20, 400] {
             let rounds = 60_000 / way;
             for _ in 0..rounds {
-                while flow.admits(flow.message(), flow.message(), false) {
-                    flow.send(flow.message(), now);
+                while flow.can_send_message(flow.message_limit(), flow.message_limit(), false) {
+                    flow.send(flow.message_limit(), now);
                 }
                 now += Duration::from_millis(way);
                 while flow.acknowledge(now) {}
@@ -264,14 +275,17 @@ mod tests {
     fn small_messages_wait_for_each_other_and_important_ones_do_not() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        assert!(flow.admits(40, 40, false), "nothing is in flight");
+        assert!(flow.can_send_message(40, 40, false), "nothing is in flight");
         flow.send(40, now);
-        assert!(!flow.admits(40, 40, false));
-        assert!(flow.admits(40, 40, true));
-        assert!(flow.admits(40, flow.message(), false), "less important frames would be sent before it");
-        assert!(flow.admits(flow.message(), flow.message(), false), "a whole message");
+        assert!(!flow.can_send_message(40, 40, false));
+        assert!(flow.can_send_message(40, 40, true));
+        assert!(
+            flow.can_send_message(40, flow.message_limit(), false),
+            "less important frames would be sent before it"
+        );
+        assert!(flow.can_send_message(flow.message_limit(), flow.message_limit(), false), "a whole message");
         flow.acknowledge(now + Duration::from_millis(30));
-        assert!(flow.admits(40, 40, false));
+        assert!(flow.can_send_message(40, 40, false));
         assert!(!flow.acknowledge(now), "nothing is in flight");
     }
 
@@ -279,20 +293,21 @@ mod tests {
     fn a_full_window_has_a_place_for_what_is_important() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        while flow.admits(flow.message(), flow.message(), false) {
-            flow.send(flow.message(), now);
+        while flow.can_send_message(flow.message_limit(), flow.message_limit(), false) {
+            flow.send(flow.message_limit(), now);
         }
-        assert!(flow.admits(flow.message(), flow.message(), true));
-        flow.send(flow.message(), now);
-        assert!(!flow.admits(flow.message(), flow.message(), true));
+        assert!(flow.can_send_message(flow.message_limit(), flow.message_limit(), true));
+        flow.send(flow.message_limit(), now);
+        assert!(!flow.can_send_message(flow.message_limit(), flow.message_limit(), true));
     }
 
     #[test]
     fn small_messages_have_a_bound_too() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        let sent =
-            std::iter::from_fn(|| flow.admits(10, 10, true).then(|| flow.send(10, now))).take(1000).count();
-        assert_eq!(sent, MOST);
+        let sent = std::iter::from_fn(|| flow.can_send_message(10, 10, true).then(|| flow.send(10, now)))
+            .take(1000)
+            .count();
+        assert_eq!(sent, MAX_IN_FLIGHT);
     }
 }

@@ -28,6 +28,6 @@ mod uplink;
 
 pub use error::UplinkError;
 pub use items::StoredItems;
-pub use record::{Captured, Item};
-pub use store::{Outcome, Snapshot, Store, StoreSettings};
-pub use uplink::{Link, Uplink, UplinkSettings};
+pub use record::{CapturedFrame, FileItem};
+pub use store::{Store, StoreOutcome, StoreSettings, StoreSnapshot};
+pub use uplink::{LinkState, Uplink, UplinkSettings};

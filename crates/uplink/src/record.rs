@@ -2,7 +2,7 @@ use prost::Message as _;
 
 /// A frame with its metadata as the spool stores it: a protobuf message.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Captured {
+pub struct CapturedFrame {
     /// Capture time of the input, in Unix milliseconds.
     #[prost(sint64, tag = "1")]
     pub captured_ms: i64,
@@ -17,15 +17,15 @@ pub struct Captured {
     pub frame: Vec<u8>,
     /// The position of the input in a file that can be read again after a crash. It is not sent to the cloud.
     #[prost(message, optional, tag = "5")]
-    pub item: Option<Item>,
+    pub file_item: Option<FileItem>,
 }
 
 /// One input of a file.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Item {
+pub struct FileItem {
     /// The key of the file in its state at capture time, unique among all files.
     #[prost(fixed64, tag = "1")]
-    pub file: u64,
+    pub file_key: u64,
     /// Index of the input in the file, from 0.
     #[prost(uint32, tag = "2")]
     pub index: u32,
@@ -34,7 +34,7 @@ pub struct Item {
     pub is_last: bool,
 }
 
-impl Captured {
+impl CapturedFrame {
     /// Encodes the record for the spool.
     #[must_use]
     pub fn to_record(&self) -> Vec<u8> {

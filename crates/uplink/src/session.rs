@@ -19,14 +19,14 @@ use tonic::{
 };
 
 use crate::{
-    Link, Snapshot, Store, UplinkError,
+    LinkState, Store, StoreSnapshot, UplinkError,
     flow::Flow,
-    message::{self, class_of, spool_class},
-    store::Received,
+    message::{self, protocol_class, spool_class},
+    store::ReceivedRanges,
 };
 
 /// Capacity of the queue to HTTP/2, in messages: the maximum number in flight.
-const MESSAGES: usize = 64;
+const MESSAGE_QUEUE: usize = 64;
 
 /// Parameters of a connection.
 #[derive(Debug)]
@@ -35,75 +35,88 @@ pub(crate) struct Session<'a> {
     pub(crate) device: &'a str,
     pub(crate) bearer: Option<&'a MetadataValue<Ascii>>,
     /// Time limit for an acknowledgement.
-    pub(crate) patience: Duration,
-    pub(crate) link: &'a watch::Sender<Link>,
+    pub(crate) ack_timeout: Duration,
+    pub(crate) link: &'a watch::Sender<LinkState>,
 }
 
 /// A connection after the cloud's welcome.
-struct Open<'a> {
+struct OpenSession<'a> {
     store: &'a Store,
-    state: watch::Receiver<Snapshot>,
+    state: watch::Receiver<StoreSnapshot>,
     /// The name of the spool that the hello carried.
-    spool: u32,
+    spool_name: u32,
     messages: mpsc::Sender<UploadRequest>,
     flow: Flow,
     /// Messages in flight, in order: the class, and the number of the last frame.
-    sent: VecDeque<(Class, u64)>,
+    in_flight: VecDeque<(Class, u64)>,
     /// Records that were read and not sent, by class.
-    records: [VecDeque<Record>; Class::ALL.len()],
+    unsent: [VecDeque<Record>; Class::ALL.len()],
     /// The settled numbers that the cloud was last told, by class.
-    settled: [u64; Class::ALL.len()],
-    link: &'a watch::Sender<Link>,
+    announced_settled: [u64; Class::ALL.len()],
+    link: &'a watch::Sender<LinkState>,
 }
 
 impl Session<'_> {
     /// Sends until the connection ends, and returns the reason.
     pub(crate) async fn run(&self, channel: Channel) -> UplinkError {
-        let opened = timeout(self.patience, self.open(channel)).await;
+        let opened = timeout(self.ack_timeout, self.open(channel)).await;
         let (mut open, mut answers) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return error,
-            Err(_) => return UplinkError::Stalled(self.patience),
+            Err(_) => return UplinkError::Stalled(self.ack_timeout),
         };
-        self.link.send_modify(Link::connected);
-        match open.run(&mut answers, self.patience).await {
+        self.link.send_modify(LinkState::set_connected);
+        match open.run(&mut answers, self.ack_timeout).await {
             Ok(never) => match never {},
             Err(error) => error,
         }
     }
 
-    async fn open(&self, channel: Channel) -> Result<(Open<'_>, Streaming<UploadResponse>), UplinkError> {
+    async fn open(
+        &self,
+        channel: Channel,
+    ) -> Result<(OpenSession<'_>, Streaming<UploadResponse>), UplinkError> {
         let state = self.store.state();
         let (spool, settled) = {
             let state = state.borrow();
-            (state.spool, state.settled)
+            (state.spool_name, state.settled)
         };
-        let (messages, queue) = mpsc::channel(MESSAGES);
+        let (messages, queue) = mpsc::channel(MESSAGE_QUEUE);
         let lanes = Class::ALL
             .into_iter()
             .zip(settled)
-            .map(|(class, settled)| Lane { class: class_of(class).into(), settled });
+            .map(|(class, settled)| Lane { class: protocol_class(class).into(), settled });
         let hello = Hello { device: self.device.to_owned(), lanes: lanes.collect(), spool };
         let hello = UploadRequest { message: Some(upload_request::Message::Hello(hello)) };
-        messages.try_send(hello).map_err(|_| UplinkError::Ended)?;
+        messages.try_send(hello).map_err(|_| UplinkError::StreamEnded)?;
         let mut request = Request::new(ReceiverStream::new(queue));
         if let Some(bearer) = self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
         }
         let mut answers = IngestServiceClient::new(channel).upload(request).await?.into_inner();
-        let Some(upload_response::Message::Welcome(welcome)) = next(&mut answers).await? else {
-            return Err(UplinkError::Answer("another message instead of a welcome"));
+        let Some(upload_response::Message::Welcome(welcome)) = next_answer(&mut answers).await? else {
+            return Err(UplinkError::UnexpectedAnswer("another message instead of a welcome"));
         };
-        self.store.resolve(known(welcome)?).await?;
+        self.store.resolve(parse_welcome(welcome)?).await?;
         let records = Class::ALL.map(|_| VecDeque::new());
         let (flow, sent) = (Flow::new(Instant::now()), VecDeque::new());
         let (store, link) = (self.store, self.link);
-        let open = Open { store, state, spool, messages, flow, sent, records, settled, link };
+        let open = OpenSession {
+            store,
+            state,
+            spool_name: spool,
+            messages,
+            flow,
+            in_flight: sent,
+            unsent: records,
+            announced_settled: settled,
+            link,
+        };
         Ok((open, answers))
     }
 }
 
-impl Open<'_> {
+impl OpenSession<'_> {
     async fn run(
         &mut self,
         answers: &mut Streaming<UploadResponse>,
@@ -111,12 +124,12 @@ impl Open<'_> {
     ) -> Result<std::convert::Infallible, UplinkError> {
         loop {
             self.state.mark_unchanged();
-            if self.state.borrow().spool != self.spool {
+            if self.state.borrow().spool_name != self.spool_name {
                 // The folder was emptied: numbers restart, and the cloud's acknowledgements are about other
                 // records.
-                return Err(UplinkError::Interrupted);
+                return Err(UplinkError::SpoolReopened);
             }
-            self.send().await?;
+            self.send_ready().await?;
             let waiting = self.flow.waiting_since();
             let overdue = async {
                 match waiting {
@@ -125,24 +138,24 @@ impl Open<'_> {
                 }
             };
             tokio::select! {
-                answer = next(answers) => self.answered(answer?).await?,
-                changed = self.state.changed() => changed.map_err(|_| UplinkError::Stopped)?,
+                answer = next_answer(answers) => self.handle_ack(answer?).await?,
+                changed = self.state.changed() => changed.map_err(|_| UplinkError::StoreStopped)?,
                 () = overdue => return Err(UplinkError::Stalled(patience)),
             }
         }
     }
 
     /// Sends all messages that the window admits, the highest class first.
-    async fn send(&mut self) -> Result<(), UplinkError> {
+    async fn send_ready(&mut self) -> Result<(), UplinkError> {
         for class in Class::ALL.into_iter().rev() {
             // A record that was read cannot be evicted for a more important one, so nothing is read that has
             // to wait.
-            while self.flow.has_room(class == Class::High) {
+            while self.flow.can_send(class == Class::High) {
                 self.refill(class).await?;
-                if class < Class::High && !self.flow.is_whole(self.ready(class)) {
+                if class < Class::High && !self.flow.is_full_message(self.unsent_bytes(class)) {
                     self.refill_below(class).await?;
                 }
-                if !self.send_of(class)? {
+                if !self.send_message(class)? {
                     break;
                 }
             }
@@ -152,12 +165,14 @@ impl Open<'_> {
 
     /// Reads more records of a class until they fill a message.
     async fn refill(&mut self, class: Class) -> Result<(), UplinkError> {
-        while self.ready(class) < self.flow.message() && self.state.borrow().classes[class as usize].1 > 0 {
+        while self.unsent_bytes(class) < self.flow.message_limit()
+            && self.state.borrow().classes[class as usize].1 > 0
+        {
             let records = self.store.read(class).await?;
             if records.is_empty() {
                 break;
             }
-            self.records[class as usize].extend(records);
+            self.unsent[class as usize].extend(records);
         }
         Ok(())
     }
@@ -171,66 +186,67 @@ impl Open<'_> {
     }
 
     /// Returns the number of bytes of a class that were read and not sent.
-    fn ready(&self, class: Class) -> u64 {
-        self.records[class as usize].iter().map(|record| record.bytes.len() as u64).sum()
+    fn unsent_bytes(&self, class: Class) -> u64 {
+        self.unsent[class as usize].iter().map(|record| record.bytes.len() as u64).sum()
     }
 
     /// Sends one message of a class. Returns false if there is nothing to send, or if it has to wait.
-    fn send_of(&mut self, class: Class) -> Result<bool, UplinkError> {
-        let most = self.flow.message();
+    fn send_message(&mut self, class: Class) -> Result<bool, UplinkError> {
+        let most = self.flow.message_limit();
         // A small message need not wait for more if less important ones would otherwise be sent before it.
         let gathered =
-            Class::ALL.into_iter().filter(|less| *less <= class).map(|less| self.ready(less)).sum();
-        if !self.flow.admits(self.ready(class).min(most), gathered, class == Class::High) {
+            Class::ALL.into_iter().filter(|less| *less <= class).map(|less| self.unsent_bytes(less)).sum();
+        if !self.flow.can_send_message(self.unsent_bytes(class).min(most), gathered, class == Class::High) {
             return Ok(false);
         }
-        let records = &mut self.records[class as usize];
-        let Some(mut message) = message::take(class, records, most)? else { return Ok(false) };
+        let records = &mut self.unsent[class as usize];
+        let Some(mut message) = message::take_message(class, records, most)? else { return Ok(false) };
         let settled = self.state.borrow().settled[class as usize];
-        if settled > self.settled[class as usize] {
-            self.settled[class as usize] = settled;
+        if settled > self.announced_settled[class as usize] {
+            self.announced_settled[class as usize] = settled;
             message.frames.settled = settled;
         }
         let request = UploadRequest { message: Some(upload_request::Message::Frames(message.frames)) };
-        self.messages.try_send(request).map_err(|_| UplinkError::Ended)?;
-        self.flow.send(message.bytes, Instant::now());
-        self.sent.push_back((class, message.last));
+        self.messages.try_send(request).map_err(|_| UplinkError::StreamEnded)?;
+        self.flow.send(message.size_bytes, Instant::now());
+        self.in_flight.push_back((class, message.last_number));
         Ok(true)
     }
 
-    async fn answered(&mut self, answer: Option<upload_response::Message>) -> Result<(), UplinkError> {
+    async fn handle_ack(&mut self, answer: Option<upload_response::Message>) -> Result<(), UplinkError> {
         let Some(upload_response::Message::Ack(Ack { class, number })) = answer else {
-            return Err(UplinkError::Answer("another message instead of an acknowledgement"));
+            return Err(UplinkError::UnexpectedAnswer("another message instead of an acknowledgement"));
         };
-        let class = FrameClass::try_from(class).map_err(|_| UplinkError::Answer("an unknown class"))?;
+        let class =
+            FrameClass::try_from(class).map_err(|_| UplinkError::UnexpectedAnswer("an unknown class"))?;
         let class = spool_class(class);
         // An acknowledgement covers everything sent before it in its class, so a message that it skips would
         // be lost.
-        if self.sent.pop_front() != Some((class, number)) || !self.flow.acknowledge(Instant::now()) {
-            return Err(UplinkError::Answer("an acknowledgement out of order"));
+        if self.in_flight.pop_front() != Some((class, number)) || !self.flow.acknowledge(Instant::now()) {
+            return Err(UplinkError::UnexpectedAnswer("an acknowledgement out of order"));
         }
-        let (rate, round_trip) = (self.flow.rate(), self.flow.round_trip());
-        self.link.send_modify(|link| link.acknowledged(rate, round_trip));
+        let (rate, round_trip) = (self.flow.recent_rate(), self.flow.round_trip());
+        self.link.send_modify(|link| link.set_acknowledged(rate, round_trip));
         self.store.acknowledge(class, number).await
     }
 }
 
-fn known(welcome: Welcome) -> Result<Received, UplinkError> {
-    let mut known = Received::default();
+fn parse_welcome(welcome: Welcome) -> Result<ReceivedRanges, UplinkError> {
+    let mut known = ReceivedRanges::default();
     for of_class in welcome.known {
-        let class =
-            FrameClass::try_from(of_class.class).map_err(|_| UplinkError::Answer("an unknown class"))?;
+        let class = FrameClass::try_from(of_class.class)
+            .map_err(|_| UplinkError::UnexpectedAnswer("an unknown class"))?;
         known[spool_class(class) as usize]
             .extend(of_class.ranges.into_iter().map(|range| range.first..=range.last));
     }
     Ok(known)
 }
 
-async fn next(
+async fn next_answer(
     answers: &mut Streaming<UploadResponse>,
 ) -> Result<Option<upload_response::Message>, UplinkError> {
     match answers.message().await? {
         Some(answer) => Ok(answer.message),
-        None => Err(UplinkError::Ended),
+        None => Err(UplinkError::StreamEnded),
     }
 }

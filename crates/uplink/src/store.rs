@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use lopside_spool::{Appended, Class, Counters, Options, Reason, Record, Spool, SpoolError, Storage};
+use lopside_spool::{
+    AppendOutcome, Class, Counters, DropReason, Options, Record, Spool, SpoolError, Storage,
+};
 use tokio::{
     runtime,
     sync::{mpsc, oneshot, watch},
@@ -21,28 +23,28 @@ use tokio::{
 use crate::{StoredItems, UplinkError};
 
 /// Capacity of the command queue.
-const COMMANDS: usize = 256;
+const COMMAND_QUEUE: usize = 256;
 /// Maximum number of bytes that wait to be committed together.
-const GATHERED: usize = 256 << 10;
+const MAX_GATHERED_BYTES: usize = 256 << 10;
 /// The largest record in bytes: the largest frame that the cloud accepts, and its metadata.
-const LARGEST: usize = lopside_proto::MAX_FRAME + 1024;
+const MAX_RECORD_BYTES: usize = lopside_proto::MAX_FRAME_BYTES + 1024;
 /// Maximum age of an acknowledgement that is not on the disk.
-const CHECKPOINT: Duration = Duration::from_secs(1);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before a failed disk is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Limits of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreSettings {
     /// Total size of the spool's files, in bytes.
-    pub budget: u64,
+    pub budget_bytes: u64,
     /// Time that a record waits for others to be committed with.
     pub commit_delay: Duration,
 }
 
 /// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum StoreOutcome {
     /// The record is on the disk.
     Stored,
     /// The record was refused, because the spool is full or the record too large; the refusal is counted on
@@ -52,31 +54,31 @@ pub enum Outcome {
 
 /// The state of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct StoreSnapshot {
     /// Counters and number of pending records per class, in the order of [`Class::ALL`].
     pub classes: [(Counters, u64); Class::ALL.len()],
     /// The number per class, in the order of [`Class::ALL`], up to which all records are settled on the disk.
     pub settled: [u64; Class::ALL.len()],
     /// The name of the spool; a different one after its folder was emptied.
-    pub spool: u32,
+    pub spool_name: u32,
     /// Number of log ends that were torn by crashes.
-    pub torn: u64,
+    pub torn_logs: u64,
     /// Size of all files, in bytes.
-    pub bytes: u64,
+    pub size_bytes: u64,
     /// Bytes of damaged data that are kept for inspection, included in `bytes`.
-    pub aside: u64,
+    pub damaged_bytes: u64,
     /// The reason why the disk currently accepts no writes; `None` if it does.
     pub failure: Option<String>,
 }
 
 /// Ranges of record numbers per class, in the order of [`Class::ALL`].
-pub(crate) type Received = [Vec<RangeInclusive<u64>>; Class::ALL.len()];
+pub(crate) type ReceivedRanges = [Vec<RangeInclusive<u64>>; Class::ALL.len()];
 
 enum Command {
-    Append(Class, Vec<u8>, oneshot::Sender<Outcome>),
+    Append(Class, Vec<u8>, oneshot::Sender<StoreOutcome>),
     Read(Class, oneshot::Sender<Vec<Record>>),
     Acknowledge(Class, u64),
-    Resolve(Received, oneshot::Sender<()>),
+    Resolve(ReceivedRanges, oneshot::Sender<()>),
     Rewind,
     Flush(oneshot::Sender<()>),
 }
@@ -86,7 +88,7 @@ enum Command {
 #[derive(Debug, Clone)]
 pub struct Store {
     commands: mpsc::Sender<Command>,
-    state: watch::Receiver<Snapshot>,
+    state: watch::Receiver<StoreSnapshot>,
 }
 
 impl Store {
@@ -96,7 +98,7 @@ impl Store {
     /// Also returns the inputs of files that were stored last.
     ///
     /// # Errors
-    /// The errors of [`Spool::open`], and [`UplinkError::Stopped`] if the thread cannot be started.
+    /// The errors of [`Spool::open`], and [`UplinkError::StoreStopped`] if the thread cannot be started.
     pub fn start<S: Storage + Send + 'static>(
         storage: impl Fn() -> Result<S, SpoolError> + Send + 'static,
         settings: StoreSettings,
@@ -105,23 +107,36 @@ impl Store {
         S::File: Send,
     {
         let open = move |show: &mut dyn FnMut(&[u8])| {
-            let options = Options::new(settings.budget, rand::random());
-            Spool::open_showing(storage()?, Options { largest: LARGEST, ..options }, show)
+            let options = Options::new(settings.budget_bytes, rand::random());
+            Spool::open_with_newest(
+                storage()?,
+                Options { max_record_bytes: MAX_RECORD_BYTES, ..options },
+                show,
+            )
         };
         let mut items = StoredItems::default();
         let spool = open(&mut |record| items.add(record))?;
         let open = move || open(&mut |_| {});
-        let (commands, queue) = mpsc::channel(COMMANDS);
+        let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
         let (told, state) = watch::channel(snapshot(&spool));
         let delay = settings.commit_delay;
         let waiting = Vec::new();
-        let keeper = Keeper { spool, open, delay, queue, waiting, ahead: None, given_up: false, told };
+        let keeper = StoreThread {
+            spool,
+            open,
+            commit_delay: delay,
+            queue,
+            pending: waiting,
+            unsaved_since: None,
+            has_given_up: false,
+            published: told,
+        };
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.map_err(|_| UplinkError::Stopped)?;
+        let runtime = runtime.map_err(|_| UplinkError::StoreStopped)?;
         let thread = thread::Builder::new()
             .name("store".into())
             .spawn(move || runtime.block_on(keeper.run()))
-            .map_err(|_| UplinkError::Stopped)?;
+            .map_err(|_| UplinkError::StoreStopped)?;
         Ok((Self { commands, state }, items, thread))
     }
 
@@ -129,151 +144,159 @@ impl Store {
     /// disk.
     ///
     /// # Errors
-    /// [`UplinkError::Stopped`].
+    /// [`UplinkError::StoreStopped`].
     pub async fn append(
         &self,
         class: Class,
         record: Vec<u8>,
-    ) -> Result<oneshot::Receiver<Outcome>, UplinkError> {
+    ) -> Result<oneshot::Receiver<StoreOutcome>, UplinkError> {
         let (answer, outcome) = oneshot::channel();
-        self.send(Command::Append(class, record, answer)).await?;
+        self.send_command(Command::Append(class, record, answer)).await?;
         Ok(outcome)
     }
 
     /// Like [`append`](Self::append), for threads outside a runtime.
     ///
     /// # Errors
-    /// [`UplinkError::Stopped`].
+    /// [`UplinkError::StoreStopped`].
     pub fn blocking_append(
         &self,
         class: Class,
         record: Vec<u8>,
-    ) -> Result<oneshot::Receiver<Outcome>, UplinkError> {
+    ) -> Result<oneshot::Receiver<StoreOutcome>, UplinkError> {
         let (answer, outcome) = oneshot::channel();
         let command = Command::Append(class, record, answer);
-        self.commands.blocking_send(command).map_err(|_| UplinkError::Stopped)?;
+        self.commands.blocking_send(command).map_err(|_| UplinkError::StoreStopped)?;
         Ok(outcome)
     }
 
     /// Commits all records that were appended before.
     ///
     /// # Errors
-    /// [`UplinkError::Stopped`].
+    /// [`UplinkError::StoreStopped`].
     pub async fn flush(&self) -> Result<(), UplinkError> {
-        self.ask(Command::Flush).await
+        self.request_reply(Command::Flush).await
     }
 
     /// Returns the current state, and notifies of each change.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<Snapshot> {
+    pub fn state(&self) -> watch::Receiver<StoreSnapshot> {
         self.state.clone()
     }
 
     /// Reads the next records of a class, which the caller sends at once.
     pub(crate) async fn read(&self, class: Class) -> Result<Vec<Record>, UplinkError> {
-        self.ask(|answer| Command::Read(class, answer)).await
+        self.request_reply(|answer| Command::Read(class, answer)).await
     }
 
     pub(crate) async fn acknowledge(&self, class: Class, number: u64) -> Result<(), UplinkError> {
-        self.send(Command::Acknowledge(class, number)).await
+        self.send_command(Command::Acknowledge(class, number)).await
     }
 
     /// Tells the spool at the start of a connection which records the cloud has.
-    pub(crate) async fn resolve(&self, received: Received) -> Result<(), UplinkError> {
-        self.ask(|answer| Command::Resolve(received, answer)).await
+    pub(crate) async fn resolve(&self, received: ReceivedRanges) -> Result<(), UplinkError> {
+        self.request_reply(|answer| Command::Resolve(received, answer)).await
     }
 
     /// Rewinds the spool after a connection has ended: records that were read are read again, and may be
     /// evicted until then.
     pub(crate) async fn rewind(&self) -> Result<(), UplinkError> {
-        self.send(Command::Rewind).await
+        self.send_command(Command::Rewind).await
     }
 
-    async fn send(&self, command: Command) -> Result<(), UplinkError> {
-        self.commands.send(command).await.map_err(|_| UplinkError::Stopped)
+    async fn send_command(&self, command: Command) -> Result<(), UplinkError> {
+        self.commands.send(command).await.map_err(|_| UplinkError::StoreStopped)
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, UplinkError> {
+    async fn request_reply<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, UplinkError> {
         let (answer, asked) = oneshot::channel();
-        self.send(command(answer)).await?;
-        asked.await.map_err(|_| UplinkError::Interrupted)
+        self.send_command(command(answer)).await?;
+        asked.await.map_err(|_| UplinkError::SpoolReopened)
     }
 }
 
 /// A record whose result is not on the disk yet.
-struct Waiting {
+struct PendingAppend {
     class: Class,
-    fate: Option<Fate>,
+    fate: Option<AppendFate>,
     record: Vec<u8>,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<StoreOutcome>,
 }
 
 /// The result of an append as a count that the disk keeps, so that a reopened spool can tell whether it has
 /// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum AppendFate {
     /// It has this number in its class.
     Numbered(u64),
     /// The class's count of refused records, this one included.
     Refused(u64),
 }
 
-impl Fate {
+impl AppendFate {
     /// Appends a record to the spool.
-    fn of<S: Storage>(spool: &mut Spool<S>, class: Class, record: &[u8]) -> Result<Self, SpoolError> {
+    fn append_record<S: Storage>(
+        spool: &mut Spool<S>,
+        class: Class,
+        record: &[u8],
+    ) -> Result<Self, SpoolError> {
         match spool.append(class, record) {
-            Ok(Appended::Number(number)) => return Ok(Self::Numbered(number)),
-            Ok(Appended::Refused) => {}
+            Ok(AppendOutcome::Accepted(number)) => return Ok(Self::Numbered(number)),
+            Ok(AppendOutcome::Refused) => {}
             Err(error @ SpoolError::TooLarge { .. }) => tracing::error!(%error, "frame dropped"),
             Err(error) => return Err(error),
         }
-        Ok(Self::Refused(spool.counted(class).dropped(Reason::Refused)))
+        Ok(Self::Refused(spool.class_counters(class).dropped(DropReason::Refused)))
     }
 
     /// Returns whether a spool that was just opened has this record or count.
-    fn is_kept<S: Storage>(self, spool: &Spool<S>, class: Class) -> bool {
-        let counters = spool.counted(class);
+    fn is_on_disk<S: Storage>(self, spool: &Spool<S>, class: Class) -> bool {
+        let counters = spool.class_counters(class);
         match self {
-            Self::Numbered(number) => number <= counters.done + spool.pending(class),
-            Self::Refused(count) => count <= counters.dropped(Reason::Refused),
+            Self::Numbered(number) => number <= counters.cursor + spool.pending_records(class),
+            Self::Refused(count) => count <= counters.dropped(DropReason::Refused),
         }
     }
 
-    fn outcome(self) -> Outcome {
+    fn outcome(self) -> StoreOutcome {
         match self {
-            Self::Numbered(_) => Outcome::Stored,
-            Self::Refused(_) => Outcome::Refused,
+            Self::Numbered(_) => StoreOutcome::Stored,
+            Self::Refused(_) => StoreOutcome::Refused,
         }
     }
 }
 
 /// The state of the thread.
-struct Keeper<S: Storage, O> {
+struct StoreThread<S: Storage, O> {
     spool: Spool<S>,
     open: O,
-    delay: Duration,
+    commit_delay: Duration,
     queue: mpsc::Receiver<Command>,
-    waiting: Vec<Waiting>,
+    pending: Vec<PendingAppend>,
     /// Time since which some acknowledgement is not on the disk; `None` if all are.
-    ahead: Option<Instant>,
+    unsaved_since: Option<Instant>,
     /// Whether the disk had failed when the last handle was dropped.
-    given_up: bool,
-    told: watch::Sender<Snapshot>,
+    has_given_up: bool,
+    published: watch::Sender<StoreSnapshot>,
 }
 
-impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
+impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
     async fn run(mut self) {
-        while let Some(command) = self.next().await {
-            let mut flushed = self.take(command).await;
-            let end = Instant::now() + self.delay;
-            while !self.waiting.is_empty() && flushed.is_none() && self.gathered() < GATHERED {
+        while let Some(command) = self.next_command().await {
+            let mut flushed = self.handle_command(command).await;
+            let end = Instant::now() + self.commit_delay;
+            while !self.pending.is_empty() && flushed.is_none() && self.gathered_bytes() < MAX_GATHERED_BYTES
+            {
                 match timeout_at(end, self.queue.recv()).await {
-                    Ok(Some(command)) => flushed = self.take(command).await,
+                    Ok(Some(command)) => flushed = self.handle_command(command).await,
                     Ok(None) | Err(_) => break,
                 }
             }
             self.commit().await;
-            if let Some(flushed) = flushed.filter(|_| !self.given_up) {
+            if let Some(flushed) = flushed.filter(|_| !self.has_given_up) {
                 let _ = flushed.send(());
             }
         }
@@ -282,10 +305,10 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
     }
 
     /// Receives the next command. Acknowledgements are written to the disk once they are old enough.
-    async fn next(&mut self) -> Option<Command> {
-        match self.ahead {
-            Some(since) if since.elapsed() >= CHECKPOINT => self.checkpoint().await,
-            Some(since) => match timeout_at(since + CHECKPOINT, self.queue.recv()).await {
+    async fn next_command(&mut self) -> Option<Command> {
+        match self.unsaved_since {
+            Some(since) if since.elapsed() >= CHECKPOINT_INTERVAL => self.checkpoint().await,
+            Some(since) => match timeout_at(since + CHECKPOINT_INTERVAL, self.queue.recv()).await {
                 Ok(command) => return command,
                 Err(_) => self.checkpoint().await,
             },
@@ -295,21 +318,21 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
     }
 
     /// Publishes the state if it has changed: a read alone must not wake the subscribers.
-    fn tell(&self) {
+    fn publish_state(&self) {
         let now = snapshot(&self.spool);
-        self.told.send_if_modified(|told| {
+        self.published.send_if_modified(|told| {
             let is_new = *told != now;
             *told = now;
             is_new
         });
     }
 
-    fn gathered(&self) -> usize {
-        self.waiting.iter().map(|waiting| waiting.record.len()).sum()
+    fn gathered_bytes(&self) -> usize {
+        self.pending.iter().map(|waiting| waiting.record.len()).sum()
     }
 
     /// Executes a command. For a flush, returns the channel to answer after the commit.
-    async fn take(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
+    async fn handle_command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
         let done = match command {
             Command::Append(class, record, answer) => {
                 self.append(class, record, answer).await;
@@ -322,7 +345,8 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
             Command::Acknowledge(class, number) => self.spool.acknowledge(class, number),
             Command::Resolve(received, answer) => {
                 let mut received = Class::ALL.into_iter().zip(&received);
-                let done = received.try_for_each(|(class, ranges)| self.spool.resolve(class, ranges));
+                let done =
+                    received.try_for_each(|(class, ranges)| self.spool.resolve_received(class, ranges));
                 done.map(|()| {
                     let _ = answer.send(());
                 })
@@ -348,15 +372,15 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
     fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
         let records = self.spool.read(class)?;
         if let Some(last) = records.last() {
-            self.spool.sending(class, last.number)?;
+            self.spool.mark_sending(class, last.number)?;
         }
         Ok(records)
     }
 
-    async fn append(&mut self, class: Class, record: Vec<u8>, answer: oneshot::Sender<Outcome>) {
-        let fate = Fate::of(&mut self.spool, class, &record);
+    async fn append(&mut self, class: Class, record: Vec<u8>, answer: oneshot::Sender<StoreOutcome>) {
+        let fate = AppendFate::append_record(&mut self.spool, class, &record);
         let (fate, failure) = fate.map_or_else(|error| (None, Some(error)), |fate| (Some(fate), None));
-        self.waiting.push(Waiting { class, fate, record, answer });
+        self.pending.push(PendingAppend { class, fate, record, answer });
         if let Some(error) = failure {
             self.recover(&error).await;
         }
@@ -370,12 +394,16 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 break;
             }
         }
-        self.ahead = if self.spool.is_ahead() { self.ahead.or_else(|| Some(Instant::now())) } else { None };
-        if !self.given_up {
-            self.tell();
+        self.unsaved_since = if self.spool.has_unsaved_acknowledgements() {
+            self.unsaved_since.or_else(|| Some(Instant::now()))
+        } else {
+            None
+        };
+        if !self.has_given_up {
+            self.publish_state();
         }
-        for waiting in self.waiting.drain(..) {
-            if let Some(fate) = waiting.fate.filter(|_| !self.given_up) {
+        for waiting in self.pending.drain(..) {
+            if let Some(fate) = waiting.fate.filter(|_| !self.has_given_up) {
                 let _ = waiting.answer.send(fate.outcome());
             }
         }
@@ -387,8 +415,8 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
                 return;
             }
         }
-        self.ahead = None;
-        self.tell();
+        self.unsaved_since = None;
+        self.publish_state();
     }
 
     /// Reopens the spool, as often as it takes, and appends waiting records again that are not on the disk.
@@ -398,28 +426,28 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
         tracing::error!(%error, "the spool has failed; reopening it");
         let mut failure = error.to_string();
         loop {
-            self.told.send_modify(|state| state.failure = Some(failure.clone()));
-            match (self.open)().and_then(|spool| self.again(spool)) {
+            self.published.send_modify(|state| state.failure = Some(failure.clone()));
+            match (self.open)().and_then(|spool| self.replace_spool(spool)) {
                 Ok(()) => return true,
                 Err(error) => failure = error.to_string(),
             }
             tracing::error!(failure, "cannot reopen the spool");
             if self.queue.is_closed() {
-                self.given_up = true;
+                self.has_given_up = true;
                 return false;
             }
-            sleep(PAUSE).await;
+            sleep(REOPEN_PAUSE).await;
         }
     }
 
-    fn again(&mut self, mut spool: Spool<S>) -> Result<(), SpoolError> {
+    fn replace_spool(&mut self, mut spool: Spool<S>) -> Result<(), SpoolError> {
         // All waiting records are looked up first, because records appended now reuse the numbers of others.
-        for Waiting { class, fate, .. } in &mut self.waiting {
-            fate.take_if(|fate| !fate.is_kept(&spool, *class));
+        for PendingAppend { class, fate, .. } in &mut self.pending {
+            fate.take_if(|fate| !fate.is_on_disk(&spool, *class));
         }
-        for Waiting { class, fate, record, .. } in &mut self.waiting {
+        for PendingAppend { class, fate, record, .. } in &mut self.pending {
             if fate.is_none() {
-                *fate = Some(Fate::of(&mut spool, *class, record)?);
+                *fate = Some(AppendFate::append_record(&mut spool, *class, record)?);
             }
         }
         self.spool = spool;
@@ -427,14 +455,14 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> Keeper<S, O> {
     }
 }
 
-fn snapshot<S: Storage>(spool: &Spool<S>) -> Snapshot {
-    Snapshot {
-        classes: Class::ALL.map(|class| (spool.counted(class), spool.pending(class))),
-        settled: Class::ALL.map(|class| spool.settled(class)),
-        spool: spool.name(),
-        torn: spool.torn(),
-        bytes: spool.bytes(),
-        aside: spool.aside(),
+fn snapshot<S: Storage>(spool: &Spool<S>) -> StoreSnapshot {
+    StoreSnapshot {
+        classes: Class::ALL.map(|class| (spool.class_counters(class), spool.pending_records(class))),
+        settled: Class::ALL.map(|class| spool.settled_on_disk(class)),
+        spool_name: spool.name(),
+        torn_logs: spool.torn_ends(),
+        size_bytes: spool.bytes(),
+        damaged_bytes: spool.damage_bytes(),
         failure: None,
     }
 }

@@ -21,44 +21,44 @@ pub struct UplinkSettings {
     /// The value of the `authorization` metadata; `None` sends none.
     pub bearer: Option<MetadataValue<Ascii>>,
     /// Time without an acknowledgement after which the connection counts as broken.
-    pub patience: Duration,
+    pub ack_timeout: Duration,
     /// The longest pause between two attempts.
-    pub longest_pause: Duration,
+    pub max_pause: Duration,
 }
 
 /// The state of the connection.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Link {
+pub struct LinkState {
     /// Start of the current connection; `None` while there is none.
-    pub connected: Option<Instant>,
+    pub connected_at: Option<Instant>,
     /// Number of connections so far.
-    pub connections: u64,
+    pub connection_count: u64,
     /// Reason why the last connection ended or could not be made; `None` while connected and before the first
     /// failure.
     pub last_error: Option<String>,
     /// Time of the last acknowledgement.
-    pub acknowledged: Option<Instant>,
+    pub last_acknowledged_at: Option<Instant>,
     /// The highest recent acknowledgement rate in bytes per second; 0 before the first acknowledgement.
-    pub rate: f64,
+    pub bytes_per_second: f64,
     /// The shortest recent time between a message and its acknowledgement.
     pub round_trip: Option<Duration>,
 }
 
-impl Link {
-    pub(crate) fn connected(&mut self) {
-        self.connected = Some(Instant::now());
-        self.connections += 1;
+impl LinkState {
+    pub(crate) fn set_connected(&mut self) {
+        self.connected_at = Some(Instant::now());
+        self.connection_count += 1;
         self.last_error = None;
     }
 
-    pub(crate) fn acknowledged(&mut self, rate: f64, round_trip: Option<Duration>) {
-        self.acknowledged = Some(Instant::now());
-        (self.rate, self.round_trip) = (rate, round_trip);
+    pub(crate) fn set_acknowledged(&mut self, rate: f64, round_trip: Option<Duration>) {
+        self.last_acknowledged_at = Some(Instant::now());
+        (self.bytes_per_second, self.round_trip) = (rate, round_trip);
     }
 
-    fn ended(&mut self, error: &UplinkError) {
-        self.connected = None;
-        self.rate = 0.0;
+    fn set_ended(&mut self, error: &UplinkError) {
+        self.connected_at = None;
+        self.bytes_per_second = 0.0;
         self.last_error = Some(error.to_string());
     }
 }
@@ -68,19 +68,19 @@ impl Link {
 pub struct Uplink {
     store: Store,
     settings: UplinkSettings,
-    link: watch::Sender<Link>,
+    link: watch::Sender<LinkState>,
 }
 
 impl Uplink {
     /// Creates an uplink that has not connected yet.
     #[must_use]
     pub fn new(store: Store, settings: UplinkSettings) -> Self {
-        Self { store, settings, link: watch::Sender::new(Link::default()) }
+        Self { store, settings, link: watch::Sender::new(LinkState::default()) }
     }
 
     /// Returns the state of the connection, and notifies of each change.
     #[must_use]
-    pub fn link(&self) -> watch::Receiver<Link> {
+    pub fn link(&self) -> watch::Receiver<LinkState> {
         self.link.subscribe()
     }
 
@@ -90,18 +90,18 @@ impl Uplink {
         C: Fn() -> F,
         F: Future<Output = Result<Channel, UplinkError>>,
     {
-        let mut backoff = Backoff::new(self.settings.longest_pause);
+        let mut backoff = Backoff::new(self.settings.max_pause);
         loop {
-            let before = self.link.borrow().acknowledged;
+            let before = self.link.borrow().last_acknowledged_at;
             let error = match connect().await {
                 Ok(channel) => self.session().run(channel).await,
                 Err(error) => error,
             };
-            if matches!(error, UplinkError::Stopped) || self.store.rewind().await.is_err() {
+            if matches!(error, UplinkError::StoreStopped) || self.store.rewind().await.is_err() {
                 return;
             }
-            self.tell(&error);
-            if self.link.borrow().acknowledged != before {
+            self.report_error(&error);
+            if self.link.borrow().last_acknowledged_at != before {
                 backoff.reset();
             }
             sleep(backoff.next(error.retry_after())).await;
@@ -109,17 +109,17 @@ impl Uplink {
     }
 
     fn session(&self) -> Session<'_> {
-        let UplinkSettings { device, bearer, patience, .. } = &self.settings;
+        let UplinkSettings { device, bearer, ack_timeout: patience, .. } = &self.settings;
         let bearer = bearer.as_ref();
-        Session { store: &self.store, device, bearer, patience: *patience, link: &self.link }
+        Session { store: &self.store, device, bearer, ack_timeout: *patience, link: &self.link }
     }
 
     /// Logs each new reason once, so that an outage of a week is one line.
-    fn tell(&self, error: &UplinkError) {
+    fn report_error(&self, error: &UplinkError) {
         let is_new = self.link.borrow().last_error.as_deref() != Some(&error.to_string());
         if is_new {
             tracing::warn!(%error, "not connected to the cloud; frames wait in the spool");
         }
-        self.link.send_modify(|link| link.ended(error));
+        self.link.send_modify(|link| link.set_ended(error));
     }
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use image::DynamicImage;
-use lopside_e2e::{Cloud, binary, frames_as_text, in_clone, stdout};
+use lopside_e2e::{CloudDecoder, binary_command, frames_as_text, in_clone, run_stdout};
 use lopside_proto::v1::{
     DecodeRequest, DecodedFrame, decoder_service_client::DecoderServiceClient, output::Value,
 };
@@ -24,7 +24,7 @@ fn emulated() -> Command {
 
 fn encode(mut edge: Command, bundle: &str, args: &[&str], samples: &Path, out: &Path) {
     edge.arg("encode").arg("--bundle").arg(in_clone(bundle)).args(args).arg("--out").arg(out);
-    let _ = stdout(edge.arg(samples));
+    let _ = run_stdout(edge.arg(samples));
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn arm_makes_the_golden_frames() {
 #[tokio::test]
 #[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary built by `cargo xtask dist --target aarch64-unknown-linux-gnu`, and qemu-user"]
 async fn arm_encodes_photographs_as_well() {
-    let cloud = Cloud::start(&[&in_clone("bundles/photo")]);
+    let cloud = CloudDecoder::start(&[&in_clone("bundles/photo")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     for quality in ["20", "50", "80"] {
         let out = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        for (edge, out) in [binary("edge-encoder"), emulated()].into_iter().zip(&out) {
+        for (edge, out) in [binary_command("edge-encoder"), emulated()].into_iter().zip(&out) {
             encode(edge, "bundles/photo", &["--quality", quality], &in_clone("samples/photo"), out.path());
         }
         for name in ["blossom", "tulips"] {

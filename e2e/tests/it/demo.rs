@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use lopside_e2e::{binaries, binary, failure, in_clone};
+use lopside_e2e::{binaries_folder, binary_command, in_clone, run_failing};
 use lopside_quality::psnr;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -16,8 +16,8 @@ use serde_json::Value;
 const PHOTOS: [&str; 2] = ["blossom", "tulips"];
 
 fn demo(out: &Path) -> Command {
-    let mut command = binary("xtask");
-    command.args(["demo", "--json", "--binaries"]).arg(binaries()).arg("--out").arg(out);
+    let mut command = binary_command("xtask");
+    command.args(["demo", "--json", "--binaries"]).arg(binaries_folder()).arg("--out").arg(out);
     command
 }
 
@@ -100,6 +100,6 @@ fn an_interrupt_stops_every_process() {
 fn a_failure_stops_the_server_too() {
     let file = tempfile::NamedTempFile::new().unwrap();
     // Reports cannot be written to a folder below a file.
-    let error = failure(&mut demo(&file.path().join("out")));
+    let error = run_failing(&mut demo(&file.path().join("out")));
     assert!(error.contains("edge-encoder") && error.contains("ended with"), "{error}");
 }

@@ -2,14 +2,14 @@
 
 use std::{fs, path::Path};
 
-use lopside_e2e::{binary, failure, frames_as_text, in_clone, stdout};
+use lopside_e2e::{binary_command, frames_as_text, in_clone, run_failing, run_stdout};
 use serde_json::Value;
 
 const NAME: &str = "edge-encoder";
 
 fn encode(inputs: &Path, out: &Path) -> String {
-    stdout(
-        binary(NAME)
+    run_stdout(
+        binary_command(NAME)
             .arg("encode")
             .arg("--bundle")
             .arg(in_clone("bundles/fashion"))
@@ -84,10 +84,11 @@ fn a_large_colour_photograph_is_resized_and_greyed() {
     let frame = |name: &str| fs::read(out.path().join(name)).unwrap();
     assert_eq!(frame("colour.lps"), frame("grey.lps"));
     let integers = |name: &str| {
-        let mut inspect = binary(NAME);
+        let mut inspect = binary_command(NAME);
         inspect.arg("inspect").arg(out.path().join(name)).arg("--json");
         let found: Value =
-            serde_json::from_str(&stdout(inspect.arg("--bundle").arg(in_clone("bundles/fashion")))).unwrap();
+            serde_json::from_str(&run_stdout(inspect.arg("--bundle").arg(in_clone("bundles/fashion"))))
+                .unwrap();
         let integers = found["integers"].as_array().unwrap().iter();
         integers.map(|integer| integer.as_i64().unwrap()).collect::<Vec<_>>()
     };
@@ -104,25 +105,25 @@ fn inspect_says_what_is_in_a_frame_and_what_is_wrong_with_a_damaged_one() {
     encode(&in_clone("samples/fashion/00-ankle-boot.png"), out.path());
     let frame = out.path().join("00-ankle-boot.lps");
     let inspect = |with_bundle: bool| {
-        let mut command = binary(NAME);
+        let mut command = binary_command(NAME);
         command.arg("inspect").arg(&frame).arg("--json");
         if with_bundle {
             command.arg("--bundle").arg(in_clone("bundles/fashion"));
         }
         command
     };
-    let plain: Value = serde_json::from_str(&stdout(&mut inspect(false))).unwrap();
+    let plain: Value = serde_json::from_str(&run_stdout(&mut inspect(false))).unwrap();
     assert_eq!(plain["shape"], serde_json::json!([32]));
     assert_eq!(plain["bytes"], fs::metadata(&frame).unwrap().len());
     assert_eq!(plain["integers"], Value::Null);
-    let full: Value = serde_json::from_str(&stdout(&mut inspect(true))).unwrap();
+    let full: Value = serde_json::from_str(&run_stdout(&mut inspect(true))).unwrap();
     assert_eq!(full["integers"].as_array().unwrap().len(), 32);
 
     let mut bytes = fs::read(&frame).unwrap();
     let last = bytes.len() - 5;
     bytes[last] ^= 1;
     fs::write(&frame, bytes).unwrap();
-    assert!(failure(&mut inspect(false)).contains("damaged in transit"));
+    assert!(run_failing(&mut inspect(false)).contains("damaged in transit"));
 }
 
 #[test]
@@ -132,14 +133,14 @@ fn settings_come_from_flags_then_the_environment_then_the_file() {
     let bundle = in_clone("bundles/fashion").canonicalize().unwrap();
     fs::write(path("edge.toml"), format!("bundle = {bundle:?}\nout = {:?}\n", path("file"))).unwrap();
     let command = || {
-        let mut command = binary(NAME);
+        let mut command = binary_command(NAME);
         command.env("LOPSIDE_CONFIG", path("edge.toml"));
         command.arg("encode").arg(in_clone("samples/fashion/00-ankle-boot.png"));
         command
     };
-    let _ = stdout(&mut command());
-    let _ = stdout(command().env("LOPSIDE_OUT", path("env")));
-    let _ = stdout(command().env("LOPSIDE_OUT", path("env2")).arg("--out").arg(path("flag")));
+    let _ = run_stdout(&mut command());
+    let _ = run_stdout(command().env("LOPSIDE_OUT", path("env")));
+    let _ = run_stdout(command().env("LOPSIDE_OUT", path("env2")).arg("--out").arg(path("flag")));
     for (name, there) in [("file", true), ("env", true), ("flag", true), ("env2", false)] {
         assert_eq!(path(name).join("00-ankle-boot.lps").is_file(), there, "{name}");
     }
@@ -161,20 +162,20 @@ fn refusals_name_the_cause_and_the_fix() {
         (Some(bundle), in_clone("Cargo.toml"), ".png"),
     ];
     for (bundle, input, expected) in cases {
-        let mut command = binary(NAME);
+        let mut command = binary_command(NAME);
         command.arg("encode").arg("--out").arg(folder.path().join("out")).arg(input);
         if let Some(bundle) = bundle {
             command.arg("--bundle").arg(bundle);
         }
-        let error = failure(&mut command);
+        let error = run_failing(&mut command);
         assert!(error.contains(expected) && error.lines().count() == 1, "{expected}: {error}");
     }
 }
 
 #[test]
 fn bench_measures_every_stage() {
-    let text = stdout(
-        binary(NAME)
+    let text = run_stdout(
+        binary_command(NAME)
             .args(["bench", "--runs", "20", "--json", "--bundle"])
             .arg(in_clone("bundles/fashion"))
             .arg(in_clone("samples/fashion")),

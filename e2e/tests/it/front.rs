@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use lopside_e2e::{Cloud, binary, failure, in_clone, serve, stdout};
+use lopside_e2e::{CloudDecoder, binary_command, in_clone, run_failing, run_stdout, serve_command};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
@@ -48,7 +48,7 @@ fn fashion() -> PathBuf {
 }
 
 fn send(url: &str, out: &Path) -> Command {
-    let mut command = binary("edge-encoder");
+    let mut command = binary_command("edge-encoder");
     command.args(["send", "--json", "--endpoint", url, "--bundle"]).arg(fashion()).arg("--out").arg(out);
     command.arg(in_clone("samples/fashion/00-ankle-boot.png"));
     command
@@ -58,13 +58,13 @@ fn send(url: &str, out: &Path) -> Command {
 fn an_edge_with_certificate_and_key_is_served_over_tls_and_others_are_told_why_not() {
     let authority = Authority::new();
     let (cert, key) = authority.identity("server");
-    let made = stdout(binary("cloud-decoder").args(["key", "edge", "--json"]));
+    let made = run_stdout(binary_command("cloud-decoder").args(["key", "edge", "--json"]));
     let made: serde_json::Value = serde_json::from_str(&made).unwrap();
     fs::write(authority.file("keys.toml"), made["toml"].as_str().unwrap()).unwrap();
-    let mut command = serve(&[&fashion()]);
+    let mut command = serve_command(&[&fashion()]);
     command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
     command.arg("--tls-client-ca").arg(authority.file("ca.pem"));
-    let cloud = Cloud::run(command.arg("--api-keys").arg(authority.file("keys.toml")));
+    let cloud = CloudDecoder::run(command.arg("--api-keys").arg(authority.file("keys.toml")));
     assert!(cloud.url.starts_with("https://"), "{}", cloud.url);
 
     let out = tempfile::tempdir().unwrap();
@@ -75,30 +75,30 @@ fn an_edge_with_certificate_and_key_is_served_over_tls_and_others_are_told_why_n
     };
     let mut whole = send(&cloud.url, out.path());
     known(&mut whole);
-    let report = stdout(whole.env("LOPSIDE_API_KEY", made["key"].as_str().unwrap()));
+    let report = run_stdout(whole.env("LOPSIDE_API_KEY", made["key"].as_str().unwrap()));
     assert!(report.contains("00-ankle-boot"), "{report}");
     assert!(out.path().join("00-ankle-boot.png").is_file());
 
     let mut without_key = send(&cloud.url, out.path());
     known(&mut without_key);
-    let error = failure(&mut without_key);
+    let error = run_failing(&mut without_key);
     assert!(error.contains("Unauthenticated") && error.contains("API key"), "{error}");
-    let error = failure(&mut send(&cloud.url, out.path()));
+    let error = run_failing(&mut send(&cloud.url, out.path()));
     assert!(
         error.contains("certificate") && error.contains(&cloud.url),
         "the authority is not one of Mozilla's: {error}"
     );
-    let stranger = failure(send(&cloud.url, out.path()).arg("--ca").arg(authority.file("ca.pem")));
+    let stranger = run_failing(send(&cloud.url, out.path()).arg("--ca").arg(authority.file("ca.pem")));
     assert!(stranger.contains("cloud-decoder"), "a client without a certificate must be refused: {stranger}");
 }
 
 #[test]
 fn want_of_descriptors_does_not_end_the_server() {
-    let program = binary("cloud-decoder").get_program().to_owned();
+    let program = binary_command("cloud-decoder").get_program().to_owned();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]).arg(program);
-    command.args(serve(&[&fashion()]).get_args());
-    let cloud = Cloud::run(&mut command);
+    command.args(serve_command(&[&fashion()]).get_args());
+    let cloud = CloudDecoder::run(&mut command);
     let address = cloud.url.strip_prefix("http://").unwrap();
     let healthy = || {
         let mut connection = TcpStream::connect(address).unwrap();

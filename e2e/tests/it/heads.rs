@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use lopside_bundle::{
-    Channels, Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, PictureSpec,
-    TensorSpec,
+    Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec, HeadKind, ImageSpec,
+    InputSpec, LATENT_SPACE_KEY, ModelCost, TensorSpec,
 };
-use lopside_e2e::{Cloud, failure, serve};
-use lopside_latent::{IdOnWire, LatentSpace, Table, Tables};
-use lopside_onnx::{GraphBuilder, encode, set_metadata};
+use lopside_e2e::{CloudDecoder, run_failing, serve_command};
+use lopside_latent::{FixedLatentSpace, IdOnWire, Table, Tables};
+use lopside_onnx::{GraphBuilder, encode_model, set_metadata};
 use lopside_proto::v1::{
     DecodeRequest, OutputFormat, OutputRequest, decoder_service_client::DecoderServiceClient,
     output::Value as Answer,
@@ -25,40 +25,40 @@ fn tensor(name: &str, extent: u32) -> TensorSpec {
 fn linear(output: &str, width: i64, weight: &[f32], latent_space: &str) -> Vec<u8> {
     let batch = |extent: i64| [lopside_onnx::Dim::from("n"), lopside_onnx::Dim::Fixed(extent)];
     let mut graph = GraphBuilder::new("linear");
-    let latent = graph.input("latent", &batch(2));
-    let weight = graph.initializer("weight", &[2, width], weight).unwrap();
-    let bias = graph.initializer("bias", &[width], &vec![0.0; width as usize]).unwrap();
+    let latent = graph.add_input("latent", &batch(2));
+    let weight = graph.add_initializer("weight", &[2, width], weight).unwrap();
+    let bias = graph.add_initializer("bias", &[width], &vec![0.0; width as usize]).unwrap();
     graph.gemm(&latent, &weight, &bias, output);
-    graph.output(output, &batch(width));
+    graph.add_output(output, &batch(width));
     let mut model = graph.build();
     set_metadata(&mut model, LATENT_SPACE_KEY, latent_space);
-    encode(&model)
+    encode_model(&model)
 }
 
-fn picture() -> PictureSpec {
-    PictureSpec::uniform(2, 1, Channels::Grey, 0.0, 1.0)
+fn picture() -> ImageSpec {
+    ImageSpec::with_uniform_range(2, 1, Channels::Grey, 0.0, 1.0)
 }
 
-fn draft() -> Draft {
+fn draft() -> FixedLatentDraft {
     let kind = HeadKind::Reconstruct(picture());
-    let head = |name: &str, kind, output: &str, extent| DraftHead {
+    let head = |name: &str, kind, output: &str, extent| FixedLatentDraftHead {
         name: name.into(),
         version: 1,
         kind,
         model: Vec::new(),
         inputs: vec!["latent".into()],
         output: tensor(output, extent),
-        cost: Cost { parameters: 0, macs: 2 * u64::from(extent) },
+        cost: ModelCost { parameters: 0, macs: 2 * u64::from(extent) },
     };
     let labels = LABELS.map(String::from).to_vec();
-    Draft {
+    FixedLatentDraft {
         name: "toy".into(),
         description: "Two values for two pixels".into(),
         input: InputSpec::Picture(picture()),
         encoder: b"stays at the edge".to_vec(),
         input_tensor: tensor("image", 2),
-        encoder_cost: Cost { parameters: 0, macs: 4 },
-        latent: vec![LatentSpec { tensor: tensor("latent", 2), gains: vec![10.0; 2] }],
+        encoder_cost: ModelCost { parameters: 0, macs: 4 },
+        latent: vec![FixedLatentLayerSpec { tensor: tensor("latent", 2), gains: vec![10.0; 2] }],
         tables: Tables::new(vec![Table::from_counts(0, &[1; 11]).unwrap(); 2]).unwrap(),
         heads: vec![
             head("reconstruct", kind, "picture", 2),
@@ -68,21 +68,21 @@ fn draft() -> Draft {
 }
 
 /// Writes the bundle. Its heads contain the id `latent_space`, or the correct id if it is `None`.
-fn write(folder: &Path, latent_space: Option<&str>) -> LatentSpace {
+fn write(folder: &Path, latent_space: Option<&str>) -> FixedLatentSpace {
     let mut draft = draft();
     let id = draft.latent_space();
     let named = latent_space.map_or_else(|| id.to_string(), str::to_owned);
     draft.heads[0].model = linear("picture", 2, &[1.0, 0.0, 0.0, 1.0], &named);
     draft.heads[1].model = linear("logits", 3, &[2.0, 0.0, 0.0, 0.0, 2.0, 0.0], &named);
     draft.write(folder, "# Toy\n").unwrap();
-    draft.space().unwrap()
+    draft.build_space().unwrap()
 }
 
 #[tokio::test]
 async fn one_frame_is_a_picture_and_class_scores() {
     let folder = tempfile::tempdir().unwrap();
     let space = write(folder.path(), None);
-    let cloud = Cloud::start(&[folder.path()]);
+    let cloud = CloudDecoder::start(&[folder.path()]);
     let frames = [[1.0, 0.0], [0.0, 0.5]].map(|z| space.encode(&z, IdOnWire::Present).unwrap().into());
     let output = |head: &str| OutputRequest {
         head: head.into(),
@@ -116,6 +116,6 @@ async fn one_frame_is_a_picture_and_class_scores() {
 fn a_head_of_another_latent_space_is_not_served() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), Some("00000000000000aa"));
-    let error = failure(&mut serve(&[folder.path()]));
+    let error = run_failing(&mut serve_command(&[folder.path()]));
     assert!(error.contains("head \"reconstruct\"") && error.contains("00000000000000aa"), "{error}");
 }

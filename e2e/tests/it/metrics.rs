@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::http::{Method, StatusCode, request};
-use lopside_e2e::{Cloud, in_clone, sample_frame};
+use lopside_e2e::{CloudDecoder, in_clone, sample_frame};
 use lopside_proto::v1::{
     DownloadRequest, GetChannelRequest, ListBundlesRequest, bundle_service_client::BundleServiceClient,
     decoder_service_client::DecoderServiceClient,
@@ -19,8 +19,8 @@ const HEAD: &str = r#"bundle="fashion",head="reconstruct""#;
 /// The value of every sample, by its name with its labels.
 type Samples = BTreeMap<String, f64>;
 
-async fn scrape(cloud: &Cloud) -> Samples {
-    let (answer, text) = cloud.http(request::Builder::new().uri("/metrics"), Vec::new()).await;
+async fn scrape(cloud: &CloudDecoder) -> Samples {
+    let (answer, text) = cloud.send_http(request::Builder::new().uri("/metrics"), Vec::new()).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
     let text = String::from_utf8(text).unwrap();
@@ -40,14 +40,14 @@ fn sum(samples: &Samples, name: &str, labels: &[&str]) -> f64 {
         .sum()
 }
 
-async fn post(cloud: &Cloud, path: &str, body: Vec<u8>) -> StatusCode {
-    cloud.http(request::Builder::new().method(Method::POST).uri(path), body).await.0.status()
+async fn post(cloud: &CloudDecoder, path: &str, body: Vec<u8>) -> StatusCode {
+    cloud.send_http(request::Builder::new().method(Method::POST).uri(path), body).await.0.status()
 }
 
 #[tokio::test]
 async fn what_was_done_is_counted() {
     let frame = sample_frame();
-    let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
     let before = scrape(&cloud).await;
     assert_eq!(sum(&before, "lopside_bundle_changes_total", &[r#"result="loaded""#]), 1.0);
     assert_eq!(sum(&before, "lopside_requests_total", &[]), 0.0);
@@ -87,7 +87,7 @@ async fn what_was_done_is_counted() {
 #[tokio::test]
 async fn counts_go_on_when_a_bundle_is_loaded_anew() {
     let frame = sample_frame();
-    let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
     for load in ["load", "unload", "load"] {
         let path = format!("/v2/repository/models/fashion/{load}");
         assert_eq!(post(&cloud, &path, Vec::new()).await, StatusCode::OK, "{load}");
@@ -107,7 +107,7 @@ async fn devices_that_ask_and_download_are_counted() {
     let channels = folder.path().join("channels.toml");
     fs::write(&channels, "[[channel]]\nname = 'stable'\nbundle = 'fashion'\n").unwrap();
     let channels = [("LOPSIDE_CHANNELS", channels.to_str().unwrap())];
-    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &channels);
+    let cloud = CloudDecoder::start_with_env(&[&in_clone("bundles/fashion")], &channels);
     let mut client = BundleServiceClient::connect(cloud.url.clone()).await.unwrap();
     let question = |channel: &str| GetChannelRequest {
         channel: channel.into(),
@@ -132,15 +132,17 @@ async fn devices_that_ask_and_download_are_counted() {
 
 #[tokio::test]
 async fn metrics_of_an_address_of_their_own_are_not_shown_to_callers() {
-    let cloud =
-        Cloud::start_in(&[&in_clone("bundles/fashion")], &[("LOPSIDE_METRICS_LISTEN", "127.0.0.1:0")]);
-    let (answer, _) = cloud.http(request::Builder::new().uri("/metrics"), Vec::new()).await;
+    let cloud = CloudDecoder::start_with_env(
+        &[&in_clone("bundles/fashion")],
+        &[("LOPSIDE_METRICS_LISTEN", "127.0.0.1:0")],
+    );
+    let (answer, _) = cloud.send_http(request::Builder::new().uri("/metrics"), Vec::new()).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
 async fn dashboard_alerts_and_documentation_name_metrics_that_exist() {
-    let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     client.list_bundles(ListBundlesRequest {}).await.unwrap();
     // The second scrape counts the first one.

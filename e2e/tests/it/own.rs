@@ -2,22 +2,22 @@
 
 use std::{fs, path::Path};
 
-use lopside_e2e::{Cloud, binary, stdout};
-use lopside_onnx::{GraphBuilder, encode};
+use lopside_e2e::{CloudDecoder, binary_command, run_stdout};
+use lopside_onnx::{GraphBuilder, encode_model};
 
 /// Returns a model from `x [n, 8]` to `z [n, 4]`, the means of pairs of values, and back.
 fn model() -> Vec<u8> {
     let mut graph = GraphBuilder::new("halver");
-    let x = graph.input("x", &["n".into(), 8.into()]);
+    let x = graph.add_input("x", &["n".into(), 8.into()]);
     let pair = |row: usize, column: usize| if row / 2 == column { 0.5 } else { 0.0 };
     let down: Vec<f32> = (0..32).map(|i| pair(i / 4, i % 4)).collect();
     let up: Vec<f32> = (0..32).map(|i| 2.0 * pair(i % 8, i / 8)).collect();
-    let down = graph.initializer("down", &[8, 4], &down).unwrap();
-    let up = graph.initializer("up", &[4, 8], &up).unwrap();
-    let z = graph.node("MatMul", &[&x, &down], "z", &[]);
-    let y = graph.node("MatMul", &[&z, &up], "again", &[]);
-    graph.output(&y, &["n".into(), 8.into()]);
-    encode(&graph.build())
+    let down = graph.add_initializer("down", &[8, 4], &down).unwrap();
+    let up = graph.add_initializer("up", &[4, 8], &up).unwrap();
+    let z = graph.add_node("MatMul", &[&x, &down], "z", &[]);
+    let y = graph.add_node("MatMul", &[&z, &up], "again", &[]);
+    graph.add_output(&y, &["n".into(), 8.into()]);
+    encode_model(&graph.build())
 }
 
 /// Writes rows whose values are equal in pairs.
@@ -37,19 +37,19 @@ fn any_model_goes_from_its_file_to_answers() {
     let at = |name: &str| folder.path().join(name);
     fs::write(at("halver.onnx"), model()).unwrap();
     rows(&at("rows.npy"), 40);
-    let mut split = binary("training");
+    let mut split = binary_command("training");
     split
         .arg("split")
         .arg(at("halver.onnx"))
         .args(["--at", "z", "--bits", "6", "--calibrate"])
         .arg(at("rows.npy"));
-    let text = stdout(split.arg("--out").arg(at("bundle")));
+    let text = run_stdout(split.arg("--out").arg(at("bundle")));
     assert!(text.contains("through real frames") && text.contains("bundle halver in"), "{text}");
 
-    let cloud = Cloud::start(&[&at("bundle")]);
-    let mut send = binary("edge-encoder");
+    let cloud = CloudDecoder::start(&[&at("bundle")]);
+    let mut send = binary_command("edge-encoder");
     send.arg("send").arg("--bundle").arg(at("bundle")).args(["--endpoint", &cloud.url, "--json", "--out"]);
-    let report = stdout(send.arg(at("answers")).arg(at("rows.npy")));
+    let report = run_stdout(send.arg(at("answers")).arg(at("rows.npy")));
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert!(report.to_string().contains("rows-00039"), "{report}");
     let answers = fs::read_dir(at("answers")).unwrap().map(|entry| entry.unwrap().path());

@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use image::{DynamicImage, Rgb, RgbImage, imageops::FilterType};
-use lopside_e2e::{Cloud, binary, failure, stdout};
+use lopside_e2e::{CloudDecoder, binary_command, run_failing, run_stdout};
 use lopside_quality::psnr;
 use serde_json::Value;
 
@@ -27,10 +27,10 @@ fn photographs(folder: &Path) {
 }
 
 fn train(photos: &Path, run: &Path, args: &[&str]) {
-    let mut command = binary("training");
+    let mut command = binary_command("training");
     command.args(["train", "--preset", "photo", "--photos"]).arg(photos).arg("--run").arg(run);
     let small = ["--width", "8", "--blocks", "1", "--batch", "2", "--crop", "64", "--steps", "6"];
-    let _ = stdout(command.args(small).args(args));
+    let _ = run_stdout(command.args(small).args(args));
 }
 
 fn metrics(run: &Path) -> Value {
@@ -51,19 +51,19 @@ fn a_photo_model_is_trained_calibrated_and_served() {
     assert_eq!(last(&whole), last(&parts), "a resumed training run must end like an uninterrupted one");
 
     let bundle = folder.path().join("bundle");
-    let mut calibrate = binary("training");
+    let mut calibrate = binary_command("training");
     calibrate.args(["calibrate", "--run"]).arg(&whole).arg("--photos").arg(&photos);
-    let _ = stdout(calibrate.arg("--out").arg(&bundle));
+    let _ = run_stdout(calibrate.arg("--out").arg(&bundle));
     let manifest: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
     let cost = manifest["encoder"]["cost"]["macs_per_pixel"].as_f64().unwrap();
     assert!(cost <= 1200.0, "{cost}");
     let fast = manifest["encoder"]["fast"]["cost"]["macs_per_pixel"].as_f64().unwrap();
     assert!(fast * 10.0 < cost, "{fast}");
 
-    let mut finetune = binary("training");
+    let mut finetune = binary_command("training");
     finetune.args(["finetune-decoder", "--run"]).arg(&whole).arg("--bundle").arg(&bundle);
     finetune.arg("--photos").arg(&photos).arg("--out").arg(folder.path().join("finetuned"));
-    let _ = stdout(finetune.args(["--steps", "4", "--batch", "2", "--crop", "64"]));
+    let _ = run_stdout(finetune.args(["--steps", "4", "--batch", "2", "--crop", "64"]));
     let after: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
     assert_eq!(after["latent_space"], manifest["latent_space"]);
     assert_eq!(after["encoder"], manifest["encoder"]);
@@ -74,15 +74,15 @@ fn a_photo_model_is_trained_calibrated_and_served() {
     upscale(&photos, &whole, &bundle, &folder.path().join("upscaled"));
     let picture = folder.path().join("new.png");
     photograph(9, 333, 251).save(&picture).unwrap();
-    let cloud = Cloud::start(&[&bundle]);
+    let cloud = CloudDecoder::start(&[&bundle]);
     let out = folder.path().join("out");
     let mut bytes = Vec::new();
     let settings: [(&[&str], f64); 3] =
         [(&["--quality", "20"], 26.0), (&["--quality", "80"], 36.0), (&["--quality", "20", "--fast"], 25.0)];
     for (options, at_least) in settings {
-        let mut send = binary("edge-encoder");
+        let mut send = binary_command("edge-encoder");
         send.arg("send").args(options).arg("--endpoint").arg(&cloud.url).arg("--bundle").arg(&bundle);
-        let _ = stdout(send.arg("--out").arg(&out).arg(&picture));
+        let _ = run_stdout(send.arg("--out").arg(&out).arg(&picture));
         let (before, after) = (image::open(&picture).unwrap(), image::open(out.join("new.png")).unwrap());
         let psnr = psnr(&before, &DynamicImage::from(after.to_rgb8())).unwrap();
         assert!(psnr > at_least, "{options:?}: {psnr} dB");
@@ -103,15 +103,15 @@ fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
     };
     let before = manifest();
     let command = |until: &str| {
-        let mut command = binary("training");
+        let mut command = binary_command("training");
         command.args(["upscale", "--run"]).arg(start).arg("--bundle").arg(bundle).arg("--out").arg(run);
         command.args(["--steps", "4", "--batch", "2", "--crop", "64", "--blocks", "1", "--until", until]);
         command.arg("--photos").arg(photos);
         command
     };
-    let table = stdout(&mut command("2"));
+    let table = run_stdout(&mut command("2"));
     assert!(table.lines().any(|line| line.starts_with("| 45 | ")), "{table}");
-    let _ = stdout(command("4").arg("--resume"));
+    let _ = run_stdout(command("4").arg("--resume"));
     let after = manifest();
     for key in ["latent_space", "encoder", "contexts", "quantiser"] {
         assert_eq!(before[key], after[key], "{key}");
@@ -130,10 +130,10 @@ fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
 }
 
 /// Checks that an image with odd sides is returned at twice the size.
-fn twice_as_large(cloud: &Cloud, bundle: &Path, picture: &Path, out: &Path) {
-    let mut send = binary("edge-encoder");
+fn twice_as_large(cloud: &CloudDecoder, bundle: &Path, picture: &Path, out: &Path) {
+    let mut send = binary_command("edge-encoder");
     send.args(["send", "--head", "upscale", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
-    let report = stdout(send.arg("--json").arg("--out").arg(out).arg(picture));
+    let report = run_stdout(send.arg("--json").arg("--out").arg(out).arg(picture));
     let row = serde_json::from_str::<Value>(&report).unwrap()["pictures"][0].clone();
     assert!(row["frame_bytes"].as_u64().unwrap() > 0 && row.get("psnr_db").is_none(), "{row}");
     let (small, large) = (image::open(picture).unwrap(), image::open(out.join("new.png")).unwrap());
@@ -141,8 +141,8 @@ fn twice_as_large(cloud: &Cloud, bundle: &Path, picture: &Path, out: &Path) {
     let enlarged = small.resize_exact(large.width(), large.height(), FilterType::CatmullRom);
     let psnr = psnr(&enlarged, &DynamicImage::from(large.to_rgb8())).unwrap();
     assert!(psnr > 28.0, "{psnr} dB");
-    let mut refused = binary("edge-encoder");
+    let mut refused = binary_command("edge-encoder");
     refused.args(["send", "--head", "sharpen", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
-    let error = failure(refused.arg("--out").arg(out).arg(picture));
+    let error = run_failing(refused.arg("--out").arg(out).arg(picture));
     assert!(error.contains("sharpen") && error.contains("upscale"), "{error}");
 }

@@ -3,7 +3,7 @@
 
 use std::{env, process::Command};
 
-use lopside_e2e::{Cloud, encode, in_clone};
+use lopside_e2e::{CloudDecoder, encode_samples, in_clone};
 
 #[test]
 fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
@@ -11,10 +11,11 @@ fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
     let python =
         python.expect("LOPSIDE_SCHEMATHESIS_PYTHON is not set: run the tests with `cargo xtask test`");
     let folder = tempfile::tempdir().unwrap();
-    let _ = encode("samples/fashion", folder.path());
+    let _ = encode_samples("samples/fashion", folder.path());
 
     let archive = format!("sqlite:{}", folder.path().join("archive.db").display());
-    let mut cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &[("LOPSIDE_ARCHIVE", &archive)]);
+    let mut cloud =
+        CloudDecoder::start_with_env(&[&in_clone("bundles/fashion")], &[("LOPSIDE_ARCHIVE", &archive)]);
     let settings = in_clone("e2e/schemathesis").canonicalize().unwrap();
     let mut command = Command::new(python);
     command

@@ -3,7 +3,9 @@
 use std::{fs, net::TcpStream, path::PathBuf};
 
 use axum::http::{Request, StatusCode};
-use lopside_e2e::{Cloud, binary, encode, failure, in_clone, serve, stdout};
+use lopside_e2e::{
+    CloudDecoder, binary_command, encode_samples, in_clone, run_failing, run_stdout, serve_command,
+};
 use lopside_proto::v1::{
     DecodeRequest, GetBundleRequest, HeadKind, ListBundlesRequest, OutputFormat, OutputRequest,
     decoder_service_client::DecoderServiceClient, output::Value as Answer,
@@ -22,10 +24,10 @@ fn fashion() -> PathBuf {
 }
 
 fn sample_frames() -> Vec<Vec<u8>> {
-    encode("samples/fashion", tempfile::tempdir().unwrap().path())
+    encode_samples("samples/fashion", tempfile::tempdir().unwrap().path())
 }
 
-async fn client(cloud: &Cloud) -> DecoderServiceClient<Channel> {
+async fn client(cloud: &CloudDecoder) -> DecoderServiceClient<Channel> {
     DecoderServiceClient::connect(cloud.url.clone()).await.unwrap()
 }
 
@@ -36,10 +38,10 @@ fn error_of(body: &[u8]) -> String {
 
 #[test]
 fn the_samples_come_back_through_both_binaries() {
-    let cloud = Cloud::start(&[&fashion()]);
+    let cloud = CloudDecoder::start(&[&fashion()]);
     let out = tempfile::tempdir().unwrap();
-    let text = stdout(
-        binary("edge-encoder")
+    let text = run_stdout(
+        binary_command("edge-encoder")
             .args(["send", "--json", "--endpoint", &cloud.url, "--bundle"])
             .arg(fashion())
             .arg("--out")
@@ -72,7 +74,7 @@ fn the_samples_come_back_through_both_binaries() {
 
 #[tokio::test]
 async fn grpc_decodes_to_pictures_and_tensors() {
-    let cloud = Cloud::start(&[&fashion()]);
+    let cloud = CloudDecoder::start(&[&fashion()]);
     let wanted = |format: OutputFormat| OutputRequest {
         head: "reconstruct".into(),
         format: format.into(),
@@ -102,7 +104,7 @@ async fn grpc_decodes_to_pictures_and_tensors() {
 
 #[tokio::test]
 async fn grpc_names_what_is_wrong() {
-    let cloud = Cloud::start(&[&fashion()]);
+    let cloud = CloudDecoder::start(&[&fashion()]);
     let mut client = client(&cloud).await;
     let good = sample_frames().swap_remove(0);
     let request = |frames: Vec<Vec<u8>>, bundle: &str, head: &str| DecodeRequest {
@@ -141,12 +143,12 @@ async fn grpc_names_what_is_wrong() {
 
 #[tokio::test]
 async fn a_frame_without_an_id_needs_the_bundles_name() {
-    let cloud = Cloud::start(&[&fashion()]);
+    let cloud = CloudDecoder::start(&[&fashion()]);
     let out = tempfile::tempdir().unwrap();
     let sample = in_clone("samples/fashion/00-ankle-boot.png");
-    let mut encode = binary("edge-encoder");
+    let mut encode = binary_command("edge-encoder");
     encode.args(["encode", "--no-id", "--bundle"]).arg(fashion()).arg("--out").arg(out.path()).arg(sample);
-    let _ = stdout(&mut encode);
+    let _ = run_stdout(&mut encode);
     let frame = fs::read(out.path().join("00-ankle-boot.lps")).unwrap();
     let request = |bundle: &str| DecodeRequest {
         frames: vec![frame.clone().into()],
@@ -163,7 +165,7 @@ async fn a_frame_without_an_id_needs_the_bundles_name() {
 
 #[tokio::test]
 async fn bundles_health_and_reflection_are_told() {
-    let cloud = Cloud::start(&[&fashion()]);
+    let cloud = CloudDecoder::start(&[&fashion()]);
     let mut decoder = client(&cloud).await;
     let bundles = decoder.list_bundles(ListBundlesRequest {}).await.unwrap().into_inner().bundles;
     assert_eq!(bundles.len(), 1);
@@ -202,29 +204,34 @@ async fn bundles_health_and_reflection_are_told() {
 
 #[tokio::test]
 async fn rest_decodes_lists_and_refuses() {
-    let cloud = Cloud::start(&[&fashion()]);
+    let cloud = CloudDecoder::start(&[&fashion()]);
     let frame = sample_frames().swap_remove(0);
     let decode = |query: &str, accept: &str| {
         let uri = format!("/v1/bundles/fashion/decode{query}");
         Request::post(uri).header("accept", accept)
     };
-    let (response, body) = cloud.http(decode("", "*/*"), frame.clone()).await;
+    let (response, body) = cloud.send_http(decode("", "*/*"), frame.clone()).await;
     assert_eq!(
         (response.status(), &response.headers()["content-type"]),
         (StatusCode::OK, &"image/png".parse().unwrap())
     );
     assert_eq!(image::load_from_memory(&body).unwrap().width(), 28);
 
-    let (response, body) = cloud.http(decode("?head=reconstruct", "application/json"), frame.clone()).await;
+    let (response, body) =
+        cloud.send_http(decode("?head=reconstruct", "application/json"), frame.clone()).await;
     assert_eq!(response.status(), StatusCode::OK);
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&answer["head"], answer["values"].as_array().unwrap().len()), (&"reconstruct".into(), 784));
 
-    let (_, body) = cloud.http(Request::get("/v1/bundles"), Vec::new()).await;
+    let (_, body) = cloud.send_http(Request::get("/v1/bundles"), Vec::new()).await;
     let bundles: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(bundles["bundles"][0]["name"], "fashion");
     for path in ["/healthz", "/readyz", "/v1/bundles/fashion"] {
-        assert_eq!(cloud.http(Request::get(path), Vec::new()).await.0.status(), StatusCode::OK, "{path}");
+        assert_eq!(
+            cloud.send_http(Request::get(path), Vec::new()).await.0.status(),
+            StatusCode::OK,
+            "{path}"
+        );
     }
 
     let mut foreign = frame.clone();
@@ -241,7 +248,7 @@ async fn rest_decodes_lists_and_refuses() {
         (Request::get("/v1/nothing"), Vec::new(), StatusCode::NOT_FOUND, "/v1/nothing"),
     ];
     for (request, body, status, expected) in cases {
-        let (response, body) = cloud.http(request, body).await;
+        let (response, body) = cloud.send_http(request, body).await;
         assert_eq!(response.status(), status, "{expected}");
         assert!(error_of(&body).contains(expected), "{expected}: {}", error_of(&body));
     }
@@ -249,7 +256,7 @@ async fn rest_decodes_lists_and_refuses() {
 
 #[test]
 fn sigterm_stops_it_in_order() {
-    let mut cloud = Cloud::start(&[&fashion()]);
+    let mut cloud = CloudDecoder::start(&[&fashion()]);
     let address = cloud.url.trim_start_matches("http://").to_owned();
     assert!(TcpStream::connect(&address).is_ok());
     let (status, log) = cloud.stop();
@@ -271,7 +278,7 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     }
     let bundle = folder.path();
     // The bundle can be served without the encoder's files, but not with a damaged head.
-    drop(Cloud::start(&[bundle]));
+    drop(CloudDecoder::start(&[bundle]));
     let head = bundle.join("heads/reconstruct-1.onnx");
     let mut bytes = fs::read(&head).unwrap();
     let middle = bytes.len() / 2;
@@ -279,19 +286,19 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     fs::write(&head, bytes).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().to_string();
-    let mut occupied = binary("cloud-decoder");
+    let mut occupied = binary_command("cloud-decoder");
     occupied.arg("serve");
     let cases = [
-        (failure(&mut serve(&[bundle])), "heads/reconstruct-1.onnx has SHA-256"),
-        (failure(&mut serve(&[])), "--bundle DIR"),
-        (failure(&mut serve(&[&in_clone("samples")])), "neither is nor contains a bundle"),
-        (failure(&mut serve(&[&fashion(), &fashion()])), "two bundles are named \"fashion\""),
+        (run_failing(&mut serve_command(&[bundle])), "heads/reconstruct-1.onnx has SHA-256"),
+        (run_failing(&mut serve_command(&[])), "--bundle DIR"),
+        (run_failing(&mut serve_command(&[&in_clone("samples")])), "neither is nor contains a bundle"),
+        (run_failing(&mut serve_command(&[&fashion(), &fashion()])), "two bundles are named \"fashion\""),
         (
-            failure(serve(&[&fashion()]).args(["--onnxruntime", "/nowhere.so"])),
+            run_failing(serve_command(&[&fashion()]).args(["--onnxruntime", "/nowhere.so"])),
             "cannot load ONNX Runtime from /nowhere.so",
         ),
         (
-            failure(occupied.arg("--listen").arg(&taken).arg("--bundle").arg(fashion())),
+            run_failing(occupied.arg("--listen").arg(&taken).arg("--bundle").arg(fashion())),
             "cannot listen on 127.0.0.1:",
         ),
     ];
@@ -303,8 +310,8 @@ fn what_cannot_be_served_is_refused_at_the_start() {
 #[test]
 fn an_edge_without_its_cloud_says_so() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = failure(
-        binary("edge-encoder")
+    let error = run_failing(
+        binary_command("edge-encoder")
             .args(["send", "--endpoint", &format!("http://{free}"), "--bundle"])
             .arg(fashion())
             .arg(in_clone("samples/fashion")),

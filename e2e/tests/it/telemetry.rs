@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use axum::http::{Method, request};
 use lopside_e2e::{
-    Cloud, binary,
-    collector::{Collector, text},
-    in_clone, sample_frame, stdout,
+    CloudDecoder, binary_command,
+    collector::{Collector, attribute_text},
+    in_clone, run_stdout, sample_frame,
 };
 use lopside_proto::{
     inference::{
@@ -24,7 +24,7 @@ fn traceparent() -> String {
     format!("00-{TRACE}-{PARENT}-01")
 }
 
-async fn end(mut cloud: Cloud) {
+async fn end(mut cloud: CloudDecoder) {
     let (status, log) = tokio::task::spawn_blocking(move || cloud.stop()).await.unwrap();
     assert!(status.success(), "{log}");
 }
@@ -52,7 +52,7 @@ async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
     let frame = sample_frame();
     for protocol in ["grpc", "rest", "inference"] {
         let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
-        let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+        let cloud = CloudDecoder::start_with_env(&[&in_clone("bundles/fashion")], &environment);
         let parent = || traceparent().parse().unwrap();
         let (name, work) = match protocol {
             "grpc" => {
@@ -71,7 +71,7 @@ async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
             "rest" => {
                 let request = request::Builder::new().method(Method::POST).uri("/v1/bundles/fashion/decode");
                 let request = request.header("traceparent", traceparent());
-                let (answer, _) = cloud.http(request, frame.clone()).await;
+                let (answer, _) = cloud.send_http(request, frame.clone()).await;
                 assert_eq!(answer.status(), 200);
                 ("POST /v1/bundles/{name}/decode", "decode")
             }
@@ -96,7 +96,7 @@ async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
             }
         };
         end(cloud).await;
-        let spans = collector.spans();
+        let spans = collector.take_spans();
         assert!(spans.iter().all(|(service, _)| service == "cloud-decoder"));
         let request = only(&spans, name);
         assert_eq!((hex(&request.trace_id), hex(&request.parent_span_id)), (TRACE.into(), PARENT.into()));
@@ -114,15 +114,15 @@ async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
 async fn edge_and_cloud_are_one_trace() {
     let mut collector = Collector::start().await;
     let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
-    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+    let cloud = CloudDecoder::start_with_env(&[&in_clone("bundles/fashion")], &environment);
     let folder = tempfile::tempdir().unwrap();
-    let mut send = binary("edge-encoder");
+    let mut send = binary_command("edge-encoder");
     send.arg("send").arg("--bundle").arg(in_clone("bundles/fashion")).args(["--endpoint", &cloud.url]);
     send.arg("--out").arg(folder.path()).arg(in_clone("samples/fashion/00-ankle-boot.png"));
     send.envs(environment).env("TRACEPARENT", traceparent());
-    let _ = tokio::task::spawn_blocking(move || stdout(&mut send)).await.unwrap();
+    let _ = tokio::task::spawn_blocking(move || run_stdout(&mut send)).await.unwrap();
     end(cloud).await;
-    let spans = collector.spans();
+    let spans = collector.take_spans();
     let (sent, served) = (only(&spans, "send"), only(&spans, "lopside.v1.DecoderService/Decode"));
     assert_eq!(served.parent_span_id, sent.span_id);
     assert_eq!(hex(&sent.parent_span_id), PARENT);
@@ -138,26 +138,27 @@ async fn metrics_reach_the_collector() {
     let mut collector = Collector::start().await;
     let frame = sample_frame();
     let environment = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collector.endpoint.as_str())];
-    let cloud = Cloud::start_in(&[&in_clone("bundles/fashion")], &environment);
+    let cloud = CloudDecoder::start_with_env(&[&in_clone("bundles/fashion")], &environment);
     let request = DecodeRequest { frames: vec![frame.into()], ..DecodeRequest::default() };
     DecoderServiceClient::connect(cloud.url.clone()).await.unwrap().decode(request).await.unwrap();
     // The server sends the remaining data when it stops.
     end(cloud).await;
-    let metrics = collector.metrics();
+    let metrics = collector.take_metrics();
     let named = |name: &str| metrics.iter().rev().find(|metric| metric.name == name).unwrap().data.clone();
     let Some(Data::Sum(requests)) = named("lopside.requests") else { panic!("the metric is not a sum") };
     let success = |point: &&opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| {
-        text(&point.attributes, "result").as_deref() == Some("success")
-            && text(&point.attributes, "head").as_deref() == Some("reconstruct")
+        attribute_text(&point.attributes, "result").as_deref() == Some("success")
+            && attribute_text(&point.attributes, "head").as_deref() == Some("reconstruct")
     };
     let point = requests.data_points.iter().find(success).unwrap();
     assert_eq!(format!("{:?}", point.value), "Some(AsInt(1))");
     let Some(Data::Histogram(calls)) = named("rpc.server.call.duration") else {
         panic!("the metric is not a histogram")
     };
-    let decode =
-        |attributes| text(attributes, "rpc.method").as_deref() == Some("lopside.v1.DecoderService/Decode");
+    let decode = |attributes| {
+        attribute_text(attributes, "rpc.method").as_deref() == Some("lopside.v1.DecoderService/Decode")
+    };
     let point = calls.data_points.iter().find(|point| decode(&point.attributes)).unwrap();
     assert_eq!(point.count, 1);
-    assert!(collector.spans().is_empty(), "no collector of spans is configured");
+    assert!(collector.take_spans().is_empty(), "no collector of spans is configured");
 }

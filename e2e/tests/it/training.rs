@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use lopside_e2e::{binary, failure, in_clone, output, stdout};
+use lopside_e2e::{binary_command, in_clone, run_command, run_failing, run_stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -47,7 +47,7 @@ fn write(folder: &Path, prefix: &str, pictures: &[Vec<u8>]) {
 }
 
 fn training(step: &str, data: &Path, run: &Path) -> Command {
-    let mut command = binary("training");
+    let mut command = binary_command("training");
     command.arg(step).arg("--data").arg(data).arg("--run").arg(run);
     command
 }
@@ -61,7 +61,7 @@ fn files(bundle: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn bundle(data: &Path, folder: &Path, args: &[&str]) -> BTreeMap<PathBuf, Vec<u8>> {
     let out = folder.join("bundle");
     let mut command = training("bundle", data, &folder.join("run"));
-    let text = stdout(command.args(["--epochs", "4", "--batch", "16"]).args(args).arg("--out").arg(&out));
+    let text = run_stdout(command.args(["--epochs", "4", "--batch", "16"]).args(args).arg("--out").arg(&out));
     assert!(text.contains("through real frames") && text.contains("PCA, 32 components"), "{text}");
     files(&out)
 }
@@ -100,7 +100,7 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     let data = data();
     let (whole, halves) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let train = |run: &Path, args: &[&str]| {
-        output(training("train", data.path(), run).args(["--epochs", "3", "--loss", "bce"]).args(args))
+        run_command(training("train", data.path(), run).args(["--epochs", "3", "--loss", "bce"]).args(args))
     };
     assert!(train(whole.path(), &[]).status.success());
     // The second run is killed as soon as it has saved an epoch.
@@ -113,7 +113,7 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     child.wait().unwrap();
     assert!(train(halves.path(), &["--resume"]).status.success());
     for run in [whole.path(), halves.path()] {
-        assert!(output(binary("training").args(["export", "--run"]).arg(run)).status.success());
+        assert!(run_command(binary_command("training").args(["export", "--run"]).arg(run)).status.success());
     }
     let model = |run: &Path| fs::read(run.join("whole.onnx")).unwrap();
     assert!(model(whole.path()) == model(halves.path()), "the models differ");
@@ -128,15 +128,19 @@ fn what_is_missing_is_named_with_the_step_that_makes_it() {
     let empty = tempfile::tempdir().unwrap();
     let run = empty.path().join("run");
     let cases = [
-        (failure(&mut training("train", empty.path(), &run)), "apt-get install dataset-fashion-mnist"),
-        (failure(binary("training").args(["export", "--run"]).arg(&run)), "training train --run"),
+        (run_failing(&mut training("train", empty.path(), &run)), "apt-get install dataset-fashion-mnist"),
+        (run_failing(binary_command("training").args(["export", "--run"]).arg(&run)), "training train --run"),
         (
-            failure(
-                binary("training").args(["evaluate", "--bundle"]).arg(&run).arg("--data").arg(data().path()),
+            run_failing(
+                binary_command("training")
+                    .args(["evaluate", "--bundle"])
+                    .arg(&run)
+                    .arg("--data")
+                    .arg(data().path()),
             ),
             "no bundle.json",
         ),
-        (failure(training("train", data().path(), &run).args(["--device", "wgpu"])), "--features wgpu"),
+        (run_failing(training("train", data().path(), &run).args(["--device", "wgpu"])), "--features wgpu"),
     ];
     for (error, expected) in cases {
         assert!(error.contains(expected), "{expected}: {error}");

@@ -2,24 +2,24 @@
 
 use std::{env, fs, path::Path, process::Command};
 
-use lopside_e2e::{Cloud, encode, in_clone, sample_frame, stdout};
+use lopside_e2e::{CloudDecoder, encode_samples, in_clone, run_stdout, sample_frame};
 
 fn set(name: &str) -> std::ffi::OsString {
     env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with `cargo xtask test`"))
 }
 
-fn address(cloud: &Cloud) -> &str {
+fn address(cloud: &CloudDecoder) -> &str {
     cloud.url.strip_prefix("http://").unwrap()
 }
 
 #[test]
 fn the_client_asks_in_every_way_it_knows() {
     let folder = tempfile::tempdir().unwrap();
-    let _ = encode("samples/fashion", folder.path());
-    let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let _ = encode_samples("samples/fashion", folder.path());
+    let cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
     let mut client = Command::new(set("LOPSIDE_TRITONCLIENT_PYTHON"));
     client.arg(in_clone("e2e/clients/triton.py")).arg(address(&cloud)).arg(folder.path());
-    let text = stdout(&mut client);
+    let text = run_stdout(&mut client);
     assert_eq!(text.lines().filter(|line| line.starts_with("ok: ")).count(), 18, "{text}");
 }
 
@@ -27,7 +27,7 @@ fn the_client_asks_in_every_way_it_knows() {
 fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
     let folder = tempfile::tempdir().unwrap();
     let frame = sample_frame();
-    let cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
     let data = folder.path().join("frames.json");
     // The wire format of the tensor: each element is preceded by its length.
     let tensor = [&(frame.len() as u32).to_le_bytes(), frame.as_slice()].concat();
@@ -48,7 +48,7 @@ fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
         command.args(["-m", model, "-u", address(&cloud), "--concurrency-range", "4", "-p", "500"]);
         // Any three windows are accepted: the test checks that requests succeed, not their speed.
         command.args(["--stability-percentage", "999", "-f"]).arg(&table).args(&options);
-        let text = stdout(&mut command);
+        let text = run_stdout(&mut command);
         let table = fs::read_to_string(&table).unwrap_or_else(|error| panic!("{error}: {text}"));
         let row: Vec<&str> = table.lines().nth(1).unwrap().split(',').collect();
         let rate: f64 = row[1].parse().unwrap();

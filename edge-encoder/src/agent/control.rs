@@ -2,38 +2,38 @@
 
 use std::time::Duration;
 
-use lopside_uplink::{Link, Snapshot};
+use lopside_uplink::{LinkState, StoreSnapshot};
 
 /// A backlog that is sent within this time causes no pressure.
-const SHORT: Duration = Duration::from_secs(5);
+const LOW_BACKLOG: Duration = Duration::from_secs(5);
 /// A backlog that takes this long causes full pressure.
-const LONG: Duration = Duration::from_mins(2);
+const HIGH_BACKLOG: Duration = Duration::from_mins(2);
 /// Without a link: the shares of the spool's budget at which the pressure begins and at which it is full.
-const FILLED: [f64; 2] = [0.1, 0.8];
+const SPOOL_FILL_RANGE: [f64; 2] = [0.1, 0.8];
 
 /// Bounds of quality and layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct RateBounds {
     /// For image codecs: the lowest and the highest quality, 1 to 100.
     pub quality: [u8; 2],
     /// The smallest and the largest number of layers per frame; `None` for all layers.
     pub layers: [Option<u8>; 2],
     /// Budget of the spool, in bytes.
-    pub budget: u64,
+    pub budget_bytes: u64,
 }
 
 /// Returns the pressure to save bytes, from 0 for none to 1 for the maximum.
-pub(super) fn pressure(store: &Snapshot, link: &Link, budget: u64) -> f64 {
+pub(super) fn link_pressure(store: &StoreSnapshot, link: &LinkState, budget: u64) -> f64 {
     let between = |value: f64, [low, high]: [f64; 2]| ((value - low) / (high - low)).clamp(0.0, 1.0);
-    let filled = between(store.bytes as f64 / budget as f64, FILLED);
-    if link.connected.is_none() || link.rate <= 0.0 {
+    let filled = between(store.size_bytes as f64 / budget as f64, SPOOL_FILL_RANGE);
+    if link.connected_at.is_none() || link.bytes_per_second <= 0.0 {
         return filled;
     }
-    let behind = store.bytes as f64 / link.rate;
-    filled.max(between(behind, [SHORT.as_secs_f64(), LONG.as_secs_f64()]))
+    let behind = store.size_bytes as f64 / link.bytes_per_second;
+    filled.max(between(behind, [LOW_BACKLOG.as_secs_f64(), HIGH_BACKLOG.as_secs_f64()]))
 }
 
-impl Bounds {
+impl RateBounds {
     /// Returns the quality at a pressure.
     pub(super) fn quality(&self, pressure: f64) -> u8 {
         let [coarse, fine] = self.quality.map(f64::from);
@@ -53,18 +53,26 @@ mod tests {
 
     use super::*;
 
-    fn state(bytes: u64, rate: f64) -> (Snapshot, Link) {
+    fn state(bytes: u64, rate: f64) -> (StoreSnapshot, LinkState) {
         let classes = Default::default();
-        let store = Snapshot { classes, settled: [0; 3], spool: 1, torn: 0, bytes, aside: 0, failure: None };
+        let store = StoreSnapshot {
+            classes,
+            settled: [0; 3],
+            spool_name: 1,
+            torn_logs: 0,
+            size_bytes: bytes,
+            damaged_bytes: 0,
+            failure: None,
+        };
         let connected = (rate > 0.0).then(Instant::now);
-        (store, Link { connected, rate, ..Link::default() })
+        (store, LinkState { connected_at: connected, bytes_per_second: rate, ..LinkState::default() })
     }
 
     #[test]
     fn bytes_are_saved_when_the_link_is_behind_or_the_disk_fills() {
         let pressed = |bytes, rate| {
             let (store, link) = state(bytes, rate);
-            pressure(&store, &link, 1_000_000)
+            link_pressure(&store, &link, 1_000_000)
         };
         for (bytes, rate, expected) in [
             (50_000, 10_000.0, 0.0),
@@ -81,10 +89,10 @@ mod tests {
 
     #[test]
     fn quality_and_layers_stay_between_their_bounds() {
-        let bounds = Bounds { quality: [20, 80], layers: [Some(1), None], budget: 1 };
+        let bounds = RateBounds { quality: [20, 80], layers: [Some(1), None], budget_bytes: 1 };
         let at = |pressure| (bounds.quality(pressure), bounds.layers(pressure, 4));
         assert_eq!([at(0.0), at(0.5), at(1.0)], [(80, 4), (50, 3), (20, 1)]);
-        let fixed = Bounds { quality: [50, 50], layers: [Some(9), Some(9)], budget: 1 };
+        let fixed = RateBounds { quality: [50, 50], layers: [Some(9), Some(9)], budget_bytes: 1 };
         assert_eq!((fixed.quality(1.0), fixed.layers(1.0, 4)), (50, 4));
     }
 }

@@ -8,171 +8,179 @@ use std::{
 };
 
 use lopside_telemetry::context;
-use lopside_uplink::{Captured, Item, Link, Outcome, Store};
+use lopside_uplink::{CapturedFrame, FileItem, LinkState, Store, StoreOutcome};
 use tokio::{
     runtime::{self, Runtime},
     sync::{mpsc, oneshot, watch},
 };
 
 use super::{
-    Bounds,
-    control::pressure,
-    encoders::{Encoders, Swap},
-    files::Encoded,
-    input::{File, Job, SourceOf, Work},
-    tally::Tally,
+    RateBounds,
+    control::link_pressure,
+    encoders::{ActiveEncoders, EncoderSwap},
+    files::EncodedFile,
+    input::{EncodeJob, JobInput, PendingFile, SourceState},
+    tally::AgentCounters,
 };
-use crate::{EdgeError, source::Input};
+use crate::{EdgeError, source::EncoderInput};
 
 /// The state of the encoding thread.
-pub(super) struct Encoding {
-    pub(super) encoders: Encoders,
+pub(super) struct EncodingThread {
+    pub(super) encoders: ActiveEncoders,
     pub(super) store: Store,
-    pub(super) link: watch::Receiver<Link>,
+    pub(super) link: watch::Receiver<LinkState>,
     /// Receives files whose frames are being stored.
-    pub(super) finishing: mpsc::Sender<Encoded>,
-    pub(super) tally: Arc<Tally>,
-    pub(super) bounds: Bounds,
+    pub(super) finishing: mpsc::Sender<EncodedFile>,
+    pub(super) tally: Arc<AgentCounters>,
+    pub(super) bounds: RateBounds,
 }
 
 /// Starts the thread, which ends when the input channel is closed.
 pub(super) fn start(
-    encoding: Encoding,
-    inputs: mpsc::Receiver<Job>,
-    swaps: mpsc::Receiver<Swap>,
+    encoding: EncodingThread,
+    inputs: mpsc::Receiver<EncodeJob>,
+    swaps: mpsc::Receiver<EncoderSwap>,
 ) -> Result<thread::JoinHandle<()>, EdgeError> {
     let runtime = runtime::Builder::new_current_thread().build().map_err(EdgeError::Thread)?;
-    let waiting = Waiting { inputs, swaps, runtime };
+    let waiting = EncoderQueues { inputs, swaps, runtime };
     let thread = thread::Builder::new().name("encoder".into());
     thread.spawn(move || encoding.run(waiting)).map_err(EdgeError::Thread)
 }
 
 /// Queues that the thread waits on.
-struct Waiting {
-    inputs: mpsc::Receiver<Job>,
+struct EncoderQueues {
+    inputs: mpsc::Receiver<EncodeJob>,
     /// Encoders that were installed over the air.
-    swaps: mpsc::Receiver<Swap>,
+    swaps: mpsc::Receiver<EncoderSwap>,
     /// The thread's own runtime, to wait on both queues.
     runtime: Runtime,
 }
 
-enum Next {
-    Input(Job),
-    Encoder(Swap),
+enum NextWork {
+    Input(EncodeJob),
+    Encoder(EncoderSwap),
 }
 
-impl Waiting {
+impl EncoderQueues {
     /// Waits for the next encoder or input; returns `None` when the input channel is closed.
-    fn next(&mut self) -> Option<Next> {
+    fn next(&mut self) -> Option<NextWork> {
         let Self { inputs, swaps, runtime } = self;
         runtime.block_on(async {
             tokio::select! {
                 biased;
-                Some(swap) = swaps.recv() => Some(Next::Encoder(swap)),
-                job = inputs.recv() => job.map(Next::Input),
+                Some(swap) = swaps.recv() => Some(NextWork::Encoder(swap)),
+                job = inputs.recv() => job.map(NextWork::Input),
             }
         })
     }
 }
 
-impl Encoding {
+impl EncodingThread {
     /// Encodes until the input channel is closed.
-    fn run(mut self, mut waiting: Waiting) {
+    fn run(mut self, mut waiting: EncoderQueues) {
         while let Some(next) = waiting.next() {
-            let Job { what, at, source } = match next {
-                Next::Input(job) => job,
-                Next::Encoder(swap) => {
+            let EncodeJob { input: what, captured_at: at, source } = match next {
+                NextWork::Input(job) => job,
+                NextWork::Encoder(swap) => {
                     self.encoders.swap(swap);
                     continue;
                 }
             };
-            self.follow();
+            self.follow_link();
             let done = match what {
-                Work::Picture(picture) => picture
+                JobInput::Image(picture) => picture
                     .decode()
                     .map_err(EdgeError::from)
-                    .and_then(|picture| self.store(&Input::Picture(picture), at, &source, None)),
-                Work::Rows(window) => self.store(&Input::Numbers(window), at, &source, None),
-                Work::File(file) => {
-                    self.file(file, at, &source);
+                    .and_then(|picture| self.store_input(&EncoderInput::Image(picture), at, &source, None)),
+                JobInput::Window(window) => {
+                    self.store_input(&EncoderInput::Values(window), at, &source, None)
+                }
+                JobInput::File(file) => {
+                    self.encode_file(file, at, &source);
                     continue;
                 }
             };
             if let Err(error) = done {
-                source.fail(&error);
+                source.record_failure(&error);
             }
         }
     }
 
     /// Adapts quality and layers to the backlog and the link.
-    fn follow(&mut self) {
-        let pressure = pressure(&self.store.state().borrow(), &self.link.borrow(), self.bounds.budget);
+    fn follow_link(&mut self) {
+        let pressure =
+            link_pressure(&self.store.state().borrow(), &self.link.borrow(), self.bounds.budget_bytes);
         let (bounds, quality) = (self.bounds, self.bounds.quality(pressure));
-        let (quality, layers) = self.encoders.set(quality, |all| bounds.layers(pressure, all));
+        let (quality, layers) = self.encoders.set_rate(quality, |all| bounds.layers(pressure, all));
         self.tally.layers.store(layers as u64, Ordering::Relaxed);
         self.tally.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
     }
 
     /// Encodes an input and sends its frame to the store. The result arrives over the returned channel.
-    fn store(
+    fn store_input(
         &mut self,
-        input: &Input,
+        input: &EncoderInput,
         at: SystemTime,
-        source: &SourceOf,
-        item: Option<Item>,
-    ) -> Result<oneshot::Receiver<Outcome>, EdgeError> {
+        source: &SourceState,
+        item: Option<FileItem>,
+    ) -> Result<oneshot::Receiver<StoreOutcome>, EdgeError> {
         let span = tracing::info_span!("capture", source = source.name);
         let _entered = span.enter();
         let frame = self.encoders.encode(input)?.frame;
-        source.tally.encoded.fetch_add(1, Ordering::Relaxed);
-        source.tally.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        source.counters.encoded.fetch_add(1, Ordering::Relaxed);
+        source.counters.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let class = source.class_of(&frame);
-        let captured = Captured {
+        let class = source.frame_class(&frame);
+        let captured = CapturedFrame {
             captured_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
             source: source.name.clone(),
             traceparent: context::outgoing(&span).unwrap_or_default(),
             frame,
-            item,
+            file_item: item,
         };
         Ok(self.store.blocking_append(class, captured.to_record())?)
     }
 
     /// Encodes all inputs of a file that are not stored yet.
-    fn file(&mut self, file: File, at: SystemTime, source: &Arc<SourceOf>) {
-        let File { taken, stored } = file;
-        match self.inputs(&taken, &stored, at, source) {
+    fn encode_file(&mut self, file: PendingFile, at: SystemTime, source: &Arc<SourceState>) {
+        let PendingFile { taken, stored_inputs: stored } = file;
+        match self.encode_inputs(&taken, &stored, at, source) {
             Ok(outcomes) => {
-                let encoded =
-                    Encoded { file: File { taken, stored }, outcomes, at, source: Arc::clone(source) };
+                let encoded = EncodedFile {
+                    file: PendingFile { taken, stored_inputs: stored },
+                    outcomes,
+                    at,
+                    source: Arc::clone(source),
+                };
                 // If the agent ends, the receiver is gone, and the file is captured again at the next start.
                 let _ = self.finishing.blocking_send(encoded);
             }
             Err(EdgeError::Uplink(_)) => {}
             Err(error) => {
-                source.fail(&error);
-                if let Err(error) = taken.failed() {
-                    source.say(&error);
+                source.record_failure(&error);
+                if let Err(error) = taken.mark_failed() {
+                    source.report_problem(&error);
                 }
             }
         }
     }
 
-    fn inputs(
+    fn encode_inputs(
         &mut self,
-        taken: &lopside_capture::folder::Taken,
+        taken: &lopside_capture::folder::TakenFile,
         stored: &BTreeSet<usize>,
         at: SystemTime,
-        source: &SourceOf,
-    ) -> Result<Vec<(usize, oneshot::Receiver<Outcome>)>, EdgeError> {
-        let (mut outcomes, file) = (Vec::new(), taken.key());
-        let mut inputs = self.encoders.current().open(&[taken.path().to_owned()])?.enumerate().peekable();
+        source: &SourceState,
+    ) -> Result<Vec<(usize, oneshot::Receiver<StoreOutcome>)>, EdgeError> {
+        let (mut outcomes, file) = (Vec::new(), taken.file_key());
+        let mut inputs =
+            self.encoders.current().open_inputs(&[taken.path().to_owned()])?.enumerate().peekable();
         while let Some((index, named)) = inputs.next() {
             let named = named?;
             if !stored.contains(&index) {
                 let is_last = inputs.peek().is_none();
-                let item = file.map(|file| Item { file, index: index as u32, is_last });
-                outcomes.push((index, self.store(&named.input, at, source, item)?));
+                let item = file.map(|file| FileItem { file_key: file, index: index as u32, is_last });
+                outcomes.push((index, self.store_input(&named.input, at, source, item)?));
             }
         }
         Ok(outcomes)

@@ -3,37 +3,41 @@ use std::sync::Arc;
 use lopside_latent::IdOnWire;
 
 use super::{
-    tally::Tally,
-    update::{Book, Event},
+    tally::AgentCounters,
+    update::{StateStore, UpdateEvent},
 };
-use crate::{AnyEncoder, EdgeError, Encoded, source::Input};
+use crate::{AnyEncoder, EdgeError, EncodedFrame, source::EncoderInput};
 
 /// The current encoder and, while it is on probation, the previous one. Inputs that the new encoder fails on
 /// are encoded by the previous one, so the probation does not lose any.
 #[derive(Debug)]
-pub(super) struct Encoders {
+pub(super) struct ActiveEncoders {
     current: AnyEncoder,
-    probation: Option<Probation>,
-    tally: Arc<Tally>,
+    previous: Option<PreviousEncoder>,
+    tally: Arc<AgentCounters>,
 }
 
 /// An encoder that was installed over the air.
 #[derive(Debug)]
-pub(super) struct Swap {
+pub(super) struct EncoderSwap {
     pub(super) encoder: AnyEncoder,
-    pub(super) book: Arc<Book>,
+    pub(super) book: Arc<StateStore>,
 }
 
 /// The state while a new bundle has not encoded a real input yet.
 #[derive(Debug)]
-pub(super) struct Probation {
-    pub(super) before: AnyEncoder,
-    pub(super) book: Arc<Book>,
+pub(super) struct PreviousEncoder {
+    pub(super) encoder: AnyEncoder,
+    pub(super) book: Arc<StateStore>,
 }
 
-impl Encoders {
-    pub(super) fn new(current: AnyEncoder, probation: Option<Probation>, tally: Arc<Tally>) -> Self {
-        Self { current, probation, tally }
+impl ActiveEncoders {
+    pub(super) fn new(
+        current: AnyEncoder,
+        previous: Option<PreviousEncoder>,
+        tally: Arc<AgentCounters>,
+    ) -> Self {
+        Self { current, previous, tally }
     }
 
     /// Returns the current encoder.
@@ -41,43 +45,44 @@ impl Encoders {
         &self.current
     }
 
-    /// Sets the quality and the maximum number of layers of further frames, as [`AnyEncoder::set`]. Returns
+    /// Sets the quality and the maximum number of layers of further frames, as [`AnyEncoder::set_rate`]. Returns
     /// the quality, if the encoder has that setting, and the number of layers.
-    pub(super) fn set(&mut self, quality: u8, layers: impl Fn(usize) -> usize) -> (Option<u8>, usize) {
-        if let Some(Probation { before, .. }) = &mut self.probation {
-            before.set(quality, layers(before.all_layers()));
+    pub(super) fn set_rate(&mut self, quality: u8, layers: impl Fn(usize) -> usize) -> (Option<u8>, usize) {
+        if let Some(PreviousEncoder { encoder: before, .. }) = &mut self.previous {
+            before.set_rate(quality, layers(before.layer_count()));
         }
-        let layers = layers(self.current.all_layers());
-        (self.current.set(quality, layers), layers)
+        let layers = layers(self.current.layer_count());
+        (self.current.set_rate(quality, layers), layers)
     }
 
     /// Replaces the current encoder; the new one is on probation.
-    pub(super) fn swap(&mut self, Swap { encoder, book }: Swap) {
+    pub(super) fn swap(&mut self, EncoderSwap { encoder, book }: EncoderSwap) {
         tracing::warn!(bundle = encoder.name(), latent_space = %encoder.latent_space(), "bundle installed over the air; it is on probation");
-        self.tally.use_bundle(&encoder);
+        self.tally.set_bundle(&encoder);
         let before = std::mem::replace(&mut self.current, encoder);
-        self.probation = Some(Probation { before, book });
+        self.previous = Some(PreviousEncoder { encoder: before, book });
     }
 
     /// Encodes an input.
     ///
     /// # Errors
     /// As [`AnyEncoder::encode`], if neither encoder can encode the input.
-    pub(super) fn encode(&mut self, input: &Input) -> Result<Encoded, EdgeError> {
+    pub(super) fn encode(&mut self, input: &EncoderInput) -> Result<EncodedFrame, EdgeError> {
         let encoded = self.current.encode(input, IdOnWire::Present);
-        let Some(Probation { before, book }) = &self.probation else { return encoded };
+        let Some(PreviousEncoder { encoder: before, book }) = &self.previous else { return encoded };
         let id = self.current.latent_space();
         match encoded {
             Ok(encoded) => {
-                book.note(Event::Confirmed(id));
-                self.probation = None;
+                book.note(UpdateEvent::Confirmed(id));
+                self.previous = None;
                 Ok(encoded)
             }
             Err(error @ (EdgeError::Model(_) | EdgeError::Latent(_))) => {
                 // An input on which both encoders fail is not counted against the new one.
                 let encoded = before.encode(input, IdOnWire::Present)?;
                 tracing::error!(%error, latent_space = %id, "bundle on probation failed; the previous bundle encodes the input");
-                let is_back = book.note(Event::Failed(id, error.to_string())).latent_space() != Some(id);
+                let is_back =
+                    book.note(UpdateEvent::Failed(id, error.to_string())).current_space() != Some(id);
                 if is_back {
                     self.roll_back();
                 }
@@ -88,9 +93,9 @@ impl Encoders {
     }
 
     fn roll_back(&mut self) {
-        let Some(Probation { before, .. }) = self.probation.take() else { return };
+        let Some(PreviousEncoder { encoder: before, .. }) = self.previous.take() else { return };
         tracing::error!(bundle = before.name(), latent_space = %before.latent_space(), "rolled back to the previous bundle");
-        self.tally.use_bundle(&before);
+        self.tally.set_bundle(&before);
         self.current = before;
     }
 }

@@ -3,40 +3,44 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use lopside_capture::Stop;
-use lopside_uplink::{Outcome, Snapshot};
+use lopside_capture::StopHandle;
+use lopside_uplink::{StoreOutcome, StoreSnapshot};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
-use super::input::{File, Job, SourceOf, Work};
+use super::input::{EncodeJob, JobInput, PendingFile, SourceState};
 
 /// Capacity of the queue of encoded files.
-const FILES: usize = 64;
+const FILE_QUEUE: usize = 64;
 
 /// A file whose inputs are all encoded.
 #[derive(Debug)]
-pub(super) struct Encoded {
-    pub(super) file: File,
+pub(super) struct EncodedFile {
+    pub(super) file: PendingFile,
     /// The index of each input in the file, and the pending result of its append.
-    pub(super) outcomes: Vec<(usize, oneshot::Receiver<Outcome>)>,
+    pub(super) outcomes: Vec<(usize, oneshot::Receiver<StoreOutcome>)>,
     pub(super) at: SystemTime,
-    pub(super) source: Arc<SourceOf>,
+    pub(super) source: Arc<SourceState>,
 }
 
 /// Starts the task that waits for files to be stored, and returns its queue. The task ends with the encoder.
 pub(super) fn start(
-    store: watch::Receiver<Snapshot>,
-    inputs: mpsc::WeakSender<Job>,
-    stop: Stop,
-) -> (mpsc::Sender<Encoded>, JoinHandle<()>) {
-    let (files, mut queue) = mpsc::channel::<Encoded>(FILES);
+    store: watch::Receiver<StoreSnapshot>,
+    inputs: mpsc::WeakSender<EncodeJob>,
+    stop: StopHandle,
+) -> (mpsc::Sender<EncodedFile>, JoinHandle<()>) {
+    let (files, mut queue) = mpsc::channel::<EncodedFile>(FILE_QUEUE);
     let task = tokio::spawn(async move {
         while let Some(encoded) = queue.recv().await {
-            let (refused, source, at) = finish(encoded).await;
+            let (refused, source, at) = finish_file(encoded).await;
             let Some(file) = refused.filter(|_| !stop.is_stopped()) else { continue };
-            tokio::spawn(again(Job { what: Work::File(file), at, source }, store.clone(), inputs.clone()));
+            tokio::spawn(retry_later(
+                EncodeJob { input: JobInput::File(file), captured_at: at, source },
+                store.clone(),
+                inputs.clone(),
+            ));
         }
     });
     (files, task)
@@ -44,15 +48,15 @@ pub(super) fn start(
 
 /// Waits for the results of a file: marks it as done, or returns it with the inputs stored so far if some
 /// were refused.
-async fn finish(encoded: Encoded) -> (Option<File>, Arc<SourceOf>, SystemTime) {
-    let Encoded { mut file, outcomes, at, source } = encoded;
+async fn finish_file(encoded: EncodedFile) -> (Option<PendingFile>, Arc<SourceState>, SystemTime) {
+    let EncodedFile { mut file, outcomes, at, source } = encoded;
     let mut refused = false;
     for (index, outcome) in outcomes {
         match outcome.await {
-            Ok(Outcome::Stored) => {
-                file.stored.insert(index);
+            Ok(StoreOutcome::Stored) => {
+                file.stored_inputs.insert(index);
             }
-            Ok(Outcome::Refused) => refused = true,
+            Ok(StoreOutcome::Refused) => refused = true,
             // The store has stopped: the file is captured again after the next start.
             Err(_) => return (None, source, at),
         }
@@ -60,21 +64,25 @@ async fn finish(encoded: Encoded) -> (Option<File>, Arc<SourceOf>, SystemTime) {
     if refused {
         return (Some(file), source, at);
     }
-    let done = tokio::task::spawn_blocking(move || file.taken.done()).await;
+    let done = tokio::task::spawn_blocking(move || file.taken.mark_done()).await;
     if let Ok(Err(error)) = done {
-        source.say(&error);
+        source.report_problem(&error);
     }
     (None, source, at)
 }
 
 /// Returns a file to the encoder once records have been delivered from the spool.
-async fn again(job: Job, mut store: watch::Receiver<Snapshot>, inputs: mpsc::WeakSender<Job>) {
+async fn retry_later(
+    job: EncodeJob,
+    mut store: watch::Receiver<StoreSnapshot>,
+    inputs: mpsc::WeakSender<EncodeJob>,
+) {
     tracing::warn!(
         source = job.source.name,
         "the spool is full; the file waits until frames have been delivered"
     );
     let delivered =
-        |state: &Snapshot| state.classes.iter().map(|(counters, _)| counters.delivered).sum::<u64>();
+        |state: &StoreSnapshot| state.classes.iter().map(|(counters, _)| counters.delivered).sum::<u64>();
     let before = delivered(&store.borrow());
     let sent = store.wait_for(|state| delivered(state) > before).await.is_ok();
     if sent && let Some(inputs) = inputs.upgrade() {

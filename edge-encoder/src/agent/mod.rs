@@ -36,71 +36,75 @@ mod update;
 
 use std::{sync::Arc, thread, time::Instant};
 
-use lopside_capture::Stop;
+use lopside_capture::StopHandle;
 use lopside_spool::{Disk, SpoolError};
 use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
 use tokio::sync::mpsc;
 
 pub use self::{
-    control::Bounds,
+    control::RateBounds,
     settings::{AgentSettings, SourceSettings},
-    status::{ClassReport, Report, SourceReport, SpoolReport, Status, UplinkReport, ask},
+    status::{
+        AgentReport, ClassReport, SourceReport, SpoolReport, StatusSource, UplinkReport, request_status,
+    },
     update::{UpdateReport, UpdateSettings},
 };
 use self::{
-    encode::Encoding,
-    encoders::Encoders,
-    tally::Tally,
-    update::{Asking, Begun},
+    encode::EncodingThread,
+    encoders::ActiveEncoders,
+    tally::AgentCounters,
+    update::{InitialEncoder, PollTarget},
 };
 pub(crate) use self::{
-    settings::{Kind, Merged, RateTable, SourceTable, SpoolTable, UplinkTable},
-    update::{Cloud, UpdateTable},
+    settings::{RateTable, SourceKind, SourceTable, SpoolTable, UncheckedSettings, UplinkTable},
+    update::{BundleClient, UpdateTable},
 };
 use crate::{
     AnyEncoder, EdgeError,
-    client::{Counters, Target},
+    client::{CloudTarget, WireCounters},
 };
 
 /// Capacity of the encoder's input queue.
-const INPUTS: usize = 2;
+const INPUT_QUEUE: usize = 2;
 
 /// Runs until `stop` completes, and then until all captured inputs are stored. `encoder` is the configured
 /// one; with an update channel, another encoder may be used.
 ///
 /// # Errors
-/// [`EdgeError`] if the agent cannot start; later failures are logged and reported by [`Status`].
+/// [`EdgeError`] if the agent cannot start; later failures are logged and reported by [`StatusSource`].
 pub async fn run(
     encoder: AnyEncoder,
     settings: AgentSettings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), EdgeError> {
     let folder = settings.spool.clone();
-    let disk = move || Disk::open(&folder).map_err(SpoolError::disk("open its folder"));
-    let options = StoreSettings { budget: settings.budget, commit_delay: settings.commit_delay };
+    let disk = move || Disk::open(&folder).map_err(SpoolError::disk_error("open its folder"));
+    let options = StoreSettings { budget_bytes: settings.budget_bytes, commit_delay: settings.commit_delay };
     let (store, items, store_thread) = Store::start(disk, options)?;
-    let target = Target::new(&settings.endpoint, &settings.security)?;
-    let Begun { encoder, probation, updating } = update::begin(settings.update.clone(), encoder)?;
+    let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
+    let InitialEncoder { encoder, probation, updates: updating } =
+        update::begin(settings.update.clone(), encoder)?;
     let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
-    let tally = Arc::new(Tally::new(&settings, &encoder));
-    let status = Status {
-        tally: Arc::clone(&tally),
+    let tally = Arc::new(AgentCounters::new(&settings, &encoder));
+    let status = StatusSource {
+        counters: Arc::clone(&tally),
         store: store.state(),
         link: uplink.link(),
-        updates: updating.as_ref().map(update::Beginning::updates),
-        since: Instant::now(),
+        updates: updating.as_ref().map(update::PendingUpdates::updates),
+        started_at: Instant::now(),
     };
     let server =
         settings.socket.as_deref().map(|socket| status::serve(socket, status.clone())).transpose()?;
-    let (inputs, queue) = mpsc::channel(INPUTS);
-    let stopper = Stop::new()?;
+    let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
+    let stopper = StopHandle::new()?;
     let sources = sources::start(&settings, &encoder, &stopper, &inputs, &tally, items)?;
     let (finishing, finisher) = files::start(store.state(), inputs.downgrade(), stopper.clone());
     drop(inputs);
-    let (device, patience) = (settings.device.clone(), settings.patience);
-    let (swaps, asking) = update::start(updating, Asking { target: target.clone(), device, patience });
-    let encoding = Encoding {
-        encoders: Encoders::new(encoder, probation, Arc::clone(&tally)),
+    let (device, patience) = (settings.device.clone(), settings.ack_timeout);
+    let (swaps, asking) =
+        update::start(updating, PollTarget { target: target.clone(), device, answer_timeout: patience });
+    let encoding = EncodingThread {
+        encoders: ActiveEncoders::new(encoder, probation, Arc::clone(&tally)),
         store: store.clone(),
         link: uplink.link(),
         finishing,
@@ -108,15 +112,15 @@ pub async fn run(
         bounds: settings.bounds,
     };
     let encoder_thread = encode::start(encoding, queue, swaps)?;
-    let sending = tokio::spawn(send(Arc::clone(&uplink), target));
+    let sending = tokio::spawn(run_uplink(Arc::clone(&uplink), target));
     let alive = notify::ready(&store);
     tokio::select! {
         () = stop => tracing::info!("stopping; captured inputs are stored first"),
-        () = sources.ended() => tracing::info!("all sources have ended"),
+        () = sources.wait_ended() => tracing::info!("all sources have ended"),
     }
     notify::stopping();
     stopper.stop();
-    join(encoder_thread).await;
+    join_thread(encoder_thread).await;
     store.flush().await?;
     let _ = finisher.await;
     for task in [Some(sending), server, alive, asking].into_iter().flatten() {
@@ -124,21 +128,21 @@ pub async fn run(
         let _ = task.await;
     }
     drop((store, uplink, status));
-    join(store_thread).await;
+    join_thread(store_thread).await;
     Ok(())
 }
 
-fn uplink_settings(settings: &AgentSettings, target: &Target) -> UplinkSettings {
+fn uplink_settings(settings: &AgentSettings, target: &CloudTarget) -> UplinkSettings {
     UplinkSettings {
         device: settings.device.clone(),
         bearer: target.bearer(),
-        patience: settings.patience,
-        longest_pause: settings.longest_pause,
+        ack_timeout: settings.ack_timeout,
+        max_pause: settings.max_pause,
     }
 }
 
-async fn send(uplink: Arc<Uplink>, target: Target) {
-    let counters = Counters::default();
+async fn run_uplink(uplink: Arc<Uplink>, target: CloudTarget) {
+    let counters = WireCounters::default();
     let connect = || async {
         let channel = target.connect(&counters, None).await;
         channel.map_err(|error| UplinkError::Connect(error.to_string()))
@@ -146,7 +150,7 @@ async fn send(uplink: Arc<Uplink>, target: Target) {
     uplink.run(connect).await;
 }
 
-async fn join(thread: thread::JoinHandle<()>) {
+async fn join_thread(thread: thread::JoinHandle<()>) {
     // The message of a panic is already on stderr.
     let _ = tokio::task::spawn_blocking(|| thread.join()).await;
 }

@@ -14,7 +14,7 @@ use tokio::{
 pub(super) fn ready(store: &Store) -> Option<JoinHandle<()>> {
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let limit = sd_notify::watchdog_enabled()?;
-    Some(tokio::spawn(watch(store.clone(), limit)))
+    Some(tokio::spawn(run_watchdog(store.clone(), limit)))
 }
 
 /// Reports that the agent is stopping; it still stores the captured inputs.
@@ -22,7 +22,7 @@ pub(super) fn stopping() {
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
 }
 
-async fn watch(store: Store, limit: Duration) {
+async fn run_watchdog(store: Store, limit: Duration) {
     let mut ticks = interval(limit / 3);
     loop {
         ticks.tick().await;

@@ -9,35 +9,35 @@ use std::{
 
 use lopside_bundle::InputSpec;
 use lopside_capture::{
-    CaptureError, Captured, Context, Picture, Source, Stop, What,
-    command::{Command, CommandOptions},
-    folder::{Folder, FolderOptions},
-    pace::{RateCap, SceneGate},
-    rows::RowOptions,
-    stream::{Content, PictureFormat, PictureOptions, Stream},
+    CaptureError, Captured, CapturedImage, CapturedInput, Source, SourceContext, StopHandle,
+    command::{CommandOptions, CommandSource},
+    folder::{FolderOptions, FolderSource},
+    pace::{RateLimiter, SceneGate},
+    rows::WindowOptions,
+    stream::{ImageStreamOptions, StreamContent, StreamFormat, StreamSource},
 };
 use lopside_uplink::StoredItems;
 use tokio::sync::{mpsc, watch};
 
 use super::{
     AgentSettings, SourceSettings,
-    input::{File, Job, SourceOf, Work},
-    settings::{Kind, Pace},
-    tally::Tally,
+    input::{EncodeJob, JobInput, PendingFile, SourceState},
+    settings::{FilterSettings, SourceKind},
+    tally::AgentCounters,
 };
 use crate::{AnyEncoder, EdgeError, source};
 
 /// Pause after an error of a source.
-const PAUSE: Duration = Duration::from_secs(5);
+const ERROR_PAUSE: Duration = Duration::from_secs(5);
 
 /// The threads of the sources.
-pub(super) struct Sources {
+pub(super) struct SourceThreads {
     running: watch::Receiver<usize>,
 }
 
-impl Sources {
+impl SourceThreads {
     /// Waits until all sources have ended by themselves.
-    pub(super) async fn ended(&self) {
+    pub(super) async fn wait_ended(&self) {
         let mut running = self.running.clone();
         let _ = running.wait_for(|running| *running == 0).await;
     }
@@ -47,17 +47,18 @@ impl Sources {
 pub(super) fn start(
     settings: &AgentSettings,
     encoder: &AnyEncoder,
-    stop: &Stop,
-    inputs: &mpsc::Sender<Job>,
-    tally: &Tally,
+    stop: &StopHandle,
+    inputs: &mpsc::Sender<EncodeJob>,
+    tally: &AgentCounters,
     mut items: StoredItems,
-) -> Result<Sources, EdgeError> {
+) -> Result<SourceThreads, EdgeError> {
     let (running, watched) = watch::channel(settings.sources.len());
     let running = Arc::new(running);
     for (settings, source) in settings.sources.iter().zip(&tally.sources) {
-        let context = Context::new(&settings.name, stop);
-        let (capture, stored) = open(settings, encoder, context.clone(), &mut items)?;
-        let passing = Passing::new(context, settings.pace, Arc::clone(source), inputs.clone(), stored)?;
+        let context = SourceContext::new(&settings.name, stop);
+        let (capture, stored) = open_source(settings, encoder, context.clone(), &mut items)?;
+        let passing =
+            SourceFilters::new(context, settings.filters, Arc::clone(source), inputs.clone(), stored)?;
         let running = Arc::clone(&running);
         thread::Builder::new()
             .name(format!("source-{}", settings.name))
@@ -67,136 +68,141 @@ pub(super) fn start(
             })
             .map_err(EdgeError::Thread)?;
     }
-    Ok(Sources { running: watched })
+    Ok(SourceThreads { running: watched })
 }
 
 /// Opens a source; returns it with the inputs of its files that are stored already.
-fn open(
+fn open_source(
     settings: &SourceSettings,
     encoder: &AnyEncoder,
-    context: Context,
+    context: SourceContext,
     items: &mut StoredItems,
 ) -> Result<(Box<dyn Source>, StoredItems), EdgeError> {
     let source: Box<dyn Source> = match &settings.kind {
-        Kind::Folder { path, after, settle } => {
-            let pictures = matches!(encoder.input(), None | Some(InputSpec::Picture(_)));
-            let wanted = if pictures { source::is_picture } else { source::numbers::is_numbers };
+        SourceKind::Folder { path, after, settle } => {
+            let pictures = matches!(encoder.input_spec(), None | Some(InputSpec::Picture(_)));
+            let wanted = if pictures { source::is_image_file } else { source::numbers::is_numbers_file };
             let options = FolderOptions {
-                settle: *settle,
-                wanted: Box::new(wanted),
+                settle_time: *settle,
+                accepts_file: Box::new(wanted),
                 ..FolderOptions::new(path, after.clone())
             };
-            let folder = Folder::open(context, options)?;
-            let others = folder.finish_stored(|file| items.has_all_of(file))?;
-            return Ok((Box::new(folder), items.of(&others)));
+            let folder = FolderSource::open(context, options)?;
+            let others = folder.finish_stored(|file| items.is_file_stored(file))?;
+            return Ok((Box::new(folder), items.take_files(&others)));
         }
-        Kind::Command { argv, restart, format } => {
-            let content = content(encoder, *format)?;
+        SourceKind::Command { argv, restart, format } => {
+            let content = stream_content(encoder, *format)?;
             let options = CommandOptions { restart: *restart, ..CommandOptions::new(argv, content) };
-            Box::new(Command::new(context, options)?)
+            Box::new(CommandSource::new(context, options)?)
         }
-        Kind::Stdin { format } => Box::new(Stream::stdin(context, content(encoder, *format)?)?),
+        SourceKind::Stdin { format } => {
+            Box::new(StreamSource::from_stdin(context, stream_content(encoder, *format)?)?)
+        }
         #[cfg(feature = "v4l")]
-        Kind::Camera(options) => Box::new(lopside_capture::camera::Camera::new(context, options.clone())?),
+        SourceKind::Camera(options) => {
+            Box::new(lopside_capture::camera::Camera::new(context, options.clone())?)
+        }
     };
     Ok((source, StoredItems::default()))
 }
 
 /// Returns the stream content that the encoder accepts.
-fn content(encoder: &AnyEncoder, format: PictureFormat) -> Result<Content, EdgeError> {
-    match encoder.input() {
+fn stream_content(encoder: &AnyEncoder, format: StreamFormat) -> Result<StreamContent, EdgeError> {
+    match encoder.input_spec() {
         None | Some(InputSpec::Picture(_)) => {
-            Ok(Content::Pictures(PictureOptions { format, ..PictureOptions::default() }))
+            Ok(StreamContent::Images(ImageStreamOptions { format, ..ImageStreamOptions::default() }))
         }
-        Some(InputSpec::Series(spec)) => Ok(Content::Rows(RowOptions {
+        Some(InputSpec::Series(spec)) => Ok(StreamContent::Rows(WindowOptions {
             channels: spec.channels.clone(),
-            length: spec.length as usize,
-            stride: spec.stride as usize,
+            window_rows: spec.length as usize,
+            stride_rows: spec.stride as usize,
         })),
-        Some(InputSpec::Tensor {}) => Err(EdgeError::NoStream { bundle: encoder.name().to_owned() }),
+        Some(InputSpec::Tensor {}) => Err(EdgeError::TensorStream { bundle: encoder.name().to_owned() }),
     }
 }
 
 /// The filters between a source and the encoder.
-struct Passing {
-    context: Context,
-    cap: Option<RateCap<Job>>,
-    gate: Option<SceneGate>,
-    source: Arc<SourceOf>,
-    inputs: mpsc::Sender<Job>,
+struct SourceFilters {
+    context: SourceContext,
+    rate_limiter: Option<RateLimiter<EncodeJob>>,
+    scene_gate: Option<SceneGate>,
+    source: Arc<SourceState>,
+    inputs: mpsc::Sender<EncodeJob>,
     stored: StoredItems,
 }
 
-impl Passing {
+impl SourceFilters {
     fn new(
-        context: Context,
-        pace: Pace,
-        source: Arc<SourceOf>,
-        inputs: mpsc::Sender<Job>,
+        context: SourceContext,
+        pace: FilterSettings,
+        source: Arc<SourceState>,
+        inputs: mpsc::Sender<EncodeJob>,
         stored: StoredItems,
     ) -> Result<Self, EdgeError> {
-        let cap = pace.max_rate.map(RateCap::new).transpose()?;
-        let gate = pace.scene.map(|(threshold, silence)| SceneGate::new(threshold, silence)).transpose()?;
-        Ok(Self { context, cap, gate, source, inputs, stored })
+        let cap = pace.max_inputs_per_second.map(RateLimiter::new).transpose()?;
+        let gate =
+            pace.scene_gate.map(|(threshold, silence)| SceneGate::new(threshold, silence)).transpose()?;
+        Ok(Self { context, rate_limiter: cap, scene_gate: gate, source, inputs, stored })
     }
 
     /// Passes on inputs until the source ends or is stopped.
     fn run(mut self, mut capture: Box<dyn Source>) {
         loop {
             let next = capture.next();
-            self.source.tally.count(capture.counted());
+            self.source.counters.set_counts(capture.input_counts());
             match next {
                 Ok(Some(captured)) => {
-                    if !self.take(captured) {
+                    if !self.limit_rate(captured) {
                         return;
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.source.fail(&error);
-                    if self.context.pause(PAUSE).unwrap_or(true) {
+                    self.source.record_failure(&error);
+                    if self.context.pause(ERROR_PAUSE).unwrap_or(true) {
                         break;
                     }
                 }
             }
         }
         // The last input cannot be replaced by a newer one, so it passes without waiting for a token.
-        let held = self.cap.as_mut().and_then(|cap| cap.due().and_then(|due| cap.take(due)));
-        held.map(|held| self.pass(held));
+        let held = self.rate_limiter.as_mut().and_then(|cap| cap.due().and_then(|due| cap.take(due)));
+        held.map(|held| self.pass_on(held));
     }
 
     /// Passes an input on unless the rate cap holds it back. Returns false if the encoder has ended.
-    fn take(&mut self, captured: Captured) -> bool {
-        let Captured { at, what, .. } = captured;
+    fn limit_rate(&mut self, captured: Captured) -> bool {
+        let Captured { captured_at: at, input: what, .. } = captured;
         let what = match what {
-            What::Picture(picture) => Work::Picture(picture),
-            What::Rows(window) => Work::Rows(window),
-            What::File(taken) => {
-                let stored = taken.key().map(|file| self.stored.take(file)).unwrap_or_default();
-                Work::File(File { taken, stored })
+            CapturedInput::Image(picture) => JobInput::Image(picture),
+            CapturedInput::Window(window) => JobInput::Window(window),
+            CapturedInput::File(taken) => {
+                let stored = taken.file_key().map(|file| self.stored.take_indices(file)).unwrap_or_default();
+                JobInput::File(PendingFile { taken, stored_inputs: stored })
             }
         };
-        let job = Job { what, at, source: Arc::clone(&self.source) };
+        let job = EncodeJob { input: what, captured_at: at, source: Arc::clone(&self.source) };
         // A file can wait, so it is never dropped in favour of a newer input.
-        let Some(cap) = self.cap.as_mut().filter(|_| !matches!(job.what, Work::File(_))) else {
-            return self.pass(job);
+        let Some(cap) = self.rate_limiter.as_mut().filter(|_| !matches!(job.input, JobInput::File(_))) else {
+            return self.pass_on(job);
         };
         let passed = cap.offer(at, job);
-        self.source.tally.too_fast.store(cap.dropped(), Ordering::Relaxed);
-        passed.is_none_or(|job| self.pass(job))
+        self.source.counters.too_fast.store(cap.dropped(), Ordering::Relaxed);
+        passed.is_none_or(|job| self.pass_on(job))
     }
 
     /// Passes an input on unless the scene gate drops it. Returns false if the encoder has ended.
-    fn pass(&mut self, mut job: Job) -> bool {
-        if let Work::Picture(picture) = job.what {
-            match self.gated(job.at, picture) {
-                Ok(Some(picture)) => job.what = Work::Picture(picture),
+    fn pass_on(&mut self, mut job: EncodeJob) -> bool {
+        if let JobInput::Image(picture) = job.input {
+            match self.apply_gate(job.captured_at, picture) {
+                Ok(Some(picture)) => job.input = JobInput::Image(picture),
                 Ok(None) => {
-                    self.source.tally.unchanged.fetch_add(1, Ordering::Relaxed);
+                    self.source.counters.unchanged.fetch_add(1, Ordering::Relaxed);
                     return true;
                 }
                 Err(error) => {
-                    self.source.fail(&error);
+                    self.source.record_failure(&error);
                     return true;
                 }
             }
@@ -204,8 +210,12 @@ impl Passing {
         self.inputs.blocking_send(job).is_ok()
     }
 
-    fn gated(&mut self, at: SystemTime, picture: Picture) -> Result<Option<Picture>, CaptureError> {
-        let Some(gate) = &mut self.gate else { return Ok(Some(picture)) };
+    fn apply_gate(
+        &mut self,
+        at: SystemTime,
+        picture: CapturedImage,
+    ) -> Result<Option<CapturedImage>, CaptureError> {
+        let Some(gate) = &mut self.scene_gate else { return Ok(Some(picture)) };
         let picture = picture.decode()?;
         Ok(gate.passes(at, &picture).then(|| picture.into()))
     }

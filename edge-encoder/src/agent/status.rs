@@ -9,35 +9,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lopside_spool::{Class, Reason};
-use lopside_uplink::{Link, Snapshot};
+use lopside_spool::{Class, DropReason};
+use lopside_uplink::{LinkState, StoreSnapshot};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt as _, net::UnixListener, sync::watch, task::JoinHandle};
 
 use super::{
-    tally::Tally,
-    update::{UpdateReport, Updates},
+    tally::AgentCounters,
+    update::{UpdateReport, UpdateStatus},
 };
-use crate::{EdgeError, error::io};
+use crate::{EdgeError, error::io_error};
 
 /// Time limit for the transfer of a status report.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest report, in bytes.
-const MAX_ANSWER: u64 = 1 << 20;
+const MAX_REPORT_BYTES: u64 = 1 << 20;
 
 /// The sources of a status report.
 #[derive(Debug, Clone)]
-pub struct Status {
-    pub(super) tally: Arc<Tally>,
-    pub(super) store: watch::Receiver<Snapshot>,
-    pub(super) link: watch::Receiver<Link>,
-    pub(super) updates: Option<Updates>,
-    pub(super) since: Instant,
+pub struct StatusSource {
+    pub(super) counters: Arc<AgentCounters>,
+    pub(super) store: watch::Receiver<StoreSnapshot>,
+    pub(super) link: watch::Receiver<LinkState>,
+    pub(super) updates: Option<UpdateStatus>,
+    pub(super) started_at: Instant,
 }
 
 /// A status report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct AgentReport {
     /// The device's name.
     pub device: String,
     /// The version of the agent.
@@ -148,48 +148,48 @@ pub struct SourceReport {
     pub last_error: Option<String>,
 }
 
-impl Status {
+impl StatusSource {
     /// Returns the current status.
     #[must_use]
-    pub fn report(&self) -> Report {
-        let [bundle, latent_space] = self.tally.bundle().map(Some);
-        let quality = Some(self.tally.quality.load(Ordering::Relaxed)).filter(|quality| *quality > 0);
-        Report {
-            device: self.tally.device.clone(),
+    pub fn report(&self) -> AgentReport {
+        let [bundle, latent_space] = self.counters.bundle().map(Some);
+        let quality = Some(self.counters.quality.load(Ordering::Relaxed)).filter(|quality| *quality > 0);
+        AgentReport {
+            device: self.counters.device.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_seconds: self.since.elapsed().as_secs_f64(),
+            uptime_seconds: self.started_at.elapsed().as_secs_f64(),
             bundle,
             latent_space,
             quality,
-            layers: self.tally.layers.load(Ordering::Relaxed),
-            uplink: self.uplink(),
-            update: self.updates.as_ref().map(Updates::report),
-            spool: self.spool(),
-            sources: self.tally.sources.iter().map(|source| source.report()).collect(),
+            layers: self.counters.layers.load(Ordering::Relaxed),
+            uplink: self.uplink_report(),
+            update: self.updates.as_ref().map(UpdateStatus::report),
+            spool: self.spool_report(),
+            sources: self.counters.sources.iter().map(|source| source.source_report()).collect(),
         }
     }
 
-    fn uplink(&self) -> UplinkReport {
+    fn uplink_report(&self) -> UplinkReport {
         let link = self.link.borrow();
         let seconds = |at: tokio::time::Instant| at.elapsed().as_secs_f64();
         UplinkReport {
-            endpoint: self.tally.endpoint.clone(),
-            connected: link.connected.is_some(),
-            connected_seconds: link.connected.map(seconds),
-            connections: link.connections,
+            endpoint: self.counters.endpoint.clone(),
+            connected: link.connected_at.is_some(),
+            connected_seconds: link.connected_at.map(seconds),
+            connections: link.connection_count,
             last_error: link.last_error.clone(),
-            acknowledged_seconds: link.acknowledged.map(seconds),
-            bytes_per_second: link.rate,
+            acknowledged_seconds: link.last_acknowledged_at.map(seconds),
+            bytes_per_second: link.bytes_per_second,
             round_trip_ms: link.round_trip.map(|time| 1e3 * time.as_secs_f64()),
         }
     }
 
-    fn spool(&self) -> SpoolReport {
+    fn spool_report(&self) -> SpoolReport {
         let state = self.store.borrow();
         let class = |(class, (counters, pending)): (Class, &(lopside_spool::Counters, u64))| {
-            let [evicted, refused, damaged] =
-                [Reason::Evicted, Reason::Refused, Reason::Damaged].map(|reason| counters.dropped(reason));
-            let (delivered, in_doubt) = (counters.delivered, counters.doubtful());
+            let [evicted, refused, damaged] = [DropReason::Evicted, DropReason::Refused, DropReason::Damaged]
+                .map(|reason| counters.dropped(reason));
+            let (delivered, in_doubt) = (counters.delivered, counters.in_doubt_count());
             ClassReport {
                 class: class.name().to_owned(),
                 produced: delivered + evicted + refused + damaged + in_doubt + pending,
@@ -202,51 +202,51 @@ impl Status {
             }
         };
         SpoolReport {
-            bytes: state.bytes,
-            budget: self.tally.budget,
+            bytes: state.size_bytes,
+            budget: self.counters.budget_bytes,
             failure: state.failure.clone(),
-            torn: state.torn,
-            damaged_bytes: state.aside,
+            torn: state.torn_logs,
+            damaged_bytes: state.damaged_bytes,
             classes: Class::ALL.into_iter().zip(&state.classes).map(class).collect(),
         }
     }
 }
 
-impl super::input::SourceOf {
-    fn report(&self) -> SourceReport {
+impl super::input::SourceState {
+    fn source_report(&self) -> SourceReport {
         let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-        let counted = self.tally.counted();
+        let counted = self.counters.input_counts();
         SourceReport {
             name: self.name.clone(),
             captured: counted.captured,
-            encoded: read(&self.tally.encoded),
-            bytes: read(&self.tally.bytes),
-            too_fast: read(&self.tally.too_fast),
-            unchanged: read(&self.tally.unchanged),
+            encoded: read(&self.counters.encoded),
+            bytes: read(&self.counters.bytes),
+            too_fast: read(&self.counters.too_fast),
+            unchanged: read(&self.counters.unchanged),
             damaged: counted.damaged,
-            failed: read(&self.tally.failed),
-            last_error: self.tally.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            failed: read(&self.counters.failed),
+            last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }
 
 /// Serves the status at this path for as long as the task runs.
-pub(super) fn serve(path: &Path, status: Status) -> Result<JoinHandle<()>, EdgeError> {
+pub(super) fn serve(path: &Path, status: StatusSource) -> Result<JoinHandle<()>, EdgeError> {
     if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
         if UnixStream::connect(path).is_ok() {
             let told =
                 format!("another agent answers at {}: stop it, or configure another socket", path.display());
-            return Err(EdgeError::Agent(told));
+            return Err(EdgeError::InvalidSettings(told));
         }
         // An agent that was killed leaves its socket behind.
-        std::fs::remove_file(path).map_err(io(path))?;
+        std::fs::remove_file(path).map_err(io_error(path))?;
     }
-    let listener = UnixListener::bind(path).map_err(io(path))?;
+    let listener = UnixListener::bind(path).map_err(io_error(path))?;
     Ok(tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let Ok(text) = serde_json::to_vec(&status.report()) else { continue };
             // A client that does not read in time gets no report.
-            let _ = tokio::time::timeout(PATIENCE, stream.write_all(&text)).await;
+            let _ = tokio::time::timeout(STATUS_TIMEOUT, stream.write_all(&text)).await;
         }
     }))
 }
@@ -254,20 +254,20 @@ pub(super) fn serve(path: &Path, status: Status) -> Result<JoinHandle<()>, EdgeE
 /// Requests the status of the agent that listens at this path.
 ///
 /// # Errors
-/// [`EdgeError::NoAgent`] if no agent listens there, [`EdgeError::Json`] if the answer is not a report.
-pub fn ask(path: &Path) -> Result<Report, EdgeError> {
-    let nobody = |source| EdgeError::NoAgent { path: path.to_owned(), source };
+/// [`EdgeError::AgentUnreachable`] if no agent listens there, [`EdgeError::Json`] if the answer is not a report.
+pub fn request_status(path: &Path) -> Result<AgentReport, EdgeError> {
+    let nobody = |source| EdgeError::AgentUnreachable { path: path.to_owned(), source };
     let stream = UnixStream::connect(path).map_err(nobody)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(nobody)?;
+    stream.set_read_timeout(Some(STATUS_TIMEOUT)).map_err(nobody)?;
     let mut text = String::new();
-    stream.take(MAX_ANSWER).read_to_string(&mut text).map_err(nobody)?;
+    stream.take(MAX_REPORT_BYTES).read_to_string(&mut text).map_err(nobody)?;
     Ok(serde_json::from_str(&text)?)
 }
 
-impl Report {
+impl AgentReport {
     /// Returns a copy without the values that change with time alone.
     #[must_use]
-    pub fn lasting(&self) -> Self {
+    pub fn without_times(&self) -> Self {
         let uplink = UplinkReport {
             connected_seconds: None,
             acknowledged_seconds: None,
@@ -275,20 +275,20 @@ impl Report {
             round_trip_ms: None,
             ..self.uplink.clone()
         };
-        let update = self.update.as_ref().map(UpdateReport::lasting);
+        let update = self.update.as_ref().map(UpdateReport::without_times);
         Self { uptime_seconds: 0.0, uplink, update, ..self.clone() }
     }
 
     /// Formats the report for people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn to_text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = self.write(&mut text);
+        let _ = self.write_text(&mut text);
         text
     }
 
-    fn write(&self, out: &mut String) -> std::fmt::Result {
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let Self { uplink, spool, .. } = self;
         let [bundle, space] = [&self.bundle, &self.latent_space].map(|name| name.as_deref().unwrap_or("-"));
         writeln!(out, "{}, up {:.0} s, bundle {bundle} ({space})", self.device, self.uptime_seconds)?;
@@ -300,7 +300,7 @@ impl Report {
             (None, None) => writeln!(out, "uplink: connecting to {}", uplink.endpoint)?,
         }
         if let Some(update) = &self.update {
-            update.write(out)?;
+            update.write_text(out)?;
         }
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         writeln!(out, "spool: {:.1} of {:.0} MB", megabytes(spool.bytes), megabytes(spool.budget))?;

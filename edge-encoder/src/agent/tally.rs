@@ -1,19 +1,19 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
-use lopside_capture::Counted;
+use lopside_capture::InputCounts;
 
-use super::{AgentSettings, input::SourceOf};
+use super::{AgentSettings, input::SourceState};
 use crate::AnyEncoder;
 
 /// Counters and labels of the agent since the start.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct AgentCounters {
     pub(super) device: String,
     pub(super) endpoint: String,
-    pub(super) budget: u64,
+    pub(super) budget_bytes: u64,
     /// The name of the bundle and its latent space.
     bundle: Mutex<[String; 2]>,
-    pub(super) sources: Vec<Arc<SourceOf>>,
+    pub(super) sources: Vec<Arc<SourceState>>,
     /// Quality of the last frame, 1 to 100; 0 for encoders without that setting.
     pub(super) quality: AtomicU64,
     pub(super) layers: AtomicU64,
@@ -21,8 +21,8 @@ pub(super) struct Tally {
 
 /// Counters of a source since the start.
 #[derive(Debug, Default)]
-pub(super) struct SourceTally {
-    captured: Mutex<Counted>,
+pub(super) struct SourceCounters {
+    captured: Mutex<InputCounts>,
     /// Number of inputs that the rate cap dropped.
     pub(super) too_fast: AtomicU64,
     /// Number of images that the scene gate dropped.
@@ -36,23 +36,23 @@ pub(super) struct SourceTally {
     pub(super) last_error: Mutex<Option<String>>,
 }
 
-impl Tally {
+impl AgentCounters {
     /// Creates counters at zero.
     pub(super) fn new(settings: &AgentSettings, encoder: &AnyEncoder) -> Self {
         Self {
             device: settings.device.clone(),
             endpoint: settings.endpoint.clone(),
-            budget: settings.budget,
-            bundle: Mutex::new(named(encoder)),
-            sources: settings.sources.iter().map(SourceOf::new).map(Arc::new).collect(),
+            budget_bytes: settings.budget_bytes,
+            bundle: Mutex::new(bundle_label(encoder)),
+            sources: settings.sources.iter().map(SourceState::new).map(Arc::new).collect(),
             quality: AtomicU64::new(0),
             layers: AtomicU64::new(0),
         }
     }
 
     /// Records the bundle of a new encoder.
-    pub(super) fn use_bundle(&self, encoder: &AnyEncoder) {
-        *self.bundle.lock().unwrap_or_else(PoisonError::into_inner) = named(encoder);
+    pub(super) fn set_bundle(&self, encoder: &AnyEncoder) {
+        *self.bundle.lock().unwrap_or_else(PoisonError::into_inner) = bundle_label(encoder);
     }
 
     /// Returns the name of the bundle and its latent space.
@@ -61,16 +61,16 @@ impl Tally {
     }
 }
 
-fn named(encoder: &AnyEncoder) -> [String; 2] {
+fn bundle_label(encoder: &AnyEncoder) -> [String; 2] {
     [encoder.name().to_owned(), encoder.latent_space().to_string()]
 }
 
-impl SourceTally {
-    pub(super) fn count(&self, counted: Counted) {
+impl SourceCounters {
+    pub(super) fn set_counts(&self, counted: InputCounts) {
         *self.captured.lock().unwrap_or_else(PoisonError::into_inner) = counted;
     }
 
-    pub(super) fn counted(&self) -> Counted {
+    pub(super) fn input_counts(&self) -> InputCounts {
         *self.captured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,11 @@
 use lopside_latent::IdOnWire;
 use serde::Serialize;
 
-use super::{load, outputs::Outputs, progress};
-use crate::{EdgeError, cli::EncodeArgs, config::FileConfig};
+use super::{load_encoder, outputs::Outputs, progress_bar};
+use crate::{EdgeError, cli::EncodeArgs, config::ConfigFile};
 
 #[derive(Serialize)]
-struct Summary {
+struct EncodeSummary {
     frames: u64,
     total_bytes: u64,
     mean_bytes: f64,
@@ -13,14 +13,14 @@ struct Summary {
 }
 
 /// Runs `edge-encoder encode`.
-pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> {
-    let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
+pub(super) fn run(args: EncodeArgs, file: &ConfigFile) -> Result<(), EdgeError> {
+    let encoder = load_encoder(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
     encoder.check_output_names(&args.inputs)?;
     let mut outputs = Outputs::new(file.out(args.out), &encoder.list(&args.inputs)?);
     let id = if args.no_id { IdOnWire::Session } else { IdOnWire::Present };
-    let bar = progress("frames");
+    let bar = progress_bar("frames");
     let (mut frames, mut total_bytes) = (0, 0);
-    for item in encoder.open(&args.inputs)? {
+    for item in encoder.open_inputs(&args.inputs)? {
         let item = item?;
         let frame = encoder.encode(&item.input, id)?.frame;
         let path = outputs.write(&format!("{}.lps", item.name), &frame)?;
@@ -35,7 +35,7 @@ pub(super) fn run(args: EncodeArgs, file: &FileConfig) -> Result<(), EdgeError> 
     let mean_bytes = total_bytes as f64 / frames as f64;
     let out = outputs.folder().display().to_string();
     if args.json {
-        println!("{}", serde_json::to_string(&Summary { frames, total_bytes, mean_bytes, out })?);
+        println!("{}", serde_json::to_string(&EncodeSummary { frames, total_bytes, mean_bytes, out })?);
     } else {
         eprintln!("wrote {frames} frames with a mean size of {mean_bytes:.1} bytes to {out}");
     }

@@ -14,12 +14,12 @@ mod status;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lopside_bundle::{Part, picture::AnyBundle};
+use lopside_bundle::{BundlePart, picture::AnyBundle};
 
 use crate::{
     AnyEncoder, EdgeError,
-    cli::{Cli, Command, PictureArgs},
-    config::FileConfig,
+    cli::{Cli, Command, ImageCodecArgs},
+    config::ConfigFile,
 };
 
 /// Runs the command of the command line.
@@ -27,7 +27,7 @@ use crate::{
 /// # Errors
 /// [`EdgeError`] with the cause and, if there is one, the fix.
 pub async fn run(cli: Cli) -> Result<(), EdgeError> {
-    let file = FileConfig::read(cli.config.as_deref())?;
+    let file = ConfigFile::read(cli.config.as_deref())?;
     match cli.command {
         Command::Encode(args) => encode::run(args, &file),
         Command::Send(args) => send::run(args, &file).await,
@@ -40,31 +40,31 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
 }
 
 /// Loads the encoder of the bundle in `folder`, with the options that its model kind supports.
-fn load(folder: &Path, args: PictureArgs, file: &FileConfig) -> Result<AnyEncoder, EdgeError> {
-    let bundle = AnyBundle::load(folder, Part::Encoder)?;
-    if let AnyBundle::Vector(bundle) = &bundle {
-        refuse(args, &bundle.manifest.name)?;
+fn load_encoder(folder: &Path, args: ImageCodecArgs, file: &ConfigFile) -> Result<AnyEncoder, EdgeError> {
+    let bundle = AnyBundle::load(folder, BundlePart::Encoder)?;
+    if let AnyBundle::FixedLatent(bundle) = &bundle {
+        refuse_options(args, &bundle.manifest.name)?;
     }
     AnyEncoder::new(&bundle, &file.encode_options(args)?)
 }
 
 /// Refuses flags that the bundle does not support. The config file may serve bundles of both kinds, so its
 /// values are not refused.
-fn refuse(args: PictureArgs, bundle: &str) -> Result<(), EdgeError> {
-    let PictureArgs { quality, fast, threads, layers: _ } = args;
+fn refuse_options(args: ImageCodecArgs, bundle: &str) -> Result<(), EdgeError> {
+    let ImageCodecArgs { quality, fast, threads, layers: _ } = args;
     let given = [
         ("--quality (LOPSIDE_QUALITY)", quality.is_some()),
         ("--fast", fast),
         ("--threads", threads.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(EdgeError::PhotoOnly { option, bundle: bundle.to_owned() }),
+        Some((option, _)) => Err(EdgeError::UnsupportedOption { option, bundle: bundle.to_owned() }),
         None => Ok(()),
     }
 }
 
 /// Returns a counter on stderr; it is invisible if stderr is not a terminal.
-fn progress(what: &'static str) -> ProgressBar {
+fn progress_bar(what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg}: {pos} ({per_sec})");
     let bar = ProgressBar::new_spinner().with_message(what);
     match style {
@@ -79,9 +79,9 @@ mod tests {
 
     #[test]
     fn options_of_photo_models_are_refused_by_name() {
-        assert!(refuse(PictureArgs::default(), "fashion").is_ok());
-        let threads = PictureArgs { threads: Some(1), ..PictureArgs::default() };
-        let error = refuse(threads, "fashion").unwrap_err().to_string();
+        assert!(refuse_options(ImageCodecArgs::default(), "fashion").is_ok());
+        let threads = ImageCodecArgs { threads: Some(1), ..ImageCodecArgs::default() };
+        let error = refuse_options(threads, "fashion").unwrap_err().to_string();
         assert!(
             error.contains("--threads") && error.contains("fashion") && error.contains("fixed-latent"),
             "{error}"

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{EdgeError, error::io};
+use crate::{EdgeError, error::io_error};
 
 /// The output folder of one run.
 pub(super) struct Outputs {
@@ -40,8 +40,8 @@ impl Outputs {
         if !self.written.insert(path.clone()) {
             return Err(EdgeError::Overwrites { path, what: "an output of this run" });
         }
-        fs::create_dir_all(&self.folder).map_err(io(&self.folder))?;
-        fs::write(&path, bytes).map_err(io(&path))?;
+        fs::create_dir_all(&self.folder).map_err(io_error(&self.folder))?;
+        fs::write(&path, bytes).map_err(io_error(&path))?;
         Ok(path)
     }
 }
@@ -55,7 +55,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("a.png");
         fs::write(&input, b"input").unwrap();
-        let mut outputs = Outputs::new(folder.path().to_owned(), &[input.clone()]);
+        let mut outputs = Outputs::new(folder.path().to_owned(), std::slice::from_ref(&input));
         let error = outputs.write("a.png", b"x").unwrap_err().to_string();
         assert!(error.contains("an input of this run"), "{error}");
         assert_eq!(fs::read(&input).unwrap(), b"input");

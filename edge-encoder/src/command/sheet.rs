@@ -13,39 +13,39 @@ const PHOTO_SIDE: u32 = 768;
 const PHOTO_PAIRS: usize = 48;
 
 /// The contact sheet of a run: enlarged thumbnails, or reduced photographs.
-pub(super) struct Sheet {
+pub(super) struct RunSheet {
     pairs: ContactSheet,
     /// The longest side of an image in pixels; `None` keeps the original size.
-    side: Option<u32>,
+    max_side: Option<u32>,
     /// Number of pairs that can still be added.
-    left: usize,
+    pairs_left: usize,
 }
 
-impl Sheet {
+impl RunSheet {
     /// Creates an empty sheet for the images of an encoder.
     pub(super) fn new(encoder: &AnyEncoder) -> Result<Self, EdgeError> {
         match encoder {
-            AnyEncoder::Vector(..) => {
-                let width = encoder.original(&DynamicImage::new_luma8(1, 1)).width();
+            AnyEncoder::FixedLatent(..) => {
+                let width = encoder.comparable_original(&DynamicImage::new_luma8(1, 1)).width();
                 let scale = (THUMBNAIL_WIDTH / width).max(1);
                 let pairs = ContactSheet::new(THUMBNAIL_COLUMNS, scale)?;
-                Ok(Self { pairs, side: None, left: usize::MAX })
+                Ok(Self { pairs, max_side: None, pairs_left: usize::MAX })
             }
-            AnyEncoder::Picture(..) => {
+            AnyEncoder::ImageCodec(..) => {
                 let pairs = ContactSheet::new(PHOTO_COLUMNS, 1)?;
-                Ok(Self { pairs, side: Some(PHOTO_SIDE), left: PHOTO_PAIRS })
+                Ok(Self { pairs, max_side: Some(PHOTO_SIDE), pairs_left: PHOTO_PAIRS })
             }
         }
     }
 
     /// Adds an input above its reconstruction, unless the sheet is full.
     pub(super) fn push_pair(&mut self, top: &DynamicImage, bottom: &DynamicImage) -> Result<(), EdgeError> {
-        if self.left == 0 {
+        if self.pairs_left == 0 {
             return Ok(());
         }
-        self.left -= 1;
-        match self.side {
-            Some(side) => self.pairs.push_pair(&shrunk(top, side), &shrunk(bottom, side))?,
+        self.pairs_left -= 1;
+        match self.max_side {
+            Some(side) => self.pairs.push_pair(&shrink_image(top, side), &shrink_image(bottom, side))?,
             None => self.pairs.push_pair(top, bottom)?,
         }
         Ok(())
@@ -63,7 +63,7 @@ impl Sheet {
 }
 
 /// Returns the image with its longest side reduced to at most `side` pixels.
-fn shrunk(picture: &DynamicImage, side: u32) -> DynamicImage {
+fn shrink_image(picture: &DynamicImage, side: u32) -> DynamicImage {
     if picture.width().max(picture.height()) <= side {
         picture.clone()
     } else {
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn only_large_pictures_are_shrunk() {
         let sides = |width, height| {
-            let picture = shrunk(&DynamicImage::new_rgb8(width, height), 768);
+            let picture = shrink_image(&DynamicImage::new_rgb8(width, height), 768);
             (picture.width(), picture.height())
         };
         assert_eq!(sides(1536, 1000), (768, 500));

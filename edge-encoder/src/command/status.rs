@@ -4,38 +4,38 @@ use tokio::time::interval;
 
 use crate::{
     EdgeError,
-    agent::{self, Report},
+    agent::{self, AgentReport},
     cli::StatusArgs,
-    config::FileConfig,
+    config::ConfigFile,
 };
 
 const DEFAULT_SOCKET: &str = "/run/lopside/edge.sock";
 /// Interval between requests with `--follow`.
-const EVERY: Duration = Duration::from_millis(200);
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs `edge-encoder status`.
-pub(super) async fn run(args: StatusArgs, file: &FileConfig) -> Result<(), EdgeError> {
+pub(super) async fn run(args: StatusArgs, file: &ConfigFile) -> Result<(), EdgeError> {
     let socket = file.socket(args.socket).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
     if !args.follow {
-        let report = agent::ask(&socket)?;
-        return say(&report, args.json, serde_json::to_string_pretty(&report)?);
+        let report = agent::request_status(&socket)?;
+        return print_report(&report, args.json, serde_json::to_string_pretty(&report)?);
     }
-    let (mut ticks, mut last) = (interval(EVERY), None);
+    let (mut ticks, mut last) = (interval(FOLLOW_INTERVAL), None);
     loop {
         ticks.tick().await;
         // An agent that is being restarted will answer soon.
-        let Ok(report) = agent::ask(&socket) else { continue };
-        let lasting = report.lasting();
+        let Ok(report) = agent::request_status(&socket) else { continue };
+        let lasting = report.without_times();
         if last.as_ref() != Some(&lasting) {
-            say(&report, args.json, serde_json::to_string(&report)?)?;
+            print_report(&report, args.json, serde_json::to_string(&report)?)?;
             last = Some(lasting);
         }
     }
 }
 
-fn say(report: &Report, as_json: bool, json: String) -> Result<(), EdgeError> {
+fn print_report(report: &AgentReport, as_json: bool, json: String) -> Result<(), EdgeError> {
     use std::io::Write as _;
-    let text = if as_json { json } else { report.text().trim_end().to_owned() };
+    let text = if as_json { json } else { report.to_text().trim_end().to_owned() };
     // The reader of a pipe may close it.
     writeln!(std::io::stdout(), "{text}").map_err(EdgeError::Stdout)
 }

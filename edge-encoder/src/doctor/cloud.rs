@@ -7,20 +7,20 @@ use super::Finding;
 use crate::{
     EdgeError,
     agent::AgentSettings,
-    client::{Counters, Target},
+    client::{CloudTarget, WireCounters},
 };
 
 /// Time limit for the cloud's answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum difference of the clocks: frames are archived by the edge's clock.
-const SKEW: Duration = Duration::from_secs(5);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// Checks whether the cloud can be reached, accepts frames, and agrees on the time.
 pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
     match probe(settings).await {
         Ok(status) => {
-            let clock = status.metadata().get("date").and_then(|date| date.to_str().ok()).map(clock);
-            std::iter::once(answer(settings, &status)).chain(clock).collect()
+            let clock = status.metadata().get("date").and_then(|date| date.to_str().ok()).map(compare_clock);
+            std::iter::once(judge_answer(settings, &status)).chain(clock).collect()
         }
         Err(error) => {
             let fix = "check that the address is correct, the server is running, and no firewall blocks the connection";
@@ -31,8 +31,8 @@ pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
 
 /// Starts an upload without a hello: the cloud's answer shows whether it would accept frames.
 async fn probe(settings: &AgentSettings) -> Result<Status, EdgeError> {
-    let target = Target::new(&settings.endpoint, &settings.security)?;
-    let channel = target.connect(&Counters::default(), Some(PATIENCE)).await?;
+    let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
+    let channel = target.connect(&WireCounters::default(), Some(ANSWER_TIMEOUT)).await?;
     let mut request = Request::new(tokio_stream::empty());
     if let Some(bearer) = target.bearer() {
         request.metadata_mut().insert("authorization", bearer);
@@ -49,7 +49,7 @@ async fn probe(settings: &AgentSettings) -> Result<Status, EdgeError> {
     Ok(answered.await.unwrap_or_else(|status| status))
 }
 
-fn answer(settings: &AgentSettings, status: &Status) -> Finding {
+fn judge_answer(settings: &AgentSettings, status: &Status) -> Finding {
     let (what, said) = ("cloud", format!("{}: {}", settings.endpoint, status.message()));
     match status.code() {
         // The cloud has an archive and expected a hello.
@@ -70,7 +70,7 @@ fn answer(settings: &AgentSettings, status: &Status) -> Finding {
 }
 
 /// Compares the clock with the cloud's, which has a resolution of one second.
-fn clock(date: &str) -> Finding {
+fn compare_clock(date: &str) -> Finding {
     let Ok(theirs) = httpdate::parse_http_date(date) else {
         return Finding::poor(
             "clock",
@@ -81,7 +81,7 @@ fn clock(date: &str) -> Finding {
     let now = SystemTime::now();
     let skew = now.duration_since(theirs).unwrap_or_else(|ahead| ahead.duration());
     let found = format!("differs from the cloud's clock by {} s", skew.as_secs());
-    if skew <= SKEW {
+    if skew <= MAX_CLOCK_SKEW {
         Finding::good("clock", found)
     } else {
         Finding::poor(
@@ -99,10 +99,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_off_is_told() {
-        let at = |time| clock(&httpdate::fmt_http_date(time)).verdict;
+        let at = |time| compare_clock(&httpdate::fmt_http_date(time)).verdict;
         assert_eq!(at(SystemTime::now()), Verdict::Good);
         assert_eq!(at(SystemTime::now() - Duration::from_mins(10)), Verdict::Poor);
         assert_eq!(at(SystemTime::now() + Duration::from_mins(10)), Verdict::Poor);
-        assert_eq!(clock("yesterday").verdict, Verdict::Poor);
+        assert_eq!(compare_clock("yesterday").verdict, Verdict::Poor);
     }
 }

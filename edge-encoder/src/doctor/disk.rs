@@ -10,10 +10,10 @@ use rustix::fs::statvfs;
 use super::Finding;
 
 /// Number of pages that are written to measure the latency.
-const WRITES: usize = 9;
+const WRITE_COUNT: usize = 9;
 const PAGE: [u8; 4096] = [0; 4096];
 /// A disk with a higher latency delays commits.
-const SLOW: Duration = Duration::from_millis(200);
+const SLOW_SYNC: Duration = Duration::from_millis(200);
 
 /// Checks the folder of the spool: whether it is writable, its free space, and the time to sync a page.
 pub(super) fn examine(folder: &Path, budget: u64) -> Vec<Finding> {
@@ -25,10 +25,10 @@ pub(super) fn examine(folder: &Path, budget: u64) -> Vec<Finding> {
             "configure another folder in [spool], or allow this user to write to it",
         )];
     }
-    vec![room(folder, budget), latency(folder)]
+    vec![check_space(folder, budget), latency(folder)]
 }
 
-fn room(folder: &Path, budget: u64) -> Finding {
+fn check_space(folder: &Path, budget: u64) -> Finding {
     let free = match statvfs(folder) {
         Ok(system) => system.f_bavail * system.f_frsize,
         Err(error) => return Finding::poor("spool", error, "check that the folder is on a disk"),
@@ -52,10 +52,10 @@ fn room(folder: &Path, budget: u64) -> Finding {
 }
 
 fn latency(folder: &Path) -> Finding {
-    match measure(folder) {
+    match median_sync_time(folder) {
         Ok(median) => {
             let found = format!("writing and syncing a page takes {:.1} ms", median.as_secs_f64() * 1e3);
-            if median < SLOW {
+            if median < SLOW_SYNC {
                 Finding::good("disk", found)
             } else {
                 Finding::poor("disk", found, "use a faster card or disk, or raise commit_ms in [spool]")
@@ -73,11 +73,11 @@ fn latency(folder: &Path) -> Finding {
 }
 
 /// Returns the median time to write and sync a page.
-fn measure(folder: &Path) -> io::Result<Duration> {
+fn median_sync_time(folder: &Path) -> io::Result<Duration> {
     let path = folder.join(".doctor");
     let mut file = File::create(&path)?;
-    let mut times = Vec::with_capacity(WRITES);
-    for _ in 0..WRITES {
+    let mut times = Vec::with_capacity(WRITE_COUNT);
+    for _ in 0..WRITE_COUNT {
         let start = Instant::now();
         file.write_all(&PAGE)?;
         file.sync_data()?;
@@ -85,5 +85,5 @@ fn measure(folder: &Path) -> io::Result<Duration> {
     }
     fs::remove_file(path)?;
     times.sort_unstable();
-    Ok(times[WRITES / 2])
+    Ok(times[WRITE_COUNT / 2])
 }

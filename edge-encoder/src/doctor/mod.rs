@@ -8,7 +8,7 @@ mod update;
 
 use std::fmt::{self, Display, Formatter};
 
-use lopside_bundle::{Part, picture::AnyBundle};
+use lopside_bundle::{BundlePart, picture::AnyBundle};
 use serde::Serialize;
 
 use crate::{EdgeError, agent::AgentSettings};
@@ -49,10 +49,10 @@ pub enum Verdict {
 
 /// Runs all checks for these settings.
 pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diagnosis {
-    let mut findings = vec![bundle_of(bundle)];
-    findings.extend(disk::examine(&settings.spool, settings.budget));
+    let mut findings = vec![examine_bundle(bundle)];
+    findings.extend(disk::examine(&settings.spool, settings.budget_bytes));
     findings.extend(settings.sources.iter().map(sources::examine));
-    findings.extend(tls::files(&settings.security));
+    findings.extend(tls::examine_certificates(&settings.security));
     findings.extend(cloud::examine(settings).await);
     findings.extend(update::examine(bundle, settings).await);
     let ok = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
@@ -60,8 +60,8 @@ pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diag
 }
 
 /// Checks the bundle by loading it, which verifies every digest.
-fn bundle_of(folder: &std::path::Path) -> Finding {
-    match AnyBundle::load(folder, Part::Encoder) {
+fn examine_bundle(folder: &std::path::Path) -> Finding {
+    match AnyBundle::load(folder, BundlePart::Encoder) {
         Ok(_) => Finding::good("bundle", format!("{}: all digests are correct", folder.display())),
         Err(error) => Finding::bad(
             "bundle",
@@ -94,10 +94,10 @@ impl Diagnosis {
     /// Returns an error if any finding is bad.
     ///
     /// # Errors
-    /// [`EdgeError::Unfit`].
-    pub fn verdict(&self) -> Result<(), EdgeError> {
+    /// [`EdgeError::FailedChecks`].
+    pub fn check_verdicts(&self) -> Result<(), EdgeError> {
         let bad = self.findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
-        if bad == 0 { Ok(()) } else { Err(EdgeError::Unfit { bad }) }
+        if bad == 0 { Ok(()) } else { Err(EdgeError::FailedChecks { bad }) }
     }
 }
 

@@ -6,17 +6,17 @@ use std::{
 use rustix::fs::{Access, access};
 
 use super::Finding;
-use crate::agent::{Kind, SourceSettings};
+use crate::agent::{SourceKind, SourceSettings};
 
 /// Checks whether the folder, program or device of a source is available.
 pub(super) fn examine(source: &SourceSettings) -> Finding {
     let what = format!("source {}", source.name);
     match source.kind() {
-        Kind::Folder { path, .. } => folder(&what, path),
-        Kind::Command { argv, .. } => command(&what, argv.first().map_or("", String::as_str)),
-        Kind::Stdin { .. } => Finding::good(what, "standard input"),
+        SourceKind::Folder { path, .. } => examine_folder(&what, path),
+        SourceKind::Command { argv, .. } => examine_command(&what, argv.first().map_or("", String::as_str)),
+        SourceKind::Stdin { .. } => Finding::good(what, "standard input"),
         #[cfg(feature = "v4l")]
-        Kind::Camera(options) => match std::fs::File::open(&options.device) {
+        SourceKind::Camera(options) => match std::fs::File::open(&options.device) {
             Ok(_) => Finding::good(what, options.device.display()),
             Err(error) => {
                 let found = format!("{}: {error}", options.device.display());
@@ -26,15 +26,15 @@ pub(super) fn examine(source: &SourceSettings) -> Finding {
     }
 }
 
-fn command(what: &str, name: &str) -> Finding {
+fn examine_command(what: &str, name: &str) -> Finding {
     let missing = || {
         let found = format!("the program {name:?} was not found");
         Finding::bad(what, found, "install it, or give its full path in command")
     };
-    program(name).map_or_else(missing, |path| Finding::good(what, path.display()))
+    find_program(name).map_or_else(missing, |path| Finding::good(what, path.display()))
 }
 
-fn folder(what: &str, path: &Path) -> Finding {
+fn examine_folder(what: &str, path: &Path) -> Finding {
     let found = path.display();
     match access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) if path.is_dir() => Finding::good(what, found),
@@ -48,7 +48,7 @@ fn folder(what: &str, path: &Path) -> Finding {
 }
 
 /// Returns the path of a program, found as a shell would find it.
-fn program(name: &str) -> Option<PathBuf> {
+fn find_program(name: &str) -> Option<PathBuf> {
     let runs = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     if name.contains('/') {
         return Some(PathBuf::from(name)).filter(runs);

@@ -7,19 +7,19 @@ use std::{
 use x509_parser::pem::Pem;
 
 use super::Finding;
-use crate::Security;
+use crate::SecuritySettings;
 
 /// Remaining validity below which a certificate should be renewed.
-const SOON: Duration = Duration::from_hours(14 * 24);
+const RENEWAL_PERIOD: Duration = Duration::from_hours(14 * 24);
 
 /// Checks until when the configured certificates are valid.
-pub(super) fn files(security: &Security) -> Vec<Finding> {
+pub(super) fn examine_certificates(security: &SecuritySettings) -> Vec<Finding> {
     let client = security.client.as_ref().map(|(cert, _)| cert);
     let named = [("authorities", security.ca.as_ref()), ("client's certificate", client)];
-    named.into_iter().filter_map(|(what, path)| path.map(|path| file(what, path))).collect()
+    named.into_iter().filter_map(|(what, path)| path.map(|path| examine_certificate(what, path))).collect()
 }
 
-fn file(what: &str, path: &Path) -> Finding {
+fn examine_certificate(what: &str, path: &Path) -> Finding {
     let bad = |found: String| {
         Finding::bad(what, format!("{}: {found}", path.display()), "put a PEM certificate into this file")
     };
@@ -33,18 +33,18 @@ fn file(what: &str, path: &Path) -> Finding {
         Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0)))
     });
     match ends.min() {
-        Some(end) => holds_until(what, path, end, SystemTime::now()),
+        Some(end) => judge_expiry(what, path, end, SystemTime::now()),
         None => bad("it does not contain a certificate".to_owned()),
     }
 }
 
-fn holds_until(what: &str, path: &Path, end: SystemTime, now: SystemTime) -> Finding {
+fn judge_expiry(what: &str, path: &Path, end: SystemTime, now: SystemTime) -> Finding {
     let fix = "renew the certificate, and restart the agent so that it reads the new file";
     match end.duration_since(now) {
         Err(_) => Finding::bad(what, format!("{}: it has expired", path.display()), fix),
         Ok(left) => {
             let found = format!("{}: it is valid for {} more days", path.display(), left.as_secs() / 86_400);
-            if left < SOON { Finding::poor(what, found, fix) } else { Finding::good(what, found) }
+            if left < RENEWAL_PERIOD { Finding::poor(what, found, fix) } else { Finding::good(what, found) }
         }
     }
 }
@@ -61,7 +61,7 @@ mod tests {
         for (end, verdict) in
             [(now + 30 * day, Verdict::Good), (now + 3 * day, Verdict::Poor), (now - day, Verdict::Bad)]
         {
-            assert_eq!(holds_until("x", Path::new("y"), end, now).verdict, verdict);
+            assert_eq!(judge_expiry("x", Path::new("y"), end, now).verdict, verdict);
         }
     }
 
@@ -70,8 +70,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         fs::write(&path, "nothing").unwrap();
-        let security = Security { ca: Some(path), ..Security::default() };
-        let found = files(&security);
+        let security = SecuritySettings { ca: Some(path), ..SecuritySettings::default() };
+        let found = examine_certificates(&security);
         assert_eq!((found.len(), found[0].verdict), (1, Verdict::Bad));
     }
 }

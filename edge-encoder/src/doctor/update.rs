@@ -6,18 +6,18 @@ use lopside_proto::v1::GetChannelRequest;
 use super::Finding;
 use crate::{
     EdgeError,
-    agent::{AgentSettings, Cloud, UpdateSettings},
-    client::Target,
-    error::io,
+    agent::{AgentSettings, BundleClient, UpdateSettings},
+    client::CloudTarget,
+    error::io_error,
 };
 
 /// Time limit for the cloud's answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Checks whether bundles can be installed over the air: a writable folder, and a channel that answers.
 pub(super) async fn examine(bundle: &Path, settings: &AgentSettings) -> Vec<Finding> {
     let Some(update) = &settings.update else { return Vec::new() };
-    let channel = match ask(bundle, settings, update).await {
+    let channel = match describe_offer(bundle, settings, update).await {
         Ok(found) => Finding::good("channel", found),
         Err(error) => Finding::poor(
             "channel",
@@ -25,14 +25,14 @@ pub(super) async fn examine(bundle: &Path, settings: &AgentSettings) -> Vec<Find
             "check that the cloud-decoder has this channel, and that the API key has its scope; until then the bundle does not change",
         ),
     };
-    vec![folder(&update.folder), channel]
+    vec![examine_folder(&update.folder), channel]
 }
 
-fn folder(path: &Path) -> Finding {
+fn examine_folder(path: &Path) -> Finding {
     let probe = path.join(".doctor");
     let written =
         fs::create_dir_all(path).and_then(|()| fs::write(&probe, "")).and_then(|()| fs::remove_file(&probe));
-    match written.map_err(io(path)) {
+    match written.map_err(io_error(path)) {
         Ok(()) => Finding::good("bundles", path.display()),
         Err(error) => Finding::bad(
             "bundles",
@@ -43,15 +43,19 @@ fn folder(path: &Path) -> Finding {
 }
 
 /// Requests the channel's offer, and describes it.
-async fn ask(bundle: &Path, settings: &AgentSettings, update: &UpdateSettings) -> Result<String, EdgeError> {
-    let target = Target::new(&settings.endpoint, &settings.security)?;
+async fn describe_offer(
+    bundle: &Path,
+    settings: &AgentSettings,
+    update: &UpdateSettings,
+) -> Result<String, EdgeError> {
+    let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
     let latent_space = AnyManifest::read(bundle)?.latent_space();
     let request = GetChannelRequest {
         channel: update.channel.clone(),
         device: settings.device.clone(),
         latent_space: latent_space.as_bytes().to_vec(),
     };
-    let answer = Cloud::connect(&target).await?.channel(request, PATIENCE).await?;
+    let answer = BundleClient::connect(&target).await?.get_channel(request, ANSWER_TIMEOUT).await?;
     let bytes = answer.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
     Ok(format!(
         "{} offers {:?}: {} files with {bytes} bytes in total",

@@ -1,19 +1,20 @@
 use std::{borrow::Cow, time::Instant};
 
 use image::DynamicImage;
-use lopside_bundle::picture::{PictureBundle, PictureInput};
+use lopside_bundle::picture::{ImageCodecBundle, ImageCodecInput};
 use lopside_latent::{
     IdOnWire,
-    picture::{PictureHeader, PictureSpace, Quality},
+    picture::{ImageCodecHeader, ImageCodecSpace, Quality},
 };
 
 use super::{
-    eight_bit, halved,
-    halves::Halves,
-    samples::Samples,
-    strips::{Bands, Grid, Strips},
+    halve_image,
+    halves::SplitModel,
+    samples::MirroredSamples,
+    strips::{BlockGrid, ImageBands, StripRunner},
+    to_eight_bit,
 };
-use crate::{EdgeError, Encoded, Timing};
+use crate::{EdgeError, EncodeTiming, EncodedFrame};
 
 /// The longest side of an image that a frame can represent, in pixels.
 const MAX_SIDE: u32 = 1 << 24;
@@ -24,16 +25,16 @@ const MAX_SIDE: u32 = 1 << 24;
 /// Working memory is about 4 bytes per pixel at 96 bands, in addition to the image itself. Plans of the
 /// latest sizes are cached, so the first image of a size takes a few milliseconds longer.
 #[derive(Debug)]
-pub struct PictureEncoder {
+pub struct ImageCodecEncoder {
     name: String,
-    halves: Halves,
-    input: PictureInput,
-    space: PictureSpace,
+    model: SplitModel,
+    input: ImageCodecInput,
+    space: ImageCodecSpace,
 }
 
 /// Options for the encoding of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PictureOptions {
+pub struct ImageCodecOptions {
     /// The quality.
     pub quality: Quality,
     /// Number of layers in the frame, coarsest first; `None` for all.
@@ -44,7 +45,7 @@ pub struct PictureOptions {
     pub id: IdOnWire,
 }
 
-impl PictureOptions {
+impl ImageCodecOptions {
     /// Creates options with all layers, one thread, and the latent-space identifier in the frame.
     #[must_use]
     pub fn new(quality: Quality) -> Self {
@@ -53,37 +54,37 @@ impl PictureOptions {
 }
 
 /// The outputs of the model for an image.
-struct Analysed<T> {
+struct AnalysedImage<T> {
     /// Layers `[channels, rows, columns]`, coarsest first; without the finest layer if that consists of
     /// bands.
     layers: Vec<Vec<f32>>,
     /// The converted finest layer, if it consists of bands and was requested.
     finest: Option<Vec<T>>,
-    timing: Timing,
+    timing: EncodeTiming,
 }
 
-impl PictureEncoder {
+impl ImageCodecEncoder {
     /// Loads the encoder of a bundle.
     ///
     /// # Errors
     /// [`EdgeError::Model`] if tract cannot run it or its tensors do not match the manifest.
-    pub fn new(bundle: &PictureBundle) -> Result<Self, EdgeError> {
-        Ok(Self::with(bundle, Halves::new(bundle)?))
+    pub fn new(bundle: &ImageCodecBundle) -> Result<Self, EdgeError> {
+        Ok(Self::with_model(bundle, SplitModel::new(bundle)?))
     }
 
     /// Loads the fast encoder of a bundle, which halves an image first and computes only its lowest bands: a
     /// fraction of the work, for low qualities.
     ///
     /// # Errors
-    /// [`EdgeError::NotFast`] if the bundle does not have one, otherwise as [`PictureEncoder::new`].
-    pub fn fast(bundle: &PictureBundle) -> Result<Self, EdgeError> {
-        Ok(Self::with(bundle, Halves::fast(bundle)?))
+    /// [`EdgeError::NoFastEncoder`] if the bundle does not have one, otherwise as [`ImageCodecEncoder::new`].
+    pub fn new_fast(bundle: &ImageCodecBundle) -> Result<Self, EdgeError> {
+        Ok(Self::with_model(bundle, SplitModel::new_fast(bundle)?))
     }
 
-    fn with(bundle: &PictureBundle, halves: Halves) -> Self {
+    fn with_model(bundle: &ImageCodecBundle, model: SplitModel) -> Self {
         Self {
             name: bundle.manifest.name.clone(),
-            halves,
+            model,
             input: bundle.manifest.input,
             space: bundle.space.clone(),
         }
@@ -97,49 +98,53 @@ impl PictureEncoder {
 
     /// Returns the latent space of its frames.
     #[must_use]
-    pub fn space(&self) -> &PictureSpace {
+    pub fn space(&self) -> &ImageCodecSpace {
         &self.space
     }
 
     /// Encodes an image of any size. Images without colour are marked as grey.
     ///
     /// # Errors
-    /// [`EdgeError::Sides`] if a frame cannot represent the size of the image, [`EdgeError::Layers`] if the
+    /// [`EdgeError::ImageSize`] if a frame cannot represent the size of the image, [`EdgeError::LayerCount`] if the
     /// model does not have that many layers, [`EdgeError::Model`] or [`EdgeError::Latent`] if it does not
     /// yield a latent of its latent space.
-    pub fn encode(&self, picture: &DynamicImage, options: &PictureOptions) -> Result<Encoded, EdgeError> {
+    pub fn encode(
+        &self,
+        picture: &DynamicImage,
+        options: &ImageCodecOptions,
+    ) -> Result<EncodedFrame, EdgeError> {
         let all = self.space.layout().layers().len();
         let wanted = options.layers.unwrap_or(all);
         if !(1..=all).contains(&wanted) {
-            return Err(EdgeError::Layers { found: wanted, layers: all });
+            return Err(EdgeError::LayerCount { found: wanted, layers: all });
         }
         let start = Instant::now();
-        let picture = eight_bit(picture);
-        let header = PictureHeader {
+        let picture = to_eight_bit(picture);
+        let header = ImageCodecHeader {
             width: picture.width(),
             height: picture.height(),
-            grey: !picture.color().has_color(),
+            is_grey: !picture.color().has_color(),
             quality: options.quality,
         };
         let converted = start.elapsed();
         let quality = options.quality.index();
-        let made = self.halves.bands - self.halves.low;
+        let made = self.model.band_count - self.model.low_bands;
         let finest = (wanted == all).then_some(|maps: &[f32]| {
-            Ok(self.space.coefficients(all - 1, made, quality, maps)?.into_values())
+            Ok(self.space.quantise_coefficients(all - 1, made, quality, maps)?.into_values())
         });
-        let Analysed { layers, finest, mut timing } = self.analyse(&picture, options.threads, finest)?;
+        let AnalysedImage { layers, finest, mut timing } = self.analyse(&picture, options.threads, finest)?;
         let start = Instant::now();
         let coarser = layers.iter().take(wanted).enumerate();
         let channels = |layer: usize| self.space.layout().layers()[layer].channels as usize;
-        let coarser =
-            coarser.map(|(layer, maps)| self.space.coefficients(layer, channels(layer), quality, maps));
+        let coarser = coarser
+            .map(|(layer, maps)| self.space.quantise_coefficients(layer, channels(layer), quality, maps));
         let mut coefficients = coarser.collect::<Result<Vec<_>, _>>()?;
         drop(layers);
-        coefficients.extend(finest.map(|values| self.space.coefficients_of(all - 1, values)));
+        coefficients.extend(finest.map(|values| self.space.to_coefficients(all - 1, values)));
         let frame = self.space.encode(header, &coefficients, options.id)?;
         timing.preprocess += converted;
-        timing.code += start.elapsed();
-        Ok(Encoded { frame, timing })
+        timing.coding += start.elapsed();
+        Ok(EncodedFrame { frame, timing })
     }
 
     /// Computes the layers of an image before quantisation, coarsest first, each `[channels, rows, columns]`
@@ -147,53 +152,53 @@ impl PictureEncoder {
     /// channels that are computed.
     ///
     /// # Errors
-    /// [`EdgeError::Sides`] or [`EdgeError::Model`], as [`PictureEncoder::encode`].
+    /// [`EdgeError::ImageSize`] or [`EdgeError::Model`], as [`ImageCodecEncoder::encode`].
     pub fn layers(&self, picture: &DynamicImage) -> Result<Vec<Vec<f32>>, EdgeError> {
         let copy = |maps: &[f32]| Ok(maps.to_vec());
-        let Analysed { mut layers, finest, .. } = self.analyse(&eight_bit(picture), 1, Some(copy))?;
+        let AnalysedImage { mut layers, finest, .. } = self.analyse(&to_eight_bit(picture), 1, Some(copy))?;
         layers.extend(finest);
         Ok(layers)
     }
 
-    /// Runs the model on an image from [`eight_bit`].
+    /// Runs the model on an image from [`to_eight_bit`].
     fn analyse<T, F>(
         &self,
         picture: &DynamicImage,
         threads: usize,
         finest: Option<F>,
-    ) -> Result<Analysed<T>, EdgeError>
+    ) -> Result<AnalysedImage<T>, EdgeError>
     where
         T: Copy + Default + Send,
         F: Fn(&[f32]) -> Result<Vec<T>, EdgeError> + Sync,
     {
         let grid = self.grid(picture.width(), picture.height())?;
         let start = Instant::now();
-        let shrink = self.halves.shrink;
-        let seen = if shrink == 1 { Cow::Borrowed(picture) } else { Cow::Owned(halved(picture)) };
-        let input = PictureInput { reach: self.input.reach / shrink as u32, ..self.input };
-        let samples = Samples::new(&seen, &input, self.space.layout().alignment() as usize / shrink);
-        let plan = self.halves.first(grid.strip_input())?;
+        let shrink = self.model.shrink;
+        let seen = if shrink == 1 { Cow::Borrowed(picture) } else { Cow::Owned(halve_image(picture)) };
+        let input = ImageCodecInput { reach: self.input.reach / shrink as u32, ..self.input };
+        let samples = MirroredSamples::new(&seen, &input, self.space.layout().alignment() as usize / shrink);
+        let plan = self.model.first_plan(grid.strip_input())?;
         let prepared = start.elapsed();
-        let low = self.halves.low;
-        let high = finest.filter(|_| self.halves.finest_is_bands());
-        let high = high.map(|made| (self.halves.bands - low, made));
-        let strips = Strips { samples: &samples, plan: &plan, grid, low, high };
-        let Bands { low, high, mut timing } = strips.run(threads)?;
+        let low = self.model.low_bands;
+        let high = finest.filter(|_| self.model.finest_is_bands());
+        let high = high.map(|made| (self.model.band_count - low, made));
+        let strips = StripRunner { samples: &samples, plan: &plan, grid, low, high };
+        let ImageBands { low, high, mut timing } = strips.run(threads)?;
         let start = Instant::now();
-        let layers = self.halves.layers(low, [grid.rows, grid.columns])?;
+        let layers = self.model.layers(low, [grid.rows, grid.columns])?;
         timing.preprocess += prepared;
         timing.model += start.elapsed();
-        Ok(Analysed { layers, finest: high, timing })
+        Ok(AnalysedImage { layers, finest: high, timing })
     }
 
-    fn grid(&self, width: u32, height: u32) -> Result<Grid, EdgeError> {
+    fn grid(&self, width: u32, height: u32) -> Result<BlockGrid, EdgeError> {
         if ![width, height].iter().all(|side| (1..=MAX_SIDE).contains(side)) {
-            return Err(EdgeError::Sides { width, height, limit: MAX_SIDE });
+            return Err(EdgeError::ImageSize { width, height, limit: MAX_SIDE });
         }
         let layout = self.space.layout();
         let finest = layout.layers().len() - 1;
         let [rows, columns] = layout.dims(finest, width, height);
-        let stride = layout.layers()[finest].stride as usize / self.halves.shrink;
-        Ok(Grid { rows, columns, stride, reach: self.input.reach as usize / self.halves.shrink })
+        let stride = layout.layers()[finest].stride as usize / self.model.shrink;
+        Ok(BlockGrid { rows, columns, stride, reach: self.input.reach as usize / self.model.shrink })
     }
 }

@@ -1,18 +1,18 @@
 use std::sync::Arc;
 
-use lopside_bundle::picture::{PictureBundle, PictureManifest};
+use lopside_bundle::picture::{ImageCodecBundle, ImageCodecManifest};
 use lopside_latent::picture::Layout;
 use tract_onnx::prelude::{InferenceModel, OutletId};
 
 use super::cache::PlanCache;
 use crate::{
-    EdgeError, Plan,
-    plan::{Outputs, failed, parse},
+    EdgeError, ModelPlan,
+    plan::{ModelOutputs, model_error, parse_model},
 };
 
 /// The encoder's graph, cut in two at the bands.
 #[derive(Debug)]
-pub(super) struct Halves {
+pub(super) struct SplitModel {
     /// The part between the image and the bands.
     first: InferenceModel,
     /// The part between the bands and the layers, without the finest layer if that consists of bands.
@@ -20,38 +20,41 @@ pub(super) struct Halves {
     first_plans: PlanCache,
     second_plans: PlanCache,
     /// Number of channels that the first half yields.
-    pub(super) bands: usize,
+    pub(super) band_count: usize,
     /// Number of these channels, from the first on, that the second half needs.
-    pub(super) low: usize,
+    pub(super) low_bands: usize,
     /// Factor by which the first half's input is smaller than the image, in each direction.
     pub(super) shrink: usize,
 }
 
 /// Factor by which a fast encoder's input is smaller than the image.
-const HALF: usize = 2;
+const FAST_SHRINK: usize = 2;
 
-impl Halves {
+impl SplitModel {
     /// Cuts the encoder of a bundle and tries both halves on a small image.
     ///
     /// # Errors
     /// [`EdgeError::Model`] if tract cannot run it or it does not match the manifest.
-    pub(super) fn new(bundle: &PictureBundle) -> Result<Self, EdgeError> {
+    pub(super) fn new(bundle: &ImageCodecBundle) -> Result<Self, EdgeError> {
         let manifest = &bundle.manifest;
-        let model = parse(&bundle.encoder)?;
+        let model = parse_model(&bundle.encoder)?;
         let input = manifest.encoder.input.as_str();
-        let bands = outlet(&model, &manifest.encoder.bands)?;
-        let layers: Vec<OutletId> =
-            manifest.layers.iter().map(|layer| outlet(&model, &layer.tensor)).collect::<Result<_, _>>()?;
-        let first = cut(&model, node(&model, input)?, &[bands])?;
-        let trial = Trial::new(manifest, bundle.space.layout(), &first, 1)?;
+        let bands = find_outlet(&model, &manifest.encoder.bands)?;
+        let layers: Vec<OutletId> = manifest
+            .layers
+            .iter()
+            .map(|layer| find_outlet(&model, &layer.tensor))
+            .collect::<Result<_, _>>()?;
+        let first = cut_model(&model, find_node(&model, input)?, &[bands])?;
+        let trial = BandTrial::new(manifest, bundle.space.layout(), &first, 1)?;
         let (second, low) = trial.second_half(&model, bands, &layers)?;
         Ok(Self {
             first,
             second,
             first_plans: PlanCache::default(),
             second_plans: PlanCache::default(),
-            bands: trial.bands,
-            low,
+            band_count: trial.band_count,
+            low_bands: low,
             shrink: 1,
         })
     }
@@ -59,35 +62,35 @@ impl Halves {
     /// Replaces the first half by the bundle's fast encoder.
     ///
     /// # Errors
-    /// [`EdgeError::NotFast`] if the bundle does not have one, [`EdgeError::Model`] as [`Halves::new`], or if
+    /// [`EdgeError::NoFastEncoder`] if the bundle does not have one, [`EdgeError::Model`] as [`SplitModel::new`], or if
     /// the fast encoder does not yield the first bands.
-    pub(super) fn fast(bundle: &PictureBundle) -> Result<Self, EdgeError> {
+    pub(super) fn new_fast(bundle: &ImageCodecBundle) -> Result<Self, EdgeError> {
         let manifest = &bundle.manifest;
         let (Some(spec), Some(model)) = (&manifest.encoder.fast, &bundle.fast_encoder) else {
-            return Err(EdgeError::NotFast { bundle: manifest.name.clone() });
+            return Err(EdgeError::NoFastEncoder { bundle: manifest.name.clone() });
         };
         let whole = Self::new(bundle)?;
-        let model = parse(model)?;
-        let first = cut(&model, node(&model, &spec.input)?, &[outlet(&model, &spec.bands)?])?;
-        let bands = Trial::new(manifest, bundle.space.layout(), &first, HALF)?.bands;
-        let needed = whole.low.max(1)..=whole.bands;
+        let model = parse_model(model)?;
+        let first = cut_model(&model, find_node(&model, &spec.input)?, &[find_outlet(&model, &spec.bands)?])?;
+        let bands = BandTrial::new(manifest, bundle.space.layout(), &first, FAST_SHRINK)?.band_count;
+        let needed = whole.low_bands.max(1)..=whole.band_count;
         if !whole.finest_is_bands() || !needed.contains(&bands) {
             return Err(EdgeError::Model(format!(
                 "its fast encoder produces {bands} bands instead of {needed:?}"
             )));
         }
-        Ok(Self { first, bands, shrink: HALF, ..whole })
+        Ok(Self { first, band_count: bands, shrink: FAST_SHRINK, ..whole })
     }
 
     /// Returns whether the finest layer consists of the bands that the second half does not need.
     pub(super) fn finest_is_bands(&self) -> bool {
-        self.low < self.bands
+        self.low_bands < self.band_count
     }
 
     /// Returns the plan that computes the bands of an input `[1, 3, rows, columns]`.
-    pub(super) fn first(&self, [rows, columns]: [usize; 2]) -> Result<Arc<Plan>, EdgeError> {
-        let make = || Plan::of(self.first.clone(), vec![1, 3, rows, columns]);
-        self.first_plans.get([rows, columns], make)
+    pub(super) fn first_plan(&self, [rows, columns]: [usize; 2]) -> Result<Arc<ModelPlan>, EdgeError> {
+        let make = || ModelPlan::from_model(self.first.clone(), vec![1, 3, rows, columns]);
+        self.first_plans.get_or_make([rows, columns], make)
     }
 
     /// Computes the layers of low bands `[low, rows, columns]`, coarsest first.
@@ -96,34 +99,34 @@ impl Halves {
         low: Vec<f32>,
         [rows, columns]: [usize; 2],
     ) -> Result<Vec<Vec<f32>>, EdgeError> {
-        if self.low == 0 {
+        if self.low_bands == 0 {
             return Ok(Vec::new());
         }
-        let make = || Plan::of(self.second.clone(), vec![1, self.low, rows, columns]);
-        let outputs = self.second_plans.get([rows, columns], make)?.run_filled(|input| {
+        let make = || ModelPlan::from_model(self.second.clone(), vec![1, self.low_bands, rows, columns]);
+        let outputs = self.second_plans.get_or_make([rows, columns], make)?.run_filled(|input| {
             input.copy_from_slice(&low);
             drop(low);
         })?;
-        maps(&outputs)
+        output_maps(&outputs)
     }
 }
 
 /// The bands of a small image, for finding out how the second half uses them.
-struct Trial {
-    bands: usize,
+struct BandTrial {
+    band_count: usize,
     rows: usize,
-    finest: usize,
+    finest_channels: usize,
     values: Vec<f32>,
 }
 
-impl Trial {
+impl BandTrial {
     /// Side of the image, in blocks of the coarsest layer.
     const BLOCKS: usize = 2;
 
     /// Checks that the first half, whose input is `shrink` times smaller than the image, yields bands with
     /// the stride of the finest layer, and creates test values for them.
     fn new(
-        manifest: &PictureManifest,
+        manifest: &ImageCodecManifest,
         layout: &Layout,
         first: &InferenceModel,
         shrink: usize,
@@ -133,14 +136,15 @@ impl Trial {
         let (finest, stride) =
             layout.layers().last().map_or((0, 1), |l| (l.channels as usize, l.stride as usize));
         let input_side = (side + 2 * reach) / shrink;
-        let outputs = Plan::of(first.clone(), vec![1, 3, input_side, input_side])?.run_filled(|_| ())?;
+        let outputs =
+            ModelPlan::from_model(first.clone(), vec![1, 3, input_side, input_side])?.run_filled(|_| ())?;
         let dims = outputs.dims(0);
         let rows = side / stride;
         match *dims {
             [1, bands, found_rows, found_columns] if [found_rows, found_columns] == [rows; 2] => {
                 // Distinct values, so that a copy can be recognised.
                 let values = (0..bands * rows * rows).map(|i| i as f32 / 1024.0).collect();
-                Ok(Self { bands, rows, finest, values })
+                Ok(Self { band_count: bands, rows, finest_channels: finest, values })
             }
             _ => Err(EdgeError::Model(format!(
                 "its bands have shape {dims:?} for an input of [1, 3, {input_side}, {input_side}], instead of [1, \
@@ -157,46 +161,46 @@ impl Trial {
         bands: OutletId,
         layers: &[OutletId],
     ) -> Result<(InferenceModel, usize), EdgeError> {
-        let whole = cut(model, bands, layers)?;
-        let expected = maps(&self.run(&whole, self.bands)?)?;
-        let low = self.bands.saturating_sub(self.finest);
+        let whole = cut_model(model, bands, layers)?;
+        let expected = output_maps(&self.run_second(&whole, self.band_count)?)?;
+        let low = self.band_count.saturating_sub(self.finest_channels);
         let split = low * self.rows * self.rows;
         if expected.last().is_some_and(|finest| *finest == self.values[split..]) {
             let coarser = &layers[..layers.len() - 1];
             if coarser.is_empty() {
                 return Ok((whole, low));
             }
-            let second = cut(model, bands, coarser)?;
+            let second = cut_model(model, bands, coarser)?;
             // A half that needs the missing bands does not compile, or yields other values.
-            let found = self.run(&second, low).and_then(|outputs| maps(&outputs));
+            let found = self.run_second(&second, low).and_then(|outputs| output_maps(&outputs));
             if found.is_ok_and(|found| found == expected[..coarser.len()]) {
                 return Ok((second, low));
             }
         }
-        Ok((whole, self.bands))
+        Ok((whole, self.band_count))
     }
 
-    fn run(&self, model: &InferenceModel, bands: usize) -> Result<Outputs, EdgeError> {
-        let plan = Plan::of(model.clone(), vec![1, bands, self.rows, self.rows])?;
+    fn run_second(&self, model: &InferenceModel, bands: usize) -> Result<ModelOutputs, EdgeError> {
+        let plan = ModelPlan::from_model(model.clone(), vec![1, bands, self.rows, self.rows])?;
         plan.run_filled(|input| input.copy_from_slice(&self.values[..input.len()]))
     }
 }
 
-fn maps(outputs: &Outputs) -> Result<Vec<Vec<f32>>, EdgeError> {
+fn output_maps(outputs: &ModelOutputs) -> Result<Vec<Vec<f32>>, EdgeError> {
     (0..outputs.len()).map(|number| Ok(outputs.values(number)?.to_vec())).collect()
 }
 
 /// Returns the part of a model between one tensor and others.
-fn cut(model: &InferenceModel, from: OutletId, to: &[OutletId]) -> Result<InferenceModel, EdgeError> {
+fn cut_model(model: &InferenceModel, from: OutletId, to: &[OutletId]) -> Result<InferenceModel, EdgeError> {
     let cut = || model.clone().with_input_outlets(&[from])?.with_output_outlets(to)?.into_compact();
-    cut().map_err(|error| failed(&error))
+    cut().map_err(|error| model_error(&error))
 }
 
-fn outlet(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {
-    model.find_outlet_label(tensor).map_or_else(|| node(model, tensor), Ok)
+fn find_outlet(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {
+    model.find_outlet_label(tensor).map_or_else(|| find_node(model, tensor), Ok)
 }
 
-fn node(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {
+fn find_node(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {
     let found = model.node_id_by_name(tensor);
     found.map(OutletId::from).map_err(|_| EdgeError::Model(format!("it does not have a tensor {tensor:?}")))
 }

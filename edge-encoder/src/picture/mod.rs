@@ -15,6 +15,6 @@ mod planes;
 mod samples;
 mod strips;
 
-pub use encoder::{PictureEncoder, PictureOptions};
-pub use samples::eight_bit;
-use samples::halved;
+pub use encoder::{ImageCodecEncoder, ImageCodecOptions};
+use samples::halve_image;
+pub use samples::to_eight_bit;

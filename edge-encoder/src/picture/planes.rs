@@ -1,12 +1,12 @@
 /// Feature maps `[channels, rows, columns]`, assembled from pieces of a few rows.
 #[derive(Debug)]
-pub(super) struct Planes<T> {
+pub(super) struct FeatureMaps<T> {
     rows: usize,
     columns: usize,
     values: Vec<T>,
 }
 
-impl<T: Copy + Default> Planes<T> {
+impl<T: Copy + Default> FeatureMaps<T> {
     /// Creates maps of zeros.
     pub(super) fn new([channels, rows, columns]: [usize; 3]) -> Self {
         Self { rows, columns, values: vec![T::default(); channels * rows * columns] }
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn pieces_find_their_rows_in_every_channel() {
-        let mut planes = Planes::<i16>::new([2, 3, 2]);
+        let mut planes = FeatureMaps::<i16>::new([2, 3, 2]);
         planes.paste(&[1, 2, 3, 4, 11, 12, 13, 14], 0, 0);
         planes.paste(&[0, 0, 5, 6, 0, 0, 15, 16], 1, 1);
         assert_eq!(planes.into_values(), [1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]);
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn no_channels_are_no_values() {
-        let mut planes = Planes::<f32>::new([0, 3, 2]);
+        let mut planes = FeatureMaps::<f32>::new([0, 3, 2]);
         planes.paste(&[], 0, 0);
         assert!(planes.into_values().is_empty());
     }

@@ -1,12 +1,12 @@
 use std::{borrow::Cow, ops::Range};
 
 use image::{DynamicImage, GrayImage, RgbImage};
-use lopside_bundle::picture::PictureInput;
+use lopside_bundle::picture::ImageCodecInput;
 
 /// Converts an image to the input type of image codecs: 8-bit grey or RGB. Deeper samples are scaled, and an
 /// alpha channel is dropped; an image that is 8-bit grey or RGB already is not copied.
 #[must_use]
-pub fn eight_bit(picture: &DynamicImage) -> Cow<'_, DynamicImage> {
+pub fn to_eight_bit(picture: &DynamicImage) -> Cow<'_, DynamicImage> {
     match picture {
         DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => Cow::Borrowed(picture),
         _ if picture.color().has_color() => Cow::Owned(picture.to_rgb8().into()),
@@ -14,21 +14,21 @@ pub fn eight_bit(picture: &DynamicImage) -> Cow<'_, DynamicImage> {
     }
 }
 
-/// Halves an image from [`eight_bit`]: each sample is the mean of 2×2 samples, with an odd last row or column
+/// Halves an image from [`to_eight_bit`]: each sample is the mean of 2×2 samples, with an odd last row or column
 /// repeated.
 #[must_use]
-pub(super) fn halved(picture: &DynamicImage) -> DynamicImage {
+pub(super) fn halve_image(picture: &DynamicImage) -> DynamicImage {
     let (width, height) = (picture.width(), picture.height());
     let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
     if let DynamicImage::ImageLuma8(grey) = picture {
-        let samples = halved_samples::<1>(grey.as_raw(), width as usize);
+        let samples = halve_samples::<1>(grey.as_raw(), width as usize);
         return GrayImage::from_raw(half_width, half_height, samples).unwrap_or_default().into();
     }
-    let samples = halved_samples::<3>(picture.as_bytes(), width as usize);
+    let samples = halve_samples::<3>(picture.as_bytes(), width as usize);
     RgbImage::from_raw(half_width, half_height, samples).unwrap_or_default().into()
 }
 
-fn halved_samples<const CHANNELS: usize>(samples: &[u8], width: usize) -> Vec<u8> {
+fn halve_samples<const CHANNELS: usize>(samples: &[u8], width: usize) -> Vec<u8> {
     let (row, half_row) = (width * CHANNELS, width.div_ceil(2) * CHANNELS);
     let mut halved = vec![0; half_row * (samples.len() / row).div_ceil(2)];
     let mut sums = vec![0; row];
@@ -50,7 +50,7 @@ fn halved_samples<const CHANNELS: usize>(samples: &[u8], width: usize) -> Vec<u8
 /// Samples of an image as the encoder's input: three planes (identical for grey), mapped from 0…255 to the
 /// bundle's `low…high`, and extended by mirroring.
 #[derive(Debug)]
-pub(super) struct Samples<'a> {
+pub(super) struct MirroredSamples<'a> {
     bytes: &'a [u8],
     /// Bytes per pixel, 1 or 3.
     channels: usize,
@@ -65,15 +65,15 @@ pub(super) struct Samples<'a> {
     values: [f32; 256],
 }
 
-impl<'a> Samples<'a> {
-    /// Prepares an image from [`eight_bit`] with at least one pixel, extended to multiples of `alignment` in
+impl<'a> MirroredSamples<'a> {
+    /// Prepares an image from [`to_eight_bit`] with at least one pixel, extended to multiples of `alignment` in
     /// both directions.
-    pub(super) fn new(picture: &'a DynamicImage, input: &PictureInput, alignment: usize) -> Self {
+    pub(super) fn new(picture: &'a DynamicImage, input: &ImageCodecInput, alignment: usize) -> Self {
         let channels = usize::from(picture.color().channel_count());
         let [width, height] = [picture.width() as usize, picture.height() as usize];
         let aligned_width = width.next_multiple_of(alignment);
         let reach = input.reach as usize;
-        let column = |x| channels * source(x, aligned_width, width, reach);
+        let column = |x| channels * mirrored_index(x, aligned_width, width, reach);
         let span = input.high - input.low;
         Self {
             bytes: picture.as_bytes(),
@@ -92,7 +92,8 @@ impl<'a> Samples<'a> {
         let columns = self.columns.len();
         let plane = rows.len() * columns;
         for (row, y) in rows.enumerate() {
-            let start = source(y, self.aligned_height, self.height, self.reach) * self.width * self.channels;
+            let start =
+                mirrored_index(y, self.aligned_height, self.height, self.reach) * self.width * self.channels;
             let bytes = &self.bytes[start..start + self.width * self.channels];
             for channel in 0..3 {
                 let offset = channel % self.channels;
@@ -107,12 +108,12 @@ impl<'a> Samples<'a> {
 
 /// Returns the row or column of the image at `index` of the input: mirrored at the aligned border, as the
 /// models assume, then at the border of the image.
-fn source(index: usize, aligned: usize, side: usize, reach: usize) -> usize {
-    mirror(mirror(index as isize - reach as isize, aligned) as isize, side)
+fn mirrored_index(index: usize, aligned: usize, side: usize, reach: usize) -> usize {
+    mirror_index(mirror_index(index as isize - reach as isize, aligned) as isize, side)
 }
 
 /// Returns the position in `0..side` that mirroring maps `index` to, with border samples repeated.
-fn mirror(index: isize, side: usize) -> usize {
+fn mirror_index(index: isize, side: usize) -> usize {
     let index = index.rem_euclid(2 * side as isize) as usize;
     index.min(2 * side - 1 - index)
 }
@@ -123,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    const INPUT: PictureInput = PictureInput { low: 0.0, high: 255.0, reach: 2 };
+    const INPUT: ImageCodecInput = ImageCodecInput { low: 0.0, high: 255.0, reach: 2 };
 
     #[test]
     fn halved_pictures_are_the_means_of_four_samples() {
@@ -131,16 +132,16 @@ mod tests {
             let height = samples.len() as u32 / width;
             DynamicImage::from(GrayImage::from_raw(width, height, samples.to_vec()).unwrap())
         };
-        let half = halved(&grey(3, &[0, 4, 9, 8, 5, 13, 100, 102, 7]));
+        let half = halve_image(&grey(3, &[0, 4, 9, 8, 5, 13, 100, 102, 7]));
         assert_eq!((half.width(), half.height()), (2, 2));
         assert_eq!(half.as_bytes(), [4, 11, 101, 7]);
         let colour = RgbImage::from_fn(5, 2, |x, y| Rgb([x as u8, 10 * y as u8, 7]));
-        let half = halved(&colour.into());
+        let half = halve_image(&colour.into());
         assert_eq!(half.as_bytes(), [1, 5, 7, 3, 5, 7, 4, 5, 7]);
     }
 
     fn filled(picture: &DynamicImage, rows: Range<usize>, alignment: usize) -> Vec<f32> {
-        let samples = Samples::new(picture, &INPUT, alignment);
+        let samples = MirroredSamples::new(picture, &INPUT, alignment);
         let mut out = vec![-1.0; 3 * rows.len() * samples.columns.len()];
         samples.fill(rows, &mut out);
         out
@@ -165,14 +166,14 @@ mod tests {
 
     #[test]
     fn other_kinds_of_pictures_are_converted_once() {
-        assert!(matches!(eight_bit(&DynamicImage::new_rgb8(1, 1)), Cow::Borrowed(_)));
+        assert!(matches!(to_eight_bit(&DynamicImage::new_rgb8(1, 1)), Cow::Borrowed(_)));
         for (picture, channels) in [
             (DynamicImage::new_rgba8(1, 1), 3),
             (DynamicImage::new_rgb16(1, 1), 3),
             (DynamicImage::new_luma_a8(1, 1), 1),
             (DynamicImage::new_luma16(1, 1), 1),
         ] {
-            assert_eq!(eight_bit(&picture).color().channel_count(), channels);
+            assert_eq!(to_eight_bit(&picture).color().channel_count(), channels);
         }
     }
 }

@@ -11,8 +11,8 @@ use std::{
     time::Instant,
 };
 
-use super::{planes::Planes, samples::Samples};
-use crate::{EdgeError, Plan, Timing};
+use super::{planes::FeatureMaps, samples::MirroredSamples};
+use crate::{EdgeError, EncodeTiming, ModelPlan};
 
 /// Approximate number of blocks per strip: enough to keep the matrix product busy, few enough to stay in the
 /// cache.
@@ -20,7 +20,7 @@ const STRIP_BLOCKS: usize = 2048;
 
 /// The grid of an image's blocks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Grid {
+pub(super) struct BlockGrid {
     /// Number of rows of blocks.
     pub(super) rows: usize,
     /// Number of blocks per row.
@@ -31,7 +31,7 @@ pub(super) struct Grid {
     pub(super) reach: usize,
 }
 
-impl Grid {
+impl BlockGrid {
     /// Returns the number of rows of blocks per strip.
     fn strip_rows(&self) -> usize {
         (STRIP_BLOCKS / self.columns).clamp(1, self.rows)
@@ -42,16 +42,16 @@ impl Grid {
         [self.strip_rows(), self.columns].map(|blocks| blocks * self.stride + 2 * self.reach)
     }
 
-    fn strips(&self) -> usize {
+    fn strip_count(&self) -> usize {
         self.rows.div_ceil(self.strip_rows())
     }
 }
 
 /// The strips of an image, and the treatment of their bands.
-pub(super) struct Strips<'a, F> {
-    pub(super) samples: &'a Samples<'a>,
-    pub(super) plan: &'a Plan,
-    pub(super) grid: Grid,
+pub(super) struct StripRunner<'a, F> {
+    pub(super) samples: &'a MirroredSamples<'a>,
+    pub(super) plan: &'a ModelPlan,
+    pub(super) grid: BlockGrid,
     /// Number of bands that are kept unchanged, from the first on.
     pub(super) low: usize,
     /// Number of the other bands, and their conversion; `None` drops them.
@@ -60,35 +60,35 @@ pub(super) struct Strips<'a, F> {
 
 /// The bands of a whole image.
 #[derive(Debug)]
-pub(super) struct Bands<T> {
+pub(super) struct ImageBands<T> {
     /// `[low, rows, columns]`.
     pub(super) low: Vec<f32>,
     /// `[high, rows, columns]`, if requested.
     pub(super) high: Option<Vec<T>>,
     /// Durations of the stages, as means over the threads.
-    pub(super) timing: Timing,
+    pub(super) timing: EncodeTiming,
 }
 
-struct Halves<T> {
-    low: Planes<f32>,
-    high: Option<Planes<T>>,
+struct BandMaps<T> {
+    low: FeatureMaps<f32>,
+    high: Option<FeatureMaps<T>>,
 }
 
-impl<T, F> Strips<'_, F>
+impl<T, F> StripRunner<'_, F>
 where
     T: Copy + Default + Send,
     F: Fn(&[f32]) -> Result<Vec<T>, EdgeError> + Sync,
 {
     /// Runs all strips in up to `threads` threads, including the calling one.
-    pub(super) fn run(&self, threads: usize) -> Result<Bands<T>, EdgeError> {
-        let Grid { rows, columns, .. } = self.grid;
-        let planes = Mutex::new(Halves {
-            low: Planes::new([self.low, rows, columns]),
-            high: self.high.as_ref().map(|(channels, _)| Planes::new([*channels, rows, columns])),
+    pub(super) fn run(&self, threads: usize) -> Result<ImageBands<T>, EdgeError> {
+        let BlockGrid { rows, columns, .. } = self.grid;
+        let planes = Mutex::new(BandMaps {
+            low: FeatureMaps::new([self.low, rows, columns]),
+            high: self.high.as_ref().map(|(channels, _)| FeatureMaps::new([*channels, rows, columns])),
         });
         let next = AtomicUsize::new(0);
-        let threads = threads.clamp(1, self.grid.strips());
-        let work = || self.work(&next, &planes);
+        let threads = threads.clamp(1, self.grid.strip_count());
+        let work = || self.run_worker(&next, &planes);
         let timing = thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
             let mut timing = work()?;
@@ -97,25 +97,25 @@ where
             }
             Ok::<_, EdgeError>(timing)
         })?;
-        let Halves { low, high } = planes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let BandMaps { low, high } = planes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let timing = timing.shared_by(threads as u32);
-        Ok(Bands { low: low.into_values(), high: high.map(Planes::into_values), timing })
+        Ok(ImageBands { low: low.into_values(), high: high.map(FeatureMaps::into_values), timing })
     }
 
     /// Takes and runs strips until none is left.
-    fn work(&self, next: &AtomicUsize, planes: &Mutex<Halves<T>>) -> Result<Timing, EdgeError> {
-        let mut timing = Timing::default();
+    fn run_worker(&self, next: &AtomicUsize, planes: &Mutex<BandMaps<T>>) -> Result<EncodeTiming, EdgeError> {
+        let mut timing = EncodeTiming::default();
         loop {
             let strip = next.fetch_add(1, Ordering::Relaxed);
-            if strip >= self.grid.strips() {
+            if strip >= self.grid.strip_count() {
                 return Ok(timing);
             }
-            timing += self.strip(strip, planes)?;
+            timing += self.run_strip(strip, planes)?;
         }
     }
 
-    fn strip(&self, strip: usize, planes: &Mutex<Halves<T>>) -> Result<Timing, EdgeError> {
-        let Grid { rows, columns, stride, reach } = self.grid;
+    fn run_strip(&self, strip: usize, planes: &Mutex<BandMaps<T>>) -> Result<EncodeTiming, EdgeError> {
+        let BlockGrid { rows, columns, stride, reach } = self.grid;
         let strip_rows = self.grid.strip_rows();
         // The shape of the plan is fixed, so the last strip overlaps rows that are computed already.
         let first = (strip * strip_rows).min(rows - strip_rows);
@@ -135,21 +135,21 @@ where
         if let (Some(planes), Some(high)) = (&mut planes.high, high) {
             planes.paste(&high, first, skip);
         }
-        Ok(Timing { preprocess: filled - start, model: modelled - filled, code: modelled.elapsed() })
+        Ok(EncodeTiming { preprocess: filled - start, model: modelled - filled, coding: modelled.elapsed() })
     }
 }
 
-impl AddAssign for Timing {
+impl AddAssign for EncodeTiming {
     fn add_assign(&mut self, other: Self) {
         self.preprocess += other.preprocess;
         self.model += other.model;
-        self.code += other.code;
+        self.coding += other.coding;
     }
 }
 
-impl Timing {
+impl EncodeTiming {
     fn shared_by(self, threads: u32) -> Self {
-        let Self { preprocess, model, code } = self;
-        Self { preprocess: preprocess / threads, model: model / threads, code: code / threads }
+        let Self { preprocess, model, coding: code } = self;
+        Self { preprocess: preprocess / threads, model: model / threads, coding: code / threads }
     }
 }

@@ -8,17 +8,17 @@ use std::{
 
 use image::GrayImage;
 
-use super::{Item, Items, numbered, reader, wrong};
+use super::{NamedImage, NamedImages, invalid_file, numbered_name, open_reader};
 use crate::EdgeError;
 
 /// The largest side of an image, in pixels.
 const MAX_SIDE: u32 = 1 << 14;
 
 /// Reads the images of an IDX file of rank 3.
-pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<Items, EdgeError> {
-    let [count, height, width] = extents(path, &mut from)?;
+pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<NamedImages, EdgeError> {
+    let [count, height, width] = read_extents(path, &mut from)?;
     if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
-        return Err(wrong(
+        return Err(invalid_file(
             path,
             &format!("images of {width}×{height} pixels are not supported: each side must be 1 to 16384"),
         ));
@@ -26,33 +26,33 @@ pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<Items, EdgeEr
     let path = path.to_owned();
     Ok(Box::new((0..count as usize).map(move |number| {
         let mut pixels = vec![0; width as usize * height as usize];
-        from.read_exact(&mut pixels).map_err(|error| cut_off(&path, &error))?;
+        from.read_exact(&mut pixels).map_err(|error| truncated_file(&path, &error))?;
         let picture = GrayImage::from_raw(width, height, pixels)
-            .ok_or_else(|| wrong(&path, "the size of an image does not match its number of bytes"))?;
-        Ok(Item { name: numbered(&path, number), picture: picture.into() })
+            .ok_or_else(|| invalid_file(&path, "the size of an image does not match its number of bytes"))?;
+        Ok(NamedImage { name: numbered_name(&path, number), picture: picture.into() })
     })))
 }
 
 /// Reads the labels of an IDX file of rank 1, plain or `.gz`.
 ///
 /// # Errors
-/// [`EdgeError::Io`] or [`EdgeError::File`], which name the file.
-pub fn labels(path: &Path) -> Result<Vec<u8>, EdgeError> {
-    let mut from = reader(path)?;
-    let [count] = extents(path, &mut from)?;
+/// [`EdgeError::Io`] or [`EdgeError::InvalidFile`], which name the file.
+pub fn read_labels(path: &Path) -> Result<Vec<u8>, EdgeError> {
+    let mut from = open_reader(path)?;
+    let [count] = read_extents(path, &mut from)?;
     let mut labels = Vec::new();
-    from.take(u64::from(count)).read_to_end(&mut labels).map_err(|error| cut_off(path, &error))?;
+    from.take(u64::from(count)).read_to_end(&mut labels).map_err(|error| truncated_file(path, &error))?;
     if labels.len() != count as usize {
-        return Err(wrong(path, &format!("it has {} labels instead of {count}", labels.len())));
+        return Err(invalid_file(path, &format!("it has {} labels instead of {count}", labels.len())));
     }
     Ok(labels)
 }
 
-fn extents<const RANK: usize>(path: &Path, from: &mut impl Read) -> Result<[u32; RANK], EdgeError> {
+fn read_extents<const RANK: usize>(path: &Path, from: &mut impl Read) -> Result<[u32; RANK], EdgeError> {
     let mut magic = [0; 4];
-    from.read_exact(&mut magic).map_err(|error| cut_off(path, &error))?;
+    from.read_exact(&mut magic).map_err(|error| truncated_file(path, &error))?;
     if magic != [0, 0, 8, RANK as u8] {
-        return Err(wrong(
+        return Err(invalid_file(
             path,
             &format!("not an IDX file of bytes of rank {RANK}: it starts with {magic:02x?}"),
         ));
@@ -60,12 +60,12 @@ fn extents<const RANK: usize>(path: &Path, from: &mut impl Read) -> Result<[u32;
     let mut extents = [0; RANK];
     for extent in &mut extents {
         let mut bytes = [0; 4];
-        from.read_exact(&mut bytes).map_err(|error| cut_off(path, &error))?;
+        from.read_exact(&mut bytes).map_err(|error| truncated_file(path, &error))?;
         *extent = u32::from_be_bytes(bytes);
     }
     Ok(extents)
 }
 
-fn cut_off(path: &Path, error: &io::Error) -> EdgeError {
-    wrong(path, &format!("the IDX file cannot be read completely: {error}"))
+fn truncated_file(path: &Path, error: &io::Error) -> EdgeError {
+    invalid_file(path, &format!("the IDX file cannot be read completely: {error}"))
 }

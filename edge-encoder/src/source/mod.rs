@@ -18,13 +18,13 @@ use std::{
 use flate2::read::GzDecoder;
 use image::{DynamicImage, ImageReader};
 
-use crate::{EdgeError, error::io};
+use crate::{EdgeError, error::io_error};
 
 pub(crate) use output_names::check_output_names;
 
 /// An image with a name for its outputs.
 #[derive(Debug, Clone)]
-pub struct Item {
+pub struct NamedImage {
     /// The stem of the file name, with the number of the image if the file contains many.
     pub name: String,
     /// The image as read.
@@ -32,47 +32,47 @@ pub struct Item {
 }
 
 /// The images of files, one after the other.
-pub type Items = Box<dyn Iterator<Item = Result<Item, EdgeError>>>;
+pub type NamedImages = Box<dyn Iterator<Item = Result<NamedImage, EdgeError>>>;
 
 /// The input of an encoder.
 #[derive(Debug, Clone)]
-pub enum Input {
+pub enum EncoderInput {
     /// An image as read.
-    Picture(DynamicImage),
+    Image(DynamicImage),
     /// A window or tensor, row-major, in its own units.
-    Numbers(Vec<f32>),
+    Values(Vec<f32>),
 }
 
 /// An input with a name for its outputs.
 #[derive(Debug, Clone)]
-pub struct Named {
+pub struct NamedInput {
     /// The stem of the file name, with a number if the file contains many inputs.
     pub name: String,
     /// The input.
-    pub input: Input,
+    pub input: EncoderInput,
 }
 
 /// The inputs of files, one after the other.
-pub type Inputs = Box<dyn Iterator<Item = Result<Named, EdgeError>>>;
+pub type NamedInputs = Box<dyn Iterator<Item = Result<NamedInput, EdgeError>>>;
 
 /// Returns the images of these files and folders as inputs.
 ///
 /// # Errors
-/// As [`open`].
-pub fn inputs(inputs: &[PathBuf]) -> Result<Inputs, EdgeError> {
-    let named = |item: Item| Named { name: item.name, input: Input::Picture(item.picture) };
-    Ok(Box::new(open(inputs)?.map(move |item| item.map(named))))
+/// As [`open_images`].
+pub fn open_inputs(inputs: &[PathBuf]) -> Result<NamedInputs, EdgeError> {
+    let named = |item: NamedImage| NamedInput { name: item.name, input: EncoderInput::Image(item.picture) };
+    Ok(Box::new(open_images(inputs)?.map(move |item| item.map(named))))
 }
 
 /// Returns the images of these files and folders.
 ///
 /// # Errors
-/// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoPictures`] if there are no files to
+/// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoImages`] if there are no files to
 /// read. The error of a single file is returned as an item of that file.
-pub fn open(inputs: &[PathBuf]) -> Result<Items, EdgeError> {
-    let files = files(inputs, is_picture)?;
+pub fn open_images(inputs: &[PathBuf]) -> Result<NamedImages, EdgeError> {
+    let files = list_files(inputs, is_image_file)?;
     if files.is_empty() {
-        return Err(EdgeError::NoPictures { paths: joined(inputs) });
+        return Err(EdgeError::NoImages { paths: join_paths(inputs) });
     }
     Ok(Box::new(
         files
@@ -84,33 +84,33 @@ pub fn open(inputs: &[PathBuf]) -> Result<Items, EdgeError> {
 /// The reason why a file without a single input is refused.
 const NO_INPUTS: &str = "the file contains no inputs: its array or table is empty";
 
-enum Kind {
+enum FileKind {
     Picture,
     Npy,
     Idx,
 }
 
 /// Returns whether a file contains images, judged by its name.
-pub(crate) fn is_picture(path: &Path) -> bool {
-    kind_of(path).is_some()
+pub(crate) fn is_image_file(path: &Path) -> bool {
+    file_kind(path).is_some()
 }
 
 /// Returns whether a file of images contains many, whose names are numbered.
 fn is_container(path: &Path) -> bool {
-    matches!(kind_of(path), Some(Kind::Npy | Kind::Idx)) || numbers::is_numbers(path)
+    matches!(file_kind(path), Some(FileKind::Npy | FileKind::Idx)) || numbers::is_numbers_file(path)
 }
 
 /// Returns the kind of a file, judged by its name.
-fn kind_of(path: &Path) -> Option<Kind> {
+fn file_kind(path: &Path) -> Option<FileKind> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
     if ends(&[".png", ".jpg", ".jpeg", ".webp", ".pgm", ".ppm", ".pnm"]) {
-        Some(Kind::Picture)
+        Some(FileKind::Picture)
     } else if ends(&[".npy"]) {
-        Some(Kind::Npy)
+        Some(FileKind::Npy)
     } else if ends(&["-idx3-ubyte", ".idx3-ubyte", ".idx"]) {
-        Some(Kind::Idx)
+        Some(FileKind::Idx)
     } else {
         None
     }
@@ -118,11 +118,11 @@ fn kind_of(path: &Path) -> Option<Kind> {
 
 /// Returns the files of these files and folders, in the order in which they are read.
 pub(crate) fn list(inputs: &[PathBuf], takes_numbers: bool) -> Result<Vec<PathBuf>, EdgeError> {
-    files(inputs, if takes_numbers { numbers::is_numbers } else { is_picture })
+    list_files(inputs, if takes_numbers { numbers::is_numbers_file } else { is_image_file })
 }
 
 /// Returns the given files, and those files in the given folders that `fit`.
-fn files(inputs: &[PathBuf], fit: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, EdgeError> {
+fn list_files(inputs: &[PathBuf], fit: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, EdgeError> {
     let mut files = Vec::new();
     for input in inputs {
         if !input.is_dir() {
@@ -130,8 +130,8 @@ fn files(inputs: &[PathBuf], fit: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>
             continue;
         }
         let mut inside = Vec::new();
-        for entry in fs::read_dir(input).map_err(io(input))? {
-            let path = entry.map_err(io(input))?.path();
+        for entry in fs::read_dir(input).map_err(io_error(input))? {
+            let path = entry.map_err(io_error(input))?.path();
             if path.is_file() && fit(&path) {
                 inside.push(path);
             }
@@ -142,54 +142,54 @@ fn files(inputs: &[PathBuf], fit: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>
     Ok(files)
 }
 
-fn joined(inputs: &[PathBuf]) -> String {
+fn join_paths(inputs: &[PathBuf]) -> String {
     let paths: Vec<String> = inputs.iter().map(|path| path.display().to_string()).collect();
     paths.join(", ")
 }
 
 /// Reads the images of a file; one that contains none is an error.
-fn read_file(path: &Path) -> Result<Items, EdgeError> {
-    let mut items = read(path)?.peekable();
+fn read_file(path: &Path) -> Result<NamedImages, EdgeError> {
+    let mut items = read_images(path)?.peekable();
     if items.peek().is_none() {
-        return Err(wrong(path, NO_INPUTS));
+        return Err(invalid_file(path, NO_INPUTS));
     }
     Ok(Box::new(items))
 }
 
-fn read(path: &Path) -> Result<Items, EdgeError> {
-    match kind_of(path) {
-        Some(Kind::Picture) => Ok(Box::new(std::iter::once(read_picture(path)))),
-        Some(Kind::Npy) => npy::read(path, reader(path)?),
-        Some(Kind::Idx) => idx::read(path, reader(path)?),
-        None => Err(wrong(
+fn read_images(path: &Path) -> Result<NamedImages, EdgeError> {
+    match file_kind(path) {
+        Some(FileKind::Picture) => Ok(Box::new(std::iter::once(read_image(path)))),
+        Some(FileKind::Npy) => npy::read(path, open_reader(path)?),
+        Some(FileKind::Idx) => idx::read(path, open_reader(path)?),
+        None => Err(invalid_file(
             path,
             "the file's name does not end in .png, .jpg, .webp, .pgm, .ppm, .npy or -idx3-ubyte",
         )),
     }
 }
 
-fn read_picture(path: &Path) -> Result<Item, EdgeError> {
+fn read_image(path: &Path) -> Result<NamedImage, EdgeError> {
     let picture = ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
-        .map_err(io(path))?
+        .map_err(io_error(path))?
         .decode()
-        .map_err(|error| wrong(path, &error.to_string()))?;
-    Ok(Item { name: stem(path), picture })
+        .map_err(|error| invalid_file(path, &error.to_string()))?;
+    Ok(NamedImage { name: file_stem(path), picture })
 }
 
 /// Opens a file; decompresses it if its name ends in `.gz`.
-pub(crate) fn reader(path: &Path) -> Result<Box<dyn Read>, EdgeError> {
-    let file = BufReader::new(File::open(path).map_err(io(path))?);
+pub(crate) fn open_reader(path: &Path) -> Result<Box<dyn Read>, EdgeError> {
+    let file = BufReader::new(File::open(path).map_err(io_error(path))?);
     let packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     Ok(if packed { Box::new(BufReader::new(GzDecoder::new(file))) } else { Box::new(file) })
 }
 
-fn wrong(path: &Path, reason: &str) -> EdgeError {
-    EdgeError::File { path: path.to_owned(), reason: reason.to_owned() }
+fn invalid_file(path: &Path, reason: &str) -> EdgeError {
+    EdgeError::InvalidFile { path: path.to_owned(), reason: reason.to_owned() }
 }
 
 /// Returns the file name without its extensions.
-fn stem(path: &Path) -> String {
+fn file_stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let cut = [
@@ -213,6 +213,6 @@ fn stem(path: &Path) -> String {
         .into()
 }
 
-fn numbered(path: &Path, number: usize) -> String {
-    format!("{}-{number:05}", stem(path))
+fn numbered_name(path: &Path, number: usize) -> String {
+    format!("{}-{number:05}", file_stem(path))
 }

@@ -3,7 +3,7 @@ use std::{io::Read, path::Path};
 use image::{DynamicImage, GrayImage, RgbImage};
 use npyz::{DType, NpyFile, Order, TypeChar};
 
-use super::{Item, Items, numbered, stem, wrong};
+use super::{NamedImage, NamedImages, file_stem, invalid_file, numbered_name};
 use crate::EdgeError;
 
 /// The largest array, in samples.
@@ -11,28 +11,31 @@ const MAX_SAMPLES: u64 = 1 << 30;
 
 /// Reads the images of an array of shape `[h, w]`, `[h, w, 3]`, `[n, h, w]` or `[n, h, w, 3]`, of `u1`, or of
 /// `f4` with values of 0 to 1.
-pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<Items, EdgeError> {
-    let bad = |error: std::io::Error| wrong(path, &format!("not a readable .npy file: {error}"));
+pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<NamedImages, EdgeError> {
+    let bad = |error: std::io::Error| invalid_file(path, &format!("not a readable .npy file: {error}"));
     let file = NpyFile::new(from).map_err(bad)?;
     if file.order() != Order::C {
-        return Err(wrong(path, "the array is in Fortran order: save it with numpy.ascontiguousarray"));
+        return Err(invalid_file(
+            path,
+            "the array is in Fortran order: save it with numpy.ascontiguousarray",
+        ));
     }
     if file.shape().iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_SAMPLES) {
-        return Err(wrong(path, "the array has over 2^30 samples: split it"));
+        return Err(invalid_file(path, "the array has over 2^30 samples: split it"));
     }
-    let layout = Layout::of(file.shape()).ok_or_else(|| {
+    let layout = ArrayLayout::from_shape(file.shape()).ok_or_else(|| {
         let shape = file.shape();
-        wrong(path, &format!("shape {shape:?} is not [h, w], [h, w, 3], [n, h, w] or [n, h, w, 3]"))
+        invalid_file(path, &format!("shape {shape:?} is not [h, w], [h, w, 3], [n, h, w] or [n, h, w, 3]"))
     })?;
     let samples = match file.dtype() {
         DType::Plain(kind) if kind.type_char() == TypeChar::Uint && kind.size_field() == 1 => {
             file.into_vec::<u8>().map_err(bad)?
         }
         DType::Plain(kind) if kind.type_char() == TypeChar::Float && kind.size_field() == 4 => {
-            to_bytes(path, &file.into_vec::<f32>().map_err(bad)?)?
+            floats_to_bytes(path, &file.into_vec::<f32>().map_err(bad)?)?
         }
         other => {
-            return Err(wrong(
+            return Err(invalid_file(
                 path,
                 &format!(
                     "the type {} is not supported: use uint8, or float32 with values of 0 to 1",
@@ -44,22 +47,22 @@ pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<Items, EdgeError>
     Ok(layout.split(path, &samples))
 }
 
-fn to_bytes(path: &Path, samples: &[f32]) -> Result<Vec<u8>, EdgeError> {
+fn floats_to_bytes(path: &Path, samples: &[f32]) -> Result<Vec<u8>, EdgeError> {
     if let Some(value) = samples.iter().find(|value| !(0.0..=1.0).contains(*value)) {
-        return Err(wrong(path, &format!("float samples must be 0 to 1, but one is {value}")));
+        return Err(invalid_file(path, &format!("float samples must be 0 to 1, but one is {value}")));
     }
     Ok(samples.iter().map(|value| (value * 255.0).round() as u8).collect())
 }
 
-struct Layout {
+struct ArrayLayout {
     count: Option<usize>,
     height: u32,
     width: u32,
-    colour: bool,
+    is_colour: bool,
 }
 
-impl Layout {
-    fn of(shape: &[u64]) -> Option<Self> {
+impl ArrayLayout {
+    fn from_shape(shape: &[u64]) -> Option<Self> {
         let (count, height, width, colour) = match *shape {
             [h, w] => (None, h, w, false),
             [h, w, 3] => (None, h, w, true),
@@ -69,22 +72,22 @@ impl Layout {
         };
         let side = |extent: u64| u32::try_from(extent).ok().filter(|&extent| extent > 0);
         let count = count.map(usize::try_from).transpose().ok()?;
-        Some(Self { count, height: side(height)?, width: side(width)?, colour })
+        Some(Self { count, height: side(height)?, width: side(width)?, is_colour: colour })
     }
 
-    fn split(self, path: &Path, samples: &[u8]) -> Items {
-        let each = self.height as usize * self.width as usize * if self.colour { 3 } else { 1 };
+    fn split(self, path: &Path, samples: &[u8]) -> NamedImages {
+        let each = self.height as usize * self.width as usize * if self.is_colour { 3 } else { 1 };
         let item = |(number, pixels): (usize, &[u8])| {
-            let name = if self.count.is_some() { numbered(path, number) } else { stem(path) };
-            self.picture(pixels).map(|picture| Item { name, picture })
+            let name = if self.count.is_some() { numbered_name(path, number) } else { file_stem(path) };
+            self.image_from(pixels).map(|picture| NamedImage { name, picture })
         };
-        let items: Vec<Item> = samples.chunks_exact(each).enumerate().filter_map(item).collect();
+        let items: Vec<NamedImage> = samples.chunks_exact(each).enumerate().filter_map(item).collect();
         Box::new(items.into_iter().map(Ok))
     }
 
-    fn picture(&self, pixels: &[u8]) -> Option<DynamicImage> {
+    fn image_from(&self, pixels: &[u8]) -> Option<DynamicImage> {
         let pixels = pixels.to_vec();
-        Some(if self.colour {
+        Some(if self.is_colour {
             RgbImage::from_raw(self.width, self.height, pixels)?.into()
         } else {
             GrayImage::from_raw(self.width, self.height, pixels)?.into()

@@ -14,62 +14,66 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lopside_bundle::SeriesSpec;
+use lopside_bundle::TimeSeriesSpec;
 use npyz::{DType, NpyFile, Order, TypeChar};
 
-use super::{Input, Inputs, NO_INPUTS, Named, files, joined, numbered, reader, stem, wrong};
+use super::{
+    EncoderInput, NO_INPUTS, NamedInput, NamedInputs, file_stem, invalid_file, join_paths, list_files,
+    numbered_name, open_reader,
+};
 use crate::EdgeError;
 
 /// Maximum number of values per file.
-const MAX_NUMBERS: u64 = 1 << 28;
+const MAX_FILE_VALUES: u64 = 1 << 28;
 /// Maximum size of a CSV file, in bytes.
-const MAX_CSV_BYTES: u64 = 16 * MAX_NUMBERS;
+const MAX_CSV_BYTES: u64 = 16 * MAX_FILE_VALUES;
 
 /// Returns the windows of these files and folders, in the units of the files.
 ///
 /// # Errors
 /// [`EdgeError::Io`] for a path that cannot be listed, [`EdgeError::NoNumbers`] if there are no files to
 /// read. The error of a single file is returned as the first item of that file.
-pub fn windows(inputs: &[PathBuf], spec: &SeriesSpec) -> Result<Inputs, EdgeError> {
+pub fn open_windows(inputs: &[PathBuf], spec: &TimeSeriesSpec) -> Result<NamedInputs, EdgeError> {
     let spec = spec.clone();
-    each(inputs, move |path| {
+    open_each(inputs, move |path| {
         let (length, channels) = (spec.length as usize, spec.channels.len());
         let rows = if is_npy(path) {
-            let Array { shape, numbers } = npy(path, reader(path)?)?;
+            let NpyArray { shape, numbers } = read_npy(path, open_reader(path)?)?;
             match shape[..] {
                 [_] if channels == 1 => numbers,
                 [_, columns] if columns == channels as u64 => numbers,
                 [_, rows, columns] if (rows, columns) == (length as u64, channels as u64) => {
-                    return Ok(Pieces::one_after_the_other(numbers, length * channels));
+                    return Ok(ValuePieces::one_after_the_other(numbers, length * channels));
                 }
                 _ => {
                     let wanted = format!("[rows, {channels}] or [n, {length}, {channels}]");
-                    return Err(wrong(path, &format!("shape {shape:?} is not {wanted}")));
+                    return Err(invalid_file(path, &format!("shape {shape:?} is not {wanted}")));
                 }
             }
         } else {
-            csv_rows(path, &spec.channels)?
+            read_csv_rows(path, &spec.channels)?
         };
         let count = rows.len() / channels;
         if count < length {
-            return Err(wrong(path, &format!("it has {count} rows, but a window has {length}")));
+            return Err(invalid_file(path, &format!("it has {count} rows, but a window has {length}")));
         }
-        let starts = starts(count, length, spec.stride as usize).map(|start| start * channels).collect();
-        Ok(Pieces { numbers: rows, starts, each: length * channels })
+        let starts =
+            window_starts(count, length, spec.stride as usize).map(|start| start * channels).collect();
+        Ok(ValuePieces { numbers: rows, starts, piece_len: length * channels })
     })
 }
 
 /// Returns the tensors of these files and folders: `.npy` files of shape `dims`, or `[n, dims…]` for many.
 ///
 /// # Errors
-/// As [`windows`].
-pub fn tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<Inputs, EdgeError> {
+/// As [`open_windows`].
+pub fn open_tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<NamedInputs, EdgeError> {
     let dims = dims.to_vec();
-    each(inputs, move |path| {
+    open_each(inputs, move |path| {
         if !is_npy(path) {
-            return Err(wrong(path, "tensors can only be read from .npy files"));
+            return Err(invalid_file(path, "tensors can only be read from .npy files"));
         }
-        items(path, reader(path)?, &dims)
+        tensor_pieces(path, open_reader(path)?, &dims)
     })
 }
 
@@ -77,16 +81,16 @@ pub fn tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<Inputs, EdgeError> {
 /// read from another source; `path` names them and their errors.
 ///
 /// # Errors
-/// [`EdgeError::File`] for an array of other dimensions or of a type other than `f4` and `f8`.
-pub fn tensors_of(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Inputs, EdgeError> {
-    Ok(Box::new(items(path, from, dims)?.named(path)))
+/// [`EdgeError::InvalidFile`] for an array of other dimensions or of a type other than `f4` and `f8`.
+pub fn read_tensors(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<NamedInputs, EdgeError> {
+    Ok(Box::new(tensor_pieces(path, from, dims)?.named_inputs(path)))
 }
 
-fn items(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Pieces, EdgeError> {
+fn tensor_pieces(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<ValuePieces, EdgeError> {
     let dims: Vec<u64> = dims.iter().map(|&dim| u64::from(dim)).collect();
-    let Array { shape, numbers } = npy(path, from)?;
+    let NpyArray { shape, numbers } = read_npy(path, from)?;
     if shape != dims && shape.get(1..) != Some(&dims[..]) {
-        return Err(wrong(
+        return Err(invalid_file(
             path,
             &format!(
                 "shape {shape:?} is not {dims:?}, with or without a leading dimension for several tensors"
@@ -94,89 +98,94 @@ fn items(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Pieces, EdgeE
         ));
     }
     let each = dims.iter().product::<u64>() as usize;
-    Ok(Pieces::one_after_the_other(numbers, each))
+    Ok(ValuePieces::one_after_the_other(numbers, each))
 }
 
 /// The inputs of a file: pieces of `each` numbers, which may overlap.
-struct Pieces {
+struct ValuePieces {
     numbers: Vec<f32>,
     starts: Vec<usize>,
-    each: usize,
+    piece_len: usize,
 }
 
-impl Pieces {
-    fn one_after_the_other(numbers: Vec<f32>, each: usize) -> Self {
-        let starts = (0..numbers.len() / each).map(|piece| piece * each).collect();
-        Self { numbers, starts, each }
+impl ValuePieces {
+    fn one_after_the_other(numbers: Vec<f32>, piece_len: usize) -> Self {
+        let starts = (0..numbers.len() / piece_len).map(|piece| piece * piece_len).collect();
+        Self { numbers, starts, piece_len }
     }
 
     /// Returns the pieces, copied one by one, with their names.
-    fn named(self, path: &Path) -> impl Iterator<Item = Result<Named, EdgeError>> + use<> {
-        let Self { numbers, starts, each } = self;
+    fn named_inputs(self, path: &Path) -> impl Iterator<Item = Result<NamedInput, EdgeError>> + use<> {
+        let Self { numbers, starts, piece_len: each } = self;
         let (single, path) = (starts.len() == 1, path.to_owned());
         starts.into_iter().enumerate().map(move |(number, start)| {
-            let name = if single { stem(&path) } else { numbered(&path, number) };
-            Ok(Named { name, input: Input::Numbers(numbers[start..start + each].to_vec()) })
+            let name = if single { file_stem(&path) } else { numbered_name(&path, number) };
+            Ok(NamedInput { name, input: EncoderInput::Values(numbers[start..start + each].to_vec()) })
         })
     }
 }
 
 /// Returns the first rows of the windows.
-fn starts(rows: usize, length: usize, stride: usize) -> impl Iterator<Item = usize> {
+fn window_starts(rows: usize, length: usize, stride: usize) -> impl Iterator<Item = usize> {
     let last = rows - length;
     (0..=last).step_by(stride).chain((!last.is_multiple_of(stride)).then_some(last))
 }
 
 /// Returns the pieces that `read` finds in each file, with their names.
-fn each(
+fn open_each(
     inputs: &[PathBuf],
-    read: impl Fn(&Path) -> Result<Pieces, EdgeError> + 'static,
-) -> Result<Inputs, EdgeError> {
-    let files = files(inputs, is_numbers)?;
+    read: impl Fn(&Path) -> Result<ValuePieces, EdgeError> + 'static,
+) -> Result<NamedInputs, EdgeError> {
+    let files = list_files(inputs, is_numbers_file)?;
     if files.is_empty() {
-        return Err(EdgeError::NoNumbers { paths: joined(inputs) });
+        return Err(EdgeError::NoNumbers { paths: join_paths(inputs) });
     }
-    Ok(Box::new(files.into_iter().flat_map(move |path| -> Inputs {
+    Ok(Box::new(files.into_iter().flat_map(move |path| -> NamedInputs {
         match read(&path) {
-            Ok(pieces) if pieces.starts.is_empty() => Box::new(std::iter::once(Err(wrong(&path, NO_INPUTS)))),
-            Ok(pieces) => Box::new(pieces.named(&path)),
+            Ok(pieces) if pieces.starts.is_empty() => {
+                Box::new(std::iter::once(Err(invalid_file(&path, NO_INPUTS))))
+            }
+            Ok(pieces) => Box::new(pieces.named_inputs(&path)),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     })))
 }
 
-fn ends(path: &Path, ending: &str) -> bool {
+fn has_ending(path: &Path, ending: &str) -> bool {
     let name = path.to_string_lossy().to_ascii_lowercase();
     name.strip_suffix(".gz").unwrap_or(&name).ends_with(ending)
 }
 
 /// Returns whether a file contains numbers, judged by its name.
-pub(crate) fn is_numbers(path: &Path) -> bool {
+pub(crate) fn is_numbers_file(path: &Path) -> bool {
     is_npy(path) || is_csv(path)
 }
 
 fn is_npy(path: &Path) -> bool {
-    ends(path, ".npy")
+    has_ending(path, ".npy")
 }
 
 fn is_csv(path: &Path) -> bool {
-    ends(path, ".csv")
+    has_ending(path, ".csv")
 }
 
-struct Array {
+struct NpyArray {
     shape: Vec<u64>,
     numbers: Vec<f32>,
 }
 
-fn npy(path: &Path, from: Box<dyn Read>) -> Result<Array, EdgeError> {
-    let bad = |error: std::io::Error| wrong(path, &format!("not a readable .npy file: {error}"));
+fn read_npy(path: &Path, from: Box<dyn Read>) -> Result<NpyArray, EdgeError> {
+    let bad = |error: std::io::Error| invalid_file(path, &format!("not a readable .npy file: {error}"));
     let file = NpyFile::new(from).map_err(bad)?;
     if file.order() != Order::C {
-        return Err(wrong(path, "the array is in Fortran order: save it with numpy.ascontiguousarray"));
+        return Err(invalid_file(
+            path,
+            "the array is in Fortran order: save it with numpy.ascontiguousarray",
+        ));
     }
     let shape = file.shape().to_vec();
-    if shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_NUMBERS) {
-        return Err(wrong(path, "the array has over 2^28 numbers: split it"));
+    if shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_FILE_VALUES) {
+        return Err(invalid_file(path, "the array has over 2^28 numbers: split it"));
     }
     let size = |file: &NpyFile<Box<dyn Read>>| match file.dtype() {
         DType::Plain(kind) if kind.type_char() == TypeChar::Float => Some(kind.size_field()),
@@ -186,21 +195,23 @@ fn npy(path: &Path, from: Box<dyn Read>) -> Result<Array, EdgeError> {
         Some(4) => file.into_vec::<f32>().map_err(bad)?,
         Some(8) => file.into_vec::<f64>().map_err(bad)?.into_iter().map(|number| number as f32).collect(),
         _ => {
-            return Err(wrong(
+            return Err(invalid_file(
                 path,
                 &format!("the type {} is not supported: use float32 or float64", file.dtype().descr()),
             ));
         }
     };
     match numbers.iter().position(|number| !number.is_finite()) {
-        Some(index) => Err(wrong(path, &format!("number {index} is {}: use finite numbers", numbers[index]))),
-        None => Ok(Array { shape, numbers }),
+        Some(index) => {
+            Err(invalid_file(path, &format!("number {index} is {}: use finite numbers", numbers[index])))
+        }
+        None => Ok(NpyArray { shape, numbers }),
     }
 }
 
 /// Reads the rows of a CSV file, the selected channels of each.
-fn csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, EdgeError> {
-    let from = reader(path)?.take(MAX_CSV_BYTES);
+fn read_csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, EdgeError> {
+    let from = open_reader(path)?.take(MAX_CSV_BYTES);
     let mut lines = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -210,28 +221,32 @@ fn csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, EdgeError> {
     let mut columns: Option<Vec<usize>> = None;
     let mut rows = Vec::new();
     for record in lines.records() {
-        let record = record.map_err(|error| wrong(path, &error.to_string()))?;
+        let record = record.map_err(|error| invalid_file(path, &error.to_string()))?;
         if columns.is_none() {
-            columns = Some(columns_of(path, &record, channels)?);
+            columns = Some(find_columns(path, &record, channels)?);
             if record.iter().any(|field| field.parse::<f32>().is_err()) {
                 continue;
             }
         }
         for &column in columns.iter().flatten() {
-            rows.push(number(path, &record, column)?);
+            rows.push(parse_field(path, &record, column)?);
         }
-        if rows.len() as u64 > MAX_NUMBERS {
-            return Err(wrong(path, "it has over 2^28 numbers: split it"));
+        if rows.len() as u64 > MAX_FILE_VALUES {
+            return Err(invalid_file(path, "it has over 2^28 numbers: split it"));
         }
     }
     if lines.get_ref().limit() == 0 {
-        return Err(wrong(path, "it has over 4 GiB: split it"));
+        return Err(invalid_file(path, "it has over 4 GiB: split it"));
     }
     Ok(rows)
 }
 
 /// Returns the column index of each channel, determined by the first line.
-fn columns_of(path: &Path, first: &csv::StringRecord, channels: &[String]) -> Result<Vec<usize>, EdgeError> {
+fn find_columns(
+    path: &Path,
+    first: &csv::StringRecord,
+    channels: &[String],
+) -> Result<Vec<usize>, EdgeError> {
     let place = |channel: &String| first.iter().position(|field| field == channel);
     if let Some(columns) = channels.iter().map(place).collect() {
         return Ok(columns);
@@ -242,18 +257,18 @@ fn columns_of(path: &Path, first: &csv::StringRecord, channels: &[String]) -> Re
         return Ok((0..channels.len()).collect());
     }
     let names = channels.join(", ");
-    Err(wrong(
+    Err(invalid_file(
         path,
         &format!("it has {} columns and no header that names all of the channels: {names}", first.len()),
     ))
 }
 
-fn number(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32, EdgeError> {
+fn parse_field(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32, EdgeError> {
     let field = record.get(column).unwrap_or_default();
     let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
     number.ok_or_else(|| {
         let line = record.position().map_or(0, csv::Position::line);
-        wrong(path, &format!("line {line}, column {}: {field:?} is not a finite number", column + 1))
+        invalid_file(path, &format!("line {line}, column {}: {field:?} is not a finite number", column + 1))
     })
 }
 
@@ -263,9 +278,9 @@ mod tests {
 
     use super::*;
 
-    fn spec(length: u32, stride: u32, channels: &[&str]) -> SeriesSpec {
+    fn spec(length: u32, stride: u32, channels: &[&str]) -> TimeSeriesSpec {
         let count = channels.len();
-        SeriesSpec {
+        TimeSeriesSpec {
             length,
             stride,
             channels: channels.iter().map(|&name| name.into()).collect(),
@@ -274,14 +289,14 @@ mod tests {
         }
     }
 
-    fn read(text: &str, spec: &SeriesSpec) -> Result<Vec<(String, Vec<f32>)>, String> {
+    fn read(text: &str, spec: &TimeSeriesSpec) -> Result<Vec<(String, Vec<f32>)>, String> {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("log.csv"), text).unwrap();
-        let pair = |named: Named| match named.input {
-            Input::Numbers(numbers) => (named.name, numbers),
-            Input::Picture(_) => panic!("an image instead of numbers"),
+        let pair = |named: NamedInput| match named.input {
+            EncoderInput::Values(numbers) => (named.name, numbers),
+            EncoderInput::Image(_) => panic!("an image instead of numbers"),
         };
-        let found = windows(&[folder.path().to_owned()], spec).unwrap();
+        let found = open_windows(&[folder.path().to_owned()], spec).unwrap();
         found.map(|item| item.map(pair).map_err(|error| error.to_string())).collect()
     }
 
@@ -334,9 +349,9 @@ mod tests {
         fs::write(folder.path().join("none.npy"), file).unwrap();
         let inputs = [folder.path().to_owned()];
         let found = [
-            tensors(&inputs, &[2, 2]),
-            windows(&inputs, &spec(2, 1, &["a", "b"])),
-            super::super::inputs(&inputs),
+            open_tensors(&inputs, &[2, 2]),
+            open_windows(&inputs, &spec(2, 1, &["a", "b"])),
+            super::super::open_inputs(&inputs),
         ];
         for mut found in found.map(Result::unwrap) {
             let error = found.next().unwrap().unwrap_err().to_string();

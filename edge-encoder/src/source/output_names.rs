@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{is_container, stem};
+use super::{file_stem, is_container};
 use crate::EdgeError;
 
 /// Checks that the outputs of these files have names of their own: an output is named after the stem of its file, followed by
@@ -16,7 +16,7 @@ use crate::EdgeError;
 pub(crate) fn check_output_names(files: &[PathBuf]) -> Result<(), EdgeError> {
     let mut by_stem: HashMap<String, &Path> = HashMap::new();
     for file in files {
-        if let Some(first) = by_stem.insert(stem(file), file) {
+        if let Some(first) = by_stem.insert(file_stem(file), file) {
             return Err(same(first, file));
         }
     }

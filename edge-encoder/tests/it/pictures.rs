@@ -1,19 +1,19 @@
 //! Images of any size through an image codec: strips and threads do not change the result.
 
 use super::support::{Model, REACH, SMALL, hash};
-use edge_encoder::{EdgeError, PictureEncoder, PictureOptions, Plan};
+use edge_encoder::{EdgeError, ImageCodecEncoder, ImageCodecOptions, ModelPlan};
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 use lopside_latent::{
     IdOnWire, Limits,
-    picture::{Coefficients, DecodedPicture, PictureHeader, Quality},
+    picture::{Coefficients, ImageCodecHeader, ImageCodecLatent, Quality},
 };
 
-fn options(threads: usize) -> PictureOptions {
-    PictureOptions { threads, ..PictureOptions::new(Quality::new(60).unwrap()) }
+fn options(threads: usize) -> ImageCodecOptions {
+    ImageCodecOptions { threads, ..ImageCodecOptions::new(Quality::new(60).unwrap()) }
 }
 
-fn encoder(model: Model) -> PictureEncoder {
-    PictureEncoder::new(&model.bundle(tempfile::tempdir().unwrap().path())).unwrap()
+fn encoder(model: Model) -> ImageCodecEncoder {
+    ImageCodecEncoder::new(&model.bundle(tempfile::tempdir().unwrap().path())).unwrap()
 }
 
 fn noise(x: u32, y: u32, channel: u32) -> u8 {
@@ -58,22 +58,26 @@ fn continued(picture: &DynamicImage, alignment: u32) -> (Vec<f32>, [usize; 2]) {
 fn whole(model: Model, picture: &DynamicImage) -> Vec<Vec<f32>> {
     let (samples, [rows, columns]) = continued(picture, model.layers()[0].stride);
     let run = |tensor: &str| {
-        Plan::new(&model.encoder(&[tensor]), vec![1, 3, rows, columns]).unwrap().run(&samples).unwrap()
+        ModelPlan::new(&model.encoder(&[tensor]), vec![1, 3, rows, columns]).unwrap().run(&samples).unwrap()
     };
     model.layers().iter().map(|layer| run(&layer.tensor)).collect()
 }
 
-fn decoded(encoder: &PictureEncoder, picture: &DynamicImage, options: &PictureOptions) -> DecodedPicture {
+fn decoded(
+    encoder: &ImageCodecEncoder,
+    picture: &DynamicImage,
+    options: &ImageCodecOptions,
+) -> ImageCodecLatent {
     let frame = encoder.encode(picture, options).unwrap().frame;
     encoder.space().decode(&frame, &Limits::default()).unwrap()
 }
 
 /// Encodes the frame of these maps at the quality of [`options`].
-fn frame_of(encoder: &PictureEncoder, header: PictureHeader, maps: &[Vec<f32>]) -> Vec<u8> {
+fn frame_of(encoder: &ImageCodecEncoder, header: ImageCodecHeader, maps: &[Vec<f32>]) -> Vec<u8> {
     let space = encoder.space();
     let coefficients = |(layer, maps): (usize, &Vec<f32>)| {
         let channels = space.layout().layers()[layer].channels as usize;
-        space.coefficients(layer, channels, header.quality.index(), maps).unwrap()
+        space.quantise_coefficients(layer, channels, header.quality.index(), maps).unwrap()
     };
     let layers: Vec<Coefficients> = maps.iter().enumerate().map(coefficients).collect();
     space.encode(header, &layers, IdOnWire::Present).unwrap()
@@ -85,7 +89,7 @@ fn assert_same_as_whole(model: Model, picture: &DynamicImage) {
     for threads in [1, 3] {
         let found = decoded(&encoder, picture, &options(threads));
         assert_eq!((found.header.width, found.header.height), (picture.width(), picture.height()));
-        assert_eq!(found.header.grey, !picture.color().has_color());
+        assert_eq!(found.header.is_grey, !picture.color().has_color());
         assert!(found.layers.iter().all(|layer| layer.iter().any(|&integer| integer.abs() > 3)));
         let frame = encoder.encode(picture, &options(threads)).unwrap().frame;
         assert!(frame == frame_of(&encoder, found.header, &maps), "{threads} threads");
@@ -132,13 +136,13 @@ fn fewer_layers_are_the_first_ones() {
     let (encoder, picture) = (encoder(SMALL), colour(200, 100));
     let all = decoded(&encoder, &picture, &options(1));
     for layers in 1..=3 {
-        let options = PictureOptions { layers: Some(layers), ..options(1) };
+        let options = ImageCodecOptions { layers: Some(layers), ..options(1) };
         assert_eq!(decoded(&encoder, &picture, &options).layers, all.layers[..layers]);
     }
     for layers in [0, 4] {
-        let options = PictureOptions { layers: Some(layers), ..options(1) };
+        let options = ImageCodecOptions { layers: Some(layers), ..options(1) };
         let error = encoder.encode(&picture, &options).unwrap_err();
-        assert!(matches!(error, EdgeError::Layers { layers: 3, .. }), "{error}");
+        assert!(matches!(error, EdgeError::LayerCount { layers: 3, .. }), "{error}");
     }
 }
 
@@ -154,7 +158,7 @@ fn maps_are_what_is_quantised() {
 fn a_finer_quality_costs_more() {
     let (encoder, picture) = (encoder(SMALL), colour(300, 300));
     let bytes = |quality| {
-        let options = PictureOptions::new(Quality::new(quality).unwrap());
+        let options = ImageCodecOptions::new(Quality::new(quality).unwrap());
         encoder.encode(&picture, &options).unwrap().frame.len()
     };
     assert!(bytes(10) < bytes(50) && bytes(50) < bytes(100));
@@ -164,14 +168,14 @@ fn a_finer_quality_costs_more() {
 fn a_manifest_that_does_not_fit_its_model_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = SMALL.bundle(folder.path());
-    let refusal = |change: fn(&mut lopside_bundle::picture::PictureManifest)| {
+    let refusal = |change: fn(&mut lopside_bundle::picture::ImageCodecManifest)| {
         let mut bundle = bundle.clone();
         change(&mut bundle.manifest);
-        PictureEncoder::new(&bundle).unwrap_err().to_string()
+        ImageCodecEncoder::new(&bundle).unwrap_err().to_string()
     };
     assert!(refusal(|manifest| manifest.encoder.bands = "bonds".into()).contains("bonds"));
     assert!(refusal(|manifest| manifest.layers[0].tensor = "layer64".into()).contains("layer64"));
     assert!(refusal(|manifest| manifest.input.reach = 12).contains("reach"));
-    let empty = PictureEncoder::new(&bundle).unwrap().layers(&DynamicImage::new_rgb8(0, 9)).unwrap_err();
-    assert!(matches!(empty, EdgeError::Sides { width: 0, .. }));
+    let empty = ImageCodecEncoder::new(&bundle).unwrap().layers(&DynamicImage::new_rgb8(0, 9)).unwrap_err();
+    assert!(matches!(empty, EdgeError::ImageSize { width: 0, .. }));
 }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_encoder::{EdgeError, EncodeOptions, PictureOptions, golden::tried};
-use lopside_bundle::{GoldenDraft, Part, picture::AnyBundle, put_golden};
+use edge_encoder::{EdgeError, EncodeOptions, ImageCodecOptions, golden::load_verified};
+use lopside_bundle::{BundlePart, GoldenInputDraft, picture::AnyBundle, put_golden_inputs};
 use lopside_latent::picture::Quality;
 
 fn in_clone(path: &str) -> PathBuf {
@@ -12,11 +12,11 @@ fn in_clone(path: &str) -> PathBuf {
 }
 
 fn options(fast: bool) -> EncodeOptions {
-    EncodeOptions { picture: PictureOptions::new(Quality::new(20).unwrap()), fast }
+    EncodeOptions { image_codec: ImageCodecOptions::new(Quality::new(20).unwrap()), use_fast: fast }
 }
 
 fn run(folder: &Path, fast: bool) -> Result<(), EdgeError> {
-    tried(folder, &AnyBundle::load(folder, Part::Encoder)?, &options(fast)).map(drop)
+    load_verified(folder, &AnyBundle::load(folder, BundlePart::Encoder)?, &options(fast)).map(drop)
 }
 
 #[test]
@@ -39,19 +39,19 @@ fn another_picture_is_not_taken_for_it() {
     for name in ["bundle.json", "encoder.onnx", "encoder-fast.onnx", "contexts.bin"] {
         std::fs::copy(in_clone("bundles/photo").join(name), folder.path().join(name)).unwrap();
     }
-    let AnyBundle::Picture(bundle) = AnyBundle::load(folder.path(), Part::Encoder).unwrap() else {
+    let AnyBundle::ImageCodec(bundle) = AnyBundle::load(folder.path(), BundlePart::Encoder).unwrap() else {
         panic!("not the bundle of an image codec")
     };
-    let (_, frame) = bundle.manifest.golden[0].read(&in_clone("bundles/photo")).unwrap();
+    let (_, frame) = bundle.manifest.golden[0].read_verified(&in_clone("bundles/photo")).unwrap();
     let golden = |name: &str| {
         let input = std::fs::read(in_clone("samples").join(name)).unwrap();
-        let draft = GoldenDraft { name: "golden.png".into(), input, frame: frame.clone() };
-        put_golden(folder.path(), &[draft]).unwrap();
+        let draft = GoldenInputDraft { name: "golden.png".into(), input, frame: frame.clone() };
+        put_golden_inputs(folder.path(), &[draft]).unwrap();
         run(folder.path(), false).unwrap_err().to_string()
     };
     let error = golden("photo/blossom.png");
     assert!(error.contains("golden/golden.png") && error.contains("values differ"), "{error}");
-    put_golden(folder.path(), &[]).unwrap();
+    put_golden_inputs(folder.path(), &[]).unwrap();
     let error = run(folder.path(), false).unwrap_err().to_string();
     assert!(error.contains("training golden"), "{error}");
 }

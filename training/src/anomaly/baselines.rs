@@ -7,10 +7,10 @@ use std::{fmt, time::Instant};
 
 use serde::Serialize;
 
-use super::{IsolationForest, Neighbours, OneClassSvm, auroc, average_precision};
+use super::{IsolationForest, NearestNeighbours, OneClassSvm, auroc, average_precision};
 use crate::{
-    Dataset, Pca, TrainingError,
-    data::{OneClass, Series},
+    ImageDataset, Pca, TrainingError,
+    data::{OneClassView, TimeSeries},
 };
 
 /// An anomaly detection method.
@@ -48,7 +48,7 @@ impl fmt::Display for Baseline {
         match self {
             Self::Pca(count) => write!(f, "PCA, {count} components"),
             Self::Mahalanobis(count) => write!(f, "Mahalanobis, {count} components"),
-            Self::Neighbours => write!(f, "{NEIGHBOURS} nearest neighbours"),
+            Self::Neighbours => write!(f, "{NEAREST_NEIGHBOURS} nearest neighbours"),
             Self::Forest => f.write_str("isolation forest"),
             Self::Svm => f.write_str("one-class SVM"),
         }
@@ -57,7 +57,7 @@ impl fmt::Display for Baseline {
 
 /// The results of one method on one data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BaselineRow {
+pub struct BaselineResult {
     /// The name of the data set.
     pub data: String,
     /// The name of the method.
@@ -77,7 +77,7 @@ pub struct BaselineRow {
 
 /// Normal rows to fit and rows to score, row-major with `dims` values per row.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub struct DetectorRows<'a> {
     /// The normal rows to fit.
     pub train: &'a [f32],
     /// The rows to score.
@@ -87,20 +87,24 @@ pub struct Rows<'a> {
 }
 
 /// The scores of one method, one per row, and the seconds that fitting and scoring took.
-type Scored = (Vec<f64>, f64);
+type TimedScores = (Vec<f64>, f64);
 
-const NEIGHBOURS: usize = 5;
-const COMPONENTS: usize = 64;
+const NEAREST_NEIGHBOURS: usize = 5;
+const SHARED_COMPONENTS: usize = 64;
 
 /// Fits every method to the training rows and scores the test rows.
 ///
 /// # Errors
-/// [`TrainingError::NoNormalRows`] when there are fewer than two training rows or `dims` is 0.
-pub fn scores(rows: Rows<'_>, baselines: &[Baseline], seed: u64) -> Result<Vec<Scored>, TrainingError> {
+/// [`TrainingError::TooFewNormalRows`] when there are fewer than two training rows or `dims` is 0.
+pub fn scores(
+    rows: DetectorRows<'_>,
+    baselines: &[Baseline],
+    seed: u64,
+) -> Result<Vec<TimedScores>, TrainingError> {
     if rows.dims == 0 || rows.train.len() < 2 * rows.dims {
-        return Err(TrainingError::NoNormalRows);
+        return Err(TrainingError::TooFewNormalRows);
     }
-    let fitted = Fitted::new(rows, baselines);
+    let fitted = FittedBaselines::new(rows, baselines);
     let timed = |&baseline: &Baseline| {
         let start = Instant::now();
         let scores = fitted.scores(baseline, seed);
@@ -116,16 +120,21 @@ pub fn scores(rows: Rows<'_>, baselines: &[Baseline], seed: u64) -> Result<Vec<S
 /// As [`scores`].
 pub fn one_class_rows(
     data: &str,
-    (train, test): (&Dataset, &Dataset),
+    (train, test): (&ImageDataset, &ImageDataset),
     baselines: &[Baseline],
     seed: u64,
-) -> Result<Vec<BaselineRow>, TrainingError> {
+) -> Result<Vec<BaselineResult>, TrainingError> {
     let every: Vec<usize> = (0..test.len()).collect();
-    let test_rows = test.batch(&every);
-    let mut table: Vec<BaselineRow> = baselines.iter().map(|baseline| empty(data, *baseline)).collect();
+    let test_rows = test.float_samples(&every);
+    let mut table: Vec<BaselineResult> =
+        baselines.iter().map(|baseline| empty_result(data, *baseline)).collect();
     for class in 0..=train.labels.iter().copied().max().unwrap_or(0) {
-        let view = OneClass::new(train, test, class);
-        let rows = Rows { train: &train.batch(&view.train), test: &test_rows, dims: train.picture_len };
+        let view = OneClassView::new(train, test, class);
+        let rows = DetectorRows {
+            train: &train.float_samples(&view.train),
+            test: &test_rows,
+            dims: train.image_len,
+        };
         for (row, (scores, seconds)) in table.iter_mut().zip(scores(rows, baselines, seed)?) {
             row.classes.push(auroc(&scores, &view.anomalies).unwrap_or(f64::NAN));
             row.average_precision += average_precision(&scores, &view.anomalies).unwrap_or(f64::NAN);
@@ -144,38 +153,38 @@ pub fn one_class_rows(
 /// treats the rows as unordered. Training windows with a flagged point are left out.
 ///
 /// # Errors
-/// As [`scores`], and [`TrainingError::Window`] when a part is shorter than a window.
+/// As [`scores`], and [`TrainingError::InvalidWindow`] when a part is shorter than a window.
 pub fn series_rows(
     data: &str,
-    (train, test): (&Series, &Series),
+    (train, test): (&TimeSeries, &TimeSeries),
     length: usize,
     baselines: &[Baseline],
     seed: u64,
-) -> Result<Vec<BaselineRow>, TrainingError> {
+) -> Result<Vec<BaselineResult>, TrainingError> {
     let scaling = train.scaling();
     let (learnt, seen) = (train.windows(length, 1, &scaling)?, test.windows(length, 1, &scaling)?);
     let normal: Vec<f32> = learnt
         .values
-        .chunks_exact(learnt.dims())
-        .zip(learnt.flags(&train.anomalies))
+        .chunks_exact(learnt.window_len())
+        .zip(learnt.flag_windows(&train.anomalies))
         .filter(|(_, flagged)| !flagged)
         .flat_map(|(window, _)| window.iter().copied())
         .collect();
-    let rows = Rows { train: &normal, test: &seen.values, dims: seen.dims() };
-    let flags = seen.flags(&test.anomalies);
+    let rows = DetectorRows { train: &normal, test: &seen.values, dims: seen.window_len() };
+    let flags = seen.flag_windows(&test.anomalies);
     let scored = scores(rows, baselines, seed)?;
-    let row = |(baseline, (scores, seconds)): (&Baseline, Scored)| BaselineRow {
+    let row = |(baseline, (scores, seconds)): (&Baseline, TimedScores)| BaselineResult {
         auroc: auroc(&scores, &flags).unwrap_or(f64::NAN),
         average_precision: average_precision(&scores, &flags).unwrap_or(f64::NAN),
         point_auroc: auroc(&seen.point_scores(&scores), &test.anomalies),
         seconds,
-        ..empty(data, *baseline)
+        ..empty_result(data, *baseline)
     };
     Ok(baselines.iter().zip(scored).map(row).collect())
 }
 
-fn empty(data: &str, baseline: Baseline) -> BaselineRow {
-    BaselineRow {
+fn empty_result(data: &str, baseline: Baseline) -> BaselineResult {
+    BaselineResult {
         data: data.to_owned(),
         baseline: baseline.to_string(),
         auroc: 0.0,
@@ -187,8 +196,8 @@ fn empty(data: &str, baseline: Baseline) -> BaselineRow {
 }
 
 /// The state that the methods share.
-struct Fitted<'a> {
-    rows: Rows<'a>,
+struct FittedBaselines<'a> {
+    rows: DetectorRows<'a>,
     pca: Pca,
     /// Training and test rows projected onto the first principal components, `dims` values per row.
     train: Vec<f32>,
@@ -196,24 +205,27 @@ struct Fitted<'a> {
     dims: usize,
 }
 
-impl<'a> Fitted<'a> {
-    fn new(rows: Rows<'a>, baselines: &[Baseline]) -> Self {
+impl<'a> FittedBaselines<'a> {
+    fn new(rows: DetectorRows<'a>, baselines: &[Baseline]) -> Self {
         let most = baselines.iter().map(|baseline| match baseline {
             Baseline::Pca(count) | Baseline::Mahalanobis(count) => *count,
-            _ => COMPONENTS,
+            _ => SHARED_COMPONENTS,
         });
-        let pca = Pca::fit(rows.train, rows.dims, most.max().unwrap_or(COMPONENTS).max(COMPONENTS));
-        let latent = pca.first(COMPONENTS);
+        let pca =
+            Pca::fit(rows.train, rows.dims, most.max().unwrap_or(SHARED_COMPONENTS).max(SHARED_COMPONENTS));
+        let latent = pca.first(SHARED_COMPONENTS);
         let (train, test) = (latent.latents(rows.train), latent.latents(rows.test));
         Self { rows, pca, train, test, dims: latent.count() }
     }
 
     fn scores(&self, baseline: Baseline, seed: u64) -> Vec<f64> {
-        let Rows { train, test, dims } = self.rows;
+        let DetectorRows { train, test, dims } = self.rows;
         match baseline {
             Baseline::Pca(count) => self.pca.first(count).residuals(test),
             Baseline::Mahalanobis(count) => self.pca.first(count).mahalanobis(test),
-            Baseline::Neighbours => Neighbours::fit(&self.train, self.dims, NEIGHBOURS).scores(&self.test),
+            Baseline::Neighbours => {
+                NearestNeighbours::fit(&self.train, self.dims, NEAREST_NEIGHBOURS).scores(&self.test)
+            }
             Baseline::Forest => IsolationForest::fit(train, dims, seed).scores(test),
             Baseline::Svm => OneClassSvm::fit(train, dims, seed).scores(test),
         }
@@ -225,14 +237,14 @@ mod tests {
     use super::*;
 
     /// Makes images in which class c is a bright pixel of varying brightness at position c.
-    fn spots(count: usize) -> Dataset {
+    fn spots(count: usize) -> ImageDataset {
         let labels: Vec<u8> = (0..count).map(|index| (index % 4) as u8).collect();
         let samples = (0..count)
             .flat_map(|index| {
                 (0..9).map(move |place| if place == index % 4 { 100 + (index * 37 % 100) as u8 } else { 0 })
             })
             .collect();
-        Dataset { samples, labels, picture_len: 9 }
+        ImageDataset { samples, labels, image_len: 9 }
     }
 
     const SOME: [Baseline; 5] =
@@ -253,7 +265,7 @@ mod tests {
         let wave = |pulse: bool| {
             let value =
                 |i: usize| (i as f32 * 0.4).sin() + if pulse && (200..206).contains(&i) { 2.0 } else { 0.0 };
-            Series {
+            TimeSeries {
                 channels: vec!["a".into()],
                 values: (0..400).map(value).collect(),
                 anomalies: (0..400).map(|i| pulse && (200..206).contains(&i)).collect(),
@@ -265,7 +277,7 @@ mod tests {
 
     #[test]
     fn nothing_to_fit_is_an_error() {
-        let rows = Rows { train: &[1.0, 2.0], test: &[], dims: 2 };
-        assert!(matches!(scores(rows, &SOME, 1).unwrap_err(), TrainingError::NoNormalRows));
+        let rows = DetectorRows { train: &[1.0, 2.0], test: &[], dims: 2 };
+        assert!(matches!(scores(rows, &SOME, 1).unwrap_err(), TrainingError::TooFewNormalRows));
     }
 }

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Combination {
-    terms: Vec<Term>,
+    terms: Vec<ScoreScale>,
 }
 
 /// The scale of one score over the normal samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Term {
+struct ScoreScale {
     mean: f64,
     /// Standard deviation, positive.
     deviation: f64,
@@ -28,7 +28,7 @@ impl Combination {
     /// score.
     #[must_use]
     pub fn fit(normal: &[&[f64]]) -> Option<Self> {
-        normal.iter().map(|scores| Term::fit(scores)).collect::<Option<_>>().map(|terms| Self { terms })
+        normal.iter().map(|scores| ScoreScale::fit(scores)).collect::<Option<_>>().map(|terms| Self { terms })
     }
 
     /// Returns the combined score of one sample: the sum of its scores, in the order of [`fit`](Self::fit),
@@ -50,7 +50,7 @@ impl Combination {
     }
 }
 
-impl Term {
+impl ScoreScale {
     fn fit(scores: &[f64]) -> Option<Self> {
         if scores.is_empty() || scores.iter().any(|score| !score.is_finite()) {
             return None;

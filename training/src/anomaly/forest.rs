@@ -8,18 +8,18 @@ pub struct IsolationForest {
     trees: Vec<Vec<Node>>,
     dims: usize,
     /// Mean path length in a tree of the sample's size.
-    usual: f64,
+    mean_path_length: f64,
 }
 
 /// The paper's defaults, section 4.
-const TREES: usize = 100;
-const SAMPLE: usize = 256;
-const EULER: f64 = 0.577_215_664_901_532_9;
+const TREE_COUNT: usize = 100;
+const SAMPLE_SIZE: usize = 256;
+const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
 
 #[derive(Debug, Clone)]
 enum Node {
     /// Rows with a value below the cut go to the next node, the others to node `above`.
-    Cut { channel: usize, at: f32, above: usize },
+    Cut { channel: usize, threshold: f32, above: usize },
     /// The depth of the leaf, plus the expected path length among the rows left in it.
     Leaf { depth: f64 },
 }
@@ -30,29 +30,29 @@ impl IsolationForest {
     pub fn fit(rows: &[f32], dims: usize, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let count = rows.len() / dims;
-        let sample = count.min(SAMPLE);
+        let sample = count.min(SAMPLE_SIZE);
         let depth = (sample as f64).log2().ceil() as usize;
-        let trees = (0..TREES)
+        let trees = (0..TREE_COUNT)
             .map(|_| {
                 let mut members = index::sample(&mut rng, count, sample).into_vec();
-                let mut grower = Grower { rows, dims, limit: depth, tree: Vec::new(), rng: &mut rng };
+                let mut grower = TreeGrower { rows, dims, limit: depth, tree: Vec::new(), rng: &mut rng };
                 grower.grow(&mut members, 0);
                 grower.tree
             })
             .collect();
-        Self { trees, dims, usual: path(sample) }
+        Self { trees, dims, mean_path_length: mean_path_length(sample) }
     }
 
     /// Returns one score per row, `2^(-mean depth / usual depth)`, from 0 to 1; equation 2 of the paper.
     #[must_use]
     pub fn scores(&self, rows: &[f32]) -> Vec<f64> {
-        let depth = |row: &[f32]| self.trees.iter().map(|tree| descend(tree, row)).sum::<f64>();
-        let scale = self.usual.max(f64::MIN_POSITIVE) * self.trees.len() as f64;
+        let depth = |row: &[f32]| self.trees.iter().map(|tree| leaf_depth(tree, row)).sum::<f64>();
+        let scale = self.mean_path_length.max(f64::MIN_POSITIVE) * self.trees.len() as f64;
         rows.chunks_exact(self.dims).map(|row| (-depth(row) / scale).exp2()).collect()
     }
 }
 
-struct Grower<'a, R> {
+struct TreeGrower<'a, R> {
     rows: &'a [f32],
     dims: usize,
     limit: usize,
@@ -60,25 +60,25 @@ struct Grower<'a, R> {
     rng: &'a mut R,
 }
 
-impl<R: Rng> Grower<'_, R> {
+impl<R: Rng> TreeGrower<'_, R> {
     fn grow(&mut self, members: &mut [usize], depth: usize) {
         let node = self.tree.len();
-        let cut = if depth < self.limit && members.len() > 1 { self.cut(members) } else { None };
+        let cut = if depth < self.limit && members.len() > 1 { self.draw_cut(members) } else { None };
         let Some((channel, at)) = cut else {
-            return self.tree.push(Node::Leaf { depth: depth as f64 + path(members.len()) });
+            return self.tree.push(Node::Leaf { depth: depth as f64 + mean_path_length(members.len()) });
         };
         members.sort_by(|&a, &b| self.value(a, channel).total_cmp(&self.value(b, channel)));
         let (below, above) =
             members.split_at_mut(members.partition_point(|&member| self.value(member, channel) < at));
-        self.tree.push(Node::Cut { channel, at, above: 0 });
+        self.tree.push(Node::Cut { channel, threshold: at, above: 0 });
         self.grow(below, depth + 1);
-        self.tree[node] = Node::Cut { channel, at, above: self.tree.len() };
+        self.tree[node] = Node::Cut { channel, threshold: at, above: self.tree.len() };
         self.grow(above, depth + 1);
     }
 
     /// Draws a channel in which the members differ and a cut between their values. Images have many constant
     /// channels, so only channels that vary are drawn.
-    fn cut(&mut self, members: &[usize]) -> Option<(usize, f32)> {
+    fn draw_cut(&mut self, members: &[usize]) -> Option<(usize, f32)> {
         let ranges: Vec<_> = (0..self.dims)
             .filter_map(|channel| {
                 let values = || members.iter().map(|&member| self.value(member, channel));
@@ -97,11 +97,13 @@ impl<R: Rng> Grower<'_, R> {
     }
 }
 
-fn descend(tree: &[Node], row: &[f32]) -> f64 {
+fn leaf_depth(tree: &[Node], row: &[f32]) -> f64 {
     let mut node = 0;
     loop {
         match tree[node] {
-            Node::Cut { channel, at, above } => node = if row[channel] < at { node + 1 } else { above },
+            Node::Cut { channel, threshold: at, above } => {
+                node = if row[channel] < at { node + 1 } else { above }
+            }
             Node::Leaf { depth } => return depth,
         }
     }
@@ -109,13 +111,13 @@ fn descend(tree: &[Node], row: &[f32]) -> f64 {
 
 /// Returns the mean path length of an unsuccessful search in a binary tree of `count` rows; equation 1 of the
 /// paper.
-fn path(count: usize) -> f64 {
+fn mean_path_length(count: usize) -> f64 {
     match count {
         0 | 1 => 0.0,
         2 => 1.0,
         _ => {
             let others = count as f64 - 1.0;
-            2.0 * (others.ln() + EULER) - 2.0 * others / count as f64
+            2.0 * (others.ln() + EULER_GAMMA) - 2.0 * others / count as f64
         }
     }
 }

@@ -12,10 +12,10 @@ mod quantiles;
 mod ranking;
 mod svm;
 
-pub use baselines::{Baseline, BaselineRow, Rows, one_class_rows, scores, series_rows};
+pub use baselines::{Baseline, BaselineResult, DetectorRows, one_class_rows, scores, series_rows};
 pub use combination::Combination;
 pub use forest::IsolationForest;
-pub use neighbours::Neighbours;
+pub use neighbours::NearestNeighbours;
 pub use quantiles::QuantileTable;
 pub use ranking::{auroc, average_precision};
 pub use svm::OneClassSvm;

@@ -3,13 +3,13 @@
 
 /// A k-nearest-neighbour detector that keeps all training rows.
 #[derive(Debug, Clone)]
-pub struct Neighbours {
+pub struct NearestNeighbours {
     rows: Vec<f32>,
     dims: usize,
     count: usize,
 }
 
-impl Neighbours {
+impl NearestNeighbours {
     /// Keeps the rows. A score uses the `count` nearest of them, at least 1.
     #[must_use]
     pub fn fit(rows: &[f32], dims: usize, count: usize) -> Self {
@@ -23,7 +23,7 @@ impl Neighbours {
         rows.chunks_exact(self.dims)
             .map(|row| {
                 distances.clear();
-                distances.extend(self.rows.chunks_exact(self.dims).map(|other| squared(row, other)));
+                distances.extend(self.rows.chunks_exact(self.dims).map(|other| squared_distance(row, other)));
                 let (nearest, last, _) = distances.select_nth_unstable_by(self.count - 1, f32::total_cmp);
                 nearest.iter().chain([&*last]).map(|&square| f64::from(square).sqrt()).sum::<f64>()
                     / self.count as f64
@@ -34,7 +34,7 @@ impl Neighbours {
 
 /// Returns the squared Euclidean distance. The sum runs in eight lanes, which the compiler keeps in a
 /// register.
-pub(super) fn squared(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 8];
     let (whole_a, whole_b) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f32 = whole_a.remainder().iter().zip(whole_b.remainder()).map(|(x, y)| (x - y) * (x - y)).sum();
@@ -53,18 +53,18 @@ mod tests {
 
     #[test]
     fn the_mean_distance_to_the_nearest_two() {
-        let neighbours = Neighbours::fit(&[0.0, 0.0, 0.0, 3.0, 100.0, 0.0], 2, 2);
+        let neighbours = NearestNeighbours::fit(&[0.0, 0.0, 0.0, 3.0, 100.0, 0.0], 2, 2);
         assert_eq!(neighbours.scores(&[0.0, 0.0, 0.0, 5.0]), [1.5, 3.5]);
     }
 
     #[test]
     fn every_dimension_counts() {
         let (a, b): (Vec<f32>, Vec<f32>) = ((0..21).map(|i| i as f32).collect(), vec![0.0; 21]);
-        assert!((squared(&a, &b) - 2870.0).abs() < 1e-3);
+        assert!((squared_distance(&a, &b) - 2870.0).abs() < 1e-3);
     }
 
     #[test]
     fn more_neighbours_than_rows_are_all_rows() {
-        assert_eq!(Neighbours::fit(&[0.0, 2.0], 1, 5).scores(&[1.0]), [1.0]);
+        assert_eq!(NearestNeighbours::fit(&[0.0, 2.0], 1, 5).scores(&[1.0]), [1.0]);
     }
 }

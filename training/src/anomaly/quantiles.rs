@@ -24,7 +24,7 @@ impl QuantileTable {
         let mut sorted = scores.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
         let last = (points - 1) as f64;
-        Some(Self { values: (0..points).map(|point| at(&sorted, point as f64 / last)).collect() })
+        Some(Self { values: (0..points).map(|point| quantile_of(&sorted, point as f64 / last)).collect() })
     }
 
     /// Returns the quantile values, lowest first.
@@ -51,12 +51,12 @@ impl QuantileTable {
     /// Returns the score at a quantile: the share `quantile` of normal samples lies below it.
     #[must_use]
     pub fn threshold(&self, quantile: f64) -> f64 {
-        at(&self.values, quantile)
+        quantile_of(&self.values, quantile)
     }
 }
 
 /// Returns a quantile of sorted values. Requires at least one value.
-fn at(sorted: &[f64], quantile: f64) -> f64 {
+fn quantile_of(sorted: &[f64], quantile: f64) -> f64 {
     let place = quantile.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let (lower, upper) = (sorted[place as usize], sorted[place.ceil() as usize]);
     lower + (upper - lower) * place.fract()

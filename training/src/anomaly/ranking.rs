@@ -8,12 +8,12 @@ use std::cmp::Ordering;
 #[must_use]
 pub fn auroc(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
     let (mut below, mut won) = (0.0, 0.0);
-    for (normal, anomalous) in descending(scores, anomalies).into_iter().rev() {
+    for (normal, anomalous) in count_descending(scores, anomalies).into_iter().rev() {
         won += anomalous * (below + normal / 2.0);
         below += normal;
     }
     let positives = anomalies.iter().filter(|&&anomaly| anomaly).count() as f64;
-    (positives > 0.0 && below > 0.0 && ranked(scores)).then(|| won / positives / below)
+    (positives > 0.0 && below > 0.0 && is_ordered(scores)).then(|| won / positives / below)
 }
 
 /// Returns the area under the precision–recall curve: the sum over thresholds of precision times gained
@@ -23,21 +23,21 @@ pub fn auroc(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
 pub fn average_precision(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
     let positives = anomalies.iter().filter(|&&anomaly| anomaly).count() as f64;
     let (mut seen, mut found, mut area) = (0.0, 0.0, 0.0);
-    for (normal, anomalous) in descending(scores, anomalies) {
+    for (normal, anomalous) in count_descending(scores, anomalies) {
         seen += normal + anomalous;
         found += anomalous;
         area += anomalous / positives * found / seen;
     }
-    (positives > 0.0 && ranked(scores)).then_some(area)
+    (positives > 0.0 && is_ordered(scores)).then_some(area)
 }
 
 /// Returns whether the scores can be ordered, that is, contain no NaN.
-fn ranked(scores: &[f64]) -> bool {
+fn is_ordered(scores: &[f64]) -> bool {
     !scores.iter().any(|score| score.is_nan())
 }
 
 /// Counts the normal samples and anomalies at each distinct score, highest score first.
-fn descending(scores: &[f64], anomalies: &[bool]) -> Vec<(f64, f64)> {
+fn count_descending(scores: &[f64], anomalies: &[bool]) -> Vec<(f64, f64)> {
     let mut order: Vec<(f64, bool)> = scores.iter().copied().zip(anomalies.iter().copied()).collect();
     // Adding 0 turns -0 into 0; `total_cmp` would order them differently.
     order.sort_unstable_by(|a, b| (b.0 + 0.0).total_cmp(&(a.0 + 0.0)));

@@ -7,7 +7,7 @@
 
 use rand::{SeedableRng as _, rngs::StdRng, seq::index};
 
-use super::neighbours::squared;
+use super::neighbours::squared_distance;
 
 /// A half-space in the kernel's feature space that contains most of the training rows.
 #[derive(Debug, Clone)]
@@ -22,16 +22,16 @@ pub struct OneClassSvm {
 }
 
 /// Upper bound on the share of training rows outside, the paper's ν.
-const OUTSIDE: f64 = 0.1;
+const MAX_OUTSIDE_SHARE: f64 = 0.1;
 /// Maximum number of training rows. The size of the kernel matrix is its square.
-const ROWS: usize = 3000;
+const MAX_ROWS: usize = 3000;
 /// Factor by which the kernel is narrower than the spread of the rows. A kernel as wide as the spread hardly
 /// distinguishes digits (AUROC 0.88 to 0.91 with one digit as normal, on four of them).
-const NARROWER: f32 = 10.0;
+const WIDTH_DIVISOR: f32 = 10.0;
 /// Tolerance on the optimality violation of a pair, for coefficients from 0 to 1.
 const TOLERANCE: f64 = 1e-3;
 /// Upper bound on the number of pair updates, never reached with a positive definite kernel.
-const PAIRS: usize = 1_000_000;
+const MAX_PAIR_UPDATES: usize = 1_000_000;
 
 impl OneClassSvm {
     /// Fits with ν = 0.1 and the kernel exp(-10 |x - y|² / (dims · variance)), where the variance is that of
@@ -40,12 +40,12 @@ impl OneClassSvm {
     pub fn fit(rows: &[f32], dims: usize, seed: u64) -> Self {
         let count = rows.len() / dims;
         let mut rng = StdRng::seed_from_u64(seed);
-        let chosen = index::sample(&mut rng, count, count.min(ROWS));
+        let chosen = index::sample(&mut rng, count, count.min(MAX_ROWS));
         let rows: Vec<f32> =
             chosen.iter().flat_map(|row| &rows[row * dims..(row + 1) * dims]).copied().collect();
-        let width = (dims as f32 * variance(&rows) / NARROWER).max(f32::MIN_POSITIVE);
-        let kernel = Kernel::new(&rows, dims, width);
-        let (alphas, offset) = solve(&kernel, OUTSIDE);
+        let width = (dims as f32 * variance(&rows) / WIDTH_DIVISOR).max(f32::MIN_POSITIVE);
+        let kernel = KernelMatrix::new(&rows, dims, width);
+        let (alphas, offset) = solve_dual(&kernel, MAX_OUTSIDE_SHARE);
         let mut svm = Self { vectors: Vec::new(), coefficients: Vec::new(), offset, width, dims };
         for (row, &alpha) in rows.chunks_exact(dims).zip(&alphas).filter(|(_, alpha)| **alpha > 0.0) {
             svm.vectors.extend_from_slice(row);
@@ -60,25 +60,27 @@ impl OneClassSvm {
     pub fn scores(&self, rows: &[f32]) -> Vec<f64> {
         let inside = |row: &[f32]| {
             let vectors = self.vectors.chunks_exact(self.dims).zip(&self.coefficients);
-            vectors.map(|(vector, alpha)| alpha * f64::from(gaussian(row, vector, self.width))).sum::<f64>()
+            vectors
+                .map(|(vector, alpha)| alpha * f64::from(gaussian_kernel(row, vector, self.width)))
+                .sum::<f64>()
         };
         rows.chunks_exact(self.dims).map(|row| self.offset - inside(row)).collect()
     }
 }
 
 /// The kernel values of every pair of rows.
-struct Kernel {
+struct KernelMatrix {
     values: Vec<f32>,
     count: usize,
 }
 
-impl Kernel {
+impl KernelMatrix {
     fn new(rows: &[f32], dims: usize, width: f32) -> Self {
         let count = rows.len() / dims;
         let mut values = vec![1.0; count * count];
         for (i, a) in rows.chunks_exact(dims).enumerate() {
             for (j, b) in rows.chunks_exact(dims).enumerate().take(i) {
-                let value = gaussian(a, b, width);
+                let value = gaussian_kernel(a, b, width);
                 values[i * count + j] = value;
                 values[j * count + i] = value;
             }
@@ -92,17 +94,17 @@ impl Kernel {
 }
 
 /// Minimises αᵀKα / 2 subject to 0 ≤ α ≤ 1 and Σα = νn. Returns α and the offset.
-fn solve(kernel: &Kernel, outside: f64) -> (Vec<f64>, f64) {
+fn solve_dual(kernel: &KernelMatrix, outside: f64) -> (Vec<f64>, f64) {
     let total = outside * kernel.count as f64;
     let mut alphas: Vec<f64> =
         (0..kernel.count).map(|index| (total - index as f64).clamp(0.0, 1.0)).collect();
     let mut gradient = vec![0.0; kernel.count];
     for (index, &alpha) in alphas.iter().enumerate().filter(|(_, alpha)| **alpha > 0.0) {
-        add(&mut gradient, alpha, kernel.row(index));
+        add_scaled(&mut gradient, alpha, kernel.row(index));
     }
     let mut offset = 0.0;
-    for _ in 0..PAIRS {
-        let Some((down, up)) = worst(&alphas, &gradient) else { break };
+    for _ in 0..MAX_PAIR_UPDATES {
+        let Some((down, up)) = worst_pair(&alphas, &gradient) else { break };
         offset = f64::midpoint(gradient[down], gradient[up]);
         let violation = gradient[down] - gradient[up];
         if violation < TOLERANCE {
@@ -112,26 +114,26 @@ fn solve(kernel: &Kernel, outside: f64) -> (Vec<f64>, f64) {
         let step = (violation / curvature).min(alphas[down]).min(1.0 - alphas[up]);
         alphas[down] -= step;
         alphas[up] += step;
-        add(&mut gradient, -step, kernel.row(down));
-        add(&mut gradient, step, kernel.row(up));
+        add_scaled(&mut gradient, -step, kernel.row(down));
+        add_scaled(&mut gradient, step, kernel.row(up));
     }
     (alphas, offset)
 }
 
 /// Returns the coefficient that gains most from a decrease and the one that gains most from an increase.
-fn worst(alphas: &[f64], gradient: &[f64]) -> Option<(usize, usize)> {
+fn worst_pair(alphas: &[f64], gradient: &[f64]) -> Option<(usize, usize)> {
     let by_gradient = |&a: &usize, &b: &usize| gradient[a].total_cmp(&gradient[b]);
     let down = (0..alphas.len()).filter(|&index| alphas[index] > 0.0).max_by(by_gradient)?;
     let up = (0..alphas.len()).filter(|&index| alphas[index] < 1.0).min_by(by_gradient)?;
     Some((down, up))
 }
 
-fn add(sum: &mut [f64], factor: f64, row: &[f32]) {
+fn add_scaled(sum: &mut [f64], factor: f64, row: &[f32]) {
     sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += factor * f64::from(value));
 }
 
-fn gaussian(a: &[f32], b: &[f32], width: f32) -> f32 {
-    (-squared(a, b) / width).exp()
+fn gaussian_kernel(a: &[f32], b: &[f32], width: f32) -> f32 {
+    (-squared_distance(a, b) / width).exp()
 }
 
 fn variance(values: &[f32]) -> f32 {
@@ -170,8 +172,8 @@ mod tests {
     #[test]
     fn the_solution_is_optimal_and_feasible() {
         let rows = ring(4);
-        let kernel = Kernel::new(&rows, 2, 1.0);
-        let (alphas, offset) = solve(&kernel, OUTSIDE);
+        let kernel = KernelMatrix::new(&rows, 2, 1.0);
+        let (alphas, offset) = solve_dual(&kernel, MAX_OUTSIDE_SHARE);
         assert!((alphas.iter().sum::<f64>() - 40.0).abs() < 1e-9);
         for (index, alpha) in alphas.iter().enumerate() {
             let inside: f64 = kernel.row(index).iter().zip(&alphas).map(|(&k, a)| f64::from(k) * a).sum();

@@ -2,33 +2,33 @@
 //!
 //! A latent is a list of layers, and the values of a layer form runs of equal length. Each run has its own
 //! quantisation step and its own table: a flat latent has one run per value, feature maps `[c, h, w]` have
-//! one run per map ([`runs`]).
+//! one run per map ([`run_count`]).
 //!
 //! Uniform noise of step Δᵣ in a value of run r costs about sᵣ·Δᵣ²/12 in squared error, where the sensitivity
 //! sᵣ is the squared error in the decoder's output per squared unit of change in that value
-//! ([`sensitivities`]). At a given rate the sum is smallest when all values cost the same (reverse
+//! ([`measure_sensitivities`]). At a given rate the sum is smallest when all values cost the same (reverse
 //! water-filling; Cover and Thomas, Elements of Information Theory, 10.3.3, at high rate). So Δᵣ = c/√sᵣ, and
 //! a search finds the smallest c that meets the budget.
 //!
-//! A table counted over few values overfits: other latents cost more. If a run has fewer than [`FEW`] values,
+//! A table counted over few values overfits: other latents cost more. If a run has fewer than [`MIN_UNSMOOTHED_VALUES`] values,
 //! the search counts on four fifths of the latents and measures on the others, and the tables are smoothed
 //! ([`table`]).
 
 mod sensitivity;
 mod table;
 
-use lopside_latent::{IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Quantiser, Shape, Tables};
+use lopside_latent::{FixedLatentSpace, IdOnWire, LatentLayer, LatentSpaceId, Quantiser, Shape, Tables};
 
-pub(crate) use self::sensitivity::sensitivities;
+pub(crate) use self::sensitivity::measure_sensitivities;
 use crate::TrainingError;
 
 /// Number of gain steps per octave. Gains are powers of 2^(1/16), so that a difference in the last bit of a
 /// float between two machines does not change them.
-const GRID: f64 = 16.0;
+const STEPS_PER_OCTAVE: f64 = 16.0;
 /// Half of the initial search interval for c, in powers of 2^(1/16): twelve octaves to either side.
 const HALF_RANGE: i32 = 12 * 16;
 /// Maximum extent of the search on either side, in multiples of [`HALF_RANGE`].
-const RANGES: i32 = 4;
+const MAX_HALF_RANGES: i32 = 4;
 /// Maximum number of latents on which the mean frame size is measured.
 const SEARCH_LATENTS: usize = 2000;
 /// Maximum number of values in these latents; at least one latent is always used.
@@ -36,9 +36,9 @@ const SEARCH_VALUES: usize = 1 << 23;
 /// Maximum number of runs per layer.
 const MAX_RUNS: usize = 4096;
 /// Number of values per run from which on a table holds plain counts, without smoothing.
-const FEW: usize = 4096;
+const MIN_UNSMOOTHED_VALUES: usize = 4096;
 /// If runs have few values, one latent in this many is held out for measuring.
-const HELD_OUT: usize = 5;
+const HELD_OUT_INTERVAL: usize = 5;
 
 /// The latents of one layer over a calibration set.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,7 @@ pub struct LayerLatents {
     /// Number of values of this layer per latent.
     pub len: usize,
     /// Number of runs of consecutive values, all of equal length, each with a gain and a table: 1 to 4096,
-    /// see [`runs`].
+    /// see [`run_count`].
     pub runs: usize,
 }
 
@@ -72,14 +72,14 @@ pub struct Calibration {
     /// bytes more.
     pub mean_frame_bytes: f64,
     /// Bits per value over the same latents: −log₂ of the probability under the tables, without the header.
-    pub bits_a_value: f64,
+    pub bits_per_value: f64,
 }
 
 /// Returns the number of runs of a layer with these dimensions (without the batch): one per value for a flat
 /// layer, one per entry of the first dimension for maps `[c, h, w]` or rows `[t, f]`. Leading dimensions of 1
 /// are skipped, and the result is the largest divisor of that number up to 4096.
 #[must_use]
-pub fn runs(dims: &[u32]) -> usize {
+pub fn run_count(dims: &[u32]) -> usize {
     let lead = dims.iter().find(|&&dim| dim > 1).map_or(1, |&dim| dim as usize);
     (1..=lead.min(MAX_RUNS)).rev().find(|runs| lead.is_multiple_of(*runs)).unwrap_or(1)
 }
@@ -88,65 +88,67 @@ pub fn runs(dims: &[u32]) -> usize {
 /// value per run of every layer.
 ///
 /// # Errors
-/// [`TrainingError::Budget`] when even the coarsest quantiser is too large, [`TrainingError::Latents`] for
+/// [`TrainingError::FrameBudget`] when even the coarsest quantiser is too large, [`TrainingError::InvalidLatents`] for
 /// layers that do not fit together.
-pub fn calibrate(
+pub fn calibrate_bytes(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
     frame_bytes: f64,
 ) -> Result<Calibration, TrainingError> {
-    search(layers, sensitivities, |found| found.mean_frame_bytes, frame_bytes)
-        .map_err(|error| error.of_budget(|target, smallest| TrainingError::Budget { target, smallest }))
+    search_scale(layers, sensitivities, |found| found.mean_frame_bytes, frame_bytes).map_err(|error| {
+        error.into_training_error(|target, smallest| TrainingError::FrameBudget { target, smallest })
+    })
 }
 
 /// Returns the finest quantiser with at most `bits` per value on average, not counting the frame header.
 ///
 /// # Errors
-/// As [`calibrate`], but [`TrainingError::Bits`] when even the coarsest quantiser costs more.
+/// As [`calibrate_bytes`], but [`TrainingError::BitBudget`] when even the coarsest quantiser costs more.
 pub fn calibrate_bits(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
     bits: f64,
 ) -> Result<Calibration, TrainingError> {
-    search(layers, sensitivities, |found| found.bits_a_value, bits)
-        .map_err(|error| error.of_budget(|target, smallest| TrainingError::Bits { target, smallest }))
+    search_scale(layers, sensitivities, |found| found.bits_per_value, bits).map_err(|error| {
+        error.into_training_error(|target, smallest| TrainingError::BitBudget { target, smallest })
+    })
 }
 
 /// Reason for a failed search.
-enum Refused {
-    Budget { target: f64, smallest: f64 },
+enum SearchError {
+    BelowMinimum { target: f64, smallest: f64 },
     Other(TrainingError),
 }
 
-impl Refused {
-    fn of_budget(self, budget: impl Fn(f64, f64) -> TrainingError) -> TrainingError {
+impl SearchError {
+    fn into_training_error(self, budget: impl Fn(f64, f64) -> TrainingError) -> TrainingError {
         match self {
-            Self::Budget { target, smallest } => budget(target, smallest),
+            Self::BelowMinimum { target, smallest } => budget(target, smallest),
             Self::Other(error) => error,
         }
     }
 }
 
-impl<E: Into<TrainingError>> From<E> for Refused {
+impl<E: Into<TrainingError>> From<E> for SearchError {
     fn from(error: E) -> Self {
         Self::Other(error.into())
     }
 }
 
 /// Searches for the finest quantiser with a `rate` of at most `target`.
-fn search(
+fn search_scale(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
     rate: impl Fn(&Calibration) -> f64,
     target: f64,
-) -> Result<Calibration, Refused> {
-    let plan = Plan::new(layers, check(layers, sensitivities)?);
-    let at = |scale: i32, rows: &Rows| calibration(layers, sensitivities, scale, rows);
+) -> Result<Calibration, SearchError> {
+    let plan = CalibrationPlan::new(layers, check_layers(layers, sensitivities)?);
+    let at = |scale: i32, rows: &RowSelection| calibrate_scale(layers, sensitivities, scale, rows);
     let (mut fits, mut too_large) = (-HALF_RANGE, HALF_RANGE);
     let mut smallest = rate(&at(fits, &plan.search)?);
     while smallest > target {
-        if fits <= -RANGES * HALF_RANGE {
-            return Err(Refused::Budget { target, smallest });
+        if fits <= -MAX_HALF_RANGES * HALF_RANGE {
+            return Err(SearchError::BelowMinimum { target, smallest });
         }
         (fits, too_large) = (fits - HALF_RANGE, fits);
         smallest = rate(&at(fits, &plan.search)?);
@@ -159,7 +161,7 @@ fn search(
         } else {
             too_large = middle;
         }
-        let beyond = too_large - fits == 1 && too_large == end && end < RANGES * HALF_RANGE;
+        let beyond = too_large - fits == 1 && too_large == end && end < MAX_HALF_RANGES * HALF_RANGE;
         if beyond {
             end += HALF_RANGE;
             too_large = end;
@@ -167,13 +169,13 @@ fn search(
     }
     if plan.held_out {
         // The rate is measured on latents that the tables were not counted on.
-        let Calibration { mean_frame_bytes, bits_a_value, .. } = at(fits, &plan.search)?;
-        return Ok(Calibration { mean_frame_bytes, bits_a_value, ..at(fits, &plan.result)? });
+        let Calibration { mean_frame_bytes, bits_per_value: bits_a_value, .. } = at(fits, &plan.search)?;
+        return Ok(Calibration { mean_frame_bytes, bits_per_value: bits_a_value, ..at(fits, &plan.result)? });
     }
     // Tables counted over all latents fit the sample a little less well than tables of the sample.
     loop {
         let all = at(fits, &plan.result)?;
-        if rate(&all) <= target || fits <= -RANGES * HALF_RANGE {
+        if rate(&all) <= target || fits <= -MAX_HALF_RANGES * HALF_RANGE {
             return Ok(all);
         }
         fits -= 1;
@@ -181,8 +183,8 @@ fn search(
 }
 
 /// Validates the layers and returns the number of latents, which is the same in all layers.
-fn check(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, TrainingError> {
-    let refused = |reason: String| Err(TrainingError::Latents { reason });
+fn check_layers(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, TrainingError> {
+    let refused = |reason: String| Err(TrainingError::InvalidLatents { reason });
     if layers.is_empty() || layers.len() != sensitivities.len() {
         return refused(format!(
             "there are {} layers, but sensitivities for {}",
@@ -219,44 +221,47 @@ fn check(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, T
 
 /// Rows of latents to count and rows to measure.
 #[derive(Debug, Clone)]
-struct Rows {
+struct RowSelection {
     counted: Vec<usize>,
     measured: Vec<usize>,
 }
 
 /// The rows used by the search and by its result.
-struct Plan {
-    search: Rows,
-    result: Rows,
+struct CalibrationPlan {
+    search: RowSelection,
+    result: RowSelection,
     /// Whether the search measures on latents that it does not count.
     held_out: bool,
 }
 
-impl Plan {
+impl CalibrationPlan {
     fn new(layers: &[LayerLatents], count: usize) -> Self {
         let each: usize = layers.iter().map(|layer| layer.len).sum();
         let sample = count.min(SEARCH_LATENTS).min((SEARCH_VALUES / each).max(1));
         let shortest = layers.iter().map(|layer| layer.len / layer.runs).min().unwrap_or(1);
-        let held_out = count > 1 && count * shortest < FEW;
+        let held_out = count > 1 && count * shortest < MIN_UNSMOOTHED_VALUES;
         let first = |rows: usize| (0..rows).collect::<Vec<_>>();
         let search = if held_out {
-            let (measured, counted) = (0..count).partition(|row| row % HELD_OUT == HELD_OUT.min(count) - 1);
-            Rows { counted, measured }
+            let (measured, counted) =
+                (0..count).partition(|row| row % HELD_OUT_INTERVAL == HELD_OUT_INTERVAL.min(count) - 1);
+            RowSelection { counted, measured }
         } else {
-            Rows { counted: first(sample), measured: first(sample) }
+            RowSelection { counted: first(sample), measured: first(sample) }
         };
-        Self { search, result: Rows { counted: first(count), measured: first(sample) }, held_out }
+        Self { search, result: RowSelection { counted: first(count), measured: first(sample) }, held_out }
     }
 }
 
 /// Quantises and counts with the gains of one scale.
-fn calibration(
+fn calibrate_scale(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
     scale: i32,
-    rows: &Rows,
+    rows: &RowSelection,
 ) -> Result<Calibration, TrainingError> {
-    let gain = |s: &f64| ((0.5 * s.log2() * GRID + f64::from(scale)).round() / GRID).exp2() as f32;
+    let gain = |s: &f64| {
+        ((0.5 * s.log2() * STEPS_PER_OCTAVE + f64::from(scale)).round() / STEPS_PER_OCTAVE).exp2() as f32
+    };
     let (mut gains, mut measured, mut tables, mut spaces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (layer, sensitivities) in layers.iter().zip(sensitivities) {
         let quantiser = Quantiser::new(sensitivities.iter().map(gain).collect())?;
@@ -270,19 +275,19 @@ fn calibration(
         gains.push(quantiser.gains().to_vec());
         spaces.push(LatentLayer { shape: Shape::new(&[layer.len as u32])?, quantiser });
     }
-    let space = LatentSpace::new(LatentSpaceId::new([0; 8]), spaces, Tables::new(tables)?)?;
+    let space = FixedLatentSpace::new(LatentSpaceId::new([0; 8]), spaces, Tables::new(tables)?)?;
     let (mut bytes, mut bits) = (0, 0.0);
     let count = rows.measured.len();
     for number in 0..count {
         let row: Vec<i32> = measured.iter().flat_map(|layer| layer[number].iter().copied()).collect();
         bytes += space.encode_integers(&row, IdOnWire::Present)?.len();
-        bits += space.bits(&row)?;
+        bits += space.cost_bits(&row)?;
     }
     Ok(Calibration {
         gains,
         tables: space.tables().clone(),
         mean_frame_bytes: bytes as f64 / count as f64,
-        bits_a_value: bits / (count * space.len()) as f64,
+        bits_per_value: bits / (count * space.len()) as f64,
     })
 }
 
@@ -300,7 +305,7 @@ mod tests {
 
     /// Calibrates one layer of four values, each with its own sensitivity.
     fn one(count: usize, sensitivities: [f64; 4], frame_bytes: f64) -> Result<Calibration, TrainingError> {
-        calibrate(&[latents(count, 4, 4)], &[sensitivities.to_vec()], frame_bytes)
+        calibrate_bytes(&[latents(count, 4, 4)], &[sensitivities.to_vec()], frame_bytes)
     }
 
     #[test]
@@ -309,7 +314,7 @@ mod tests {
             let found = one(3000, [1.0, 4.0, 1.0, 0.25], budget).unwrap();
             assert!((budget - 1.0..=budget).contains(&found.mean_frame_bytes), "{}", found.mean_frame_bytes);
         }
-        assert!(matches!(one(3000, [1.0; 4], 3.0), Err(TrainingError::Budget { .. })));
+        assert!(matches!(one(3000, [1.0; 4], 3.0), Err(TrainingError::FrameBudget { .. })));
     }
 
     #[test]
@@ -325,7 +330,7 @@ mod tests {
         let layers = [latents(300, 4, 4), latents(300, 12, 2)];
         let sensitivities = [vec![1.0, 4.0, 1.0, 1.0], vec![16.0, 1.0]];
         let found = calibrate_bits(&layers, &sensitivities, 4.0).unwrap();
-        assert!((3.8..=4.0).contains(&found.bits_a_value), "{}", found.bits_a_value);
+        assert!((3.8..=4.0).contains(&found.bits_per_value), "{}", found.bits_per_value);
         assert_eq!(found.gains.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
         assert_eq!(found.tables.as_slice().len(), 6);
         assert!((found.gains[1][0] / found.gains[0][0] - 4.0).abs() < 1e-3, "{:?}", found.gains);
@@ -355,7 +360,7 @@ mod tests {
             let mut layer = latents(200, 4, 4);
             layer.values.iter_mut().for_each(|value| *value *= unit);
             let found = calibrate_bits(&[layer], &[vec![1.0; 4]], 5.0).unwrap();
-            assert!((4.8..=5.0).contains(&found.bits_a_value), "{unit}: {}", found.bits_a_value);
+            assert!((4.8..=5.0).contains(&found.bits_per_value), "{unit}: {}", found.bits_per_value);
         }
     }
 
@@ -369,11 +374,11 @@ mod tests {
             vec![good.clone(), latents(9, 4, 2)],
         ] {
             let sensitivities = vec![vec![1.0; 2]; layers.len()];
-            let found = calibrate(&layers, &sensitivities, 100.0);
-            assert!(matches!(found, Err(TrainingError::Latents { .. })), "{layers:?}");
+            let found = calibrate_bytes(&layers, &sensitivities, 100.0);
+            assert!(matches!(found, Err(TrainingError::InvalidLatents { .. })), "{layers:?}");
         }
-        let found = calibrate(&[good], &[vec![1.0; 3]], 100.0);
-        assert!(matches!(found, Err(TrainingError::Latents { .. })));
+        let found = calibrate_bytes(&[good], &[vec![1.0; 3]], 100.0);
+        assert!(matches!(found, Err(TrainingError::InvalidLatents { .. })));
     }
 
     #[test]
@@ -387,7 +392,7 @@ mod tests {
             (&[8192], 4096),
             (&[4099], 1),
         ] {
-            assert_eq!(runs(dims), expected, "{dims:?}");
+            assert_eq!(run_count(dims), expected, "{dims:?}");
         }
     }
 
@@ -397,8 +402,9 @@ mod tests {
         let found = calibrate_bits(&[few], &[vec![1.0; 4]], 6.0).unwrap();
         let quantiser = Quantiser::new(found.gains[0].clone()).unwrap();
         let layer = LatentLayer { shape: Shape::new(&[4]).unwrap(), quantiser };
-        let space = LatentSpace::new(LatentSpaceId::new([0; 8]), vec![layer], found.tables).unwrap();
-        let bits = others.values.chunks_exact(4).map(|z| space.bits(&space.quantise(z).unwrap()).unwrap());
+        let space = FixedLatentSpace::new(LatentSpaceId::new([0; 8]), vec![layer], found.tables).unwrap();
+        let bits =
+            others.values.chunks_exact(4).map(|z| space.cost_bits(&space.quantise(z).unwrap()).unwrap());
         let mean = bits.sum::<f64>() / others.values.len() as f64;
         assert!((5.0..6.6).contains(&mean), "{mean}");
     }

@@ -6,7 +6,7 @@
 //! direction. The directions are independent, so the cross terms cancel on average and the sum over the
 //! values remains (Hutchinson's estimator of the trace of `JᵀJ`; Communications in Statistics 19(2), 1990).
 //!
-//! The cost is two decoder passes per run and latent. The runs of a layer with more than [`GROUPS`] runs are
+//! The cost is two decoder passes per run and latent. The runs of a layer with more than [`MAX_GROUPS`] runs are
 //! perturbed in that many groups of similar spread, and every run of a group gets the group's mean. Large
 //! latents are measured on fewer samples, at least 4. So a layer of 480 maps takes at most 256 · 2 · 500
 //! passes of a small decoder, and 1,920 of a large one.
@@ -20,20 +20,20 @@ use super::LayerLatents;
 use crate::{TrainingError, engines::OrtModel};
 
 /// Bounds on the number of latents to perturb.
-const LATENTS: std::ops::RangeInclusive<usize> = 4..=500;
+const LATENT_COUNT: std::ops::RangeInclusive<usize> = 4..=500;
 /// Maximum number of groups of runs per layer that are perturbed one after the other.
-const GROUPS: usize = 256;
+const MAX_GROUPS: usize = 256;
 /// Budget for the latent and output values of all decoder passes together; beyond it, fewer latents are
 /// perturbed.
-const VALUES: usize = 1 << 28;
+const VALUE_BUDGET: usize = 1 << 28;
 /// Lower bound on a sensitivity, relative to the largest one.
-const LEAST: f64 = 1e-9;
+const MIN_RELATIVE_SENSITIVITY: f64 = 1e-9;
 /// Maximum number of values per batch.
-const BATCH_VALUES: usize = 1 << 22;
+const MAX_BATCH_VALUES: usize = 1 << 22;
 
 /// Returns the sensitivity of every run of every layer. `decoder` has one input per layer, in the order of
 /// the layers.
-pub(crate) fn sensitivities(
+pub(crate) fn measure_sensitivities(
     decoder: &mut OrtModel,
     layers: &[LayerLatents],
 ) -> Result<Vec<Vec<f64>>, TrainingError> {
@@ -42,27 +42,27 @@ pub(crate) fn sensitivities(
         layers.iter().map(|layer| &layer.values[..layer.len.min(layer.values.len())]).collect();
     let latent: usize = layers.iter().map(|layer| layer.len).sum();
     let each = latent + decoder.run_items(&first, 1, 1)?.iter().map(Vec::len).sum::<usize>();
-    let passes: usize = layers.iter().map(|layer| 2 * layer.runs.min(GROUPS)).sum();
-    let count = (VALUES / (each * passes)).clamp(*LATENTS.start(), *LATENTS.end()).min(rows);
-    let batch = BATCH_VALUES / each;
+    let passes: usize = layers.iter().map(|layer| 2 * layer.runs.min(MAX_GROUPS)).sum();
+    let count = (VALUE_BUDGET / (each * passes)).clamp(*LATENT_COUNT.start(), *LATENT_COUNT.end()).min(rows);
+    let batch = MAX_BATCH_VALUES / each;
     let mut moved: Vec<Vec<f32>> =
         layers.iter().map(|layer| layer.values[..count * layer.len].to_vec()).collect();
-    let weights = weights(&decoder.run_items(&slices(&moved), count, batch)?);
+    let weights = output_weights(&decoder.run_items(&as_slices(&moved), count, batch)?);
     let mut found = Vec::with_capacity(layers.len());
     for (index, layer) in layers.iter().enumerate() {
         let still = &layer.values[..count * layer.len];
         let mut of_layer = vec![0.0; layer.runs];
-        for group in groups(layer, still) {
-            let by = shifts(layer, &group, count);
+        for group in group_runs(layer, still) {
+            let by = draw_perturbations(layer, &group, count);
             let mut ends = Vec::with_capacity(2);
             for side in [1.0, -1.0] {
                 for &(place, delta) in &by {
                     moved[index][place] = still[place] + side * delta;
                 }
-                ends.push(decoder.run_items(&slices(&moved), count, batch)?);
+                ends.push(decoder.run_items(&as_slices(&moved), count, batch)?);
             }
             moved[index].copy_from_slice(still);
-            let squares = squares(&ends[0], &ends[1], &weights);
+            let squares = weighted_squares(&ends[0], &ends[1], &weights);
             let run = layer.len / layer.runs;
             let change: f64 =
                 group.iter().map(|&(_, delta)| (count * run) as f64 * (2.0 * delta).powi(2)).sum();
@@ -74,19 +74,23 @@ pub(crate) fn sensitivities(
     }
     let largest = found.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
     // A value that the decoder ignores would get an infinite step.
-    found.iter_mut().flatten().for_each(|sensitivity| *sensitivity = sensitivity.max(LEAST * largest));
+    found
+        .iter_mut()
+        .flatten()
+        .for_each(|sensitivity| *sensitivity = sensitivity.max(MIN_RELATIVE_SENSITIVITY * largest));
     Ok(found)
 }
 
-fn slices(layers: &[Vec<f32>]) -> Vec<&[f32]> {
+fn as_slices(layers: &[Vec<f32>]) -> Vec<&[f32]> {
     layers.iter().map(Vec::as_slice).collect()
 }
 
 /// Splits the runs of a layer, with their perturbations, into groups of similar spread.
-fn groups(layer: &LayerLatents, values: &[f32]) -> Vec<Vec<(usize, f64)>> {
-    let mut runs: Vec<(usize, f64)> =
-        (0..layer.runs).map(|number| (number, 0.1 * spread(layer, values, number).max(1e-3))).collect();
-    let size = layer.runs.div_ceil(GROUPS);
+fn group_runs(layer: &LayerLatents, values: &[f32]) -> Vec<Vec<(usize, f64)>> {
+    let mut runs: Vec<(usize, f64)> = (0..layer.runs)
+        .map(|number| (number, 0.1 * run_deviation(layer, values, number).max(1e-3)))
+        .collect();
+    let size = layer.runs.div_ceil(MAX_GROUPS);
     if size > 1 {
         runs.sort_by(|a, b| a.1.total_cmp(&b.1));
     }
@@ -94,7 +98,7 @@ fn groups(layer: &LayerLatents, values: &[f32]) -> Vec<Vec<(usize, f64)>> {
 }
 
 /// Returns the positions of a group's values in the rows of the layer, and the perturbation of each.
-fn shifts(layer: &LayerLatents, group: &[(usize, f64)], count: usize) -> Vec<(usize, f32)> {
+fn draw_perturbations(layer: &LayerLatents, group: &[(usize, f64)], count: usize) -> Vec<(usize, f32)> {
     let mut rng = StdRng::seed_from_u64(0);
     let run = layer.len / layer.runs;
     let alone = run == 1 && group.len() == 1;
@@ -112,7 +116,7 @@ fn shifts(layer: &LayerLatents, group: &[(usize, f64)], count: usize) -> Vec<(us
 }
 
 /// Returns the standard deviation of the values of a run.
-fn spread(layer: &LayerLatents, values: &[f32], number: usize) -> f64 {
+fn run_deviation(layer: &LayerLatents, values: &[f32], number: usize) -> f64 {
     let run = layer.len / layer.runs;
     let of_run = values.chunks_exact(layer.len).flat_map(|row| &row[number * run..(number + 1) * run]);
     let values = || of_run.clone().map(|&value| f64::from(value));
@@ -123,7 +127,7 @@ fn spread(layer: &LayerLatents, values: &[f32], number: usize) -> f64 {
 
 /// Returns the weight of a squared change in each output: 1 for a single output, otherwise the inverse mean
 /// square.
-fn weights(outputs: &[Vec<f32>]) -> Vec<f64> {
+fn output_weights(outputs: &[Vec<f32>]) -> Vec<f64> {
     let weight = |output: &Vec<f32>| {
         let squares: f64 = output.iter().map(|&value| f64::from(value).powi(2)).sum();
         output.len() as f64 / squares.max(f64::MIN_POSITIVE)
@@ -131,7 +135,7 @@ fn weights(outputs: &[Vec<f32>]) -> Vec<f64> {
     if outputs.len() == 1 { vec![1.0] } else { outputs.iter().map(weight).collect() }
 }
 
-fn squares(above: &[Vec<f32>], below: &[Vec<f32>], weights: &[f64]) -> f64 {
+fn weighted_squares(above: &[Vec<f32>], below: &[Vec<f32>], weights: &[f64]) -> f64 {
     let output = |((above, below), weight): ((&Vec<f32>, &Vec<f32>), &f64)| {
         weight * above.iter().zip(below).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
     };
@@ -140,7 +144,7 @@ fn squares(above: &[Vec<f32>], below: &[Vec<f32>], weights: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lopside_onnx::{Dim, GraphBuilder, encode};
+    use lopside_onnx::{Dim, GraphBuilder, encode_model};
 
     use super::*;
     use crate::engines;
@@ -148,8 +152,8 @@ mod tests {
     fn decoder(graph: GraphBuilder) -> OrtModel {
         let library =
             std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`");
-        let runtime = engines::runtime(library.as_ref()).unwrap();
-        OrtModel::new(&runtime, "decoder", &encode(&graph.build())).unwrap()
+        let runtime = engines::load_cpu_runtime(library.as_ref()).unwrap();
+        OrtModel::new(&runtime, "decoder", &encode_model(&graph.build())).unwrap()
     }
 
     fn latents(count: usize, len: usize, runs: usize) -> LayerLatents {
@@ -162,7 +166,7 @@ mod tests {
         let n = diagonal.len();
         let weight: Vec<f32> =
             (0..n * n).map(|i| if i / n == i % n { diagonal[i / n] } else { 0.0 }).collect();
-        graph.initializer(name, &[n as i64, n as i64], &weight).unwrap()
+        graph.add_initializer(name, &[n as i64, n as i64], &weight).unwrap()
     }
 
     fn close(found: &[f64], expected: &[f64]) {
@@ -174,17 +178,17 @@ mod tests {
     fn a_run_has_the_mean_of_its_values_in_every_layer() {
         for batch in [Dim::from("n"), Dim::from(1)] {
             let mut graph = GraphBuilder::new("decoder");
-            let a = graph.input("a", &[batch.clone(), 2.into()]);
-            let b = graph.input("b", &[batch.clone(), 2.into(), 2.into(), 1.into()]);
+            let a = graph.add_input("a", &[batch.clone(), 2.into()]);
+            let b = graph.add_input("b", &[batch.clone(), 2.into(), 2.into(), 1.into()]);
             let of_a = diagonal(&mut graph, "w", &[1.0, 3.0]);
             let of_b = diagonal(&mut graph, "v", &[1.0, 2.0, 0.5, 0.5]);
-            let a = graph.node("MatMul", &[&a, &of_a], "aw", &[]);
+            let a = graph.add_node("MatMul", &[&a, &of_a], "aw", &[]);
             let flat = graph.flatten(&b, "flat");
-            let b = graph.node("MatMul", &[&flat, &of_b], "bv", &[]);
+            let b = graph.add_node("MatMul", &[&flat, &of_b], "bv", &[]);
             let y = graph.concat(&[&a, &b], 1, "y");
-            graph.output(&y, &[batch, 6.into()]);
+            graph.add_output(&y, &[batch, 6.into()]);
             let layers = [latents(30, 2, 2), latents(30, 4, 2)];
-            let found = sensitivities(&mut decoder(graph), &layers).unwrap();
+            let found = measure_sensitivities(&mut decoder(graph), &layers).unwrap();
             close(&found[0], &[1.0, 9.0]);
             close(&found[1], &[2.5, 0.25]);
         }
@@ -193,18 +197,18 @@ mod tests {
     #[test]
     fn the_mixed_terms_of_a_run_cancel() {
         let mut graph = GraphBuilder::new("decoder");
-        let x = graph.input("x", &["n".into(), 4.into()]);
-        let w = graph.initializer("w", &[4, 1], &[1.0, 1.0, 1.0, -1.0]).unwrap();
-        let y = graph.node("MatMul", &[&x, &w], "y", &[]);
-        graph.output(&y, &["n".into(), 1.into()]);
-        let found = sensitivities(&mut decoder(graph), &[latents(500, 4, 1)]).unwrap();
+        let x = graph.add_input("x", &["n".into(), 4.into()]);
+        let w = graph.add_initializer("w", &[4, 1], &[1.0, 1.0, 1.0, -1.0]).unwrap();
+        let y = graph.add_node("MatMul", &[&x, &w], "y", &[]);
+        graph.add_output(&y, &["n".into(), 1.into()]);
+        let found = measure_sensitivities(&mut decoder(graph), &[latents(500, 4, 1)]).unwrap();
         assert!((found[0][0] - 1.0).abs() < 0.15, "{found:?}");
     }
 
     #[test]
     fn many_runs_are_moved_in_groups_of_like_spread() {
         let layer = latents(3, 2048, 1024);
-        let groups = groups(&layer, &layer.values);
+        let groups = group_runs(&layer, &layer.values);
         assert_eq!((groups.len(), groups.concat().len()), (256, 1024));
         let spreads: Vec<f64> = groups.concat().iter().map(|run| run.1).collect();
         assert!(spreads.is_sorted());
@@ -216,15 +220,15 @@ mod tests {
     #[test]
     fn outputs_count_relative_to_their_own_size() {
         let mut graph = GraphBuilder::new("decoder");
-        let x = graph.input("x", &["n".into(), 2.into()]);
+        let x = graph.add_input("x", &["n".into(), 2.into()]);
         for (name, weight) in [("large", [1000.0, 0.0]), ("small", [0.0, 0.01])] {
-            let w = graph.initializer(&format!("{name}.w"), &[2, 1], &weight).unwrap();
-            let y = graph.node("MatMul", &[&x, &w], name, &[]);
-            graph.output(&y, &["n".into(), 1.into()]);
+            let w = graph.add_initializer(&format!("{name}.w"), &[2, 1], &weight).unwrap();
+            let y = graph.add_node("MatMul", &[&x, &w], name, &[]);
+            graph.add_output(&y, &["n".into(), 1.into()]);
         }
         let mut layer = latents(500, 2, 2);
         layer.values.chunks_exact_mut(2).for_each(|row| row[1] = row[0]);
-        let found = sensitivities(&mut decoder(graph), &[layer]).unwrap();
+        let found = measure_sensitivities(&mut decoder(graph), &[layer]).unwrap();
         assert!((found[0][0] / found[0][1] - 1.0).abs() < 1e-3, "{found:?}");
     }
 }

@@ -9,19 +9,19 @@ use std::ops::Range;
 
 use lopside_latent::{MAX_TABLE_SYMBOLS, Table};
 
-use super::FEW;
+use super::MIN_UNSMOOTHED_VALUES;
 use crate::TrainingError;
 
 /// Weight of one observation, so that the prior can have fractions of one.
-const SIGHTING: f64 = 65536.0;
+const OBSERVATION_WEIGHT: f64 = 65536.0;
 
 /// Builds the table of the values `run` of these rows. It covers all integers seen, or the middle ones if
 /// there are too many.
 pub(super) fn of(rows: &[Vec<i32>], run: Range<usize>) -> Result<Table, TrainingError> {
     let mut seen: Vec<i32> = rows.iter().flat_map(|row| row[run.clone()].iter().copied()).collect();
     seen.sort_unstable();
-    let prior = (seen.len() < FEW).then(|| Prior::of(&seen));
-    let beyond = prior.as_ref().map_or(0, Prior::beyond);
+    let prior = (seen.len() < MIN_UNSMOOTHED_VALUES).then(|| Prior::from_values(&seen));
+    let beyond = prior.as_ref().map_or(0, Prior::margin);
     let median = seen[seen.len() / 2];
     let half = MAX_TABLE_SYMBOLS as i32 / 2;
     let low = seen[0].saturating_sub(beyond).max(median.saturating_sub(half));
@@ -43,7 +43,7 @@ struct Prior {
 }
 
 impl Prior {
-    fn of(seen: &[i32]) -> Self {
+    fn from_values(seen: &[i32]) -> Self {
         let count = seen.len().max(1) as f64;
         let mean = seen.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
         let variance = seen.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
@@ -52,7 +52,7 @@ impl Prior {
     }
 
     /// Returns the margin of the table beyond the smallest and the largest integer seen.
-    fn beyond(&self) -> i32 {
+    fn margin(&self) -> i32 {
         self.deviation.ceil() as i32
     }
 
@@ -66,7 +66,7 @@ impl Prior {
         let sum: f64 = (0..counts.len()).map(weight).sum();
         for (index, count) in counts.iter_mut().enumerate() {
             let share = weight(index) / sum.max(f64::MIN_POSITIVE);
-            *count = (SIGHTING * (*count as f64 + different * share)).round() as u64;
+            *count = (OBSERVATION_WEIGHT * (*count as f64 + different * share)).round() as u64;
         }
     }
 }
@@ -85,7 +85,7 @@ mod tests {
             let rows = rows((0..count).map(|i| if i == 0 { 1_000_000 } else { i % 3 }));
             let table = of(&rows, 0..1).unwrap();
             assert!((-2048..=0).contains(&table.min()) && table.max() < 4096, "{table:?}");
-            assert!(table.bits(1) < 2.0, "{}", table.bits(1));
+            assert!(table.symbol_bits(1) < 2.0, "{}", table.symbol_bits(1));
         }
     }
 
@@ -100,9 +100,9 @@ mod tests {
         let table = of(&rows((0..20).map(|i| 3 * i)), 0..1).unwrap();
         assert!(table.min() < 0 && table.max() > 57);
         // Seen integers share half of the probability; integers between them have more than the minimum.
-        assert!((4.5..5.4).contains(&table.bits(30)), "{}", table.bits(30));
-        assert!((5.4..9.0).contains(&table.bits(31)), "{}", table.bits(31));
+        assert!((4.5..5.4).contains(&table.symbol_bits(30)), "{}", table.symbol_bits(30));
+        assert!((5.4..9.0).contains(&table.symbol_bits(31)), "{}", table.symbol_bits(31));
         let single = of(&rows((0..50).map(|_| 7)), 0..1).unwrap();
-        assert!(single.bits(7) < 0.1 && single.bits(8) < 12.0, "{}", single.bits(8));
+        assert!(single.symbol_bits(7) < 0.1 && single.symbol_bits(8) < 12.0, "{}", single.symbol_bits(8));
     }
 }

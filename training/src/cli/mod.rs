@@ -15,15 +15,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::{
-    data::{DataArgs, DataCommand, PhotosArgs, SetArgs},
+    data::{DataArgs, DataCommand, DataPhotosArgs, RegistryDataArgs},
     given::GivenOptions,
-    photos::{FinetuneArgs, PhotoArgs, PhotoModelArgs, PicturesArgs, UpscaleArgs},
-    split::{BundleOfOwn, OwnArgs, SplitArgs},
+    photos::{FinetuneArgs, PhotoFolderArgs, PhotoModelArgs, PhotoTrainingArgs, UpscaleArgs},
+    split::{SplitArgs, UserBundleArgs, UserModelArgs},
     steps::{
-        BudgetArg, BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, Fp16Args, GoldenArgs, RunArg,
-        RuntimeArg,
+        BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, Fp16Args, FrameBudgetArgs, GoldenArgs, RunArgs,
+        RuntimeArgs,
     },
-    train::{TrainArgs, TrainDevice},
+    train::{TrainArgs, TrainingDevice},
 };
 
 /// Trains asymmetric autoencoders, exports them to ONNX, cuts them in two, calibrates and measures them.
@@ -63,7 +63,7 @@ pub enum Command {
     /// Train a preset: weights, metrics.json and loss.svg are written to the run's folder
     Train(TrainArgs),
     /// Write the trained model as one ONNX file, whole.onnx
-    Export(RunArg),
+    Export(RunArgs),
     /// Cut a model in two and check that the halves compute the same: a run's whole.onnx at the latent, or
     /// any ONNX model at tensors of your choice
     #[command(after_help = split::EXAMPLES)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{RuntimeArg, TrainDevice};
-use crate::photo::Distortion;
+use super::{RuntimeArgs, TrainingDevice};
+use crate::photo::DistortionMeasure;
 
 pub(super) const UPSCALE_EXAMPLES: &str = "\
 Examples:
@@ -15,7 +15,7 @@ Examples:
 
 /// Options for the photographs and their tile cache.
 #[derive(Debug, Clone, Args)]
-pub struct PicturesArgs {
+pub struct PhotoFolderArgs {
     /// Folder of photographs, searched recursively; its subfolders train and test are used if they exist, as
     /// `data photos` creates them [preset photo]
     #[arg(long, env = "LOPSIDE_PHOTOS", default_value = "data/photos", value_name = "DIR")]
@@ -27,10 +27,10 @@ pub struct PicturesArgs {
 
 /// Options for the photographs and for a photo training.
 #[derive(Debug, Clone, Args)]
-pub struct PhotoArgs {
+pub struct PhotoTrainingArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub pictures: PicturesArgs,
+    pub pictures: PhotoFolderArgs,
     /// Number of training steps [preset photo]
     #[arg(long, default_value_t = 40_000, value_name = "N")]
     pub steps: usize,
@@ -38,8 +38,8 @@ pub struct PhotoArgs {
     #[arg(long, default_value_t = 128, value_name = "PIXELS")]
     pub crop: usize,
     /// Distortion measure of the loss [preset photo]
-    #[arg(long, value_enum, default_value_t = Distortion::Mse)]
-    pub distortion: Distortion,
+    #[arg(long, value_enum, default_value_t = DistortionMeasure::Mse)]
+    pub distortion: DistortionMeasure,
 }
 
 /// Options for the size of an image codec's decoder.
@@ -53,20 +53,20 @@ pub struct PhotoModelArgs {
     pub blocks: usize,
 }
 
-impl PicturesArgs {
+impl PhotoFolderArgs {
     /// Returns the folder of photographs for training: `photos/train`, or `photos` if that does not exist.
     #[must_use]
-    pub fn train(&self) -> PathBuf {
-        self.part("train")
+    pub fn train_folder(&self) -> PathBuf {
+        self.subset_folder("train")
     }
 
     /// Returns the folder of photographs for evaluation: `photos/test`, or `photos` if that does not exist.
     #[must_use]
-    pub fn test(&self) -> PathBuf {
-        self.part("test")
+    pub fn test_folder(&self) -> PathBuf {
+        self.subset_folder("test")
     }
 
-    fn part(&self, name: &str) -> PathBuf {
+    fn subset_folder(&self, name: &str) -> PathBuf {
         let part = self.photos.join(name);
         if part.is_dir() { part } else { self.photos.clone() }
     }
@@ -86,7 +86,7 @@ pub struct FinetuneArgs {
     pub out: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub photo: PhotoArgs,
+    pub photo: PhotoTrainingArgs,
     /// Images per step
     #[arg(long, default_value_t = 6, value_name = "N")]
     pub batch: usize,
@@ -100,8 +100,8 @@ pub struct FinetuneArgs {
     #[arg(long)]
     pub resume: bool,
     /// Device to train on
-    #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
-    pub device: TrainDevice,
+    #[arg(long, value_enum, default_value_t = TrainingDevice::Flex)]
+    pub device: TrainingDevice,
 }
 
 /// Options of `upscale`.
@@ -119,7 +119,7 @@ pub struct UpscaleArgs {
     pub out: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub pictures: PicturesArgs,
+    pub pictures: PhotoFolderArgs,
     /// Number of training steps
     #[arg(long, default_value_t = 4000, value_name = "N")]
     pub steps: usize,
@@ -143,8 +143,8 @@ pub struct UpscaleArgs {
     #[arg(long, default_value_t = 6, value_name = "N")]
     pub blocks: usize,
     /// Distortion measure of the loss
-    #[arg(long, value_enum, default_value_t = Distortion::Mse)]
-    pub distortion: Distortion,
+    #[arg(long, value_enum, default_value_t = DistortionMeasure::Mse)]
+    pub distortion: DistortionMeasure,
     /// Stop after step N, to continue later with --resume; the bundle gets the head in its state at that step
     #[arg(long, value_name = "N")]
     pub until: Option<usize>,
@@ -152,9 +152,9 @@ pub struct UpscaleArgs {
     #[arg(long)]
     pub resume: bool,
     /// Device to train on
-    #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
-    pub device: TrainDevice,
+    #[arg(long, value_enum, default_value_t = TrainingDevice::Flex)]
+    pub device: TrainingDevice,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub runtime: RuntimeArg,
+    pub runtime: RuntimeArgs,
 }

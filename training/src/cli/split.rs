@@ -29,7 +29,7 @@ pub struct SplitArgs {
     pub model: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub own: OwnArgs,
+    pub own: UserModelArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub export: ExportArgs,
@@ -38,7 +38,7 @@ pub struct SplitArgs {
 /// Options of `split MODEL`.
 #[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("cut").args(["at", "budget_mac", "max_bytes"]).multiple(true))]
-pub struct OwnArgs {
+pub struct UserModelArgs {
     /// Number for an open dimension, by its symbol, by its input and axis as in x.2=48, or all dimensions of
     /// an input as in x=1,3,48,192; an open first dimension is 1 by default
     #[arg(long, value_name = "NAME=N", requires = "model")]
@@ -57,7 +57,7 @@ pub struct OwnArgs {
     pub out: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub bundle: BundleOfOwn,
+    pub bundle: UserBundleArgs,
     /// List all cuts, not only the best 20
     #[arg(long, requires = "model", conflicts_with = "cut")]
     pub all: bool,
@@ -71,7 +71,7 @@ pub struct OwnArgs {
 
 /// Options of `split MODEL` that make a bundle.
 #[derive(Debug, Clone, Args)]
-pub struct BundleOfOwn {
+pub struct UserBundleArgs {
     /// Make a complete bundle for edge-encoder and cloud-decoder, with gains and tables computed from these
     /// inputs: a folder of images, which are converted to the model's input [n, 1 or 3, h, w], or a folder or
     /// file of .npy, or an .npz of one array, [n, …] of f4 or f8 as the model reads them

@@ -19,7 +19,7 @@ Examples:
 
 /// Option for the folder of a run.
 #[derive(Debug, Clone, Args)]
-pub struct RunArg {
+pub struct RunArgs {
     /// Folder of the run
     #[arg(long, default_value = "runs/fashion-dense", value_name = "DIR")]
     pub run: PathBuf,
@@ -27,7 +27,7 @@ pub struct RunArg {
 
 /// Option for the ONNX Runtime library.
 #[derive(Debug, Clone, Args)]
-pub struct RuntimeArg {
+pub struct RuntimeArgs {
     /// Path of the ONNX Runtime library
     #[arg(long, env = "ORT_DYLIB_PATH", default_value = "libonnxruntime.so", value_name = "FILE")]
     pub onnxruntime: PathBuf,
@@ -38,10 +38,10 @@ pub struct RuntimeArg {
 pub struct ExportArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub run: RunArg,
+    pub run: RunArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub runtime: RuntimeArg,
+    pub runtime: RuntimeArgs,
 }
 
 /// Options of `calibrate`.
@@ -55,7 +55,7 @@ pub struct CalibrateArgs {
     pub data: DataArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub budget: BudgetArg,
+    pub budget: FrameBudgetArgs,
     /// Folder of photographs to count the tables on, searched recursively [runs of preset photo]
     #[arg(long, default_value = "data/photos/train", value_name = "DIR")]
     pub photos: PathBuf,
@@ -66,16 +66,16 @@ pub struct CalibrateArgs {
 
 /// Option for the size of frames.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct BudgetArg {
+pub struct FrameBudgetArgs {
     /// Mean size of a training sample's frame, header and id included, in bytes [default: the definition's]
     #[arg(long, value_name = "BYTES")]
     pub frame_bytes: Option<f64>,
 }
 
-impl BudgetArg {
+impl FrameBudgetArgs {
     /// Returns the blueprint with this frame budget, or unchanged if the option was not given.
     #[must_use]
-    pub fn of(self, mut blueprint: Blueprint) -> Blueprint {
+    pub fn apply_to(self, mut blueprint: Blueprint) -> Blueprint {
         let frame = &mut blueprint.definition.frame;
         frame.bytes = self.frame_bytes.unwrap_or(frame.bytes);
         blueprint
@@ -90,7 +90,7 @@ pub struct EvaluateArgs {
     pub bundle: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub runtime: RuntimeArg,
+    pub runtime: RuntimeArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub data: DataArgs,
@@ -119,10 +119,10 @@ pub struct BundleArgs {
     pub train: TrainArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub runtime: RuntimeArg,
+    pub runtime: RuntimeArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub budget: BudgetArg,
+    pub budget: FrameBudgetArgs,
     /// Output folder for the bundle
     #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
     pub out: PathBuf,
@@ -139,7 +139,7 @@ pub struct Fp16Args {
     pub head: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub runtime: RuntimeArg,
+    pub runtime: RuntimeArgs,
 }
 
 /// Options of `golden`.

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 
-use super::{DataArgs, GivenOptions, PhotoArgs, PhotoModelArgs};
+use super::{DataArgs, GivenOptions, PhotoModelArgs, PhotoTrainingArgs};
 use crate::{
-    Loss, TrainingError,
+    ReconstructionLoss, TrainingError,
     definition::{Blueprint, Definition},
-    photo::{PhotoOptions, Trained},
+    photo::{PhotoOptions, TrainedParts},
 };
 
 /// Name of the image codec's preset, which does not have a definition.
-const PHOTO: &str = "photo";
+const PHOTO_PRESET: &str = "photo";
 
 /// Options that only definitions use, and options that only the photo preset uses.
 const DEFINITION_ONLY: [&str; 9] =
@@ -32,7 +32,7 @@ pub struct TrainArgs {
     pub data: DataArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub photo: PhotoArgs,
+    pub photo: PhotoTrainingArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub photo_model: PhotoModelArgs,
@@ -49,7 +49,7 @@ pub struct TrainArgs {
     pub normal: Option<u8>,
     /// Reconstruction loss [default: the definition's]
     #[arg(long, value_enum)]
-    pub loss: Option<Loss>,
+    pub loss: Option<ReconstructionLoss>,
     /// Number of passes over the data [default: the definition's]
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
@@ -83,14 +83,14 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N")]
     pub until: Option<usize>,
     /// Device to train on
-    #[arg(long, value_enum, default_value_t = TrainDevice::Flex)]
-    pub device: TrainDevice,
+    #[arg(long, value_enum, default_value_t = TrainingDevice::Flex)]
+    pub device: TrainingDevice,
 }
 
 impl TrainArgs {
     /// Returns the run's folder.
     #[must_use]
-    pub fn run(&self) -> PathBuf {
+    pub fn run_folder(&self) -> PathBuf {
         let name = Path::new(&self.preset).file_stem().unwrap_or_default();
         self.run.clone().unwrap_or_else(|| Path::new("runs").join(name))
     }
@@ -100,7 +100,7 @@ impl TrainArgs {
     /// # Errors
     /// [`TrainingError::NotApplicable`].
     pub fn check_given(&self, given: &GivenOptions) -> Result<(), TrainingError> {
-        if self.preset == PHOTO {
+        if self.preset == PHOTO_PRESET {
             given.refuse(&DEFINITION_ONLY, "preset photo")
         } else {
             given.refuse(&PHOTO_ONLY, "models with a definition, only on preset photo")
@@ -113,7 +113,7 @@ impl TrainArgs {
     /// # Errors
     /// [`TrainingError`] for a model that does not exist or violates a rule.
     pub fn blueprint(&self) -> Result<Option<Blueprint>, TrainingError> {
-        if self.preset == PHOTO {
+        if self.preset == PHOTO_PRESET {
             return Ok(None);
         }
         let mut definition = Definition::find(&self.preset)?;
@@ -133,7 +133,7 @@ impl TrainArgs {
 
     /// Returns the options that determine the result of the photo preset.
     #[must_use]
-    pub fn photo(&self) -> PhotoOptions {
+    pub fn photo_options(&self) -> PhotoOptions {
         PhotoOptions {
             width: self.photo_model.width,
             blocks: self.photo_model.blocks,
@@ -143,7 +143,7 @@ impl TrainArgs {
             learning_rate: self.learning_rate.unwrap_or(6e-4),
             seed: self.seed.unwrap_or(1),
             distortion: self.photo.distortion,
-            trained: if self.decoder_only { Trained::Decoder } else { Trained::Both },
+            trained: if self.decoder_only { TrainedParts::Decoder } else { TrainedParts::Both },
             scale: 1,
         }
     }
@@ -151,25 +151,25 @@ impl TrainArgs {
 
 /// The device to train on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TrainDevice {
+pub enum TrainingDevice {
     /// The CPU
     Flex,
     /// A GPU through Vulkan, Metal or DirectX, in builds with `--features wgpu`
     Wgpu,
 }
 
-impl TrainDevice {
+impl TrainingDevice {
     /// Returns burn's device.
     ///
     /// # Errors
-    /// [`TrainingError::NoWgpu`] when the wgpu backend was not compiled in.
-    pub fn open(self) -> Result<Device, TrainingError> {
+    /// [`TrainingError::WgpuNotCompiled`] when the wgpu backend was not compiled in.
+    pub fn open_device(self) -> Result<Device, TrainingError> {
         match self {
             Self::Flex => Ok(Device::flex()),
             #[cfg(feature = "wgpu")]
             Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
             #[cfg(not(feature = "wgpu"))]
-            Self::Wgpu => Err(TrainingError::NoWgpu),
+            Self::Wgpu => Err(TrainingError::WgpuNotCompiled),
         }
     }
 }

@@ -3,26 +3,27 @@
 use std::{fs::File, path::Path};
 
 use super::{
-    Series,
-    registry::{Package, Registry},
-    series::Columns,
+    TimeSeries,
+    registry::{Registry, RegistryPackage},
+    series::CsvColumns,
 };
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
-pub(super) const PACKAGE: Package = Package {
+pub(super) const PACKAGE: RegistryPackage = RegistryPackage {
     registry: Registry::PyPi { platform: None },
     name: "aeon",
     version: "1.6.0",
-    file: "aeon-1.6.0-py3-none-any.whl",
+    file_name: "aeon-1.6.0-py3-none-any.whl",
     sha256: "d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409",
     licence: "BSD-3-Clause",
 };
 
 /// The column names of its CSV files.
-pub(super) const COLUMNS: Columns = Columns { label: "is_anomaly", skipped: &["timestamp"] };
+pub(super) const COLUMNS: CsvColumns =
+    CsvColumns { anomaly_column: "is_anomaly", skipped_columns: &["timestamp"] };
 
 /// Reads one file of the package.
-pub(super) fn read(unpacked: &Path, file: &str) -> Result<Series, TrainingError> {
+pub(super) fn read_series(unpacked: &Path, file: &str) -> Result<TimeSeries, TrainingError> {
     let path = unpacked.join(file);
-    Series::parse(File::open(&path).map_err(io(&path))?, &path, &COLUMNS)
+    TimeSeries::parse(File::open(&path).map_err(io_error(&path))?, &path, &COLUMNS)
 }

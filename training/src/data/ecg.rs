@@ -4,16 +4,16 @@
 
 use std::path::Path;
 
-use super::{aeon::read, output::Output};
+use super::{aeon::read_series, output::OutputFile};
 use crate::TrainingError;
 
 const TRAIN: &str = "aeon/datasets/data/UnitTest/ecg-diff-count-3_TRAIN_NA.csv";
 const TEST: &str = "aeon/datasets/data/UnitTest/ecg-diff-count-3_TEST.csv";
 
 /// Returns `train.csv` and `test.csv`.
-pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
+pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError> {
     [("train.csv", TRAIN), ("test.csv", TEST)]
         .into_iter()
-        .map(|(name, file)| Ok(Output::csv(name, file, &read(unpacked, file)?)))
+        .map(|(name, file)| Ok(OutputFile::from_series(name, file, &read_series(unpacked, file)?)))
         .collect()
 }

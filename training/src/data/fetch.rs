@@ -8,14 +8,14 @@ use std::{fs, path::Path};
 
 use lopside_bundle::Digest;
 
-use super::{Package, aeon, ecg, internal_bleeding, mnist, output::Output, shuttle};
-use crate::{TrainingError, error::io, files::replace, photos::PROVENANCE};
+use super::{RegistryPackage, aeon, ecg, internal_bleeding, mnist, output::OutputFile, shuttle};
+use crate::{TrainingError, error::io_error, files::replace_file, photos::PROVENANCE_FILE};
 
-const HEADER: &str = "file,registry,package,version,licence,path,package_sha256,sha256";
+const PROVENANCE_HEADER: &str = "file,registry,package,version,licence,path,package_sha256,sha256";
 
 /// A data set that comes from a package registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
+pub enum RegistryDataset {
     /// 10,000 digits, 28×28: 8,006 for training, 1,994 for testing.
     Mnist,
     /// Rows of 9 numbers: 22,770 normal ones for training, 24,549 for testing, 1,733 of them anomalies.
@@ -26,10 +26,10 @@ pub enum Set {
     Ecg,
 }
 
-impl Set {
+impl RegistryDataset {
     /// Returns the package that contains the data set.
     #[must_use]
-    pub const fn package(self) -> Package {
+    pub const fn package(self) -> RegistryPackage {
         match self {
             Self::Mnist => mnist::PACKAGE,
             Self::Shuttle => shuttle::PACKAGE,
@@ -37,7 +37,7 @@ impl Set {
         }
     }
 
-    fn convert(self, unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
+    fn convert(self, unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError> {
         match self {
             Self::Mnist => mnist::convert(unpacked),
             Self::Shuttle => shuttle::convert(unpacked),
@@ -51,33 +51,33 @@ impl Set {
 /// downloads it from its registry for `None`. Files of the same names are replaced, others are kept.
 ///
 /// # Errors
-/// [`TrainingError::Registry`] when the registry's client or an unpacking tool is missing or fails;
-/// [`TrainingError::OtherPackage`] when the file does not have the expected digest; [`TrainingError::Data`]
+/// [`TrainingError::RegistryCommand`] when the registry's client or an unpacking tool is missing or fails;
+/// [`TrainingError::PackageDigest`] when the file does not have the expected digest; [`TrainingError::InvalidData`]
 /// when it has unexpected content; [`TrainingError::Io`].
-pub fn fetch(set: Set, out: &Path, packages: Option<&Path>) -> Result<(), TrainingError> {
-    fs::create_dir_all(out).map_err(io(out))?;
-    let work = tempfile::Builder::new().prefix(".package-").tempdir_in(out).map_err(io(out))?;
+pub fn fetch(set: RegistryDataset, out: &Path, packages: Option<&Path>) -> Result<(), TrainingError> {
+    fs::create_dir_all(out).map_err(io_error(out))?;
+    let work = tempfile::Builder::new().prefix(".package-").tempdir_in(out).map_err(io_error(out))?;
     let package = set.package();
     if packages.is_none() {
         package.download(work.path())?;
     }
     let unpacked = work.path().join("unpacked");
     package.unpack(packages.unwrap_or(work.path()), &unpacked)?;
-    let mut table = format!("{HEADER}\n");
+    let mut table = format!("{PROVENANCE_HEADER}\n");
     for output in set.convert(&unpacked)? {
-        replace(&out.join(&output.name), &output.bytes)?;
-        table += &row(&package, &output);
+        replace_file(&out.join(&output.name), &output.bytes)?;
+        table += &provenance_row(&package, &output);
     }
-    replace(&out.join(PROVENANCE), table.as_bytes())
+    replace_file(&out.join(PROVENANCE_FILE), table.as_bytes())
 }
 
-fn row(package: &Package, output: &Output) -> String {
-    let Package { registry, name, version, licence, sha256, .. } = package;
+fn provenance_row(package: &RegistryPackage, output: &OutputFile) -> String {
+    let RegistryPackage { registry, name, version, licence, sha256, .. } = package;
     let (registry, digest) = (registry.name(), Digest::of(&output.bytes));
     format!(
         "{},{registry},{name},{version},{licence},{},{sha256},{}\n",
         output.name,
-        output.path,
+        output.package_path,
         digest.as_str()
     )
 }
@@ -89,18 +89,23 @@ mod tests {
     #[test]
     fn a_package_that_is_not_there_is_named_and_leaves_nothing() {
         let (out, packages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        for set in [Set::Mnist, Set::Shuttle, Set::InternalBleeding, Set::Ecg] {
+        for set in [
+            RegistryDataset::Mnist,
+            RegistryDataset::Shuttle,
+            RegistryDataset::InternalBleeding,
+            RegistryDataset::Ecg,
+        ] {
             let error = fetch(set, out.path(), Some(packages.path())).unwrap_err().to_string();
-            assert!(error.contains(set.package().file), "{error}");
+            assert!(error.contains(set.package().file_name), "{error}");
         }
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn every_file_has_its_origin() {
-        let output = Output { name: "train.csv".into(), path: "a/b.csv", bytes: Vec::new() };
+        let output = OutputFile { name: "train.csv".into(), package_path: "a/b.csv", bytes: Vec::new() };
         assert_eq!(
-            row(&aeon::PACKAGE, &output),
+            provenance_row(&aeon::PACKAGE, &output),
             "train.csv,PyPI,aeon,1.6.0,BSD-3-Clause,a/b.csv,\
              d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409,\
              e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"

@@ -4,11 +4,15 @@ use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::Dataset;
+use super::ImageDataset;
 
 /// Returns the two gzipped files of a half with their names: its images, `side` × `side` each, and its
 /// labels.
-pub(super) fn files(prefix: &str, half: &Dataset, side: u32) -> std::io::Result<[(String, Vec<u8>); 2]> {
+pub(super) fn half_files(
+    prefix: &str,
+    half: &ImageDataset,
+    side: u32,
+) -> std::io::Result<[(String, Vec<u8>); 2]> {
     let count = half.len() as u32;
     let images = pack(&[count, side, side], &half.samples)?;
     let labels = pack(&[count], &half.labels)?;

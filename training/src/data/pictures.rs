@@ -8,13 +8,13 @@ use crate::TrainingError;
 
 /// Grey images of one size and their labels.
 #[derive(Debug, Clone)]
-pub struct Dataset {
+pub struct ImageDataset {
     /// The samples of all images, one image after another, row-major, 0 to 255.
     pub samples: Vec<u8>,
     /// The label of each image, 0 to 9.
     pub labels: Vec<u8>,
     /// Number of samples per image.
-    pub picture_len: usize,
+    pub image_len: usize,
 }
 
 /// A half of the data.
@@ -26,11 +26,11 @@ pub enum Split {
     Test,
 }
 
-impl Dataset {
+impl ImageDataset {
     /// Reads one half, at most `limit` images of it.
     ///
     /// # Errors
-    /// [`TrainingError::NoData`] with instructions when files are missing; the reader's error when they are
+    /// [`TrainingError::DataNotFound`] with instructions when files are missing; the reader's error when they are
     /// damaged.
     pub fn read(folder: &Path, split: Split, limit: Option<usize>) -> Result<Self, TrainingError> {
         let prefix = match split {
@@ -43,17 +43,17 @@ impl Dataset {
             [plain, packed]
                 .into_iter()
                 .find(|path| path.is_file())
-                .ok_or_else(|| TrainingError::NoData { folder: folder.to_owned() })
+                .ok_or_else(|| TrainingError::DataNotFound { folder: folder.to_owned() })
         };
-        let mut labels = idx::labels(&file("labels-idx1")?)?;
+        let mut labels = idx::read_labels(&file("labels-idx1")?)?;
         labels.truncate(limit.unwrap_or(labels.len()));
         let (mut samples, mut picture_len) = (Vec::new(), 0);
-        for item in source::open(&[file("images-idx3")?])?.take(labels.len()) {
+        for item in source::open_images(&[file("images-idx3")?])?.take(labels.len()) {
             let picture = item?.picture.to_luma8();
             picture_len = picture.len();
             samples.extend(picture.into_raw());
         }
-        Ok(Self { samples, labels, picture_len })
+        Ok(Self { samples, labels, image_len: picture_len })
     }
 
     /// Returns the number of images.
@@ -70,16 +70,16 @@ impl Dataset {
 
     /// Returns the samples of one image.
     #[must_use]
-    pub fn picture(&self, index: usize) -> &[u8] {
-        &self.samples[index * self.picture_len..(index + 1) * self.picture_len]
+    pub fn image_samples(&self, index: usize) -> &[u8] {
+        &self.samples[index * self.image_len..(index + 1) * self.image_len]
     }
 
     /// Returns the given images as floats from 0 to 1, one image after another.
     #[must_use]
-    pub fn batch(&self, indices: &[usize]) -> Vec<f32> {
+    pub fn float_samples(&self, indices: &[usize]) -> Vec<f32> {
         indices
             .iter()
-            .flat_map(|&index| self.picture(index))
+            .flat_map(|&index| self.image_samples(index))
             .map(|&sample| f32::from(sample) / 255.0)
             .collect()
     }

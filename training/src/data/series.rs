@@ -4,11 +4,11 @@ use std::{fmt::Write as _, fs::File, io::Read, path::Path};
 
 use csv::StringRecord;
 
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 /// A time series or table: rows of one number per channel.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Series {
+pub struct TimeSeries {
     /// The channels' names.
     pub channels: Vec<String>,
     /// The values `[rows, channels]`, row-major, all finite.
@@ -27,36 +27,36 @@ pub struct Scaling {
 }
 
 /// The special columns of a CSV file; all others are channels.
-pub(super) struct Columns {
+pub(super) struct CsvColumns {
     /// The column of the anomaly flag, 0 or 1; without this column, no row is an anomaly.
-    pub label: &'static str,
+    pub anomaly_column: &'static str,
     /// The columns that are not read.
-    pub skipped: &'static [&'static str],
+    pub skipped_columns: &'static [&'static str],
 }
 
-impl Default for Columns {
+impl Default for CsvColumns {
     fn default() -> Self {
-        Self { label: "anomaly", skipped: &[] }
+        Self { anomaly_column: "anomaly", skipped_columns: &[] }
     }
 }
 
-impl Series {
+impl TimeSeries {
     /// Reads a CSV file with a header: one column per channel, and a column named `anomaly` with 0 or 1.
     /// Without that column, no row counts as an anomaly.
     ///
     /// # Errors
-    /// [`TrainingError::Io`]; [`TrainingError::Data`] with the line of a value that is not a finite number.
+    /// [`TrainingError::Io`]; [`TrainingError::InvalidData`] with the line of a value that is not a finite number.
     pub fn read(path: &Path) -> Result<Self, TrainingError> {
-        Self::parse(File::open(path).map_err(io(path))?, path, &Columns::default())
+        Self::parse(File::open(path).map_err(io_error(path))?, path, &CsvColumns::default())
     }
 
-    pub(super) fn parse(from: impl Read, path: &Path, columns: &Columns) -> Result<Self, TrainingError> {
-        let wrong = |reason: String| TrainingError::Data { path: path.to_owned(), reason };
+    pub(super) fn parse(from: impl Read, path: &Path, columns: &CsvColumns) -> Result<Self, TrainingError> {
+        let wrong = |reason: String| TrainingError::InvalidData { path: path.to_owned(), reason };
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(from);
         let header = reader.headers().map_err(|error| wrong(error.to_string()))?.clone();
-        let label = header.iter().position(|name| name == columns.label);
+        let label = header.iter().position(|name| name == columns.anomaly_column);
         let is_channel =
-            |&(index, name): &(usize, &str)| Some(index) != label && !columns.skipped.contains(&name);
+            |&(index, name): &(usize, &str)| Some(index) != label && !columns.skipped_columns.contains(&name);
         let (places, channels): (Vec<_>, Vec<_>) = header
             .iter()
             .enumerate()
@@ -70,9 +70,9 @@ impl Series {
         for record in reader.records() {
             let record = record.map_err(|error| wrong(error.to_string()))?;
             for &place in &places {
-                series.values.push(number(&record, place).map_err(&wrong)?);
+                series.values.push(parse_number(&record, place).map_err(&wrong)?);
             }
-            let flag = label.map_or(Ok(0.0), |place| number(&record, place)).map_err(&wrong)?;
+            let flag = label.map_or(Ok(0.0), |place| parse_number(&record, place)).map_err(&wrong)?;
             series.anomalies.push(flag != 0.0);
         }
         Ok(series)
@@ -146,7 +146,7 @@ impl Scaling {
     }
 }
 
-fn number(record: &StringRecord, place: usize) -> Result<f32, String> {
+fn parse_number(record: &StringRecord, place: usize) -> Result<f32, String> {
     let text = record.get(place).unwrap_or_default();
     let line = record.position().map_or(0, csv::Position::line);
     match text.parse::<f32>() {
@@ -159,8 +159,8 @@ fn number(record: &StringRecord, place: usize) -> Result<f32, String> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str, columns: &Columns) -> Result<Series, TrainingError> {
-        Series::parse(text.as_bytes(), Path::new("made-up.csv"), columns)
+    fn parse(text: &str, columns: &CsvColumns) -> Result<TimeSeries, TrainingError> {
+        TimeSeries::parse(text.as_bytes(), Path::new("made-up.csv"), columns)
     }
 
     #[test]
@@ -170,12 +170,12 @@ mod tests {
         assert_eq!(series.channels, ["pressure", "flow"]);
         assert_eq!(series.row(1), [0.1, 3e-5]);
         assert_eq!(series.anomalies, [false, true]);
-        assert_eq!(parse(&series.to_csv(), &Columns::default()).unwrap(), series);
+        assert_eq!(parse(&series.to_csv(), &CsvColumns::default()).unwrap(), series);
     }
 
     #[test]
     fn without_a_label_no_row_is_an_anomaly() {
-        assert_eq!(parse("a\n1\n2\n", &Columns::default()).unwrap().anomalies, [false, false]);
+        assert_eq!(parse("a\n1\n2\n", &CsvColumns::default()).unwrap().anomalies, [false, false]);
     }
 
     #[test]
@@ -187,14 +187,14 @@ mod tests {
             ("a,anomaly\n1,0,7\n", "3"),
             ("anomaly\n1\n", "not have a column of numbers"),
         ] {
-            let error = parse(text, &Columns::default()).unwrap_err().to_string();
+            let error = parse(text, &CsvColumns::default()).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("made-up.csv"), "{part}: {error}");
         }
     }
 
     #[test]
     fn a_constant_channel_is_only_centred() {
-        let series = parse("a,b\n1,5\n3,5\n", &Columns::default()).unwrap();
+        let series = parse("a,b\n1,5\n3,5\n", &CsvColumns::default()).unwrap();
         let scaling = series.scaling();
         assert_eq!(scaling, Scaling { mean: vec![2.0, 5.0], deviation: vec![1.0, 1.0] });
         assert_eq!(scaling.apply(&[4.0, 6.0]), [2.0, 1.0]);

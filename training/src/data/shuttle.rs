@@ -9,18 +9,18 @@ use std::{fs::File, path::Path};
 use flate2::read::GzDecoder;
 
 use super::{
-    Series,
-    output::Output,
-    registry::{Package, Registry},
-    series::Columns,
+    TimeSeries,
+    output::OutputFile,
+    registry::{Registry, RegistryPackage},
+    series::CsvColumns,
 };
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
-pub(super) const PACKAGE: Package = Package {
+pub(super) const PACKAGE: RegistryPackage = RegistryPackage {
     registry: Registry::PyPi { platform: Some("manylinux_2_28_x86_64") },
     name: "river",
     version: "0.26.1",
-    file: "river-0.26.1-cp311-cp311-manylinux_2_28_x86_64.whl",
+    file_name: "river-0.26.1-cp311-cp311-manylinux_2_28_x86_64.whl",
     sha256: "6a11e1a9749beec3ea138efeb0205b2c5cea8d424e9deee306c8980faec01bef",
     licence: "BSD-3-Clause",
 };
@@ -28,15 +28,15 @@ pub(super) const PACKAGE: Package = Package {
 const FILE: &str = "river/datasets/shuttle.csv.gz";
 
 /// Returns `train.csv` and `test.csv`.
-pub(super) fn convert(unpacked: &Path) -> Result<Vec<Output>, TrainingError> {
+pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError> {
     let path = unpacked.join(FILE);
-    let file = File::open(&path).map_err(io(&path))?;
-    let all = Series::parse(GzDecoder::new(file), &path, &Columns::default())?;
+    let file = File::open(&path).map_err(io_error(&path))?;
+    let all = TimeSeries::parse(GzDecoder::new(file), &path, &CsvColumns::default())?;
     let half = all.len() / 2;
     let normal: Vec<usize> = (0..half).filter(|&row| !all.anomalies[row]).collect();
     let rest: Vec<usize> = (half..all.len()).collect();
     Ok(vec![
-        Output::csv("train.csv", FILE, &all.select(&normal)),
-        Output::csv("test.csv", FILE, &all.select(&rest)),
+        OutputFile::from_series("train.csv", FILE, &all.select(&normal)),
+        OutputFile::from_series("test.csv", FILE, &all.select(&rest)),
     ])
 }

@@ -1,12 +1,12 @@
 //! Windows of a time series, the inputs of a model of fixed size, and the mapping of their scores back to
 //! points.
 
-use super::{Scaling, Series};
+use super::{Scaling, TimeSeries};
 use crate::TrainingError;
 
 /// Scaled windows, `[n, length, channels]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Windows {
+pub struct SeriesWindows {
     /// The values, window after window, each point after point.
     pub values: Vec<f32>,
     /// The first point of each window, in ascending order.
@@ -17,16 +17,21 @@ pub struct Windows {
     pub channels: usize,
 }
 
-impl Series {
+impl TimeSeries {
     /// Returns windows of `length` points, one every `stride` points, and one that ends with the series, so
     /// that every point is covered.
     ///
     /// # Errors
-    /// [`TrainingError::Window`] when length or stride is 0, the stride exceeds the length, or the series is
+    /// [`TrainingError::InvalidWindow`] when length or stride is 0, the stride exceeds the length, or the series is
     /// shorter than a window.
-    pub fn windows(&self, length: usize, stride: usize, scaling: &Scaling) -> Result<Windows, TrainingError> {
+    pub fn windows(
+        &self,
+        length: usize,
+        stride: usize,
+        scaling: &Scaling,
+    ) -> Result<SeriesWindows, TrainingError> {
         if !(1..=length).contains(&stride) || self.len() < length {
-            return Err(TrainingError::Window { length, stride, points: self.len() });
+            return Err(TrainingError::InvalidWindow { length, stride, points: self.len() });
         }
         let (last, channels) = (self.len() - length, self.channels.len());
         let mut starts: Vec<usize> = (0..=last).step_by(stride).collect();
@@ -39,11 +44,11 @@ impl Series {
             .flat_map(|start| &scaled[start * channels..(start + length) * channels])
             .copied()
             .collect();
-        Ok(Windows { values, starts, length, channels })
+        Ok(SeriesWindows { values, starts, length, channels })
     }
 }
 
-impl Windows {
+impl SeriesWindows {
     /// Returns the number of windows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -59,18 +64,18 @@ impl Windows {
     /// Returns the values of one window, `[length, channels]`.
     #[must_use]
     pub fn window(&self, index: usize) -> &[f32] {
-        &self.values[index * self.dims()..][..self.dims()]
+        &self.values[index * self.window_len()..][..self.window_len()]
     }
 
     /// Returns the number of values per window.
     #[must_use]
-    pub fn dims(&self) -> usize {
+    pub fn window_len(&self) -> usize {
         self.length * self.channels
     }
 
     /// Returns whether each window contains a flagged point.
     #[must_use]
-    pub fn flags(&self, points: &[bool]) -> Vec<bool> {
+    pub fn flag_windows(&self, points: &[bool]) -> Vec<bool> {
         self.starts.iter().map(|&start| points[start..start + self.length].contains(&true)).collect()
     }
 
@@ -93,8 +98,8 @@ impl Windows {
 mod tests {
     use super::*;
 
-    fn series(points: usize) -> Series {
-        Series {
+    fn series(points: usize) -> TimeSeries {
+        TimeSeries {
             channels: vec!["a".into(), "b".into()],
             values: (0..2 * points).map(|i| i as f32).collect(),
             anomalies: (0..points).map(|point| point == 3).collect(),
@@ -109,9 +114,9 @@ mod tests {
     fn the_last_window_ends_with_the_series() {
         let windows = series(8).windows(3, 2, &unscaled()).unwrap();
         assert_eq!(windows.starts, [0, 2, 4, 5]);
-        assert_eq!((windows.len(), windows.dims()), (4, 6));
+        assert_eq!((windows.len(), windows.window_len()), (4, 6));
         assert_eq!(windows.values[18..], [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]);
-        assert_eq!(windows.flags(&series(8).anomalies), [false, true, false, false]);
+        assert_eq!(windows.flag_windows(&series(8).anomalies), [false, true, false, false]);
     }
 
     #[test]
@@ -124,7 +129,7 @@ mod tests {
     fn windows_that_leave_gaps_or_do_not_fit_are_refused() {
         for (length, stride) in [(0, 0), (3, 0), (3, 4), (6, 1)] {
             let error = series(5).windows(length, stride, &unscaled()).unwrap_err();
-            assert!(matches!(error, TrainingError::Window { points: 5, .. }), "{error}");
+            assert!(matches!(error, TrainingError::InvalidWindow { points: 5, .. }), "{error}");
         }
     }
 }

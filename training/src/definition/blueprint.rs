@@ -37,7 +37,7 @@ pub struct Tap {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     /// Path of the layer in the definition, such as `encoder.layers[2]`.
-    pub place: String,
+    pub path: String,
     /// The operation that the layer performs.
     pub operation: Operation,
     /// The activation after the operation; `None` is linear.
@@ -83,7 +83,7 @@ pub enum Operation {
     /// Recurrent layers; the output is the last state of the last layer.
     Recurrent {
         /// Kind of the recurrent layers.
-        cell: Cell,
+        cell: RecurrentCell,
         /// Number of stacked layers.
         layers: usize,
     },
@@ -95,14 +95,14 @@ pub enum Operation {
 
 /// Kind of a recurrent layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cell {
+pub enum RecurrentCell {
     /// Gated recurrent unit.
     Gru,
     /// Long short-term memory.
     Lstm,
 }
 
-impl Cell {
+impl RecurrentCell {
     /// Returns the number of gates per layer; each has an input matrix and a hidden matrix.
     #[must_use]
     pub const fn gates(self) -> usize {
@@ -139,7 +139,7 @@ impl Blueprint {
 impl Stage {
     /// Returns the input shape of the next stage.
     #[must_use]
-    pub const fn next(&self) -> Shape {
+    pub const fn next_input(&self) -> Shape {
         if self.is_tap() { self.input } else { self.output }
     }
 
@@ -162,9 +162,9 @@ impl Stage {
 
     /// Returns the largest number of units or channels that one of its layers computes; 0 without weights.
     #[must_use]
-    pub fn widest(&self) -> usize {
+    pub fn max_width(&self) -> usize {
         match &self.operation {
-            Operation::Residual(blocks) => blocks.iter().flatten().map(Self::widest).max().unwrap_or(0),
+            Operation::Residual(blocks) => blocks.iter().flatten().map(Self::max_width).max().unwrap_or(0),
             _ if self.depth() > 0 => self.output.width(),
             _ => 0,
         }
@@ -177,9 +177,11 @@ impl Stage {
         match &self.operation {
             Operation::Dense | Operation::Tap(_) => from * to + to,
             Operation::Conv { kernel, .. } | Operation::ConvTranspose { kernel, .. } => {
-                area(*kernel) * from * to + to
+                filter_area(*kernel) * from * to + to
             }
-            Operation::SubPixel { kernel, factor } => (area(*kernel) * from + 1) * to * area(*factor),
+            Operation::SubPixel { kernel, factor } => {
+                (filter_area(*kernel) * from + 1) * to * filter_area(*factor)
+            }
             Operation::Residual(blocks) => blocks.iter().flatten().map(Self::parameters).sum(),
             Operation::Recurrent { cell, layers } => {
                 let biases = 2 * (cell.gates() * layers) as u64 * to;
@@ -189,7 +191,7 @@ impl Stage {
         }
     }
 
-    /// Returns the multiply-accumulates per sample, counted as in [`lopside_onnx::cost`].
+    /// Returns the multiply-accumulates per sample, counted as in [`lopside_onnx::model_cost`].
     #[must_use]
     pub fn macs(&self) -> u64 {
         let (from, to) = (self.input.width() as u64, self.output.width() as u64);
@@ -197,9 +199,9 @@ impl Stage {
         match &self.operation {
             Operation::Dense => from * to,
             Operation::Conv { kernel, .. } | Operation::SubPixel { kernel, .. } => {
-                outputs * from * area(*kernel)
+                outputs * from * filter_area(*kernel)
             }
-            Operation::ConvTranspose { kernel, .. } => inputs * to * area(*kernel),
+            Operation::ConvTranspose { kernel, .. } => inputs * to * filter_area(*kernel),
             Operation::Tap(_) => outputs * from,
             Operation::Residual(blocks) => blocks.iter().flatten().map(Self::macs).sum(),
             Operation::Recurrent { cell, layers } => {
@@ -209,7 +211,7 @@ impl Stage {
         }
     }
 
-    fn recurrent_weights(&self, cell: Cell, layers: usize) -> u64 {
+    fn recurrent_weights(&self, cell: RecurrentCell, layers: usize) -> u64 {
         let (from, units) = (self.input.width() as u64, self.output.width() as u64);
         let above = (layers as u64 - 1) * 2 * units;
         cell.gates() as u64 * units * (from + units + above)
@@ -243,6 +245,6 @@ impl Stage {
     }
 }
 
-fn area(side: usize) -> u64 {
+fn filter_area(side: usize) -> u64 {
     (side * side) as u64
 }

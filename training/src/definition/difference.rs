@@ -10,7 +10,7 @@ use super::Definition;
 /// `training.epochs = 3`. Returns `None` for equal definitions.
 #[must_use]
 pub fn differences(a: &Definition, b: &Definition) -> Option<[String; 2]> {
-    let [a, b] = [a, b].map(leaves);
+    let [a, b] = [a, b].map(flatten_keys);
     let listed = |own: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
         let keys = own.keys().chain(other.keys().filter(|key| !own.contains_key(*key)));
         let differing = keys.filter(|key| own.get(*key) != other.get(*key));
@@ -20,22 +20,22 @@ pub fn differences(a: &Definition, b: &Definition) -> Option<[String; 2]> {
     (a != b).then(|| [listed(&a, &b), listed(&b, &a)])
 }
 
-fn leaves(definition: &Definition) -> BTreeMap<String, String> {
+fn flatten_keys(definition: &Definition) -> BTreeMap<String, String> {
     let mut leaves = BTreeMap::new();
-    collect(String::new(), &serde_json::to_value(definition).unwrap_or_default(), &mut leaves);
+    collect_leaves(String::new(), &serde_json::to_value(definition).unwrap_or_default(), &mut leaves);
     leaves
 }
 
-fn collect(place: String, value: &Value, leaves: &mut BTreeMap<String, String>) {
+fn collect_leaves(place: String, value: &Value, leaves: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(entries) => entries.iter().for_each(|(key, value)| {
             let dot = if place.is_empty() { "" } else { "." };
-            collect(format!("{place}{dot}{key}"), value, leaves);
+            collect_leaves(format!("{place}{dot}{key}"), value, leaves);
         }),
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .for_each(|(index, value)| collect(format!("{place}[{index}]"), value, leaves)),
+            .for_each(|(index, value)| collect_leaves(format!("{place}[{index}]"), value, leaves)),
         leaf => {
             leaves.insert(place, leaf.to_string());
         }

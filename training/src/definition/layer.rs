@@ -20,7 +20,7 @@ pub enum Layer {
         /// Side of the filters, in pixels.
         kernel: usize,
         /// Stride in pixels, 1 by default.
-        #[serde(default = "one")]
+        #[serde(default = "default_one")]
         stride: usize,
         /// Activation; linear by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ pub enum Layer {
     /// 1).
     Residual {
         /// Number of blocks in sequence, 1 by default.
-        #[serde(default = "one")]
+        #[serde(default = "default_one")]
         repeat: usize,
         /// The layers of f.
         layers: Vec<Layer>,
@@ -77,7 +77,7 @@ pub enum Layer {
         /// Number of values of the state.
         units: usize,
         /// Number of stacked layers, 1 by default.
-        #[serde(default = "one")]
+        #[serde(default = "default_one")]
         layers: usize,
     },
     /// Long short-term memory; the output is the last state of the last layer.
@@ -85,7 +85,7 @@ pub enum Layer {
         /// Number of values of the state.
         units: usize,
         /// Number of stacked layers, 1 by default.
-        #[serde(default = "one")]
+        #[serde(default = "default_one")]
         layers: usize,
     },
     /// A 1×1 convolution off the main path. The result is sent with the latent as an enhancement layer, and
@@ -117,7 +117,7 @@ pub enum Activation {
     Tanh,
 }
 
-fn one() -> usize {
+fn default_one() -> usize {
     1
 }
 

@@ -20,15 +20,15 @@ use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-pub use blueprint::{Blueprint, Cell, Operation, Stage, Tap};
+pub use blueprint::{Blueprint, Operation, RecurrentCell, Stage, Tap};
 pub use difference::differences;
 pub use layer::{Activation, Layer};
-pub use objective::{Consistency, Contrastive, ContrastiveKind, Objective, Reconstruction};
+pub use objective::{ConsistencyTerm, ContrastiveKind, ContrastiveTerm, Objective, ReconstructionTerm};
 pub use presets::PRESETS;
 pub use shape::Shape;
-pub use signal::{Channels, Picture, Series, Signal};
+pub use signal::{Channels, ImageSignal, SeriesSignal, Signal};
 
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 /// A model with its data, objective and training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,39 +42,39 @@ pub struct Definition {
     /// One-line description for people.
     pub description: String,
     /// Training data.
-    pub data: Data,
+    pub data: TrainingData,
     /// Input signal of the encoder.
     pub input: Signal,
     /// Output signal of the decoder; `None` is the input signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Signal>,
     /// The encoder, z = f(x; θ).
-    pub encoder: Encoder,
+    pub encoder: EncoderDefinition,
     /// The decoder, x̂ = g(z; φ).
-    pub decoder: Decoder,
+    pub decoder: DecoderDefinition,
     /// The classifier, C(z).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classifier: Option<Classifier>,
+    pub classifier: Option<ClassifierDefinition>,
     /// If present, the latent is a distribution during training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variational: Option<Variational>,
+    pub variational: Option<VariationalOptions>,
     /// If present, the bundle gets a head that computes an anomaly score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anomaly: Option<Anomaly>,
+    pub anomaly: Option<AnomalyDefinition>,
     /// Training objective.
     #[serde(default)]
     pub objective: Objective,
     /// Frame size.
     #[serde(default)]
-    pub frame: Frame,
+    pub frame: FrameBudget,
     /// Training options.
-    pub training: Training,
+    pub training: TrainingOptions,
 }
 
 /// The training data of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Data {
+pub struct TrainingData {
     /// Name of the data set, for people; its folder is the command-line option `--data`.
     pub set: String,
     /// Number of samples that keep their label, drawn evenly from the classes; `None` keeps all labels.
@@ -91,13 +91,13 @@ pub struct Data {
 /// Target size of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Frame {
+pub struct FrameBudget {
     /// Upper bound on the mean frame size over the training samples, in bytes, including header and
     /// latent-space id.
     pub bytes: f64,
 }
 
-impl Default for Frame {
+impl Default for FrameBudget {
     fn default() -> Self {
         Self { bytes: 28.0 }
     }
@@ -106,11 +106,11 @@ impl Default for Frame {
 /// The anomaly score of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Anomaly {
+pub struct AnomalyDefinition {
     /// Parts that are added to form the score; the others are reported alongside.
     pub parts: Vec<AnomalyPart>,
     /// Quantile from which a sample counts as an anomaly, 0 to 1, 0.99 by default.
-    #[serde(default = "threshold")]
+    #[serde(default = "default_threshold")]
     pub threshold: f32,
 }
 
@@ -154,14 +154,14 @@ impl AnomalyPart {
     }
 }
 
-fn threshold() -> f32 {
+fn default_threshold() -> f32 {
     0.99
 }
 
 /// The encoder of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Encoder {
+pub struct EncoderDefinition {
     /// Layers from the input to the latent.
     pub layers: Vec<Layer>,
 }
@@ -169,7 +169,7 @@ pub struct Encoder {
 /// The decoder of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Decoder {
+pub struct DecoderDefinition {
     /// Layers from the latent to the output.
     pub layers: Vec<Layer>,
     /// Activation after the last layer.
@@ -189,7 +189,7 @@ pub enum OutputActivation {
 /// A classifier that reads the latent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Classifier {
+pub struct ClassifierDefinition {
     /// Names of the classes, in the order of the label numbers.
     pub labels: Vec<String>,
     /// Layers from the latent to the logits, one logit per class.
@@ -201,7 +201,7 @@ pub struct Classifier {
 /// variational Bayes", ICLR 2014).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Variational {
+pub struct VariationalOptions {
     /// Weight of the Kullback–Leibler divergence (Higgins et al., "beta-VAE", ICLR 2017, eq. 4).
     pub beta: f64,
 }
@@ -209,7 +209,7 @@ pub struct Variational {
 /// Training options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Training {
+pub struct TrainingOptions {
     /// Number of passes over the data.
     pub epochs: usize,
     /// Number of samples per step.
@@ -227,7 +227,7 @@ impl Definition {
     /// contains a `/` or ends in `.toml`; a preset's name takes precedence.
     ///
     /// # Errors
-    /// [`TrainingError::NoModel`] for a name that is neither a preset nor a file, [`TrainingError::Toml`] for
+    /// [`TrainingError::UnknownModel`] for a name that is neither a preset nor a file, [`TrainingError::InvalidToml`] for
     /// an invalid definition, [`TrainingError::Io`].
     pub fn find(model: &str) -> Result<Self, TrainingError> {
         if let Some((_, text)) = PRESETS.iter().find(|(name, _)| *name == model) {
@@ -236,29 +236,29 @@ impl Definition {
         let path = Path::new(model);
         let names_file = model.contains('/') || path.extension().is_some_and(|extension| extension == "toml");
         if !names_file && !path.is_file() {
-            return Err(TrainingError::NoModel { model: model.to_owned() });
+            return Err(TrainingError::UnknownModel { model: model.to_owned() });
         }
-        Self::parse(&fs::read_to_string(path).map_err(io(path))?, model)
+        Self::parse(&fs::read_to_string(path).map_err(io_error(path))?, model)
     }
 
     /// Parses a definition from TOML; `file` names it in errors.
     ///
     /// # Errors
-    /// [`TrainingError::Toml`], with line and column.
+    /// [`TrainingError::InvalidToml`], with line and column.
     pub fn parse(text: &str, file: &str) -> Result<Self, TrainingError> {
         toml::from_str(text)
-            .map_err(|source| TrainingError::Toml { file: file.to_owned(), source: Box::new(source) })
+            .map_err(|source| TrainingError::InvalidToml { file: file.to_owned(), source: Box::new(source) })
     }
 
     /// Checks the definition and resolves all shapes; `file` names it in errors.
     ///
     /// # Errors
-    /// [`TrainingError::Definition`] with the path of the key, the problem and the fix.
+    /// [`TrainingError::InvalidDefinition`] with the path of the key, the problem and the fix.
     pub fn check(self, file: &str) -> Result<Blueprint, TrainingError> {
-        check::check(self).map_err(|fault| TrainingError::Definition {
+        check::check_definition(self).map_err(|fault| TrainingError::InvalidDefinition {
             file: file.to_owned(),
-            place: fault.place,
-            what: fault.what,
+            place: fault.path,
+            what: fault.problem,
             fix: fault.fix,
         })
     }

@@ -1,23 +1,23 @@
 use serde::{Deserialize, Serialize};
 
-use crate::Loss;
+use crate::ReconstructionLoss;
 
 /// The training objective: the weighted sum of these terms, plus the divergence of a variational model.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
     /// Distance between x̂ and x.
-    pub reconstruction: Reconstruction,
+    pub reconstruction: ReconstructionTerm,
     /// λ of λ‖z‖₁, a sum over the latent's values.
     pub sparsity: f64,
     /// α of α·`CrossEntropy`(C(z), y).
     pub classification: f64,
     /// If present, the classifier also learns from samples without a label.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<ConsistencyTerm>,
     /// If present, the latents of similar samples are pulled together.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub contrastive: Option<Contrastive>,
+    pub contrastive: Option<ContrastiveTerm>,
 }
 
 /// Consistency term: a confident prediction for a slightly augmented sample is the target for a strongly
@@ -25,55 +25,55 @@ pub struct Objective {
 /// from augmented samples as well.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Consistency {
+pub struct ConsistencyTerm {
     /// Weight of the term, in addition to that of the classification.
     pub weight: f64,
     /// Probability from which a prediction counts as confident, 0 to 1, 0.95 by default.
-    #[serde(default = "sure")]
+    #[serde(default = "default_threshold")]
     pub threshold: f64,
     /// Whether images may be mirrored.
     #[serde(default)]
     pub flip: bool,
     /// Maximum shift of an image in each direction in pixels, 2 by default.
-    #[serde(default = "shift")]
+    #[serde(default = "default_shift")]
     pub shift: u8,
 }
 
-fn shift() -> u8 {
+fn default_shift() -> u8 {
     2
 }
 
-fn sure() -> f64 {
+fn default_threshold() -> f64 {
     0.95
 }
 
 /// The reconstruction term.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reconstruction {
+pub struct ReconstructionTerm {
     /// The loss function.
-    pub loss: Loss,
+    pub loss: ReconstructionLoss,
     /// Weight of the term, 1 by default.
-    #[serde(default = "unit")]
+    #[serde(default = "default_weight")]
     pub weight: f64,
 }
 
 /// The contrastive term.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Contrastive {
+pub struct ContrastiveTerm {
     /// Definition of similar samples.
     pub kind: ContrastiveKind,
     /// Weight of the term.
     pub weight: f64,
     /// Temperature, the divisor of similarities, 0.5 by default.
-    #[serde(default = "temperature")]
+    #[serde(default = "default_temperature")]
     pub temperature: f64,
     /// Whether images may be mirrored.
     #[serde(default)]
     pub flip: bool,
     /// Maximum shift of an image in each direction in pixels, 2 by default.
-    #[serde(default = "shift")]
+    #[serde(default = "default_shift")]
     pub shift: u8,
 }
 
@@ -89,16 +89,16 @@ pub enum ContrastiveKind {
     Supervised,
 }
 
-impl Default for Reconstruction {
+impl Default for ReconstructionTerm {
     fn default() -> Self {
-        Self { loss: Loss::Mse, weight: unit() }
+        Self { loss: ReconstructionLoss::Mse, weight: default_weight() }
     }
 }
 
-fn unit() -> f64 {
+fn default_weight() -> f64 {
     1.0
 }
 
-fn temperature() -> f64 {
+fn default_temperature() -> f64 {
     0.5
 }

@@ -7,15 +7,15 @@ use super::Shape;
 #[serde(rename_all = "kebab-case")]
 pub enum Signal {
     /// An image.
-    Picture(Picture),
+    Picture(ImageSignal),
     /// A time series; a row of a table is a series of length 1.
-    Series(Series),
+    Series(SeriesSignal),
 }
 
 /// Images of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Picture {
+pub struct ImageSignal {
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
@@ -26,7 +26,7 @@ pub struct Picture {
     #[serde(default)]
     pub low: f32,
     /// Model value of the brightest sample, 1 by default.
-    #[serde(default = "one")]
+    #[serde(default = "default_high")]
     pub high: f32,
 }
 
@@ -43,14 +43,14 @@ pub enum Channels {
 /// Time series of one length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Series {
+pub struct SeriesSignal {
     /// Number of time steps.
     pub length: usize,
     /// Number of values per step.
     pub channels: usize,
 }
 
-fn one() -> f32 {
+fn default_high() -> f32 {
     1.0
 }
 
@@ -59,10 +59,10 @@ impl Signal {
     #[must_use]
     pub const fn shape(&self) -> Shape {
         match *self {
-            Self::Picture(Picture { width, height, channels, .. }) => {
+            Self::Picture(ImageSignal { width, height, channels, .. }) => {
                 Shape::Map { channels: channels.count(), height, width }
             }
-            Self::Series(Series { length, channels }) => Shape::Series { length, channels },
+            Self::Series(SeriesSignal { length, channels }) => Shape::Series { length, channels },
         }
     }
 }

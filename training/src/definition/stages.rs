@@ -1,8 +1,8 @@
 //! Turns layers into stages: infers the shape of each layer and checks its rules.
 
 use super::{
-    Activation, Cell, Layer, Operation, Shape, Stage, Tap,
-    check::{Fault, name, within},
+    Activation, Layer, Operation, RecurrentCell, Shape, Stage, Tap,
+    check::{RuleViolation, check_limits, check_name},
 };
 
 /// Maximum number of units of a row or channels of a map.
@@ -22,7 +22,7 @@ const MAX_NESTING: usize = 4;
 
 /// A part of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum ModelPart {
     Encoder,
     Decoder,
     Classifier,
@@ -30,51 +30,61 @@ pub(super) enum Part {
 
 /// State of the traversal through all parts.
 #[derive(Debug, Default)]
-pub(super) struct Walk {
+pub(super) struct StageBuilder {
     /// The encoder's taps.
     pub(super) taps: Vec<Tap>,
     /// The path of each tap in the definition, and whether it is joined.
-    places: Vec<(String, bool)>,
+    tap_places: Vec<(String, bool)>,
     layers: usize,
     nesting: usize,
 }
 
-impl Walk {
+impl StageBuilder {
     /// Returns the stages of these layers; `shape` is the input of the first one.
     pub(super) fn stages(
         &mut self,
-        part: Part,
+        part: ModelPart,
         layers: &[Layer],
         mut shape: Shape,
         place: &str,
-    ) -> Result<Vec<Stage>, Fault> {
+    ) -> Result<Vec<Stage>, RuleViolation> {
         let mut stages = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
-            let stage = self.stage(part, layer, shape, format!("{place}[{index}]"))?;
-            shape = stage.next();
+            let stage = self.build_stage(part, layer, shape, format!("{place}[{index}]"))?;
+            shape = stage.next_input();
             stages.push(stage);
         }
         Ok(stages)
     }
 
     /// Checks that every tap is joined, since an unused tap would be sent for nothing.
-    pub(super) fn all_joined(&self) -> Result<(), Fault> {
-        let Some(index) = self.places.iter().position(|(_, joined)| !joined) else { return Ok(()) };
+    pub(super) fn check_joins(&self) -> Result<(), RuleViolation> {
+        let Some(index) = self.tap_places.iter().position(|(_, joined)| !joined) else { return Ok(()) };
         let what = format!("no decoder layer joins tap `{}`", self.taps[index].name);
-        Err(Fault::new(&self.places[index].0, what, "add a join layer to the decoder, or remove the tap"))
+        Err(RuleViolation::new(
+            &self.tap_places[index].0,
+            what,
+            "add a join layer to the decoder, or remove the tap",
+        ))
     }
 
-    fn stage(&mut self, part: Part, layer: &Layer, input: Shape, place: String) -> Result<Stage, Fault> {
+    fn build_stage(
+        &mut self,
+        part: ModelPart,
+        layer: &Layer,
+        input: Shape,
+        place: String,
+    ) -> Result<Stage, RuleViolation> {
         self.layers += 1;
         if self.layers > MAX_LAYERS {
             let what = format!("the model has more than {MAX_LAYERS} layers");
-            return Err(Fault::new(place, what, "use fewer layers or repetitions"));
+            return Err(RuleViolation::new(place, what, "use fewer layers or repetitions"));
         }
-        let window = Window { input, place: &place, layer };
+        let window = LayerContext { input, path: &place, layer };
         let (operation, output, activation) = match *layer {
-            Layer::Dense { units, activation } => (Operation::Dense, window.dense(units)?, activation),
+            Layer::Dense { units, activation } => (Operation::Dense, window.dense_shape(units)?, activation),
             Layer::Conv { channels, kernel, stride, activation } => {
-                (Operation::Conv { kernel, stride }, window.conv(channels, kernel, stride)?, activation)
+                (Operation::Conv { kernel, stride }, window.conv_shape(channels, kernel, stride)?, activation)
             }
             Layer::ConvTranspose { channels, kernel, stride, activation } => (
                 Operation::ConvTranspose { kernel, stride },
@@ -87,43 +97,49 @@ impl Walk {
                 activation,
             ),
             Layer::Residual { repeat, ref layers } => {
-                (Operation::Residual(self.residual(part, repeat, layers, input, &place)?), input, None)
+                (Operation::Residual(self.build_residual(part, repeat, layers, input, &place)?), input, None)
             }
             Layer::Flatten {} => (Operation::Flatten, window.flatten()?, None),
             Layer::Reshape { channels, height, width } => {
                 (Operation::Reshape, window.reshape(Shape::Map { channels, height, width })?, None)
             }
-            Layer::Gru { units, layers } => window.recurrent(part, Cell::Gru, units, layers)?,
-            Layer::Lstm { units, layers } => window.recurrent(part, Cell::Lstm, units, layers)?,
-            Layer::Tap { ref name, channels } => {
-                (Operation::Tap(name.clone()), self.tap(part, name, channels, &window)?, None)
+            Layer::Gru { units, layers } => {
+                window.recurrent_layer(part, RecurrentCell::Gru, units, layers)?
             }
-            Layer::Join { ref tap } => (Operation::Join(tap.clone()), self.join(part, tap, &window)?, None),
+            Layer::Lstm { units, layers } => {
+                window.recurrent_layer(part, RecurrentCell::Lstm, units, layers)?
+            }
+            Layer::Tap { ref name, channels } => {
+                (Operation::Tap(name.clone()), self.add_tap(part, name, channels, &window)?, None)
+            }
+            Layer::Join { ref tap } => {
+                (Operation::Join(tap.clone()), self.join_tap(part, tap, &window)?, None)
+            }
         };
         if output.values() > MAX_VALUES {
             let what = format!("the output {output} has more than {MAX_VALUES} values");
-            return Err(Fault::new(place, what, "use fewer channels or a smaller map"));
+            return Err(RuleViolation::new(place, what, "use fewer channels or a smaller map"));
         }
-        Ok(Stage { place, operation, activation, input, output })
+        Ok(Stage { path: place, operation, activation, input, output })
     }
 
-    fn residual(
+    fn build_residual(
         &mut self,
-        part: Part,
+        part: ModelPart,
         repeat: usize,
         layers: &[Layer],
         shape: Shape,
         place: &str,
-    ) -> Result<Vec<Vec<Stage>>, Fault> {
-        within(&format!("{place}.repeat"), repeat, 1, MAX_LAYERS)?;
+    ) -> Result<Vec<Vec<Stage>>, RuleViolation> {
+        check_limits(&format!("{place}.repeat"), repeat, 1, MAX_LAYERS)?;
         self.nesting += 1;
-        within(&format!("{place}, nested residual layers"), self.nesting, 1, MAX_NESTING)?;
+        check_limits(&format!("{place}, nested residual layers"), self.nesting, 1, MAX_NESTING)?;
         let place = format!("{place}.layers");
         let block = |_| {
             let stages = self.stages(part, layers, shape, &place)?;
-            let output = stages.last().map_or(shape, Stage::next);
+            let output = stages.last().map_or(shape, Stage::next_input);
             if !stages.iter().any(|stage| stage.depth() > 0) {
-                return Err(Fault::new(
+                return Err(RuleViolation::new(
                     &place,
                     "none of these layers has weights",
                     "add a dense or conv layer",
@@ -133,42 +149,53 @@ impl Walk {
                 return Ok(stages);
             }
             let what = format!("the input is {shape} and the output is {output}, so they cannot be added");
-            Err(Fault::new(&place, what, format!("make the last layer output {shape}")))
+            Err(RuleViolation::new(&place, what, format!("make the last layer output {shape}")))
         };
         let blocks = (0..repeat).map(block).collect();
         self.nesting -= 1;
         blocks
     }
 
-    fn tap(&mut self, part: Part, tap: &str, channels: usize, window: &Window<'_>) -> Result<Shape, Fault> {
-        if part != Part::Encoder || self.nesting > 0 {
+    fn add_tap(
+        &mut self,
+        part: ModelPart,
+        tap: &str,
+        channels: usize,
+        window: &LayerContext<'_>,
+    ) -> Result<Shape, RuleViolation> {
+        if part != ModelPart::Encoder || self.nesting > 0 {
             let fix = "move the tap directly into encoder.layers";
-            return Err(Fault::new(window.place, "a tap must be on the encoder's main path", fix));
+            return Err(RuleViolation::new(window.path, "a tap must be on the encoder's main path", fix));
         }
-        name(&format!("{}.name", window.place), tap)?;
+        check_name(&format!("{}.name", window.path), tap)?;
         if self.taps.iter().any(|other| other.name == tap) {
             let what = format!("another tap is already named `{tap}`");
-            return Err(Fault::new(window.place, what, "use a different name for each tap"));
+            return Err(RuleViolation::new(window.path, what, "use a different name for each tap"));
         }
-        let shape = window.conv(channels, 1, 1)?;
+        let shape = window.conv_shape(channels, 1, 1)?;
         self.taps.push(Tap { name: tap.to_owned(), shape });
-        self.places.push((window.place.to_owned(), false));
+        self.tap_places.push((window.path.to_owned(), false));
         Ok(shape)
     }
 
-    fn join(&mut self, part: Part, tap: &str, window: &Window<'_>) -> Result<Shape, Fault> {
-        if part != Part::Decoder || self.nesting > 0 {
+    fn join_tap(
+        &mut self,
+        part: ModelPart,
+        tap: &str,
+        window: &LayerContext<'_>,
+    ) -> Result<Shape, RuleViolation> {
+        if part != ModelPart::Decoder || self.nesting > 0 {
             let fix = "move the join directly into decoder.layers";
-            return Err(Fault::new(window.place, "a join must be on the decoder's main path", fix));
+            return Err(RuleViolation::new(window.path, "a join must be on the decoder's main path", fix));
         }
         let Some(index) = self.taps.iter().position(|known| known.name == tap) else {
             let names: Vec<&str> = self.taps.iter().map(|tap| tap.name.as_str()).collect();
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             let what = format!("the encoder does not have a tap `{}`; its taps: {known}", tap.escape_debug());
-            return Err(Fault::new(window.place, what, "add a tap layer of this name to the encoder"));
+            return Err(RuleViolation::new(window.path, what, "add a tap layer of this name to the encoder"));
         };
-        self.places[index].1 = true;
-        let (own, found) = (window.map()?, self.taps[index].shape);
+        self.tap_places[index].1 = true;
+        let (own, found) = (window.require_map()?, self.taps[index].shape);
         let Shape::Map { channels, height, width } = found else { return Ok(found) };
         if (own.height, own.width) == (height, width) {
             return Ok(Shape::Map { channels: own.channels + channels, height, width });
@@ -177,8 +204,8 @@ impl Walk {
             "tap `{tap}` has {height} rows of {width}, but the decoder's map has {} rows of {}",
             own.height, own.width
         );
-        Err(Fault::new(
-            window.place,
+        Err(RuleViolation::new(
+            window.path,
             what,
             "move the join to where the decoder's map has the size of the tap",
         ))
@@ -186,76 +213,76 @@ impl Walk {
 }
 
 /// A layer with its input shape and its path in the definition.
-struct Window<'a> {
+struct LayerContext<'a> {
     input: Shape,
-    place: &'a str,
+    path: &'a str,
     layer: &'a Layer,
 }
 
 /// The dimensions of feature maps.
-struct Map {
+struct MapShape {
     channels: usize,
     height: usize,
     width: usize,
 }
 
-impl Window<'_> {
-    fn dense(&self, units: usize) -> Result<Shape, Fault> {
+impl LayerContext<'_> {
+    fn dense_shape(&self, units: usize) -> Result<Shape, RuleViolation> {
         self.limit("units", units, MAX_WIDTH)?;
         match self.input {
             Shape::Flat(_) => Ok(Shape::Flat(units)),
             other => {
                 let what = format!("a dense layer requires values in one row, but its input is {other}");
-                Err(Fault::new(self.place, what, "put { layer = \"flatten\" } before it"))
+                Err(RuleViolation::new(self.path, what, "put { layer = \"flatten\" } before it"))
             }
         }
     }
 
-    fn conv(&self, channels: usize, kernel: usize, stride: usize) -> Result<Shape, Fault> {
-        let map = self.map()?;
+    fn conv_shape(&self, channels: usize, kernel: usize, stride: usize) -> Result<Shape, RuleViolation> {
+        let map = self.require_map()?;
         self.limit("channels", channels, MAX_WIDTH)?;
         self.limit("kernel", kernel, MAX_KERNEL)?;
         let side = map.height.min(map.width);
         self.limit("stride", stride, side)?;
         if kernel > side {
             let what = format!("a kernel of {kernel} is larger than the map of {}×{}", map.height, map.width);
-            return Err(Fault::new(self.place, what, format!("use a kernel of at most {side}")));
+            return Err(RuleViolation::new(self.path, what, format!("use a kernel of at most {side}")));
         }
         let (height, width) = (map.height.div_ceil(stride), map.width.div_ceil(stride));
         Ok(Shape::Map { channels, height, width })
     }
 
-    fn transposed(&self, channels: usize, kernel: usize, stride: usize) -> Result<Shape, Fault> {
-        let map = self.map()?;
+    fn transposed(&self, channels: usize, kernel: usize, stride: usize) -> Result<Shape, RuleViolation> {
+        let map = self.require_map()?;
         self.limit("channels", channels, MAX_WIDTH)?;
         self.limit("kernel", kernel, MAX_KERNEL)?;
         self.limit("stride", stride, MAX_KERNEL)?;
         if kernel < stride {
             let what = format!("a kernel of {kernel} leaves gaps at a stride of {stride}");
-            return Err(Fault::new(self.place, what, format!("use a kernel of {stride} or more")));
+            return Err(RuleViolation::new(self.path, what, format!("use a kernel of {stride} or more")));
         }
         Ok(Shape::Map { channels, height: map.height * stride, width: map.width * stride })
     }
 
-    fn sub_pixel(&self, channels: usize, kernel: usize, factor: usize) -> Result<Shape, Fault> {
+    fn sub_pixel(&self, channels: usize, kernel: usize, factor: usize) -> Result<Shape, RuleViolation> {
         self.limit("factor", factor, MAX_FACTOR)?;
         self.limit("channels", channels, MAX_WIDTH / (factor * factor))?;
-        let map = self.map()?;
-        self.conv(channels * factor * factor, kernel, 1)?;
+        let map = self.require_map()?;
+        self.conv_shape(channels * factor * factor, kernel, 1)?;
         Ok(Shape::Map { channels, height: map.height * factor, width: map.width * factor })
     }
 
-    fn flatten(&self) -> Result<Shape, Fault> {
+    fn flatten(&self) -> Result<Shape, RuleViolation> {
         match self.input {
             Shape::Flat(values) => {
                 let what = format!("the {values} values are already in one row");
-                Err(Fault::new(self.place, what, "remove the layer"))
+                Err(RuleViolation::new(self.path, what, "remove the layer"))
             }
             other => Ok(Shape::Flat(other.values())),
         }
     }
 
-    fn reshape(&self, map: Shape) -> Result<Shape, Fault> {
+    fn reshape(&self, map: Shape) -> Result<Shape, RuleViolation> {
         for (key, found) in ["channels", "height", "width"].into_iter().zip(map.dims()) {
             self.limit(key, found, MAX_WIDTH)?;
         }
@@ -264,41 +291,41 @@ impl Window<'_> {
             return Ok(map);
         }
         let what = format!("the input {} has {found} values, but {map} has {wanted}", self.input);
-        Err(Fault::new(self.place, what, format!("make channels × height × width equal to {found}")))
+        Err(RuleViolation::new(self.path, what, format!("make channels × height × width equal to {found}")))
     }
 
-    fn recurrent(
+    fn recurrent_layer(
         &self,
-        part: Part,
-        cell: Cell,
+        part: ModelPart,
+        cell: RecurrentCell,
         units: usize,
         layers: usize,
-    ) -> Result<(Operation, Shape, Option<Activation>), Fault> {
-        if part != Part::Encoder {
+    ) -> Result<(Operation, Shape, Option<Activation>), RuleViolation> {
+        if part != ModelPart::Encoder {
             let what = format!("{} reads a time series, which only the encoder receives", cell.name());
-            return Err(Fault::new(self.place, what, "use dense layers: the decoder is feed-forward"));
+            return Err(RuleViolation::new(self.path, what, "use dense layers: the decoder is feed-forward"));
         }
         self.limit("units", units, MAX_WIDTH)?;
         self.limit("layers", layers, MAX_STACK)?;
         if !matches!(self.input, Shape::Series { .. }) {
             let what = format!("{} requires a time series, but its input is {}", cell.name(), self.input);
             let fix = "make it the first layer, with [input] series = { length, channels }";
-            return Err(Fault::new(self.place, what, fix));
+            return Err(RuleViolation::new(self.path, what, fix));
         }
         Ok((Operation::Recurrent { cell, layers }, Shape::Flat(units), None))
     }
 
-    fn map(&self) -> Result<Map, Fault> {
+    fn require_map(&self) -> Result<MapShape, RuleViolation> {
         let fix = match self.input {
-            Shape::Map { channels, height, width } => return Ok(Map { channels, height, width }),
+            Shape::Map { channels, height, width } => return Ok(MapShape { channels, height, width }),
             Shape::Flat(_) => "put { layer = \"reshape\", channels, height, width } before it",
             Shape::Series { .. } => "use gru, lstm, or flatten and dense for a time series",
         };
         let what = format!("{} requires a map, but its input is {}", self.layer.name(), self.input);
-        Err(Fault::new(self.place, what, fix))
+        Err(RuleViolation::new(self.path, what, fix))
     }
 
-    fn limit(&self, key: &str, found: usize, most: usize) -> Result<(), Fault> {
-        within(&format!("{}.{key}", self.place), found, 1, most)
+    fn limit(&self, key: &str, found: usize, most: usize) -> Result<(), RuleViolation> {
+        check_limits(&format!("{}.{key}", self.path), found, 1, most)
     }
 }

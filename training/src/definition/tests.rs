@@ -47,7 +47,7 @@ fn checked(text: &str) -> Result<Blueprint, TrainingError> {
 }
 
 /// Returns the path and the whole message of the error after these replacements.
-fn fault(replacements: &[(&str, &str)]) -> (String, String) {
+fn fault_after(replacements: &[(&str, &str)]) -> (String, String) {
     let mut text = MODEL.to_owned();
     for (from, to) in replacements {
         assert!(text.contains(from), "{from}");
@@ -55,14 +55,14 @@ fn fault(replacements: &[(&str, &str)]) -> (String, String) {
     }
     let error = checked(&text).unwrap_err();
     let message = error.to_string();
-    let TrainingError::Definition { file, place, .. } = error else { panic!("{message}") };
+    let TrainingError::InvalidDefinition { file, place, .. } = error else { panic!("{message}") };
     assert_eq!(file, "small.toml");
     (place, message)
 }
 
 /// Asserts that the model is rejected at `place` after these replacements, with these words in the message.
-fn refused(replacements: &[(&str, &str)], place: &str, words: &[&str]) {
-    let (found, message) = fault(replacements);
+fn assert_refused(replacements: &[(&str, &str)], place: &str, words: &[&str]) {
+    let (found, message) = fault_after(replacements);
     assert_eq!(found, place, "{message}");
     for word in words {
         assert!(message.contains(word), "{word}: {message}");
@@ -79,7 +79,7 @@ fn every_shape_is_found() {
     assert_eq!(blueprint.taps, [Tap { name: "edges".into(), shape }]);
     let shapes: Vec<String> = blueprint.decoder.iter().map(|stage| stage.output.to_string()).collect();
     assert_eq!(shapes, ["24", "2×4×3", "4×4×3", "3×8×6"]);
-    assert_eq!(blueprint.encoder[2].place, "encoder.layers[2]");
+    assert_eq!(blueprint.encoder[2].path, "encoder.layers[2]");
     let parameters: Vec<u64> = blueprint.encoder.iter().map(Stage::parameters).collect();
     assert_eq!(parameters, [3 * 4 * 9 + 4, 4 * 2 + 2, 2 * (4 * 4 * 9 + 4), 0, 48 * 5 + 5]);
     assert_eq!(blueprint.encoder[2].depth(), 2);
@@ -125,7 +125,7 @@ fn text_that_is_no_definition_is_named_with_its_line() {
     ] {
         let error = checked(&MODEL.replace(from, to)).unwrap_err();
         let message = error.to_string();
-        assert!(matches!(error, TrainingError::Toml { .. }), "{message}");
+        assert!(matches!(error, TrainingError::InvalidToml { .. }), "{message}");
         assert!(message.starts_with("small.toml: ") && message.contains("line "), "{message}");
         assert!(message.contains(words), "{message}");
     }
@@ -133,22 +133,22 @@ fn text_that_is_no_definition_is_named_with_its_line() {
 
 #[test]
 fn names_are_short_and_plain() {
-    refused(&[("name = \"small\"", "name = \"Small\"")], "name", &["`Small`", "a–z"]);
-    refused(&[("name = \"small\"", "name = \"small\"\nbundle = \"\"")], "bundle", &["1 to 64"]);
-    refused(&[("\"made-up\"", "\"../x\"")], "data.set", &["`../x`"]);
-    refused(&[("name = \"edges\"", "name = \"e/\"")], "encoder.layers[1].name", &["a–z"]);
+    assert_refused(&[("name = \"small\"", "name = \"Small\"")], "name", &["`Small`", "a–z"]);
+    assert_refused(&[("name = \"small\"", "name = \"small\"\nbundle = \"\"")], "bundle", &["1 to 64"]);
+    assert_refused(&[("\"made-up\"", "\"../x\"")], "data.set", &["`../x`"]);
+    assert_refused(&[("name = \"edges\"", "name = \"e/\"")], "encoder.layers[1].name", &["a–z"]);
 }
 
 #[test]
 fn signals_have_a_size_and_a_range() {
-    refused(&[("width = 6", "width = 0")], "input.picture.width", &["1 to 65536"]);
+    assert_refused(&[("width = 6", "width = 0")], "input.picture.width", &["1 to 65536"]);
     let range = ("channels = \"rgb\"", "channels = \"rgb\", low = 1.0");
-    refused(&[range], "input.picture", &["from 1 to 1", "below high"]);
+    assert_refused(&[range], "input.picture", &["from 1 to 1", "below high"]);
     let range = ("channels = \"rgb\"", "channels = \"rgb\", low = nan");
-    refused(&[range], "input.picture", &["NaN"]);
+    assert_refused(&[range], "input.picture", &["NaN"]);
     let series =
         ("picture = { width = 6, height = 8, channels = \"rgb\" }", "series = { length = 0, channels = 1 }");
-    refused(&[series], "input.series.length", &["0 is out of range"]);
+    assert_refused(&[series], "input.series.length", &["0 is out of range"]);
 }
 
 #[test]
@@ -159,28 +159,28 @@ fn a_part_without_weights_is_refused() {
     let message = checked(&text).unwrap_err().to_string();
     assert!(message.contains("encoder.layers: none of these layers has weights: add a dense"), "{message}");
     let inner = "[{ layer = \"conv\", channels = 4, kernel = 3 }]";
-    refused(&[(inner, "[]")], "encoder.layers[2].layers", &["none of these layers has weights"]);
+    assert_refused(&[(inner, "[]")], "encoder.layers[2].layers", &["none of these layers has weights"]);
 }
 
 #[test]
 fn layers_out_of_range_are_refused() {
-    refused(&[("units = 5", "units = 0")], "encoder.layers[4].units", &["1 to 65536"]);
-    refused(&[("units = 5", "units = 70000")], "encoder.layers[4].units", &["1 to 65536"]);
-    refused(&[("stride = 2, act", "stride = 9, act")], "encoder.layers[0].stride", &["1 to 6"]);
-    refused(&[("kernel = 3, stride", "kernel = 0, stride")], "encoder.layers[0].kernel", &["1 to 31"]);
-    refused(&[("repeat = 2", "repeat = 0")], "encoder.layers[2].repeat", &["1 to 1024"]);
+    assert_refused(&[("units = 5", "units = 0")], "encoder.layers[4].units", &["1 to 65536"]);
+    assert_refused(&[("units = 5", "units = 70000")], "encoder.layers[4].units", &["1 to 65536"]);
+    assert_refused(&[("stride = 2, act", "stride = 9, act")], "encoder.layers[0].stride", &["1 to 6"]);
+    assert_refused(&[("kernel = 3, stride", "kernel = 0, stride")], "encoder.layers[0].kernel", &["1 to 31"]);
+    assert_refused(&[("repeat = 2", "repeat = 0")], "encoder.layers[2].repeat", &["1 to 1024"]);
     let place = "encoder.layers[2].layers[0]";
-    refused(&[("repeat = 2", "repeat = 1024")], place, &["more than 1024 layers"]);
+    assert_refused(&[("repeat = 2", "repeat = 1024")], place, &["more than 1024 layers"]);
     let huge = [("width = 6", "width = 6000"), ("height = 8", "height = 8000")];
-    refused(&huge, "encoder.layers[0]", &["more than 16777216 values"]);
+    assert_refused(&huge, "encoder.layers[0]", &["more than 16777216 values"]);
     let wide = [("units = 24", "units = 65536, activation = \"relu\" }, { layer = \"dense\", units = 65536")];
-    refused(&wide, "decoder.layers[2]", &["has 65536 values"]);
+    assert_refused(&wide, "decoder.layers[2]", &["has 65536 values"]);
 }
 
 #[test]
 fn too_many_parameters_are_refused() {
     let wide = "units = 65536 }, { layer = \"dense\", units = 65536 }, { layer = \"dense\", units = 24";
-    refused(&[("units = 24", wide)], "encoder, decoder, classifier", &["maximum of 268435456"]);
+    assert_refused(&[("units = 24", wide)], "encoder, decoder, classifier", &["maximum of 268435456"]);
 }
 
 #[test]
@@ -189,13 +189,14 @@ fn nested_residuals_have_a_limit() {
     for _ in 0..4 {
         inner = format!("{{ layer = \"residual\", layers = [{inner}] }}");
     }
-    let (_, message) = fault(&[("[{ layer = \"conv\", channels = 4, kernel = 3 }]", &format!("[{inner}]"))]);
+    let (_, message) =
+        fault_after(&[("[{ layer = \"conv\", channels = 4, kernel = 3 }]", &format!("[{inner}]"))]);
     assert!(message.contains("nested residual layers: 5 is out of range"), "{message}");
 }
 
 #[test]
 fn a_dense_layer_needs_a_row() {
-    let (place, message) = fault(&[("  { layer = \"flatten\" },\n", "")]);
+    let (place, message) = fault_after(&[("  { layer = \"flatten\" },\n", "")]);
     assert_eq!(place, "encoder.layers[3]");
     assert!(message.contains("but its input is 4×4×3: put { layer = \"flatten\" } before it"), "{message}");
 }
@@ -203,10 +204,14 @@ fn a_dense_layer_needs_a_row() {
 #[test]
 fn a_convolution_needs_a_map() {
     let reshape = "  { layer = \"reshape\", channels = 2, height = 4, width = 3 },\n";
-    refused(&[(reshape, "")], "decoder.layers[1]", &["requires a map, but its input is 24", "reshape"]);
+    assert_refused(
+        &[(reshape, "")],
+        "decoder.layers[1]",
+        &["requires a map, but its input is 24", "reshape"],
+    );
     let series =
         ("picture = { width = 6, height = 8, channels = \"rgb\" }", "series = { length = 9, channels = 1 }");
-    refused(
+    assert_refused(
         &[series],
         "encoder.layers[0]",
         &["requires a map, but its input is 9×1", "gru, lstm, or flatten"],
@@ -216,9 +221,9 @@ fn a_convolution_needs_a_map() {
 #[test]
 fn a_kernel_fits_the_map() {
     let kernel = ("kernel = 3, stride = 2", "kernel = 7, stride = 2");
-    refused(&[kernel], "encoder.layers[0]", &["larger than the map of 8×6", "at most 6"]);
+    assert_refused(&[kernel], "encoder.layers[0]", &["larger than the map of 8×6", "at most 6"]);
     let kernel = ("kernel = 4, stride = 2", "kernel = 1, stride = 2");
-    refused(&[kernel], "decoder.layers[3]", &["gaps at a stride of 2", "2 or more"]);
+    assert_refused(&[kernel], "decoder.layers[3]", &["gaps at a stride of 2", "2 or more"]);
 }
 
 #[test]
@@ -226,14 +231,14 @@ fn a_sub_pixel_layer_has_a_factor() {
     let layer = |factor: usize| format!("\"sub-pixel\", channels = 3, kernel = 3, factor = {factor}");
     let old = "\"conv-transpose\", channels = 3, kernel = 4, stride = 2";
     assert!(checked(&MODEL.replace(old, &layer(2))).is_ok());
-    refused(&[(old, &layer(17))], "decoder.layers[3].factor", &["1 to 16"]);
+    assert_refused(&[(old, &layer(17))], "decoder.layers[3].factor", &["1 to 16"]);
 }
 
 #[test]
 fn residual_shapes_agree() {
     let old = "[{ layer = \"conv\", channels = 4, kernel = 3 }]";
     let new = "[{ layer = \"conv\", channels = 6, kernel = 3 }]";
-    refused(
+    assert_refused(
         &[(old, new)],
         "encoder.layers[2].layers",
         &["the input is 4×4×3 and the output is 6×4×3", "output 4×4×3"],
@@ -243,25 +248,29 @@ fn residual_shapes_agree() {
 #[test]
 fn only_what_is_no_row_is_flattened() {
     let twice = ("{ layer = \"flatten\" },", "{ layer = \"flatten\" }, { layer = \"flatten\" },");
-    refused(&[twice], "encoder.layers[4]", &["already in one row", "remove the layer"]);
+    assert_refused(&[twice], "encoder.layers[4]", &["already in one row", "remove the layer"]);
 }
 
 #[test]
 fn a_reshape_keeps_the_values() {
-    refused(&[("width = 3 }", "width = 4 }")], "decoder.layers[1]", &["24 has 24 values, but 2×4×4 has 32"]);
+    assert_refused(
+        &[("width = 3 }", "width = 4 }")],
+        "decoder.layers[1]",
+        &["24 has 24 values, but 2×4×4 has 32"],
+    );
 }
 
 #[test]
 fn recurrent_layers_read_series_in_the_encoder() {
     let dense = "{ layer = \"dense\", units = 24, activation = \"relu\" }";
-    refused(&[(dense, "{ layer = \"gru\", units = 24 }")], "decoder.layers[0]", &["feed-forward"]);
+    assert_refused(&[(dense, "{ layer = \"gru\", units = 24 }")], "decoder.layers[0]", &["feed-forward"]);
     let dense = "{ layer = \"dense\", units = 5 }";
-    refused(
+    assert_refused(
         &[(dense, "{ layer = \"lstm\", units = 5 }")],
         "encoder.layers[4]",
         &["requires a time series, but its input is 48"],
     );
-    refused(
+    assert_refused(
         &[(dense, "{ layer = \"lstm\", units = 5, layers = 9 }")],
         "encoder.layers[4].layers",
         &["1 to 8"],
@@ -271,18 +280,22 @@ fn recurrent_layers_read_series_in_the_encoder() {
 #[test]
 fn taps_leave_the_encoders_main_path_once() {
     let tap = "{ layer = \"tap\", name = \"edges\", channels = 2 },";
-    refused(&[(tap, &format!("{tap}{tap}"))], "encoder.layers[2]", &["already named `edges`"]);
+    assert_refused(&[(tap, &format!("{tap}{tap}"))], "encoder.layers[2]", &["already named `edges`"]);
     let join = "{ layer = \"join\", tap = \"edges\" },";
-    refused(&[(join, tap)], "decoder.layers[2]", &["must be on the encoder's main path"]);
+    assert_refused(&[(join, tap)], "decoder.layers[2]", &["must be on the encoder's main path"]);
     let conv = "{ layer = \"conv\", channels = 4, kernel = 3 }]";
     let inside = format!("{}{conv}", tap.replace("edges", "inner"));
-    refused(&[(conv, &inside)], "encoder.layers[2].layers[0]", &["directly into encoder.layers"]);
-    refused(&[(join, "")], "encoder.layers[1]", &["no decoder layer joins tap `edges`", "remove the tap"]);
+    assert_refused(&[(conv, &inside)], "encoder.layers[2].layers[0]", &["directly into encoder.layers"]);
+    assert_refused(
+        &[(join, "")],
+        "encoder.layers[1]",
+        &["no decoder layer joins tap `edges`", "remove the tap"],
+    );
 }
 
 #[test]
 fn joins_take_a_known_tap_of_their_size() {
-    refused(
+    assert_refused(
         &[("tap = \"edges\"", "tap = \"corners\"")],
         "decoder.layers[2]",
         &["a tap `corners`; its taps: edges"],
@@ -291,32 +304,36 @@ fn joins_take_a_known_tap_of_their_size() {
         ("  { layer = \"join\", tap = \"edges\" },\n", ""),
         ("kernel = 4, stride = 2 },", "kernel = 4, stride = 2 }, { layer = \"join\", tap = \"edges\" },"),
     ];
-    refused(&later, "decoder.layers[3]", &["4 rows of 3, but the decoder's map has 8 rows of 6"]);
+    assert_refused(&later, "decoder.layers[3]", &["4 rows of 3, but the decoder's map has 8 rows of 6"]);
     let classifier = "layers = [{ layer = \"dense\", units = 2 }]";
     let join = "layers = [{ layer = \"join\", tap = \"edges\" }]";
-    refused(&[(classifier, join)], "classifier.layers[0]", &["directly into decoder.layers"]);
+    assert_refused(&[(classifier, join)], "classifier.layers[0]", &["directly into decoder.layers"]);
 }
 
 #[test]
 fn the_decoder_ends_at_the_output() {
     let old = "\"conv-transpose\", channels = 3";
     let new = "\"conv-transpose\", channels = 1";
-    refused(&[(old, new)], "decoder.layers", &["ends with 1×8×6, but the output is 3×8×6", "144 values"]);
+    assert_refused(
+        &[(old, new)],
+        "decoder.layers",
+        &["ends with 1×8×6, but the output is 3×8×6", "144 values"],
+    );
     let series = ("[encoder]", "[output]\nseries = { length = 144, channels = 2 }\n[encoder]");
-    refused(&[series], "decoder.layers", &["a dense layer of 288 units"]);
+    assert_refused(&[series], "decoder.layers", &["a dense layer of 288 units"]);
 }
 
 #[test]
 fn the_classifier_has_one_logit_a_label() {
     let dense = "layers = [{ layer = \"dense\", units = 2 }]";
-    refused(
+    assert_refused(
         &[(dense, "layers = [{ layer = \"dense\", units = 3 }]")],
         "classifier.layers",
         &["dense layer of 2"],
     );
-    refused(&[("[\"a\", \"b\"]", "[\"a\"]")], "classifier.labels", &["1 is out of range"]);
-    refused(&[("[\"a\", \"b\"]", "[\"a\", \"a\"]")], "classifier.labels", &["`a` occurs twice"]);
-    refused(
+    assert_refused(&[("[\"a\", \"b\"]", "[\"a\"]")], "classifier.labels", &["1 is out of range"]);
+    assert_refused(&[("[\"a\", \"b\"]", "[\"a\", \"a\"]")], "classifier.labels", &["`a` occurs twice"]);
+    assert_refused(
         &[("classification = 0.1", "classification = 0.0")],
         "classifier",
         &["no loss trains the classifier"],
@@ -326,8 +343,8 @@ fn the_classifier_has_one_logit_a_label() {
 #[test]
 fn a_distribution_comes_from_a_linear_layer() {
     let relu = ("units = 5 }", "units = 5, activation = \"relu\" }");
-    refused(&[relu], "encoder.layers[4]", &["`dense, relu`", "without activation"]);
-    refused(&[("beta = 0.5", "beta = -1.0")], "variational.beta", &["-1 is not a valid weight"]);
+    assert_refused(&[relu], "encoder.layers[4]", &["`dense, relu`", "without activation"]);
+    assert_refused(&[("beta = 0.5", "beta = -1.0")], "variational.beta", &["-1 is not a valid weight"]);
 }
 
 #[test]
@@ -335,11 +352,11 @@ fn weights_are_numbers_and_something_is_learnt() {
     let weight = |weight: &str| format!("weight = {weight} }}\nclassification");
     let old = "weight = 2.0 }\nclassification";
     let place = "objective.reconstruction.weight";
-    refused(&[(old, &weight("inf"))], place, &["inf is not a valid weight", "0 or more"]);
-    refused(&[(old, &weight("0.0"))], place, &["no loss trains the decoder"]);
-    refused(&[("classification = 0.1", "classification = nan")], "objective.classification", &["NaN"]);
+    assert_refused(&[(old, &weight("inf"))], place, &["inf is not a valid weight", "0 or more"]);
+    assert_refused(&[(old, &weight("0.0"))], place, &["no loss trains the decoder"]);
+    assert_refused(&[("classification = 0.1", "classification = nan")], "objective.classification", &["NaN"]);
     let sparse = ("classification = 0.1", "classification = 0.1\nsparsity = -0.5");
-    refused(&[sparse], "objective.sparsity", &["-0.5"]);
+    assert_refused(&[sparse], "objective.sparsity", &["-0.5"]);
 }
 
 #[test]
@@ -352,8 +369,8 @@ fn objectives_have_the_parts_they_need() {
     let message = checked(&format!("{before}[variational]{unclassified}")).unwrap_err().to_string();
     assert!(message.contains("objective.contrastive.kind: a supervised loss requires labels"), "{message}");
     let cold = ("weight = 0.1 }", "weight = 0.1, temperature = 0.0 }");
-    refused(&[cold], "objective.contrastive.temperature", &["above 0"]);
-    refused(&[("batch = 8", "batch = 1")], "training.batch", &["compares the samples"]);
+    assert_refused(&[cold], "objective.contrastive.temperature", &["above 0"]);
+    assert_refused(&[("batch = 8", "batch = 1")], "training.batch", &["compares the samples"]);
 }
 
 #[test]
@@ -409,19 +426,19 @@ fn data_and_anomaly_are_for_models_that_have_them() {
 
 #[test]
 fn a_sigmoid_has_samples_of_0_to_1() {
-    refused(
+    assert_refused(
         &[("\"sigmoid\"", "\"identity\"")],
         "objective.reconstruction.loss",
         &["bce requires outputs from 0 to 1"],
     );
     let low = ("channels = \"rgb\"", "channels = \"rgb\", low = -1.0");
-    refused(&[low], "decoder.activation", &["samples from -1 to 1", "identity"]);
+    assert_refused(&[low], "decoder.activation", &["samples from -1 to 1", "identity"]);
 }
 
 #[test]
 fn training_has_limits() {
-    refused(&[("epochs = 2", "epochs = 0")], "training.epochs", &["1 to 100000"]);
-    refused(&[("batch = 8", "batch = 100000")], "training.batch", &["1 to 65536"]);
-    refused(&[("encoder-rate = 0.01", "encoder-rate = 0.0")], "training.encoder-rate", &["above 0"]);
-    refused(&[("decoder-rate = 0.02", "decoder-rate = inf")], "training.decoder-rate", &["inf"]);
+    assert_refused(&[("epochs = 2", "epochs = 0")], "training.epochs", &["1 to 100000"]);
+    assert_refused(&[("batch = 8", "batch = 100000")], "training.batch", &["1 to 65536"]);
+    assert_refused(&[("encoder-rate = 0.01", "encoder-rate = 0.0")], "training.encoder-rate", &["above 0"]);
+    assert_refused(&[("decoder-rate = 0.02", "decoder-rate = inf")], "training.decoder-rate", &["inf"]);
 }

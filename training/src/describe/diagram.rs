@@ -8,24 +8,24 @@ use std::fmt::Write as _;
 
 use crate::definition::{Blueprint, Operation, Shape, Stage};
 
-const WIDTH_OF_BLOCK: f64 = 26.0;
+const BLOCK_WIDTH: f64 = 26.0;
 const GAP: f64 = 26.0;
 const MARGIN: f64 = 28.0;
-const TALLEST: f64 = 180.0;
+const MAX_BLOCK_HEIGHT: f64 = 180.0;
 /// Vertical centre of the blocks.
-const MIDDLE: f64 = 232.0;
-const HEIGHT: f64 = 450.0;
+const CENTRE_Y: f64 = 232.0;
+const DIAGRAM_HEIGHT: f64 = 450.0;
 /// Top of the layer names, and the width of one letter of the description.
-const NAMES: f64 = 346.0;
-const LETTER: f64 = 5.8;
-const EDGE: &str = "#2f6f9f";
-const CLOUD: &str = "#b4552d";
-const LATENT: &str = "#3b3b3b";
-const SIGNAL: &str = "#8a8a8a";
-const CLASSIFIER: &str = "#5b7f3a";
+const NAMES_Y: f64 = 346.0;
+const LETTER_WIDTH: f64 = 5.8;
+const EDGE_COLOUR: &str = "#2f6f9f";
+const CLOUD_COLOUR: &str = "#b4552d";
+const LATENT_COLOUR: &str = "#3b3b3b";
+const SIGNAL_COLOUR: &str = "#8a8a8a";
+const CLASSIFIER_COLOUR: &str = "#5b7f3a";
 
 /// One block of the diagram.
-struct Block {
+struct DiagramBlock {
     label: String,
     shape: Shape,
     colour: &'static str,
@@ -35,95 +35,99 @@ struct Block {
 
 /// Returns the diagram as SVG.
 #[must_use]
-pub fn svg(blueprint: &Blueprint) -> String {
-    let blocks = blocks(blueprint);
+pub fn render_svg(blueprint: &Blueprint) -> String {
+    let blocks = collect_blocks(blueprint);
     let largest = blocks.iter().map(|block| block.shape.values()).max().unwrap_or(1);
-    let step = WIDTH_OF_BLOCK + GAP;
+    let step = BLOCK_WIDTH + GAP;
     let x = |index: usize| MARGIN + index as f64 * step;
     let definition = &blueprint.definition;
-    let title = 2.0 * MARGIN + LETTER * definition.description.chars().count() as f64;
+    let title = 2.0 * MARGIN + LETTER_WIDTH * definition.description.chars().count() as f64;
     let width = (x(blocks.len()) + 2.0 * MARGIN).max(title);
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {HEIGHT:.0}\" width=\"{width:.0}\" \
-         height=\"{HEIGHT:.0}\" font-family=\"sans-serif\" font-size=\"11\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {DIAGRAM_HEIGHT:.0}\" width=\"{width:.0}\" \
+         height=\"{DIAGRAM_HEIGHT:.0}\" font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
-    text(&mut out, [MARGIN, 24.0], "font-size=\"16\" font-weight=\"bold\"", &definition.name);
-    text(&mut out, [MARGIN, 42.0], "fill=\"#555555\"", &definition.description);
-    halves(&mut out, &blocks, &x);
+    draw_text(&mut out, [MARGIN, 24.0], "font-size=\"16\" font-weight=\"bold\"", &definition.name);
+    draw_text(&mut out, [MARGIN, 42.0], "fill=\"#555555\"", &definition.description);
+    draw_halves(&mut out, &blocks, &x);
     for (index, block) in blocks.iter().enumerate() {
-        draw(&mut out, block, x(index), height(block.shape.values(), largest));
+        draw_block(&mut out, block, x(index), block_height(block.shape.values(), largest));
     }
-    arcs(&mut out, &blocks, &x, largest);
+    draw_arcs(&mut out, &blocks, &x, largest);
     out + "</svg>\n"
 }
 
 /// Returns the blocks of input, encoder, latent, decoder and output, followed by the classifier.
-fn blocks(blueprint: &Blueprint) -> Vec<Block> {
-    let signal = |label: &str, shape| Block { label: label.into(), shape, colour: SIGNAL, tap: None };
+fn collect_blocks(blueprint: &Blueprint) -> Vec<DiagramBlock> {
+    let signal =
+        |label: &str, shape| DiagramBlock { label: label.into(), shape, colour: SIGNAL_COLOUR, tap: None };
     let mut blocks = vec![signal("input", blueprint.input)];
     let latent = blueprint.latent_stage();
     for (index, stage) in blueprint.encoder.iter().enumerate() {
         if let (Operation::Tap(name), Some(last)) = (&stage.operation, blocks.last_mut()) {
             last.tap = Some(name.clone());
         } else if index != latent {
-            blocks.push(block(stage, EDGE));
+            blocks.push(stage_block(stage, EDGE_COLOUR));
         } else {
-            blocks.push(Block { label: format!("latent ({})", stage.label()), ..block(stage, LATENT) });
+            blocks.push(DiagramBlock {
+                label: format!("latent ({})", stage.label()),
+                ..stage_block(stage, LATENT_COLOUR)
+            });
         }
     }
-    blocks.extend(blueprint.decoder.iter().map(|stage| block(stage, CLOUD)));
+    blocks.extend(blueprint.decoder.iter().map(|stage| stage_block(stage, CLOUD_COLOUR)));
     blocks.push(signal("output", blueprint.definition.output().shape()));
-    blocks.extend(blueprint.classifier.iter().map(|stage| block(stage, CLASSIFIER)));
+    blocks.extend(blueprint.classifier.iter().map(|stage| stage_block(stage, CLASSIFIER_COLOUR)));
     blocks
 }
 
-fn block(stage: &Stage, colour: &'static str) -> Block {
+fn stage_block(stage: &Stage, colour: &'static str) -> DiagramBlock {
     let tap = match &stage.operation {
         Operation::Join(tap) => Some(tap.clone()),
         _ => None,
     };
-    Block { label: stage.label(), shape: stage.next(), colour, tap }
+    DiagramBlock { label: stage.label(), shape: stage.next_input(), colour, tap }
 }
 
-fn height(values: usize, largest: usize) -> f64 {
+fn block_height(values: usize, largest: usize) -> f64 {
     let share = (1.0 + values as f64).ln() / (1.0 + largest as f64).ln();
-    12.0 + (TALLEST - 12.0) * share
+    12.0 + (MAX_BLOCK_HEIGHT - 12.0) * share
 }
 
 /// Draws the labels of the halves above their blocks.
-fn halves(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64) {
-    for (colour, name) in [(EDGE, "edge"), (CLOUD, "cloud"), (CLASSIFIER, "classifier")] {
-        let mut own = blocks
-            .iter()
-            .enumerate()
-            .filter(|(_, block)| block.colour == colour || (colour == EDGE && block.colour == LATENT));
+fn draw_halves(out: &mut String, blocks: &[DiagramBlock], x: &impl Fn(usize) -> f64) {
+    for (colour, name) in [(EDGE_COLOUR, "edge"), (CLOUD_COLOUR, "cloud"), (CLASSIFIER_COLOUR, "classifier")]
+    {
+        let mut own = blocks.iter().enumerate().filter(|(_, block)| {
+            block.colour == colour || (colour == EDGE_COLOUR && block.colour == LATENT_COLOUR)
+        });
         let Some((first, _)) = own.next() else { continue };
         let last = own.next_back().map_or(first, |(last, _)| last);
-        let (from, to) = (x(first) - GAP / 4.0, x(last) + WIDTH_OF_BLOCK + GAP / 4.0);
+        let (from, to) = (x(first) - GAP / 4.0, x(last) + BLOCK_WIDTH + GAP / 4.0);
         let _ = writeln!(
             out,
             "<rect x=\"{from:.1}\" y=\"64\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\" \
              fill-opacity=\"0.07\" rx=\"6\"/>",
             to - from,
-            HEIGHT - 76.0
+            DIAGRAM_HEIGHT - 76.0
         );
-        text(out, [from + 4.0, 78.0], &format!("font-weight=\"bold\" fill=\"{colour}\""), name);
+        draw_text(out, [from + 4.0, 78.0], &format!("font-weight=\"bold\" fill=\"{colour}\""), name);
     }
 }
 
 /// Draws a block with its shape above and its rotated name below.
-fn draw(out: &mut String, block: &Block, x: f64, height: f64) {
+fn draw_block(out: &mut String, block: &DiagramBlock, x: f64, height: f64) {
     let depth = match block.shape {
         Shape::Map { height, .. } => 2.0 + (height as f64).ln() * 1.5,
         _ => 0.0,
     };
-    let top = MIDDLE - height / 2.0;
+    let top = CENTRE_Y - height / 2.0;
     let colour = block.colour;
     if depth > 0.0 {
         let _ = writeln!(
             out,
-            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{WIDTH_OF_BLOCK}\" height=\"{height:.1}\" fill=\"{colour}\" \
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{BLOCK_WIDTH}\" height=\"{height:.1}\" fill=\"{colour}\" \
              fill-opacity=\"0.35\"/>",
             x + depth,
             top - depth
@@ -131,27 +135,27 @@ fn draw(out: &mut String, block: &Block, x: f64, height: f64) {
     }
     let _ = writeln!(
         out,
-        "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{WIDTH_OF_BLOCK}\" height=\"{height:.1}\" fill=\"{colour}\"/>"
+        "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{BLOCK_WIDTH}\" height=\"{height:.1}\" fill=\"{colour}\"/>"
     );
-    let centre = x + WIDTH_OF_BLOCK / 2.0;
+    let centre = x + BLOCK_WIDTH / 2.0;
     let shape = block.shape.to_string();
-    text(out, [centre, top - depth - 4.0], "font-size=\"8\" text-anchor=\"middle\"", &shape);
-    let turn = format!("transform=\"rotate(40 {centre:.1} {NAMES})\" font-size=\"9\"");
-    text(out, [centre, NAMES], &turn, &block.label);
+    draw_text(out, [centre, top - depth - 4.0], "font-size=\"8\" text-anchor=\"middle\"", &shape);
+    let turn = format!("transform=\"rotate(40 {centre:.1} {NAMES_Y})\" font-size=\"9\"");
+    draw_text(out, [centre, NAMES_Y], &turn, &block.label);
 }
 
 /// Draws an arc above the blocks, leading to each join and starting at its tap.
-fn arcs(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64, largest: usize) {
+fn draw_arcs(out: &mut String, blocks: &[DiagramBlock], x: &impl Fn(usize) -> f64, largest: usize) {
     let top = |index: usize| {
-        let block: &Block = &blocks[index];
-        MIDDLE - height(block.shape.values(), largest) / 2.0 - 16.0
+        let block: &DiagramBlock = &blocks[index];
+        CENTRE_Y - block_height(block.shape.values(), largest) / 2.0 - 16.0
     };
-    let encoder = |block: &Block| block.colour != CLOUD;
+    let encoder = |block: &DiagramBlock| block.colour != CLOUD_COLOUR;
     for (to, join) in blocks.iter().enumerate().filter(|(_, block)| !encoder(block) && block.tap.is_some()) {
         let Some(from) = blocks.iter().position(|block| encoder(block) && block.tap == join.tap) else {
             continue;
         };
-        let (a, b) = (x(from) + WIDTH_OF_BLOCK / 2.0, x(to) + WIDTH_OF_BLOCK / 2.0);
+        let (a, b) = (x(from) + BLOCK_WIDTH / 2.0, x(to) + BLOCK_WIDTH / 2.0);
         let highest = (from..=to).map(top).fold(f64::INFINITY, f64::min);
         let (start, end) = (top(from) + 4.0, top(to) + 4.0);
         // A cubic curve reaches three quarters of the way to its control points; the arc must pass above the
@@ -161,19 +165,19 @@ fn arcs(out: &mut String, blocks: &[Block], x: &impl Fn(usize) -> f64, largest: 
         let _ = writeln!(
             out,
             "<path d=\"M {a:.1} {start:.1} C {a:.1} {peak:.1}, {b:.1} {peak:.1}, {b:.1} {end:.1}\" fill=\"none\" \
-             stroke=\"{LATENT}\" stroke-width=\"1.5\" stroke-dasharray=\"4 3\"/>",
+             stroke=\"{LATENT_COLOUR}\" stroke-width=\"1.5\" stroke-dasharray=\"4 3\"/>",
         );
         let name = format!("tap {}", join.tap.as_deref().unwrap_or_default());
-        text(out, [f64::midpoint(a, b), apex - 4.0], "font-size=\"9\" text-anchor=\"middle\"", &name);
+        draw_text(out, [f64::midpoint(a, b), apex - 4.0], "font-size=\"9\" text-anchor=\"middle\"", &name);
     }
 }
 
 /// Draws a text at a position.
-fn text(out: &mut String, [x, y]: [f64; 2], attributes: &str, content: &str) {
-    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{}</text>", escaped(content));
+fn draw_text(out: &mut String, [x, y]: [f64; 2], attributes: &str, content: &str) {
+    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{}</text>", escape_xml(content));
 }
 
-fn escaped(text: &str) -> String {
+fn escape_xml(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, character| {
         match character {
             '&' => out.push_str("&amp;"),

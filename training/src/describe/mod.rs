@@ -5,8 +5,8 @@ mod table;
 
 use serde::Serialize;
 
-pub use diagram::svg;
-pub use table::table;
+pub use diagram::render_svg;
+pub use table::format_table;
 
 use crate::definition::{Blueprint, Operation, Shape, Stage};
 
@@ -22,20 +22,20 @@ pub struct Description {
     /// Dimensions of the decoder's output, without the batch.
     pub output: Vec<usize>,
     /// The transmitted latent.
-    pub latent: Latent,
+    pub latent: LatentDescription,
     /// The encoder half, which runs at the edge.
-    pub encoder: Part,
+    pub encoder: PartDescription,
     /// The decoder half, which runs in the cloud.
-    pub decoder: Part,
+    pub decoder: PartDescription,
     /// The classifier, if the model has one.
-    pub classifier: Option<Part>,
+    pub classifier: Option<PartDescription>,
     /// Ratios of decoder to encoder.
     pub asymmetry: Asymmetry,
 }
 
 /// The latent that the encoder sends to the decoder.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Latent {
+pub struct LatentDescription {
     /// Dimensions, without the batch.
     pub shape: Vec<usize>,
     /// Number of values, without the taps.
@@ -44,12 +44,12 @@ pub struct Latent {
     /// layer.
     pub variational: bool,
     /// The enhancement layers.
-    pub taps: Vec<TapRow>,
+    pub taps: Vec<TapDescription>,
 }
 
 /// An enhancement layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TapRow {
+pub struct TapDescription {
     /// The name of the layer.
     pub name: String,
     /// Dimensions, without the batch.
@@ -60,9 +60,9 @@ pub struct TapRow {
 
 /// The encoder, the decoder or the classifier.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Part {
+pub struct PartDescription {
     /// The layers, in order.
-    pub layers: Vec<Row>,
+    pub layers: Vec<LayerDescription>,
     /// Number of layers with weights on the main path.
     pub depth: usize,
     /// The largest number of units or channels of a layer.
@@ -75,7 +75,7 @@ pub struct Part {
 
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct LayerDescription {
     /// Path of the layer in the definition.
     pub place: String,
     /// Description of the layer, such as `conv 3×3, stride 2, relu`.
@@ -88,7 +88,7 @@ pub struct Row {
     pub macs: u64,
     /// The layers of one block of a residual layer; empty for other layers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub block: Vec<Row>,
+    pub block: Vec<LayerDescription>,
 }
 
 /// Ratios of decoder to encoder.
@@ -109,8 +109,9 @@ impl Description {
     #[must_use]
     pub fn new(blueprint: &Blueprint) -> Self {
         let definition = &blueprint.definition;
-        let (encoder, decoder) = (Part::new(&blueprint.encoder), Part::new(&blueprint.decoder));
-        let taps = blueprint.taps.iter().map(|tap| TapRow {
+        let (encoder, decoder) =
+            (PartDescription::new(&blueprint.encoder), PartDescription::new(&blueprint.decoder));
+        let taps = blueprint.taps.iter().map(|tap| TapDescription {
             name: tap.name.clone(),
             shape: tap.shape.dims(),
             values: tap.shape.values(),
@@ -120,7 +121,7 @@ impl Description {
             description: definition.description.clone(),
             input: blueprint.input.dims(),
             output: blueprint.output.dims(),
-            latent: Latent {
+            latent: LatentDescription {
                 shape: blueprint.latent.dims(),
                 values: blueprint.latent.values(),
                 variational: definition.variational.is_some(),
@@ -129,31 +130,31 @@ impl Description {
             asymmetry: Asymmetry::new(&encoder, &decoder),
             encoder,
             decoder,
-            classifier: definition.classifier.as_ref().map(|_| Part::new(&blueprint.classifier)),
+            classifier: definition.classifier.as_ref().map(|_| PartDescription::new(&blueprint.classifier)),
         }
     }
 }
 
-impl Part {
+impl PartDescription {
     fn new(stages: &[Stage]) -> Self {
         Self {
-            layers: stages.iter().map(Row::new).collect(),
+            layers: stages.iter().map(LayerDescription::new).collect(),
             depth: stages.iter().map(Stage::depth).sum(),
-            widest: stages.iter().map(Stage::widest).max().unwrap_or(0),
+            widest: stages.iter().map(Stage::max_width).max().unwrap_or(0),
             parameters: stages.iter().map(Stage::parameters).sum(),
             macs: stages.iter().map(Stage::macs).sum(),
         }
     }
 }
 
-impl Row {
+impl LayerDescription {
     fn new(stage: &Stage) -> Self {
         let block = match &stage.operation {
             Operation::Residual(blocks) => blocks.first().into_iter().flatten().map(Self::new).collect(),
             _ => Vec::new(),
         };
         Self {
-            place: stage.place.clone(),
+            place: stage.path.clone(),
             layer: stage.label(),
             output: Shape::dims(&stage.output),
             parameters: stage.parameters(),
@@ -164,7 +165,7 @@ impl Row {
 }
 
 impl Asymmetry {
-    fn new(encoder: &Part, decoder: &Part) -> Self {
+    fn new(encoder: &PartDescription, decoder: &PartDescription) -> Self {
         let ratio = |decoder: u64, encoder: u64| decoder as f64 / encoder as f64;
         Self {
             depth: ratio(decoder.depth as u64, encoder.depth as u64),
@@ -178,7 +179,7 @@ impl Asymmetry {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use lopside_onnx::cost;
+    use lopside_onnx::model_cost;
 
     use super::*;
     use crate::{
@@ -213,7 +214,7 @@ mod tests {
             ];
             halves.extend(classifier.zip(found.classifier.as_ref()));
             for (model, part) in halves {
-                let cost = cost(&model, &[("n", 1)]).unwrap();
+                let cost = model_cost(&model, &[("n", 1)]).unwrap();
                 assert_eq!((cost.parameters, cost.macs), (part.parameters, part.macs), "{name}");
             }
             // The model with tight features has the deeper encoder.
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_table_names_layers_totals_taps_and_ratios() {
-        let text = table(&Description::new(&blueprint("fashion-skip")));
+        let text = format_table(&Description::new(&blueprint("fashion-skip")));
         for part in
             ["encoder (edge)", "decoder (cloud)", "tap edges", "1×14×14", "residual ×2", "MAC", "depth ×"]
         {
@@ -244,7 +245,7 @@ mod tests {
     fn a_diagram_escapes_what_it_is_given() {
         let mut blueprint = blueprint("fashion-skip");
         blueprint.definition.description = "a < b & \"c\"".into();
-        let text = svg(&blueprint);
+        let text = render_svg(&blueprint);
         assert!(text.contains("a &lt; b &amp; &quot;c&quot;") && text.ends_with("</svg>\n"), "{text}");
         assert_eq!(text.matches("<path").count(), 1, "one arc per join");
     }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use cloud_decoder::Anomaly;
 use serde::{Deserialize, Serialize};
 
-use super::Through;
+use super::RoundTrip;
 use crate::{
     anomaly::auroc,
-    corpus::{Content, Corpus},
+    corpus::{Corpus, CorpusSamples},
 };
 
 /// Areas under the ROC curve of a bundle's anomaly scores.
@@ -17,11 +17,11 @@ pub struct AnomalyFigures {
     /// Number of anomalies among the samples.
     pub anomalies: usize,
     /// The score from the frame alone.
-    pub frame_alone: PartFigures,
+    pub frame_alone: ScoreFigures,
     /// The score with the reference input.
-    pub with_input: PartFigures,
+    pub with_input: ScoreFigures,
     /// Each part of the score separately.
-    pub parts: Vec<PartFigures>,
+    pub parts: Vec<ScoreFigures>,
     /// Share of normal samples that are called anomalous from the frame alone (false positive rate).
     pub false_alarms: f64,
     /// Share of anomalies that are called anomalous from the frame alone (true positive rate).
@@ -30,7 +30,7 @@ pub struct AnomalyFigures {
 
 /// The area under the ROC curve of one score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PartFigures {
+pub struct ScoreFigures {
     /// The name of the score.
     pub name: String,
     /// Area under the curve per sample: 0.5 is chance, 1 is perfect.
@@ -42,28 +42,31 @@ pub struct PartFigures {
 }
 
 /// Computes the figures. Returns `None` if the samples are all normal or all anomalies.
-pub(super) fn figures(through: &Through, test: &Corpus) -> Option<AnomalyFigures> {
+pub(super) fn anomaly_figures(through: &RoundTrip, test: &Corpus) -> Option<AnomalyFigures> {
     let figures = |name: &str, of: &[Anomaly], score: &dyn Fn(&Anomaly) -> f32| {
         let scores: Vec<f64> = of.iter().map(|anomaly| f64::from(score(anomaly))).collect();
-        let point_auroc = match &test.content {
-            Content::Series(half) => auroc(&half.windows.point_scores(&scores), &half.rows),
-            Content::Pictures(_) => None,
+        let point_auroc = match &test.samples {
+            CorpusSamples::Series(half) => auroc(&half.windows.point_scores(&scores), &half.row_anomalies),
+            CorpusSamples::Images(_) => None,
         };
-        Some(PartFigures { name: name.to_owned(), auroc: auroc(&scores, &test.anomalies)?, point_auroc })
+        Some(ScoreFigures { name: name.to_owned(), auroc: auroc(&scores, &test.anomalies)?, point_auroc })
     };
-    let names = through.seeing.first()?.parts.iter().map(|part| part.name.clone());
+    let names = through.with_input_verdicts.first()?.parts.iter().map(|part| part.name.clone());
     let part = |(index, name): (usize, String)| {
-        figures(&name, &through.seeing, &|anomaly| anomaly.parts[index].value)
+        figures(&name, &through.with_input_verdicts, &|anomaly| anomaly.parts[index].value)
     };
     let share = |anomalous: bool| {
-        let of_kind = through.blind.iter().zip(&test.anomalies).filter(|(_, is)| **is == anomalous);
+        let of_kind =
+            through.frame_only_verdicts.iter().zip(&test.anomalies).filter(|(_, is)| **is == anomalous);
         let called: Vec<bool> = of_kind.map(|(verdict, _)| verdict.anomalous).collect();
         called.iter().filter(|&&called| called).count() as f64 / called.len().max(1) as f64
     };
     Some(AnomalyFigures {
         anomalies: test.anomalies.iter().filter(|&&anomaly| anomaly).count(),
-        frame_alone: figures("score of the frame alone", &through.blind, &|anomaly| anomaly.score)?,
-        with_input: figures("score with the input", &through.seeing, &|anomaly| anomaly.score)?,
+        frame_alone: figures("score of the frame alone", &through.frame_only_verdicts, &|anomaly| {
+            anomaly.score
+        })?,
+        with_input: figures("score with the input", &through.with_input_verdicts, &|anomaly| anomaly.score)?,
         parts: names.enumerate().map(part).collect::<Option<_>>()?,
         false_alarms: share(false),
         found: share(true),

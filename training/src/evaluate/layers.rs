@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Through, reconstruction};
+use super::{RoundTrip, reconstruction};
 use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
 /// The figures of frames with the first layers of a latent only.
@@ -20,18 +20,21 @@ pub struct LayerFigures {
 }
 
 /// Computes the figures for every number of layers below that of the latent space.
-pub(super) fn figures(service: &SplitService, test: &Corpus) -> Result<Vec<LayerFigures>, TrainingError> {
+pub(super) fn layer_figures(
+    service: &SplitService,
+    test: &Corpus,
+) -> Result<Vec<LayerFigures>, TrainingError> {
     let all = service.bundle.space.layers().len();
     if all == 1 {
         return Ok(Vec::new());
     }
-    let targets = reconstruction::rows(service, test, true)?;
+    let targets = reconstruction::sample_rows(service, test, true)?;
     let of = |layers| {
-        let through = Through::send(service, test, Some(layers))?;
+        let through = RoundTrip::send(service, test, Some(layers))?;
         Ok(LayerFigures {
             layers,
             frame_bytes: through.spread().mean,
-            mse_frames: reconstruction::mse(&targets, &through.reconstructions),
+            mse_frames: reconstruction::mean_squared_error(&targets, &through.reconstructions),
             accuracy: through.accuracy(test),
         })
     };
@@ -40,11 +43,11 @@ pub(super) fn figures(service: &SplitService, test: &Corpus) -> Result<Vec<Layer
 
 impl LayerFigures {
     /// Formats the figures as a sentence.
-    pub(super) fn line(&self) -> String {
+    pub(super) fn to_sentence(self) -> String {
         let Self { layers, frame_bytes, mse_frames, accuracy } = self;
         let right = accuracy.map(|share| format!(", accuracy {:.2} %", 100.0 * share));
         let what =
-            if *layers == 1 { "The base layer".to_owned() } else { format!("The first {layers} layers") };
+            if layers == 1 { "The base layer".to_owned() } else { format!("The first {layers} layers") };
         format!("{what} alone: {frame_bytes:.1} bytes, MSE {mse_frames:.5}{}.\n", right.unwrap_or_default())
     }
 }

@@ -8,15 +8,15 @@ mod through;
 use std::{fmt::Write as _, path::Path};
 
 use cloud_decoder::Runtime;
-use lopside_bundle::{Cost, HeadKind};
+use lopside_bundle::{HeadKind, ModelCost};
 use lopside_quality::ContactSheet;
 use serde::{Deserialize, Serialize};
 
-pub use anomaly::{AnomalyFigures, PartFigures};
+pub use anomaly::{AnomalyFigures, ScoreFigures};
 pub use layers::LayerFigures;
-pub use reconstruction::{Peer, PictureFigures, ReconstructionFigures};
+pub use reconstruction::{BaselineCodec, ImageFigures, ReconstructionFigures};
 
-use self::through::Through;
+use self::through::RoundTrip;
 use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
 /// The figures of a bundle on the test samples.
@@ -27,11 +27,11 @@ pub struct Evaluation {
     /// Number of values per latent, over all layers.
     pub latent_values: usize,
     /// Cost of the encoder.
-    pub encoder: EvaluatedCost,
+    pub encoder: HalfCost,
     /// Cost of the first head.
-    pub decoder: EvaluatedCost,
+    pub decoder: HalfCost,
     /// Frame sizes in bytes, including header and latent-space id.
-    pub frame: Spread,
+    pub frame: SizeDistribution,
     /// Share of zeros among the frames' integers, 0 to 1.
     #[serde(default)]
     pub zeros: f64,
@@ -52,7 +52,7 @@ pub struct Evaluation {
 
 /// Parameters and multiply-accumulates of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvaluatedCost {
+pub struct HalfCost {
     /// Number of trained parameters.
     pub parameters: u64,
     /// Multiply-accumulates per sample.
@@ -61,7 +61,7 @@ pub struct EvaluatedCost {
 
 /// A distribution of sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
+pub struct SizeDistribution {
     /// The mean.
     pub mean: f64,
     /// The smallest size.
@@ -77,29 +77,30 @@ pub struct Spread {
 ///
 /// # Errors
 /// [`TrainingError`] when the bundle is invalid or a step fails.
-pub(crate) fn evaluate(
+pub(crate) fn evaluate_bundle(
     folder: &Path,
     train: &Corpus,
     test: &Corpus,
     runtime: &Runtime,
 ) -> Result<(Evaluation, Option<ContactSheet>), TrainingError> {
     let service = SplitService::open(folder, runtime)?;
-    let through = Through::send(&service, test, None)?;
-    let (reconstruction, sheet) = reconstruction::figures(&service, &through, train, test, runtime)?;
+    let through = RoundTrip::send(&service, test, None)?;
+    let (reconstruction, sheet) =
+        reconstruction::reconstruction_figures(&service, &through, train, test, runtime)?;
     let manifest = &service.bundle.manifest;
     let scores = manifest.heads.iter().any(|head| matches!(head.kind, HeadKind::Score(_)));
     let evaluation = Evaluation {
         samples: test.len(),
         latent_values: service.bundle.space.len(),
-        encoder: cost(manifest.encoder.cost),
-        decoder: cost(manifest.heads[0].cost),
+        encoder: half_cost(manifest.encoder.cost),
+        decoder: half_cost(manifest.heads[0].cost),
         frame: through.spread(),
-        zeros: through.zeros(),
+        zeros: through.zero_share(),
         raw_bytes: test.raw_bytes(),
-        fewer_layers: layers::figures(&service, test)?,
+        fewer_layers: layers::layer_figures(&service, test)?,
         reconstruction,
         accuracy: through.accuracy(test),
-        anomaly: scores.then(|| anomaly::figures(&through, test)).flatten(),
+        anomaly: scores.then(|| anomaly::anomaly_figures(&through, test)).flatten(),
     };
     Ok((evaluation, sheet))
 }
@@ -110,7 +111,7 @@ impl Evaluation {
     pub fn table(&self) -> String {
         let mut text = self.reconstruction.table(self);
         for fewer in &self.fewer_layers {
-            let _ = write!(text, "\n{}", fewer.line());
+            let _ = write!(text, "\n{}", fewer.to_sentence());
         }
         if let Some(accuracy) = self.accuracy {
             let (right, bytes) = (100.0 * accuracy, self.frame.mean);
@@ -123,6 +124,6 @@ impl Evaluation {
     }
 }
 
-fn cost(cost: Cost) -> EvaluatedCost {
-    EvaluatedCost { parameters: cost.parameters, macs: cost.macs }
+fn half_cost(cost: ModelCost) -> HalfCost {
+    HalfCost { parameters: cost.parameters, macs: cost.macs }
 }

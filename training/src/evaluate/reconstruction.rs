@@ -2,21 +2,21 @@
 
 use cloud_decoder::Runtime;
 use image::DynamicImage;
-use lopside_bundle::{HeadKind, InputSpec, PictureSpec};
-use lopside_input::{normalised, picture_of, picture_of_samples, samples_of};
+use lopside_bundle::{HeadKind, ImageSpec, InputSpec};
+use lopside_input::{image_from_samples, image_samples, normalise_window, to_model_image};
 use lopside_quality::{CodecPoint, ContactSheet, jpeg_point, png_bytes, psnr_of_mse, webp_point};
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, Through};
+use super::{Evaluation, RoundTrip};
 use crate::{
     Pca, TrainingError,
-    corpus::{Content, Corpus},
-    engines::{OrtModel, Values},
+    corpus::{Corpus, CorpusSamples},
+    engines::{OrtModel, TensorValues},
     split_service::SplitService,
 };
 
 /// Number of images on the contact sheet.
-const SHEET_PICTURES: usize = 16;
+const SHEET_IMAGES: usize = 16;
 /// Scale factor of images on the contact sheet, for a side of 28 pixels.
 const SHEET_SCALE: u32 = 4;
 
@@ -34,13 +34,13 @@ pub struct ReconstructionFigures {
     pub mse_pca: Option<f64>,
     /// Figures for images only.
     #[serde(flatten)]
-    pub picture: Option<PictureFigures>,
+    pub picture: Option<ImageFigures>,
 }
 
 /// Image quality compared with other codecs. Every PSNR is computed from the mean squared error over all
 /// images, in dB.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PictureFigures {
+pub struct ImageFigures {
     /// PSNR of the mean squared error through frames.
     pub psnr_frames_db: f64,
     /// For heads that upscale: PSNR of the encoder's input enlarged by bicubic interpolation, unquantised.
@@ -49,14 +49,14 @@ pub struct PictureFigures {
     /// Mean size of PNG files in bytes.
     pub png_bytes: f64,
     /// JPEG at its lowest quality.
-    pub jpeg_smallest: Peer,
+    pub jpeg_smallest: BaselineCodec,
     /// WebP at its lowest quality.
-    pub webp_smallest: Peer,
+    pub webp_smallest: BaselineCodec,
 }
 
 /// The figures of a baseline codec on the same images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Peer {
+pub struct BaselineCodec {
     /// Mean size in bytes.
     pub mean_bytes: f64,
     /// Mean squared error, for samples from 0 to 1.
@@ -66,32 +66,36 @@ pub struct Peer {
 }
 
 /// Computes the figures and, for images, a contact sheet of the first ones.
-pub(super) fn figures(
+pub(super) fn reconstruction_figures(
     service: &SplitService,
-    through: &Through,
+    through: &RoundTrip,
     train: &Corpus,
     test: &Corpus,
     runtime: &Runtime,
 ) -> Result<(ReconstructionFigures, Option<ContactSheet>), TrainingError> {
-    let (inputs, targets) = (rows(service, test, false)?, rows(service, test, true)?);
+    let (inputs, targets) = (sample_rows(service, test, false)?, sample_rows(service, test, true)?);
     let figures = ReconstructionFigures {
-        mse_float: mse(&targets, &unquantised(service, inputs.clone(), test.len(), runtime)?),
-        mse_frames: mse(&targets, &through.reconstructions),
-        mse_pca: pca(service, train, &inputs, &targets, test.len())?,
+        mse_float: mean_squared_error(
+            &targets,
+            &decode_unquantised(service, inputs.clone(), test.len(), runtime)?,
+        ),
+        mse_frames: mean_squared_error(&targets, &through.reconstructions),
+        mse_pca: pca_error(service, train, &inputs, &targets, test.len())?,
         picture: None,
     };
     let HeadKind::Reconstruct(spec) = &service.bundle.manifest.heads[0].kind else {
         return Ok((figures, None));
     };
-    let originals: Vec<DynamicImage> = pictures(test).map(|picture| picture_of(&picture, spec)).collect();
-    let picture = PictureFigures {
+    let originals: Vec<DynamicImage> =
+        grey_images(test).map(|picture| to_model_image(&picture, spec)).collect();
+    let picture = ImageFigures {
         psnr_frames_db: psnr_of_unit_mse(figures.mse_frames),
-        psnr_bicubic_db: bicubic(service, test, &originals, spec),
+        psnr_bicubic_db: bicubic_psnr(service, test, &originals, spec),
         png_bytes: mean_png(&originals)?,
-        jpeg_smallest: peer(&originals, |picture| Ok(jpeg_point(picture, 1)?))?,
-        webp_smallest: peer(&originals, |picture| Ok(webp_point(picture, 0)?))?,
+        jpeg_smallest: measure_codec(&originals, |picture| Ok(jpeg_point(picture, 1)?))?,
+        webp_smallest: measure_codec(&originals, |picture| Ok(webp_point(picture, 0)?))?,
     };
-    let sheet = sheet(&originals, &through.reconstructions, spec)?;
+    let sheet = contact_sheet(&originals, &through.reconstructions, spec)?;
     Ok((ReconstructionFigures { picture: Some(picture), ..figures }, Some(sheet)))
 }
 
@@ -131,37 +135,44 @@ impl ReconstructionFigures {
 }
 
 /// Returns all samples as encoder inputs, or with `target` as the ideal outputs of the first head.
-pub(super) fn rows(service: &SplitService, corpus: &Corpus, target: bool) -> Result<Vec<f32>, TrainingError> {
+pub(super) fn sample_rows(
+    service: &SplitService,
+    corpus: &Corpus,
+    target: bool,
+) -> Result<Vec<f32>, TrainingError> {
     let manifest = &service.bundle.manifest;
     let of_head = match &manifest.heads[0].kind {
         HeadKind::Reconstruct(spec) => Some(spec),
         _ => None,
     };
-    match (&corpus.content, &manifest.input) {
-        (Content::Pictures(_), InputSpec::Picture(spec)) => {
+    match (&corpus.samples, &manifest.input) {
+        (CorpusSamples::Images(_), InputSpec::Picture(spec)) => {
             let spec = of_head.filter(|_| target).unwrap_or(spec);
-            Ok(pictures(corpus).flat_map(|picture| samples_of(&picture_of(&picture, spec), spec)).collect())
+            Ok(grey_images(corpus)
+                .flat_map(|picture| image_samples(&to_model_image(&picture, spec), spec))
+                .collect())
         }
-        (Content::Series(half), InputSpec::Series(spec)) => {
-            let windows = (0..corpus.len()).flat_map(|index| normalised(half.raw(index), spec));
+        (CorpusSamples::Series(half), InputSpec::Series(spec)) => {
+            let windows =
+                (0..corpus.len()).flat_map(|index| normalise_window(half.unscaled_window(index), spec));
             Ok(windows.collect())
         }
-        _ => Err(TrainingError::Model {
+        _ => Err(TrainingError::ModelFailed {
             model: manifest.name.clone(),
             reason: "it does not accept the kind of samples in the data set".into(),
         }),
     }
 }
 
-fn pictures(corpus: &Corpus) -> impl Iterator<Item = DynamicImage> + '_ {
-    let data = match &corpus.content {
-        Content::Pictures(data) => Some(data),
-        Content::Series(_) => None,
+fn grey_images(corpus: &Corpus) -> impl Iterator<Item = DynamicImage> + '_ {
+    let data = match &corpus.samples {
+        CorpusSamples::Images(data) => Some(data),
+        CorpusSamples::Series(_) => None,
     };
-    data.into_iter().flat_map(|data| (0..data.len()).map(|index| data.grey(index).into()))
+    data.into_iter().flat_map(|data| (0..data.len()).map(|index| data.grey_image(index).into()))
 }
 
-fn unquantised(
+fn decode_unquantised(
     service: &SplitService,
     values: Vec<f32>,
     n: usize,
@@ -171,12 +182,12 @@ fn unquantised(
     let item = bundle.manifest.encoder.input.item_dims().unwrap_or_default();
     let dims = std::iter::once(n).chain(item.iter().map(|&dim| dim as usize)).collect();
     let mut encoder = OrtModel::new(runtime, "encoder.onnx", &bundle.encoder)?;
-    let latents = encoder.run_batches(&[Values { dims, values }])?;
+    let latents = encoder.run_batches(&[TensorValues { dims, values }])?;
     let outputs = OrtModel::new(runtime, "reconstruct", &bundle.heads[0].model)?.run_batches(&latents)?;
     Ok(outputs.into_iter().next().map(|output| output.values).unwrap_or_default())
 }
 
-fn pca(
+fn pca_error(
     service: &SplitService,
     train: &Corpus,
     inputs: &[f32],
@@ -187,11 +198,11 @@ fn pca(
     if inputs.len() != targets.len() || count >= dims {
         return Ok(None);
     }
-    let pca = Pca::fit(&rows(service, train, false)?, dims, count);
+    let pca = Pca::fit(&sample_rows(service, train, false)?, dims, count);
     Ok(Some(pca.mse(inputs)))
 }
 
-pub(super) fn mse(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn mean_squared_error(a: &[f32], b: &[f32]) -> f64 {
     let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     squares / a.len().max(1) as f64
 }
@@ -201,18 +212,18 @@ fn psnr_of_unit_mse(mse: f64) -> f64 {
 }
 
 /// Returns the PSNR of the encoder's input enlarged to the output's size, or `None` if the sizes are equal.
-fn bicubic(
+fn bicubic_psnr(
     service: &SplitService,
     test: &Corpus,
     originals: &[DynamicImage],
-    spec: &PictureSpec,
+    spec: &ImageSpec,
 ) -> Option<f64> {
     let InputSpec::Picture(seen) = &service.bundle.manifest.input else { return None };
     if (seen.width, seen.height) == (spec.width, spec.height) {
         return None;
     }
-    let enlarged = pictures(test).map(|picture| {
-        let seen = picture_of(&picture, seen);
+    let enlarged = grey_images(test).map(|picture| {
+        let seen = to_model_image(&picture, seen);
         seen.resize_exact(spec.width, spec.height, image::imageops::FilterType::CatmullRom)
     });
     let squares = enlarged.zip(originals).map(|(enlarged, original)| {
@@ -231,10 +242,10 @@ fn mean_png(pictures: &[DynamicImage]) -> Result<f64, TrainingError> {
     Ok(sum as f64 / pictures.len() as f64)
 }
 
-fn peer(
+fn measure_codec(
     pictures: &[DynamicImage],
     encode: impl Fn(&DynamicImage) -> Result<CodecPoint, TrainingError>,
-) -> Result<Peer, TrainingError> {
+) -> Result<BaselineCodec, TrainingError> {
     let (mut bytes, mut mse) = (0, 0.0);
     for picture in pictures {
         let point = encode(picture)?;
@@ -243,19 +254,23 @@ fn peer(
         mse += 10_f64.powf(-point.psnr / 10.0);
     }
     let count = pictures.len() as f64;
-    Ok(Peer { mean_bytes: bytes as f64 / count, mse: mse / count, psnr_db: psnr_of_unit_mse(mse / count) })
+    Ok(BaselineCodec {
+        mean_bytes: bytes as f64 / count,
+        mse: mse / count,
+        psnr_db: psnr_of_unit_mse(mse / count),
+    })
 }
 
-fn sheet(
+fn contact_sheet(
     originals: &[DynamicImage],
     reconstructions: &[f32],
-    spec: &PictureSpec,
+    spec: &ImageSpec,
 ) -> Result<ContactSheet, TrainingError> {
     let mut sheet = ContactSheet::new(8, SHEET_SCALE)?;
     for (picture, values) in
-        originals.iter().zip(reconstructions.chunks(spec.samples() as usize)).take(SHEET_PICTURES)
+        originals.iter().zip(reconstructions.chunks(spec.samples() as usize)).take(SHEET_IMAGES)
     {
-        if let Some(back) = picture_of_samples(values, spec) {
+        if let Some(back) = image_from_samples(values, spec) {
             sheet.push_pair(picture, &back)?;
         }
     }

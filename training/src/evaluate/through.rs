@@ -1,20 +1,20 @@
 //! Sends every sample through the encoder, the wire format and all heads.
 
-use cloud_decoder::{Anomaly, Format, Request, SentInput, Value, Wanted};
-use edge_encoder::source::Input;
+use cloud_decoder::{Anomaly, DecodeRequest, OutputFormat, OutputRequest, OutputValue, ReferenceInput};
+use edge_encoder::source::EncoderInput;
 use image::ImageFormat;
 use lopside_bundle::HeadKind;
 use lopside_latent::Limits;
 
-use super::Spread;
+use super::SizeDistribution;
 use crate::{TrainingError, corpus::Corpus, progress, split_service::SplitService};
 
 /// Number of frames per request.
-const BATCH: usize = 50;
+const FRAMES_PER_REQUEST: usize = 50;
 
 /// Frame sizes and decoded results, in the order of the samples.
 #[derive(Default)]
-pub(super) struct Through {
+pub(super) struct RoundTrip {
     /// Bytes per frame.
     pub(super) sizes: Vec<usize>,
     /// Raw outputs of the first head, one after the other.
@@ -24,12 +24,12 @@ pub(super) struct Through {
     /// Number of integers in the frames, and number of zeros among them.
     integers: [usize; 2],
     /// Anomaly verdicts from the frame alone.
-    pub(super) blind: Vec<Anomaly>,
+    pub(super) frame_only_verdicts: Vec<Anomaly>,
     /// Anomaly verdicts from the frame and the reference input.
-    pub(super) seeing: Vec<Anomaly>,
+    pub(super) with_input_verdicts: Vec<Anomaly>,
 }
 
-impl Through {
+impl RoundTrip {
     /// Sends all samples, with the first `layers` layers of the latent or with all. Scores are requested for
     /// whole frames only.
     pub(super) fn send(
@@ -38,61 +38,62 @@ impl Through {
         layers: Option<usize>,
     ) -> Result<Self, TrainingError> {
         let mut through = Self::default();
-        let bar = progress::pictures(test.len());
-        for start in (0..test.len()).step_by(BATCH) {
-            let inputs: Vec<Input> =
-                (start..(start + BATCH).min(test.len())).map(|i| test.input(i)).collect();
-            through.batch(service, &inputs, layers)?;
+        let bar = progress::image_bar(test.len());
+        for start in (0..test.len()).step_by(FRAMES_PER_REQUEST) {
+            let inputs: Vec<EncoderInput> =
+                (start..(start + FRAMES_PER_REQUEST).min(test.len())).map(|i| test.edge_input(i)).collect();
+            through.send_batch(service, &inputs, layers)?;
             bar.inc(inputs.len() as u64);
         }
         bar.finish_and_clear();
         Ok(through)
     }
 
-    fn batch(
+    fn send_batch(
         &mut self,
         service: &SplitService,
-        inputs: &[Input],
+        inputs: &[EncoderInput],
         layers: Option<usize>,
     ) -> Result<(), TrainingError> {
         let frames =
-            inputs.iter().map(|input| service.frame(input, layers)).collect::<Result<Vec<_>, _>>()?;
-        self.count(service, &frames)?;
+            inputs.iter().map(|input| service.encode_frame(input, layers)).collect::<Result<Vec<_>, _>>()?;
+        self.record_frames(service, &frames)?;
         let heads = &service.bundle.manifest.heads;
-        let natural = |head: &lopside_bundle::HeadSpec| Wanted {
+        let natural = |head: &lopside_bundle::FixedLatentHeadSpec| OutputRequest {
             head: head.name.clone(),
             version: None,
-            format: Format::Natural,
+            format: OutputFormat::Natural,
         };
         let scored = heads.iter().filter(|head| layers.is_none() && matches!(head.kind, HeadKind::Score(_)));
-        let scores: Vec<Wanted> = scored.map(natural).collect();
+        let scores: Vec<OutputRequest> = scored.map(natural).collect();
         let others = heads[1..].iter().filter(|head| matches!(head.kind, HeadKind::Classify { .. }));
-        let first = Wanted { head: heads[0].name.clone(), version: None, format: Format::Tensor };
-        let wanted: Vec<Wanted> =
+        let first =
+            OutputRequest { head: heads[0].name.clone(), version: None, format: OutputFormat::Tensor };
+        let wanted: Vec<OutputRequest> =
             std::iter::once(first).chain(others.map(natural)).chain(scores.iter().cloned()).collect();
-        let request = Request { wanted: &wanted, ..Request::new(&frames) };
-        for output in service.answer(request)?.into_iter().flatten() {
+        let request = DecodeRequest { outputs: &wanted, ..DecodeRequest::new(&frames) };
+        for output in service.decode_frames(request)?.into_iter().flatten() {
             match output.value {
-                Value::Tensor { values, .. } => self.reconstructions.extend(values),
-                Value::ClassScores(scores) => self.classes.extend(best(heads, &scores)),
-                Value::Anomaly(anomaly) => self.blind.push(anomaly),
-                Value::Png(_) => {}
+                OutputValue::Tensor { values, .. } => self.reconstructions.extend(values),
+                OutputValue::ClassScores(scores) => self.classes.extend(best_label(heads, &scores)),
+                OutputValue::Anomaly(anomaly) => self.frame_only_verdicts.push(anomaly),
+                OutputValue::Png(_) => {}
             }
         }
         if scores.is_empty() {
             return Ok(());
         }
-        let sent: Vec<SentInput> = inputs.iter().map(sent_along).collect::<Result<_, _>>()?;
-        let request = Request { wanted: &scores, inputs: &sent, ..Request::new(&frames) };
-        for output in service.answer(request)?.into_iter().flatten() {
-            if let Value::Anomaly(anomaly) = output.value {
-                self.seeing.push(anomaly);
+        let sent: Vec<ReferenceInput> = inputs.iter().map(reference_input).collect::<Result<_, _>>()?;
+        let request = DecodeRequest { outputs: &scores, inputs: &sent, ..DecodeRequest::new(&frames) };
+        for output in service.decode_frames(request)?.into_iter().flatten() {
+            if let OutputValue::Anomaly(anomaly) = output.value {
+                self.with_input_verdicts.push(anomaly);
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, service: &SplitService, frames: &[Vec<u8>]) -> Result<(), TrainingError> {
+    fn record_frames(&mut self, service: &SplitService, frames: &[Vec<u8>]) -> Result<(), TrainingError> {
         for frame in frames {
             let integers = service.bundle.space.decode(frame, &Limits::default())?;
             self.sizes.push(frame.len());
@@ -103,18 +104,23 @@ impl Through {
     }
 
     /// Returns the share of zeros among the frames' integers.
-    pub(super) fn zeros(&self) -> f64 {
+    pub(super) fn zero_share(&self) -> f64 {
         let [all, zeros] = self.integers;
         zeros as f64 / all.max(1) as f64
     }
 
     /// Returns the distribution of the frame sizes.
-    pub(super) fn spread(&self) -> Spread {
+    pub(super) fn spread(&self) -> SizeDistribution {
         let mut sizes = self.sizes.clone();
         sizes.sort_unstable();
         let mean = sizes.iter().sum::<usize>() as f64 / sizes.len().max(1) as f64;
         let at = |index: usize| sizes.get(index).copied().unwrap_or(0);
-        Spread { mean, min: at(0), median: at(sizes.len() / 2), max: at(sizes.len().saturating_sub(1)) }
+        SizeDistribution {
+            mean,
+            min: at(0),
+            median: at(sizes.len() / 2),
+            max: at(sizes.len().saturating_sub(1)),
+        }
     }
 
     /// Returns the share of samples with the correct most probable class, or `None` without a classifier.
@@ -125,7 +131,7 @@ impl Through {
 }
 
 /// Returns the index of the most probable label.
-fn best(heads: &[lopside_bundle::HeadSpec], scores: &[(String, f32)]) -> Option<u8> {
+fn best_label(heads: &[lopside_bundle::FixedLatentHeadSpec], scores: &[(String, f32)]) -> Option<u8> {
     let labels = heads.iter().find_map(|head| match &head.kind {
         HeadKind::Classify { labels } => Some(labels),
         _ => None,
@@ -134,14 +140,14 @@ fn best(heads: &[lopside_bundle::HeadSpec], scores: &[(String, f32)]) -> Option<
     labels.iter().position(|known| known == label).map(|place| place as u8)
 }
 
-fn sent_along(input: &Input) -> Result<SentInput, TrainingError> {
+fn reference_input(input: &EncoderInput) -> Result<ReferenceInput, TrainingError> {
     match input {
-        Input::Numbers(numbers) => Ok(SentInput::Numbers(numbers.clone())),
-        Input::Picture(picture) => {
+        EncoderInput::Values(numbers) => Ok(ReferenceInput::Values(numbers.clone())),
+        EncoderInput::Image(picture) => {
             let mut png = std::io::Cursor::new(Vec::new());
             let written = picture.write_to(&mut png, ImageFormat::Png);
-            written.map_err(|source| TrainingError::Photo { path: "a test image".into(), source })?;
-            Ok(SentInput::Picture(png.into_inner()))
+            written.map_err(|source| TrainingError::PhotoDecoding { path: "a test image".into(), source })?;
+            Ok(ReferenceInput::Image(png.into_inner()))
         }
     }
 }

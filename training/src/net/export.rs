@@ -13,7 +13,7 @@ use lopside_onnx::{Dim, GraphBuilder, proto::ModelProto, set_metadata};
 
 use super::{
     Net,
-    onnx::{self, Names},
+    onnx::{self, TensorNames},
 };
 use crate::{
     TrainingError,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Input of image models, samples from low to high, `[n, channels, height, width]` or `[n, samples]`.
-pub const INPUT_PICTURE: &str = "image";
+pub const INPUT_IMAGE: &str = "image";
 /// Input of time-series models, `[n, length, channels]` or `[n, values]`.
 pub const INPUT_SERIES: &str = "series";
 /// The latent, `[n, values]` or `[n, channels, height, width]`.
@@ -37,7 +37,7 @@ const LATENT_KEY: &str = "lopside.latent";
 #[must_use]
 pub const fn input_name(blueprint: &Blueprint) -> &'static str {
     match blueprint.definition.input {
-        Signal::Picture(_) => INPUT_PICTURE,
+        Signal::Picture(_) => INPUT_IMAGE,
         Signal::Series(_) => INPUT_SERIES,
     }
 }
@@ -49,20 +49,20 @@ pub fn tap_name(tap: &str) -> String {
 }
 
 /// Writes the latent-space id into a model's metadata.
-pub fn stamp(onnx: &mut ModelProto, latent_space: &str) {
+pub fn stamp_latent_space(onnx: &mut ModelProto, latent_space: &str) {
     set_metadata(onnx, LATENT_SPACE_KEY, latent_space);
 }
 
 impl Net {
-    /// Exports the whole model. The latent-space id is known only after calibration; [`stamp`] adds it then.
+    /// Exports the whole model. The latent-space id is known only after calibration; [`stamp_latent_space`] adds it then.
     ///
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
-    pub fn whole(&self) -> Result<ModelProto, TrainingError> {
-        self.model(|net, graph| {
+    pub fn whole_model(&self) -> Result<ModelProto, TrainingError> {
+        self.build_model(|net, graph| {
             net.write_encoder(graph)?;
             for (name, shape) in net.latents() {
-                graph.value_info(&name, &batch_of(shape));
+                graph.add_value_info(&name, &batch_of(shape));
             }
             net.write_decoder(graph)?;
             net.write_classifier(graph)
@@ -74,9 +74,9 @@ impl Net {
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
     pub fn encoder_half(&self) -> Result<ModelProto, TrainingError> {
-        self.model(|net, graph| {
+        self.build_model(|net, graph| {
             net.write_encoder(graph)?;
-            net.latents().iter().for_each(|(name, shape)| graph.output(name, &batch_of(*shape)));
+            net.latents().iter().for_each(|(name, shape)| graph.add_output(name, &batch_of(*shape)));
             Ok(())
         })
     }
@@ -86,9 +86,9 @@ impl Net {
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
     pub fn decoder_half(&self) -> Result<ModelProto, TrainingError> {
-        self.model(|net, graph| {
+        self.build_model(|net, graph| {
             for (name, shape) in net.latents() {
-                graph.input(&name, &batch_of(shape));
+                graph.add_input(&name, &batch_of(shape));
             }
             net.write_decoder(graph)
         })
@@ -100,13 +100,13 @@ impl Net {
     /// [`TrainingError`] when weights cannot be read.
     pub fn classifier_head(&self) -> Result<Option<ModelProto>, TrainingError> {
         let write = |net: &Self, graph: &mut GraphBuilder| {
-            graph.input(LATENT, &batch_of(net.blueprint.latent));
+            graph.add_input(LATENT, &batch_of(net.blueprint.latent));
             net.write_classifier(graph)
         };
-        self.classifier.as_ref().map(|_| self.model(write)).transpose()
+        self.classifier.as_ref().map(|_| self.build_model(write)).transpose()
     }
 
-    pub(super) fn model(
+    pub(super) fn build_model(
         &self,
         write: impl FnOnce(&Self, &mut GraphBuilder) -> Result<(), TrainingError>,
     ) -> Result<ModelProto, TrainingError> {
@@ -126,8 +126,13 @@ impl Net {
     }
 
     fn write_encoder(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
-        let input = graph.input(input_name(&self.blueprint), &batch_of(self.blueprint.input));
-        onnx::stack(graph, &self.encoder.layers, &input, Names { prefix: "encoder", last: LATENT })
+        let input = graph.add_input(input_name(&self.blueprint), &batch_of(self.blueprint.input));
+        onnx::write_stack(
+            graph,
+            &self.encoder.layers,
+            &input,
+            TensorNames { prefix: "encoder", last: LATENT },
+        )
     }
 
     pub(super) fn write_decoder(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
@@ -135,22 +140,32 @@ impl Net {
         let raw = if self.classifier.is_some() { "reconstruction.logits" } else { "logits" };
         match self.blueprint.definition.decoder.activation {
             OutputActivation::Sigmoid => {
-                onnx::stack(graph, &self.decoder, LATENT, Names { prefix: "decoder", last: raw })?;
+                onnx::write_stack(
+                    graph,
+                    &self.decoder,
+                    LATENT,
+                    TensorNames { prefix: "decoder", last: raw },
+                )?;
                 graph.sigmoid(raw, OUTPUT);
             }
             OutputActivation::Identity => {
-                onnx::stack(graph, &self.decoder, LATENT, Names { prefix: "decoder", last: OUTPUT })?;
+                onnx::write_stack(
+                    graph,
+                    &self.decoder,
+                    LATENT,
+                    TensorNames { prefix: "decoder", last: OUTPUT },
+                )?;
             }
         }
-        graph.output(OUTPUT, &batch_of(self.blueprint.output));
+        graph.add_output(OUTPUT, &batch_of(self.blueprint.output));
         Ok(())
     }
 
     fn write_classifier(&self, graph: &mut GraphBuilder) -> Result<(), TrainingError> {
         let Some(classifier) = &self.classifier else { return Ok(()) };
-        onnx::stack(graph, classifier, LATENT, Names { prefix: "classifier", last: LOGITS })?;
+        onnx::write_stack(graph, classifier, LATENT, TensorNames { prefix: "classifier", last: LOGITS })?;
         let labels = self.blueprint.definition.classifier.as_ref().map_or(0, |it| it.labels.len());
-        graph.output(LOGITS, &batch_of(Shape::Flat(labels)));
+        graph.add_output(LOGITS, &batch_of(Shape::Flat(labels)));
         Ok(())
     }
 }

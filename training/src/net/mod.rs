@@ -17,7 +17,9 @@ use burn::{
     tensor::{Device, Tensor, activation},
 };
 
-pub use export::{INPUT_PICTURE, INPUT_SERIES, LATENT, LOGITS, OUTPUT, input_name, stamp, tap_name};
+pub use export::{
+    INPUT_IMAGE, INPUT_SERIES, LATENT, LOGITS, OUTPUT, input_name, stamp_latent_space, tap_name,
+};
 pub use score::SCORES;
 pub use stack::Stack;
 
@@ -89,7 +91,8 @@ impl Net {
         let mut log_variance = None;
         let (latent, taps) = self.encoder.layers.forward(input, &[], |index, features| {
             if index == last {
-                log_variance = self.encoder.log_variance.as_ref().map(|stack| stack.row(features.clone()));
+                log_variance =
+                    self.encoder.log_variance.as_ref().map(|stack| stack.forward_row(features.clone()));
             }
         });
         Encoded { latent, log_variance, taps }
@@ -115,7 +118,7 @@ impl Net {
     /// without a classifier.
     #[must_use]
     pub fn classify(&self, latent: Tensor<2>) -> Option<Tensor<2>> {
-        self.classifier.as_ref().map(|classifier| classifier.row(latent))
+        self.classifier.as_ref().map(|classifier| classifier.forward_row(latent))
     }
 
     /// Pairs taps with their names.

@@ -16,27 +16,27 @@ use lopside_onnx::{Attribute, GraphBuilder};
 
 use super::{
     export::tap_name,
-    stack::{Stack, Weights, sides},
-    window::{crop, same},
+    stack::{Stack, Weights, map_sides},
+    window::{same_padding, transposed_crop},
 };
 use crate::{
     TrainingError,
-    definition::{Activation, Cell, Operation, Stage},
+    definition::{Activation, Operation, RecurrentCell, Stage},
 };
 
 /// Name prefix of a part's tensors, and the name of its last tensor.
 #[derive(Clone, Copy)]
-pub(super) struct Names<'a> {
+pub(super) struct TensorNames<'a> {
     pub(super) prefix: &'a str,
     pub(super) last: &'a str,
 }
 
 /// Writes the nodes of a stack with input tensor `x`.
-pub(super) fn stack(
+pub(super) fn write_stack(
     graph: &mut GraphBuilder,
     stack: &Stack,
     x: &str,
-    names: Names<'_>,
+    names: TensorNames<'_>,
 ) -> Result<(), TrainingError> {
     let main_path = stack.layers().enumerate().filter(|(_, (stage, _))| !stage.is_tap());
     let last = main_path.last().map(|(index, _)| index);
@@ -50,7 +50,7 @@ pub(super) fn stack(
             Operation::Tap(_) => Some(prefix.as_str()),
             _ => (Some(index) == last).then_some(names.last),
         };
-        let y = Layer { graph, stage, prefix: &prefix, name }.nodes(weights, &x)?;
+        let y = LayerWriter { graph, stage, prefix: &prefix, required_name: name }.nodes(weights, &x)?;
         if !stage.is_tap() {
             x = y;
         }
@@ -59,15 +59,15 @@ pub(super) fn stack(
 }
 
 /// A layer to write.
-struct Layer<'a> {
+struct LayerWriter<'a> {
     graph: &'a mut GraphBuilder,
     stage: &'a Stage,
     prefix: &'a str,
     /// Required name of the layer's last tensor; `None` derives it from the prefix.
-    name: Option<&'a str>,
+    required_name: Option<&'a str>,
 }
 
-impl Layer<'_> {
+impl LayerWriter<'_> {
     fn nodes(&mut self, weights: Option<&Weights>, x: &str) -> Result<String, TrainingError> {
         let y = match (weights, &self.stage.operation) {
             (Some(Weights::Dense(linear)), _) => self.dense(linear, x)?,
@@ -76,59 +76,61 @@ impl Layer<'_> {
             (Some(Weights::Residual(blocks)), _) => self.residual(blocks, x)?,
             (Some(Weights::Gru(layers)), _) => {
                 let gates = layers.iter().map(|gru| vec![&gru.update_gate, &gru.reset_gate, &gru.new_gate]);
-                self.recurrent(Cell::Gru, &gates.collect::<Vec<_>>(), x)?
+                self.recurrent(RecurrentCell::Gru, &gates.collect::<Vec<_>>(), x)?
             }
             (Some(Weights::Lstm(layers)), _) => {
                 let gates = layers.iter().map(|lstm| {
                     let gates = [Some(&lstm.input_gate), Some(&lstm.output_gate), lstm.forget_gate.as_ref()];
                     gates.into_iter().flatten().chain([&lstm.cell_gate]).collect()
                 });
-                self.recurrent(Cell::Lstm, &gates.collect::<Vec<_>>(), x)?
+                self.recurrent(RecurrentCell::Lstm, &gates.collect::<Vec<_>>(), x)?
             }
-            (None, Operation::Flatten) => self.graph.flatten(x, &self.own("flatten")),
+            (None, Operation::Flatten) => self.graph.flatten(x, &self.result_name("flatten")),
             (None, Operation::Reshape) => {
                 let dims = self.stage.output.dims().into_iter().map(|dim| dim as i64);
                 let dims: Vec<i64> = std::iter::once(-1).chain(dims).collect();
-                self.graph.reshape(x, &dims, &self.own("reshape"))
+                self.graph.reshape(x, &dims, &self.result_name("reshape"))
             }
-            (None, Operation::Join(tap)) => self.graph.concat(&[x, &tap_name(tap)], 1, &self.own("join")),
+            (None, Operation::Join(tap)) => {
+                self.graph.concat(&[x, &tap_name(tap)], 1, &self.result_name("join"))
+            }
             (None, _) => x.to_owned(),
         };
         self.activation(y)
     }
 
     fn dense(&mut self, linear: &Linear, x: &str) -> Result<String, TrainingError> {
-        let weight = self.tensor("weight", linear.weight.val())?;
-        let bias = self.tensor("bias", bias_of(linear))?;
-        let name = self.own("linear");
+        let weight = self.write_tensor("weight", linear.weight.val())?;
+        let bias = self.write_tensor("bias", bias_of(linear))?;
+        let name = self.result_name("linear");
         Ok(self.graph.gemm(x, &weight, &bias, &name))
     }
 
     /// Writes a convolution, followed by the rearrangement of pixels for a sub-pixel layer.
     fn conv(&mut self, conv: &Conv2d, x: &str) -> Result<String, TrainingError> {
-        let weight = self.tensor("weight", conv.weight.val())?;
-        let bias = self.optional("bias", conv.bias.as_ref())?;
+        let weight = self.write_tensor("weight", conv.weight.val())?;
+        let bias = self.write_bias("bias", conv.bias.as_ref())?;
         let (kernel, stride) = (conv.kernel_size[0], conv.stride[0]);
-        let pads = sides(self.stage.input).map(|side| same(side, kernel, stride));
+        let pads = map_sides(self.stage.input).map(|side| same_padding(side, kernel, stride));
         let factor = match self.stage.operation {
             Operation::SubPixel { factor, .. } => Some(factor as i64),
             _ => None,
         };
-        let name = if factor.is_some() { self.part("conv") } else { self.own("conv") };
-        let y = self.graph.node("Conv", &[x, &weight, &bias], &name, &window(stride, pads));
+        let name = if factor.is_some() { self.tensor_name("conv") } else { self.result_name("conv") };
+        let y = self.graph.add_node("Conv", &[x, &weight, &bias], &name, &window_attributes(stride, pads));
         Ok(match factor {
-            Some(factor) => self.graph.depth_to_space(&y, factor, &self.own("pixels")),
+            Some(factor) => self.graph.depth_to_space(&y, factor, &self.result_name("pixels")),
             None => y,
         })
     }
 
     fn conv_transpose(&mut self, conv: &ConvTranspose2d, x: &str) -> Result<String, TrainingError> {
-        let weight = self.tensor("weight", conv.weight.val())?;
-        let bias = self.optional("bias", conv.bias.as_ref())?;
+        let weight = self.write_tensor("weight", conv.weight.val())?;
+        let bias = self.write_bias("bias", conv.bias.as_ref())?;
         let (kernel, stride) = (conv.kernel_size[0], conv.stride[0]);
-        let attributes = window(stride, [crop(kernel, stride); 2]);
-        let name = self.own("conv");
-        Ok(self.graph.node("ConvTranspose", &[x, &weight, &bias], &name, &attributes))
+        let attributes = window_attributes(stride, [transposed_crop(kernel, stride); 2]);
+        let name = self.result_name("conv");
+        Ok(self.graph.add_node("ConvTranspose", &[x, &weight, &bias], &name, &attributes))
     }
 
     /// Writes residual blocks, each added to its own input.
@@ -137,9 +139,10 @@ impl Layer<'_> {
         for (index, block) in blocks.iter().enumerate() {
             let prefix = format!("{}.{index}", self.prefix);
             let last = format!("{prefix}.residual");
-            stack(self.graph, block, &x, Names { prefix: &prefix, last: &last })?;
-            let sum = if index + 1 == blocks.len() { self.own("sum") } else { format!("{prefix}.sum") };
-            x = self.graph.node("Add", &[&x, &last], &sum, &[]);
+            write_stack(self.graph, block, &x, TensorNames { prefix: &prefix, last: &last })?;
+            let sum =
+                if index + 1 == blocks.len() { self.result_name("sum") } else { format!("{prefix}.sum") };
+            x = self.graph.add_node("Add", &[&x, &last], &sum, &[]);
         }
         Ok(x)
     }
@@ -148,17 +151,17 @@ impl Layer<'_> {
     /// last layer. The gates of each layer are in ONNX's order: z r h for a GRU, i o f c for an LSTM.
     fn recurrent(
         &mut self,
-        cell: Cell,
+        cell: RecurrentCell,
         layers: &[Vec<&GateController>],
         x: &str,
     ) -> Result<String, TrainingError> {
         let op = match cell {
-            Cell::Gru => "GRU",
-            Cell::Lstm => "LSTM",
+            RecurrentCell::Gru => "GRU",
+            RecurrentCell::Lstm => "LSTM",
         };
         let attributes = [("hidden_size", Attribute::Int(self.stage.output.width() as i64))];
         // ONNX expects the steps first.
-        let mut x = self.graph.transpose(x, &[1, 0, 2], &self.part("steps"));
+        let mut x = self.graph.transpose(x, &[1, 0, 2], &self.tensor_name("steps"));
         for (index, gates) in layers.iter().enumerate() {
             let part = |name: &str| format!("{index}.{name}");
             let weight = self.gates(&part("weight"), gates.iter().map(|gate| &gate.input_transform))?;
@@ -166,13 +169,13 @@ impl Layer<'_> {
                 self.gates(&part("recurrent"), gates.iter().map(|gate| &gate.hidden_transform))?;
             let bias = self.biases(&part("bias"), gates)?;
             let inputs = [&x, &weight, &recurrent, &bias].map(String::as_str);
-            let (node, states) = (self.part(&part(cell.name())), self.part(&part("states")));
+            let (node, states) = (self.tensor_name(&part(cell.name())), self.tensor_name(&part("states")));
             if index + 1 == layers.len() {
-                self.graph.node_of(op, &inputs, &["", &states], &node, &attributes);
-                x = self.graph.squeeze(&states, 0, &self.own("last"));
+                self.graph.add_node_with_outputs(op, &inputs, &["", &states], &node, &attributes);
+                x = self.graph.squeeze(&states, 0, &self.result_name("last"));
             } else {
-                self.graph.node_of(op, &inputs, &[&states], &node, &attributes);
-                x = self.graph.squeeze(&states, 1, &self.part(&part("series")));
+                self.graph.add_node_with_outputs(op, &inputs, &[&states], &node, &attributes);
+                x = self.graph.squeeze(&states, 1, &self.tensor_name(&part("series")));
             }
         }
         Ok(x)
@@ -185,7 +188,7 @@ impl Layer<'_> {
         matrices: impl Iterator<Item = &'a Linear>,
     ) -> Result<String, TrainingError> {
         let matrices = matrices.map(|linear| linear.weight.val().transpose()).collect();
-        self.tensor(part, Tensor::cat(matrices, 0).unsqueeze::<3>())
+        self.write_tensor(part, Tensor::cat(matrices, 0).unsqueeze::<3>())
     }
 
     /// Concatenates the input biases of all gates and then the state biases into one tensor
@@ -193,58 +196,63 @@ impl Layer<'_> {
     fn biases(&mut self, part: &str, gates: &[&GateController]) -> Result<String, TrainingError> {
         let own = gates.iter().map(|gate| &gate.input_transform);
         let biases = own.chain(gates.iter().map(|gate| &gate.hidden_transform)).map(bias_of);
-        self.tensor(part, Tensor::cat(biases.collect(), 0).unsqueeze::<2>())
+        self.write_tensor(part, Tensor::cat(biases.collect(), 0).unsqueeze::<2>())
     }
 
     fn activation(&mut self, x: String) -> Result<String, TrainingError> {
         let Some(activation) = self.stage.activation else { return Ok(x) };
-        let name = self.name.map_or_else(|| self.part(activation.name()), ToOwned::to_owned);
+        let name = self.required_name.map_or_else(|| self.tensor_name(activation.name()), ToOwned::to_owned);
         Ok(match activation {
             Activation::Relu => self.graph.relu(&x, &name),
             Activation::Sigmoid => self.graph.sigmoid(&x, &name),
-            Activation::Tanh => self.graph.node("Tanh", &[&x], &name, &[]),
+            Activation::Tanh => self.graph.add_node("Tanh", &[&x], &name, &[]),
             Activation::Gelu => self.gelu(&x, &name)?,
         })
     }
 
     /// Writes x · (1 + erf(x / √2)) / 2; the operator set does not have `Gelu` yet.
     fn gelu(&mut self, x: &str, name: &str) -> Result<String, TrainingError> {
-        let parts = ["scale", "scaled", "erf", "one", "plus", "half", "halved"].map(|part| self.part(part));
+        let parts =
+            ["scale", "scaled", "erf", "one", "plus", "half", "halved"].map(|part| self.tensor_name(part));
         let [scale, scaled, erf, one, plus, half, halved] = parts.each_ref().map(String::as_str);
         for (name, value) in [(scale, std::f32::consts::FRAC_1_SQRT_2), (one, 1.0), (half, 0.5)] {
-            self.graph.initializer(name, &[], &[value])?;
+            self.graph.add_initializer(name, &[], &[value])?;
         }
-        self.graph.node("Mul", &[x, scale], scaled, &[]);
-        self.graph.node("Erf", &[scaled], erf, &[]);
-        self.graph.node("Add", &[erf, one], plus, &[]);
-        self.graph.node("Mul", &[x, half], halved, &[]);
-        Ok(self.graph.node("Mul", &[halved, plus], name, &[]))
+        self.graph.add_node("Mul", &[x, scale], scaled, &[]);
+        self.graph.add_node("Erf", &[scaled], erf, &[]);
+        self.graph.add_node("Add", &[erf, one], plus, &[]);
+        self.graph.add_node("Mul", &[x, half], halved, &[]);
+        Ok(self.graph.add_node("Mul", &[halved, plus], name, &[]))
     }
 
     /// Returns the name of a tensor of this layer.
-    fn part(&self, part: &str) -> String {
+    fn tensor_name(&self, part: &str) -> String {
         format!("{}.{part}", self.prefix)
     }
 
     /// Returns the name of the layer's result before its activation.
-    fn own(&self, part: &str) -> String {
-        match self.name {
+    fn result_name(&self, part: &str) -> String {
+        match self.required_name {
             Some(name) if self.stage.activation.is_none() => name.to_owned(),
-            _ => self.part(part),
+            _ => self.tensor_name(part),
         }
     }
 
-    fn optional(&mut self, part: &str, bias: Option<&Param<Tensor<1>>>) -> Result<String, TrainingError> {
-        bias.map_or_else(|| Ok(String::new()), |bias| self.tensor(part, bias.val()))
+    fn write_bias(&mut self, part: &str, bias: Option<&Param<Tensor<1>>>) -> Result<String, TrainingError> {
+        bias.map_or_else(|| Ok(String::new()), |bias| self.write_tensor(part, bias.val()))
     }
 
-    fn tensor<const D: usize>(&mut self, part: &str, tensor: Tensor<D>) -> Result<String, TrainingError> {
-        let (name, dims) = (self.part(part), tensor.dims().map(|dim| dim as i64));
-        let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| TrainingError::Model {
+    fn write_tensor<const D: usize>(
+        &mut self,
+        part: &str,
+        tensor: Tensor<D>,
+    ) -> Result<String, TrainingError> {
+        let (name, dims) = (self.tensor_name(part), tensor.dims().map(|dim| dim as i64));
+        let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| TrainingError::ModelFailed {
             model: format!("weights of {name}"),
             reason: format!("{error:?}"),
         })?;
-        Ok(self.graph.initializer(&name, &dims, &values)?)
+        Ok(self.graph.add_initializer(&name, &dims, &values)?)
     }
 }
 
@@ -255,7 +263,7 @@ fn bias_of(linear: &Linear) -> Tensor<1> {
 }
 
 /// Returns the attributes for strides and for pads (or crops) before and after rows and columns.
-fn window(stride: usize, [rows, columns]: [[usize; 2]; 2]) -> [(&'static str, Attribute); 2] {
+fn window_attributes(stride: usize, [rows, columns]: [[usize; 2]; 2]) -> [(&'static str, Attribute); 2] {
     let pads = [rows[0], columns[0], rows[1], columns[1]].map(|pad| pad as i64).to_vec();
     [("strides", Attribute::Ints(vec![stride as i64; 2])), ("pads", Attribute::Ints(pads))]
 }

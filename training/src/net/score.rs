@@ -10,17 +10,17 @@ use lopside_onnx::{Attribute, GraphBuilder, proto::ModelProto};
 use super::{
     LATENT, Net, OUTPUT,
     export::batch_of,
-    onnx::{self, Names},
+    onnx::{self, TensorNames},
 };
 use crate::{
     TrainingError,
     definition::{AnomalyPart, Shape},
-    density::Density,
+    density::LatentDensity,
 };
 
 /// Output of the score head, `[n, columns]`.
 pub const SCORES: &str = "scores";
-const AGAIN: &str = "again.latent";
+const RE_ENCODED_LATENT: &str = "again.latent";
 
 impl Net {
     /// Returns the columns of this model's score head, in order. Latents with taps do not have the
@@ -36,10 +36,10 @@ impl Net {
     ///
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
-    pub(crate) fn score_head(&self, density: &Density) -> Result<ModelProto, TrainingError> {
-        self.model(|net, graph| {
+    pub(crate) fn score_head(&self, density: &LatentDensity) -> Result<ModelProto, TrainingError> {
+        self.build_model(|net, graph| {
             for (name, shape) in net.latents() {
-                graph.input(&name, &batch_of(shape));
+                graph.add_input(&name, &batch_of(shape));
             }
             net.write_decoder(graph)?;
             let mut columns = Vec::new();
@@ -51,7 +51,7 @@ impl Net {
             }
             let names: Vec<&str> = columns.iter().map(String::as_str).collect();
             graph.concat(&names, 1, SCORES);
-            graph.output(SCORES, &batch_of(Shape::Flat(names.len())));
+            graph.add_output(SCORES, &batch_of(Shape::Flat(names.len())));
             Ok(())
         })
     }
@@ -59,7 +59,7 @@ impl Net {
     fn write_re_encoding(
         &self,
         graph: &mut GraphBuilder,
-        density: &Density,
+        density: &LatentDensity,
     ) -> Result<String, TrainingError> {
         let dims: Vec<i64> = self.blueprint.input.dims().into_iter().map(|dim| dim as i64).collect();
         let input = if self.blueprint.input == self.blueprint.output {
@@ -67,35 +67,40 @@ impl Net {
         } else {
             graph.reshape(OUTPUT, &[&[-1], &dims[..]].concat(), "again.input")
         };
-        onnx::stack(graph, &self.encoder.layers, &input, Names { prefix: "again", last: AGAIN })?;
+        onnx::write_stack(
+            graph,
+            &self.encoder.layers,
+            &input,
+            TensorNames { prefix: "again", last: RE_ENCODED_LATENT },
+        )?;
         let values = self.blueprint.latent.values() as i64;
         let rows = |graph: &mut GraphBuilder, x: &str, name: &str| graph.reshape(x, &[-1, values], name);
-        let (first, again) = (rows(graph, LATENT, "first.row"), rows(graph, AGAIN, "again.row"));
-        let moved = graph.node("Sub", &[&first, &again], "again.difference", &[]);
+        let (first, again) = (rows(graph, LATENT, "first.row"), rows(graph, RE_ENCODED_LATENT, "again.row"));
+        let moved = graph.add_node("Sub", &[&first, &again], "again.difference", &[]);
         let scale: Vec<f32> = density.deviation.iter().map(|deviation| 1.0 / deviation).collect();
-        let scale = graph.initializer("again.scale", &[values], &scale)?;
-        let scaled = graph.node("Mul", &[&moved, &scale], "again.scaled", &[]);
+        let scale = graph.add_initializer("again.scale", &[values], &scale)?;
+        let scaled = graph.add_node("Mul", &[&moved, &scale], "again.scaled", &[]);
         Ok(mean_square(graph, &scaled, AnomalyPart::ReEncoding.name()))
     }
 
     fn write_mahalanobis(
         &self,
         graph: &mut GraphBuilder,
-        density: &Density,
+        density: &LatentDensity,
     ) -> Result<String, TrainingError> {
         let values = self.blueprint.latent.values() as i64;
         let row = graph.reshape(LATENT, &[-1, values], "density.row");
-        let mean = graph.initializer("density.mean", &[values], &density.mean)?;
-        let centred = graph.node("Sub", &[&row, &mean], "density.centred", &[]);
-        let whitening = graph.initializer("density.whitening", &[values, values], &density.whitening)?;
-        let whitened = graph.node("MatMul", &[&centred, &whitening], "density.whitened", &[]);
+        let mean = graph.add_initializer("density.mean", &[values], &density.mean)?;
+        let centred = graph.add_node("Sub", &[&row, &mean], "density.centred", &[]);
+        let whitening = graph.add_initializer("density.whitening", &[values, values], &density.whitening)?;
+        let whitened = graph.add_node("MatMul", &[&centred, &whitening], "density.whitened", &[]);
         Ok(mean_square(graph, &whitened, AnomalyPart::Mahalanobis.name()))
     }
 }
 
 /// Writes the mean of the squares of each row, `[n, 1]`.
 fn mean_square(graph: &mut GraphBuilder, x: &str, name: &str) -> String {
-    let squared = graph.node("Mul", &[x, x], &format!("{name}.squared"), &[]);
+    let squared = graph.add_node("Mul", &[x, x], &format!("{name}.squared"), &[]);
     let axes = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(1))];
-    graph.node("ReduceMean", &[&squared], name, &axes)
+    graph.add_node("ReduceMean", &[&squared], name, &axes)
 }

@@ -9,8 +9,8 @@ use burn::{
     tensor::{Device, Tensor, activation},
 };
 
-use super::window::{crop, same};
-use crate::definition::{Activation, Cell, Operation, Shape, Stage};
+use super::window::{same_padding, transposed_crop};
+use crate::definition::{Activation, Operation, RecurrentCell, Shape, Stage};
 
 /// The layers of one part of a model.
 #[derive(Module, Debug)]
@@ -47,7 +47,7 @@ impl Stack {
     }
 
     /// Runs a stack without taps and joins, from rows to rows.
-    pub(super) fn row(&self, x: Tensor<2>) -> Tensor<2> {
+    pub(super) fn forward_row(&self, x: Tensor<2>) -> Tensor<2> {
         self.forward(x, &[], |_, _| {}).0
     }
 
@@ -63,9 +63,9 @@ impl Stack {
         for (index, (stage, weights)) in self.layers().enumerate() {
             watch(index, &x);
             if stage.is_tap() {
-                taps.push(apply(stage, weights, x.clone(), joined));
+                taps.push(apply_layer(stage, weights, x.clone(), joined));
             } else {
-                x = apply(stage, weights, x, joined);
+                x = apply_layer(stage, weights, x, joined);
             }
         }
         (x, taps)
@@ -76,7 +76,7 @@ impl Weights {
     fn new(stage: &Stage, device: &Device) -> Option<Self> {
         let (from, to) = (stage.input.width(), stage.output.width());
         let conv = |kernel: usize, stride: usize, channels: usize| {
-            let [height, width] = sides(stage.input).map(|side| same(side, kernel, stride));
+            let [height, width] = map_sides(stage.input).map(|side| same_padding(side, kernel, stride));
             Conv2dConfig::new([from, channels], [kernel; 2])
                 .with_stride([stride; 2])
                 .with_padding(PaddingConfig2d::Explicit(height[0], width[0], height[1], width[1]))
@@ -88,7 +88,7 @@ impl Weights {
             Operation::SubPixel { kernel, factor } => Self::Conv(conv(*kernel, 1, to * factor * factor)),
             Operation::Tap(_) => Self::Conv(conv(1, 1, to)),
             Operation::ConvTranspose { kernel, stride } => {
-                let [before, after] = crop(*kernel, *stride);
+                let [before, after] = transposed_crop(*kernel, *stride);
                 Self::ConvTranspose(
                     ConvTranspose2dConfig::new([from, to], [*kernel; 2])
                         .with_stride([*stride; 2])
@@ -105,12 +105,12 @@ impl Weights {
                 match cell {
                     // The reset gate is applied before the product: tract's fused operator for the other
                     // order fails on series with one channel.
-                    Cell::Gru => Self::Gru(
+                    RecurrentCell::Gru => Self::Gru(
                         widths
                             .map(|d| GruConfig::new(d, to, true).with_reset_after(false).init(device))
                             .collect(),
                     ),
-                    Cell::Lstm => {
+                    RecurrentCell::Lstm => {
                         Self::Lstm(widths.map(|d| LstmConfig::new(d, to, true).init(device)).collect())
                     }
                 }
@@ -120,20 +120,27 @@ impl Weights {
     }
 }
 
-fn apply(stage: &Stage, weights: Option<&Weights>, x: Tensor<2>, joined: &[(&str, Tensor<2>)]) -> Tensor<2> {
+fn apply_layer(
+    stage: &Stage,
+    weights: Option<&Weights>,
+    x: Tensor<2>,
+    joined: &[(&str, Tensor<2>)],
+) -> Tensor<2> {
     let y = match (weights, &stage.operation) {
         (Some(Weights::Dense(linear)), _) => linear.forward(x),
         (Some(Weights::Conv(conv)), Operation::SubPixel { factor, .. }) => {
-            row(to_pixels(conv.forward(map(x, stage.input)), *factor))
+            row(to_pixels(conv.forward(to_map(x, stage.input)), *factor))
         }
-        (Some(Weights::Conv(conv)), _) => row(conv.forward(map(x, stage.input))),
-        (Some(Weights::ConvTranspose(conv)), _) => row(conv.forward(map(x, stage.input))),
-        (Some(Weights::Residual(blocks)), _) => blocks.iter().fold(x, |x, block| x.clone() + block.row(x)),
+        (Some(Weights::Conv(conv)), _) => row(conv.forward(to_map(x, stage.input))),
+        (Some(Weights::ConvTranspose(conv)), _) => row(conv.forward(to_map(x, stage.input))),
+        (Some(Weights::Residual(blocks)), _) => {
+            blocks.iter().fold(x, |x, block| x.clone() + block.forward_row(x))
+        }
         (Some(Weights::Gru(layers)), _) => {
-            last(layers.iter().fold(series(x, stage.input), |x, layer| layer.forward(x, None)))
+            last_state(layers.iter().fold(to_series(x, stage.input), |x, layer| layer.forward(x, None)))
         }
         (Some(Weights::Lstm(layers)), _) => {
-            last(layers.iter().fold(series(x, stage.input), |x, layer| layer.forward(x, None).0))
+            last_state(layers.iter().fold(to_series(x, stage.input), |x, layer| layer.forward(x, None).0))
         }
         // Channels come first, so a tap's channels follow the others in a flattened row, too.
         (None, Operation::Join(tap)) => {
@@ -153,19 +160,19 @@ fn apply(stage: &Stage, weights: Option<&Weights>, x: Tensor<2>, joined: &[(&str
 }
 
 /// Returns the rows and columns of a map, or 1 and 1 for other shapes.
-pub(super) fn sides(shape: Shape) -> [usize; 2] {
+pub(super) fn map_sides(shape: Shape) -> [usize; 2] {
     match shape {
         Shape::Map { height, width, .. } => [height, width],
         _ => [1, 1],
     }
 }
 
-fn map(x: Tensor<2>, shape: Shape) -> Tensor<4> {
-    let (n, [height, width]) = (x.dims()[0], sides(shape));
+fn to_map(x: Tensor<2>, shape: Shape) -> Tensor<4> {
+    let (n, [height, width]) = (x.dims()[0], map_sides(shape));
     x.reshape([n, shape.width(), height, width])
 }
 
-fn series(x: Tensor<2>, shape: Shape) -> Tensor<3> {
+fn to_series(x: Tensor<2>, shape: Shape) -> Tensor<3> {
     let [n, values] = x.dims();
     x.reshape([n, values / shape.width(), shape.width()])
 }
@@ -175,7 +182,7 @@ fn row<const D: usize>(x: Tensor<D>) -> Tensor<2> {
 }
 
 /// Returns the last of the states `[n, steps, units]`.
-fn last(states: Tensor<3>) -> Tensor<2> {
+fn last_state(states: Tensor<3>) -> Tensor<2> {
     let [n, steps, units] = states.dims();
     states.narrow(1, steps - 1, 1).reshape([n, units])
 }

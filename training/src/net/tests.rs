@@ -2,15 +2,15 @@
 //! that the costs are those of the blueprint.
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use lopside_onnx::{Cost, cost, decode, encode, metadata, proto::ModelProto};
+use lopside_onnx::{Cost, decode_model, encode_model, metadata_value, model_cost, proto::ModelProto};
 use serde::Deserialize;
 
 use super::*;
 use crate::{
     agree,
     definition::{Definition, PRESETS, Stage},
-    density::Density,
-    engines::{self, OrtModel, TractModel, Values},
+    density::LatentDensity,
+    engines::{self, OrtModel, TensorValues, TractModel},
     split,
 };
 
@@ -51,16 +51,16 @@ seed = 1
     Net::new(&blueprint(&text), &Device::flex())
 }
 
-fn values(tensor: Tensor<2>, shape: crate::definition::Shape) -> Values {
+fn values(tensor: Tensor<2>, shape: crate::definition::Shape) -> TensorValues {
     let dims = std::iter::once(tensor.dims()[0]).chain(shape.dims()).collect();
-    Values { dims, values: tensor.into_data().try_to_vec().unwrap() }
+    TensorValues { dims, values: tensor.into_data().try_to_vec().unwrap() }
 }
 
 /// Runs a model in both engines.
-fn engines(model: &ModelProto, inputs: &[Values]) -> [Vec<Values>; 2] {
-    let bytes = encode(model);
+fn run_engines(model: &ModelProto, inputs: &[TensorValues]) -> [Vec<TensorValues>; 2] {
+    let bytes = encode_model(model);
     let library = std::env::var("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`");
-    let runtime = engines::runtime(library.as_ref()).unwrap();
+    let runtime = engines::load_cpu_runtime(library.as_ref()).unwrap();
     let dims: Vec<Vec<usize>> = inputs.iter().map(|input| input.dims.clone()).collect();
     [
         OrtModel::new(&runtime, "test", &bytes).unwrap().run_each(inputs).unwrap(),
@@ -70,7 +70,7 @@ fn engines(model: &ModelProto, inputs: &[Values]) -> [Vec<Values>; 2] {
 
 /// Asserts that burn, ONNX Runtime and tract agree on the whole model and its halves, and that the costs are
 /// those of the stages.
-fn agrees(net: &Net) {
+fn assert_agrees(net: &Net) {
     let blueprint = net.blueprint();
     let distribution = Distribution::Uniform(-1.0, 1.0);
     let input = Tensor::<2>::random([SAMPLES, blueprint.input.values()], distribution, &Device::flex());
@@ -86,19 +86,19 @@ fn agrees(net: &Net) {
     }
     let input = [values(input, blueprint.input)];
     let expected = [
-        ("whole", net.whole().unwrap(), &input[..], &outputs[..]),
+        ("whole", net.whole_model().unwrap(), &input[..], &outputs[..]),
         ("encoder", net.encoder_half().unwrap(), &input, &latents),
         ("decoder", net.decoder_half().unwrap(), &latents, &outputs[..1]),
     ];
     for (what, model, inputs, outputs) in expected {
-        for found in engines(&model, inputs) {
-            agree::compare(what, outputs, &found).unwrap();
+        for found in run_engines(&model, inputs) {
+            agree::compare_outputs(what, outputs, &found).unwrap();
         }
     }
-    costs(net);
+    assert_costs(net);
 }
 
-fn costs(net: &Net) {
+fn assert_costs(net: &Net) {
     let blueprint = net.blueprint();
     let of = |stages: &[Stage]| Cost {
         parameters: stages.iter().map(Stage::parameters).sum(),
@@ -110,7 +110,7 @@ fn costs(net: &Net) {
     for (model, stages) in
         [(net.encoder_half().unwrap(), &blueprint.encoder), (net.decoder_half().unwrap(), &blueprint.decoder)]
     {
-        let found = cost(&model, &[("n", 1)]).unwrap();
+        let found = model_cost(&model, &[("n", 1)]).unwrap();
         let expected = of(stages);
         assert_eq!((found.macs, found.parameters - gelus(stages)), (expected.macs, expected.parameters));
     }
@@ -120,16 +120,16 @@ const PICTURE: &str = r#"picture = { width = 9, height = 7, channels = "rgb" }"#
 const DENSE: &str = r#"{ layer = "dense", units = 189 }"#;
 
 /// Tests an encoder that begins with this layer and ends in a row.
-fn layer(layer: &str) {
+fn assert_layer(layer: &str) {
     let encoder = format!(r#"{{ {layer} }}, {{ layer = "flatten" }}, {{ layer = "dense", units = 4 }}"#);
-    agrees(&model(PICTURE, &encoder, DENSE));
+    assert_agrees(&model(PICTURE, &encoder, DENSE));
 }
 
 #[test]
 fn convolutions_of_odd_and_even_sizes_agree() {
     for kernel in [1, 2, 3, 4, 5] {
         for stride in [1, 2, 3] {
-            layer(&format!(r#"layer = "conv", channels = 5, kernel = {kernel}, stride = {stride}"#));
+            assert_layer(&format!(r#"layer = "conv", channels = 5, kernel = {kernel}, stride = {stride}"#));
         }
     }
 }
@@ -139,14 +139,16 @@ fn transposed_convolutions_of_odd_and_even_sizes_agree() {
     for (kernel, stride) in
         [(1, 1), (2, 1), (3, 1), (4, 1), (2, 2), (3, 2), (4, 2), (5, 2), (3, 3), (5, 3), (4, 3)]
     {
-        layer(&format!(r#"layer = "conv-transpose", channels = 2, kernel = {kernel}, stride = {stride}"#));
+        assert_layer(&format!(
+            r#"layer = "conv-transpose", channels = 2, kernel = {kernel}, stride = {stride}"#
+        ));
     }
 }
 
 #[test]
 fn sub_pixels_agree() {
     for factor in [1, 2, 3] {
-        layer(&format!(
+        assert_layer(&format!(
             r#"layer = "sub-pixel", channels = 2, factor = {factor}, kernel = 3, activation = "relu""#
         ));
     }
@@ -155,15 +157,15 @@ fn sub_pixels_agree() {
 #[test]
 fn activations_agree() {
     for activation in ["relu", "gelu", "sigmoid", "tanh"] {
-        layer(&format!(r#"layer = "conv", channels = 5, kernel = 3, activation = "{activation}""#));
+        assert_layer(&format!(r#"layer = "conv", channels = 5, kernel = 3, activation = "{activation}""#));
     }
 }
 
 #[test]
 fn residuals_agree_also_within_each_other() {
     let conv = r#"{ layer = "conv", channels = 3, kernel = 3, activation = "tanh" }"#;
-    layer(&format!(r#"layer = "residual", repeat = 3, layers = [{conv}, {conv}]"#));
-    layer(&format!(
+    assert_layer(&format!(r#"layer = "residual", repeat = 3, layers = [{conv}, {conv}]"#));
+    assert_layer(&format!(
         r#"layer = "residual", layers = [{conv}, {{ layer = "residual", repeat = 2, layers = [{conv}] }}]"#
     ));
 }
@@ -176,9 +178,9 @@ fn recurrent_layers_agree() {
                 r#"{{ layer = "{cell}", units = 6, layers = {layers} }}, {{ layer = "dense", units = 4 }}"#
             );
             let decoder = r#"{ layer = "dense", units = 22 }"#;
-            agrees(&model("series = { length = 11, channels = 2 }", &encoder, decoder));
-            agrees(&model("series = { length = 22, channels = 1 }", &encoder, decoder));
-            agrees(&model("series = { length = 1, channels = 22 }", &encoder, decoder));
+            assert_agrees(&model("series = { length = 11, channels = 2 }", &encoder, decoder));
+            assert_agrees(&model("series = { length = 22, channels = 1 }", &encoder, decoder));
+            assert_agrees(&model("series = { length = 1, channels = 22 }", &encoder, decoder));
         }
     }
 }
@@ -186,19 +188,19 @@ fn recurrent_layers_agree() {
 #[test]
 fn a_latent_may_end_with_recurrent_states_or_be_a_map() {
     let series = "series = { length = 5, channels = 2 }";
-    agrees(&model(series, r#"{ layer = "gru", units = 3 }"#, r#"{ layer = "dense", units = 10 }"#));
+    assert_agrees(&model(series, r#"{ layer = "gru", units = 3 }"#, r#"{ layer = "dense", units = 10 }"#));
     let conv = r#"{ layer = "conv", channels = 2, kernel = 3, stride = 2 }"#;
-    agrees(&model(PICTURE, conv, &format!(r#"{{ layer = "flatten" }}, {DENSE}"#)));
-    agrees(&model(PICTURE, conv, &format!(r#"{conv}, {{ layer = "flatten" }}, {DENSE}"#)));
+    assert_agrees(&model(PICTURE, conv, &format!(r#"{{ layer = "flatten" }}, {DENSE}"#)));
+    assert_agrees(&model(PICTURE, conv, &format!(r#"{conv}, {{ layer = "flatten" }}, {DENSE}"#)));
     let flat = r#"{ layer = "conv", channels = 2, kernel = 3 }, { layer = "flatten" }"#;
-    agrees(&model(PICTURE, flat, DENSE));
+    assert_agrees(&model(PICTURE, flat, DENSE));
 }
 
 #[test]
 fn a_reshape_keeps_the_order_of_values() {
     let encoder = r#"{ layer = "flatten" }, { layer = "reshape", channels = 7, height = 9, width = 3 },
         { layer = "conv", channels = 2, kernel = 3 }"#;
-    agrees(&model(PICTURE, encoder, &format!(r#"{{ layer = "flatten" }}, {DENSE}"#)));
+    assert_agrees(&model(PICTURE, encoder, &format!(r#"{{ layer = "flatten" }}, {DENSE}"#)));
 }
 
 #[test]
@@ -214,24 +216,25 @@ fn several_taps_are_joined_each_in_its_place() {
         { layer = "conv-transpose", channels = 3, kernel = 4, stride = 2 },
         { layer = "join", tap = "fine" }, { layer = "join", tap = "fine" },
         { layer = "conv", channels = 1, kernel = 3 }"#;
-    agrees(&model(r#"picture = { width = 6, height = 8, channels = "grey" }"#, encoder, decoder));
+    assert_agrees(&model(r#"picture = { width = 6, height = 8, channels = "grey" }"#, encoder, decoder));
 }
 
 #[test]
 fn every_preset_agrees() {
     for (name, _) in PRESETS {
-        agrees(&preset(name));
+        assert_agrees(&preset(name));
     }
 }
 
 #[test]
 fn whole_and_halves_of_every_preset_agree() {
     let library = std::env::var("ORT_DYLIB_PATH").unwrap();
-    let runtime = engines::runtime(library.as_ref()).unwrap();
+    let runtime = engines::load_cpu_runtime(library.as_ref()).unwrap();
     for (name, _) in PRESETS {
         let net = preset(name);
-        let whole = encode(&net.whole().unwrap());
-        agree::check(net.blueprint(), &whole, &split::split(&whole, &net).unwrap(), &runtime).unwrap();
+        let whole = encode_model(&net.whole_model().unwrap());
+        agree::check_export(net.blueprint(), &whole, &split::split_model(&whole, &net).unwrap(), &runtime)
+            .unwrap();
     }
 }
 
@@ -239,9 +242,9 @@ fn whole_and_halves_of_every_preset_agree() {
 fn a_cut_gives_the_halves_that_are_exported_one_by_one() {
     for name in ["fashion-dense", "fashion-conv", "series-gru"] {
         let net = preset(name);
-        let halves = split::split(&encode(&net.whole().unwrap()), &net).unwrap();
-        assert!(halves.encoder == encode(&net.encoder_half().unwrap()), "{name}");
-        assert!(halves.decoder == encode(&net.decoder_half().unwrap()), "{name}");
+        let halves = split::split_model(&encode_model(&net.whole_model().unwrap()), &net).unwrap();
+        assert!(halves.encoder == encode_model(&net.encoder_half().unwrap()), "{name}");
+        assert!(halves.decoder == encode_model(&net.decoder_half().unwrap()), "{name}");
     }
 }
 
@@ -253,7 +256,7 @@ fn a_distribution_has_a_log_variance_that_is_not_exported() {
     assert_eq!(encoded.log_variance.unwrap().dims(), encoded.latent.dims());
     let exported: u64 = net.blueprint().encoder.iter().map(Stage::parameters).sum();
     assert_eq!(net.encoder.num_params() as u64, exported + 784 * 16 + 16);
-    assert_eq!(cost(&net.encoder_half().unwrap(), &[("n", 1)]).unwrap().parameters, exported);
+    assert_eq!(model_cost(&net.encoder_half().unwrap(), &[("n", 1)]).unwrap().parameters, exported);
 }
 
 #[test]
@@ -272,7 +275,7 @@ fn a_score_head_measures_what_burn_measures() {
     let values_of = |tensor: Tensor<2>| -> Vec<f32> { tensor.into_data().try_to_vec().unwrap() };
     let device = Device::flex();
     let normal = Tensor::<2>::random([200, 9], Distribution::Normal(0.0, 1.0), &device);
-    let density = Density::fit(&values_of(net.encode(normal).latent), 4).unwrap();
+    let density = LatentDensity::fit(&values_of(net.encode(normal).latent), 4).unwrap();
     let input = Tensor::<2>::random([SAMPLES, 9], Distribution::Normal(0.0, 2.0), &device);
     let latent = net.encode(input).latent;
     let row = |values: &[f32]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [1, 4]), &device);
@@ -282,7 +285,7 @@ fn a_score_head_measures_what_burn_measures() {
     let whitened = (latent.clone() - row(&density.mean)).matmul(Tensor::from_data(whitening, &device));
     let expected = [moved, whitened].map(|distance| values_of(distance.square().mean_dim(1)));
     let head = net.score_head(&density).unwrap();
-    for outputs in engines(&head, &[values(latent, net.blueprint().latent)]) {
+    for outputs in run_engines(&head, &[values(latent, net.blueprint().latent)]) {
         let scores = outputs.iter().find(|output| output.dims == [SAMPLES, 2]).unwrap();
         for (sample, scored) in scores.values.chunks(2).enumerate() {
             for (column, &value) in scored.iter().enumerate() {
@@ -317,10 +320,13 @@ fn the_dense_preset_exports_what_the_shipped_bundle_holds() {
         }
         model
     };
-    let shipped = |file: &str| decode(&std::fs::read(folder.join(file)).unwrap()).unwrap();
-    assert_eq!(encode(&blank(net.encoder_half().unwrap())), encode(&blank(shipped("encoder.onnx"))));
+    let shipped = |file: &str| decode_model(&std::fs::read(folder.join(file)).unwrap()).unwrap();
+    assert_eq!(
+        encode_model(&blank(net.encoder_half().unwrap())),
+        encode_model(&blank(shipped("encoder.onnx")))
+    );
     let head = shipped("heads/reconstruct-1.onnx");
     let mut decoder = net.decoder_half().unwrap();
-    stamp(&mut decoder, metadata(&head, lopside_bundle::LATENT_SPACE_KEY).unwrap());
-    assert_eq!(encode(&blank(decoder)), encode(&blank(head)));
+    stamp_latent_space(&mut decoder, metadata_value(&head, lopside_bundle::LATENT_SPACE_KEY).unwrap());
+    assert_eq!(encode_model(&blank(decoder)), encode_model(&blank(head)));
 }

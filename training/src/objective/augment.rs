@@ -2,19 +2,19 @@
 
 use rand::{Rng, RngExt as _};
 
-use super::normal;
-use crate::definition::{Picture, Series, Signal};
+use super::standard_normal;
+use crate::definition::{ImageSignal, SeriesSignal, Signal};
 
 /// Probability of erasing a rectangle, and its largest side relative to the image's side.
-const ERASED: f32 = 0.5;
-const LARGEST: f32 = 0.4;
+const ERASE_PROBABILITY: f32 = 0.5;
+const MAX_ERASED_SHARE: f32 = 0.4;
 /// Standard deviations of the noise added to a time series and of the logarithm of its scale factor.
-const JITTER: f32 = 0.05;
-const SCALING: f32 = 0.1;
+const NOISE_DEVIATION: f32 = 0.05;
+const SCALE_DEVIATION: f32 = 0.1;
 
 /// Strength of the augmentation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Change {
+pub(super) struct Augmentation {
     /// Maximum shift of images in pixels, in each direction.
     pub(super) shift: u8,
     /// Whether images may be mirrored.
@@ -25,29 +25,31 @@ pub(super) struct Change {
 
 /// Augments `n` samples independently: images are shifted, mirrored and partly erased; time series get noise
 /// and a random scale.
-pub(super) fn augmented(
+pub(super) fn augment_samples(
     values: &[f32],
     n: usize,
     signal: &Signal,
-    change: Change,
+    change: Augmentation,
     rng: &mut impl Rng,
 ) -> Vec<f32> {
     let samples = values.chunks(values.len() / n.max(1));
     match signal {
-        Signal::Picture(picture) => {
-            samples.flat_map(|sample| View::draw(picture, change, rng).of(sample, picture)).collect()
+        Signal::Picture(picture) => samples
+            .flat_map(|sample| AugmentedView::draw(picture, change, rng).apply_to(sample, picture))
+            .collect(),
+        Signal::Series(SeriesSignal { .. }) => {
+            samples.flat_map(|sample| augment_series(sample, rng)).collect()
         }
-        Signal::Series(Series { .. }) => samples.flat_map(|sample| noisy(sample, rng)).collect(),
     }
 }
 
-fn noisy(sample: &[f32], rng: &mut impl Rng) -> Vec<f32> {
-    let scale = (SCALING * normal(rng)).exp();
-    sample.iter().map(|value| value * scale + JITTER * normal(rng)).collect()
+fn augment_series(sample: &[f32], rng: &mut impl Rng) -> Vec<f32> {
+    let scale = (SCALE_DEVIATION * standard_normal(rng)).exp();
+    sample.iter().map(|value| value * scale + NOISE_DEVIATION * standard_normal(rng)).collect()
 }
 
 /// An augmented view of an image.
-struct View {
+struct AugmentedView {
     right: i64,
     down: i64,
     mirrored: bool,
@@ -55,11 +57,11 @@ struct View {
     erased: [i64; 4],
 }
 
-impl View {
-    fn draw(picture: &Picture, change: Change, rng: &mut impl Rng) -> Self {
-        let erased = change.erase && rng.random::<f32>() < ERASED;
+impl AugmentedView {
+    fn draw(picture: &ImageSignal, change: Augmentation, rng: &mut impl Rng) -> Self {
+        let erased = change.erase && rng.random::<f32>() < ERASE_PROBABILITY;
         let mut span = |side: usize| {
-            let longest = ((side as f32 * LARGEST) as i64).max(1);
+            let longest = ((side as f32 * MAX_ERASED_SHARE) as i64).max(1);
             let (length, from) = (rng.random_range(1..=longest), rng.random_range(0..side as i64));
             if erased { [from, from + length] } else { [0, 0] }
         };
@@ -73,7 +75,7 @@ impl View {
         }
     }
 
-    fn of(&self, sample: &[f32], picture: &Picture) -> Vec<f32> {
+    fn apply_to(&self, sample: &[f32], picture: &ImageSignal) -> Vec<f32> {
         let (width, height) = (picture.width as i64, picture.height as i64);
         let pixel = |at: usize| {
             let (plane, y, x) = (at as i64 / (width * height), at as i64 / width % height, at as i64 % width);
@@ -99,21 +101,21 @@ mod tests {
     use super::*;
     use crate::definition::Channels;
 
-    fn picture() -> Picture {
-        Picture { width: 3, height: 2, channels: Channels::Rgb, low: -1.0, high: 1.0 }
+    fn picture() -> ImageSignal {
+        ImageSignal { width: 3, height: 2, channels: Channels::Rgb, low: -1.0, high: 1.0 }
     }
 
     #[test]
     fn a_picture_is_moved_mirrored_and_erased() {
         let sample: Vec<f32> = (0..18).map(|value| value as f32).collect();
-        let still = View { right: 0, down: 0, mirrored: false, erased: [0; 4] };
-        assert_eq!(still.of(&sample, &picture()), sample);
-        let moved = View { right: 1, down: -1, ..still };
-        assert_eq!(moved.of(&sample, &picture())[..6], [-1.0, 3.0, 4.0, -1.0, -1.0, -1.0]);
-        let mirrored = View { right: 0, down: 0, mirrored: true, ..moved };
-        assert_eq!(mirrored.of(&sample, &picture())[6..12], [8.0, 7.0, 6.0, 11.0, 10.0, 9.0]);
-        let erased = View { mirrored: false, erased: [1, 0, 3, 1], ..mirrored };
-        assert_eq!(erased.of(&sample, &picture())[..6], [0.0, -1.0, -1.0, 3.0, 4.0, 5.0]);
+        let still = AugmentedView { right: 0, down: 0, mirrored: false, erased: [0; 4] };
+        assert_eq!(still.apply_to(&sample, &picture()), sample);
+        let moved = AugmentedView { right: 1, down: -1, ..still };
+        assert_eq!(moved.apply_to(&sample, &picture())[..6], [-1.0, 3.0, 4.0, -1.0, -1.0, -1.0]);
+        let mirrored = AugmentedView { right: 0, down: 0, mirrored: true, ..moved };
+        assert_eq!(mirrored.apply_to(&sample, &picture())[6..12], [8.0, 7.0, 6.0, 11.0, 10.0, 9.0]);
+        let erased = AugmentedView { mirrored: false, erased: [1, 0, 3, 1], ..mirrored };
+        assert_eq!(erased.apply_to(&sample, &picture())[..6], [0.0, -1.0, -1.0, 3.0, 4.0, 5.0]);
     }
 
     #[test]
@@ -122,12 +124,26 @@ mod tests {
         let values: Vec<f32> = (0..36).map(|value| value as f32).collect();
         let signal = Signal::Picture(picture());
         let views: Vec<_> = (0..8)
-            .map(|_| augmented(&values, 2, &signal, Change { shift: 2, flip: true, erase: true }, &mut rng))
+            .map(|_| {
+                augment_samples(
+                    &values,
+                    2,
+                    &signal,
+                    Augmentation { shift: 2, flip: true, erase: true },
+                    &mut rng,
+                )
+            })
             .collect();
         assert!(views.iter().all(|view| view.len() == 36));
         assert!(views.iter().any(|view| view != &views[0]));
-        let series = Signal::Series(Series { length: 18, channels: 1 });
-        let noisy = augmented(&values, 2, &series, Change { shift: 2, flip: false, erase: false }, &mut rng);
+        let series = Signal::Series(SeriesSignal { length: 18, channels: 1 });
+        let noisy = augment_samples(
+            &values,
+            2,
+            &series,
+            Augmentation { shift: 2, flip: false, erase: false },
+            &mut rng,
+        );
         assert!(noisy.len() == 36 && noisy != values);
     }
 }

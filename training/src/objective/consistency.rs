@@ -4,50 +4,50 @@ use burn::tensor::{Device, Tensor, activation};
 use rand::Rng;
 
 use super::{
-    Batch,
-    augment::{Change, augmented},
+    TrainingBatch,
+    augment::{Augmentation, augment_samples},
     classification::cross_entropy,
-    rows,
+    to_rows,
 };
-use crate::{definition::Consistency, net::Net};
+use crate::{definition::ConsistencyTerm, net::Net};
 
 /// Inputs of the consistency term.
-pub(super) struct Views<'a> {
+pub(super) struct ConsistencyInputs<'a> {
     pub(super) net: &'a Net,
-    pub(super) batch: &'a Batch,
-    pub(super) consistency: &'a Consistency,
+    pub(super) batch: &'a TrainingBatch,
+    pub(super) consistency: &'a ConsistencyTerm,
     pub(super) device: &'a Device,
 }
 
 /// Returns the cross-entropy of the labelled samples, and that of strongly augmented samples with a known or
 /// a confidently predicted class. The second is a mean over all samples, so that it grows with the number of
 /// confident predictions.
-pub(super) fn terms(views: &Views<'_>, rng: &mut impl Rng) -> [Tensor<1>; 2] {
+pub(super) fn consistency_terms(views: &ConsistencyInputs<'_>, rng: &mut impl Rng) -> [Tensor<1>; 2] {
     let n = views.batch.labels.len();
-    let (slightly, more) = (views.logits(false, rng), views.logits(true, rng));
+    let (slightly, more) = (views.augmented_logits(false, rng), views.augmented_logits(true, rng));
     let labels = &views.batch.labels;
-    let sure = sure(slightly.clone().detach(), views.consistency.threshold as f32);
+    let sure = confident_classes(slightly.clone().detach(), views.consistency.threshold as f32);
     let classes: Vec<Option<u8>> = labels.iter().zip(sure).map(|(label, sure)| label.or(sure)).collect();
     let share = classes.iter().flatten().count() as f32 / n.max(1) as f32;
     [cross_entropy(slightly, labels), cross_entropy(more, &classes) * share]
 }
 
-impl Views<'_> {
+impl ConsistencyInputs<'_> {
     /// Returns the classifier's logits for augmented samples, `[n, classes]`.
-    fn logits(&self, erase: bool, rng: &mut impl Rng) -> Tensor<2> {
+    fn augmented_logits(&self, erase: bool, rng: &mut impl Rng) -> Tensor<2> {
         let n = self.batch.labels.len();
-        let Consistency { shift, flip, .. } = *self.consistency;
-        let change = Change { shift, flip, erase };
+        let ConsistencyTerm { shift, flip, .. } = *self.consistency;
+        let change = Augmentation { shift, flip, erase };
         let input = &self.net.blueprint().definition.input;
-        let values = augmented(&self.batch.input, n, input, change, rng);
-        let latent = self.net.encode(rows(&values, n, self.device)).latent;
+        let values = augment_samples(&self.batch.input, n, input, change, rng);
+        let latent = self.net.encode(to_rows(&values, n, self.device)).latent;
         // The definition's check guarantees a classifier for this term.
         self.net.classify(latent.clone()).unwrap_or(latent)
     }
 }
 
 /// Returns the most probable class of each row, or `None` if its probability is below `threshold`.
-fn sure(logits: Tensor<2>, threshold: f32) -> Vec<Option<u8>> {
+fn confident_classes(logits: Tensor<2>, threshold: f32) -> Vec<Option<u8>> {
     let [n, classes] = logits.dims();
     let probabilities: Vec<f32> =
         activation::softmax(logits, 1).into_data().try_to_vec().unwrap_or_else(|_| vec![0.0; n * classes]);
@@ -65,6 +65,6 @@ mod tests {
     #[test]
     fn only_what_is_sure_gets_a_class() {
         let logits = Tensor::<2>::from_data([[9.0, 0.0], [1.0, 0.0], [0.0, 9.0]], &Device::flex());
-        assert_eq!(sure(logits, 0.95), [Some(0), None, Some(1)]);
+        assert_eq!(confident_classes(logits, 0.95), [Some(0), None, Some(1)]);
     }
 }

@@ -3,13 +3,13 @@
 use burn::tensor::{Tensor, TensorData, activation};
 
 /// Added to the similarity of a latent with itself, so that its softmax is 0.
-const NEVER: f32 = -1e9;
+const SELF_SIMILARITY: f32 = -1e9;
 
 /// Returns −1/|P(i)| Σ ln softmax(zᵢ·zₚ/τ) over p ∈ P(i), as a mean over i, for latents scaled to length 1
 /// (P. Khosla et al., "Supervised contrastive learning", `NeurIPS` 2020, eq. 2). `views` are two latents per
 /// sample, `[2·n, values]`, first the first views of all samples. P(i) contains the sample's other view and
 /// all views of samples with its label; without labels this is NT-Xent (T. Chen et al., ICML 2020, eq. 1).
-pub(super) fn loss(views: Tensor<2>, labels: &[Option<u8>], temperature: f32) -> Tensor<1> {
+pub(super) fn contrastive_loss(views: Tensor<2>, labels: &[Option<u8>], temperature: f32) -> Tensor<1> {
     let device = views.device();
     let count = 2 * labels.len();
     let length = views.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
@@ -19,14 +19,14 @@ pub(super) fn loss(views: Tensor<2>, labels: &[Option<u8>], temperature: f32) ->
         Tensor::<2>::from_data(TensorData::new(values, [count, count]), &device)
     };
     let similarity = unit.clone().matmul(unit.transpose()) / temperature;
-    let similarity = similarity + square(&|i, j| if i == j { NEVER } else { 0.0 });
-    let positive = |i: usize, j: usize| i != j && alike(labels, i % labels.len(), j % labels.len());
+    let similarity = similarity + square(&|i, j| if i == j { SELF_SIMILARITY } else { 0.0 });
+    let positive = |i: usize, j: usize| i != j && same_label(labels, i % labels.len(), j % labels.len());
     let each: Vec<f32> = (0..count).map(|i| (0..count).filter(|&j| positive(i, j)).count() as f32).collect();
     let wanted = square(&|i, j| if positive(i, j) { 1.0 / each[i] } else { 0.0 });
     (activation::log_softmax(similarity, 1) * wanted).sum().neg() / count as f32
 }
 
-fn alike(labels: &[Option<u8>], i: usize, j: usize) -> bool {
+fn same_label(labels: &[Option<u8>], i: usize, j: usize) -> bool {
     i == j || (labels[i].is_some() && labels[i] == labels[j])
 }
 
@@ -54,7 +54,7 @@ mod tests {
     }
 
     fn found(labels: &[Option<u8>], temperature: f32) -> f32 {
-        loss(Tensor::from_data(VIEWS, &Device::flex()), labels, temperature).into_scalar()
+        contrastive_loss(Tensor::from_data(VIEWS, &Device::flex()), labels, temperature).into_scalar()
     }
 
     #[test]

@@ -3,17 +3,17 @@
 use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
 
-use super::normal;
+use super::standard_normal;
 
 /// Bound on the absolute log-variance; larger values make no difference and would overflow.
-const LIMIT: f32 = 20.0;
+const MAX_LOG_VARIANCE: f32 = 20.0;
 
 /// Draws z = μ + σ·ε with standard normal ε (section 2.4).
-pub(super) fn sample(mean: &Tensor<2>, log_variance: &Tensor<2>, rng: &mut impl Rng) -> Tensor<2> {
+pub(super) fn sample_latent(mean: &Tensor<2>, log_variance: &Tensor<2>, rng: &mut impl Rng) -> Tensor<2> {
     let dims = mean.dims();
-    let noise: Vec<f32> = (0..dims[0] * dims[1]).map(|_| normal(rng)).collect();
+    let noise: Vec<f32> = (0..dims[0] * dims[1]).map(|_| standard_normal(rng)).collect();
     let noise = Tensor::<2>::from_data(TensorData::new(noise, dims), &mean.device());
-    let deviation = (log_variance.clone().clamp(-LIMIT, LIMIT) * 0.5).exp();
+    let deviation = (log_variance.clone().clamp(-MAX_LOG_VARIANCE, MAX_LOG_VARIANCE) * 0.5).exp();
     mean.clone() + deviation * noise
 }
 
@@ -21,7 +21,7 @@ pub(super) fn sample(mean: &Tensor<2>, log_variance: &Tensor<2>, rng: &mut impl 
 /// samples (appendix B).
 pub(super) fn kullback_leibler(mean: Tensor<2>, log_variance: Tensor<2>) -> Tensor<1> {
     let n = mean.dims()[0];
-    let log_variance = log_variance.clamp(-LIMIT, LIMIT);
+    let log_variance = log_variance.clamp(-MAX_LOG_VARIANCE, MAX_LOG_VARIANCE);
     let terms = log_variance.clone().add_scalar(1.0) - mean.square() - log_variance.exp();
     terms.sum() * (-0.5 / n as f32)
 }
@@ -52,7 +52,7 @@ mod tests {
         let device = Device::flex();
         let mean = Tensor::<2>::full([n, 1], 3.0, &device);
         let log_variance = Tensor::<2>::full([n, 1], 4.0_f32.ln(), &device);
-        let found = sample(&mean, &log_variance, &mut StdRng::seed_from_u64(2));
+        let found = sample_latent(&mean, &log_variance, &mut StdRng::seed_from_u64(2));
         let (variance, mean) = found.var_mean(0);
         let (variance, mean): (f32, f32) = (variance.into_scalar(), mean.into_scalar());
         assert!((mean - 3.0).abs() < 0.06 && (variance - 4.0).abs() < 0.16, "{mean} {variance}");

@@ -9,18 +9,18 @@ use crate::definition::OutputActivation;
 /// The reconstruction loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Loss {
+pub enum ReconstructionLoss {
     /// Mean squared error
     Mse,
     /// Binary cross-entropy
     Bce,
 }
 
-impl Loss {
+impl ReconstructionLoss {
     /// Returns the loss as a mean over all values. `raw` is the decoder's output before its activation;
     /// cross-entropy treats it as logits and requires targets from 0 to 1.
     #[must_use]
-    pub fn of(self, raw: Tensor<2>, target: Tensor<2>, output: OutputActivation) -> Tensor<1> {
+    pub fn mean_loss(self, raw: Tensor<2>, target: Tensor<2>, output: OutputActivation) -> Tensor<1> {
         match (self, output) {
             (Self::Mse, OutputActivation::Sigmoid) => (activation::sigmoid(raw) - target).square().mean(),
             (Self::Mse, OutputActivation::Identity) => (raw - target).square().mean(),
@@ -53,10 +53,12 @@ mod tests {
             logits.iter().zip(target).map(|(&l, t)| (sigmoid(l) - t).powi(2)).sum::<f32>() / 3.0;
         // −t·ln σ(l) − (1−t)·ln(1−σ(l)); for the last value ln σ(−80) = −80.
         let expected_bce = (2.0_f32.ln() - sigmoid(2.0).ln() + 0.25 * 80.0) / 3.0;
-        let of = |loss: Loss, output| loss.of(row(logits), row(target), output).into_scalar::<f32>();
-        let mse = of(Loss::Mse, OutputActivation::Sigmoid);
-        let bce = of(Loss::Bce, OutputActivation::Sigmoid);
-        let plain = of(Loss::Mse, OutputActivation::Identity);
+        let of = |loss: ReconstructionLoss, output| {
+            loss.mean_loss(row(logits), row(target), output).into_scalar::<f32>()
+        };
+        let mse = of(ReconstructionLoss::Mse, OutputActivation::Sigmoid);
+        let bce = of(ReconstructionLoss::Bce, OutputActivation::Sigmoid);
+        let plain = of(ReconstructionLoss::Mse, OutputActivation::Identity);
         assert!((plain - (0.25 + 1.0 + 80.25 * 80.25) / 3.0).abs() < 1e-2, "{plain}");
         assert!((mse - expected_mse).abs() < 1e-6, "{mse} {expected_mse}");
         assert!((bce - expected_bce).abs() < 1e-5, "{bce} {expected_bce}");

@@ -1,6 +1,6 @@
 //! Binds numbers to the open dimensions of a model.
 
-use lopside_onnx::{Extent, Input};
+use lopside_onnx::{Extent, ModelInput};
 
 use crate::TrainingError;
 
@@ -9,15 +9,16 @@ use crate::TrainingError;
 pub(super) struct Bindings {
     bound: Vec<(String, i64)>,
     /// Symbols of unbound batch dimensions, which count as 1.
-    pub(super) batches: Vec<String>,
+    pub(super) unbound_batches: Vec<String>,
 }
 
 impl Bindings {
     /// Parses `SYMBOL=N`, `INPUT.AXIS=N` and `INPUT=N,N,…` arguments for these inputs.
-    pub(super) fn new(inputs: &[Input], arguments: &[String]) -> Result<Self, TrainingError> {
-        let mut bindings = Self { bound: Vec::new(), batches: Vec::new() };
+    pub(super) fn new(inputs: &[ModelInput], arguments: &[String]) -> Result<Self, TrainingError> {
+        let mut bindings = Self { bound: Vec::new(), unbound_batches: Vec::new() };
         for argument in arguments {
-            let refused = |reason: String| TrainingError::Binding { argument: argument.clone(), reason };
+            let refused =
+                |reason: String| TrainingError::InvalidBinding { argument: argument.clone(), reason };
             let (name, value) =
                 argument.split_once('=').ok_or_else(|| refused("use the form NAME=NUMBER".to_owned()))?;
             let numbers: Option<Vec<i64>> =
@@ -25,12 +26,12 @@ impl Bindings {
             let numbers =
                 numbers.ok_or_else(|| refused(format!("{value:?} is not a list of positive integers")))?;
             match (inputs.iter().find(|input| input.name == name), &numbers[..]) {
-                (Some(input), numbers) => bindings.input(input, numbers).map_err(refused)?,
-                (None, [number]) => bindings.symbol(inputs, name, *number).map_err(refused)?,
+                (Some(input), numbers) => bindings.bind_input(input, numbers).map_err(refused)?,
+                (None, [number]) => bindings.bind_symbol(inputs, name, *number).map_err(refused)?,
                 (None, _) => return Err(refused(format!("the model does not have an input `{name}`"))),
             }
         }
-        bindings.default_batches(inputs);
+        bindings.bind_batches(inputs);
         Ok(bindings)
     }
 
@@ -38,7 +39,7 @@ impl Bindings {
         self.bound.iter().map(|(symbol, number)| (symbol.as_str(), *number)).collect()
     }
 
-    fn input(&mut self, input: &Input, numbers: &[i64]) -> Result<(), String> {
+    fn bind_input(&mut self, input: &ModelInput, numbers: &[i64]) -> Result<(), String> {
         let dims = input.dims.as_deref().filter(|dims| dims.len() == numbers.len()).ok_or_else(|| {
             let rank =
                 input.dims.as_ref().map_or("an unknown number of".to_owned(), |dims| dims.len().to_string());
@@ -46,7 +47,7 @@ impl Bindings {
         })?;
         for (axis, (dim, &number)) in dims.iter().zip(numbers).enumerate() {
             match dim {
-                Extent::Open { symbol, .. } => self.set(symbol, number)?,
+                Extent::Linear { symbol, .. } => self.set(symbol, number)?,
                 Extent::Fixed(extent) if i64::try_from(*extent) == Ok(number) => {}
                 fixed => return Err(format!("axis {axis} of `{}` is always {fixed}", input.name)),
             }
@@ -54,8 +55,8 @@ impl Bindings {
         Ok(())
     }
 
-    fn symbol(&mut self, inputs: &[Input], name: &str, number: i64) -> Result<(), String> {
-        let open: Vec<&str> = open(inputs).collect();
+    fn bind_symbol(&mut self, inputs: &[ModelInput], name: &str, number: i64) -> Result<(), String> {
+        let open: Vec<&str> = open_symbols(inputs).collect();
         if open.contains(&name) {
             return self.set(name, number);
         }
@@ -80,21 +81,21 @@ impl Bindings {
     }
 
     /// Binds open first dimensions to 1, because costs are per item.
-    fn default_batches(&mut self, inputs: &[Input]) {
+    fn bind_batches(&mut self, inputs: &[ModelInput]) {
         for input in inputs {
-            if let Some(Extent::Open { symbol, .. }) = input.dims.as_ref().and_then(|dims| dims.first())
+            if let Some(Extent::Linear { symbol, .. }) = input.dims.as_ref().and_then(|dims| dims.first())
                 && self.bound.iter().all(|(bound, _)| bound != symbol)
             {
                 self.bound.push((symbol.clone(), 1));
-                self.batches.push(symbol.clone());
+                self.unbound_batches.push(symbol.clone());
             }
         }
     }
 }
 
-fn open(inputs: &[Input]) -> impl Iterator<Item = &str> {
+fn open_symbols(inputs: &[ModelInput]) -> impl Iterator<Item = &str> {
     inputs.iter().filter_map(|input| input.dims.as_deref()).flatten().filter_map(|dim| match dim {
-        Extent::Open { symbol, .. } => Some(symbol.as_str()),
+        Extent::Linear { symbol, .. } => Some(symbol.as_str()),
         Extent::Fixed(_) | Extent::Unknown => None,
     })
 }
@@ -104,9 +105,10 @@ mod tests {
     use super::*;
 
     fn bound(arguments: &[&str]) -> Result<Vec<(String, i64)>, String> {
-        let open = |symbol: &str| Extent::Open { symbol: symbol.into(), times: 1, over: 1, plus: 0 };
+        let open =
+            |symbol: &str| Extent::Linear { symbol: symbol.into(), numerator: 1, denominator: 1, offset: 0 };
         let dims = Some(vec![open("n"), Extent::Fixed(3), open("x.2")]);
-        let inputs = [Input { name: "x".into(), element: 1, dims }];
+        let inputs = [ModelInput { name: "x".into(), element_type: 1, dims }];
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.into()).collect();
         Bindings::new(&inputs, &arguments).map(|bindings| bindings.bound).map_err(|error| error.to_string())
     }

@@ -11,44 +11,44 @@
 use std::{fs, path::Path};
 
 use cloud_decoder::Runtime;
-use edge_encoder::source::Input;
-use lopside_bundle::{Cost, Digest, Draft, DraftHead, HeadKind};
-use lopside_onnx::{OnnxError, decode, encode, proto::ModelProto};
+use edge_encoder::source::EncoderInput;
+use lopside_bundle::{Digest, FixedLatentDraft, FixedLatentDraftHead, HeadKind, ModelCost};
+use lopside_onnx::{OnnxError, decode_model, encode_model, proto::ModelProto};
 use serde::Serialize;
 
 use super::{
-    Halves, card,
-    fixed::Fixed,
-    given::{Given, Normalise},
-    heads::{self, Wish},
-    measure::{self, Bench, Point, Range, run},
-    tensor::Named,
-    through::{Chosen, through_frames},
+    VerifiedHalves, card,
+    fixed::BatchedHalf,
+    given::{CalibrationInputs, Normalise},
+    heads::{self, RequestedHeads},
+    measure::{self, DecoderBench, LatentStatistics, RatePoint, run_rows},
+    tensor::NamedTensor,
+    through::{FrameFigures, measure_frames},
 };
 use crate::{
     Calibration, LayerLatents, TrainingError,
-    bundle::stamped,
-    calibrate::{calibrate, calibrate_bits, runs, sensitivities},
-    cli::BundleOfOwn,
+    bundle::with_latent_space,
+    calibrate::{calibrate_bits, calibrate_bytes, measure_sensitivities, run_count},
+    cli::UserBundleArgs,
     engines::OrtModel,
-    error::io,
+    error::io_error,
     steps::DRAFT_CARD,
 };
 
 /// Bits per value at the points of the sweep.
-const SWEEP: [f64; 6] = [2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
+const SWEEP_BITS: [f64; 6] = [2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
 /// Bits per value if no rate is requested.
 const DEFAULT_BITS: f64 = 4.0;
 /// Maximum number of values of all inputs and latents together; further inputs are ignored.
 const MAX_VALUES: usize = 1 << 27;
-/// Number of inputs from which on one in [`TESTED`] is held out for testing.
-const ENOUGH: usize = 8;
+/// Number of inputs from which on one in [`TEST_INTERVAL`] is held out for testing.
+const MIN_HELD_OUT_INPUTS: usize = 8;
 /// One input in this many is held out for testing.
-const TESTED: usize = 4;
+const TEST_INTERVAL: usize = 4;
 
 /// Report on the inputs of a bundle and on its performance.
 #[derive(Debug, Serialize)]
-pub(super) struct Made {
+pub(super) struct BundleReport {
     pub(super) name: String,
     pub(super) latent_space: String,
     /// File name of the model.
@@ -65,12 +65,12 @@ pub(super) struct Made {
     pub(super) one_by_one: Option<String>,
     /// Names of outputs without a head, because they are not 32-bit floats.
     pub(super) left_out: Vec<String>,
-    pub(super) layers: Vec<Range>,
+    pub(super) layers: Vec<LatentStatistics>,
     pub(super) heads: Vec<HeadReport>,
     /// Figures per target rate in bits per value, with latents computed by ONNX Runtime.
-    pub(super) sweep: Vec<Point>,
+    pub(super) sweep: Vec<RatePoint>,
     /// Figures of the bundle itself, with frames of the edge encoder and outputs of the cloud decoder.
-    pub(super) chosen: Chosen,
+    pub(super) chosen: FrameFigures,
 }
 
 /// A head of the report.
@@ -83,156 +83,164 @@ pub(super) struct HeadReport {
 }
 
 /// An external model to be turned into a bundle.
-pub(super) struct Source<'a> {
+pub(super) struct ExternalModel<'a> {
     /// Path of the model.
     pub(super) path: &'a Path,
     pub(super) at: &'a [String],
-    pub(super) halves: &'a Halves,
+    pub(super) halves: &'a VerifiedHalves,
     /// The encoder's only input, with bound dimensions.
-    pub(super) input: Named,
+    pub(super) input: NamedTensor,
     /// The command line, for the model card.
     pub(super) command: String,
 }
 
 /// Writes the bundle into `out` and measures it.
-pub(super) fn make(
-    source: &Source<'_>,
-    args: &BundleOfOwn,
+pub(super) fn make_bundle(
+    source: &ExternalModel<'_>,
+    args: &UserBundleArgs,
     out: &Path,
     runtime: &Runtime,
-) -> Result<Made, TrainingError> {
-    let wish = Wish { reconstruct: args.reconstruct, labels: labels(args.labels.as_deref())? };
-    let parts = Parts::new(source, args, &wish, runtime)?;
-    let heads = heads::heads(
+) -> Result<BundleReport, TrainingError> {
+    let wish = RequestedHeads { reconstruct: args.reconstruct, labels: read_labels(args.labels.as_deref())? };
+    let parts = PreparedModel::new(source, args, &wish, runtime)?;
+    let heads = heads::build_heads(
         &parts.outputs,
         &parts.latents,
         &parts.given.spec,
         &wish,
-        cost(&source.halves.decoder_cost)?,
+        known_cost(&source.halves.decoder_cost)?,
     )?;
     let classes = heads.iter().map(|head| matches!(head.kind, HeadKind::Classify { .. })).collect();
     let mut session = parts.decoder.open(runtime)?;
-    let sensitivities = sensitivities(&mut session, &parts.calibrated)?;
-    let mut bench = parts.bench(session, classes)?;
-    let mut sweep = Vec::with_capacity(SWEEP.len());
-    for bits in SWEEP {
-        sweep.push(bench.point(bits, &calibrate_bits(&parts.calibrated, &sensitivities, bits)?)?);
+    let sensitivities = measure_sensitivities(&mut session, &parts.calibrated)?;
+    let mut bench = parts.open_bench(session, classes)?;
+    let mut sweep = Vec::with_capacity(SWEEP_BITS.len());
+    for bits in SWEEP_BITS {
+        sweep.push(bench.measure_point(bits, &calibrate_bits(&parts.calibrated, &sensitivities, bits)?)?);
     }
     let calibration = match args.frame_bytes {
-        Some(bytes) => calibrate(&parts.calibrated, &sensitivities, bytes)?,
+        Some(bytes) => calibrate_bytes(&parts.calibrated, &sensitivities, bytes)?,
         None => calibrate_bits(&parts.calibrated, &sensitivities, args.bits.unwrap_or(DEFAULT_BITS))?,
     };
-    let draft = parts.draft(source, args, heads, &calibration)?;
+    let draft = parts.draft_bundle(source, args, heads, &calibration)?;
     draft.write(out, DRAFT_CARD)?;
-    let chosen = through_frames(out, &bench, &parts.tests(), runtime)?;
-    let made = parts.made(source, &draft, sweep, chosen)?;
-    draft.write(out, &card::write(&made, source))?;
+    let chosen = measure_frames(out, &bench, &parts.tests(), runtime)?;
+    let made = parts.bundle_report(source, &draft, sweep, chosen)?;
+    draft.write(out, &card::write_card(&made, source))?;
     Ok(made)
 }
 
-fn cost(cost: &Result<lopside_onnx::Cost, OnnxError>) -> Result<Cost, TrainingError> {
+fn known_cost(cost: &Result<lopside_onnx::Cost, OnnxError>) -> Result<ModelCost, TrainingError> {
     let cost = cost.clone()?;
-    Ok(Cost { parameters: cost.parameters, macs: cost.macs })
+    Ok(ModelCost { parameters: cost.parameters, macs: cost.macs })
 }
 
 /// The verified halves with batch dimensions, and the latents of the inputs.
-struct Parts {
-    given: Given,
-    rows: Rows,
-    encoder: Fixed,
-    decoder: Fixed,
-    latents: Vec<Named>,
-    outputs: Vec<Named>,
+struct PreparedModel {
+    given: CalibrationInputs,
+    rows: InputSplit,
+    encoder: BatchedHalf,
+    decoder: BatchedHalf,
+    latents: Vec<NamedTensor>,
+    outputs: Vec<NamedTensor>,
     /// Names of outputs that are not 32-bit floats.
     left_out: Vec<String>,
     calibrated: Vec<LayerLatents>,
     tested: Vec<LayerLatents>,
 }
 
-impl Parts {
+impl PreparedModel {
     fn new(
-        source: &Source<'_>,
-        args: &BundleOfOwn,
-        wish: &Wish,
+        source: &ExternalModel<'_>,
+        args: &UserBundleArgs,
+        wish: &RequestedHeads,
         runtime: &Runtime,
     ) -> Result<Self, TrainingError> {
-        let Some(inputs) = &args.calibrate else { return Err(refused("--calibrate", "no inputs are given")) };
+        let Some(inputs) = &args.calibrate else {
+            return Err(model_error("--calibrate", "no inputs are given"));
+        };
         let cut = &source.halves.verification.latents;
-        let latents: Vec<Named> =
-            cut.iter().map(|latent| Named::new(&latent.tensor, &latent.dims)).collect::<Result<_, _>>()?;
-        let each = source.input.values() + latents.iter().map(Named::values).sum::<usize>();
+        let latents: Vec<NamedTensor> = cut
+            .iter()
+            .map(|latent| NamedTensor::new(&latent.tensor, &latent.dims))
+            .collect::<Result<_, _>>()?;
+        let each = source.input.values() + latents.iter().map(NamedTensor::values).sum::<usize>();
         let normalise = Normalise { mean: args.mean.clone(), std: args.std.clone() };
-        let given = Given::read(inputs, &source.input, &normalise, (MAX_VALUES / each).max(2))?;
+        let given = CalibrationInputs::read(inputs, &source.input, &normalise, (MAX_VALUES / each).max(2))?;
         let (count, samples) = (given.inputs.len(), given.samples());
-        let encoder = encoder(source, &latents, two(&samples, count), runtime)?;
-        let all = run(&mut encoder.open(runtime)?, &[&samples], count)?;
-        let first: Vec<Vec<f32>> = all.iter().map(|values| two(values, count)).collect();
-        let (decoder, outputs, left_out) = decoder(source, &latents, &first, wish, runtime)?;
-        let rows = Rows::new(count);
+        let encoder = fix_encoder(source, &latents, first_two(&samples, count), runtime)?;
+        let all = run_rows(&mut encoder.open(runtime)?, &[&samples], count)?;
+        let first: Vec<Vec<f32>> = all.iter().map(|values| first_two(values, count)).collect();
+        let (decoder, outputs, left_out) = fix_decoder(source, &latents, &first, wish, runtime)?;
+        let rows = InputSplit::new(count);
         let part = |rows: &[usize]| {
             let pairs = latents.iter().zip(&all);
-            pairs.map(|(latent, values)| layer(latent, values, rows)).collect::<Vec<_>>()
+            pairs.map(|(latent, values)| select_rows(latent, values, rows)).collect::<Vec<_>>()
         };
         let (calibrated, tested) = (part(&rows.calibrated), part(&rows.tested));
         Ok(Self { given, rows, encoder, decoder, latents, outputs, left_out, calibrated, tested })
     }
 
-    fn bench(&self, mut decoder: OrtModel, classes: Vec<bool>) -> Result<Bench<'_>, TrainingError> {
+    fn open_bench(
+        &self,
+        mut decoder: OrtModel,
+        classes: Vec<bool>,
+    ) -> Result<DecoderBench<'_>, TrainingError> {
         let slices: Vec<&[f32]> = self.tested.iter().map(|layer| layer.values.as_slice()).collect();
         let count = self.rows.tested.len();
-        let expected = run(&mut decoder, &slices, count)?;
+        let expected = run_rows(&mut decoder, &slices, count)?;
         let Self { latents, outputs, tested: layers, .. } = self;
-        Ok(Bench { decoder, latents, outputs, layers, count, expected, classes })
+        Ok(DecoderBench { decoder, latents, outputs, layers, count, expected, classes })
     }
 
-    fn tests(&self) -> Vec<&Input> {
+    fn tests(&self) -> Vec<&EncoderInput> {
         self.rows.tested.iter().map(|&row| &self.given.inputs[row]).collect()
     }
 
     /// Builds the draft of the bundle; its heads carry the latent-space id.
-    fn draft(
+    fn draft_bundle(
         &self,
-        source: &Source<'_>,
-        args: &BundleOfOwn,
-        heads: Vec<DraftHead>,
+        source: &ExternalModel<'_>,
+        args: &UserBundleArgs,
+        heads: Vec<FixedLatentDraftHead>,
         calibration: &Calibration,
-    ) -> Result<Draft, TrainingError> {
-        let mut draft = Draft {
-            name: args.name.as_deref().map_or_else(|| name(source.path), str::to_owned),
+    ) -> Result<FixedLatentDraft, TrainingError> {
+        let mut draft = FixedLatentDraft {
+            name: args.name.as_deref().map_or_else(|| bundle_name(source.path), str::to_owned),
             description: format!("{} cut at {}", file_name(source.path), source.at.join(", ")),
             input: self.given.spec.clone(),
-            encoder: encode(&self.encoder.model),
-            input_tensor: source.input.spec(),
-            encoder_cost: cost(&source.halves.encoder_cost)?,
-            latent: measure::specs(&self.latents, calibration),
+            encoder: encode_model(&self.encoder.model),
+            input_tensor: source.input.tensor_spec(),
+            encoder_cost: known_cost(&source.halves.encoder_cost)?,
+            latent: measure::latent_specs(&self.latents, calibration),
             tables: calibration.tables.clone(),
             heads,
         };
-        let model = stamped(&encode(&self.decoder.model), &draft.latent_space().to_string())?;
+        let model = with_latent_space(&encode_model(&self.decoder.model), &draft.latent_space().to_string())?;
         draft.heads.iter_mut().for_each(|head| head.model.clone_from(&model));
         Ok(draft)
     }
 
-    fn made(
+    fn bundle_report(
         &self,
-        source: &Source<'_>,
-        draft: &Draft,
-        sweep: Vec<Point>,
-        chosen: Chosen,
-    ) -> Result<Made, TrainingError> {
+        source: &ExternalModel<'_>,
+        draft: &FixedLatentDraft,
+        sweep: Vec<RatePoint>,
+        chosen: FrameFigures,
+    ) -> Result<BundleReport, TrainingError> {
         let ranges = self.latents.iter().zip(&self.calibrated);
-        Ok(Made {
+        Ok(BundleReport {
             name: draft.name.clone(),
             latent_space: draft.latent_space().to_string(),
             model: file_name(source.path),
-            sha256: Digest::of(&fs::read(source.path).map_err(io(source.path))?),
+            sha256: Digest::of(&fs::read(source.path).map_err(io_error(source.path))?),
             calibration_inputs: self.rows.calibrated.len(),
             test_inputs: self.rows.tested.len(),
             held_out: self.rows.held_out,
-            one_by_one: self.decoder.one_by_one.clone(),
+            one_by_one: self.decoder.single_item_reason.clone(),
             left_out: self.left_out.clone(),
-            layers: ranges.map(|(latent, layer)| Range::of(latent, layer)).collect(),
-            heads: draft.heads.iter().map(HeadReport::of).collect(),
+            layers: ranges.map(|(latent, layer)| LatentStatistics::from_layer(latent, layer)).collect(),
+            heads: draft.heads.iter().map(HeadReport::from_draft).collect(),
             sweep,
             chosen,
         })
@@ -240,7 +248,7 @@ impl Parts {
 }
 
 impl HeadReport {
-    fn of(head: &DraftHead) -> Self {
+    fn from_draft(head: &FixedLatentDraftHead) -> Self {
         let kind = match head.kind {
             HeadKind::Reconstruct(_) => "reconstruct",
             HeadKind::Classify { .. } => "classify",
@@ -254,32 +262,32 @@ impl HeadReport {
 }
 
 /// Rows of inputs for calibration and for testing.
-struct Rows {
+struct InputSplit {
     calibrated: Vec<usize>,
     tested: Vec<usize>,
     held_out: bool,
 }
 
-impl Rows {
+impl InputSplit {
     fn new(count: usize) -> Self {
-        if count < ENOUGH {
+        if count < MIN_HELD_OUT_INPUTS {
             let all: Vec<usize> = (0..count).collect();
             return Self { calibrated: all.clone(), tested: all, held_out: false };
         }
-        let (tested, calibrated) = (0..count).partition(|row| row % TESTED == TESTED - 1);
+        let (tested, calibrated) = (0..count).partition(|row| row % TEST_INTERVAL == TEST_INTERVAL - 1);
         Self { calibrated, tested, held_out: true }
     }
 }
 
 /// Selects rows of a tensor.
-fn layer(latent: &Named, values: &[f32], rows: &[usize]) -> LayerLatents {
+fn select_rows(latent: &NamedTensor, values: &[f32], rows: &[usize]) -> LayerLatents {
     let len = latent.values();
     let values = rows.iter().flat_map(|row| &values[row * len..(row + 1) * len]).copied().collect();
-    LayerLatents { values, len, runs: runs(&latent.dims) }
+    LayerLatents { values, len, runs: run_count(&latent.dims) }
 }
 
 /// Returns the first two items; for a single item, the item and a copy at half its values.
-fn two(values: &[f32], count: usize) -> Vec<f32> {
+fn first_two(values: &[f32], count: usize) -> Vec<f32> {
     let each = values.len() / count;
     if count > 1 {
         return values[..2 * each].to_vec();
@@ -287,32 +295,32 @@ fn two(values: &[f32], count: usize) -> Vec<f32> {
     values.iter().copied().chain(values.iter().map(|value| value / 2.0)).collect()
 }
 
-fn encoder(
-    source: &Source<'_>,
-    latents: &[Named],
+fn fix_encoder(
+    source: &ExternalModel<'_>,
+    latents: &[NamedTensor],
     items: Vec<f32>,
     runtime: &Runtime,
-) -> Result<Fixed, TrainingError> {
-    let ends: Vec<&Named> = std::iter::once(&source.input).chain(latents).collect();
-    Fixed::new("the encoder", decode(&source.halves.encoder)?, &ends, &[items], runtime)
+) -> Result<BatchedHalf, TrainingError> {
+    let ends: Vec<&NamedTensor> = std::iter::once(&source.input).chain(latents).collect();
+    BatchedHalf::new("the encoder", decode_model(&source.halves.encoder)?, &ends, &[items], runtime)
 }
 
 /// Returns the decoder, its outputs, and the names of the outputs left out.
-fn decoder(
-    source: &Source<'_>,
-    latents: &[Named],
+fn fix_decoder(
+    source: &ExternalModel<'_>,
+    latents: &[NamedTensor],
     items: &[Vec<f32>],
-    wish: &Wish,
+    wish: &RequestedHeads,
     runtime: &Runtime,
-) -> Result<(Fixed, Vec<Named>, Vec<String>), TrainingError> {
-    let mut model = decode(&source.halves.decoder)?;
-    let left_out = leave_out(&mut model);
+) -> Result<(BatchedHalf, Vec<NamedTensor>, Vec<String>), TrainingError> {
+    let mut model = decode_model(&source.halves.decoder)?;
+    let left_out = remove_other_outputs(&mut model);
     let mut outputs = Vec::new();
     let names: Vec<String> =
         model.graph.iter().flat_map(|graph| &graph.output).map(|output| output.name().to_owned()).collect();
     for name in names {
         let dims = source.halves.verification.outputs.iter().find(|output| output.tensor == name);
-        let mut output = Named::new(&name, dims.map_or(&[][..], |output| &output.dims))?;
+        let mut output = NamedTensor::new(&name, dims.map_or(&[][..], |output| &output.dims))?;
         let classes = wish.labels.as_ref().is_some_and(|labels| output.dims == [labels.len() as u32]);
         if classes && let Some(logits) = heads::to_logits(&mut model, &name) {
             output.name = logits;
@@ -320,17 +328,17 @@ fn decoder(
         outputs.push(output);
     }
     if outputs.is_empty() {
-        return Err(refused(
+        return Err(model_error(
             "the decoder",
             "none of its outputs has 32-bit floats, the only type of a head's output",
         ));
     }
-    let ends: Vec<&Named> = latents.iter().chain(&outputs).collect();
-    Ok((Fixed::new("the decoder", model, &ends, items, runtime)?, outputs, left_out))
+    let ends: Vec<&NamedTensor> = latents.iter().chain(&outputs).collect();
+    Ok((BatchedHalf::new("the decoder", model, &ends, items, runtime)?, outputs, left_out))
 }
 
 /// Removes outputs that are not 32-bit floats from a model and returns their names.
-fn leave_out(model: &mut ModelProto) -> Vec<String> {
+fn remove_other_outputs(model: &mut ModelProto) -> Vec<String> {
     let Some(graph) = model.graph.as_mut() else { return Vec::new() };
     let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.output).into_iter().partition(is_float);
     graph.output = kept;
@@ -346,9 +354,9 @@ fn is_float(output: &lopside_onnx::proto::ValueInfoProto) -> bool {
 }
 
 /// Reads the class names, one per line.
-fn labels(path: Option<&Path>) -> Result<Option<Vec<String>>, TrainingError> {
+fn read_labels(path: Option<&Path>) -> Result<Option<Vec<String>>, TrainingError> {
     let Some(path) = path else { return Ok(None) };
-    let text = fs::read_to_string(path).map_err(io(path))?;
+    let text = fs::read_to_string(path).map_err(io_error(path))?;
     Ok(Some(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()))
 }
 
@@ -357,10 +365,10 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Derives the bundle's name from the model's file name.
-fn name(path: &Path) -> String {
-    heads::plain(&path.file_stem().unwrap_or_default().to_string_lossy(), "model")
+fn bundle_name(path: &Path) -> String {
+    heads::plain_name(&path.file_stem().unwrap_or_default().to_string_lossy(), "model")
 }
 
-fn refused(model: &str, reason: &str) -> TrainingError {
-    TrainingError::Model { model: model.to_owned(), reason: reason.to_owned() }
+fn model_error(model: &str, reason: &str) -> TrainingError {
+    TrainingError::ModelFailed { model: model.to_owned(), reason: reason.to_owned() }
 }

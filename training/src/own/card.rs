@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use lopside_quality::grouped;
+use lopside_quality::group_digits;
 
 use super::{
-    bundle::{Made, Source},
-    measure::{OutputError, Point},
+    bundle::{BundleReport, ExternalModel},
+    measure::{OutputError, RatePoint},
 };
 
 /// Formats the bundle's `README.md`. It does not contain anything that changes between runs, such as times.
-pub(super) fn write(made: &Made, source: &Source<'_>) -> String {
+pub(super) fn write_card(made: &BundleReport, source: &ExternalModel<'_>) -> String {
     let layers: String = made
         .layers
         .iter()
@@ -34,7 +34,7 @@ pub(super) fn write(made: &Made, source: &Source<'_>) -> String {
         .map(|head| format!("| {} | {} | `{}` | {:?} |\n", head.name, head.kind, head.output, head.shape))
         .collect();
     let cost = |cost: &Result<lopside_onnx::Cost, lopside_onnx::OnnxError>| match cost {
-        Ok(cost) => (grouped(cost.parameters), grouped(cost.macs)),
+        Ok(cost) => (group_digits(cost.parameters), group_digits(cost.macs)),
         Err(_) => ("unknown".to_owned(), "unknown".to_owned()),
     };
     let (encoder, decoder) = (cost(&source.halves.encoder_cost), cost(&source.halves.decoder_cost));
@@ -57,10 +57,10 @@ pub(super) fn write(made: &Made, source: &Source<'_>) -> String {
         at = source.at.iter().map(|tensor| format!("`{tensor}`")).collect::<Vec<_>>().join(" and "),
         sha256 = made.sha256.as_str(),
         space = made.latent_space,
-        ort = source.halves.verification.onnx_runtime,
+        ort = source.halves.verification.onnx_runtime_difference,
         tract = match source.halves.verification.tract {
             super::Agreement::Within { difference } => format!(", {difference:.1e} in tract (encoder only)"),
-            super::Agreement::Impossible { .. } => String::new(),
+            super::Agreement::Unsupported { .. } => String::new(),
         },
         batch = made.one_by_one.as_ref().map_or(String::new(), |why| format!("- {}\n", one_by_one(why))),
         left_out = left_out(made),
@@ -76,7 +76,7 @@ fn one_by_one(why: &str) -> String {
     )
 }
 
-fn left_out(made: &Made) -> String {
+fn left_out(made: &BundleReport) -> String {
     match &made.left_out[..] {
         [] => String::new(),
         names => format!(
@@ -86,7 +86,7 @@ fn left_out(made: &Made) -> String {
     }
 }
 
-impl Made {
+impl BundleReport {
     /// Formats the report for people; `out` is the bundle's folder.
     pub(super) fn text(&self, out: &Path) -> String {
         let note = |why: &String| format!("\nNote: {}.\n", one_by_one(why));
@@ -114,7 +114,7 @@ impl Made {
                 self.test_inputs
             )
         };
-        let columns: Vec<String> = self.chosen.outputs.iter().map(header).collect();
+        let columns: Vec<String> = self.chosen.outputs.iter().map(column_header).collect();
         let more = self.chosen.outputs.iter().filter(|output| output.top1_agreement.is_some()).count();
         let rule = "|---".repeat(3 + columns.len() + more);
         let chosen = &self.chosen;
@@ -125,16 +125,16 @@ impl Made {
              | **this bundle**, through real frames | | {mean:.1} ({least}–{most}) | {errors} |\n",
             calibrated = self.calibration_inputs,
             titles = columns.join(" | "),
-            rows = self.sweep.iter().map(row).collect::<String>(),
+            rows = self.sweep.iter().map(format_point).collect::<String>(),
             mean = chosen.mean_frame_bytes,
             least = chosen.smallest_frame_bytes,
             most = chosen.largest_frame_bytes,
-            errors = cells(&chosen.outputs),
+            errors = format_cells(&chosen.outputs),
         )
     }
 }
 
-fn header(output: &OutputError) -> String {
+fn column_header(output: &OutputError) -> String {
     let name = &output.output;
     match output.top1_agreement {
         Some(_) => format!("error of `{name}` | same class"),
@@ -142,12 +142,12 @@ fn header(output: &OutputError) -> String {
     }
 }
 
-fn row(point: &Point) -> String {
-    let Point { bits, bits_a_value, frame_bytes, outputs } = point;
-    format!("| {bits} | {bits_a_value:.2} | {frame_bytes:.1} | {} |\n", cells(outputs))
+fn format_point(point: &RatePoint) -> String {
+    let RatePoint { bits, bits_a_value, frame_bytes, outputs } = point;
+    format!("| {bits} | {bits_a_value:.2} | {frame_bytes:.1} | {} |\n", format_cells(outputs))
 }
 
-fn cells(outputs: &[OutputError]) -> String {
+fn format_cells(outputs: &[OutputError]) -> String {
     let cell = |output: &OutputError| {
         let error = format!("{:.2} %", 100.0 * output.relative_rms);
         match output.top1_agreement {

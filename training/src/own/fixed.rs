@@ -5,29 +5,29 @@
 //! of 1, and the cloud runs the frames of a request one after the other.
 
 use cloud_decoder::Runtime;
-use lopside_onnx::{Dim, encode, proto::ModelProto, set_dims};
+use lopside_onnx::{Dim, encode_model, proto::ModelProto, set_dims};
 
-use super::tensor::Named;
+use super::tensor::NamedTensor;
 use crate::{TrainingError, engines::OrtModel};
 
 /// Maximum difference between an item in a batch and alone, relative to the largest magnitude.
 const TOLERANCE: f32 = 1e-4;
 
 /// A half that is ready to run.
-pub(super) struct Fixed {
+pub(super) struct BatchedHalf {
     pub(super) name: &'static str,
     pub(super) model: ModelProto,
     /// Reason why the half takes one item at a time; `None` if it takes batches.
-    pub(super) one_by_one: Option<String>,
+    pub(super) single_item_reason: Option<String>,
 }
 
-impl Fixed {
+impl BatchedHalf {
     /// Declares the dimensions of these inputs and outputs in `model`, with a symbolic batch if the trial
     /// succeeds. `items` has two items per input, one after the other.
     pub(super) fn new(
         name: &'static str,
         mut model: ModelProto,
-        ends: &[&Named],
+        ends: &[&NamedTensor],
         items: &[Vec<f32>],
         runtime: &Runtime,
     ) -> Result<Self, TrainingError> {
@@ -35,28 +35,28 @@ impl Fixed {
         model.graph.iter_mut().for_each(|graph| graph.value_info.clear());
         let mut declare = |batch: &Dim| {
             for end in ends {
-                set_dims(&mut model, &end.name, &end.declared(batch.clone()));
+                set_dims(&mut model, &end.name, &end.onnx_dims(batch.clone()));
             }
-            encode(&model)
+            encode_model(&model)
         };
         let (open, single) = (declare(&Dim::from("n")), declare(&Dim::from(1)));
         let items: Vec<&[f32]> = items.iter().map(Vec::as_slice).collect();
         let alone = OrtModel::new(runtime, name, &single)?.run_items(&items, 2, 1)?;
-        let one_by_one = together(runtime, name, &open, &items, &alone).err();
+        let one_by_one = check_batching(runtime, name, &open, &items, &alone).err();
         if one_by_one.is_none() {
             declare(&Dim::from("n"));
         }
-        Ok(Self { name, model, one_by_one })
+        Ok(Self { name, model, single_item_reason: one_by_one })
     }
 
     /// Opens the half in ONNX Runtime.
     pub(super) fn open(&self, runtime: &Runtime) -> Result<OrtModel, TrainingError> {
-        OrtModel::new(runtime, self.name, &encode(&self.model))
+        OrtModel::new(runtime, self.name, &encode_model(&self.model))
     }
 }
 
 /// Checks that two items together give the same as each alone. The error is the reason.
-fn together(
+fn check_batching(
     runtime: &Runtime,
     name: &'static str,
     model: &[u8],

@@ -8,17 +8,17 @@ use std::{
 
 use edge_encoder::{
     EdgeError,
-    source::{self, Input, Inputs, numbers},
+    source::{self, EncoderInput, NamedInputs, numbers},
 };
-use lopside_bundle::{Channels, InputSpec, PictureSpec};
-use lopside_input::{picture_of, samples_of};
+use lopside_bundle::{Channels, ImageSpec, InputSpec};
+use lopside_input::{image_samples, to_model_image};
 use zip::ZipArchive;
 
-use super::tensor::Named;
-use crate::{TrainingError, error::io};
+use super::tensor::NamedTensor;
+use crate::{TrainingError, error::io_error};
 
 /// Maximum size of an array in an `.npz` file, in bytes.
-const MAX_ARRAY: u64 = 1 << 31;
+const MAX_ARRAY_BYTES: u64 = 1 << 31;
 
 /// Normalisation of image samples from 0 to 1: `(sample − mean) / std`, like PyTorch's `Normalize`.
 #[derive(Debug, Clone)]
@@ -29,56 +29,56 @@ pub(super) struct Normalise {
 
 /// Inputs with the specification of their conversion to the encoder's tensor.
 #[derive(Debug)]
-pub(super) struct Given {
+pub(super) struct CalibrationInputs {
     pub(super) spec: InputSpec,
-    pub(super) inputs: Vec<Input>,
+    pub(super) inputs: Vec<EncoderInput>,
 }
 
-impl Given {
+impl CalibrationInputs {
     /// Reads at most `most` inputs from a folder or file, for an encoder with input `tensor`.
     pub(super) fn read(
         path: &Path,
-        tensor: &Named,
+        tensor: &NamedTensor,
         normalise: &Normalise,
         most: usize,
     ) -> Result<Self, TrainingError> {
         let given = if is_numbers(path)? {
             let spec = InputSpec::Tensor {};
-            Self { spec, inputs: collect(tensors(path, &tensor.dims)?, most)? }
+            Self { spec, inputs: collect_inputs(read_tensors(path, &tensor.dims)?, most)? }
         } else {
-            let spec = picture(path, tensor, normalise)?;
-            let inputs = source::inputs(&[path.to_owned()])?;
-            let small = |input: Input| match input {
+            let spec = image_spec(path, tensor, normalise)?;
+            let inputs = source::open_inputs(&[path.to_owned()])?;
+            let small = |input: EncoderInput| match input {
                 // Images are resized at once: the photographs of a folder may exceed the memory.
-                Input::Picture(picture) => Input::Picture(picture_of(&picture, &spec)),
-                numbers @ Input::Numbers(_) => numbers,
+                EncoderInput::Image(picture) => EncoderInput::Image(to_model_image(&picture, &spec)),
+                numbers @ EncoderInput::Values(_) => numbers,
             };
-            let inputs =
-                inputs.map(|named| named.map(|named| source::Named { input: small(named.input), ..named }));
-            let inputs = collect(inputs, most)?;
+            let inputs = inputs
+                .map(|named| named.map(|named| source::NamedInput { input: small(named.input), ..named }));
+            let inputs = collect_inputs(inputs, most)?;
             Self { spec: InputSpec::Picture(spec), inputs }
         };
         if given.inputs.is_empty() {
-            return Err(refused(path, "it does not contain inputs for the calibration".to_owned()));
+            return Err(data_error(path, "it does not contain inputs for the calibration".to_owned()));
         }
         Ok(given)
     }
 
     /// Returns the encoder's tensors for all inputs, one after the other.
     pub(super) fn samples(&self) -> Vec<f32> {
-        let samples = |input: &Input| match (input, &self.spec) {
-            (Input::Picture(picture), InputSpec::Picture(spec)) => samples_of(picture, spec),
-            (Input::Numbers(numbers), _) => numbers.clone(),
-            (Input::Picture(_), _) => Vec::new(),
+        let samples = |input: &EncoderInput| match (input, &self.spec) {
+            (EncoderInput::Image(picture), InputSpec::Picture(spec)) => image_samples(picture, spec),
+            (EncoderInput::Values(numbers), _) => numbers.clone(),
+            (EncoderInput::Image(_), _) => Vec::new(),
         };
         self.inputs.iter().flat_map(samples).collect()
     }
 }
 
-fn collect(
-    inputs: impl Iterator<Item = Result<source::Named, EdgeError>>,
+fn collect_inputs(
+    inputs: impl Iterator<Item = Result<source::NamedInput, EdgeError>>,
     most: usize,
-) -> Result<Vec<Input>, TrainingError> {
+) -> Result<Vec<EncoderInput>, TrainingError> {
     inputs.take(most).map(|named| Ok(named?.input)).collect()
 }
 
@@ -88,17 +88,17 @@ fn is_numbers(path: &Path) -> Result<bool, TrainingError> {
     if !path.is_dir() {
         return Ok(array(path));
     }
-    let entries = fs::read_dir(path).map_err(io(path))?;
+    let entries = fs::read_dir(path).map_err(io_error(path))?;
     Ok(entries.flatten().any(|entry| array(&entry.path())))
 }
 
 /// Returns the image specification for a tensor `[channels, height, width]`.
-fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<PictureSpec, TrainingError> {
+fn image_spec(path: &Path, tensor: &NamedTensor, normalise: &Normalise) -> Result<ImageSpec, TrainingError> {
     let (channels, height, width) = match tensor.dims[..] {
         [1, height, width] => (Channels::Grey, height, width),
         [3, height, width] => (Channels::Rgb, height, width),
         _ => {
-            return Err(refused(
+            return Err(data_error(
                 path,
                 format!(
                     "images require an input [n, 1 or 3, height, width], but `{}` is [n, {}]: pass tensors as .npy or .npz",
@@ -112,7 +112,9 @@ fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<Picture
     let each = |option: &str, values: &[f32]| match values {
         [one] => Ok(vec![*one; count]),
         values if values.len() == count => Ok(values.to_vec()),
-        values => Err(refused(path, format!("--{option} has {} values for {count} channels", values.len()))),
+        values => {
+            Err(data_error(path, format!("--{option} has {} values for {count} channels", values.len())))
+        }
     };
     let (mean, std) = (each("mean", &normalise.mean)?, each("std", &normalise.std)?);
     let at = |sample: f32| mean.iter().zip(&std).map(|(mean, std)| (sample - mean) / std).collect::<Vec<_>>();
@@ -122,30 +124,30 @@ fn picture(path: &Path, tensor: &Named, normalise: &Normalise) -> Result<Picture
         .zip(&high)
         .any(|(low, high)| !(low.is_finite() && high.is_finite() && (high - low).abs() > 0.0))
     {
-        return Err(refused(path, "--std must be finite and not 0, and --mean must be finite".to_owned()));
+        return Err(data_error(path, "--std must be finite and not 0, and --mean must be finite".to_owned()));
     }
-    Ok(PictureSpec { width, height, channels, low, high })
+    Ok(ImageSpec { width, height, channels, low, high })
 }
 
 /// Reads tensors from `.npy` files or from an `.npz` file with one array.
-fn tensors(path: &Path, dims: &[u32]) -> Result<Inputs, TrainingError> {
+fn read_tensors(path: &Path, dims: &[u32]) -> Result<NamedInputs, TrainingError> {
     if path.extension().is_none_or(|ending| ending != "npz") {
-        return Ok(numbers::tensors(&[path.to_owned()], dims)?);
+        return Ok(numbers::open_tensors(&[path.to_owned()], dims)?);
     }
-    let bad = |reason: String| refused(path, format!("not a readable .npz file: {reason}"));
+    let bad = |reason: String| data_error(path, format!("not a readable .npz file: {reason}"));
     let mut archive =
-        ZipArchive::new(File::open(path).map_err(io(path))?).map_err(|error| bad(error.to_string()))?;
+        ZipArchive::new(File::open(path).map_err(io_error(path))?).map_err(|error| bad(error.to_string()))?;
     if archive.len() != 1 {
         let names: Vec<&str> = archive.file_names().collect();
         let reason = format!("it has {} arrays ({}): save only the inputs", names.len(), names.join(", "));
-        return Err(refused(path, reason));
+        return Err(data_error(path, reason));
     }
     let mut bytes = Vec::new();
     let entry = archive.by_index(0).map_err(|error| bad(error.to_string()))?;
-    entry.take(MAX_ARRAY).read_to_end(&mut bytes).map_err(|error| bad(error.to_string()))?;
-    Ok(numbers::tensors_of(path, Box::new(Cursor::new(bytes)), dims)?)
+    entry.take(MAX_ARRAY_BYTES).read_to_end(&mut bytes).map_err(|error| bad(error.to_string()))?;
+    Ok(numbers::read_tensors(path, Box::new(Cursor::new(bytes)), dims)?)
 }
 
-fn refused(path: &Path, reason: String) -> TrainingError {
-    TrainingError::Data { path: path.to_owned(), reason }
+fn data_error(path: &Path, reason: String) -> TrainingError {
+    TrainingError::InvalidData { path: path.to_owned(), reason }
 }

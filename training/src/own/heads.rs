@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 
-use lopside_bundle::{Cost, DraftHead, HeadKind, InputSpec, PictureSpec};
+use lopside_bundle::{FixedLatentDraftHead, HeadKind, ImageSpec, InputSpec, ModelCost};
 use lopside_onnx::proto::{GraphProto, ModelProto};
 
-use super::tensor::Named;
+use super::tensor::NamedTensor;
 use crate::TrainingError;
 
 /// Requested interpretation of outputs, applied to those that match.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wish {
+pub(super) struct RequestedHeads {
     /// Treat outputs as images in the value range of the input.
     pub(super) reconstruct: bool,
     /// Treat outputs as logits of these classes.
@@ -47,30 +47,30 @@ fn softmax_input(graph: &GraphProto, output: &str) -> Option<String> {
 }
 
 /// Builds one head per output. Their models are filled in later.
-pub(super) fn heads(
-    outputs: &[Named],
-    latents: &[Named],
+pub(super) fn build_heads(
+    outputs: &[NamedTensor],
+    latents: &[NamedTensor],
     input: &InputSpec,
-    wish: &Wish,
-    cost: Cost,
-) -> Result<Vec<DraftHead>, TrainingError> {
+    wish: &RequestedHeads,
+    cost: ModelCost,
+) -> Result<Vec<FixedLatentDraftHead>, TrainingError> {
     let mut names = HashSet::new();
-    let heads: Vec<DraftHead> = outputs
+    let heads: Vec<FixedLatentDraftHead> = outputs
         .iter()
         .map(|output| {
-            let kind = kind(output, input, wish);
+            let kind = head_kind(output, input, wish);
             let sort = match kind {
                 HeadKind::Reconstruct(_) => "reconstruct",
                 HeadKind::Classify { .. } => "classify",
                 _ => &output.name,
             };
-            DraftHead {
-                name: unique(&mut names, &plain(sort, "output")),
+            FixedLatentDraftHead {
+                name: unique_name(&mut names, &plain_name(sort, "output")),
                 version: 1,
                 kind,
                 model: Vec::new(),
                 inputs: latents.iter().map(|latent| latent.name.clone()).collect(),
-                output: output.spec(),
+                output: output.tensor_spec(),
                 cost,
             }
         })
@@ -78,7 +78,7 @@ pub(super) fn heads(
     let any = |is: fn(&HeadKind) -> bool| heads.iter().any(|head| is(&head.kind));
     let shapes: Vec<String> =
         outputs.iter().map(|output| format!("`{}` [n, {}]", output.name, output.text())).collect();
-    let none = |option: &str, wanted: String| TrainingError::Model {
+    let none = |option: &str, wanted: String| TrainingError::ModelFailed {
         model: option.to_owned(),
         reason: format!("no output is {wanted}; the outputs are {}", shapes.join(", ")),
     };
@@ -93,7 +93,7 @@ pub(super) fn heads(
     Ok(heads)
 }
 
-fn kind(output: &Named, input: &InputSpec, wish: &Wish) -> HeadKind {
+fn head_kind(output: &NamedTensor, input: &InputSpec, wish: &RequestedHeads) -> HeadKind {
     if let (Some(labels), [classes]) = (&wish.labels, &output.dims[..])
         && labels.len() == *classes as usize
     {
@@ -103,13 +103,13 @@ fn kind(output: &Named, input: &InputSpec, wish: &Wish) -> HeadKind {
         (wish.reconstruct, input, &output.dims[..])
         && *channels == picture.channels.count()
     {
-        return HeadKind::Reconstruct(PictureSpec { width: *width, height: *height, ..picture.clone() });
+        return HeadKind::Reconstruct(ImageSpec { width: *width, height: *height, ..picture.clone() });
     }
     HeadKind::Tensor {}
 }
 
 /// Converts a name to 1 to 60 of the characters `a–z 0–9 -`, or returns `otherwise` if nothing is left.
-pub(super) fn plain(name: &str, otherwise: &str) -> String {
+pub(super) fn plain_name(name: &str, otherwise: &str) -> String {
     let mut plain = String::new();
     for letter in name.chars().map(|letter| letter.to_ascii_lowercase()) {
         match letter {
@@ -124,7 +124,7 @@ pub(super) fn plain(name: &str, otherwise: &str) -> String {
 }
 
 /// Returns the name, with a number appended if it is already in use.
-fn unique(names: &mut HashSet<String>, name: &str) -> String {
+fn unique_name(names: &mut HashSet<String>, name: &str) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let found = std::iter::once(name.to_owned()).chain(numbered).find(|name| !names.contains(name));
     let found = found.unwrap_or_default();
@@ -139,34 +139,42 @@ mod tests {
 
     use super::*;
 
-    fn named(name: &str, dims: &[u32]) -> Named {
-        Named { name: name.into(), dims: dims.to_vec() }
+    fn named(name: &str, dims: &[u32]) -> NamedTensor {
+        NamedTensor { name: name.into(), dims: dims.to_vec() }
     }
 
     #[test]
     fn outputs_become_the_heads_that_fit() {
         let outputs = [named("Again/Out:0", &[3, 4, 8]), named("again.out.0", &[2]), named("logits", &[3])];
-        let picture = InputSpec::Picture(PictureSpec::uniform(4, 2, Channels::Rgb, -1.0, 1.0));
-        let of = |wish: &Wish| heads(&outputs, &[], &picture, wish, Cost { parameters: 1, macs: 1 });
-        let names = |heads: &[DraftHead]| heads.iter().map(|head| head.name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&of(&Wish::default()).unwrap()), ["again-out-0", "again-out-0-2", "logits"]);
+        let picture = InputSpec::Picture(ImageSpec::with_uniform_range(4, 2, Channels::Rgb, -1.0, 1.0));
+        let of = |wish: &RequestedHeads| {
+            build_heads(&outputs, &[], &picture, wish, ModelCost { parameters: 1, macs: 1 })
+        };
+        let names =
+            |heads: &[FixedLatentDraftHead]| heads.iter().map(|head| head.name.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            names(&of(&RequestedHeads::default()).unwrap()),
+            ["again-out-0", "again-out-0-2", "logits"]
+        );
         let labels = Some(["a", "b", "c"].map(String::from).to_vec());
-        let made = of(&Wish { reconstruct: true, labels }).unwrap();
+        let made = of(&RequestedHeads { reconstruct: true, labels }).unwrap();
         assert_eq!(names(&made), ["reconstruct", "again-out-0", "classify"]);
         let HeadKind::Reconstruct(spec) = &made[0].kind else { panic!() };
         assert_eq!((spec.width, spec.height, spec.low[0]), (8, 4, -1.0));
-        let none = of(&Wish { reconstruct: false, labels: Some(vec!["a".into()]) }).unwrap_err().to_string();
+        let none = of(&RequestedHeads { reconstruct: false, labels: Some(vec!["a".into()]) })
+            .unwrap_err()
+            .to_string();
         assert!(none.contains("`logits` [n, 3]"), "{none}");
     }
 
     #[test]
     fn a_softmax_gives_its_logits() {
         let mut graph = GraphBuilder::new("classifier");
-        let x = graph.input("x", &["n".into(), 3.into()]);
+        let x = graph.add_input("x", &["n".into(), 3.into()]);
         let y = graph.relu(&x, "y");
         let p = graph.softmax(&y, "p");
-        let named = graph.node("Identity", &[&p], "named", &[]);
-        graph.output(&named, &["n".into(), 3.into()]);
+        let named = graph.add_node("Identity", &[&p], "named", &[]);
+        graph.add_output(&named, &["n".into(), 3.into()]);
         let mut model = graph.build();
         assert_eq!(to_logits(&mut model, "named").as_deref(), Some("y"));
         assert_eq!(model.graph.as_ref().unwrap().output[0].name(), "y");

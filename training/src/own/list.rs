@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use lopside_onnx::{Cut, Extent, HalfCost, Input, ranked};
-use lopside_quality::grouped;
+use lopside_onnx::{Cut, Extent, HalfCost, ModelInput, rank_cuts};
+use lopside_quality::group_digits;
 use serde::Serialize;
 
 use super::bind::Bindings;
 use crate::TrainingError;
 
 /// Number of rows of a table without `--all`.
-const SHOWN: usize = 20;
+const DEFAULT_ROWS: usize = 20;
 
 /// The inputs of a model and its possible cuts.
 #[derive(Debug, Serialize)]
@@ -50,29 +50,33 @@ struct HalfRow {
 
 impl Listing {
     /// Lists the best cuts first.
-    pub(super) fn new(inputs: &[Input], bindings: &Bindings, cuts: &[Cut]) -> Self {
-        let input =
-            |input: &Input| InputRow { name: input.name.clone(), shape: written(input.dims.as_deref()) };
+    pub(super) fn new(inputs: &[ModelInput], bindings: &Bindings, cuts: &[Cut]) -> Self {
+        let input = |input: &ModelInput| InputRow {
+            name: input.name.clone(),
+            shape: format_extents(input.dims.as_deref()),
+        };
         Self {
             inputs: inputs.iter().map(input).collect(),
-            batches: bindings.batches.clone(),
-            cuts: ranked(cuts).into_iter().map(|(cut, optimal)| row(cut, optimal)).collect(),
+            batches: bindings.unbound_batches.clone(),
+            cuts: rank_cuts(cuts).into_iter().map(|(cut, optimal)| cut_row(cut, optimal)).collect(),
         }
     }
 
     pub(super) fn table(&self, all: bool) -> String {
-        let rows = if all { &self.cuts[..] } else { &self.cuts[..self.cuts.len().min(SHOWN)] };
+        let rows = if all { &self.cuts[..] } else { &self.cuts[..self.cuts.len().min(DEFAULT_ROWS)] };
         let more = if rows.len() < self.cuts.len() { ", the best 20; --all lists all" } else { "" };
         let reasons = rows.iter().flat_map(|cut| [&cut.encoder.unknown, &cut.decoder.unknown]).flatten();
         let reasons: BTreeSet<&String> = reasons.collect();
-        let inputs =
-            self.inputs.iter().map(|input| format!("input {} {}\n", input.name, shape(input.shape.as_ref())));
+        let inputs = self
+            .inputs
+            .iter()
+            .map(|input| format!("input {} {}\n", input.name, format_shape(input.shape.as_ref())));
         let batches = self.batches.iter();
         let parts = inputs
             .chain(batches.map(|batch| format!("dimension {batch} is set to 1: costs are per item\n")))
             .chain([
                 format!("{} cuts at one tensor{more}\n\n", self.cuts.len()),
-                aligned(&[vec![header()], rows.iter().map(CutRow::cells).collect()].concat()),
+                align_columns(&[vec![table_header()], rows.iter().map(CutRow::cells).collect()].concat()),
                 "\n* no other cut has both a smaller latent and a cheaper encoder\n".to_owned(),
             ])
             .chain(reasons.into_iter().map(|reason| format!("unknown: {reason}\n")));
@@ -82,28 +86,29 @@ impl Listing {
 
 impl CutRow {
     fn cells(&self) -> Vec<String> {
-        let known = |number: Option<u64>| number.map_or("unknown".to_owned(), grouped);
+        let known = |number: Option<u64>| number.map_or("unknown".to_owned(), group_digits);
         vec![
             if self.optimal { "*" } else { "" }.to_owned(),
             self.tensor.clone(),
             self.op.clone(),
-            shape(self.shape.as_ref()),
+            format_shape(self.shape.as_ref()),
             known(self.bytes),
             known(self.encoder.macs),
-            grouped(self.encoder.parameters),
+            group_digits(self.encoder.parameters),
             known(self.decoder.macs),
-            grouped(self.decoder.parameters),
+            group_digits(self.decoder.parameters),
         ]
     }
 }
 
 /// Formats a value as pretty JSON with a final newline.
-pub(super) fn json(value: &impl Serialize) -> Result<String, TrainingError> {
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, TrainingError> {
     let text = serde_json::to_string_pretty(value);
-    text.map(|text| text + "\n").map_err(|source| TrainingError::Json { path: "stdout".into(), source })
+    text.map(|text| text + "\n")
+        .map_err(|source| TrainingError::InvalidJson { path: "stdout".into(), source })
 }
 
-fn header() -> Vec<String> {
+fn table_header() -> Vec<String> {
     let names = [
         "",
         "tensor",
@@ -118,20 +123,20 @@ fn header() -> Vec<String> {
     names.map(str::to_owned).to_vec()
 }
 
-fn row(cut: &Cut, optimal: bool) -> CutRow {
+fn cut_row(cut: &Cut, optimal: bool) -> CutRow {
     CutRow {
         tensor: cut.tensor.clone(),
         op: cut.op.clone(),
-        shape: written(cut.shape.as_deref()),
-        values: cut.values,
-        bytes: cut.bytes(),
+        shape: format_extents(cut.shape.as_deref()),
+        values: cut.element_count,
+        bytes: cut.latent_bytes(),
         optimal,
-        encoder: half(&cut.encoder),
-        decoder: half(&cut.decoder),
+        encoder: half_row(&cut.encoder),
+        decoder: half_row(&cut.decoder),
     }
 }
 
-fn half(cost: &HalfCost) -> HalfRow {
+fn half_row(cost: &HalfCost) -> HalfRow {
     HalfRow {
         macs: cost.macs.as_ref().ok().copied(),
         parameters: cost.parameters,
@@ -139,24 +144,24 @@ fn half(cost: &HalfCost) -> HalfRow {
     }
 }
 
-fn written(dims: Option<&[Extent]>) -> Option<Vec<String>> {
+fn format_extents(dims: Option<&[Extent]>) -> Option<Vec<String>> {
     dims.map(|dims| dims.iter().map(ToString::to_string).collect())
 }
 
-fn shape(dims: Option<&Vec<String>>) -> String {
+fn format_shape(dims: Option<&Vec<String>>) -> String {
     dims.map_or("unknown".to_owned(), |dims| format!("[{}]", dims.join(", ")))
 }
 
 /// Aligns columns to their widest cell, names to the left and numbers to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
-    const NAMES: usize = 4;
+fn align_columns(rows: &[Vec<String>]) -> String {
+    const NAME_COLUMNS: usize = 4;
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-            if column < NAMES { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            if column < NAME_COLUMNS { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
         });
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text += "\n";

@@ -6,22 +6,24 @@ use std::{
     path::Path,
 };
 
-use lopside_onnx::{decode, internalise, proto::ModelProto};
+use lopside_onnx::{decode_model, load_external_data, proto::ModelProto};
 
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 /// Loads the model and reads its external tensors from the model's folder.
-pub(super) fn model(path: &Path) -> Result<ModelProto, TrainingError> {
-    let mut model = decode(&fs::read(path).map_err(io(path))?)?;
+pub(super) fn load_model(path: &Path) -> Result<ModelProto, TrainingError> {
+    let mut model = decode_model(&fs::read(path).map_err(io_error(path))?)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(io(path))?;
-    internalise(&mut model, &mut |relative, offset, length| read(&folder, relative, offset, length))?;
+    let folder = fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(io_error(path))?;
+    load_external_data(&mut model, &mut |relative, offset, length| {
+        read_range(&folder, relative, offset, length)
+    })?;
     Ok(model)
 }
 
 /// Reads part of a file below the folder. The range is checked against the file's size before memory is
 /// allocated.
-fn read(folder: &Path, relative: &Path, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+fn read_range(folder: &Path, relative: &Path, offset: u64, length: usize) -> Result<Vec<u8>, String> {
     let path = fs::canonicalize(folder.join(relative)).map_err(|error| error.to_string())?;
     if !path.starts_with(folder) {
         return Err(

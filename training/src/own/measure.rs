@@ -1,18 +1,18 @@
 //! Measures the rate of quantised latents and the errors that they cause.
 
-use lopside_bundle::LatentSpec;
-use lopside_latent::{IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Quantiser, Shape};
+use lopside_bundle::FixedLatentLayerSpec;
+use lopside_latent::{FixedLatentSpace, IdOnWire, LatentLayer, LatentSpaceId, Quantiser, Shape};
 use serde::Serialize;
 
-use super::tensor::Named;
+use super::tensor::NamedTensor;
 use crate::{Calibration, LayerLatents, TrainingError, engines::OrtModel};
 
 /// Maximum number of values per batch.
-const BATCH_VALUES: usize = 1 << 22;
+const MAX_BATCH_VALUES: usize = 1 << 22;
 
 /// Statistics of a tensor of the cut over all calibration inputs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Range {
+pub(super) struct LatentStatistics {
     pub(super) tensor: String,
     /// Dimensions, without the batch.
     pub(super) shape: Vec<u32>,
@@ -28,7 +28,7 @@ pub(super) struct Range {
 
 /// The figures of one quantiser on the test inputs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Point {
+pub(super) struct RatePoint {
     /// Target rate in bits per value.
     pub(super) bits: f64,
     /// Measured bits per value under the tables, without the frame header.
@@ -49,8 +49,8 @@ pub(super) struct OutputError {
     pub(super) top1_agreement: Option<f64>,
 }
 
-impl Range {
-    pub(super) fn of(tensor: &Named, layer: &LayerLatents) -> Self {
+impl LatentStatistics {
+    pub(super) fn from_layer(tensor: &NamedTensor, layer: &LayerLatents) -> Self {
         let count = layer.values.len().max(1) as f64;
         let values = || layer.values.iter().map(|&value| f64::from(value));
         let mean = values().sum::<f64>() / count;
@@ -68,10 +68,10 @@ impl Range {
 }
 
 /// A decoder with test latents and the outputs that it computes from them without quantisation.
-pub(super) struct Bench<'a> {
+pub(super) struct DecoderBench<'a> {
     pub(super) decoder: OrtModel,
-    pub(super) latents: &'a [Named],
-    pub(super) outputs: &'a [Named],
+    pub(super) latents: &'a [NamedTensor],
+    pub(super) outputs: &'a [NamedTensor],
     /// Latents of the test inputs.
     pub(super) layers: &'a [LayerLatents],
     pub(super) count: usize,
@@ -81,25 +81,29 @@ pub(super) struct Bench<'a> {
     pub(super) classes: Vec<bool>,
 }
 
-impl Bench<'_> {
+impl DecoderBench<'_> {
     /// Measures `calibration`, which was made for `bits` per value, on the test inputs.
-    pub(super) fn point(&mut self, bits: f64, calibration: &Calibration) -> Result<Point, TrainingError> {
-        let space = space(self.latents, calibration)?;
+    pub(super) fn measure_point(
+        &mut self,
+        bits: f64,
+        calibration: &Calibration,
+    ) -> Result<RatePoint, TrainingError> {
+        let space = latent_space(self.latents, calibration)?;
         let (mut bytes, mut coded) = (0, 0.0);
         let mut back: Vec<Vec<f32>> = self.layers.iter().map(|_| Vec::new()).collect();
         for number in 0..self.count {
             let z: Vec<f32> = self.layers.iter().flat_map(|layer| layer.row(number)).copied().collect();
             let integers = space.quantise(&z)?;
             bytes += space.encode_integers(&integers, IdOnWire::Present)?.len();
-            coded += space.bits(&integers)?;
+            coded += space.cost_bits(&integers)?;
             let restored = space.dequantise(&integers)?;
             for (layer, back) in back.iter_mut().enumerate() {
-                back.extend(&restored[space.prefix(layer)..space.prefix(layer + 1)]);
+                back.extend(&restored[space.prefix_len(layer)..space.prefix_len(layer + 1)]);
             }
         }
         let back: Vec<&[f32]> = back.iter().map(Vec::as_slice).collect();
-        let found = run(&mut self.decoder, &back, self.count)?;
-        Ok(Point {
+        let found = run_rows(&mut self.decoder, &back, self.count)?;
+        Ok(RatePoint {
             bits,
             bits_a_value: coded / (self.count * space.len()) as f64,
             frame_bytes: bytes as f64 / self.count as f64,
@@ -112,7 +116,7 @@ impl Bench<'_> {
         let error = |(number, found): (usize, &Vec<f32>)| {
             let (output, expected) = (&self.outputs[number], &self.expected[number]);
             let items = expected.chunks(output.values()).zip(found.chunks(output.values()));
-            let same = items.filter(|(a, b)| largest(a) == largest(b)).count();
+            let same = items.filter(|(a, b)| largest_index(a) == largest_index(b)).count();
             OutputError {
                 output: output.name.clone(),
                 relative_rms: relative_rms(expected, found),
@@ -124,32 +128,37 @@ impl Bench<'_> {
 }
 
 /// Runs a model on `count` rows and returns its outputs.
-pub(super) fn run(
+pub(super) fn run_rows(
     model: &mut OrtModel,
     layers: &[&[f32]],
     count: usize,
 ) -> Result<Vec<Vec<f32>>, TrainingError> {
     let each = layers.iter().map(|layer| layer.len()).sum::<usize>() / count.max(1);
     // Outputs and intermediate tensors are larger than the inputs.
-    model.run_items(layers, count, (BATCH_VALUES / (8 * each.max(1))).clamp(1, 64))
+    model.run_items(layers, count, (MAX_BATCH_VALUES / (8 * each.max(1))).clamp(1, 64))
 }
 
 /// Builds the latent space of a calibration, without an id.
-fn space(latents: &[Named], calibration: &Calibration) -> Result<LatentSpace, TrainingError> {
-    let layer = |(latent, gains): (&Named, &Vec<f32>)| -> Result<LatentLayer, TrainingError> {
+fn latent_space(
+    latents: &[NamedTensor],
+    calibration: &Calibration,
+) -> Result<FixedLatentSpace, TrainingError> {
+    let layer = |(latent, gains): (&NamedTensor, &Vec<f32>)| -> Result<LatentLayer, TrainingError> {
         Ok(LatentLayer { shape: Shape::new(&latent.dims)?, quantiser: Quantiser::new(gains.clone())? })
     };
     let layers = latents.iter().zip(&calibration.gains).map(layer).collect::<Result<_, _>>()?;
-    Ok(LatentSpace::new(LatentSpaceId::new([0; 8]), layers, calibration.tables.clone())?)
+    Ok(FixedLatentSpace::new(LatentSpaceId::new([0; 8]), layers, calibration.tables.clone())?)
 }
 
 /// Returns the layers as entries of a manifest.
-pub(super) fn specs(latents: &[Named], calibration: &Calibration) -> Vec<LatentSpec> {
+pub(super) fn latent_specs(latents: &[NamedTensor], calibration: &Calibration) -> Vec<FixedLatentLayerSpec> {
     let layers = latents.iter().zip(&calibration.gains);
-    layers.map(|(latent, gains)| LatentSpec { tensor: latent.spec(), gains: gains.clone() }).collect()
+    layers
+        .map(|(latent, gains)| FixedLatentLayerSpec { tensor: latent.tensor_spec(), gains: gains.clone() })
+        .collect()
 }
 
-fn largest(values: &[f32]) -> Option<usize> {
+fn largest_index(values: &[f32]) -> Option<usize> {
     (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]))
 }
 

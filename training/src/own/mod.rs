@@ -24,8 +24,8 @@ mod verify;
 use std::{fs, path::Path};
 
 use lopside_onnx::{
-    Budget, Cost, Dim, Extent, Input, OnnxError, cost, cuts, encode, inputs, pick, proto::ModelProto,
-    set_dims, split_at,
+    Cost, CutBudget, Dim, Extent, ModelInput, OnnxError, encode_model, find_cuts, model_cost, model_inputs,
+    pick_cut, proto::ModelProto, set_dims, split_at,
 };
 
 use serde::Serialize;
@@ -33,23 +33,23 @@ use serde::Serialize;
 pub use self::verify::{Agreement, Verification};
 use self::{
     bind::Bindings,
-    bundle::{Made, Source},
+    bundle::{BundleReport, ExternalModel},
     list::Listing,
-    report::Report,
-    tensor::Named,
+    report::CutReport,
+    tensor::NamedTensor,
 };
 use crate::{
     TrainingError,
-    cli::OwnArgs,
+    cli::UserModelArgs,
     engines,
-    error::io,
+    error::io_error,
     files,
-    split::{DECODER, ENCODER},
+    split::{DECODER_FILE, ENCODER_FILE},
 };
 
 /// Both halves of a model, verified against the whole model.
 #[derive(Debug)]
-pub struct Halves {
+pub struct VerifiedHalves {
     /// `encoder.onnx`: from the model's inputs to the tensors of the cut.
     pub encoder: Vec<u8>,
     /// `decoder.onnx`: from the tensors of the cut to the model's outputs.
@@ -63,67 +63,73 @@ pub struct Halves {
 }
 
 /// Runs `training split MODEL.onnx`.
-pub(crate) fn run(args: &OwnArgs, path: &Path, onnxruntime: &Path) -> Result<(), TrainingError> {
-    let model = load::model(path)?;
-    let bindings = Bindings::new(&inputs(&model, &[])?, &args.bind)?;
-    let Some(at) = picked(args, &model, &bindings)? else {
-        let cuts = cuts(&model, &bindings.symbols())?;
-        let listing = Listing::new(&inputs(&model, &bindings.symbols())?, &bindings, &cuts);
-        let text = if args.json { list::json(&listing)? } else { listing.table(args.all) };
+pub(crate) fn run(args: &UserModelArgs, path: &Path, onnxruntime: &Path) -> Result<(), TrainingError> {
+    let model = load::load_model(path)?;
+    let bindings = Bindings::new(&model_inputs(&model, &[])?, &args.bind)?;
+    let Some(at) = pick_tensors(args, &model, &bindings)? else {
+        let cuts = find_cuts(&model, &bindings.symbols())?;
+        let listing = Listing::new(&model_inputs(&model, &bindings.symbols())?, &bindings, &cuts);
+        let text = if args.json { list::to_json(&listing)? } else { listing.table(args.all) };
         print!("{text}");
         return Ok(());
     };
-    let runtime = engines::runtime(onnxruntime)?;
-    let read = inputs(&model, &bindings.symbols())?;
-    let halves = halves(model, &at, &bindings, &runtime)?;
-    if let (Agreement::Impossible { reason }, false) = (&halves.verification.tract, args.allow_no_tract) {
-        return Err(TrainingError::NoTract { reason: reason.clone() });
+    let runtime = engines::load_cpu_runtime(onnxruntime)?;
+    let read = model_inputs(&model, &bindings.symbols())?;
+    let halves = verified_halves(model, &at, &bindings, &runtime)?;
+    if let (Agreement::Unsupported { reason }, false) = (&halves.verification.tract, args.allow_no_tract) {
+        return Err(TrainingError::TractUnsupported { reason: reason.clone() });
     }
-    let report = Report::new(&at, &halves);
+    let report = CutReport::new(&at, &halves);
     if args.bundle.calibrate.is_none() {
-        write(&halves, &args.out)?;
-        return tell(args.json, &report, || report.text(&args.out));
+        write_halves(&halves, &args.out)?;
+        return print_report(args.json, &report, || report.text(&args.out));
     }
-    let source = Source { path, at: &at, halves: &halves, input: only(&read)?, command: command() };
-    let made = bundle::make(&source, &args.bundle, &args.out, &runtime)?;
-    let whole = Whole { cut: &report, bundle: &made };
-    files::replace(&args.out.join("split.json"), list::json(&whole)?.as_bytes())?;
-    tell(args.json, &whole, || made.text(&args.out))
+    let source =
+        ExternalModel { path, at: &at, halves: &halves, input: only_input(&read)?, command: command_line() };
+    let made = bundle::make_bundle(&source, &args.bundle, &args.out, &runtime)?;
+    let whole = SplitReport { cut: &report, bundle: &made };
+    files::replace_file(&args.out.join("split.json"), list::to_json(&whole)?.as_bytes())?;
+    print_report(args.json, &whole, || made.text(&args.out))
 }
 
 /// A cut and the bundle made from it.
 #[derive(Debug, Serialize)]
-struct Whole<'a> {
-    cut: &'a Report<'a>,
-    bundle: &'a Made,
+struct SplitReport<'a> {
+    cut: &'a CutReport<'a>,
+    bundle: &'a BundleReport,
 }
 
-fn tell(json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), TrainingError> {
-    let text = if json { list::json(report)? } else { text() };
+fn print_report(
+    json: bool,
+    report: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), TrainingError> {
+    let text = if json { list::to_json(report)? } else { text() };
     print!("{text}");
     Ok(())
 }
 
 /// Returns the model's only input, without its batch. Fails for several inputs, because an edge encoder reads
 /// one.
-fn only(inputs: &[Input]) -> Result<Named, TrainingError> {
+fn only_input(inputs: &[ModelInput]) -> Result<NamedTensor, TrainingError> {
     let dim = |dim: &Extent| match dim {
         Extent::Fixed(extent) => i64::try_from(*extent).unwrap_or(0),
         _ => 0,
     };
-    let one =
-        |input: &Input| Named::new(&input.name, &input.dims.iter().flatten().map(dim).collect::<Vec<_>>());
+    let one = |input: &ModelInput| {
+        NamedTensor::new(&input.name, &input.dims.iter().flatten().map(dim).collect::<Vec<_>>())
+    };
     match inputs {
         [input] => one(input),
         inputs => {
             let reason = format!("it has {} inputs, but an edge encoder reads exactly one", inputs.len());
-            Err(TrainingError::Model { model: "the model".into(), reason })
+            Err(TrainingError::ModelFailed { model: "the model".into(), reason })
         }
     }
 }
 
 /// Returns the command line, for the model card.
-fn command() -> String {
+fn command_line() -> String {
     let quoted = |argument: String| {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=,:+@".contains(letter);
         if argument.chars().all(plain) && !argument.is_empty() {
@@ -142,60 +148,67 @@ fn command() -> String {
 /// unbound first dimension is 1. `onnxruntime` is the path of the library.
 ///
 /// # Errors
-/// [`TrainingError::Onnx`] for an invalid cut, [`TrainingError::Binding`] for dimensions without a number,
+/// [`TrainingError::Onnx`] for an invalid cut, [`TrainingError::InvalidBinding`] for dimensions without a number,
 /// [`TrainingError::Disagreement`] when a value differs by more than 1e-4 relative to the scale of its
-/// tensor, [`TrainingError::Model`] when ONNX Runtime cannot run a model.
+/// tensor, [`TrainingError::ModelFailed`] when ONNX Runtime cannot run a model.
 pub fn split(
     model: ModelProto,
     at: &[String],
     bind: &[String],
     onnxruntime: &Path,
-) -> Result<Halves, TrainingError> {
-    let bindings = Bindings::new(&inputs(&model, &[])?, bind)?;
-    halves(model, at, &bindings, &engines::runtime(onnxruntime)?)
+) -> Result<VerifiedHalves, TrainingError> {
+    let bindings = Bindings::new(&model_inputs(&model, &[])?, bind)?;
+    verified_halves(model, at, &bindings, &engines::load_cpu_runtime(onnxruntime)?)
 }
 
 /// Returns the tensors to cut at: the named ones, or the best cut within the budget. Returns `None` if the
 /// cuts are to be listed.
-fn picked(
-    args: &OwnArgs,
+fn pick_tensors(
+    args: &UserModelArgs,
     model: &ModelProto,
     bindings: &Bindings,
 ) -> Result<Option<Vec<String>>, TrainingError> {
-    let budget = args.budget_mac.map(Budget::Macs).or(args.max_bytes.map(Budget::Bytes));
+    let budget = args.budget_mac.map(CutBudget::EncoderMacs).or(args.max_bytes.map(CutBudget::LatentBytes));
     match budget {
         None if args.at.is_empty() => Ok(None),
         None => Ok(Some(args.at.clone())),
         Some(budget) => {
-            let cuts = cuts(model, &bindings.symbols())?;
-            Ok(Some(vec![pick(&cuts, budget)?.tensor.clone()]))
+            let cuts = find_cuts(model, &bindings.symbols())?;
+            Ok(Some(vec![pick_cut(&cuts, budget)?.tensor.clone()]))
         }
     }
 }
 
-fn halves(
+fn verified_halves(
     model: ModelProto,
     at: &[String],
     bindings: &Bindings,
     runtime: &cloud_decoder::Runtime,
-) -> Result<Halves, TrainingError> {
+) -> Result<VerifiedHalves, TrainingError> {
     let names: Vec<&str> = at.iter().map(String::as_str).collect();
     let (encoder, decoder) = split_at(&model, &names)?;
     let symbols = bindings.symbols();
-    let verification = verify::verify(model, (&encoder, &decoder), &inputs(&encoder, &symbols)?, runtime)?;
-    let (encoder_cost, bytes) = (cost(&encoder, &symbols), encode(&decoder));
+    let verification =
+        verify::verify_halves(model, (&encoder, &decoder), &model_inputs(&encoder, &symbols)?, runtime)?;
+    let (encoder_cost, bytes) = (model_cost(&encoder, &symbols), encode_model(&decoder));
     // Observed shapes are more specific than shapes inferred for all inputs.
     let mut decoder = decoder;
     for latent in &verification.latents {
         let dims: Vec<Dim> = latent.dims.iter().map(|&dim| dim.into()).collect();
         set_dims(&mut decoder, &latent.tensor, &dims);
     }
-    let decoder_cost = cost(&decoder, &symbols);
-    Ok(Halves { encoder: encode(&encoder), decoder: bytes, verification, encoder_cost, decoder_cost })
+    let decoder_cost = model_cost(&decoder, &symbols);
+    Ok(VerifiedHalves {
+        encoder: encode_model(&encoder),
+        decoder: bytes,
+        verification,
+        encoder_cost,
+        decoder_cost,
+    })
 }
 
-fn write(halves: &Halves, out: &Path) -> Result<(), TrainingError> {
-    fs::create_dir_all(out).map_err(io(out))?;
-    files::replace(&out.join(ENCODER), &halves.encoder)?;
-    files::replace(&out.join(DECODER), &halves.decoder)
+fn write_halves(halves: &VerifiedHalves, out: &Path) -> Result<(), TrainingError> {
+    fs::create_dir_all(out).map_err(io_error(out))?;
+    files::replace_file(&out.join(ENCODER_FILE), &halves.encoder)?;
+    files::replace_file(&out.join(DECODER_FILE), &halves.decoder)
 }

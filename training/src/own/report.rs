@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use lopside_onnx::{Cost, OnnxError};
-use lopside_quality::grouped;
+use lopside_quality::group_digits;
 use serde::Serialize;
 
-use super::{Agreement, Halves, verify};
-use crate::split::{DECODER, ENCODER};
+use super::{Agreement, VerifiedHalves, verify};
+use crate::split::{DECODER_FILE, ENCODER_FILE};
 
 /// Report on a cut, for people and programs.
 #[derive(Debug, Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct CutReport<'a> {
     at: &'a [String],
     latents: Vec<LatentReport<'a>>,
     encoder: CostReport,
@@ -50,17 +50,17 @@ impl CostReport {
     fn text(&self) -> String {
         match (self.macs, self.parameters) {
             (Some(macs), Some(parameters)) => {
-                format!("{} MAC, {} parameters", grouped(macs), grouped(parameters))
+                format!("{} MAC, {} parameters", group_digits(macs), group_digits(parameters))
             }
             _ => format!("cost unknown: {}", self.unknown.as_deref().unwrap_or_default()),
         }
     }
 }
 
-impl<'a> Report<'a> {
-    pub(super) fn new(at: &'a [String], halves: &'a Halves) -> Self {
+impl<'a> CutReport<'a> {
+    pub(super) fn new(at: &'a [String], halves: &'a VerifiedHalves) -> Self {
         let verification = &halves.verification;
-        let latent = |latent: &'a verify::Latent| LatentReport {
+        let latent = |latent: &'a verify::ObservedTensor| LatentReport {
             tensor: &latent.tensor,
             shape: &latent.dims,
             bytes: 4 * latent.dims.iter().map(|&dim| dim.unsigned_abs()).product::<u64>(),
@@ -70,14 +70,14 @@ impl<'a> Report<'a> {
             latents: verification.latents.iter().map(latent).collect(),
             encoder: CostReport::new(&halves.encoder_cost),
             decoder: CostReport::new(&halves.decoder_cost),
-            onnx_runtime_difference: verification.onnx_runtime,
+            onnx_runtime_difference: verification.onnx_runtime_difference,
             tract_difference: match verification.tract {
                 Agreement::Within { difference } => Some(difference),
-                Agreement::Impossible { .. } => None,
+                Agreement::Unsupported { .. } => None,
             },
             tract_cannot: match &verification.tract {
                 Agreement::Within { .. } => None,
-                Agreement::Impossible { reason } => Some(reason),
+                Agreement::Unsupported { reason } => Some(reason),
             },
         }
     }
@@ -86,7 +86,7 @@ impl<'a> Report<'a> {
     pub(super) fn text(&self, out: &Path) -> String {
         let half = |name: &str, cost: &CostReport| format!("{}: {}\n", out.join(name).display(), cost.text());
         let cut = |latent: &LatentReport<'_>| {
-            let bytes = grouped(latent.bytes);
+            let bytes = group_digits(latent.bytes);
             format!("cut at {} {:?}: {bytes} bytes as f32\n", latent.tensor, latent.shape)
         };
         let tract = match self.tract_difference {
@@ -97,8 +97,8 @@ impl<'a> Report<'a> {
             ),
         };
         let last = [
-            half(ENCODER, &self.encoder),
-            half(DECODER, &self.decoder),
+            half(ENCODER_FILE, &self.encoder),
+            half(DECODER_FILE, &self.decoder),
             format!(
                 "ONNX Runtime: the halves differ from the whole model by at most {:.1e}\n",
                 self.onnx_runtime_difference

@@ -1,24 +1,24 @@
 use lopside_bundle::TensorSpec;
 
-use crate::{TrainingError, bundle::tensor_of};
+use crate::{TrainingError, bundle::batched_tensor_of};
 
 /// A tensor of 32-bit floats: its name and its dimensions without the batch.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Named {
+pub(super) struct NamedTensor {
     pub(super) name: String,
     pub(super) dims: Vec<u32>,
 }
 
-impl Named {
+impl NamedTensor {
     /// Creates the tensor from dimensions that begin with a batch of 1.
     ///
     /// # Errors
-    /// [`TrainingError::Model`] when they do not.
+    /// [`TrainingError::ModelFailed`] when they do not.
     pub(super) fn new(name: &str, dims: &[i64]) -> Result<Self, TrainingError> {
         let item = dims.split_first().filter(|(batch, _)| **batch == 1).and_then(|(_, item)| {
             item.iter().map(|&dim| u32::try_from(dim).ok().filter(|&dim| dim > 0)).collect::<Option<Vec<_>>>()
         });
-        item.map(|dims| Self { name: name.to_owned(), dims }).ok_or_else(|| TrainingError::Model {
+        item.map(|dims| Self { name: name.to_owned(), dims }).ok_or_else(|| TrainingError::ModelFailed {
             model: format!("tensor `{name}`"),
             reason: format!(
                 "its dimensions are {dims:?}, but a bundle's tensors must begin with a batch of 1: bind it to 1, cut at \
@@ -33,12 +33,12 @@ impl Named {
     }
 
     /// Returns the tensor's entry in a manifest.
-    pub(super) fn spec(&self) -> TensorSpec {
-        tensor_of(&self.name, self.dims.iter().copied())
+    pub(super) fn tensor_spec(&self) -> TensorSpec {
+        batched_tensor_of(&self.name, self.dims.iter().copied())
     }
 
     /// Returns the dimensions in an ONNX graph, with this batch.
-    pub(super) fn declared(&self, batch: lopside_onnx::Dim) -> Vec<lopside_onnx::Dim> {
+    pub(super) fn onnx_dims(&self, batch: lopside_onnx::Dim) -> Vec<lopside_onnx::Dim> {
         let dims = self.dims.iter().map(|&dim| lopside_onnx::Dim::Fixed(dim.into()));
         std::iter::once(batch).chain(dims).collect()
     }

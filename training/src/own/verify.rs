@@ -12,8 +12,8 @@ use std::{
 };
 
 use cloud_decoder::Runtime;
-use edge_encoder::Plan;
-use lopside_onnx::{Extent, Input, encode, proto::ModelProto};
+use edge_encoder::ModelPlan;
+use lopside_onnx::{Extent, ModelInput, encode_model, proto::ModelProto};
 use ort::{
     session::Session,
     value::{DynValue, Tensor, TensorElementType},
@@ -25,7 +25,7 @@ use crate::TrainingError;
 /// Maximum difference, relative to the scale of the values.
 const TOLERANCE: f32 = 1e-4;
 /// Minimum scale of the outputs of a sigmoid or hyperbolic tangent.
-const LEAST_SCALE: f32 = 2.0 * f32::EPSILON / TOLERANCE;
+const MIN_SATURATING_SCALE: f32 = 2.0 * f32::EPSILON / TOLERANCE;
 /// Maximum number of values of all inputs together; a larger number is considered a mistake.
 const MAX_VALUES: u64 = 1 << 28;
 
@@ -33,18 +33,18 @@ const MAX_VALUES: u64 = 1 << 28;
 #[derive(Debug, Clone)]
 pub struct Verification {
     /// The tensors of the cut.
-    pub latents: Vec<Latent>,
+    pub latents: Vec<ObservedTensor>,
     /// The model's outputs.
-    pub outputs: Vec<Latent>,
+    pub outputs: Vec<ObservedTensor>,
     /// Maximum difference in ONNX Runtime, relative to the scale of the values.
-    pub onnx_runtime: f32,
+    pub onnx_runtime_difference: f32,
     /// Result of the encoder in tract.
     pub tract: Agreement,
 }
 
 /// A tensor of the cut or an output, with the observed shape.
 #[derive(Debug, Clone)]
-pub struct Latent {
+pub struct ObservedTensor {
     /// The name of the tensor.
     pub tensor: String,
     /// The observed dimensions, including the batch.
@@ -60,7 +60,7 @@ pub enum Agreement {
         difference: f32,
     },
     /// tract cannot run the encoder.
-    Impossible {
+    Unsupported {
         /// The reason.
         reason: String,
     },
@@ -68,80 +68,83 @@ pub enum Agreement {
 
 /// Runs `whole` and its halves (encoder, decoder) on random inputs of these shapes. `whole` gets additional
 /// outputs.
-pub(super) fn verify(
+pub(super) fn verify_halves(
     mut whole: ModelProto,
     (encoder, decoder): (&ModelProto, &ModelProto),
-    inputs: &[Input],
+    inputs: &[ModelInput],
     runtime: &Runtime,
 ) -> Result<Verification, TrainingError> {
-    let given = random(inputs)?;
-    let at = outputs(encoder);
-    let wanted = outputs(&whole);
-    let least = least_scales(&whole);
-    let least = |name: &str| if least.contains(name) { LEAST_SCALE } else { f32::MIN_POSITIVE };
+    let given = random_inputs(inputs)?;
+    let at = output_names(encoder);
+    let wanted = output_names(&whole);
+    let least = saturating_tensors(&whole);
+    let least = |name: &str| if least.contains(name) { MIN_SATURATING_SCALE } else { f32::MIN_POSITIVE };
     let cut = encoder.graph.iter().flat_map(|graph| graph.output.iter().cloned());
     whole.graph.iter_mut().for_each(|graph| graph.output.extend(cut.clone()));
     let expected = {
-        let bytes = encode(&whole);
+        let bytes = encode_model(&whole);
         drop(whole);
-        run(runtime, "the whole model", &bytes, &given)?
+        run_model(runtime, "the whole model", &bytes, &given)?
     };
-    let encoder_bytes = encode(encoder);
-    let latents = run(runtime, "the encoder", &encoder_bytes, &given)?;
-    let answers = run(runtime, "the decoder", &encode(decoder), &latents)?;
+    let encoder_bytes = encode_model(encoder);
+    let latents = run_model(runtime, "the encoder", &encoder_bytes, &given)?;
+    let answers = run_model(runtime, "the decoder", &encode_model(decoder), &latents)?;
 
     let mut worst = 0.0_f32;
     for (half, names, found) in [("encoder", &at, &latents), ("decoder", &wanted, &answers)] {
         for name in names {
             let what = format!("{name} of the whole model and of the {half} in ONNX Runtime");
-            let (a, b) = (values(&expected, name)?, values(found, name)?);
-            worst = worst.max(compare(&what, &a, &b, least(name))?);
+            let (a, b) = (float_values(&expected, name)?, float_values(found, name)?);
+            worst = worst.max(compare_values(&what, &a, &b, least(name))?);
         }
     }
-    let seen = |tensors: &Tensors, name: &String| {
+    let seen = |tensors: &TensorMap, name: &String| {
         let dims = tensors.get(name).map_or(Vec::new(), |value| value.shape().to_vec());
-        Latent { tensor: name.clone(), dims }
+        ObservedTensor { tensor: name.clone(), dims }
     };
-    let at: Vec<Latent> = at.iter().map(|name| seen(&latents, name)).collect();
-    let tract = in_tract(encoder, &at, inputs, &given, |name, found| {
+    let at: Vec<ObservedTensor> = at.iter().map(|name| seen(&latents, name)).collect();
+    let tract = run_in_tract(encoder, &at, inputs, &given, |name, found| {
         let what = format!("{name} in tract and in ONNX Runtime");
-        compare(&what, &values(&expected, name)?, found, least(name))
+        compare_values(&what, &float_values(&expected, name)?, found, least(name))
     })?;
     Ok(Verification {
         latents: at,
         outputs: wanted.iter().map(|name| seen(&answers, name)).collect(),
-        onnx_runtime: worst,
+        onnx_runtime_difference: worst,
         tract,
     })
 }
 
-type Tensors = HashMap<String, DynValue>;
+type TensorMap = HashMap<String, DynValue>;
 
-fn outputs(model: &ModelProto) -> Vec<String> {
+fn output_names(model: &ModelProto) -> Vec<String> {
     model.graph.iter().flat_map(|graph| graph.output.iter().map(|output| output.name().to_owned())).collect()
 }
 
 /// Draws seeded values of these inputs' types: floats from -1 to 1, small integers, booleans.
-fn random(inputs: &[Input]) -> Result<Tensors, TrainingError> {
+fn random_inputs(inputs: &[ModelInput]) -> Result<TensorMap, TrainingError> {
     let mut rng = StdRng::seed_from_u64(0);
     let mut total = 0_u64;
-    let mut tensors = Tensors::new();
+    let mut tensors = TensorMap::new();
     for input in inputs {
-        let dims = dims(input)?;
+        let dims = fixed_dims(input)?;
         let count = dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim.unsigned_abs()));
         total = total.saturating_add(count.unwrap_or(u64::MAX));
         if total > MAX_VALUES {
             let reason = format!("the inputs would have more than {MAX_VALUES} values: bind smaller numbers");
-            return Err(TrainingError::Binding { argument: format!("{}={dims:?}", input.name), reason });
+            return Err(TrainingError::InvalidBinding {
+                argument: format!("{}={dims:?}", input.name),
+                reason,
+            });
         }
-        let tensor = tensor(&mut rng, input, dims, count.unwrap_or(0) as usize)?;
+        let tensor = random_tensor(&mut rng, input, dims, count.unwrap_or(0) as usize)?;
         tensors.insert(input.name.clone(), tensor);
     }
     Ok(tensors)
 }
 
-fn dims(input: &Input) -> Result<Vec<i64>, TrainingError> {
-    let unbound = |what: String| TrainingError::Binding {
+fn fixed_dims(input: &ModelInput) -> Result<Vec<i64>, TrainingError> {
+    let unbound = |what: String| TrainingError::InvalidBinding {
         argument: format!("{}=…", input.name),
         reason: format!(
             "{what}: bind it to a number, because the cut is verified on inputs of a fixed shape"
@@ -160,9 +163,14 @@ fn dims(input: &Input) -> Result<Vec<i64>, TrainingError> {
         .collect()
 }
 
-fn tensor(rng: &mut StdRng, input: &Input, dims: Vec<i64>, count: usize) -> Result<DynValue, TrainingError> {
+fn random_tensor(
+    rng: &mut StdRng,
+    input: &ModelInput,
+    dims: Vec<i64>,
+    count: usize,
+) -> Result<DynValue, TrainingError> {
     let failed = |error: ort::Error| model_error("a random input", &error);
-    Ok(match input.element {
+    Ok(match input.element_type {
         1 => {
             let values: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
             Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
@@ -192,20 +200,25 @@ fn tensor(rng: &mut StdRng, input: &Input, dims: Vec<i64>, count: usize) -> Resu
                 "its elements have ONNX's type {other}, which is not supported for random inputs: export the model with \
                  inputs of f32, f64, u8, i32, i64 or bool"
             );
-            return Err(TrainingError::Model { model: format!("input `{}`", input.name), reason });
+            return Err(TrainingError::ModelFailed { model: format!("input `{}`", input.name), reason });
         }
     })
 }
 
 /// Runs a model and returns its outputs. `given` holds the inputs by name.
-fn run(runtime: &Runtime, what: &str, model: &[u8], given: &Tensors) -> Result<Tensors, TrainingError> {
+fn run_model(
+    runtime: &Runtime,
+    what: &str,
+    model: &[u8],
+    given: &TensorMap,
+) -> Result<TensorMap, TrainingError> {
     let mut session = runtime
         .session(model)
-        .map_err(|reason| TrainingError::Model { model: format!("{what} in ONNX Runtime"), reason })?;
-    execute(&mut session, given).map_err(|error| model_error(&format!("{what} in ONNX Runtime"), &error))
+        .map_err(|reason| TrainingError::ModelFailed { model: format!("{what} in ONNX Runtime"), reason })?;
+    run_session(&mut session, given).map_err(|error| model_error(&format!("{what} in ONNX Runtime"), &error))
 }
 
-fn execute(session: &mut Session, given: &Tensors) -> ort::Result<Tensors> {
+fn run_session(session: &mut Session, given: &TensorMap) -> ort::Result<TensorMap> {
     let names: Vec<String> = session.inputs().iter().map(|input| input.name().to_owned()).collect();
     let feed = names.iter().filter_map(|name| Some((name.as_str(), given.get(name)?)));
     let outputs = session.run(feed.collect::<Vec<_>>())?;
@@ -213,12 +226,12 @@ fn execute(session: &mut Session, given: &Tensors) -> ort::Result<Tensors> {
 }
 
 fn model_error(what: &str, error: &ort::Error) -> TrainingError {
-    TrainingError::Model { model: what.to_owned(), reason: error.to_string() }
+    TrainingError::ModelFailed { model: what.to_owned(), reason: error.to_string() }
 }
 
 /// Converts the values of a tensor to `f32` for comparison.
-fn values(tensors: &Tensors, name: &str) -> Result<Vec<f32>, TrainingError> {
-    let refused = |reason: String| TrainingError::Model { model: format!("tensor `{name}`"), reason };
+fn float_values(tensors: &TensorMap, name: &str) -> Result<Vec<f32>, TrainingError> {
+    let refused = |reason: String| TrainingError::ModelFailed { model: format!("tensor `{name}`"), reason };
     let value = tensors.get(name).ok_or_else(|| refused("ONNX Runtime did not return it".to_owned()))?;
     macro_rules! as_floats {
         ($kind:ty) => {
@@ -243,24 +256,24 @@ fn values(tensors: &Tensors, name: &str) -> Result<Vec<f32>, TrainingError> {
 }
 
 /// Runs the encoder as the edge does; its outputs arrive as one concatenated row.
-fn in_tract(
+fn run_in_tract(
     encoder: &ModelProto,
-    at: &[Latent],
-    inputs: &[Input],
-    given: &Tensors,
+    at: &[ObservedTensor],
+    inputs: &[ModelInput],
+    given: &TensorMap,
     difference: impl Fn(&str, &[f32]) -> Result<f32, TrainingError>,
 ) -> Result<Agreement, TrainingError> {
-    let impossible = |reason: String| Ok(Agreement::Impossible { reason });
+    let impossible = |reason: String| Ok(Agreement::Unsupported { reason });
     let [input] = inputs else {
         return impossible(format!("an edge encoder reads one tensor, but this one reads {}", inputs.len()));
     };
-    if input.element != 1 {
+    if input.element_type != 1 {
         return impossible(format!("an edge encoder reads f32, but `{}` has another type", input.name));
     }
-    let dims: Vec<usize> = dims(input)?.iter().map(|&dim| dim as usize).collect();
-    let (bytes, values_in) = (encode(encoder), values(given, &input.name)?);
+    let dims: Vec<usize> = fixed_dims(input)?.iter().map(|&dim| dim as usize).collect();
+    let (bytes, values_in) = (encode_model(encoder), float_values(given, &input.name)?);
     // tract may panic on external models for which other readers return errors.
-    let ran = panic::catch_unwind(|| Plan::new(&bytes, dims)?.run(&values_in));
+    let ran = panic::catch_unwind(|| ModelPlan::new(&bytes, dims)?.run(&values_in));
     let found = match ran {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return impossible(error.to_string()),
@@ -282,7 +295,7 @@ fn in_tract(
 }
 
 /// Returns the tensors of functions that saturate at 1 or -1.
-fn least_scales(model: &ModelProto) -> HashSet<String> {
+fn saturating_tensors(model: &ModelProto) -> HashSet<String> {
     let nodes = model.graph.iter().flat_map(|graph| &graph.node);
     let bounded = nodes.filter(|node| matches!(node.op_type(), "Sigmoid" | "HardSigmoid" | "Tanh"));
     bounded.flat_map(|node| node.output.iter().cloned()).collect()
@@ -290,10 +303,10 @@ fn least_scales(model: &ModelProto) -> HashSet<String> {
 
 /// Returns the largest difference, relative to the largest magnitude of `expected` or to `least` if that is
 /// larger. Fails above [`TOLERANCE`].
-fn compare(what: &str, expected: &[f32], found: &[f32], least: f32) -> Result<f32, TrainingError> {
+fn compare_values(what: &str, expected: &[f32], found: &[f32], least: f32) -> Result<f32, TrainingError> {
     if !expected.iter().all(|value| value.is_finite()) {
         let reason = "the whole model returns values that are not finite for random inputs".to_owned();
-        return Err(TrainingError::Model { model: what.to_owned(), reason });
+        return Err(TrainingError::ModelFailed { model: what.to_owned(), reason });
     }
     let scale = expected.iter().fold(least, |scale, value| scale.max(value.abs()));
     let difference = if expected.len() == found.len() {
@@ -320,20 +333,20 @@ mod tests {
 
     #[test]
     fn differences_count_relative_to_the_scale() {
-        assert!(compare("x", &[1000.0, 1.0], &[1000.05, 1.0], f32::MIN_POSITIVE).is_ok());
-        assert!(compare("x", &[], &[], f32::MIN_POSITIVE).is_ok());
-        assert!(compare("x", &[0.0], &[0.0], f32::MIN_POSITIVE).is_ok());
+        assert!(compare_values("x", &[1000.0, 1.0], &[1000.05, 1.0], f32::MIN_POSITIVE).is_ok());
+        assert!(compare_values("x", &[], &[], f32::MIN_POSITIVE).is_ok());
+        assert!(compare_values("x", &[0.0], &[0.0], f32::MIN_POSITIVE).is_ok());
         for found in [&[0.001, 0.002][..], &[0.001], &[0.001, f32::NAN]] {
-            let refused = compare("x", &[0.001, 0.001], found, f32::MIN_POSITIVE);
+            let refused = compare_values("x", &[0.001, 0.001], found, f32::MIN_POSITIVE);
             assert!(matches!(refused, Err(TrainingError::Disagreement { .. })), "{found:?}");
         }
         let noise = (&[1e-5, 2e-6][..], &[1.01e-5, 2e-6][..]);
-        assert!(compare("x", noise.0, noise.1, f32::MIN_POSITIVE).is_err());
-        assert!(compare("x", noise.0, noise.1, LEAST_SCALE).is_ok());
-        assert!(compare("x", &[0.9, 2e-6], &[0.9, 1e-3], LEAST_SCALE).is_err());
+        assert!(compare_values("x", noise.0, noise.1, f32::MIN_POSITIVE).is_err());
+        assert!(compare_values("x", noise.0, noise.1, MIN_SATURATING_SCALE).is_ok());
+        assert!(compare_values("x", &[0.9, 2e-6], &[0.9, 1e-3], MIN_SATURATING_SCALE).is_err());
         assert!(matches!(
-            compare("x", &[f32::NAN], &[f32::NAN], f32::MIN_POSITIVE),
-            Err(TrainingError::Model { .. })
+            compare_values("x", &[f32::NAN], &[f32::NAN], f32::MIN_POSITIVE),
+            Err(TrainingError::ModelFailed { .. })
         ));
     }
 }

@@ -9,15 +9,15 @@ use burn::{
 
 /// Moves `average` towards `model` by `share`, 0 to 1, parameter by parameter (B. Polyak and A. Juditsky,
 /// "Acceleration of stochastic approximation by averaging", 1992, with exponential weights).
-pub(crate) fn towards<M: Module>(average: M, model: &M, share: f32) -> M {
-    let mut collected = Collected(HashMap::new());
+pub(crate) fn move_towards<M: Module>(average: M, model: &M, share: f32) -> M {
+    let mut collected = ParameterValues(HashMap::new());
     model.visit(&mut collected);
     average.map(&mut Averager { model: collected.0, share })
 }
 
-struct Collected(HashMap<ParamId, TensorData>);
+struct ParameterValues(HashMap<ParamId, TensorData>);
 
-impl ModuleVisitor for Collected {
+impl ModuleVisitor for ParameterValues {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.insert(param.id, param.val().into_data());
     }

@@ -6,49 +6,50 @@ use burn::{module::Module as _, tensor::Device};
 use lopside_bundle::{
     LATENT_SPACE_KEY,
     picture::{
-        FastDraft, LayerSpec, PictureCost, PictureDraft, PictureDraftHead, PictureInput, PictureQuantiserSpec,
+        FastEncoderDraft, ImageCodecCost, ImageCodecDraft, ImageCodecDraftHead, ImageCodecInput,
+        ImageCodecLayerSpec, ImageCodecQuantiserSpec,
     },
 };
-use lopside_onnx::{cost, encode, proto::ModelProto, set_metadata};
+use lopside_onnx::{encode_model, model_cost, proto::ModelProto, set_metadata};
 
 use super::{
     calibrate,
-    export::{self, BANDS, PICTURE, QUALITY, RECONSTRUCTION, layer_name},
+    export::{self, BANDS_NAME, INPUT_NAME, OUTPUT_NAME, QUALITY_NAME, layer_name},
     fast,
     model::PhotoModel,
     run::PhotoRun,
-    spec::{REACH, Spec},
+    spec::{PhotoSpec, REACH},
 };
 use crate::TrainingError;
 
 /// Name of the head that reconstructs the encoder's input.
-const RECONSTRUCT: &str = "reconstruct";
+const RECONSTRUCT_HEAD: &str = "reconstruct";
 /// Name of the head that reconstructs the encoder's input at twice the size.
-pub(crate) const UPSCALE: &str = "upscale";
+pub(crate) const UPSCALE_HEAD: &str = "upscale";
 /// Size of the image whose cost is counted and divided by its pixels.
-const COUNTED: (i64, i64) = (1024, 1024);
+const COST_IMAGE_SIZE: (i64, i64) = (1024, 1024);
 
 /// Exports a run's averaged weights and counts the contexts from the photographs.
 ///
 /// # Errors
 /// [`TrainingError`] when weights or photographs cannot be read.
-pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, TrainingError> {
+pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<ImageCodecDraft, TrainingError> {
     let spec = run.origin.options.spec();
     let model = run.model(&Device::flex())?.no_grad();
-    let quantiser = calibrate::quantiser(&model)?;
-    let contexts = calibrate::contexts(photos, &model, &spec, &quantiser)?;
-    let encoder = export::encoder(&model, &spec)?;
-    let mut draft = PictureDraft {
+    let quantiser = calibrate::build_quantiser(&model)?;
+    let contexts = calibrate::count_contexts(photos, &model, &spec, &quantiser)?;
+    let encoder = export::encoder_graph(&model, &spec)?;
+    let mut draft = ImageCodecDraft {
         name: "photo".into(),
         description: "Photographs of any size at 100 qualities".into(),
-        input: PictureInput { low: -0.5, high: 0.5, reach: REACH as u32 },
+        input: ImageCodecInput { low: -0.5, high: 0.5, reach: REACH as u32 },
         encoder_cost: encoder_cost(&encoder)?,
-        encoder: encode(&encoder),
-        input_tensor: PICTURE.into(),
-        bands: BANDS.into(),
+        encoder: encode_model(&encoder),
+        input_tensor: INPUT_NAME.into(),
+        bands: BANDS_NAME.into(),
         fast: Some(fast_encoder(photos, &model, &spec)?),
-        layers: layers(&spec),
-        quantiser: PictureQuantiserSpec {
+        layers: layer_specs(&spec),
+        quantiser: ImageCodecQuantiserSpec {
             steps: quantiser.steps().to_vec(),
             gains: quantiser.gains().to_vec(),
             rounding: quantiser.rounding().to_vec(),
@@ -56,68 +57,83 @@ pub(crate) fn draft(run: &PhotoRun, photos: &Path) -> Result<PictureDraft, Train
         contexts,
         heads: Vec::new(),
     };
-    draft.heads.push(head(&model, &spec, &draft.latent_space().to_string(), 1)?);
+    draft.heads.push(draft_head(&model, &spec, &draft.latent_space().to_string(), 1)?);
     Ok(draft)
 }
 
-fn fast_encoder(photos: &Path, model: &PhotoModel, spec: &Spec) -> Result<FastDraft, TrainingError> {
-    let onnx = fast::encoder(photos, model, spec)?;
+fn fast_encoder(
+    photos: &Path,
+    model: &PhotoModel,
+    spec: &PhotoSpec,
+) -> Result<FastEncoderDraft, TrainingError> {
+    let onnx = fast::fit_encoder(photos, model, spec)?;
     // The input is the image with its border at half the size.
     let border = REACH as i64;
-    let cost = counted(&onnx, &[("h".into(), COUNTED.0 / 2 + border), ("w".into(), COUNTED.1 / 2 + border)])?;
-    Ok(FastDraft { model: encode(&onnx), input: PICTURE.into(), bands: BANDS.into(), cost })
+    let cost = count_cost(
+        &onnx,
+        &[("h".into(), COST_IMAGE_SIZE.0 / 2 + border), ("w".into(), COST_IMAGE_SIZE.1 / 2 + border)],
+    )?;
+    Ok(FastEncoderDraft {
+        model: encode_model(&onnx),
+        input: INPUT_NAME.into(),
+        bands: BANDS_NAME.into(),
+        cost,
+    })
 }
 
-fn layers(spec: &Spec) -> Vec<LayerSpec> {
-    let layer = |level| LayerSpec {
+fn layer_specs(spec: &PhotoSpec) -> Vec<ImageCodecLayerSpec> {
+    let layer = |level| ImageCodecLayerSpec {
         tensor: layer_name(spec, level),
-        channels: spec.kept(level) as u32,
+        channels: spec.layer_channels(level) as u32,
         stride: spec.stride(level) as u32,
     };
     (0..spec.levels()).rev().map(layer).collect()
 }
 
 /// Returns the name of the head that makes images at the spec's scale.
-pub(crate) fn head_name(spec: &Spec) -> &'static str {
-    if spec.scale == 1 { RECONSTRUCT } else { UPSCALE }
+pub(crate) fn head_name(spec: &PhotoSpec) -> &'static str {
+    if spec.scale == 1 { RECONSTRUCT_HEAD } else { UPSCALE_HEAD }
 }
 
 /// Returns a head that makes images at the spec's scale; `model` must have the encoder of `latent_space`.
-pub(crate) fn head(
+pub(crate) fn draft_head(
     model: &PhotoModel,
-    spec: &Spec,
+    spec: &PhotoSpec,
     latent_space: &str,
     version: u32,
-) -> Result<PictureDraftHead, TrainingError> {
-    let mut onnx = export::head(model, spec)?;
+) -> Result<ImageCodecDraftHead, TrainingError> {
+    let mut onnx = export::head_graph(model, spec)?;
     set_metadata(&mut onnx, LATENT_SPACE_KEY, latent_space);
     let symbols: Vec<(String, i64)> = (0..spec.levels())
         .flat_map(|level| {
             let stride = spec.stride(level) as i64;
-            [(format!("h{stride}"), COUNTED.0 / stride), (format!("w{stride}"), COUNTED.1 / stride)]
+            [
+                (format!("h{stride}"), COST_IMAGE_SIZE.0 / stride),
+                (format!("w{stride}"), COST_IMAGE_SIZE.1 / stride),
+            ]
         })
         .collect();
-    Ok(PictureDraftHead {
+    Ok(ImageCodecDraftHead {
         name: head_name(spec).into(),
         version,
-        cost: counted(&onnx, &symbols)?,
-        model: encode(&onnx),
-        quality: QUALITY.into(),
-        output: RECONSTRUCTION.into(),
+        cost: count_cost(&onnx, &symbols)?,
+        model: encode_model(&onnx),
+        quality: QUALITY_NAME.into(),
+        output: OUTPUT_NAME.into(),
         scale: spec.scale as u32,
     })
 }
 
 /// Returns the encoder's cost for an image with its mirrored border.
-fn encoder_cost(onnx: &ModelProto) -> Result<PictureCost, TrainingError> {
+fn encoder_cost(onnx: &ModelProto) -> Result<ImageCodecCost, TrainingError> {
     let border = 2 * REACH as i64;
-    counted(onnx, &[("h".into(), COUNTED.0 + border), ("w".into(), COUNTED.1 + border)])
+    count_cost(onnx, &[("h".into(), COST_IMAGE_SIZE.0 + border), ("w".into(), COST_IMAGE_SIZE.1 + border)])
 }
 
-fn counted(onnx: &ModelProto, symbols: &[(String, i64)]) -> Result<PictureCost, TrainingError> {
+fn count_cost(onnx: &ModelProto, symbols: &[(String, i64)]) -> Result<ImageCodecCost, TrainingError> {
     let mut all: Vec<(&str, i64)> = vec![("n", 1)];
     all.extend(symbols.iter().map(|(name, extent)| (name.as_str(), *extent)));
-    let counted = cost(onnx, &all)?;
-    let pixels = (COUNTED.0 * COUNTED.1) as f64;
-    Ok(PictureCost { parameters: counted.parameters, macs_per_pixel: counted.macs as f64 / pixels })
+    let counted = model_cost(onnx, &all)?;
+    let pixels = (COST_IMAGE_SIZE.0 * COST_IMAGE_SIZE.1) as f64;
+    Ok(ImageCodecCost { parameters: counted.parameters, macs_per_pixel: counted.macs as f64 / pixels })
 }

@@ -11,72 +11,76 @@ use burn::{module::Param, tensor::Tensor};
 use lopside_latent::{
     LatentError, Table, Tables,
     picture::{
-        CLASSES, ChannelContext, ContextModel, Energy, LayerQuantiser, NEIGHBOURS, Plane, PlaneVisitor,
-        QUALITIES, ROW_CLASSES, Reference, walk_plane,
+        CLASSES, ChannelContext, ChannelReference, ContextModel, Energy, ImageCodecQuantiser, NEIGHBOURS,
+        Plane, PlaneVisitor, QUALITIES, ROW_CLASSES, walk_plane,
     },
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
-    fit::Normal,
-    model::{COARSEST, FINEST, PhotoModel},
-    quantise::ROUNDING,
-    spec::Spec,
-    statistics::{self, Coded, Maps, View},
+    fit::NormalEquations,
+    model::{COARSEST_OCTAVE, FINEST_OCTAVE, PhotoModel},
+    quantise::ROUNDING_OFFSET,
+    spec::PhotoSpec,
+    statistics::{self, CodedChannel, PhotoLayers, QuantisedPhoto},
 };
 use crate::TrainingError;
 
 /// The number 1 in the fixed-point format of the context model's weights.
-const ONE: f64 = 4096.0;
+const FIXED_POINT_ONE: f64 = 4096.0;
 /// Number of qualities that are measured, evenly spaced.
 const KNOTS: usize = 12;
 /// Number of random positions that a channel's weights are fitted to.
-const POSITIONS: usize = 30_000;
+const FIT_POSITIONS: usize = 30_000;
 /// Maximum number of channels that predict another channel.
-const REFERENCES: usize = 8;
+const MAX_REFERENCES: usize = 8;
 /// Minimum share of a channel's energy that a predictor must remove to be used.
-const WORTHWHILE: f64 = 0.3;
+const MIN_ENERGY_REDUCTION: f64 = 0.3;
 /// Number of occurrences of a class below which a channel uses its layer's table.
-const FEW: u64 = 200;
+const MIN_OCCURRENCES: u64 = 200;
 
 /// Returns the quantiser of all qualities, with the model's gains.
 ///
 /// # Errors
 /// [`TrainingError::Latent`] when a step, gain or rounding offset is invalid.
-pub(crate) fn quantiser(model: &PhotoModel) -> Result<LayerQuantiser, TrainingError> {
-    let octave = |q: usize| COARSEST + (FINEST - COARSEST) * q as f32 / (QUALITIES - 1) as f32;
+pub(crate) fn build_quantiser(model: &PhotoModel) -> Result<ImageCodecQuantiser, TrainingError> {
+    let octave =
+        |q: usize| COARSEST_OCTAVE + (FINEST_OCTAVE - COARSEST_OCTAVE) * q as f32 / (QUALITIES - 1) as f32;
     let steps = (0..QUALITIES).map(|q| octave(q).exp2() / 255.0).collect();
     let gain = |gains: &Param<Tensor<1>>| -> Vec<f32> {
         let logarithms: Vec<f32> = gains.val().into_data().try_to_vec().unwrap_or_default();
         logarithms.into_iter().map(f32::exp2).collect()
     };
     let gains: Vec<Vec<f32>> = model.gains.iter().map(gain).collect();
-    let rounding = vec![ROUNDING; gains.len()];
-    Ok(LayerQuantiser::new(steps, gains, rounding)?)
+    let rounding = vec![ROUNDING_OFFSET; gains.len()];
+    Ok(ImageCodecQuantiser::new(steps, gains, rounding)?)
 }
 
 /// Counts the context model from the photographs below `folder`.
 ///
 /// # Errors
 /// [`TrainingError`] when a photograph cannot be read.
-pub(crate) fn contexts(
+pub(crate) fn count_contexts(
     folder: &Path,
     model: &PhotoModel,
-    spec: &Spec,
-    quantiser: &LayerQuantiser,
+    spec: &PhotoSpec,
+    quantiser: &ImageCodecQuantiser,
 ) -> Result<ContextModel, TrainingError> {
-    let maps = statistics::maps(folder, model, spec)?;
-    let predictors = predictors(&maps, spec);
+    let maps = statistics::photo_layers(folder, model, spec)?;
+    let predictors = fit_predictors(&maps, spec);
     let mut views = Vec::new();
     for knot in 0..KNOTS {
         for maps in &maps {
-            views.push(statistics::view(maps, quantiser, quality_of(knot), knot, &predictors)?);
+            views.push(statistics::quantise_photo(maps, quantiser, quality_of(knot), knot, &predictors)?);
         }
     }
     let layers = layers_of(spec);
-    let mut channels: Vec<ChannelContext> =
-        predictors.iter().enumerate().map(|(c, &predictor)| fitted(&views, &layers, c, predictor)).collect();
-    count(&views, &layers, &mut channels)
+    let mut channels: Vec<ChannelContext> = predictors
+        .iter()
+        .enumerate()
+        .map(|(c, &predictor)| fit_context(&views, &layers, c, predictor))
+        .collect();
+    count_symbols(&views, &layers, &mut channels)
 }
 
 /// Returns the quality of a knot, 0 to 99.
@@ -85,25 +89,25 @@ fn quality_of(knot: usize) -> usize {
 }
 
 /// Returns the layer of each channel and the binary logarithm of its stride.
-fn layers_of(spec: &Spec) -> Vec<(usize, u32)> {
+fn layers_of(spec: &PhotoSpec) -> Vec<(usize, u32)> {
     (0..spec.levels())
         .flat_map(|layer| {
             let level = spec.levels() - 1 - layer;
-            vec![(layer, spec.stride(level).ilog2()); spec.kept(level)]
+            vec![(layer, spec.stride(level).ilog2()); spec.layer_channels(level)]
         })
         .collect()
 }
 
 /// Returns the predictor of every channel, zeros if it is not worthwhile. Only the coarsest layer has
 /// predictors, because the signs of the other layers' values cannot be predicted.
-fn predictors(maps: &[Maps], spec: &Spec) -> Vec<[i16; 4]> {
-    let coarsest = spec.kept(spec.levels() - 1);
-    let all: usize = (0..spec.levels()).map(|level| spec.kept(level)).sum();
-    (0..all).map(|channel| if channel < coarsest { predictor(maps, channel) } else { [0; 4] }).collect()
+fn fit_predictors(maps: &[PhotoLayers], spec: &PhotoSpec) -> Vec<[i16; 4]> {
+    let coarsest = spec.layer_channels(spec.levels() - 1);
+    let all: usize = (0..spec.levels()).map(|level| spec.layer_channels(level)).sum();
+    (0..all).map(|channel| if channel < coarsest { fit_predictor(maps, channel) } else { [0; 4] }).collect()
 }
 
-fn predictor(maps: &[Maps], channel: usize) -> [i16; 4] {
-    let (mut normal, mut energy, mut samples) = (Normal::new(4), 0.0, Vec::new());
+fn fit_predictor(maps: &[PhotoLayers], channel: usize) -> [i16; 4] {
+    let (mut normal, mut energy, mut samples) = (NormalEquations::new(4), 0.0, Vec::new());
     for photo in maps {
         let (rows, columns, values) = &photo.layers[0];
         let plane = &values[channel * rows * columns..][..rows * columns];
@@ -122,59 +126,65 @@ fn predictor(maps: &[Maps], channel: usize) -> [i16; 4] {
         .iter()
         .map(|(around, value)| (value - around.iter().zip(&weights).map(|(a, w)| a * w).sum::<f64>()).powi(2))
         .sum();
-    if error > energy * (1.0 - WORTHWHILE) {
+    if error > energy * (1.0 - MIN_ENERGY_REDUCTION) {
         return [0; 4];
     }
     [0, 1, 2, 3].map(|i: usize| (weights[i] * 256.0).round() as i16)
 }
 
 /// Returns the context of a channel; its tables are counted later.
-fn fitted(views: &[View], layers: &[(usize, u32)], channel: usize, predictor: [i16; 4]) -> ChannelContext {
+fn fit_context(
+    views: &[QuantisedPhoto],
+    layers: &[(usize, u32)],
+    channel: usize,
+    predictor: [i16; 4],
+) -> ChannelContext {
     let mut rng = StdRng::seed_from_u64(channel as u64);
-    let chosen = references(views, layers, channel, &mut rng);
-    let averages: Vec<Vec<f64>> = views.iter().map(|view| averages(&view.channels[channel])).collect();
+    let chosen = choose_references(views, layers, channel, &mut rng);
+    let averages: Vec<Vec<f64>> =
+        views.iter().map(|view| running_averages(&view.channels[channel])).collect();
     let fixed = NEIGHBOURS + 1 + chosen.len();
     let mut weights = vec![0.1; fixed + KNOTS];
     for _ in 0..4 {
-        let mut normal = Normal::new(fixed + KNOTS);
+        let mut normal = NormalEquations::new(fixed + KNOTS);
         let mut rng = StdRng::seed_from_u64(channel as u64);
-        for _ in 0..POSITIONS {
-            let (view, row, column) = position(views, channel, &mut rng);
+        for _ in 0..FIT_POSITIONS {
+            let (view, row, column) = draw_position(views, channel, &mut rng);
             let coded = &views[view].channels[channel];
             let mut features = vec![0.0; fixed + KNOTS];
-            let near = coded.plane.neighbours(row, column);
+            let near = coded.magnitudes.neighbours(row, column);
             features.iter_mut().zip(near).for_each(|(feature, m)| *feature = f64::from(m));
             features[NEIGHBOURS] = averages[view][row];
             for (feature, &other) in features[NEIGHBOURS + 1..].iter_mut().zip(&chosen) {
-                *feature = blurred(&views[view], layers, channel, other, row, column);
+                *feature = blurred_magnitude(&views[view], layers, channel, other, row, column);
             }
             features[fixed + views[view].knot] = 1.0;
             let expected: f64 = features.iter().zip(&weights).map(|(f, w)| f * w).sum();
-            let magnitude = f64::from(coded.integers[row * coded.columns + column].unsigned_abs().min(255));
+            let magnitude = f64::from(coded.residuals[row * coded.columns + column].unsigned_abs().min(255));
             normal.add(&features, magnitude, 1.0 / (expected + 0.02).powi(2));
         }
         weights = normal.solve(false);
     }
-    let part = |weight: f64| (weight * ONE).round().min(65535.0) as u16;
+    let part = |weight: f64| (weight * FIXED_POINT_ONE).round().min(65535.0) as u16;
     let mut near = [0; NEIGHBOURS];
     near.iter_mut().zip(&weights).for_each(|(near, &weight)| *near = part(weight));
     let references = chosen
         .iter()
         .zip(&weights[NEIGHBOURS + 1..])
-        .map(|(&other, &weight)| Reference { channel: other as u32, weight: part(weight) });
+        .map(|(&other, &weight)| ChannelReference { channel: other as u32, weight: part(weight) });
     ChannelContext {
         predictor,
-        near,
-        adaptive: part(weights[NEIGHBOURS]),
-        bias: biases(&weights[fixed..]).iter().map(|&bias| part(bias).max(1)).collect(),
-        zero_plane: [1; 2],
+        neighbour_weights: near,
+        average_weight: part(weights[NEIGHBOURS]),
+        biases: interpolate_biases(&weights[fixed..]).iter().map(|&bias| part(bias).max(1)).collect(),
+        zero_plane_odds: [1; 2],
         references: references.filter(|reference| reference.weight > 0).collect(),
         tables: vec![0; CLASSES],
     }
 }
 
 /// Interpolates linearly between the knots.
-fn biases(knots: &[f64]) -> Vec<f64> {
+fn interpolate_biases(knots: &[f64]) -> Vec<f64> {
     (0..QUALITIES)
         .map(|quality| {
             let knot = (0..KNOTS - 2).take_while(|&knot| quality_of(knot + 1) <= quality).count();
@@ -186,7 +196,7 @@ fn biases(knots: &[f64]) -> Vec<f64> {
 }
 
 /// Draws a random position: view, row, column.
-fn position(views: &[View], channel: usize, rng: &mut StdRng) -> (usize, usize, usize) {
+fn draw_position(views: &[QuantisedPhoto], channel: usize, rng: &mut StdRng) -> (usize, usize, usize) {
     let view = rng.random_range(0..views.len());
     let coded = &views[view].channels[channel];
     (view, rng.random_range(0..coded.rows), rng.random_range(0..coded.columns))
@@ -194,13 +204,13 @@ fn position(views: &[View], channel: usize, rng: &mut StdRng) -> (usize, usize, 
 
 /// Returns the average that the coder has at each row of a channel, in steps; it starts with the mean of the
 /// whole channel.
-fn averages(coded: &Coded) -> Vec<f64> {
+fn running_averages(coded: &CodedChannel) -> Vec<f64> {
     let mean = |row: &[i32]| {
         row.iter().map(|v| f64::from(v.unsigned_abs().min(255))).sum::<f64>() / row.len() as f64
     };
-    let mut average = mean(&coded.integers);
+    let mut average = mean(&coded.residuals);
     coded
-        .integers
+        .residuals
         .chunks_exact(coded.columns)
         .map(|row| {
             let before = average;
@@ -210,20 +220,25 @@ fn averages(coded: &Coded) -> Vec<f64> {
         .collect()
 }
 
-/// Returns the earlier channels whose magnitudes correlate best with this channel's, at most [`REFERENCES`].
-fn references(views: &[View], layers: &[(usize, u32)], channel: usize, rng: &mut StdRng) -> Vec<usize> {
-    let positions: Vec<_> = (0..POSITIONS / 8).map(|_| position(views, channel, rng)).collect();
+/// Returns the earlier channels whose magnitudes correlate best with this channel's, at most [`MAX_REFERENCES`].
+fn choose_references(
+    views: &[QuantisedPhoto],
+    layers: &[(usize, u32)],
+    channel: usize,
+    rng: &mut StdRng,
+) -> Vec<usize> {
+    let positions: Vec<_> = (0..FIT_POSITIONS / 8).map(|_| draw_position(views, channel, rng)).collect();
     let target: Vec<f64> = positions
         .iter()
         .map(|&(view, row, column)| {
             let coded = &views[view].channels[channel];
-            f64::from(coded.integers[row * coded.columns + column].unsigned_abs().min(12))
+            f64::from(coded.residuals[row * coded.columns + column].unsigned_abs().min(12))
         })
         .collect();
     let mut likeness: Vec<(f64, usize)> = (0..channel)
         .map(|other| {
             let says = positions.iter().map(|&(view, row, column)| {
-                blurred(&views[view], layers, channel, other, row, column).min(60.0)
+                blurred_magnitude(&views[view], layers, channel, other, row, column).min(60.0)
             });
             (correlation(&says.collect::<Vec<_>>(), &target), other)
         })
@@ -231,15 +246,15 @@ fn references(views: &[View], layers: &[(usize, u32)], channel: usize, rng: &mut
     likeness.sort_by(|a, b| b.0.total_cmp(&a.0));
     likeness
         .into_iter()
-        .take(REFERENCES)
+        .take(MAX_REFERENCES)
         .filter(|(likeness, _)| *likeness > 0.0)
         .map(|(_, other)| other)
         .collect()
 }
 
 /// Returns the blurred magnitude of another channel at a position of `channel`.
-fn blurred(
-    view: &View,
+fn blurred_magnitude(
+    view: &QuantisedPhoto,
     layers: &[(usize, u32)],
     channel: usize,
     other: usize,
@@ -247,7 +262,7 @@ fn blurred(
     column: usize,
 ) -> f64 {
     let shift = layers[other].1 - layers[channel].1;
-    f64::from(view.channels[other].plane.blurred(row >> shift, column >> shift))
+    f64::from(view.channels[other].magnitudes.blurred(row >> shift, column >> shift))
 }
 
 fn correlation(a: &[f64], b: &[f64]) -> f64 {
@@ -279,8 +294,8 @@ impl Histogram {
 }
 
 /// Walks through the photographs as the coder does and converts the counts to tables and odds.
-fn count(
-    views: &[View],
+fn count_symbols(
+    views: &[QuantisedPhoto],
     layers: &[(usize, u32)],
     channels: &mut [ChannelContext],
 ) -> Result<ContextModel, TrainingError> {
@@ -295,41 +310,42 @@ fn count(
         for view in views {
             let first = channel == 0 || layers[channel - 1].0 != layer;
             let after_zero = !first && is_zero(&view.channels[channel - 1]);
-            let mut counts = Counts {
+            let mut counts = SymbolCounts {
                 planes: &mut planes[usize::from(after_zero)],
                 rows: &mut rows[layer],
                 classes: &mut classes,
             };
             count_plane(view, layers, channel, &channels[channel], &mut counts)?;
         }
-        channels[channel].zero_plane = planes.map(odds);
+        channels[channel].zero_plane_odds = planes.map(odds_of_second);
         by_layer[layer].iter_mut().zip(&classes).for_each(|(sum, class)| sum.add(class));
         by_channel.push(classes);
     }
     let mut tables = Vec::new();
     let shared: Vec<Vec<u32>> = by_layer
         .iter()
-        .map(|classes| (0..CLASSES).map(|class| push(&mut tables, &classes[class], class)).collect())
+        .map(|classes| (0..CLASSES).map(|class| push_table(&mut tables, &classes[class], class)).collect())
         .collect::<Result<_, TrainingError>>()?;
     for (channel, classes) in by_channel.iter().enumerate() {
         for (class, histogram) in classes.iter().enumerate() {
-            channels[channel].tables[class] = if histogram.total() < FEW {
+            channels[channel].tables[class] = if histogram.total() < MIN_OCCURRENCES {
                 shared[layers[channel].0][class]
             } else {
-                push(&mut tables, histogram, class)?
+                push_table(&mut tables, histogram, class)?
             };
         }
     }
-    let zero_rows = rows.iter().map(|classes| classes.iter().copied().map(odds).collect()).collect();
+    let zero_rows =
+        rows.iter().map(|classes| classes.iter().copied().map(odds_of_second).collect()).collect();
     Ok(ContextModel::new(channels.to_vec(), zero_rows, Tables::new(tables)?)?)
 }
 
-fn is_zero(coded: &Coded) -> bool {
-    coded.integers.iter().all(|&value| value == 0)
+fn is_zero(coded: &CodedChannel) -> bool {
+    coded.residuals.iter().all(|&value| value == 0)
 }
 
 /// Counts of the symbols that the coder codes for one channel.
-struct Counts<'a> {
+struct SymbolCounts<'a> {
     /// Number of planes that are not zero, and that are.
     planes: &'a mut [u64; 2],
     /// Number of rows that are not zero, and that are, for each class.
@@ -338,50 +354,50 @@ struct Counts<'a> {
     classes: &'a mut [Histogram],
 }
 
-impl PlaneVisitor for Counts<'_> {
-    fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+impl PlaneVisitor for SymbolCounts<'_> {
+    fn visit_plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
         self.planes[usize::from(*zero)] += 1;
         Ok(())
     }
 
-    fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+    fn visit_row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
         self.rows[class][usize::from(*zero)] += 1;
         Ok(())
     }
 
-    fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+    fn visit_value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
         *self.classes[class].0.entry(*value).or_default() += 1;
         Ok(())
     }
 }
 
 fn count_plane(
-    view: &View,
+    view: &QuantisedPhoto,
     layers: &[(usize, u32)],
     channel: usize,
     context: &ChannelContext,
-    counts: &mut Counts<'_>,
+    counts: &mut SymbolCounts<'_>,
 ) -> Result<(), TrainingError> {
     let coded = &view.channels[channel];
     let references = context.references.iter().map(|reference| {
         let other = reference.channel as usize;
-        (&view.channels[other].plane, layers[other].1 - layers[channel].1)
+        (&view.channels[other].magnitudes, layers[other].1 - layers[channel].1)
     });
     let energy = || Energy::new(context, view.quality, coded.columns, references);
     let mut plane = Plane::new(coded.rows, coded.columns);
-    walk_plane(energy, &mut plane, &mut coded.integers.clone(), counts)?;
+    walk_plane(energy, &mut plane, &mut coded.residuals.clone(), counts)?;
     Ok(())
 }
 
 /// Returns the odds of the second of two counts, of 65536.
-fn odds([clear, set]: [u64; 2]) -> u16 {
+fn odds_of_second([clear, set]: [u64; 2]) -> u16 {
     (set * 65536 / (clear + set)).clamp(1, 65535) as u16
 }
 
 /// Adds a table of the observed integers, mixed with a small two-sided geometric distribution of the class's
 /// expected magnitude, which covers integers that were not observed by chance.
-fn push(tables: &mut Vec<Table>, seen: &Histogram, class: usize) -> Result<u32, TrainingError> {
-    let magnitude = 2.0_f64.powf((class as f64 + 23.5) / 4.0) / ONE;
+fn push_table(tables: &mut Vec<Table>, seen: &Histogram, class: usize) -> Result<u32, TrainingError> {
+    let magnitude = 2.0_f64.powf((class as f64 + 23.5) / 4.0) / FIXED_POINT_ONE;
     let ratio = magnitude / (1.0 + magnitude);
     let reach = (12.0 * magnitude).ceil().min(400.0) as i32 + 1;
     let extent = |edge: Option<(&i32, &u64)>| edge.map_or(0, |(&value, _)| value.clamp(-1000, 1000));

@@ -3,33 +3,33 @@
 
 use std::path::Path;
 
-use lopside_bundle::picture::{PictureDraft, PictureManifest};
+use lopside_bundle::picture::{ImageCodecDraft, ImageCodecManifest};
 
 use super::{
-    Distortion, PhotoOptions, Trained,
+    DistortionMeasure, PhotoOptions, TrainedParts,
     evaluate::PhotoEvaluation,
     illustration::SIDE_BY_SIDE,
-    run::{Origin, PhotoRun},
+    run::{PhotoRun, TrainingOrigin},
 };
 use crate::{TrainingError, split};
 
 /// Writes the draft to `folder` with its card and measured figures, and the card's images beside it. The
 /// manifest does not name these images, so neither edge nor cloud reads them.
-pub(crate) fn put(
+pub(crate) fn write_card(
     folder: &Path,
-    draft: &PictureDraft,
+    draft: &ImageCodecDraft,
     run: &PhotoRun,
-    manifest: &PictureManifest,
+    manifest: &ImageCodecManifest,
     figures: &PhotoEvaluation,
 ) -> Result<(), TrainingError> {
     for illustration in &figures.illustrations {
-        split::write(folder, illustration.file, &illustration.bytes)?;
+        split::write_file(folder, illustration.file, &illustration.bytes)?;
     }
-    draft.write(folder, &write(run, manifest, figures))?;
+    draft.write(folder, &format_card(run, manifest, figures))?;
     Ok(())
 }
 
-fn write(run: &PhotoRun, manifest: &PictureManifest, figures: &PhotoEvaluation) -> String {
+fn format_card(run: &PhotoRun, manifest: &ImageCodecManifest, figures: &PhotoEvaluation) -> String {
     let layers: Vec<String> = manifest
         .layers
         .iter()
@@ -55,13 +55,13 @@ fn write(run: &PhotoRun, manifest: &PictureManifest, figures: &PhotoEvaluation) 
         pictures = figures.pictures.join(", "),
         bd_rates = figures.bd_rates(),
         costs = figures.costs(),
-        shown = shown(figures),
-        parts = parts(figures),
-        commands = commands(run),
+        shown = image_links(figures),
+        parts = parts_notice(figures),
+        commands = reproduction_commands(run),
     )
 }
 
-fn shown(figures: &PhotoEvaluation) -> String {
+fn image_links(figures: &PhotoEvaluation) -> String {
     figures
         .illustrations
         .iter()
@@ -71,20 +71,20 @@ fn shown(figures: &PhotoEvaluation) -> String {
 
 /// Returns a sentence about the origin of photographs in the bundle; empty if the bundle does not contain
 /// any.
-fn parts(figures: &PhotoEvaluation) -> String {
+fn parts_notice(figures: &PhotoEvaluation) -> String {
     let shows = figures.illustrations.iter().any(|illustration| illustration.file == SIDE_BY_SIDE);
     let parts = format!(" `{SIDE_BY_SIDE}` shows parts of those test photographs that are CC0-1.0.");
     if shows { parts } else { String::new() }
 }
 
 /// Returns a training and those that it started from, latest first.
-pub(super) fn stages(run: &PhotoRun) -> Vec<&Origin> {
+pub(super) fn training_stages(run: &PhotoRun) -> Vec<&TrainingOrigin> {
     std::iter::successors(Some(&run.origin), |stage| stage.from.as_deref()).collect()
 }
 
 /// Returns the commands that reproduce the bundle.
-fn commands(run: &PhotoRun) -> String {
-    let stages = stages(run);
+fn reproduction_commands(run: &PhotoRun) -> String {
+    let stages = training_stages(run);
     let count = stages.len() - 1;
     let first = "data photos --out data/photos".to_owned();
     let stages = stages.iter().rev().enumerate().map(|(number, stage)| {
@@ -92,19 +92,23 @@ fn commands(run: &PhotoRun) -> String {
         let command = if last { "bundle" } else { "train" };
         let from = if number > 0 { format!(" --from runs/photo-{number}") } else { String::new() };
         let out = if last { " --out bundles/photo" } else { "" };
-        format!("{command} --run runs/photo-{}{from}{}{out}", number + 1, arguments(stage))
+        format!("{command} --run runs/photo-{}{from}{}{out}", number + 1, stage_arguments(stage))
     });
     let lines = std::iter::once(first).chain(stages);
     lines.map(|line| format!("cargo run --release -p training -- {line}")).collect::<Vec<_>>().join("\n")
 }
 
-fn arguments(stage: &Origin) -> String {
-    let trained = if stage.options.trained == Trained::Decoder { " --decoder-only" } else { "" };
-    format!(" --preset photo --photos data/photos{}{trained} --until {}", options(&stage.options), stage.done)
+fn stage_arguments(stage: &TrainingOrigin) -> String {
+    let trained = if stage.options.trained == TrainedParts::Decoder { " --decoder-only" } else { "" };
+    format!(
+        " --preset photo --photos data/photos{}{trained} --until {}",
+        option_arguments(&stage.options),
+        stage.done
+    )
 }
 
 /// Returns the options that all commands that train a photo model have in common.
-pub(super) fn options(options: &PhotoOptions) -> String {
+pub(super) fn option_arguments(options: &PhotoOptions) -> String {
     let PhotoOptions {
         width,
         blocks,
@@ -118,7 +122,7 @@ pub(super) fn options(options: &PhotoOptions) -> String {
         trained: _,
         scale: _,
     } = options;
-    let distortion = if *distortion == Distortion::MsSsim { " --distortion ms-ssim" } else { "" };
+    let distortion = if *distortion == DistortionMeasure::MsSsim { " --distortion ms-ssim" } else { "" };
     format!(
         " --width {width} --blocks {blocks} --steps {steps} --batch {batch} --crop {crop} \
          --learning-rate {learning_rate} --seed {seed}{distortion}"
@@ -128,15 +132,15 @@ pub(super) fn options(options: &PhotoOptions) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::report::tests::figures, *};
-    use crate::photo::illustration::Illustration;
+    use crate::photo::illustration::CardImage;
 
     #[test]
     fn the_card_shows_what_lies_beside_it() {
         let mut figures = figures();
-        assert!(shown(&figures).is_empty() && parts(&figures).is_empty());
-        let show = |file, caption| Illustration { file, caption, bytes: Vec::new() };
+        assert!(image_links(&figures).is_empty() && parts_notice(&figures).is_empty());
+        let show = |file, caption| CardImage { file, caption, bytes: Vec::new() };
         figures.illustrations = vec![show("psnr.svg", "PSNR"), show(SIDE_BY_SIDE, "Pictures")];
-        assert_eq!(shown(&figures), "![PSNR](psnr.svg)\n\n![Pictures](side-by-side.png)\n\n");
-        assert!(parts(&figures).contains("CC0-1.0"));
+        assert_eq!(image_links(&figures), "![PSNR](psnr.svg)\n\n![Pictures](side-by-side.png)\n\n");
+        assert!(parts_notice(&figures).contains("CC0-1.0"));
     }
 }

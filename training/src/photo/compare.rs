@@ -6,11 +6,11 @@ use serde::Serialize;
 use crate::TrainingError;
 
 /// Bit rates of the anchor between which curves are compared, in bits per pixel.
-const RATES: (f64, f64) = (0.1, 0.8);
+const BPP_RANGE: (f64, f64) = (0.1, 0.8);
 
 /// BD-rates of a codec against an anchor, in percent; negative means fewer bits.
 #[derive(Debug, Clone, Serialize)]
-pub struct Comparison {
+pub struct BdRateComparison {
     /// The codec that is measured.
     pub codec: String,
     /// The codec that it is compared with.
@@ -27,42 +27,42 @@ pub struct Comparison {
 
 /// Compares every codec with every baseline. `curves` has one list per codec with one curve per image; the
 /// first codec is Lopside, which is not an anchor.
-pub(crate) fn comparisons(curves: &[Vec<RdCurve>]) -> Result<Vec<Comparison>, TrainingError> {
+pub(crate) fn compare_all(curves: &[Vec<RdCurve>]) -> Result<Vec<BdRateComparison>, TrainingError> {
     let mut all = Vec::new();
     for anchor in &curves[1..] {
         for codec in curves {
             if codec[0].codec != anchor[0].codec {
-                all.push(compare(codec, anchor)?);
+                all.push(compare_codecs(codec, anchor)?);
             }
         }
     }
     Ok(all)
 }
 
-fn compare(codec: &[RdCurve], anchor: &[RdCurve]) -> Result<Comparison, TrainingError> {
+fn compare_codecs(codec: &[RdCurve], anchor: &[RdCurve]) -> Result<BdRateComparison, TrainingError> {
     let by = |points: fn(&RdCurve) -> Vec<RatePoint>| -> Result<Vec<(f64, f64, f64)>, QualityError> {
         anchor
             .iter()
             .zip(codec)
             .map(|(anchor, codec)| {
                 let BdRate { percent, low, high } =
-                    bd_rate_within(&points(anchor), &points(codec), RATES.0, RATES.1)?;
+                    bd_rate_within(&points(anchor), &points(codec), BPP_RANGE.0, BPP_RANGE.1)?;
                 Ok((percent, low, high))
             })
             .collect()
     };
     let (psnr, ms_ssim) = (by(RdCurve::psnr_points)?, by(RdCurve::ms_ssim_points)?);
-    Ok(Comparison {
+    Ok(BdRateComparison {
         codec: codec[0].codec.clone(),
         anchor: anchor[0].codec.clone(),
-        psnr_percent: mean(&psnr, |value| value.0),
+        psnr_percent: mean_of(&psnr, |value| value.0),
         psnr_by_picture: psnr,
-        ms_ssim_percent: mean(&ms_ssim, |value| value.0),
+        ms_ssim_percent: mean_of(&ms_ssim, |value| value.0),
         ms_ssim_by_picture: ms_ssim,
     })
 }
 
 /// Returns the mean of `of` over the values.
-pub(crate) fn mean<T>(values: &[T], of: impl Fn(&T) -> f64) -> f64 {
+pub(crate) fn mean_of<T>(values: &[T], of: impl Fn(&T) -> f64) -> f64 {
     values.iter().map(of).sum::<f64>() / values.len() as f64
 }

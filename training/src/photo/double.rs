@@ -10,15 +10,15 @@ use burn::tensor::{Tensor, TensorData, module::conv2d, ops::ConvOptions, ops::Pa
 use super::trunk::to_pixels;
 
 /// Number of source pixels on every side that a doubled pixel depends on.
-pub(crate) const REACH: usize = 2;
+pub(crate) const FILTER_REACH: usize = 2;
 /// Side of the phases' filters.
-const SIDE: usize = 2 * REACH + 1;
+const FILTER_SIDE: usize = 2 * FILTER_REACH + 1;
 /// Shape of the filters: four phases for each of three colours.
-pub(crate) const SHAPE: [usize; 4] = [12, 1, SIDE, SIDE];
+pub(crate) const FILTER_SHAPE: [usize; 4] = [12, 1, FILTER_SIDE, FILTER_SIDE];
 
 /// Halves images `[n, 3, h, w]` with even sides and 8-bit samples of −0.5 to 0.5 to `[n, 3, h/2, w/2]`,
 /// rounded to 8 bits.
-pub(crate) fn halved(picture: Tensor<4>) -> Tensor<4> {
+pub(crate) fn halve_images(picture: Tensor<4>) -> Tensor<4> {
     let [n, colours, h, w] = picture.dims();
     let blocks = picture.reshape([n, colours, h / 2, 2, w / 2, 2]);
     let mean: Tensor<4> = blocks.mean_dim(5).mean_dim(3).reshape([n, colours, h / 2, w / 2]);
@@ -27,15 +27,15 @@ pub(crate) fn halved(picture: Tensor<4>) -> Tensor<4> {
 }
 
 /// Doubles images `[n, 3, h, w]` to `[n, 3, 2·h, 2·w]`.
-pub(crate) fn doubled(picture: Tensor<4>) -> Tensor<4> {
-    let weight = Tensor::from_data(TensorData::new(weight(), SHAPE), &picture.device());
-    let around = picture.pad([(REACH, REACH); 2], PadMode::Edge);
+pub(crate) fn double_images(picture: Tensor<4>) -> Tensor<4> {
+    let weight = Tensor::from_data(TensorData::new(phase_filters(), FILTER_SHAPE), &picture.device());
+    let around = picture.pad([(FILTER_REACH, FILTER_REACH); 2], PadMode::Edge);
     to_pixels(conv2d(around, weight, None, ConvOptions::new([1; 2], [0; 2], [1; 2], 3)), 3)
 }
 
-/// Returns the filters of all phases, in the shape [`SHAPE`].
-pub(crate) fn weight() -> Vec<f32> {
-    let rows = [phase(-0.25), phase(0.25)];
+/// Returns the filters of all phases, in the shape [`FILTER_SHAPE`].
+pub(crate) fn phase_filters() -> Vec<f32> {
+    let rows = [phase_weights(-0.25), phase_weights(0.25)];
     let pairs = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(down, across)| (rows[down], rows[across]));
     let filters = pairs
         .iter()
@@ -44,11 +44,11 @@ pub(crate) fn weight() -> Vec<f32> {
 }
 
 /// Returns the weights of the pixels at −2 to 2 for a value at `place` between them.
-fn phase(place: f64) -> [f64; SIDE] {
-    std::array::from_fn(|i| cubic(place - (i as f64 - REACH as f64)))
+fn phase_weights(place: f64) -> [f64; FILTER_SIDE] {
+    std::array::from_fn(|i| cubic_kernel(place - (i as f64 - FILTER_REACH as f64)))
 }
 
-fn cubic(x: f64) -> f64 {
+fn cubic_kernel(x: f64) -> f64 {
     let x = x.abs();
     match x {
         0.0..1.0 => (1.5 * x - 2.5) * x * x + 1.0,
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn halving_is_that_of_the_photographs() {
         let picture = picture();
-        let expected = crate::photos::half(&DynamicImage::from(picture.clone())).to_rgb8();
-        let found = halved(tensor(&picture));
+        let expected = crate::photos::halve_image(&DynamicImage::from(picture.clone())).to_rgb8();
+        let found = halve_images(tensor(&picture));
         assert_eq!(found.dims(), [1, 3, 5, 7]);
         for (found, expected) in levels(found).iter().zip(expected.as_raw()) {
             assert!((found - f32::from(*expected)).abs() < 1e-3, "{found} {expected}");
@@ -94,7 +94,7 @@ mod tests {
     fn doubling_is_catmull_rom_where_the_border_is_far() {
         let picture = picture();
         let expected = image::imageops::resize(&picture, 28, 20, FilterType::CatmullRom);
-        let found = levels(doubled(tensor(&picture)));
+        let found = levels(double_images(tensor(&picture)));
         assert_eq!(found.len(), expected.as_raw().len());
         for (i, (found, &expected)) in found.iter().zip(expected.as_raw()).enumerate() {
             let (x, y) = (i / 3 % 28, i / 3 / 28);

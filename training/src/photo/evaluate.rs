@@ -4,26 +4,28 @@
 use std::path::Path;
 
 use image::DynamicImage;
-use lopside_bundle::picture::PictureCost;
+use lopside_bundle::picture::ImageCodecCost;
 use lopside_latent::picture::Quality;
-use lopside_quality::{Avif, Peer, QualityAxis, RdCurve, RdPlot, RdPoint, TurboJpeg, Webp, fitting, rd_csv};
+use lopside_quality::{
+    Avif, Peer, QualityAxis, RdCurve, RdPlot, RdPoint, TurboJpeg, Webp, fitting, format_rd_csv,
+};
 use serde::Serialize;
 
 use super::{
-    compare::{Comparison, comparisons},
-    illustration::{self, Illustration, Row, SIDE_BY_SIDE, illustrations},
-    own::OwnCodec,
-    speed::{EdgeTime, edge_times},
-    upscale::{self, Upscaling},
+    compare::{BdRateComparison, compare_all},
+    illustration::{self, CardImage, SIDE_BY_SIDE, SheetRow, card_images},
+    own::BundleCodec,
+    speed::{EncodingTime, edge_times},
+    upscale::{self, UpscalingReport},
 };
-use crate::{TrainingError, photos, split::write};
+use crate::{TrainingError, photos, split::write_file};
 
 /// Qualities of Lopside on its curve.
 const QUALITIES: [u8; 12] = [1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88];
 /// Bit rate of the side-by-side image, in bits per pixel.
 const SHOWN_BPP: f64 = 0.25;
 /// Side of the crops in the side-by-side image, in pixels.
-const CROP: u32 = 360;
+const CROP_SIDE: u32 = 360;
 
 /// The evaluation of a photo bundle.
 #[derive(Debug, Clone, Serialize)]
@@ -31,26 +33,26 @@ pub struct PhotoEvaluation {
     /// Names of the images.
     pub pictures: Vec<String>,
     /// Mean curves over the images, one per codec.
-    pub curves: Vec<Curve>,
+    pub curves: Vec<MeanCurve>,
     /// Every codec compared with every anchor.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<BdRateComparison>,
     /// The cost of the encoder, which runs at the edge.
-    pub encoder: PictureCost,
+    pub encoder: ImageCodecCost,
     /// The cost of the default head, which runs in the cloud.
-    pub decoder: PictureCost,
+    pub decoder: ImageCodecCost,
     /// Encoding times of Lopside and the baselines, which change from run to run.
-    pub edge_times: Vec<EdgeTime>,
+    pub edge_times: Vec<EncodingTime>,
     /// Figures of the head that makes images of twice the size; `None` if the bundle does not have it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub upscaling: Option<Upscaling>,
+    pub upscaling: Option<UpscalingReport>,
     /// Images for the model card.
     #[serde(skip)]
-    pub(crate) illustrations: Vec<Illustration>,
+    pub(crate) illustrations: Vec<CardImage>,
 }
 
 /// The mean rate–distortion curve of a codec.
 #[derive(Debug, Clone, Serialize)]
-pub struct Curve {
+pub struct MeanCurve {
     /// Name of the codec.
     pub codec: String,
     /// Setting, bits per pixel, PSNR in dB, MS-SSIM.
@@ -62,13 +64,14 @@ pub struct Curve {
 /// # Errors
 /// [`TrainingError`] when a photograph, the bundle or a baseline fails.
 pub(crate) fn evaluate(
-    own: &mut OwnCodec,
+    own: &mut BundleCodec,
     folder: &Path,
     out: &Path,
 ) -> Result<PhotoEvaluation, TrainingError> {
-    let pictures: Vec<(String, DynamicImage)> = photos::whole(folder)?.collect::<Result<_, _>>()?;
-    let peers = peers();
-    let mut curves: Vec<Vec<RdCurve>> = vec![own_curves(own, &pictures, "Lopside photo", OwnCodec::encode)?];
+    let pictures: Vec<(String, DynamicImage)> = photos::whole_photos(folder)?.collect::<Result<_, _>>()?;
+    let peers = baselines();
+    let mut curves: Vec<Vec<RdCurve>> =
+        vec![own_curves(own, &pictures, "Lopside photo", BundleCodec::encode)?];
     for (peer, settings) in &peers {
         let of_picture =
             |(_, picture): &(String, DynamicImage)| RdCurve::of_peer(peer.as_ref(), picture, settings);
@@ -77,29 +80,29 @@ pub(crate) fn evaluate(
     let mut means: Vec<RdCurve> =
         curves.iter().map(|curves| RdCurve::mean(curves)).collect::<Result<_, _>>()?;
     if own.has_fast() {
-        let fast = own_curves(own, &pictures, "Lopside photo, fast", OwnCodec::encode_fast)?;
+        let fast = own_curves(own, &pictures, "Lopside photo, fast", BundleCodec::encode_fast)?;
         means.push(RdCurve::mean(&fast)?);
     }
     let rows = side_by_side(own, &pictures)?;
     let evaluation = PhotoEvaluation {
         pictures: pictures.iter().map(|(name, _)| name.clone()).collect(),
-        comparisons: comparisons(&curves)?,
-        curves: means.iter().map(points).collect(),
+        comparisons: compare_all(&curves)?,
+        curves: means.iter().map(mean_curve).collect(),
         encoder: own.encoder_cost,
         decoder: own.decoder_cost,
         edge_times: edge_times(own, &pictures)?,
         upscaling: upscale::measure(own, &pictures)?,
-        illustrations: illustrations(&means, &rows)?,
+        illustrations: card_images(&means, &rows)?,
     };
-    write(out, "curves.csv", rd_csv(&means).as_bytes())?;
-    draw(&means, out)?;
-    let sheet = illustration::sheet(&rows.iter().collect::<Vec<_>>(), CROP);
-    write(out, SIDE_BY_SIDE, &illustration::png(&sheet, &out.join(SIDE_BY_SIDE))?)?;
-    write(out, "evaluation.json", evaluation.json()?.as_bytes())?;
+    write_file(out, "curves.csv", format_rd_csv(&means).as_bytes())?;
+    draw_plots(&means, out)?;
+    let sheet = illustration::contact_sheet(&rows.iter().collect::<Vec<_>>(), CROP_SIDE);
+    write_file(out, SIDE_BY_SIDE, &illustration::encode_png(&sheet, &out.join(SIDE_BY_SIDE))?)?;
+    write_file(out, "evaluation.json", evaluation.json()?.as_bytes())?;
     Ok(evaluation)
 }
 
-fn peers() -> Vec<(Box<dyn Peer>, Vec<u8>)> {
+fn baselines() -> Vec<(Box<dyn Peer>, Vec<u8>)> {
     let mut peers: Vec<(Box<dyn Peer>, Vec<u8>)> = vec![
         (Box::new(TurboJpeg::default()), (5..=95).step_by(5).collect()),
         (Box::new(Webp::default()), (0..=95).step_by(5).collect()),
@@ -112,10 +115,10 @@ fn peers() -> Vec<(Box<dyn Peer>, Vec<u8>)> {
 }
 
 fn own_curves(
-    own: &mut OwnCodec,
+    own: &mut BundleCodec,
     pictures: &[(String, DynamicImage)],
     codec: &str,
-    encode: fn(&OwnCodec, &DynamicImage, Quality) -> Result<Vec<u8>, TrainingError>,
+    encode: fn(&BundleCodec, &DynamicImage, Quality) -> Result<Vec<u8>, TrainingError>,
 ) -> Result<Vec<RdCurve>, TrainingError> {
     let mut curves = Vec::new();
     for (_, picture) in pictures {
@@ -130,14 +133,14 @@ fn own_curves(
     Ok(curves)
 }
 
-fn points(curve: &RdCurve) -> Curve {
+fn mean_curve(curve: &RdCurve) -> MeanCurve {
     let point = |p: &RdPoint| (p.quality_setting, p.bpp, p.psnr, p.ms_ssim.unwrap_or(f64::NAN));
-    Curve { codec: curve.codec.clone(), points: curve.points.iter().map(point).collect() }
+    MeanCurve { codec: curve.codec.clone(), points: curve.points.iter().map(point).collect() }
 }
 
-fn draw(means: &[RdCurve], out: &Path) -> Result<(), TrainingError> {
+fn draw_plots(means: &[RdCurve], out: &Path) -> Result<(), TrainingError> {
     for (name, quality) in [("psnr", QualityAxis::Psnr), ("ms-ssim", QualityAxis::MsSsim)] {
-        let plot = RdPlot { quality, ..illustration::plot(means) };
+        let plot = RdPlot { quality, ..illustration::psnr_plot(means) };
         plot.save_svg(out.join(format!("{name}.svg")))?;
         plot.save_png(out.join(format!("{name}.png")))?;
     }
@@ -146,23 +149,29 @@ fn draw(means: &[RdCurve], out: &Path) -> Result<(), TrainingError> {
 
 /// Returns the original, Lopside, JPEG and WebP at equal bytes: the best image of each baseline that is not
 /// larger than Lopside's frame.
-fn side_by_side(own: &mut OwnCodec, pictures: &[(String, DynamicImage)]) -> Result<Vec<Row>, TrainingError> {
+fn side_by_side(
+    own: &mut BundleCodec,
+    pictures: &[(String, DynamicImage)],
+) -> Result<Vec<SheetRow>, TrainingError> {
     let mut rows = Vec::new();
     for (name, picture) in pictures {
-        let (frame, decoded) = shown(own, picture)?;
+        let (frame, decoded) = finest_within_budget(own, picture)?;
         let mut columns = vec![picture.clone(), decoded];
         let peers: [&dyn Peer; 2] = [&TurboJpeg::default(), &Webp::default()];
         for peer in peers {
             columns.push(fitting(peer, picture, frame.len())?.picture);
         }
-        rows.push(Row { name: name.clone(), columns });
+        rows.push(SheetRow { name: name.clone(), images: columns });
     }
     Ok(rows)
 }
 
 /// Returns the finest frame of at most [`SHOWN_BPP`], or that of quality 1 if it exceeds the limit, and its
 /// image.
-fn shown(own: &mut OwnCodec, picture: &DynamicImage) -> Result<(Vec<u8>, DynamicImage), TrainingError> {
+fn finest_within_budget(
+    own: &mut BundleCodec,
+    picture: &DynamicImage,
+) -> Result<(Vec<u8>, DynamicImage), TrainingError> {
     let budget = (f64::from(picture.width()) * f64::from(picture.height()) * SHOWN_BPP / 8.0) as usize;
     let mut best = Vec::new();
     for quality in (1..=100).filter_map(Quality::new) {

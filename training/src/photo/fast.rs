@@ -14,27 +14,27 @@ use lopside_onnx::{GraphBuilder, proto::ModelProto};
 use nalgebra::DMatrix;
 
 use super::{
-    export::{BANDS, PICTURE, dims},
+    export::{BANDS_NAME, INPUT_NAME, feature_map_dims},
     mirror,
     model::PhotoModel,
-    spec::{STRIDE, Spec},
+    spec::{PhotoSpec, STRIDE},
     statistics,
 };
 use crate::TrainingError;
 
 /// Number of bands that it produces: those that matter for an image at a few tenths of a bit per pixel.
-const KEPT: usize = 16;
+const FAST_BANDS: usize = 16;
 /// Side of the filters, in samples of the halved image, and their stride.
-const SIDE: usize = STRIDE;
-const STEP: usize = STRIDE / 2;
+const FILTER_SIDE: usize = STRIDE;
+const FILTER_STRIDE: usize = STRIDE / 2;
 /// One of this many blocks of a photograph is used.
-const EVERY: usize = 5;
+const BLOCK_INTERVAL: usize = 5;
 /// Share of the mean sum of squares that is added to each sum of squares, so that the equations can be
 /// solved.
 const RIDGE: f64 = 1e-5;
 
 /// The normal equations of the weights: samples by samples, and samples by bands.
-struct Sums {
+struct BandEquations {
     squares: DMatrix<f64>,
     products: DMatrix<f64>,
 }
@@ -43,35 +43,41 @@ struct Sums {
 ///
 /// # Errors
 /// [`TrainingError`] when a photograph cannot be read or there are too few photographs.
-pub(crate) fn encoder(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<ModelProto, TrainingError> {
-    let kept = KEPT.min(spec.channels(0));
-    let inputs = 3 * SIDE * SIDE;
-    let mut sums = Sums { squares: DMatrix::zeros(inputs, inputs), products: DMatrix::zeros(inputs, kept) };
-    for picture in statistics::pictures(folder, spec)? {
+pub(crate) fn fit_encoder(
+    folder: &Path,
+    model: &PhotoModel,
+    spec: &PhotoSpec,
+) -> Result<ModelProto, TrainingError> {
+    let kept = FAST_BANDS.min(spec.channels(0));
+    let inputs = 3 * FILTER_SIDE * FILTER_SIDE;
+    let mut sums =
+        BandEquations { squares: DMatrix::zeros(inputs, inputs), products: DMatrix::zeros(inputs, kept) };
+    for picture in statistics::central_images(folder, spec)? {
         let picture = picture?;
-        let bands = conv2d(picture.clone(), model.analysis.symmetric_bands(spec), None, strided(STRIDE));
+        let bands = conv2d(picture.clone(), model.analysis.symmetric_bands(spec), None, conv_options(STRIDE));
         let halved = avg_pool2d(picture, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
         sums.add(&halved, &bands.narrow(1, 0, kept));
     }
-    let weights = sums.solve(kept).ok_or_else(|| TrainingError::Model {
+    let weights = sums.solve(kept).ok_or_else(|| TrainingError::ModelFailed {
         model: "fast encoder".into(),
         reason: "there are too few photographs to fit it to".into(),
     })?;
-    let weights = mirror::symmetric(weights, &spec.parities(0)[..kept]);
-    graph(kept, weights)
+    let weights = mirror::symmetrise_filters(weights, &spec.parities(0)[..kept]);
+    encoder_graph(kept, weights)
 }
 
-impl Sums {
+impl BandEquations {
     /// Adds an image: its halved samples `[1, 3, h/2, w/2]` and its bands `[1, kept, …]`.
     fn add(&mut self, halved: &Tensor<4>, bands: &Tensor<4>) {
         let ([.., height, width], [_, kept, rows, columns]) = (halved.dims(), bands.dims());
         let values = |x: &Tensor<4>| x.clone().into_data().try_to_vec::<f32>().unwrap_or_default();
         let (samples, bands) = (values(halved), values(bands));
         let places: Vec<[usize; 2]> =
-            (0..rows * columns).step_by(EVERY).map(|at| [at / columns, at % columns]).collect();
+            (0..rows * columns).step_by(BLOCK_INTERVAL).map(|at| [at / columns, at % columns]).collect();
         let patch = |place: [usize; 2], i: usize| {
-            let (colour, y, x) = (i / (SIDE * SIDE), i / SIDE % SIDE, i % SIDE);
-            samples[(colour * height + place[0] * STEP + y) * width + place[1] * STEP + x]
+            let (colour, y, x) =
+                (i / (FILTER_SIDE * FILTER_SIDE), i / FILTER_SIDE % FILTER_SIDE, i % FILTER_SIDE);
+            samples[(colour * height + place[0] * FILTER_STRIDE + y) * width + place[1] * FILTER_STRIDE + x]
         };
         let inputs = self.squares.nrows();
         let x = DMatrix::from_fn(inputs, places.len(), |i, n| f64::from(patch(places[n], i)));
@@ -89,22 +95,22 @@ impl Sums {
         let weights = self.squares.cholesky()?.solve(&self.products);
         // Column-major order is band after band.
         let values: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
-        Some(Tensor::from_data(TensorData::new(values, [kept, 3, SIDE, SIDE]), &Device::flex()))
+        Some(Tensor::from_data(TensorData::new(values, [kept, 3, FILTER_SIDE, FILTER_SIDE]), &Device::flex()))
     }
 }
 
-fn graph(kept: usize, weights: Tensor<4>) -> Result<ModelProto, TrainingError> {
+fn encoder_graph(kept: usize, weights: Tensor<4>) -> Result<ModelProto, TrainingError> {
     let values: Vec<f32> = weights.into_data().try_to_vec().unwrap_or_default();
     let mut graph = GraphBuilder::new("photo-encoder-fast");
-    let picture = graph.input(PICTURE, &dims(3, "h", "w"));
-    let shape = [kept, 3, SIDE, SIDE].map(|extent| extent as i64);
-    let weight = graph.initializer("analysis", &shape, &values)?;
-    graph.conv(&picture, &weight, "", STEP as i64, 0, BANDS);
-    graph.output(BANDS, &dims(kept, "h8", "w8"));
+    let picture = graph.add_input(INPUT_NAME, &feature_map_dims(3, "h", "w"));
+    let shape = [kept, 3, FILTER_SIDE, FILTER_SIDE].map(|extent| extent as i64);
+    let weight = graph.add_initializer("analysis", &shape, &values)?;
+    graph.conv(&picture, &weight, "", FILTER_STRIDE as i64, 0, BANDS_NAME);
+    graph.add_output(BANDS_NAME, &feature_map_dims(kept, "h8", "w8"));
     Ok(graph.build())
 }
 
-fn strided(stride: usize) -> ConvOptions<2> {
+fn conv_options(stride: usize) -> ConvOptions<2> {
     ConvOptions::new([stride; 2], [0; 2], [1; 2], 1)
 }
 
@@ -114,7 +120,7 @@ mod tests {
 
     #[test]
     fn low_bands_of_a_smooth_picture_are_found_in_half_of_it() {
-        let spec = Spec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 1, scale: 1 };
+        let spec = PhotoSpec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 1, scale: 1 };
         let model = PhotoModel::new(&spec, &Device::flex());
         let (height, width) = (16 * 8 + 8, 24 * 8 + 8);
         let picture = |seed: usize| {
@@ -127,17 +133,18 @@ mod tests {
             Tensor::<4>::from_data(TensorData::new(values, [1, 3, height, width]), &Device::flex())
         };
         let halves = |picture: Tensor<4>| {
-            let bands = conv2d(picture.clone(), model.analysis.symmetric_bands(&spec), None, strided(STRIDE));
+            let bands =
+                conv2d(picture.clone(), model.analysis.symmetric_bands(&spec), None, conv_options(STRIDE));
             (avg_pool2d(picture, AvgPoolOptions::new([2, 2]).with_stride([2, 2])), bands.narrow(1, 0, 6))
         };
-        let mut sums = Sums { squares: DMatrix::zeros(192, 192), products: DMatrix::zeros(192, 6) };
+        let mut sums = BandEquations { squares: DMatrix::zeros(192, 192), products: DMatrix::zeros(192, 6) };
         for seed in 1..5 {
             let (halved, bands) = halves(picture(seed));
             sums.add(&halved, &bands);
         }
         let weights = sums.solve(6).unwrap();
         let (halved, bands) = halves(picture(6));
-        let found = conv2d(halved, weights, None, strided(STEP));
+        let found = conv2d(halved, weights, None, conv_options(FILTER_STRIDE));
         let energy = |x: Tensor<4>| x.square().sum().into_scalar::<f32>();
         assert!(energy(found - bands.clone()) < 1e-2 * energy(bands));
     }

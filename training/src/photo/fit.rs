@@ -2,13 +2,13 @@
 
 /// The normal equations of weighted least squares: `XᵀWX` and `XᵀWy`.
 #[derive(Debug, Clone)]
-pub(crate) struct Normal {
+pub(crate) struct NormalEquations {
     size: usize,
     products: Vec<f64>,
     targets: Vec<f64>,
 }
 
-impl Normal {
+impl NormalEquations {
     pub(crate) fn new(size: usize) -> Self {
         Self { size, products: vec![0.0; size * size], targets: vec![0.0; size] }
     }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn weights_are_found_and_never_negative() {
-        let mut normal = Normal::new(3);
+        let mut normal = NormalEquations::new(3);
         for i in 0..50 {
             let x = [1.0, f64::from(i % 7), f64::from(i % 5)];
             normal.add(&x, 2.0 + 3.0 * x[1] - x[2], 1.0);

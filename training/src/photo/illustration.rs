@@ -14,15 +14,15 @@ use crate::{TrainingError, photos};
 /// File name of the side-by-side image, in the evaluation's folder and in a bundle.
 pub(crate) const SIDE_BY_SIDE: &str = "side-by-side.png";
 /// Side of the card's crops, in pixels.
-const CROP: u32 = 240;
+const CROP_SIDE: u32 = 240;
 /// Limit on the size of the card's side-by-side image, in bytes.
-const LIMIT: usize = 1_000_000;
+const LIMIT_BYTES: usize = 1_000_000;
 /// The licence that allows parts of a photograph in a bundle without conditions.
-const FREE: &str = "CC0-1.0";
+const UNCONDITIONAL_LICENCE: &str = "CC0-1.0";
 
 /// An image of the card.
 #[derive(Debug, Clone)]
-pub(crate) struct Illustration {
+pub(crate) struct CardImage {
     /// The file name.
     pub(crate) file: &'static str,
     /// The caption of the image.
@@ -32,36 +32,41 @@ pub(crate) struct Illustration {
 
 /// One test photograph, as the original and as decoded by the codecs.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
+pub(crate) struct SheetRow {
     /// Name of the photograph.
     pub(crate) name: String,
     /// The original, followed by the decoded images.
-    pub(crate) columns: Vec<DynamicImage>,
+    pub(crate) images: Vec<DynamicImage>,
 }
 
 /// Returns the curves, and a side-by-side image of the photographs that are allowed in a bundle, if it is
 /// small enough.
-pub(crate) fn illustrations(means: &[RdCurve], rows: &[Row]) -> Result<Vec<Illustration>, TrainingError> {
+pub(crate) fn card_images(means: &[RdCurve], rows: &[SheetRow]) -> Result<Vec<CardImage>, TrainingError> {
     let curve = |file, caption, quality| {
-        let plot = RdPlot { quality, ..plot(means) };
-        Ok::<_, TrainingError>(Illustration { file, caption, bytes: plot.svg()?.into_bytes() })
+        let plot = RdPlot { quality, ..psnr_plot(means) };
+        Ok::<_, TrainingError>(CardImage { file, caption, bytes: plot.svg()?.into_bytes() })
     };
-    let mut all: Vec<Illustration> = vec![
+    let mut all: Vec<CardImage> = vec![
         curve("psnr.svg", "PSNR over bits per pixel, mean over the images", QualityAxis::Psnr)?,
         curve("ms-ssim.svg", "MS-SSIM over bits per pixel, mean over the images", QualityAxis::MsSsim)?,
     ];
     let caption = "From left to right: the original, Lopside, JPEG and WebP at equal bytes";
-    all.extend(side_by_side(SIDE_BY_SIDE, caption, rows, Size { crop: CROP, limit: LIMIT })?);
+    all.extend(side_by_side(
+        SIDE_BY_SIDE,
+        caption,
+        rows,
+        SheetLimits { crop_side: CROP_SIDE, limit_bytes: LIMIT_BYTES },
+    )?);
     Ok(all)
 }
 
 /// Limits on the size of a side-by-side image.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Size {
+pub(crate) struct SheetLimits {
     /// Side of each part, in pixels.
-    pub(crate) crop: u32,
+    pub(crate) crop_side: u32,
     /// Limit on the file's size, in bytes; the file must be smaller.
-    pub(crate) limit: usize,
+    pub(crate) limit_bytes: usize,
 }
 
 /// Returns a side-by-side image of the photographs that are allowed in a bundle; `None` if there are none, or
@@ -69,33 +74,33 @@ pub(crate) struct Size {
 pub(crate) fn side_by_side(
     file: &'static str,
     caption: &'static str,
-    rows: &[Row],
-    size: Size,
-) -> Result<Option<Illustration>, TrainingError> {
-    let free: Vec<&Row> = rows.iter().filter(|row| is_free(&row.name)).collect();
+    rows: &[SheetRow],
+    size: SheetLimits,
+) -> Result<Option<CardImage>, TrainingError> {
+    let free: Vec<&SheetRow> = rows.iter().filter(|row| is_free(&row.name)).collect();
     if free.is_empty() {
         return Ok(None);
     }
-    let bytes = png(&sheet(&free, size.crop), Path::new(file))?;
-    Ok((bytes.len() < size.limit).then_some(Illustration { file, caption, bytes }))
+    let bytes = encode_png(&contact_sheet(&free, size.crop_side), Path::new(file))?;
+    Ok((bytes.len() < size.limit_bytes).then_some(CardImage { file, caption, bytes }))
 }
 
 /// Returns a plot of PSNR over bits per pixel.
-pub(crate) fn plot(means: &[RdCurve]) -> RdPlot<'_> {
+pub(crate) fn psnr_plot(means: &[RdCurve]) -> RdPlot<'_> {
     RdPlot::new("Mean over the images", means)
 }
 
 fn is_free(name: &str) -> bool {
-    photos::photos().any(|photo| photo.name == name && photo.licence == FREE)
+    photos::all_photos().any(|photo| photo.name == name && photo.licence == UNCONDITIONAL_LICENCE)
 }
 
 /// Returns a contact sheet with one row per photograph: the central parts of its images, `side` pixels
 /// square.
-pub(crate) fn sheet(rows: &[&Row], side: u32) -> RgbImage {
-    let columns = rows.iter().map(|row| row.columns.len()).max().unwrap_or(0);
+pub(crate) fn contact_sheet(rows: &[&SheetRow], side: u32) -> RgbImage {
+    let columns = rows.iter().map(|row| row.images.len()).max().unwrap_or(0);
     let mut sheet = RgbImage::new(columns as u32 * side, rows.len() as u32 * side);
     for (down, row) in rows.iter().enumerate() {
-        for (across, picture) in row.columns.iter().enumerate() {
+        for (across, picture) in row.images.iter().enumerate() {
             let x = picture.width().saturating_sub(side) / 2;
             let y = picture.height().saturating_sub(side) / 2;
             let part = picture.crop_imm(x, y, side, side).to_rgb8();
@@ -107,7 +112,7 @@ pub(crate) fn sheet(rows: &[&Row], side: u32) -> RgbImage {
 }
 
 /// Encodes a PNG file as small as possible. `path` only appears in the error.
-pub(crate) fn png(picture: &RgbImage, path: &Path) -> Result<Vec<u8>, TrainingError> {
+pub(crate) fn encode_png(picture: &RgbImage, path: &Path) -> Result<Vec<u8>, TrainingError> {
     let mut bytes = Cursor::new(Vec::new());
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
         .write_image(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
@@ -122,9 +127,9 @@ mod tests {
 
     use super::*;
 
-    fn row(name: &str) -> Row {
+    fn row(name: &str) -> SheetRow {
         let picture = |level| DynamicImage::from(RgbImage::from_pixel(500, 300, Rgb([level; 3])));
-        Row { name: name.into(), columns: [10, 20, 30, 40].map(picture).to_vec() }
+        SheetRow { name: name.into(), images: [10, 20, 30, 40].map(picture).to_vec() }
     }
 
     fn means() -> Vec<RdCurve> {
@@ -140,7 +145,7 @@ mod tests {
     #[test]
     fn rows_and_columns_stand_where_they_belong() {
         let rows = [row("a"), row("b")];
-        let sheet = sheet(&rows.iter().collect::<Vec<_>>(), 50);
+        let sheet = contact_sheet(&rows.iter().collect::<Vec<_>>(), 50);
         assert_eq!(sheet.dimensions(), (200, 100));
         for (x, level) in [(0, 10), (50, 20), (149, 30), (199, 40)] {
             assert_eq!((sheet.get_pixel(x, 0).0, sheet.get_pixel(x, 99).0), ([level; 3], [level; 3]));
@@ -150,8 +155,8 @@ mod tests {
     #[test]
     fn only_photographs_without_conditions_are_shown() {
         let files = |names: &[&str]| {
-            let rows: Vec<Row> = names.iter().map(|name| row(name)).collect();
-            let all = illustrations(&means(), &rows).unwrap();
+            let rows: Vec<SheetRow> = names.iter().map(|name| row(name)).collect();
+            let all = card_images(&means(), &rows).unwrap();
             all.iter().map(|illustration| illustration.file).collect::<Vec<_>>()
         };
         assert_eq!(files(&["libjxl-flower.png", "my-own.png"]), ["psnr.svg", "ms-ssim.svg"]);
@@ -162,7 +167,7 @@ mod tests {
     #[test]
     fn they_are_the_same_every_time() {
         let bytes = || {
-            let all = illustrations(&means(), &[row("libjxl-u76c0g_bliznaca.png")]).unwrap();
+            let all = card_images(&means(), &[row("libjxl-u76c0g_bliznaca.png")]).unwrap();
             all.into_iter().map(|illustration| illustration.bytes).collect::<Vec<_>>()
         };
         assert_eq!(bytes(), bytes());

@@ -52,8 +52,8 @@ impl Parity {
 #[must_use]
 pub fn lapped_transform(bands: usize) -> DMatrix<f64> {
     let half = bands / 2;
-    let start = feasible(bands);
-    let covariance = &start * correlation(2 * bands) * start.transpose();
+    let start = feasible_transform(bands);
+    let covariance = &start * markov_covariance(2 * bands) * start.transpose();
     let rotation = principal_axes(&covariance.view((half, half), (half, half)).into_owned());
     let odd = rotation * start.rows(half, half);
     DMatrix::from_fn(bands, 2 * bands, |row, n| {
@@ -66,7 +66,7 @@ pub fn lapped_transform(bands: usize) -> DMatrix<f64> {
 /// cosine transform: half of [De − Do, (De − Do)·J; De − Do, −(De − Do)·J], where J reverses the order. The
 /// first half of its rows is symmetric, the second half is antisymmetric, and any rotation within the second
 /// half leaves it orthogonal.
-fn feasible(bands: usize) -> DMatrix<f64> {
+fn feasible_transform(bands: usize) -> DMatrix<f64> {
     let half = bands / 2;
     let cosine = |k: usize, n: usize| {
         let norm = if k == 0 { (1.0 / bands as f64).sqrt() } else { (2.0 / bands as f64).sqrt() };
@@ -81,7 +81,7 @@ fn feasible(bands: usize) -> DMatrix<f64> {
 }
 
 /// Returns the covariance of `n` samples of a first-order autoregressive process.
-fn correlation(n: usize) -> DMatrix<f64> {
+fn markov_covariance(n: usize) -> DMatrix<f64> {
     DMatrix::from_fn(n, n, |i, j| CORRELATION.powi(i.abs_diff(j) as i32))
 }
 

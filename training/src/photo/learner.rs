@@ -17,56 +17,56 @@ use burn::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
-    Distortion, PhotoOptions, Trained, average, double,
-    model::{COARSEST, FINEST, PhotoModel, condition, step},
+    DistortionMeasure, PhotoOptions, TrainedParts, average, double,
+    model::{COARSEST_OCTAVE, FINEST_OCTAVE, PhotoModel, condition_of, quantisation_step},
     ms_ssim::ms_ssim,
-    quantise::{decide, round},
-    rates::bits_of,
-    run::{AVERAGE, MODEL, PhotoMetrics, PhotoPoint},
-    spec::Spec,
+    quantise::{quantise_rdoq, round_with_dead_zone},
+    rates::estimate_bits,
+    run::{AVERAGE_NAME, MODEL_NAME, PhotoMetrics, ValidationPoint},
+    spec::PhotoSpec,
 };
 use crate::{
     TrainingError,
-    checkpoint::{self, Checkpoint, OPTIMISER},
-    error::io,
-    photos::{Batch, Crop, TileSet},
-    schedule::cosine,
+    checkpoint::{self, Checkpoint, OPTIMISER_NAME},
+    error::io_error,
+    photos::{Crop, PhotoBatch, TileSet},
+    schedule::cosine_rate,
 };
 
 /// λ in squared steps per bit per sample.
 const LAMBDA: f32 = std::f32::consts::LN_2 / 6.0;
 /// Offset of the error that the loss is relative to, in squared steps; it limits the weight of smooth images.
-const SMOOTH: f32 = 0.003;
+const MSE_OFFSET: f32 = 0.003;
 /// The corresponding offset for 1 − MS-SSIM.
-const ALIKE: f32 = 1e-4;
+const MS_SSIM_OFFSET: f32 = 1e-4;
 /// Number of warm-up steps, during which the learning rate rises.
-const WARM_UP: f64 = 100.0;
+const WARM_UP_STEPS: f64 = 100.0;
 /// Learning rates of the filters, the gains and the rate estimate, relative to the residual network's. The
 /// filters start as a good transform, so they change slowly.
-const FILTERS: f64 = 0.03;
-const GAINS: f64 = 0.3;
-const RATES: f64 = 3.0;
+const FILTERS_RATE: f64 = 0.03;
+const GAINS_RATE: f64 = 0.3;
+const RATE_MODEL_RATE: f64 = 3.0;
 /// Octaves at which validation measures: binary logarithms of the quantisation step.
-const VALIDATED: [f32; 4] = [3.5, 4.9, 6.1, 7.0];
+const VALIDATION_OCTAVES: [f32; 4] = [3.5, 4.9, 6.1, 7.0];
 
 /// A model with its averaged weights, its optimiser and its metrics so far.
-pub(crate) struct Learner {
+pub(crate) struct PhotoLearner {
     pub(crate) metrics: PhotoMetrics,
-    spec: Spec,
+    spec: PhotoSpec,
     model: PhotoModel,
     average: PhotoModel,
     optimiser: ModuleOptimizer,
     device: Device,
 }
 
-impl Learner {
+impl PhotoLearner {
     /// Returns a learner of a fresh model, or of `start`, which must track gradients.
     pub(crate) fn new(options: &PhotoOptions, start: Option<PhotoModel>, device: &Device) -> Self {
         device.seed(options.seed);
         let spec = options.spec();
         let autodiff = device.clone().autodiff();
         let mut model = start.unwrap_or_else(|| PhotoModel::new(&spec, &autodiff));
-        if options.trained == Trained::Decoder {
+        if options.trained == TrainedParts::Decoder {
             model.analysis = model.analysis.no_grad();
             model.gains = model.gains.no_grad();
             model.rates = model.rates.no_grad();
@@ -89,13 +89,13 @@ impl Learner {
     ///
     /// # Errors
     /// [`TrainingError::Diverged`] when the loss is not finite.
-    pub(crate) fn step(&mut self, batch: &Batch) -> Result<f64, TrainingError> {
+    pub(crate) fn step(&mut self, batch: &PhotoBatch) -> Result<f64, TrainingError> {
         let options = &self.metrics.options;
         // The generator depends only on seed and step, so that a resumed training draws the same numbers as
         // an uninterrupted one.
         let mut rng = StdRng::seed_from_u64(options.seed.rotate_left(32) ^ batch.step as u64);
-        let picture = tensor(batch, &self.device);
-        let octave = octaves(&mut rng, batch.shape[0], &self.device);
+        let picture = batch_tensor(batch, &self.device);
+        let octave = draw_octaves(&mut rng, batch.shape[0], &self.device);
         let loss = self.loss(&Tensor::from_inner(picture), &Tensor::from_inner(octave), &mut rng);
         let mut gradients = loss.backward();
         let value = f64::from(loss.into_scalar::<f32>());
@@ -105,50 +105,50 @@ impl Learner {
         let rate = learning_rate(options, batch.step);
         self.update(rate, &mut gradients);
         let share = (10.0 / (batch.step as f32 + 10.0)).max(0.002);
-        self.average = average::towards(self.average.clone(), &self.model.valid(), share);
+        self.average = average::move_towards(self.average.clone(), &self.model.valid(), share);
         Ok(value)
     }
 
     /// Returns the mean loss over the images: distortion + λ · bit rate, or the distortion alone if only the
     /// decoder is trained.
     fn loss(&self, picture: &Tensor<4>, octave: &Tensor<2>, rng: &mut StdRng) -> Tensor<1> {
-        let scaled = self.model.scaled(self.seen(picture.clone()), octave, &self.spec);
-        let [integers, scales] = quantised(&self.model, &scaled, octave);
-        let layers = self.model.dequantised(&integers, octave);
-        let [linear, residual] = self.model.parts(&layers, octave.clone(), &self.spec);
-        let step = step(octave.clone());
+        let scaled = self.model.scaled_layers(self.encoder_input(picture.clone()), octave, &self.spec);
+        let [integers, scales] = quantise_layers(&self.model, &scaled, octave);
+        let layers = self.model.dequantise(&integers, octave);
+        let [linear, residual] = self.model.decode_parts(&layers, octave.clone(), &self.spec);
+        let step = quantisation_step(octave.clone());
         let missing = (picture.clone() - linear.clone()) / step.clone();
-        let rounding = mean_square(missing.clone().detach()) + SMOOTH;
+        let rounding = mean_square(missing.clone().detach()) + MSE_OFFSET;
         let distortion = match self.metrics.options.distortion {
-            Distortion::Mse => mean_square(missing - residual) / rounding.clone(),
-            Distortion::MsSsim => {
+            DistortionMeasure::Mse => mean_square(missing - residual) / rounding.clone(),
+            DistortionMeasure::MsSsim => {
                 let unlike = |other: Tensor<4>| ms_ssim(picture.clone() + 0.5, other + 0.5) * -1.0 + 1.0;
-                let least = unlike(linear.clone().detach()).detach() + ALIKE;
+                let least = unlike(linear.clone().detach()).detach() + MS_SSIM_OFFSET;
                 unlike(linear + residual * step) / least
             }
         };
-        if self.metrics.options.trained == Trained::Decoder {
+        if self.metrics.options.trained == TrainedParts::Decoder {
             return distortion.mean();
         }
         let samples = picture.dims()[1..].iter().product::<usize>() as f32;
-        let bits = bits_of(&scaled, &scales, rng);
+        let bits = estimate_bits(&scaled, &scales, rng);
         (distortion + bits * (LAMBDA / samples) / rounding).mean()
     }
 
     /// Returns the encoder's input for images in the decoder's size.
-    fn seen(&self, picture: Tensor<4>) -> Tensor<4> {
-        if self.spec.scale == 1 { picture } else { double::halved(picture) }
+    fn encoder_input(&self, picture: Tensor<4>) -> Tensor<4> {
+        if self.spec.scale == 1 { picture } else { double::halve_images(picture) }
     }
 
     fn update(&mut self, rate: f64, gradients: &mut Gradients) {
         let optimiser = &mut self.optimiser;
         let model = self.model.clone();
         self.model = PhotoModel {
-            analysis: moved(optimiser, rate * FILTERS, model.analysis, gradients),
-            gains: moved(optimiser, rate * GAINS, model.gains, gradients),
-            synthesis: moved(optimiser, rate * FILTERS, model.synthesis, gradients),
-            trunk: moved(optimiser, rate, model.trunk, gradients),
-            rates: moved(optimiser, rate * RATES, model.rates, gradients),
+            analysis: optimise_part(optimiser, rate * FILTERS_RATE, model.analysis, gradients),
+            gains: optimise_part(optimiser, rate * GAINS_RATE, model.gains, gradients),
+            synthesis: optimise_part(optimiser, rate * FILTERS_RATE, model.synthesis, gradients),
+            trunk: optimise_part(optimiser, rate, model.trunk, gradients),
+            rates: optimise_part(optimiser, rate * RATE_MODEL_RATE, model.rates, gradients),
         };
     }
 
@@ -160,58 +160,59 @@ impl Learner {
         crop: Crop,
         step: usize,
         train_loss: f64,
-    ) -> &PhotoPoint {
+    ) -> &ValidationPoint {
         let mut rng = StdRng::seed_from_u64(self.metrics.options.seed);
         let (mut bpp, mut psnr) = (Vec::new(), Vec::new());
-        for octave in VALIDATED {
+        for octave in VALIDATION_OCTAVES {
             let batches = tiles.validation_batches(crop, 8).step_by(3);
             let figures: Vec<[f64; 2]> =
-                batches.flat_map(|batch| self.figures(&batch, octave, &mut rng)).collect();
+                batches.flat_map(|batch| self.measure_batch(&batch, octave, &mut rng)).collect();
             let mean = |i: usize| figures.iter().map(|f| f[i]).sum::<f64>() / figures.len() as f64;
             bpp.push(mean(0));
             psnr.push(mean(1));
         }
-        self.metrics.points.push(PhotoPoint { step, train_loss, bpp, psnr });
+        self.metrics.points.push(ValidationPoint { step, train_loss, bpp, psnr });
         &self.metrics.points[self.metrics.points.len() - 1]
     }
 
     /// Returns the bits per pixel of the encoder's input and the PSNR in dB, for each image.
-    fn figures(&self, batch: &Batch, octave: f32, rng: &mut StdRng) -> Vec<[f64; 2]> {
-        let picture = tensor(batch, &self.device);
-        let seen = self.seen(picture.clone());
+    fn measure_batch(&self, batch: &PhotoBatch, octave: f32, rng: &mut StdRng) -> Vec<[f64; 2]> {
+        let picture = batch_tensor(batch, &self.device);
+        let seen = self.encoder_input(picture.clone());
         let [n, _, h, w] = seen.dims();
         let octave = Tensor::full([n, 1], octave, &self.device);
-        let scaled = self.average.scaled(seen, &octave, &self.spec);
-        let [integers, scales] = quantised(&self.average, &scaled, &octave);
-        let bits = bits_of(&scaled, &scales, rng);
-        let layers = self.average.dequantised(&integers, &octave);
+        let scaled = self.average.scaled_layers(seen, &octave, &self.spec);
+        let [integers, scales] = quantise_layers(&self.average, &scaled, &octave);
+        let bits = estimate_bits(&scaled, &scales, rng);
+        let layers = self.average.dequantise(&integers, &octave);
         let decoded = self.average.decode(&layers, octave, &self.spec).clamp(-0.5, 0.5);
-        let bpp = values(bits).into_iter().map(|bits| bits / (h * w) as f64);
-        let psnr = values(mean_square(decoded - picture)).into_iter().map(|e| -10.0 * e.max(1e-12).log10());
+        let bpp = to_values(bits).into_iter().map(|bits| bits / (h * w) as f64);
+        let psnr =
+            to_values(mean_square(decoded - picture)).into_iter().map(|e| -10.0 * e.max(1e-12).log10());
         bpp.zip(psnr).map(|(bpp, psnr)| [bpp, psnr]).collect()
     }
 
     /// Saves the state after the last validation and removes the previous one.
     pub(crate) fn save(&self, run: &Path) -> Result<(), TrainingError> {
-        fs::create_dir_all(run).map_err(io(run))?;
-        let at = Checkpoint { run, point: self.metrics.done() };
-        at.save(MODEL, &self.model)?;
-        at.save(AVERAGE, &self.average)?;
+        fs::create_dir_all(run).map_err(io_error(run))?;
+        let at = Checkpoint { run, point: self.metrics.steps_done() };
+        at.save_module(MODEL_NAME, &self.model)?;
+        at.save_module(AVERAGE_NAME, &self.average)?;
         at.save_optimiser(&self.optimiser)?;
         checkpoint::write_metrics(run, &self.metrics)?;
         if let [.., before, _] = &self.metrics.points[..] {
-            Checkpoint { point: before.step, ..at }.remove(&[MODEL, AVERAGE, OPTIMISER]);
+            Checkpoint { point: before.step, ..at }.remove(&[MODEL_NAME, AVERAGE_NAME, OPTIMISER_NAME]);
         }
         Ok(())
     }
 
     /// Restores the learner at the last checkpoint of `run`, whose options must be the same.
-    pub(crate) fn resumed(mut self, run: &Path) -> Result<Self, TrainingError> {
+    pub(crate) fn resume_from(mut self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = PhotoMetrics::read(run)?;
         checkpoint::check_options(run, &metrics.options, &self.metrics.options)?;
-        let at = Checkpoint { run, point: metrics.done() };
-        self.model = at.load(MODEL, self.model)?;
-        self.average = at.load(AVERAGE, self.average)?;
+        let at = Checkpoint { run, point: metrics.steps_done() };
+        self.model = at.load_module(MODEL_NAME, self.model)?;
+        self.average = at.load_module(AVERAGE_NAME, self.average)?;
         self.optimiser = at.load_optimiser(self.optimiser)?;
         self.metrics = metrics;
         Ok(self)
@@ -219,27 +220,35 @@ impl Learner {
 }
 
 /// Returns the integers of scaled layers as the encoder chooses them, and their predicted scales.
-fn quantised(model: &PhotoModel, scaled: &[Tensor<4>], octave: &Tensor<2>) -> [Vec<Tensor<4>>; 2] {
-    let rounded: Vec<_> = scaled.iter().cloned().map(round).collect();
-    let scales = model.rates.scales(&rounded, &condition(octave.clone()));
+fn quantise_layers(model: &PhotoModel, scaled: &[Tensor<4>], octave: &Tensor<2>) -> [Vec<Tensor<4>>; 2] {
+    let rounded: Vec<_> = scaled.iter().cloned().map(round_with_dead_zone).collect();
+    let scales = model.rates.predict_scales(&rounded, &condition_of(octave.clone()));
     let mut layers = rounded.into_iter();
     // The coarsest layer, whose integers are predicted, is only rounded.
     let mut integers: Vec<_> = layers.next().into_iter().collect();
     integers.extend(
-        scaled[1..].iter().zip(&scales[1..]).map(|(layer, scale)| decide(layer.clone(), scale.clone())),
+        scaled[1..]
+            .iter()
+            .zip(&scales[1..])
+            .map(|(layer, scale)| quantise_rdoq(layer.clone(), scale.clone())),
     );
     [integers, scales]
 }
 
 /// Returns a part of the model after one optimiser step; parameters without gradients do not change.
-fn moved<M: Module>(optimiser: &mut ModuleOptimizer, rate: f64, part: M, gradients: &mut Gradients) -> M {
+fn optimise_part<M: Module>(
+    optimiser: &mut ModuleOptimizer,
+    rate: f64,
+    part: M,
+    gradients: &mut Gradients,
+) -> M {
     let gradients = GradientsParams::from_module(gradients, &part);
     optimiser.step(rate, part, gradients)
 }
 
 /// Draws one octave per image, uniform from `FINEST + 0.6` to `COARSEST`.
-fn octaves(rng: &mut StdRng, n: usize, device: &Device) -> Tensor<2> {
-    let values: Vec<f32> = (0..n).map(|_| rng.random_range(FINEST + 0.6..COARSEST)).collect();
+fn draw_octaves(rng: &mut StdRng, n: usize, device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = (0..n).map(|_| rng.random_range(FINEST_OCTAVE + 0.6..COARSEST_OCTAVE)).collect();
     Tensor::from_data(TensorData::new(values, [n, 1]), device)
 }
 
@@ -248,18 +257,18 @@ fn mean_square(x: Tensor<4>) -> Tensor<4> {
     x.square().mean_dim(1).mean_dim(2).mean_dim(3)
 }
 
-fn values(x: Tensor<4>) -> Vec<f64> {
+fn to_values(x: Tensor<4>) -> Vec<f64> {
     x.into_data().try_to_vec::<f32>().unwrap_or_default().into_iter().map(f64::from).collect()
 }
 
-fn tensor(batch: &Batch, device: &Device) -> Tensor<4> {
+fn batch_tensor(batch: &PhotoBatch, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(batch.samples.clone(), batch.shape), device)
 }
 
-/// Returns the learning rate of a step: a rise within [`WARM_UP`] steps, then a fall along half a cosine.
+/// Returns the learning rate of a step: a rise within [`WARM_UP_STEPS`] steps, then a fall along half a cosine.
 fn learning_rate(options: &PhotoOptions, step: usize) -> f64 {
-    let rising = ((step + 1) as f64 / WARM_UP).min(1.0);
-    cosine(options.learning_rate, step as f64 / options.steps as f64) * rising
+    let rising = ((step + 1) as f64 / WARM_UP_STEPS).min(1.0);
+    cosine_rate(options.learning_rate, step as f64 / options.steps as f64) * rising
 }
 
 #[cfg(test)]
@@ -268,7 +277,7 @@ mod tests {
 
     use super::*;
 
-    fn options(distortion: Distortion) -> PhotoOptions {
+    fn options(distortion: DistortionMeasure) -> PhotoOptions {
         PhotoOptions {
             width: 4,
             blocks: 1,
@@ -278,18 +287,18 @@ mod tests {
             learning_rate: 2e-3,
             seed: 1,
             distortion,
-            trained: Trained::Both,
+            trained: TrainedParts::Both,
             scale: 1,
         }
     }
 
     /// Returns a learner after 40 steps on one batch of images of this side, with its first and last loss.
-    fn taught(options: &PhotoOptions, side: usize) -> (Learner, [f64; 2]) {
+    fn taught(options: &PhotoOptions, side: usize) -> (PhotoLearner, [f64; 2]) {
         let wave =
             |i: usize| ((i / side % side * 3 + i % side * (1 + i / (side * side))) as f32 / 5.0).sin() * 0.4;
         let samples = (0..2 * 3 * side * side).map(wave).collect();
-        let batch = Batch { step: 100, shape: [2, 3, side, side], samples };
-        let mut learner = Learner::new(options, None, &Device::flex());
+        let batch = PhotoBatch { step: 100, shape: [2, 3, side, side], samples };
+        let mut learner = PhotoLearner::new(options, None, &Device::flex());
         let losses: Vec<f64> = (0..40).map(|_| learner.step(&batch).unwrap()).collect();
         (learner, [losses[0], losses[39]])
     }
@@ -300,7 +309,7 @@ mod tests {
 
     #[test]
     fn both_halves_learn_and_the_loss_falls() {
-        for distortion in [Distortion::Mse, Distortion::MsSsim] {
+        for distortion in [DistortionMeasure::Mse, DistortionMeasure::MsSsim] {
             let options = options(distortion);
             let (learner, [first, last]) = taught(&options, 32);
             let (fresh, model) = (PhotoModel::new(&options.spec(), &Device::flex()), learner.model.valid());
@@ -313,7 +322,8 @@ mod tests {
 
     #[test]
     fn a_decoder_of_twice_the_size_learns_against_what_stays() {
-        let options = PhotoOptions { trained: Trained::Decoder, scale: 2, ..options(Distortion::Mse) };
+        let options =
+            PhotoOptions { trained: TrainedParts::Decoder, scale: 2, ..options(DistortionMeasure::Mse) };
         let (learner, [first, last]) = taught(&options, 64);
         let (fresh, model) = (PhotoModel::new(&options.spec(), &Device::flex()), learner.model.valid());
         assert!(moved(&fresh.analysis.bands, &model.analysis.bands) <= 0.0);

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::lapped::Parity;
 
 /// Returns the sign of each channel, 1 or −1, `[1, c, 1, 1]`.
-fn signs(parities: &[[Parity; 2]], axis: usize, device: &Device) -> Tensor<4> {
+fn channel_signs(parities: &[[Parity; 2]], axis: usize, device: &Device) -> Tensor<4> {
     let values: Vec<f32> = parities.iter().map(|parity| parity[axis].sign()).collect();
     Tensor::from_data(TensorData::new(values, [1, parities.len(), 1, 1]), device)
 }
@@ -15,7 +15,7 @@ fn signs(parities: &[[Parity; 2]], axis: usize, device: &Device) -> Tensor<4> {
 pub(crate) fn ring(x: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
     let device = x.device();
     (0..2).fold(x, |x, axis| {
-        let (dim, signs) = (axis + 2, signs(parities, axis, &device));
+        let (dim, signs) = (axis + 2, channel_signs(parities, axis, &device));
         let last = x.dims()[dim] - 1;
         let first = x.clone().narrow(dim, 0, 1) * signs.clone();
         let beyond = x.clone().narrow(dim, last, 1) * signs;
@@ -34,9 +34,9 @@ pub(crate) fn extend(x: Tensor<4>, margin: usize) -> Tensor<4> {
 }
 
 /// Returns `(w + flips of w) / 4`: filters `[out, in, k, k]` with the symmetry of their channel's parity.
-pub(crate) fn symmetric(w: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
+pub(crate) fn symmetrise_filters(w: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
     let device = w.device();
-    let by = |axis| signs(parities, axis, &device).swap_dims(0, 1);
+    let by = |axis| channel_signs(parities, axis, &device).swap_dims(0, 1);
     let w = (w.clone() + w.flip([2]) * by(0)) * 0.5;
     (w.clone() + w.flip([3]) * by(1)) * 0.5
 }

@@ -32,8 +32,8 @@ pub mod transform;
 pub mod trunk;
 pub(crate) mod upscale;
 
-pub use compare::Comparison;
-pub use evaluate::{Curve, PhotoEvaluation};
-pub use options::{Distortion, PhotoOptions, Trained};
-pub use speed::EdgeTime;
-pub use upscale::{Similarity, Upscaling, UpscalingRow};
+pub use compare::BdRateComparison;
+pub use evaluate::{MeanCurve, PhotoEvaluation};
+pub use options::{DistortionMeasure, PhotoOptions, TrainedParts};
+pub use speed::EncodingTime;
+pub use upscale::{Similarity, UpscalingReport, UpscalingRow};

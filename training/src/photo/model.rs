@@ -6,102 +6,103 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use super::{double, rates::Rates, spec::Spec, transform::Filters, trunk::Trunk};
+use super::{double, rates::RateModel, spec::PhotoSpec, transform::LinearFilters, trunk::ResidualNetwork};
 
 /// Binary logarithm of the quantisation step at quality 1, for samples 0 to 255.
-pub const COARSEST: f32 = 8.4;
+pub const COARSEST_OCTAVE: f32 = 8.4;
 /// Binary logarithm of the quantisation step at quality 100, for samples 0 to 255.
-pub const FINEST: f32 = 2.0;
+pub const FINEST_OCTAVE: f32 = 2.0;
 
 /// Both halves of the autoencoder: θ is `analysis` and `gains`, φ is `synthesis` and `trunk`; `rates` is only
 /// used to train them.
 #[derive(Module, Debug)]
 pub struct PhotoModel {
     /// The encoder's filters.
-    pub analysis: Filters,
+    pub analysis: LinearFilters,
     /// Binary logarithms of the quantiser's gains, one list per layer, coarsest first.
     pub gains: Vec<Param<Tensor<1>>>,
     /// The decoder's linear part.
-    pub synthesis: Filters,
+    pub synthesis: LinearFilters,
     /// The decoder's residual network.
-    pub trunk: Trunk,
+    pub trunk: ResidualNetwork,
     /// The bit rate estimate.
-    pub rates: Rates,
+    pub rates: RateModel,
 }
 
 impl PhotoModel {
     /// Returns a model with the lapped transform, its inverse, and a residual network whose output is zero.
     #[must_use]
-    pub fn new(spec: &Spec, device: &Device) -> Self {
-        let gains = |level| Param::from_tensor(Tensor::zeros([spec.kept(level)], device));
+    pub fn new(spec: &PhotoSpec, device: &Device) -> Self {
+        let gains = |level| Param::from_tensor(Tensor::zeros([spec.layer_channels(level)], device));
         Self {
-            analysis: Filters::lapped(spec, device),
+            analysis: LinearFilters::lapped(spec, device),
             gains: (0..spec.levels()).rev().map(gains).collect(),
-            synthesis: Filters::lapped(spec, device),
-            trunk: Trunk::new(spec, device),
-            rates: Rates::new(spec, device),
+            synthesis: LinearFilters::lapped(spec, device),
+            trunk: ResidualNetwork::new(spec, device),
+            rates: RateModel::new(spec, device),
         }
     }
 
     /// Returns a model with the same latent space and a decoder of another shape, which keeps the parts of
     /// this trunk that fit.
     #[must_use]
-    pub fn fitted(self, spec: &Spec, device: &Device) -> Self {
-        Self { trunk: self.trunk.fitted(spec, device), ..self }
+    pub fn with_decoder_shape(self, spec: &PhotoSpec, device: &Device) -> Self {
+        Self { trunk: self.trunk.with_shape(spec, device), ..self }
     }
 
     /// Returns the layers of an image `[n, 3, h, w]`, coarsest first, in quantisation steps but not yet
     /// rounded. `octave` is the binary logarithm of the step for samples 0 to 255, `[n, 1]`.
     #[must_use]
-    pub fn scaled(&self, picture: Tensor<4>, octave: &Tensor<2>, spec: &Spec) -> Vec<Tensor<4>> {
+    pub fn scaled_layers(&self, picture: Tensor<4>, octave: &Tensor<2>, spec: &PhotoSpec) -> Vec<Tensor<4>> {
         let layers = self.analysis.analyse(picture, spec).into_iter();
-        layers.zip(self.steps(octave)).map(|(layer, steps)| layer / steps).collect()
+        layers.zip(self.layer_steps(octave)).map(|(layer, steps)| layer / steps).collect()
     }
 
-    /// Dequantises `integers`, the rounded layers of [`scaled`](Self::scaled).
+    /// Dequantises `integers`, the rounded layers of [`scaled_layers`](Self::scaled_layers).
     #[must_use]
-    pub fn dequantised(&self, integers: &[Tensor<4>], octave: &Tensor<2>) -> Vec<Tensor<4>> {
-        integers.iter().zip(self.steps(octave)).map(|(layer, steps)| layer.clone() * steps).collect()
+    pub fn dequantise(&self, integers: &[Tensor<4>], octave: &Tensor<2>) -> Vec<Tensor<4>> {
+        integers.iter().zip(self.layer_steps(octave)).map(|(layer, steps)| layer.clone() * steps).collect()
     }
 
     /// Decodes dequantised layers, coarsest first, to the two parts of the image, both
     /// `[n, 3, scale·h, scale·w]`: the linear part, and the correction of the residual network in
     /// quantisation steps.
     #[must_use]
-    pub fn parts(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &Spec) -> [Tensor<4>; 2] {
+    pub fn decode_parts(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &PhotoSpec) -> [Tensor<4>; 2] {
         let bands = self.synthesis.unmerge(layers, spec);
-        let residual = self.trunk.forward(bands.clone() / step(octave.clone()), condition(octave));
+        let residual =
+            self.trunk.forward(bands.clone() / quantisation_step(octave.clone()), condition_of(octave));
         let linear = self.synthesis.synthesise(bands, spec);
-        [if spec.scale == 1 { linear } else { double::doubled(linear) }, residual]
+        [if spec.scale == 1 { linear } else { double::double_images(linear) }, residual]
     }
 
     /// Decodes dequantised layers to an image `[n, 3, scale·h, scale·w]`, samples −0.5 to 0.5 but not
     /// clipped.
     #[must_use]
-    pub fn decode(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &Spec) -> Tensor<4> {
-        let [linear, residual] = self.parts(layers, octave.clone(), spec);
-        linear + residual * step(octave)
+    pub fn decode(&self, layers: &[Tensor<4>], octave: Tensor<2>, spec: &PhotoSpec) -> Tensor<4> {
+        let [linear, residual] = self.decode_parts(layers, octave.clone(), spec);
+        linear + residual * quantisation_step(octave)
     }
 
     /// Returns the quantisation steps of each layer's channels, `[n, c, 1, 1]`.
-    fn steps(&self, octave: &Tensor<2>) -> Vec<Tensor<4>> {
+    fn layer_steps(&self, octave: &Tensor<2>) -> Vec<Tensor<4>> {
         let gain = |gain: &Param<Tensor<1>>| {
             let channels = gain.dims()[0];
             (gain.val() * -std::f32::consts::LN_2).exp().reshape([1, channels, 1, 1])
         };
-        self.gains.iter().map(|gains| step(octave.clone()) * gain(gains)).collect()
+        self.gains.iter().map(|gains| quantisation_step(octave.clone()) * gain(gains)).collect()
     }
 }
 
 /// Returns the quantisation step for samples of range 1, `[n, 1, 1, 1]`.
-pub(crate) fn step(octave: Tensor<2>) -> Tensor<4> {
+pub(crate) fn quantisation_step(octave: Tensor<2>) -> Tensor<4> {
     let n = octave.dims()[0];
     ((octave * std::f32::consts::LN_2).exp() / 255.0).reshape([n, 1, 1, 1])
 }
 
 /// Maps the octave to a scale from −1 (quality 100) to 1 (quality 1).
-pub(crate) fn condition(octave: Tensor<2>) -> Tensor<2> {
-    (octave - f32::midpoint(COARSEST, FINEST)) / ((COARSEST - FINEST) / 2.0)
+pub(crate) fn condition_of(octave: Tensor<2>) -> Tensor<2> {
+    (octave - f32::midpoint(COARSEST_OCTAVE, FINEST_OCTAVE)) / ((COARSEST_OCTAVE - FINEST_OCTAVE) / 2.0)
 }
 
 #[cfg(test)]
@@ -113,22 +114,22 @@ mod tests {
     #[test]
     fn a_decoder_of_twice_the_size_starts_as_an_enlargement_of_the_one_there_was() {
         let device = Device::flex();
-        let spec = Spec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 2, scale: 1 };
+        let spec = PhotoSpec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 2, scale: 1 };
         let mut model = PhotoModel::new(&spec, &device);
         let noise =
             |tensor: Tensor<4>| Tensor::random(tensor.dims(), Distribution::Normal(0.0, 0.1), &device);
         model.trunk.tail.weight = Param::from_tensor(noise(model.trunk.tail.weight.val()));
         let picture = noise(Tensor::zeros([1, 3, 64, 96], &device));
         let octave = || Tensor::full([1, 1], 4.0, &device);
-        let layers = model.dequantised(&model.scaled(picture, &octave(), &spec), &octave());
-        let expected = double::doubled(model.decode(&layers, octave(), &spec));
-        let large = Spec { scale: 2, ..spec.clone() };
-        let found = model.clone().fitted(&large, &device).decode(&layers, octave(), &large);
+        let layers = model.dequantise(&model.scaled_layers(picture, &octave(), &spec), &octave());
+        let expected = double::double_images(model.decode(&layers, octave(), &spec));
+        let large = PhotoSpec { scale: 2, ..spec.clone() };
+        let found = model.clone().with_decoder_shape(&large, &device).decode(&layers, octave(), &large);
         assert_eq!(found.dims(), [1, 3, 128, 192]);
         assert!((found - expected).abs().max().into_scalar::<f32>() < 1e-5);
         // Parts that do not fit are fresh, and the output of a fresh residual network is zero.
-        let wider = Spec { width: 6, ..large };
-        let fresh = model.fitted(&wider, &device).parts(&layers, octave(), &wider);
+        let wider = PhotoSpec { width: 6, ..large };
+        let fresh = model.with_decoder_shape(&wider, &device).decode_parts(&layers, octave(), &wider);
         assert!(fresh[1].clone().abs().max().into_scalar::<f32>() <= 0.0);
     }
 }

@@ -11,7 +11,7 @@ use lopside_quality::{MS_SSIM_EXPONENTS, ms_ssim_window};
 const C1: f32 = 0.01 * 0.01;
 const C2: f32 = 0.03 * 0.03;
 /// Lower bound on the similarity at a scale; below it, the gradient is zero.
-const LEAST: f32 = 1e-3;
+const MIN_SIMILARITY: f32 = 1e-3;
 
 /// Returns the MS-SSIM of each pair of images `[n, 3, h, w]`, samples of range 1, as `[n, 1, 1, 1]`. Images
 /// too small for all five scales are measured at fewer scales, with exponents of the same sum.
@@ -25,11 +25,11 @@ pub(crate) fn ms_ssim(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     let mut product: Option<Tensor<4>> = None;
     for (scale, exponent) in used.iter().enumerate() {
         let last = scale + 1 == scales;
-        let mean = similarity(a.clone(), b.clone(), last);
-        let factor = mean.clamp_min(LEAST).powf_scalar(exponent * whole / part);
+        let mean = scale_similarity(a.clone(), b.clone(), last);
+        let factor = mean.clamp_min(MIN_SIMILARITY).powf_scalar(exponent * whole / part);
         product = Some(product.map_or(factor.clone(), |product| product * factor));
         if !last {
-            (a, b) = (halved(a), halved(b));
+            (a, b) = (halve_scale(a), halve_scale(b));
         }
     }
     product.unwrap_or_else(|| unreachable!("there is a scale")).mean_dim(1)
@@ -37,19 +37,20 @@ pub(crate) fn ms_ssim(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
 
 /// Returns the mean of contrast and structure, also of luminance if `luminance`, of each channel,
 /// `[n, c, 1, 1]`.
-fn similarity(a: Tensor<4>, b: Tensor<4>, luminance: bool) -> Tensor<4> {
-    let (mean_a, mean_b) = (blurred(a.clone()), blurred(b.clone()));
+fn scale_similarity(a: Tensor<4>, b: Tensor<4>, luminance: bool) -> Tensor<4> {
+    let (mean_a, mean_b) = (window_mean(a.clone()), window_mean(b.clone()));
     let (square_a, square_b) = (mean_a.clone().square(), mean_b.clone().square());
     let both = mean_a * mean_b;
-    let variances = blurred(a.clone().square() + b.clone().square()) - square_a.clone() - square_b.clone();
-    let covariance = blurred(a * b) - both.clone();
+    let variances =
+        window_mean(a.clone().square() + b.clone().square()) - square_a.clone() - square_b.clone();
+    let covariance = window_mean(a * b) - both.clone();
     let map = (covariance * 2.0 + C2) / (variances + C2);
     let map = if luminance { map * ((both * 2.0 + C1) / (square_a + square_b + C1)) } else { map };
     map.mean_dim(2).mean_dim(3)
 }
 
 /// Returns the mean under the window, at every position where it fits completely.
-fn blurred(x: Tensor<4>) -> Tensor<4> {
+fn window_mean(x: Tensor<4>) -> Tensor<4> {
     let channels = x.dims()[1];
     let (window, device) = (ms_ssim_window(), x.device());
     let options = || ConvOptions::new([1, 1], [0, 0], [1, 1], channels);
@@ -59,7 +60,7 @@ fn blurred(x: Tensor<4>) -> Tensor<4> {
     conv2d(rows, window.swap_dims(2, 3), None, options())
 }
 
-fn halved(x: Tensor<4>) -> Tensor<4> {
+fn halve_scale(x: Tensor<4>) -> Tensor<4> {
     avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2]))
 }
 

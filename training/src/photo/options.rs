@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::spec::Spec;
+use super::spec::PhotoSpec;
 
 /// The options that determine the result of a photo training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,22 +23,22 @@ pub struct PhotoOptions {
     /// Seed of the weights and of the random choice of images and qualities.
     pub seed: u64,
     /// Distortion measure of the loss.
-    pub distortion: Distortion,
+    pub distortion: DistortionMeasure,
     /// The parts of the model that are trained.
-    pub trained: Trained,
+    pub trained: TrainedParts,
     /// Size of the decoder's image relative to the encoder's, per dimension: 1 or 2.
-    #[serde(default = "as_large")]
+    #[serde(default = "unit_scale")]
     pub scale: usize,
 }
 
-fn as_large() -> usize {
+fn unit_scale() -> usize {
     1
 }
 
 /// Distortion measure of the loss
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Distortion {
+pub enum DistortionMeasure {
     /// Mean squared error, as in PSNR
     Mse,
     /// 1 − MS-SSIM, which is closer to human perception
@@ -48,7 +48,7 @@ pub enum Distortion {
 /// The parts of the model that are trained
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Trained {
+pub enum TrainedParts {
     /// Encoder and decoder together, with bit rate and distortion in the loss
     Both,
     /// The decoder alone, with only distortion in the loss; the latent space stays the same
@@ -58,8 +58,8 @@ pub enum Trained {
 impl PhotoOptions {
     /// Returns the shape of the model.
     #[must_use]
-    pub fn spec(&self) -> Spec {
+    pub fn spec(&self) -> PhotoSpec {
         let Self { width, blocks, scale, .. } = *self;
-        Spec { luma: 64, chroma: 16, merges: vec![6, 4], width, blocks, scale }
+        PhotoSpec { luma: 64, chroma: 16, merges: vec![6, 4], width, blocks, scale }
     }
 }

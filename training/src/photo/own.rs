@@ -1,39 +1,43 @@
 //! Lopside's codec for the evaluation: the production path, with the edge's encoder and the cloud's decoder.
 
-use cloud_decoder::{PictureDecoder, Runtime};
-use edge_encoder::{PictureEncoder, PictureOptions};
+use cloud_decoder::{ImageCodecDecoder, Runtime};
+use edge_encoder::{ImageCodecEncoder, ImageCodecOptions};
 use image::DynamicImage;
-use lopside_bundle::picture::{PictureBundle, PictureCost};
+use lopside_bundle::picture::{ImageCodecBundle, ImageCodecCost};
 use lopside_latent::picture::Quality;
 
-use super::bundle::UPSCALE;
+use super::bundle::UPSCALE_HEAD;
 use crate::TrainingError;
 
 /// Both halves of a photo bundle.
-pub(crate) struct OwnCodec {
-    encoder: PictureEncoder,
-    fast: Option<PictureEncoder>,
-    decoder: PictureDecoder,
-    upscaler: Option<PictureDecoder>,
+pub(crate) struct BundleCodec {
+    encoder: ImageCodecEncoder,
+    fast_encoder: Option<ImageCodecEncoder>,
+    decoder: ImageCodecDecoder,
+    upscaler: Option<ImageCodecDecoder>,
     /// The cost of the encoder.
-    pub(crate) encoder_cost: PictureCost,
+    pub(crate) encoder_cost: ImageCodecCost,
     /// The cost of the default head.
-    pub(crate) decoder_cost: PictureCost,
+    pub(crate) decoder_cost: ImageCodecCost,
     /// The cost of the head that makes images of twice the size; `None` if the bundle does not have it.
-    pub(crate) upscaler_cost: Option<PictureCost>,
+    pub(crate) upscaler_cost: Option<ImageCodecCost>,
 }
 
-impl OwnCodec {
+impl BundleCodec {
     /// Loads the bundle's encoder in tract and, in ONNX Runtime, its default head and the upscaling head if
     /// there is one.
-    pub(crate) fn new(bundle: &PictureBundle, runtime: &Runtime) -> Result<Self, TrainingError> {
+    pub(crate) fn new(bundle: &ImageCodecBundle, runtime: &Runtime) -> Result<Self, TrainingError> {
         let manifest = &bundle.manifest;
-        let upscaler = manifest.heads.iter().find(|head| head.name == UPSCALE);
+        let upscaler = manifest.heads.iter().find(|head| head.name == UPSCALE_HEAD);
         Ok(Self {
-            encoder: PictureEncoder::new(bundle)?,
-            fast: bundle.fast_encoder.is_some().then(|| PictureEncoder::fast(bundle)).transpose()?,
-            decoder: PictureDecoder::new(runtime, bundle, "")?,
-            upscaler: upscaler.map(|_| PictureDecoder::new(runtime, bundle, UPSCALE)).transpose()?,
+            encoder: ImageCodecEncoder::new(bundle)?,
+            fast_encoder: bundle
+                .fast_encoder
+                .is_some()
+                .then(|| ImageCodecEncoder::new_fast(bundle))
+                .transpose()?,
+            decoder: ImageCodecDecoder::new(runtime, bundle, "")?,
+            upscaler: upscaler.map(|_| ImageCodecDecoder::new(runtime, bundle, UPSCALE_HEAD)).transpose()?,
             upscaler_cost: upscaler.map(|head| head.cost),
             encoder_cost: manifest.encoder.cost,
             decoder_cost: manifest.heads[0].cost,
@@ -42,12 +46,12 @@ impl OwnCodec {
 
     /// Encodes an image to a frame with all layers, header and id included, on one thread.
     pub(crate) fn encode(&self, picture: &DynamicImage, quality: Quality) -> Result<Vec<u8>, TrainingError> {
-        Ok(self.encoder.encode(picture, &PictureOptions::new(quality))?.frame)
+        Ok(self.encoder.encode(picture, &ImageCodecOptions::new(quality))?.frame)
     }
 
     /// Returns whether the bundle has a fast encoder.
     pub(crate) fn has_fast(&self) -> bool {
-        self.fast.is_some()
+        self.fast_encoder.is_some()
     }
 
     /// Encodes an image with the fast encoder, or with the normal one if the bundle does not have a fast one.
@@ -56,8 +60,8 @@ impl OwnCodec {
         picture: &DynamicImage,
         quality: Quality,
     ) -> Result<Vec<u8>, TrainingError> {
-        let encoder = self.fast.as_ref().unwrap_or(&self.encoder);
-        Ok(encoder.encode(picture, &PictureOptions::new(quality))?.frame)
+        let encoder = self.fast_encoder.as_ref().unwrap_or(&self.encoder);
+        Ok(encoder.encode(picture, &ImageCodecOptions::new(quality))?.frame)
     }
 
     /// Decodes a frame to an image.

@@ -6,19 +6,19 @@ use burn::tensor::Tensor;
 use lopside_latent::picture::LAMBDA;
 
 /// Rounding offset of the quantiser: a magnitude x becomes ⌊x + offset⌋; 0.5 rounds to the nearest integer.
-pub(crate) const ROUNDING: f32 = 0.4;
+pub(crate) const ROUNDING_OFFSET: f32 = 0.4;
 
 /// Rounds scaled coefficients to integers with the quantiser's dead zone.
-pub(crate) fn round(scaled: Tensor<4>) -> Tensor<4> {
+pub(crate) fn round_with_dead_zone(scaled: Tensor<4>) -> Tensor<4> {
     let fixed = scaled.clone().detach();
-    let integers = fixed.clone().sign() * (fixed.clone().abs() + ROUNDING).floor();
+    let integers = fixed.clone().sign() * (fixed.clone().abs() + ROUNDING_OFFSET).floor();
     scaled + (integers - fixed)
 }
 
 /// Rounds scaled coefficients to integers like the coder's rate–distortion-optimised quantisation: to the
 /// nearest integer or the next one towards zero, by their bits. `scale` is that of the predicted Laplace
 /// distribution, in place of the coder's tables.
-pub(crate) fn decide(scaled: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
+pub(crate) fn quantise_rdoq(scaled: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
     let fixed = scaled.clone().detach();
     let magnitude = fixed.clone().abs();
     let nearest = (magnitude.clone() + 0.5).floor();
@@ -52,9 +52,9 @@ mod tests {
     #[test]
     fn the_dead_zone_is_wider_where_zero_is_foretold() {
         let coefficients = || row([0.5, -0.7, 1.0, -1.7, 0.2]);
-        assert_eq!(values(round(coefficients())), [0.0, -1.0, 1.0, -2.0, 0.0]);
-        assert_eq!(values(decide(coefficients(), row([4.0; 5]))), [0.0, -1.0, 1.0, -2.0, 0.0]);
-        let quiet = values(decide(coefficients(), row([0.07; 5])));
+        assert_eq!(values(round_with_dead_zone(coefficients())), [0.0, -1.0, 1.0, -2.0, 0.0]);
+        assert_eq!(values(quantise_rdoq(coefficients(), row([4.0; 5]))), [0.0, -1.0, 1.0, -2.0, 0.0]);
+        let quiet = values(quantise_rdoq(coefficients(), row([0.07; 5])));
         assert_eq!(quiet, [0.0, 0.0, 1.0, -1.0, 0.0]);
     }
 }

@@ -16,23 +16,23 @@ use burn::{
 };
 use rand::{Rng, RngExt as _};
 
-use super::spec::Spec;
+use super::spec::PhotoSpec;
 
 /// Rows and columns of the kernel over a channel's own neighbours; its last row is the coefficient's.
-const NEAR: [usize; 2] = [3, 5];
+const NEAR_KERNEL: [usize; 2] = [3, 5];
 /// The smallest scale, in steps, so that a zero is never predicted with certainty.
-const LEAST: f32 = 0.03;
+const MIN_SCALE: f32 = 0.03;
 
 /// The predictors of the magnitudes of all layers, coarsest first.
 #[derive(Module, Debug)]
-pub struct Rates {
-    layers: Vec<LayerRates>,
+pub struct RateModel {
+    layers: Vec<LayerRateModel>,
 }
 
 /// The predictor of a layer's magnitudes. `near` and `others` are squared before use, so that weights are not
 /// negative.
 #[derive(Module, Debug)]
-struct LayerRates {
+struct LayerRateModel {
     /// The kernel over a channel's own neighbours, `[c, 1, 3, 5]`.
     near: Param<Tensor<4>>,
     /// The weights of the coarser layers' channels and of this layer's earlier ones:
@@ -43,14 +43,14 @@ struct LayerRates {
     alone: Param<Tensor<2>>,
 }
 
-impl Rates {
+impl RateModel {
     /// Returns untrained predictors.
     #[must_use]
-    pub fn new(spec: &Spec, device: &Device) -> Self {
+    pub fn new(spec: &PhotoSpec, device: &Device) -> Self {
         let mut coarser = 0;
         let layers = (0..spec.levels()).rev().map(|level| {
-            let channels = spec.kept(level);
-            let layer = LayerRates::new(channels, coarser, device);
+            let channels = spec.layer_channels(level);
+            let layer = LayerRateModel::new(channels, coarser, device);
             coarser += channels;
             layer
         });
@@ -61,18 +61,18 @@ impl Rates {
     /// as they are coded, coarsest first; `condition` is the quality in the residual network's
     /// representation, `[n, 1]`.
     #[must_use]
-    pub fn scales(&self, integers: &[Tensor<4>], condition: &Tensor<2>) -> Vec<Tensor<4>> {
+    pub fn predict_scales(&self, integers: &[Tensor<4>], condition: &Tensor<2>) -> Vec<Tensor<4>> {
         let mut scales = Vec::new();
         let mut coarser: Option<Tensor<4>> = None;
         for (layer, integers) in self.layers.iter().zip(integers) {
             // The gradient of a prediction must not change its context, which the coder codes first.
             let magnitudes = integers.clone().detach().abs();
-            let around = around(magnitudes.clone());
+            let around = neighbourhood_mean(magnitudes.clone());
             let references = match coarser {
                 Some(coarser) => Tensor::cat(vec![twice_as_fine(coarser), around], 1),
                 None => around,
             };
-            scales.push(layer.scale(&magnitudes, references.clone(), condition));
+            scales.push(layer.predict_scale(&magnitudes, references.clone(), condition));
             coarser = Some(references);
         }
         scales
@@ -81,18 +81,18 @@ impl Rates {
 
 /// Returns the estimated bits of each image, `[n, 1, 1, 1]`: `scaled` are its layers in steps, `scales` their
 /// predicted scales, `rng` is the source of the noise.
-pub(crate) fn bits_of(scaled: &[Tensor<4>], scales: &[Tensor<4>], rng: &mut impl Rng) -> Tensor<4> {
+pub(crate) fn estimate_bits(scaled: &[Tensor<4>], scales: &[Tensor<4>], rng: &mut impl Rng) -> Tensor<4> {
     let of_layer = |(scaled, scale): (&Tensor<4>, &Tensor<4>)| {
-        let noise = noise(scaled.dims(), rng, &scaled.device());
-        bits(scaled.clone() + noise, scale.clone()).sum_dim(1).sum_dim(2).sum_dim(3)
+        let noise = uniform_noise(scaled.dims(), rng, &scaled.device());
+        laplace_bits(scaled.clone() + noise, scale.clone()).sum_dim(1).sum_dim(2).sum_dim(3)
     };
     let layers = scaled.iter().zip(scales).map(of_layer);
     layers.reduce(|sum, bits| sum + bits).unwrap_or_else(|| unreachable!("a model has a layer"))
 }
 
-impl LayerRates {
+impl LayerRateModel {
     fn new(channels: usize, coarser: usize, device: &Device) -> Self {
-        let near = Tensor::full([channels, 1, NEAR[0], NEAR[1]], 0.25, device);
+        let near = Tensor::full([channels, 1, NEAR_KERNEL[0], NEAR_KERNEL[1]], 0.25, device);
         let others = Tensor::full([channels, coarser + channels, 1, 1], 0.03, device);
         let alone = TensorData::new([-2.0_f32, -1.5].repeat(channels), [channels, 2]);
         Self {
@@ -103,26 +103,31 @@ impl LayerRates {
     }
 
     /// Returns the predicted scale of every coefficient, in steps.
-    fn scale(&self, magnitudes: &Tensor<4>, references: Tensor<4>, condition: &Tensor<2>) -> Tensor<4> {
+    fn predict_scale(
+        &self,
+        magnitudes: &Tensor<4>,
+        references: Tensor<4>,
+        condition: &Tensor<2>,
+    ) -> Tensor<4> {
         let channels = self.near.dims()[0];
         let device = magnitudes.device();
-        let near = self.near.val().square() * causal(&device);
-        let [rows, columns] = NEAR;
+        let near = self.near.val().square() * causal_mask(&device);
+        let [rows, columns] = NEAR_KERNEL;
         let own = ConvOptions::new([1, 1], [rows - 1, columns / 2], [1, 1], channels);
         let own = conv2d(magnitudes.clone(), near, None, own).narrow(2, 0, magnitudes.dims()[2]);
-        let others = self.others.val().square() * earlier(self.others.dims(), &device);
+        let others = self.others.val().square() * earlier_mask(self.others.dims(), &device);
         let others = conv2d(references, others, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1));
         let alone = self.alone.val();
         let slope = alone.clone().narrow(1, 1, 1).reshape([1, channels]);
         let alone = (alone.narrow(1, 0, 1).reshape([1, channels]) + condition.clone() * slope).exp();
         let n = condition.dims()[0];
-        own + others + alone.reshape([n, channels, 1, 1]) + LEAST
+        own + others + alone.reshape([n, channels, 1, 1]) + MIN_SCALE
     }
 }
 
 /// Returns a mask `[1, 1, 3, 5]`: 1 before the coefficient in raster order, 0 from it on.
-fn causal(device: &Device) -> Tensor<4> {
-    let [rows, columns] = NEAR;
+fn causal_mask(device: &Device) -> Tensor<4> {
+    let [rows, columns] = NEAR_KERNEL;
     let here = (rows - 1) * columns + columns / 2;
     let mask: Vec<f32> = (0..rows * columns).map(|i| f32::from(u8::from(i < here))).collect();
     Tensor::from_data(TensorData::new(mask, [1, 1, rows, columns]), device)
@@ -130,7 +135,7 @@ fn causal(device: &Device) -> Tensor<4> {
 
 /// Returns a mask of the references that are coded before each channel, `[channels, references, 1, 1]`: 1 for
 /// all coarser ones and the earlier ones of its layer.
-fn earlier([channels, references, ..]: [usize; 4], device: &Device) -> Tensor<4> {
+fn earlier_mask([channels, references, ..]: [usize; 4], device: &Device) -> Tensor<4> {
     let coarser = references - channels;
     let mask: Vec<f32> = (0..channels)
         .flat_map(|channel| (0..references).map(move |r| f32::from(u8::from(r < coarser + channel))))
@@ -139,7 +144,7 @@ fn earlier([channels, references, ..]: [usize; 4], device: &Device) -> Tensor<4>
 }
 
 /// Returns the mean over each position and its eight neighbours.
-fn around(magnitudes: Tensor<4>) -> Tensor<4> {
+fn neighbourhood_mean(magnitudes: Tensor<4>) -> Tensor<4> {
     avg_pool2d(magnitudes, AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]))
 }
 
@@ -149,14 +154,14 @@ fn twice_as_fine(x: Tensor<4>) -> Tensor<4> {
 }
 
 /// Returns uniform noise from −½ to ½.
-fn noise(dims: [usize; 4], rng: &mut impl Rng, device: &Device) -> Tensor<4> {
+fn uniform_noise(dims: [usize; 4], rng: &mut impl Rng, device: &Device) -> Tensor<4> {
     let values: Vec<f32> = (0..dims.iter().product()).map(|_| rng.random_range(-0.5..0.5)).collect();
     Tensor::from_data(TensorData::new(values, dims), device)
 }
 
 /// Returns the bits of each value: −log₂ of the Laplace distribution's mass from half a step below to half a
 /// step above it.
-fn bits(x: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
+fn laplace_bits(x: Tensor<4>, scale: Tensor<4>) -> Tensor<4> {
     let x = x.abs();
     let rate = scale.recip();
     // Outside the middle: e^((½ − x)/b) · (1 − e^(−1/b)) / 2, as a logarithm.
@@ -181,7 +186,7 @@ mod tests {
         let tensor = |values: [f32; 4]| {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 1, 1, 4]), &device)
         };
-        let found = bits(tensor([0.0, 0.3, -1.0, 4.0]), tensor([0.5, 0.5, 0.5, 2.0]));
+        let found = laplace_bits(tensor([0.0, 0.3, -1.0, 4.0]), tensor([0.5, 0.5, 0.5, 2.0]));
         let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
         let below = |x: f64, b: f64| if x < 0.0 { (x / b).exp() / 2.0 } else { 1.0 - (-x / b).exp() / 2.0 };
         for (found, (x, b)) in found.iter().zip([(0.0, 0.5), (0.3, 0.5), (-1.0, 0.5), (4.0, 2.0)]) {
@@ -193,13 +198,13 @@ mod tests {
     #[test]
     fn nothing_is_foretold_by_what_comes_later() {
         let device = Device::flex();
-        let rates = LayerRates::new(3, 0, &device);
+        let rates = LayerRateModel::new(3, 0, &device);
         let condition = Tensor::zeros([1, 1], &device);
         let at = |channel: usize, row: usize, column: usize| {
             let mut values = vec![0.0_f32; 3 * 36];
             values[channel * 36 + row * 6 + column] = 9.0;
             let magnitudes = Tensor::from_data(TensorData::new(values, [1, 3, 6, 6]), &device);
-            let scale = rates.scale(&magnitudes, around(magnitudes.clone()), &condition);
+            let scale = rates.predict_scale(&magnitudes, neighbourhood_mean(magnitudes.clone()), &condition);
             scale.into_data().try_to_vec::<f32>().unwrap()
         };
         let quiet = at(2, 5, 5);

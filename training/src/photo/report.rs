@@ -1,6 +1,6 @@
 //! Formats the evaluation as Markdown tables and as JSON.
 
-use super::{Comparison, EdgeTime, PhotoEvaluation, compare::mean};
+use super::{BdRateComparison, EncodingTime, PhotoEvaluation, compare::mean_of};
 use crate::TrainingError;
 
 impl PhotoEvaluation {
@@ -28,9 +28,10 @@ impl PhotoEvaluation {
     pub fn bd_rates(&self) -> String {
         let head = "| codec | against | BD-rate, PSNR | from – to, dB | BD-rate, MS-SSIM | from – to, dB |\n\
                     |---|---|---|---|---|---|\n";
-        let row = |comparison: &Comparison| {
-            let Comparison { codec, anchor, psnr_percent, ms_ssim_percent, .. } = comparison;
-            let (psnr, ms_ssim) = (range(&comparison.psnr_by_picture), range(&comparison.ms_ssim_by_picture));
+        let row = |comparison: &BdRateComparison| {
+            let BdRateComparison { codec, anchor, psnr_percent, ms_ssim_percent, .. } = comparison;
+            let (psnr, ms_ssim) =
+                (mean_range(&comparison.psnr_by_picture), mean_range(&comparison.ms_ssim_by_picture));
             format!(
                 "| {codec} | {anchor} | {psnr_percent:+.1} % | {psnr} | {ms_ssim_percent:+.1} % | {ms_ssim} |\n"
             )
@@ -54,8 +55,8 @@ impl PhotoEvaluation {
     pub fn times(&self) -> String {
         let head = "| codec | bits per pixel | CPU ms per megapixel | × libwebp | × libjpeg-turbo |\n\
                     |---|---|---|---|---|\n";
-        let row = |time: &EdgeTime| {
-            let EdgeTime { codec, bpp, ms_per_megapixel, to_webp, to_jpeg } = time;
+        let row = |time: &EncodingTime| {
+            let EncodingTime { codec, bpp, ms_per_megapixel, to_webp, to_jpeg } = time;
             format!("| {codec} | {bpp:.2} | {ms_per_megapixel:.1} | {to_webp:.2} | {to_jpeg:.2} |\n")
         };
         head.to_owned() + &self.edge_times.iter().map(row).collect::<String>()
@@ -64,21 +65,21 @@ impl PhotoEvaluation {
     /// Returns all figures as JSON.
     ///
     /// # Errors
-    /// [`TrainingError::Json`], which does not occur in practice.
+    /// [`TrainingError::InvalidJson`], which does not occur in practice.
     pub fn json(&self) -> Result<String, TrainingError> {
-        let failed = |source| TrainingError::Json { path: "evaluation.json".into(), source };
+        let failed = |source| TrainingError::InvalidJson { path: "evaluation.json".into(), source };
         Ok(serde_json::to_string_pretty(self).map_err(failed)? + "\n")
     }
 }
 
 /// Returns the mean ends of the compared ranges.
-fn range(by_picture: &[(f64, f64, f64)]) -> String {
-    format!("{:.1} – {:.1}", mean(by_picture, |value| value.1), mean(by_picture, |value| value.2))
+fn mean_range(by_picture: &[(f64, f64, f64)]) -> String {
+    format!("{:.1} – {:.1}", mean_of(by_picture, |value| value.1), mean_of(by_picture, |value| value.2))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use lopside_bundle::picture::PictureCost;
+    use lopside_bundle::picture::ImageCodecCost;
 
     use super::*;
 
@@ -87,7 +88,7 @@ pub(crate) mod tests {
         PhotoEvaluation {
             pictures: vec!["one.png".into(), "two.png".into()],
             curves: Vec::new(),
-            comparisons: vec![Comparison {
+            comparisons: vec![BdRateComparison {
                 codec: "Lopside photo".into(),
                 anchor: "JPEG 4:2:0".into(),
                 psnr_percent: -55.44,
@@ -95,9 +96,9 @@ pub(crate) mod tests {
                 ms_ssim_percent: -51.1,
                 ms_ssim_by_picture: vec![(-51.1, 8.0, 15.0), (-51.1, 10.0, 16.0)],
             }],
-            encoder: PictureCost { parameters: 77_076, macs_per_pixel: 1162.4 },
-            decoder: PictureCost { parameters: 1_681_514, macs_per_pixel: 25_823.0 },
-            edge_times: vec![EdgeTime {
+            encoder: ImageCodecCost { parameters: 77_076, macs_per_pixel: 1162.4 },
+            decoder: ImageCodecCost { parameters: 1_681_514, macs_per_pixel: 25_823.0 },
+            edge_times: vec![EncodingTime {
                 codec: "Lopside photo, quality 45".into(),
                 bpp: 0.456,
                 ms_per_megapixel: 43.21,

@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// Checkpoint name of the weights of the last step.
-pub(crate) const MODEL: &str = "model";
+pub(crate) const MODEL_NAME: &str = "model";
 /// Checkpoint name of the running average of the weights.
-pub(crate) const AVERAGE: &str = "average";
+pub(crate) const AVERAGE_NAME: &str = "average";
 
 /// The content of `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,25 +22,25 @@ pub(crate) struct PhotoMetrics {
     pub(crate) options: PhotoOptions,
     /// The training whose weights this one started from; `None` for fresh weights.
     #[serde(default)]
-    pub(crate) from: Option<Box<Origin>>,
-    pub(crate) points: Vec<PhotoPoint>,
+    pub(crate) from: Option<Box<TrainingOrigin>>,
+    pub(crate) points: Vec<ValidationPoint>,
 }
 
 /// The options and progress of a training, and of the trainings that it started from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Origin {
+pub(crate) struct TrainingOrigin {
     /// The options of the training.
     pub(crate) options: PhotoOptions,
     /// Number of steps done.
     pub(crate) done: usize,
     /// The training whose weights it started from; `None` for fresh weights.
     #[serde(default)]
-    pub(crate) from: Option<Box<Origin>>,
+    pub(crate) from: Option<Box<TrainingOrigin>>,
 }
 
 /// One validation of the averaged weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PhotoPoint {
+pub(crate) struct ValidationPoint {
     /// Number of steps done.
     pub(crate) step: usize,
     /// The mean loss since the previous point.
@@ -57,7 +57,7 @@ impl PhotoMetrics {
     }
 
     /// Returns the number of steps done.
-    pub(crate) fn done(&self) -> usize {
+    pub(crate) fn steps_done(&self) -> usize {
         self.points.last().map_or(0, |point| point.step)
     }
 }
@@ -74,20 +74,21 @@ pub(crate) fn is_photo_run(run: &Path) -> Result<bool, TrainingError> {
 /// A photo training in its folder.
 pub(crate) struct PhotoRun {
     /// Options, progress and predecessors of the training.
-    pub(crate) origin: Origin,
+    pub(crate) origin: TrainingOrigin,
     path: PathBuf,
 }
 
 impl PhotoRun {
     pub(crate) fn read(run: &Path) -> Result<Self, TrainingError> {
         let metrics = PhotoMetrics::read(run)?;
-        let origin = Origin { done: metrics.done(), options: metrics.options, from: metrics.from };
+        let origin =
+            TrainingOrigin { done: metrics.steps_done(), options: metrics.options, from: metrics.from };
         Ok(Self { origin, path: run.to_owned() })
     }
 
     /// Loads the model with its averaged weights.
     pub(crate) fn model(&self, device: &Device) -> Result<PhotoModel, TrainingError> {
         let at = Checkpoint { run: &self.path, point: self.origin.done };
-        at.load(AVERAGE, PhotoModel::new(&self.origin.options.spec(), device))
+        at.load_module(AVERAGE_NAME, PhotoModel::new(&self.origin.options.spec(), device))
     }
 }

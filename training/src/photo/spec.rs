@@ -17,7 +17,7 @@ pub const REACH: usize = STRIDE / 2;
 
 /// One basis function of the first transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Band {
+pub struct BasisFunction {
     /// The colour axis, a row of [`COLOURS`].
     pub colour: usize,
     /// The vertical frequency, 0 to 7.
@@ -36,7 +36,7 @@ pub const COLOURS: [[f64; 3]; 3] = [
 
 /// The shape of a photo model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spec {
+pub struct PhotoSpec {
     /// Number of grey bands, lowest first, 1 to 64.
     pub luma: usize,
     /// Number of bands of each colour difference, 1 to 64.
@@ -51,21 +51,21 @@ pub struct Spec {
     pub scale: usize,
 }
 
-impl Spec {
+impl PhotoSpec {
     /// Returns the bands of the first transform, lowest frequency first. A band of a colour difference is
     /// sorted with the grey bands of twice its frequency, because it matters less and is as smooth.
     #[must_use]
-    pub fn bands(&self) -> Vec<Band> {
-        let mut bands: Vec<Band> = (0..3)
+    pub fn bands(&self) -> Vec<BasisFunction> {
+        let mut bands: Vec<BasisFunction> = (0..3)
             .flat_map(|colour| Self::of_colour(colour, if colour == 0 { self.luma } else { self.chroma }))
             .collect();
-        bands.sort_by_key(|band| (band.weight(), band.colour, band.vertical));
+        bands.sort_by_key(|band| (band.sort_weight(), band.colour, band.vertical));
         bands
     }
 
-    fn of_colour(colour: usize, count: usize) -> impl Iterator<Item = Band> {
-        let mut all: Vec<Band> = (0..STRIDE * STRIDE)
-            .map(|i| Band { colour, vertical: i / STRIDE, horizontal: i % STRIDE })
+    fn of_colour(colour: usize, count: usize) -> impl Iterator<Item = BasisFunction> {
+        let mut all: Vec<BasisFunction> = (0..STRIDE * STRIDE)
+            .map(|i| BasisFunction { colour, vertical: i / STRIDE, horizontal: i % STRIDE })
             .collect();
         all.sort_by_key(|band| (band.frequency(), band.vertical));
         all.into_iter().take(count)
@@ -109,7 +109,7 @@ impl Spec {
 
     /// Returns the number of channels of the layer that remains at `level`.
     #[must_use]
-    pub fn kept(&self, level: usize) -> usize {
+    pub fn layer_channels(&self, level: usize) -> usize {
         self.channels(level) - self.merges.get(level).copied().unwrap_or(0)
     }
 
@@ -126,13 +126,13 @@ impl Spec {
     }
 }
 
-impl Band {
+impl BasisFunction {
     /// Returns the square of the frequency.
     fn frequency(self) -> usize {
         self.vertical * self.vertical + self.horizontal * self.horizontal
     }
 
-    fn weight(self) -> usize {
+    fn sort_weight(self) -> usize {
         // The lowest colour bands are sorted after the lowest grey band and before all others.
         if self.colour == 0 { 2 * self.frequency() } else { 8 * self.frequency() + 1 }
     }
@@ -142,15 +142,15 @@ impl Band {
 mod tests {
     use super::*;
 
-    fn spec() -> Spec {
-        Spec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 }
+    fn spec() -> PhotoSpec {
+        PhotoSpec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 }
     }
 
     #[test]
     fn layers_hold_every_coefficient_once() {
         let spec = spec();
-        assert_eq!((0..3).map(|l| spec.kept(l)).collect::<Vec<_>>(), [78, 58, 24]);
-        let per_block: usize = (0..3).map(|l| (spec.kept(l) * 16) >> (2 * l)).sum();
+        assert_eq!((0..3).map(|l| spec.layer_channels(l)).collect::<Vec<_>>(), [78, 58, 24]);
+        let per_block: usize = (0..3).map(|l| (spec.layer_channels(l) * 16) >> (2 * l)).sum();
         assert_eq!(per_block, 94 * 16);
         assert_eq!((spec.alignment(), spec.channels(0), spec.channels(2)), (32, 94, 24));
     }
@@ -159,7 +159,7 @@ mod tests {
     fn the_lowest_bands_come_first() {
         let bands = spec().bands();
         assert!(bands[..3].iter().all(|b| (b.vertical, b.horizontal) == (0, 0)));
-        assert!(bands.windows(2).all(|pair| pair[0].weight() <= pair[1].weight()));
+        assert!(bands.windows(2).all(|pair| pair[0].sort_weight() <= pair[1].sort_weight()));
         assert_eq!(bands.iter().filter(|b| b.colour == 2).count(), 15);
     }
 

@@ -4,27 +4,27 @@ use std::num::NonZeroUsize;
 
 use image::DynamicImage;
 use lopside_latent::picture::Quality;
-use lopside_quality::{EncodeJob, EncodeTime, TurboJpeg, Webp, encode_times};
+use lopside_quality::{EncodeJob, EncodeTime, TurboJpeg, Webp, measure_encode_times};
 use serde::Serialize;
 
-use super::{compare::mean, own::OwnCodec};
+use super::{compare::mean_of, own::BundleCodec};
 use crate::TrainingError;
 
 /// Qualities of Lopside: low, middle and high bit rates.
 const QUALITIES: [u8; 3] = [25, 45, 65];
 /// Quality of the baselines, with a bit rate between Lopside's middle and highest one.
-const PEER_QUALITY: u8 = 75;
+const BASELINE_QUALITY: u8 = 75;
 /// The default method of `cwebp`.
 const WEBP_METHOD: u8 = 4;
 /// Indices of the anchors among the jobs.
-const JPEG: usize = 0;
-const WEBP: usize = 1;
+const JPEG_JOB: usize = 0;
+const WEBP_JOB: usize = 1;
 /// Number of times that every image is encoded; the median is used.
-const RUNS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(6);
+const ENCODE_RUNS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(6);
 
 /// The cost of one codec at one setting, as means over the images.
 #[derive(Debug, Clone, Serialize)]
-pub struct EdgeTime {
+pub struct EncodingTime {
     /// The codec and its setting.
     pub codec: String,
     /// Bits per pixel.
@@ -40,26 +40,29 @@ pub struct EdgeTime {
 /// Measures the baselines and Lopside at three qualities, in turn on every image. AVIF is not measured: it
 /// runs as a separate program, which has to start and to read and write files.
 pub(crate) fn edge_times(
-    own: &OwnCodec,
+    own: &BundleCodec,
     pictures: &[(String, DynamicImage)],
-) -> Result<Vec<EdgeTime>, TrainingError> {
+) -> Result<Vec<EncodingTime>, TrainingError> {
     let mut by_picture = Vec::new();
     for (_, picture) in pictures {
-        by_picture.push((pixels(picture), encode_times(pixels(picture), RUNS, jobs(own, picture)?)?));
+        by_picture.push((
+            pixel_count(picture),
+            measure_encode_times(pixel_count(picture), ENCODE_RUNS, encode_jobs(own, picture)?)?,
+        ));
     }
-    Ok(means(&by_picture))
+    Ok(mean_times(&by_picture))
 }
 
 /// Returns the jobs for JPEG, WebP, Lopside and, if there is one, Lopside's fast encoder, in this order.
-fn jobs<'a>(
-    own: &'a OwnCodec,
+fn encode_jobs<'a>(
+    own: &'a BundleCodec,
     picture: &'a DynamicImage,
 ) -> Result<Vec<EncodeJob<'a, TrainingError>>, TrainingError> {
-    let jpeg = format!("libjpeg-turbo, quality {PEER_QUALITY}");
-    let webp = format!("libwebp, method {WEBP_METHOD}, quality {PEER_QUALITY}");
+    let jpeg = format!("libjpeg-turbo, quality {BASELINE_QUALITY}");
+    let webp = format!("libwebp, method {WEBP_METHOD}, quality {BASELINE_QUALITY}");
     let mut jobs = vec![
-        EncodeJob::of_peer(jpeg, TurboJpeg::default(), picture, PEER_QUALITY),
-        EncodeJob::of_peer(webp, Webp::with_method(WEBP_METHOD)?, picture, PEER_QUALITY),
+        EncodeJob::for_baseline(jpeg, TurboJpeg::default(), picture, BASELINE_QUALITY),
+        EncodeJob::for_baseline(webp, Webp::with_method(WEBP_METHOD)?, picture, BASELINE_QUALITY),
     ];
     jobs.extend(QUALITIES.into_iter().filter_map(Quality::new).map(|quality| {
         let name = format!("Lopside photo, quality {}", quality.get());
@@ -73,22 +76,23 @@ fn jobs<'a>(
     Ok(jobs)
 }
 
-/// Returns the means over the images, each with its number of pixels and its times in the order of [`jobs`].
-fn means(by_picture: &[(u64, Vec<EncodeTime>)]) -> Vec<EdgeTime> {
+/// Returns the means over the images, each with its number of pixels and its times in the order of [`encode_jobs`].
+fn mean_times(by_picture: &[(u64, Vec<EncodeTime>)]) -> Vec<EncodingTime> {
     let Some((_, first)) = by_picture.first() else { return Vec::new() };
-    let ms = |job: usize| mean(by_picture, |(_, times)| times[job].ms_per_megapixel);
-    let bpp = |job: usize| mean(by_picture, |(pixels, times)| times[job].bytes as f64 * 8.0 / *pixels as f64);
-    let time = |(job, time): (usize, &EncodeTime)| EdgeTime {
+    let ms = |job: usize| mean_of(by_picture, |(_, times)| times[job].ms_per_megapixel);
+    let bpp =
+        |job: usize| mean_of(by_picture, |(pixels, times)| times[job].bytes as f64 * 8.0 / *pixels as f64);
+    let time = |(job, time): (usize, &EncodeTime)| EncodingTime {
         codec: time.name.clone(),
         bpp: bpp(job),
         ms_per_megapixel: ms(job),
-        to_webp: ms(job) / ms(WEBP),
-        to_jpeg: ms(job) / ms(JPEG),
+        to_webp: ms(job) / ms(WEBP_JOB),
+        to_jpeg: ms(job) / ms(JPEG_JOB),
     };
     first.iter().enumerate().map(time).collect()
 }
 
-fn pixels(picture: &DynamicImage) -> u64 {
+fn pixel_count(picture: &DynamicImage) -> u64 {
     u64::from(picture.width()) * u64::from(picture.height())
 }
 
@@ -107,13 +111,13 @@ mod tests {
                 })
                 .to_vec()
         };
-        let found = means(&[(400, times(4.0, 40.0, 20.0)), (800, times(6.0, 60.0, 30.0))]);
+        let found = mean_times(&[(400, times(4.0, 40.0, 20.0)), (800, times(6.0, 60.0, 30.0))]);
         let names: Vec<&str> = found.iter().map(|time| time.codec.as_str()).collect();
         assert_eq!(names, ["jpeg", "webp", "ours"]);
-        let EdgeTime { bpp, ms_per_megapixel, to_webp, to_jpeg, .. } = found[2];
+        let EncodingTime { bpp, ms_per_megapixel, to_webp, to_jpeg, .. } = found[2];
         for (found, expected) in [(bpp, 1.5), (ms_per_megapixel, 25.0), (to_webp, 0.5), (to_jpeg, 5.0)] {
             assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
         }
-        assert!(means(&[]).is_empty());
+        assert!(mean_times(&[]).is_empty());
     }
 }

@@ -4,99 +4,103 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use image::DynamicImage;
-use lopside_bundle::{Channels, PictureSpec};
-use lopside_input::samples_of;
-use lopside_latent::picture::{LayerQuantiser, Plane};
+use lopside_bundle::{Channels, ImageSpec};
+use lopside_input::image_samples;
+use lopside_latent::picture::{ImageCodecQuantiser, Plane};
 
-use super::{model::PhotoModel, spec::Spec};
+use super::{model::PhotoModel, spec::PhotoSpec};
 use crate::{TrainingError, photos};
 
 /// Maximum size of the central part of each photograph that is used, in pixels.
-const WIDTH: u32 = 768;
-const HEIGHT: u32 = 512;
+const MAX_WIDTH: u32 = 768;
+const MAX_HEIGHT: u32 = 512;
 
 /// The layers of one photograph before quantisation, coarsest first.
-pub(crate) struct Maps {
+pub(crate) struct PhotoLayers {
     /// Rows, columns and values `[channels, rows, columns]` of each layer.
     pub(crate) layers: Vec<(usize, usize, Vec<f32>)>,
 }
 
 /// One channel of one photograph at one quality.
-pub(crate) struct Coded {
+pub(crate) struct CodedChannel {
     /// The integers to code, less their predictions.
-    pub(crate) integers: Vec<i32>,
+    pub(crate) residuals: Vec<i32>,
     /// The magnitudes of the integers, which serve as contexts.
-    pub(crate) plane: Plane,
+    pub(crate) magnitudes: Plane,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
 }
 
 /// One photograph at one quality.
-pub(crate) struct View {
+pub(crate) struct QuantisedPhoto {
     /// The quality, 0 to 99.
     pub(crate) quality: usize,
     /// Index of the quality among the knots.
     pub(crate) knot: usize,
     /// All channels, coarsest layer first.
-    pub(crate) channels: Vec<Coded>,
+    pub(crate) channels: Vec<CodedChannel>,
 }
 
 /// Returns the layers of the central part of every training photograph, halved.
-pub(crate) fn maps(folder: &Path, model: &PhotoModel, spec: &Spec) -> Result<Vec<Maps>, TrainingError> {
+pub(crate) fn photo_layers(
+    folder: &Path,
+    model: &PhotoModel,
+    spec: &PhotoSpec,
+) -> Result<Vec<PhotoLayers>, TrainingError> {
     let layer = |layer: Tensor<4>| {
         let [_, _, rows, columns] = layer.dims();
         (rows, columns, layer.into_data().try_to_vec().unwrap_or_default())
     };
-    let maps_of = |picture: Tensor<4>| Maps {
+    let maps_of = |picture: Tensor<4>| PhotoLayers {
         layers: model.analysis.analyse(picture, spec).into_iter().map(layer).collect(),
     };
-    pictures(folder, spec)?.map(|picture| Ok(maps_of(picture?))).collect()
+    central_images(folder, spec)?.map(|picture| Ok(maps_of(picture?))).collect()
 }
 
 /// Iterates over the central parts of the training photographs, halved, `[1, 3, h, w]`; their sides are
 /// multiples of the spec's alignment.
-pub(crate) fn pictures(
+pub(crate) fn central_images(
     folder: &Path,
-    spec: &Spec,
+    spec: &PhotoSpec,
 ) -> Result<impl Iterator<Item = Result<Tensor<4>, TrainingError>>, TrainingError> {
     let unit = spec.alignment() as u32;
-    Ok(photos::halved(folder)?.map(move |picture| Ok(middle(&picture?, unit))))
+    Ok(photos::halved_photos(folder)?.map(move |picture| Ok(central_part(&picture?, unit))))
 }
 
-fn middle(picture: &DynamicImage, unit: u32) -> Tensor<4> {
+fn central_part(picture: &DynamicImage, unit: u32) -> Tensor<4> {
     let (width, height) =
-        (picture.width().min(WIDTH) / unit * unit, picture.height().min(HEIGHT) / unit * unit);
+        (picture.width().min(MAX_WIDTH) / unit * unit, picture.height().min(MAX_HEIGHT) / unit * unit);
     let (x, y) = ((picture.width() - width) / 2, (picture.height() - height) / 2);
-    let spec = PictureSpec::uniform(width, height, Channels::Rgb, -0.5, 0.5);
-    let samples = samples_of(&picture.crop_imm(x, y, width, height), &spec);
+    let spec = ImageSpec::with_uniform_range(width, height, Channels::Rgb, -0.5, 0.5);
+    let samples = image_samples(&picture.crop_imm(x, y, width, height), &spec);
     let dims = [1, 3, height as usize, width as usize];
     Tensor::from_data(TensorData::new(samples, dims), &Device::flex())
 }
 
 /// Quantises a photograph at a quality. `predictors` are those of all channels.
-pub(crate) fn view(
-    maps: &Maps,
-    quantiser: &LayerQuantiser,
+pub(crate) fn quantise_photo(
+    maps: &PhotoLayers,
+    quantiser: &ImageCodecQuantiser,
     quality: usize,
     knot: usize,
     predictors: &[[i16; 4]],
-) -> Result<View, TrainingError> {
+) -> Result<QuantisedPhoto, TrainingError> {
     let mut channels = Vec::new();
     for (layer, (rows, columns, values)) in maps.layers.iter().enumerate() {
         let integers = quantiser.quantise(layer, quality, values)?;
         for plane in integers.chunks_exact(rows * columns) {
-            channels.push(coded(plane, *rows, *columns, predictors[channels.len()]));
+            channels.push(code_channel(plane, *rows, *columns, predictors[channels.len()]));
         }
     }
-    Ok(View { quality, knot, channels })
+    Ok(QuantisedPhoto { quality, knot, channels })
 }
 
-fn coded(values: &[i16], rows: usize, columns: usize, predictor: [i16; 4]) -> Coded {
+fn code_channel(values: &[i16], rows: usize, columns: usize, predictor: [i16; 4]) -> CodedChannel {
     let mut integers = vec![0; values.len()];
-    lopside_latent::picture::difference(values, columns, predictor.map(i32::from), &mut integers);
+    lopside_latent::picture::subtract_prediction(values, columns, predictor.map(i32::from), &mut integers);
     let mut plane = Plane::new(rows, columns);
     for (at, &value) in integers.iter().enumerate() {
         plane.set(at / columns, at % columns, value);
     }
-    Coded { integers, plane, rows, columns }
+    CodedChannel { residuals: integers, magnitudes: plane, rows, columns }
 }

@@ -5,48 +5,53 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use cloud_decoder::Runtime;
 use lopside_bundle::{
-    Part,
-    picture::{AnyBundle, PictureBundle, PictureDraftHead, add_head},
+    BundlePart,
+    picture::{AnyBundle, ImageCodecBundle, ImageCodecDraftHead, add_head},
 };
 
 use super::{
-    PhotoOptions, Trained, bundle as bundles, card,
+    PhotoOptions, TrainedParts, bundle as bundles, card,
     evaluate::{self as evaluation, PhotoEvaluation},
-    own::OwnCodec,
+    own::BundleCodec,
     run::PhotoRun,
-    train::Training,
+    train::PhotoTraining,
 };
 use crate::{
     TrainingError,
-    cli::{BundleArgs, CalibrateArgs, EvaluateArgs, FinetuneArgs, PicturesArgs, TrainArgs},
+    cli::{BundleArgs, CalibrateArgs, EvaluateArgs, FinetuneArgs, PhotoFolderArgs, TrainArgs},
     photos,
     steps::DRAFT_CARD,
 };
 
 /// Runs `train --preset photo`.
 pub(crate) fn train(args: &TrainArgs) -> Result<(), TrainingError> {
-    let run = &args.run();
-    let training = Training {
-        options: args.photo(),
-        tiles: tiles(&args.photo.pictures, run)?,
+    let run = &args.run_folder();
+    let training = PhotoTraining {
+        options: args.photo_options(),
+        tiles: build_tile_cache(&args.photo.pictures, run)?,
         run,
         resume: args.resume,
-        until: args.until,
-        from: args.from.as_deref(),
+        stop_step: args.until,
+        start_run: args.from.as_deref(),
     };
-    training.go(&args.device.open()?)
+    training.run(&args.device.open_device()?)
 }
 
 /// Runs `bundle --preset photo`.
 pub(crate) fn bundle(args: &BundleArgs, runtime: &Runtime) -> Result<(), TrainingError> {
     train(&args.train)?;
-    let folder = args.train.run();
+    let folder = args.train.run_folder();
     let run = PhotoRun::read(&folder)?;
-    let draft = bundles::draft(&run, &args.train.photo.pictures.train())?;
+    let draft = bundles::draft(&run, &args.train.photo.pictures.train_folder())?;
     draft.write(&args.out, DRAFT_CARD)?;
-    let bundle = open(&args.out)?;
-    let figures = measure(&bundle, &args.train.photo.pictures.test(), &folder.join("evaluation"), runtime)?;
-    card::put(&args.out, &draft, &run, &bundle.manifest, &figures)?;
+    let bundle = open_photo_bundle(&args.out)?;
+    let figures = measure_bundle(
+        &bundle,
+        &args.train.photo.pictures.test_folder(),
+        &folder.join("evaluation"),
+        runtime,
+    )?;
+    card::write_card(&args.out, &draft, &run, &bundle.manifest, &figures)?;
     print!("{}", figures.table());
     eprintln!("bundle in {}", args.out.display());
     Ok(())
@@ -63,10 +68,10 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<(), TrainingError> {
 /// Runs `evaluate` for a photo bundle.
 pub(crate) fn evaluate(
     args: &EvaluateArgs,
-    bundle: &PictureBundle,
+    bundle: &ImageCodecBundle,
     runtime: &Runtime,
 ) -> Result<(), TrainingError> {
-    let figures = measure(bundle, &args.photos, &args.out, runtime)?;
+    let figures = measure_bundle(bundle, &args.photos, &args.out, runtime)?;
     if args.json {
         print!("{}", figures.json()?);
     } else {
@@ -86,19 +91,19 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
         learning_rate: args.learning_rate,
         seed: args.seed,
         distortion: args.photo.distortion,
-        trained: Trained::Decoder,
+        trained: TrainedParts::Decoder,
         ..before.origin.options
     };
-    let training = Training {
+    let training = PhotoTraining {
         options,
-        tiles: tiles(&args.photo.pictures, &args.out)?,
+        tiles: build_tile_cache(&args.photo.pictures, &args.out)?,
         run: &args.out,
         resume: args.resume,
-        until: None,
-        from: Some(&args.run),
+        stop_step: None,
+        start_run: Some(&args.run),
     };
-    training.go(&args.device.open()?)?;
-    let head = add(&args.bundle, &PhotoRun::read(&args.out)?)?;
+    training.run(&args.device.open_device()?)?;
+    let head = add_trained_head(&args.bundle, &PhotoRun::read(&args.out)?)?;
     eprintln!(
         "{} now has head {:?} version {}; its card still shows the figures of the previous version: measure the new \
          one with `training evaluate`",
@@ -109,35 +114,35 @@ pub(crate) fn finetune(args: &FinetuneArgs) -> Result<(), TrainingError> {
     Ok(())
 }
 
-fn measure(
-    bundle: &PictureBundle,
+fn measure_bundle(
+    bundle: &ImageCodecBundle,
     photos: &Path,
     out: &Path,
     runtime: &Runtime,
 ) -> Result<PhotoEvaluation, TrainingError> {
-    evaluation::evaluate(&mut OwnCodec::new(bundle, runtime)?, photos, out)
+    evaluation::evaluate(&mut BundleCodec::new(bundle, runtime)?, photos, out)
 }
 
 /// Adds the head that a run has trained to a bundle of its latent space, as the next version of its name.
-pub(super) fn add(bundle: &Path, run: &PhotoRun) -> Result<PictureDraftHead, TrainingError> {
-    let (manifest, spec) = (open(bundle)?.manifest, run.origin.options.spec());
+pub(super) fn add_trained_head(bundle: &Path, run: &PhotoRun) -> Result<ImageCodecDraftHead, TrainingError> {
+    let (manifest, spec) = (open_photo_bundle(bundle)?.manifest, run.origin.options.spec());
     let version = manifest.next_version(bundles::head_name(&spec));
     let space = manifest.latent_space.to_string();
-    let head = bundles::head(&run.model(&Device::flex())?, &spec, &space, version)?;
+    let head = bundles::draft_head(&run.model(&Device::flex())?, &spec, &space, version)?;
     add_head(bundle, &head)?;
     Ok(head)
 }
 
-pub(super) fn open(folder: &Path) -> Result<PictureBundle, TrainingError> {
-    match AnyBundle::load(folder, Part::Whole)? {
-        AnyBundle::Picture(bundle) => Ok(bundle),
-        AnyBundle::Vector(_) => Err(TrainingError::NoPhotoBundle { folder: folder.to_owned() }),
+pub(super) fn open_photo_bundle(folder: &Path) -> Result<ImageCodecBundle, TrainingError> {
+    match AnyBundle::load(folder, BundlePart::Whole)? {
+        AnyBundle::ImageCodec(bundle) => Ok(bundle),
+        AnyBundle::FixedLatent(_) => Err(TrainingError::NotPhotoBundle { folder: folder.to_owned() }),
     }
 }
 
 /// Returns the folder of the photographs' tile cache, which is built if it is missing or outdated.
-pub(super) fn tiles(args: &PicturesArgs, run: &Path) -> Result<PathBuf, TrainingError> {
+pub(super) fn build_tile_cache(args: &PhotoFolderArgs, run: &Path) -> Result<PathBuf, TrainingError> {
     let cache = args.tiles.clone().unwrap_or_else(|| run.join("tiles"));
-    photos::build(&args.train(), &cache, photos::TileOptions::default())?;
+    photos::build_cache(&args.train_folder(), &cache, photos::TileOptions::default())?;
     Ok(cache)
 }

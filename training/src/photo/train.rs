@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
-use super::{PhotoOptions, learner::Learner, run::PhotoRun};
+use super::{PhotoOptions, learner::PhotoLearner, run::PhotoRun};
 use crate::{
     TrainingError,
-    photos::{BatchLoader, Crop, Sampling, TileSet},
+    photos::{BatchLoader, BatchSampling, Crop, TileSet},
     progress,
 };
 
 /// Number of steps between two validations and checkpoints.
-const EVERY: usize = 250;
+const VALIDATION_INTERVAL: usize = 250;
 
 /// The parameters of a training.
-pub(crate) struct Training<'a> {
+pub(crate) struct PhotoTraining<'a> {
     /// The options that determine the result.
     pub(crate) options: PhotoOptions,
     /// Folder of the tile cache.
@@ -25,34 +25,34 @@ pub(crate) struct Training<'a> {
     /// Whether to resume the training in `run`.
     pub(crate) resume: bool,
     /// The step to stop after; `None` trains to the end.
-    pub(crate) until: Option<usize>,
+    pub(crate) stop_step: Option<usize>,
     /// The run whose averaged weights to start from; `None` starts from fresh weights.
-    pub(crate) from: Option<&'a Path>,
+    pub(crate) start_run: Option<&'a Path>,
 }
 
-impl Training<'_> {
+impl PhotoTraining<'_> {
     /// Runs the training; its batches depend only on the seed and the step.
     ///
     /// # Errors
     /// [`TrainingError`] when there is nothing to resume, the options differ, the crop does not fit the
     /// model, the loss diverges, or a file cannot be read or written.
-    pub(crate) fn go(&self, device: &Device) -> Result<(), TrainingError> {
+    pub(crate) fn run(&self, device: &Device) -> Result<(), TrainingError> {
         let options = &self.options;
-        let crop = crop(options)?;
+        let crop = checked_crop(options)?;
         let tiles = TileSet::open(&self.tiles)?;
-        let mut learner = self.learner(device)?;
-        let first = learner.metrics.done();
-        let last = self.until.unwrap_or(options.steps).min(options.steps);
-        let sampling = Sampling { seed: options.seed, batch: options.batch, crop };
+        let mut learner = self.start_learner(device)?;
+        let first = learner.metrics.steps_done();
+        let last = self.stop_step.unwrap_or(options.steps).min(options.steps);
+        let sampling = BatchSampling { seed: options.seed, batch_size: options.batch, crop };
         let loader = BatchLoader::new(&tiles, sampling, first, 1)?;
-        let bar = progress::steps(options.steps, first);
+        let bar = progress::step_bar(options.steps, first);
         let (mut sum, mut count) = (0.0, 0);
         for batch in loader.take(last.saturating_sub(first)) {
             let done = batch.step + 1;
             sum += learner.step(&batch)?;
             count += 1;
             bar.inc(1);
-            if done % EVERY == 0 || done == last {
+            if done % VALIDATION_INTERVAL == 0 || done == last {
                 let loss = std::mem::take(&mut sum) / f64::from(std::mem::take(&mut count));
                 let point = learner.validate(&tiles, crop, done, loss);
                 bar.println(format!(
@@ -66,16 +66,16 @@ impl Training<'_> {
         Ok(())
     }
 
-    fn learner(&self, device: &Device) -> Result<Learner, TrainingError> {
+    fn start_learner(&self, device: &Device) -> Result<PhotoLearner, TrainingError> {
         if self.resume {
-            return Learner::new(&self.options, None, device).resumed(self.run);
+            return PhotoLearner::new(&self.options, None, device).resume_from(self.run);
         }
-        let Some(from) = self.from else { return Ok(Learner::new(&self.options, None, device)) };
+        let Some(from) = self.start_run else { return Ok(PhotoLearner::new(&self.options, None, device)) };
         let run = PhotoRun::read(from)?;
         let autodiff = device.clone().autodiff();
         autodiff.seed(self.options.seed);
-        let start = run.model(&autodiff)?.fitted(&self.options.spec(), &autodiff);
-        let mut learner = Learner::new(&self.options, Some(start), device);
+        let start = run.model(&autodiff)?.with_decoder_shape(&self.options.spec(), &autodiff);
+        let mut learner = PhotoLearner::new(&self.options, Some(start), device);
         learner.metrics.from = Some(Box::new(run.origin));
         Ok(learner)
     }
@@ -83,10 +83,10 @@ impl Training<'_> {
 
 /// Returns the crop of a batch's images, whose side must be a multiple of the stride of the encoder's
 /// coarsest layer.
-fn crop(options: &PhotoOptions) -> Result<Crop, TrainingError> {
+fn checked_crop(options: &PhotoOptions) -> Result<Crop, TrainingError> {
     let step = options.scale * options.spec().alignment();
     if !options.crop.is_multiple_of(step) {
-        return Err(TrainingError::CropStep { side: options.crop, step });
+        return Err(TrainingError::CropNotMultiple { side: options.crop, step });
     }
     Crop::new(options.crop)
 }
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        photo::{Distortion, Trained, model::PhotoModel, run::PhotoMetrics},
+        photo::{DistortionMeasure, TrainedParts, model::PhotoModel, run::PhotoMetrics},
         photos::{self, TileOptions},
     };
 
@@ -123,7 +123,7 @@ mod tests {
                 picture.save(photos.join(format!("{seed}.png"))).unwrap();
             }
             let options = TileOptions { halve: false, validation_share: 0.5 };
-            photos::build(&photos, &folder.path().join("tiles"), options).unwrap();
+            photos::build_cache(&photos, &folder.path().join("tiles"), options).unwrap();
             let options = PhotoOptions {
                 width: 4,
                 blocks: 1,
@@ -132,8 +132,8 @@ mod tests {
                 crop: 32,
                 learning_rate: 2e-3,
                 seed: 1,
-                distortion: Distortion::Mse,
-                trained: Trained::Both,
+                distortion: DistortionMeasure::Mse,
+                trained: TrainedParts::Both,
                 scale: 1,
             };
             Self { folder, options }
@@ -141,15 +141,15 @@ mod tests {
 
         fn train(&self, run: &str, until: usize, resume: bool, from: Option<&str>) {
             let from = from.map(|from| self.folder.path().join(from));
-            let training = Training {
+            let training = PhotoTraining {
                 options: self.options.clone(),
                 tiles: self.folder.path().join("tiles"),
                 run: &self.folder.path().join(run),
                 resume,
-                until: Some(until),
-                from: from.as_deref(),
+                stop_step: Some(until),
+                start_run: from.as_deref(),
             };
-            training.go(&Device::flex()).unwrap();
+            training.run(&Device::flex()).unwrap();
         }
 
         fn model(&self, run: &str) -> PhotoModel {
@@ -185,7 +185,8 @@ mod tests {
     fn a_decoder_of_twice_the_size_starts_from_a_run_and_resumes() {
         let mut setting = Setting::new();
         setting.train("start", 2, false, None);
-        setting.options = PhotoOptions { trained: Trained::Decoder, scale: 2, crop: 64, ..setting.options };
+        setting.options =
+            PhotoOptions { trained: TrainedParts::Decoder, scale: 2, crop: 64, ..setting.options };
         setting.train("whole", 6, false, Some("start"));
         setting.train("parts", 3, false, Some("start"));
         setting.train("parts", 6, true, None);
@@ -202,15 +203,15 @@ mod tests {
         let mut setting = Setting::new();
         setting.options.scale = 2;
         setting.options.crop = 96;
-        let training = Training {
+        let training = PhotoTraining {
             options: setting.options,
             tiles: setting.folder.path().join("tiles"),
             run: &setting.folder.path().join("run"),
             resume: false,
-            until: None,
-            from: None,
+            stop_step: None,
+            start_run: None,
         };
-        let error = training.go(&Device::flex()).unwrap_err().to_string();
+        let error = training.run(&Device::flex()).unwrap_err().to_string();
         assert!(error.contains("96") && error.contains("multiple of 64"), "{error}");
     }
 
@@ -218,7 +219,7 @@ mod tests {
     fn the_decoder_alone_leaves_the_latent_space_as_it_was() {
         let mut setting = Setting::new();
         setting.train("both", 5, false, None);
-        setting.options.trained = Trained::Decoder;
+        setting.options.trained = TrainedParts::Decoder;
         setting.train("decoder", 5, false, Some("both"));
         let (before, after) = (setting.model("both"), setting.model("decoder"));
         assert!(!differ(before.analysis.bands.val(), after.analysis.bands.val()));

@@ -13,49 +13,49 @@ use burn::{
 use super::{
     lapped::lapped_transform,
     mirror,
-    spec::{COLOURS, REACH, STRIDE, Spec},
+    spec::{COLOURS, PhotoSpec, REACH, STRIDE},
 };
 
 /// The filters of one half: the first transform `[c, 3, 16, 16]`, then one merge `[4·m, m, 4, 4]` per level.
 #[derive(Module, Debug)]
-pub struct Filters {
+pub struct LinearFilters {
     /// The filters of the first transform.
     pub bands: Param<Tensor<4>>,
     /// The filters of the merges, finest level first.
     pub merges: Vec<Param<Tensor<4>>>,
 }
 
-impl Filters {
+impl LinearFilters {
     /// Returns the lapped orthogonal transform.
     #[must_use]
-    pub fn lapped(spec: &Spec, device: &Device) -> Self {
-        let merges = spec.merges.iter().map(|&m| Param::from_tensor(merge(m, device))).collect();
-        Self { bands: Param::from_tensor(first(spec, device)), merges }
+    pub fn lapped(spec: &PhotoSpec, device: &Device) -> Self {
+        let merges = spec.merges.iter().map(|&m| Param::from_tensor(lapped_merge(m, device))).collect();
+        Self { bands: Param::from_tensor(lapped_bands(spec, device)), merges }
     }
 
     /// Returns the symmetrised filters of the first transform.
-    pub(crate) fn symmetric_bands(&self, spec: &Spec) -> Tensor<4> {
-        mirror::symmetric(self.bands.val(), &spec.parities(0))
+    pub(crate) fn symmetric_bands(&self, spec: &PhotoSpec) -> Tensor<4> {
+        mirror::symmetrise_filters(self.bands.val(), &spec.parities(0))
     }
 
     /// Returns the symmetrised filters of a merge.
-    pub(crate) fn symmetric_merge(&self, spec: &Spec, level: usize) -> Tensor<4> {
-        merge_symmetry(self.merges[level].val(), spec, level)
+    pub(crate) fn symmetric_merge(&self, spec: &PhotoSpec, level: usize) -> Tensor<4> {
+        symmetrise_merge(self.merges[level].val(), spec, level)
     }
 
     /// Transforms an image `[n, 3, h, w]`, whose sides are multiples of the spec's alignment, to its layers,
     /// coarsest first.
     #[must_use]
-    pub fn analyse(&self, picture: Tensor<4>, spec: &Spec) -> Vec<Tensor<4>> {
+    pub fn analyse(&self, picture: Tensor<4>, spec: &PhotoSpec) -> Vec<Tensor<4>> {
         let weight = self.symmetric_bands(spec);
         let picture = mirror::extend(picture, REACH);
-        let mut bands = conv2d(picture, weight, None, strided(STRIDE));
+        let mut bands = conv2d(picture, weight, None, conv_options(STRIDE));
         let mut layers = Vec::new();
         for (level, &merged) in spec.merges.iter().enumerate() {
             let kept = bands.dims()[1] - merged;
             layers.push(bands.clone().narrow(1, merged, kept));
             let low = mirror::ring(bands.narrow(1, 0, merged), &spec.parities(level)[..merged]);
-            bands = conv2d(low, self.symmetric_merge(spec, level), None, strided(2));
+            bands = conv2d(low, self.symmetric_merge(spec, level), None, conv_options(2));
         }
         layers.push(bands);
         layers.reverse();
@@ -64,12 +64,12 @@ impl Filters {
 
     /// Converts layers, coarsest first, back to the bands of the first transform, `[n, c, h/8, w/8]`.
     #[must_use]
-    pub fn unmerge(&self, layers: &[Tensor<4>], spec: &Spec) -> Tensor<4> {
+    pub fn unmerge(&self, layers: &[Tensor<4>], spec: &PhotoSpec) -> Tensor<4> {
         let mut layers = layers.iter();
         let mut bands = layers.next().cloned().unwrap_or_else(|| unreachable!("a spec has a level"));
         for (level, layer) in (0..spec.merges.len()).rev().zip(layers) {
             let low = mirror::ring(bands, &spec.parities(level + 1));
-            let low = conv_transpose2d(low, self.merges[level].val(), None, transposed(2, 3));
+            let low = conv_transpose2d(low, self.merges[level].val(), None, transposed_options(2, 3));
             bands = Tensor::cat(vec![low, layer.clone()], 1);
         }
         bands
@@ -77,14 +77,14 @@ impl Filters {
 
     /// Converts bands of the first transform to an image `[n, 3, h, w]`.
     #[must_use]
-    pub fn synthesise(&self, bands: Tensor<4>, spec: &Spec) -> Tensor<4> {
+    pub fn synthesise(&self, bands: Tensor<4>, spec: &PhotoSpec) -> Tensor<4> {
         let bands = mirror::ring(bands, &spec.parities(0));
-        conv_transpose2d(bands, self.bands.val(), None, transposed(STRIDE, STRIDE + REACH))
+        conv_transpose2d(bands, self.bands.val(), None, transposed_options(STRIDE, STRIDE + REACH))
     }
 }
 
 /// Symmetrises the filters of a merge: a pair of channels of opposite parity is mixed antisymmetrically.
-fn merge_symmetry(weight: Tensor<4>, spec: &Spec, level: usize) -> Tensor<4> {
+fn symmetrise_merge(weight: Tensor<4>, spec: &PhotoSpec, level: usize) -> Tensor<4> {
     let device = weight.device();
     let (outer, inner) = (spec.parities(level + 1), spec.parities(level));
     let merged = spec.merges[level];
@@ -99,7 +99,7 @@ fn merge_symmetry(weight: Tensor<4>, spec: &Spec, level: usize) -> Tensor<4> {
     (w.clone() + w.flip([3]) * signs(1)) * 0.5
 }
 
-fn first(spec: &Spec, device: &Device) -> Tensor<4> {
+fn lapped_bands(spec: &PhotoSpec, device: &Device) -> Tensor<4> {
     let (rows, size) = (lapped_transform(STRIDE), 2 * STRIDE);
     let values: Vec<f32> = spec
         .bands()
@@ -116,7 +116,7 @@ fn first(spec: &Spec, device: &Device) -> Tensor<4> {
 }
 
 /// Returns the filters of a merge that transforms every channel separately, two by two in both directions.
-fn merge(merged: usize, device: &Device) -> Tensor<4> {
+fn lapped_merge(merged: usize, device: &Device) -> Tensor<4> {
     let rows = lapped_transform(2);
     let mut values = vec![0.0_f32; 4 * merged * merged * 16];
     for (quarter, channel, y, x) in
@@ -129,11 +129,11 @@ fn merge(merged: usize, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [4 * merged, merged, 4, 4]), device)
 }
 
-fn strided(stride: usize) -> ConvOptions<2> {
+fn conv_options(stride: usize) -> ConvOptions<2> {
     ConvOptions::new([stride; 2], [0; 2], [1; 2], 1)
 }
 
-fn transposed(stride: usize, crop: usize) -> ConvTransposeOptions<2> {
+fn transposed_options(stride: usize, crop: usize) -> ConvTransposeOptions<2> {
     ConvTransposeOptions::new([stride; 2], [crop; 2], [0; 2], [1; 2], 1)
 }
 
@@ -153,8 +153,8 @@ mod tests {
 
     #[test]
     fn with_every_band_the_picture_comes_back_up_to_its_border() {
-        let spec = Spec { luma: 64, chroma: 64, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 };
-        let filters = Filters::lapped(&spec, &Device::flex());
+        let spec = PhotoSpec { luma: 64, chroma: 64, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 };
+        let filters = LinearFilters::lapped(&spec, &Device::flex());
         let picture = picture(64, 96);
         let layers = filters.analyse(picture.clone(), &spec);
         let shapes: Vec<_> = layers.iter().map(Tensor::dims).collect();
@@ -166,12 +166,12 @@ mod tests {
 
     #[test]
     fn the_symmetry_changes_nothing_at_the_start() {
-        let spec = Spec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 };
-        let filters = Filters::lapped(&spec, &Device::flex());
+        let spec = PhotoSpec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 };
+        let filters = LinearFilters::lapped(&spec, &Device::flex());
         let bands = filters.bands.val();
-        assert!(largest(mirror::symmetric(bands.clone(), &spec.parities(0)) - bands) < 1e-6);
+        assert!(largest(mirror::symmetrise_filters(bands.clone(), &spec.parities(0)) - bands) < 1e-6);
         for (level, merge) in filters.merges.iter().enumerate() {
-            assert!(largest(merge_symmetry(merge.val(), &spec, level) - merge.val()) < 1e-6);
+            assert!(largest(symmetrise_merge(merge.val(), &spec, level) - merge.val()) < 1e-6);
         }
     }
 }

@@ -15,26 +15,26 @@ use burn::{
 
 use super::{
     double,
-    spec::{STRIDE, Spec},
+    spec::{PhotoSpec, STRIDE},
 };
 
-/// Limit of the soft clipping of coefficients, in steps: large ones are compressed towards ±[`KNEE`], small
+/// Limit of the soft clipping of coefficients, in steps: large ones are compressed towards ±[`SOFT_CLIP_STEPS`], small
 /// ones hardly change.
-pub(crate) const KNEE: f32 = 8.0;
+pub(crate) const SOFT_CLIP_STEPS: f32 = 8.0;
 /// Number of values that describe the quality to a block.
-const CONDITION: usize = 16;
+const CONDITION_SIZE: usize = 16;
 
 /// The residual network.
 #[derive(Module, Debug)]
-pub struct Trunk {
+pub struct ResidualNetwork {
     /// The convolution from bands to features.
     pub head: Conv2d,
     /// The residual blocks.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<ResidualBlock>,
     /// The convolution from features to 8×8 pixels of three colours.
     pub tail: Conv2d,
     /// The detail of an image of twice the size; `None` at scale 1.
-    pub detail: Option<Detail>,
+    pub detail: Option<DetailBranch>,
     /// The layers that turn the quality into its description.
     pub condition: [Linear; 2],
 }
@@ -42,7 +42,7 @@ pub struct Trunk {
 /// The detail branch: half as many features at 1/4 resolution, each of whose cells becomes 8×8 pixels of an
 /// image of twice the size.
 #[derive(Module, Debug)]
-pub struct Detail {
+pub struct DetailBranch {
     /// The convolution from a cell's features to those of its four quarters.
     pub quarters: Conv2d,
     /// The convolution from these to pixels, zero at the start.
@@ -51,7 +51,7 @@ pub struct Detail {
 
 /// A residual block: x + conv(relu(scale · conv(x) + shift)), where scale and shift depend on the quality.
 #[derive(Module, Debug)]
-pub struct Block {
+pub struct ResidualBlock {
     /// The convolution before the ReLU.
     pub first: Conv2d,
     /// The convolution after the ReLU, zero at the start, so that a fresh network does not change the image.
@@ -60,16 +60,16 @@ pub struct Block {
     pub film: Linear,
 }
 
-impl Trunk {
+impl ResidualNetwork {
     /// Returns a fresh network, whose output is zero.
     #[must_use]
-    pub fn new(spec: &Spec, device: &Device) -> Self {
+    pub fn new(spec: &PhotoSpec, device: &Device) -> Self {
         Self {
             head: conv3(spec.channels(0), spec.width, device),
-            blocks: (0..spec.blocks).map(|_| Block::new(spec.width, device)).collect(),
+            blocks: (0..spec.blocks).map(|_| ResidualBlock::new(spec.width, device)).collect(),
             tail: zero_conv3(spec.width, 3 * STRIDE * STRIDE, device),
-            detail: (spec.scale > 1).then(|| Detail::new(spec.width, device)),
-            condition: [(1, CONDITION), (CONDITION, CONDITION)]
+            detail: (spec.scale > 1).then(|| DetailBranch::new(spec.width, device)),
+            condition: [(1, CONDITION_SIZE), (CONDITION_SIZE, CONDITION_SIZE)]
                 .map(|(i, o)| LinearConfig::new(i, o).init(device)),
         }
     }
@@ -77,7 +77,7 @@ impl Trunk {
     /// Returns a network of another shape that keeps the parts of this one that fit: at the same width,
     /// everything except surplus blocks. The rest is fresh.
     #[must_use]
-    pub fn fitted(self, spec: &Spec, device: &Device) -> Self {
+    pub fn with_shape(self, spec: &PhotoSpec, device: &Device) -> Self {
         let fresh = Self::new(spec, device);
         if self.head.weight.dims() != fresh.head.weight.dims() {
             return fresh;
@@ -95,18 +95,18 @@ impl Trunk {
     #[must_use]
     pub fn forward(&self, bands: Tensor<4>, quality: Tensor<2>) -> Tensor<4> {
         let condition = self.condition.iter().fold(quality, |x, layer| activation::relu(layer.forward(x)));
-        let bent = bands.clone() / (bands.abs() / KNEE + 1.0);
+        let bent = bands.clone() / (bands.abs() / SOFT_CLIP_STEPS + 1.0);
         let features =
             self.blocks.iter().fold(self.head.forward(bent), |x, block| block.forward(x, &condition));
         let residual = to_pixels(self.tail.forward(features.clone()), 3);
         match &self.detail {
-            Some(detail) => double::doubled(residual) + detail.forward(features),
+            Some(detail) => double::double_images(residual) + detail.forward(features),
             None => residual,
         }
     }
 }
 
-impl Detail {
+impl DetailBranch {
     fn new(width: usize, device: &Device) -> Self {
         let half = width.div_ceil(2);
         Self {
@@ -122,9 +122,9 @@ impl Detail {
     }
 }
 
-impl Block {
+impl ResidualBlock {
     fn new(width: usize, device: &Device) -> Self {
-        let film = LinearConfig::new(CONDITION, 2 * width).with_initializer(Initializer::Zeros);
+        let film = LinearConfig::new(CONDITION_SIZE, 2 * width).with_initializer(Initializer::Zeros);
         Self {
             first: conv3(width, width, device),
             second: zero_conv3(width, width, device),
@@ -151,13 +151,13 @@ pub(crate) fn to_pixels(x: Tensor<4>, colours: usize) -> Tensor<4> {
 }
 
 fn conv3(inputs: usize, outputs: usize, device: &Device) -> Conv2d {
-    config(inputs, outputs).init(device)
+    conv3_config(inputs, outputs).init(device)
 }
 
 fn zero_conv3(inputs: usize, outputs: usize, device: &Device) -> Conv2d {
-    config(inputs, outputs).with_initializer(Initializer::Zeros).init(device)
+    conv3_config(inputs, outputs).with_initializer(Initializer::Zeros).init(device)
 }
 
-fn config(inputs: usize, outputs: usize) -> Conv2dConfig {
+fn conv3_config(inputs: usize, outputs: usize) -> Conv2dConfig {
     Conv2dConfig::new([inputs, outputs], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
 }

@@ -14,14 +14,14 @@ use lopside_bundle::Digest;
 
 use super::{
     packages, picture,
-    sources::{PACKAGES, Package, Photo, photos},
+    sources::{DebianPackage, PACKAGES, SourcePhoto, all_photos},
 };
-use crate::{TrainingError, error::io, files::replace};
+use crate::{TrainingError, error::io_error, files::replace_file};
 
 /// Name of the provenance table.
-pub const PROVENANCE: &str = "provenance.csv";
+pub const PROVENANCE_FILE: &str = "provenance.csv";
 
-const HEADER: &str = "file,package,version,licence,path,sha256,width,height";
+const PROVENANCE_HEADER: &str = "file,package,version,licence,path,sha256,width,height";
 
 /// The origin of a photograph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Provenance {
     /// Path below the folder, like `train/plasma-Kite.jpg`.
     pub file: String,
     /// The photograph's entry in the list: package, licence, path in the package.
-    pub photo: Photo,
+    pub photo: SourcePhoto,
     /// The package's version.
     pub version: String,
     /// The digest of the file.
@@ -44,65 +44,73 @@ pub struct Provenance {
 /// `None`. Files of the same names are replaced, others are kept.
 ///
 /// # Errors
-/// [`TrainingError::Packages`] when `apt-get` or `dpkg-deb` is missing or fails; [`TrainingError::NoDeb`]
-/// when `debs` does not contain exactly one file of a package; [`TrainingError::NotInPackage`] when a package
-/// of another version lacks a photograph; [`TrainingError::Photo`] when one cannot be read;
+/// [`TrainingError::DebianCommand`] when `apt-get` or `dpkg-deb` is missing or fails; [`TrainingError::DebFileCount`]
+/// when `debs` does not contain exactly one file of a package; [`TrainingError::PhotoNotInPackage`] when a package
+/// of another version lacks a photograph; [`TrainingError::PhotoDecoding`] when one cannot be read;
 /// [`TrainingError::Io`].
 pub fn fetch(out: &Path, debs: Option<&Path>) -> Result<Vec<Provenance>, TrainingError> {
-    fs::create_dir_all(out).map_err(io(out))?;
-    let work = tempfile::Builder::new().prefix(".packages-").tempdir_in(out).map_err(io(out))?;
+    fs::create_dir_all(out).map_err(io_error(out))?;
+    let work = tempfile::Builder::new().prefix(".packages-").tempdir_in(out).map_err(io_error(out))?;
     if debs.is_none() {
         packages::download(&PACKAGES, work.path())?;
     }
     let debs = debs.unwrap_or(work.path());
     let mut table = Vec::new();
     for package in PACKAGES {
-        table.extend(take(package, debs, work.path(), out)?);
+        table.extend(copy_package(package, debs, work.path(), out)?);
     }
-    write(&table, out)?;
+    write_provenance(&table, out)?;
     Ok(table)
 }
 
 /// Copies one package's photographs to `out`.
-fn take(
-    package: &'static Package,
+fn copy_package(
+    package: &'static DebianPackage,
     debs: &Path,
     work: &Path,
     out: &Path,
 ) -> Result<Vec<Provenance>, TrainingError> {
-    let deb = packages::find(package, debs)?;
-    let version = packages::version(&deb)?;
-    let unpacked = work.join(package.label);
+    let deb = packages::find_deb(package, debs)?;
+    let version = packages::deb_version(&deb)?;
+    let unpacked = work.join(package.file_prefix);
     packages::unpack(&deb, &unpacked)?;
-    photos()
+    all_photos()
         .filter(|photo| photo.package == package)
-        .map(|photo| copy(photo, &version, &unpacked, out))
+        .map(|photo| copy_photo(photo, &version, &unpacked, out))
         .collect()
 }
 
-fn copy(photo: Photo, version: &str, unpacked: &Path, out: &Path) -> Result<Provenance, TrainingError> {
+fn copy_photo(
+    photo: SourcePhoto,
+    version: &str,
+    unpacked: &Path,
+    out: &Path,
+) -> Result<Provenance, TrainingError> {
     let from = unpacked.join(&photo.path);
-    let bytes = fs::read(&from).map_err(|_| TrainingError::NotInPackage {
+    let bytes = fs::read(&from).map_err(|_| TrainingError::PhotoNotInPackage {
         package: photo.package.name,
         version: version.to_owned(),
         path: photo.path.clone(),
         expected: photo.package.version,
     })?;
-    let (width, height) = picture::size(&from)?;
+    let (width, height) = picture::read_dimensions(&from)?;
     let folder = photo.package.purpose.folder();
-    fs::create_dir_all(out.join(folder)).map_err(io(&out.join(folder)))?;
+    fs::create_dir_all(out.join(folder)).map_err(io_error(&out.join(folder)))?;
     let file = format!("{folder}/{}", photo.name);
-    fs::write(out.join(&file), &bytes).map_err(io(&out.join(&file)))?;
+    fs::write(out.join(&file), &bytes).map_err(io_error(&out.join(&file)))?;
     Ok(Provenance { file, photo, version: version.to_owned(), sha256: Digest::of(&bytes), width, height })
 }
 
-fn write(table: &[Provenance], out: &Path) -> Result<(), TrainingError> {
+fn write_provenance(table: &[Provenance], out: &Path) -> Result<(), TrainingError> {
     let rows = table.iter().map(|row| {
         let Provenance { file, photo, version, sha256, width, height } = row;
-        let Photo { package, licence, path, .. } = photo;
+        let SourcePhoto { package, licence, path, .. } = photo;
         format!("{file},{},{version},{licence},{path},{},{width},{height}\n", package.name, sha256.as_str())
     });
-    replace(&out.join(PROVENANCE), format!("{HEADER}\n{}", rows.collect::<String>()).as_bytes())
+    replace_file(
+        &out.join(PROVENANCE_FILE),
+        format!("{PROVENANCE_HEADER}\n{}", rows.collect::<String>()).as_bytes(),
+    )
 }
 
 #[cfg(test)]
@@ -137,7 +145,7 @@ mod tests {
         }
         let (out, debs) = (tempfile::tempdir().unwrap(), empty_packages());
         let error = fetch(out.path(), Some(debs.path())).unwrap_err();
-        assert!(matches!(error, TrainingError::NotInPackage { .. }), "{error}");
+        assert!(matches!(error, TrainingError::PhotoNotInPackage { .. }), "{error}");
         let error = error.to_string();
         assert!(error.contains("9:1-1") && error.contains("20.04.0-2"), "{error}");
         let left = fs::read_dir(out.path()).unwrap().count();
@@ -147,7 +155,7 @@ mod tests {
     #[test]
     fn the_table_names_every_origin() {
         let out = tempfile::tempdir().unwrap();
-        let photo = photos().find(|photo| photo.name == "plasma-Kite.jpg").unwrap();
+        let photo = all_photos().find(|photo| photo.name == "plasma-Kite.jpg").unwrap();
         let row = Provenance {
             file: "train/plasma-Kite.jpg".into(),
             photo,
@@ -156,8 +164,8 @@ mod tests {
             width: 2560,
             height: 1600,
         };
-        write(&[row], out.path()).unwrap();
-        let text = fs::read_to_string(out.path().join(PROVENANCE)).unwrap();
+        write_provenance(&[row], out.path()).unwrap();
+        let text = fs::read_to_string(out.path().join(PROVENANCE_FILE)).unwrap();
         assert_eq!(
             text,
             "file,package,version,licence,path,sha256,width,height\n\

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
@@ -27,13 +27,13 @@ pub(super) fn list(root: &Path) -> Result<Vec<PhotoFile>, TrainingError> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(io(&folder))? {
-            let entry = entry.map_err(io(&folder))?;
+        for entry in fs::read_dir(&folder).map_err(io_error(&folder))? {
+            let entry = entry.map_err(io_error(&folder))?;
             let path = entry.path();
-            if entry.file_type().map_err(io(&path))?.is_dir() {
+            if entry.file_type().map_err(io_error(&path))?.is_dir() {
                 folders.push(path);
             } else if is_photo(&path) {
-                files.push(PhotoFile { name: name(root, &path)?, path });
+                files.push(PhotoFile { name: relative_name(root, &path)?, path });
             }
         }
     }
@@ -46,12 +46,12 @@ fn is_photo(path: &Path) -> bool {
     EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)) && path.is_file()
 }
 
-fn name(root: &Path, path: &Path) -> Result<String, TrainingError> {
+fn relative_name(root: &Path, path: &Path) -> Result<String, TrainingError> {
     let parts: Option<Vec<&str>> =
         path.strip_prefix(root).unwrap_or(path).iter().map(|part| part.to_str()).collect();
     let parts = parts.ok_or_else(|| {
         let reason = "the name is not valid UTF-8: rename the file";
-        io(path)(std_io::Error::new(std_io::ErrorKind::InvalidFilename, reason))
+        io_error(path)(std_io::Error::new(std_io::ErrorKind::InvalidFilename, reason))
     })?;
     Ok(parts.join("/"))
 }

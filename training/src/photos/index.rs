@@ -14,10 +14,10 @@ use lopside_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::picture::TILE_BYTES;
-use crate::{TrainingError, files::replace};
+use crate::{TrainingError, files::replace_file};
 
 /// Name of the index in the cache's folder.
-pub const INDEX: &str = "tiles.json";
+pub const INDEX_FILE: &str = "tiles.json";
 /// Version of the index and of the tiles; a cache of another version is rebuilt.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -41,20 +41,20 @@ impl Default for TileOptions {
 /// A subset of the tiles. All tiles of a photograph belong to the same subset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Subset {
+pub enum TileSubset {
     /// The training tiles.
     Train,
     /// The validation tiles.
     Validation,
 }
 
-impl Subset {
+impl TileSubset {
     /// Both subsets, in the order of their declaration.
     pub const ALL: [Self; 2] = [Self::Train, Self::Validation];
 
     /// Returns the name of the subset's tile file in the cache's folder.
     #[must_use]
-    pub fn file(self) -> &'static str {
+    pub fn file_name(self) -> &'static str {
         match self {
             Self::Train => "train.tiles",
             Self::Validation => "validation.tiles",
@@ -65,13 +65,13 @@ impl Subset {
 /// One photograph of the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct IndexedFile {
+pub struct IndexedPhoto {
     /// Path below the folder of photographs, with `/`.
     pub path: String,
     /// The digest of the file.
     pub sha256: Digest,
     /// The subset that its tiles belong to.
-    pub subset: Subset,
+    pub subset: TileSubset,
     /// Index of its first tile in the subset, from 0.
     pub first_tile: usize,
     /// Number of its tiles; 0 when the photograph is too small for one.
@@ -81,63 +81,63 @@ pub struct IndexedFile {
 /// The content of `tiles.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Index {
+pub struct TileIndex {
     /// The schema version, [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The options that the tiles were made with.
     pub options: TileOptions,
     /// The photographs in the order of their paths, including those that are too small.
-    pub files: Vec<IndexedFile>,
+    pub files: Vec<IndexedPhoto>,
 }
 
-impl Index {
+impl TileIndex {
     /// Reads the index of a cache.
     ///
     /// # Errors
-    /// [`TrainingError::NoTiles`] when it cannot be read, [`TrainingError::Json`] when it is damaged or has
+    /// [`TrainingError::TileCacheMissing`] when it cannot be read, [`TrainingError::InvalidJson`] when it is damaged or has
     /// other fields.
     pub fn read(cache: &Path) -> Result<Self, TrainingError> {
-        let path = cache.join(INDEX);
-        let text =
-            fs::read_to_string(&path).map_err(|_| TrainingError::NoTiles { cache: cache.to_owned() })?;
-        serde_json::from_str(&text).map_err(|source| TrainingError::Json { path, source })
+        let path = cache.join(INDEX_FILE);
+        let text = fs::read_to_string(&path)
+            .map_err(|_| TrainingError::TileCacheMissing { cache: cache.to_owned() })?;
+        serde_json::from_str(&text).map_err(|source| TrainingError::InvalidJson { path, source })
     }
 
     /// Returns the number of tiles in a subset.
     #[must_use]
-    pub fn tiles(&self, subset: Subset) -> usize {
-        self.of(subset).map(|file| file.tiles).sum()
+    pub fn tile_count(&self, subset: TileSubset) -> usize {
+        self.files_of(subset).map(|file| file.tiles).sum()
     }
 
     /// Returns the number of photographs that have tiles in a subset.
     #[must_use]
-    pub fn photos(&self, subset: Subset) -> usize {
-        self.of(subset).filter(|file| file.tiles > 0).count()
+    pub fn photo_count(&self, subset: TileSubset) -> usize {
+        self.files_of(subset).filter(|file| file.tiles > 0).count()
     }
 
     /// Returns the number of photographs that are too small for a tile.
     #[must_use]
-    pub fn skipped(&self) -> usize {
+    pub fn skipped_count(&self) -> usize {
         self.files.iter().filter(|file| file.tiles == 0).count()
     }
 
     /// Returns whether the cache's tile files have the lengths that the index implies.
-    pub(super) fn describes(&self, cache: &Path) -> bool {
-        Subset::ALL.iter().all(|&subset| {
-            let expected = (self.tiles(subset) * TILE_BYTES) as u64;
-            fs::metadata(cache.join(subset.file())).is_ok_and(|found| found.len() == expected)
+    pub(super) fn matches_files(&self, cache: &Path) -> bool {
+        TileSubset::ALL.iter().all(|&subset| {
+            let expected = (self.tile_count(subset) * TILE_BYTES) as u64;
+            fs::metadata(cache.join(subset.file_name())).is_ok_and(|found| found.len() == expected)
         })
     }
 
     /// Writes the index atomically: the old one stays until the new one is complete.
     pub(super) fn write(&self, cache: &Path) -> Result<(), TrainingError> {
-        let path = cache.join(INDEX);
+        let path = cache.join(INDEX_FILE);
         let json = serde_json::to_string_pretty(self)
-            .map_err(|source| TrainingError::Json { path: path.clone(), source })?;
-        replace(&path, (json + "\n").as_bytes())
+            .map_err(|source| TrainingError::InvalidJson { path: path.clone(), source })?;
+        replace_file(&path, (json + "\n").as_bytes())
     }
 
-    fn of(&self, subset: Subset) -> impl Iterator<Item = &IndexedFile> {
+    fn files_of(&self, subset: TileSubset) -> impl Iterator<Item = &IndexedPhoto> {
         self.files.iter().filter(move |file| file.subset == subset)
     }
 }
@@ -146,44 +146,47 @@ impl Index {
 mod tests {
     use super::*;
 
-    fn file(subset: Subset, first_tile: usize, tiles: usize) -> IndexedFile {
-        IndexedFile { path: "a/b.jpg".into(), sha256: Digest::of(b""), subset, first_tile, tiles }
+    fn file(subset: TileSubset, first_tile: usize, tiles: usize) -> IndexedPhoto {
+        IndexedPhoto { path: "a/b.jpg".into(), sha256: Digest::of(b""), subset, first_tile, tiles }
     }
 
-    fn index() -> Index {
-        let files =
-            vec![file(Subset::Train, 0, 2), file(Subset::Validation, 0, 3), file(Subset::Train, 2, 0)];
-        Index { schema_version: SCHEMA_VERSION, options: TileOptions::default(), files }
+    fn index() -> TileIndex {
+        let files = vec![
+            file(TileSubset::Train, 0, 2),
+            file(TileSubset::Validation, 0, 3),
+            file(TileSubset::Train, 2, 0),
+        ];
+        TileIndex { schema_version: SCHEMA_VERSION, options: TileOptions::default(), files }
     }
 
     #[test]
     fn what_was_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         index().write(folder.path()).unwrap();
-        let read = Index::read(folder.path()).unwrap();
+        let read = TileIndex::read(folder.path()).unwrap();
         assert_eq!(read, index());
-        assert_eq!(Subset::ALL.map(|subset| read.tiles(subset)), [2, 3]);
-        assert_eq!(Subset::ALL.map(|subset| read.photos(subset)), [1, 1]);
-        assert_eq!(read.skipped(), 1);
+        assert_eq!(TileSubset::ALL.map(|subset| read.tile_count(subset)), [2, 3]);
+        assert_eq!(TileSubset::ALL.map(|subset| read.photo_count(subset)), [1, 1]);
+        assert_eq!(read.skipped_count(), 1);
     }
 
     #[test]
     fn a_missing_and_a_damaged_index_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(Index::read(folder.path()), Err(TrainingError::NoTiles { .. })));
-        fs::write(folder.path().join(INDEX), "{").unwrap();
-        assert!(matches!(Index::read(folder.path()), Err(TrainingError::Json { .. })));
+        assert!(matches!(TileIndex::read(folder.path()), Err(TrainingError::TileCacheMissing { .. })));
+        fs::write(folder.path().join(INDEX_FILE), "{").unwrap();
+        assert!(matches!(TileIndex::read(folder.path()), Err(TrainingError::InvalidJson { .. })));
     }
 
     #[test]
     fn tile_files_of_another_length_are_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!index().describes(folder.path()));
-        for (subset, tiles) in [(Subset::Train, 2), (Subset::Validation, 3)] {
-            fs::write(folder.path().join(subset.file()), vec![0; tiles * TILE_BYTES]).unwrap();
+        assert!(!index().matches_files(folder.path()));
+        for (subset, tiles) in [(TileSubset::Train, 2), (TileSubset::Validation, 3)] {
+            fs::write(folder.path().join(subset.file_name()), vec![0; tiles * TILE_BYTES]).unwrap();
         }
-        assert!(index().describes(folder.path()));
-        fs::write(folder.path().join(Subset::Train.file()), b"short").unwrap();
-        assert!(!index().describes(folder.path()));
+        assert!(index().matches_files(folder.path()));
+        fs::write(folder.path().join(TileSubset::Train.file_name()), b"short").unwrap();
+        assert!(!index().matches_files(folder.path()));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! With `n` threads, thread `i` makes the steps `first + i`, `first + i + n`, and so on, and sends them
 //! through its own bounded channel; the loader receives from the channels in turn. Steps therefore arrive in
-//! order without sorting, and each thread is ahead by at most [`AHEAD`] queued batches and the one that it is
+//! order without sorting, and each thread is ahead by at most [`CHANNEL_CAPACITY`] queued batches and the one that it is
 //! making. When the loader is dropped, the channels close and every thread ends after its current batch.
 
 use std::{
@@ -10,18 +10,18 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{Batch, Sampling, TileSet};
+use super::{BatchSampling, PhotoBatch, TileSet};
 use crate::TrainingError;
 
 /// Capacity of each thread's channel, in batches.
-const AHEAD: usize = 2;
+const CHANNEL_CAPACITY: usize = 2;
 
 /// An endless stream of training batches, one per step.
 #[derive(Debug)]
 pub struct BatchLoader {
-    channels: Vec<Receiver<Batch>>,
+    channels: Vec<Receiver<PhotoBatch>>,
     threads: Vec<JoinHandle<()>>,
-    turn: usize,
+    next_channel: usize,
 }
 
 impl BatchLoader {
@@ -29,23 +29,23 @@ impl BatchLoader {
     /// threads does not change the batches.
     ///
     /// # Errors
-    /// [`TrainingError::Thread`] when a thread cannot be started.
+    /// [`TrainingError::ThreadStart`] when a thread cannot be started.
     pub fn new(
         tiles: &TileSet,
-        sampling: Sampling,
+        sampling: BatchSampling,
         first: usize,
         threads: usize,
     ) -> Result<Self, TrainingError> {
         let count = threads.max(1);
-        let mut loader = Self { channels: Vec::new(), threads: Vec::new(), turn: 0 };
+        let mut loader = Self { channels: Vec::new(), threads: Vec::new(), next_channel: 0 };
         for lane in 0..count {
-            let (sender, receiver) = sync_channel(AHEAD);
+            let (sender, receiver) = sync_channel(CHANNEL_CAPACITY);
             let tiles = tiles.clone();
             let steps = (first + lane..).step_by(count);
             let thread = thread::Builder::new()
                 .name(format!("batches-{lane}"))
-                .spawn(move || make(&tiles, sampling, steps, &sender))
-                .map_err(|source| TrainingError::Thread { source })?;
+                .spawn(move || make_batches(&tiles, sampling, steps, &sender))
+                .map_err(|source| TrainingError::ThreadStart { source })?;
             loader.channels.push(receiver);
             loader.threads.push(thread);
         }
@@ -54,12 +54,12 @@ impl BatchLoader {
 }
 
 impl Iterator for BatchLoader {
-    type Item = Batch;
+    type Item = PhotoBatch;
 
     /// Blocks until the next step's batch is ready. Returns `None` only after a thread has panicked.
-    fn next(&mut self) -> Option<Batch> {
-        let batch = self.channels[self.turn].recv().ok();
-        self.turn = (self.turn + 1) % self.channels.len();
+    fn next(&mut self) -> Option<PhotoBatch> {
+        let batch = self.channels[self.next_channel].recv().ok();
+        self.next_channel = (self.next_channel + 1) % self.channels.len();
         batch
     }
 }
@@ -75,9 +75,14 @@ impl Drop for BatchLoader {
 }
 
 /// Makes batches until the receiver is dropped.
-fn make(tiles: &TileSet, sampling: Sampling, steps: impl Iterator<Item = usize>, sender: &SyncSender<Batch>) {
+fn make_batches(
+    tiles: &TileSet,
+    sampling: BatchSampling,
+    steps: impl Iterator<Item = usize>,
+    sender: &SyncSender<PhotoBatch>,
+) {
     for step in steps {
-        if sender.send(Batch::draw(tiles, sampling, step)).is_err() {
+        if sender.send(PhotoBatch::draw(tiles, sampling, step)).is_err() {
             return;
         }
     }
@@ -88,14 +93,14 @@ mod tests {
     use super::{super::Crop, *};
 
     fn tiles() -> TileSet {
-        TileSet::flat(&(0..40).collect::<Vec<u8>>(), &[])
+        TileSet::with_flat_tiles(&(0..40).collect::<Vec<u8>>(), &[])
     }
 
-    fn sampling() -> Sampling {
-        Sampling { seed: 5, batch: 4, crop: Crop::new(32).unwrap() }
+    fn sampling() -> BatchSampling {
+        BatchSampling { seed: 5, batch_size: 4, crop: Crop::new(32).unwrap() }
     }
 
-    fn batches(first: usize, threads: usize, count: usize) -> Vec<Batch> {
+    fn batches(first: usize, threads: usize, count: usize) -> Vec<PhotoBatch> {
         BatchLoader::new(&tiles(), sampling(), first, threads).unwrap().take(count).collect()
     }
 

@@ -24,28 +24,32 @@ use std::{fs, path::Path};
 
 use image::DynamicImage;
 
-pub use fetch::{PROVENANCE, Provenance, fetch};
-pub use index::{INDEX, Index, IndexedFile, SCHEMA_VERSION, Subset, TileOptions};
+pub use fetch::{PROVENANCE_FILE, Provenance, fetch};
+pub use index::{INDEX_FILE, IndexedPhoto, SCHEMA_VERSION, TileIndex, TileOptions, TileSubset};
 pub use loader::BatchLoader;
-pub use picture::{TILE, TILE_BYTES};
-pub use sample::{Batch, Crop, Sampling};
-pub use sources::{Group, PACKAGES, Package, Photo, Purpose, photos};
+pub use picture::{TILE_BYTES, TILE_SIDE};
+pub use sample::{BatchSampling, Crop, PhotoBatch};
+pub use sources::{DebianPackage, PACKAGES, PhotoGroup, PhotoPurpose, SourcePhoto, all_photos};
 pub use tile_set::TileSet;
-pub use tiles::{TileCache, build};
+pub use tiles::{TileCache, build_cache};
 
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 /// Iterates over the photographs below a folder, RGB and halved, and skips those too small for a tile.
 ///
 /// # Errors
-/// [`TrainingError::NoPhotos`] when the folder does not contain photographs. The error of a single photograph
+/// [`TrainingError::NoUsablePhotos`] when the folder does not contain photographs. The error of a single photograph
 /// is its item.
-pub fn halved(
+pub fn halved_photos(
     folder: &Path,
 ) -> Result<impl Iterator<Item = Result<DynamicImage, TrainingError>>, TrainingError> {
     let files = folder::list(folder)?;
     if files.is_empty() {
-        return Err(TrainingError::NoPhotos { folder: folder.to_owned(), found: 0, least: 2 * TILE });
+        return Err(TrainingError::NoUsablePhotos {
+            folder: folder.to_owned(),
+            found: 0,
+            least: 2 * TILE_SIDE,
+        });
     }
     Ok(files.into_iter().filter_map(|file| read_halved(&file.path).transpose()))
 }
@@ -53,17 +57,17 @@ pub fn halved(
 /// Iterates over the photographs below a folder with their names, RGB and in their original size.
 ///
 /// # Errors
-/// [`TrainingError::NoPhotos`] when the folder does not contain photographs. The error of a single photograph
+/// [`TrainingError::NoUsablePhotos`] when the folder does not contain photographs. The error of a single photograph
 /// is its item.
-pub fn whole(
+pub fn whole_photos(
     folder: &Path,
 ) -> Result<impl Iterator<Item = Result<(String, DynamicImage), TrainingError>>, TrainingError> {
     let files = folder::list(folder)?;
     if files.is_empty() {
-        return Err(TrainingError::NoPhotos { folder: folder.to_owned(), found: 0, least: TILE });
+        return Err(TrainingError::NoUsablePhotos { folder: folder.to_owned(), found: 0, least: TILE_SIDE });
     }
     Ok(files.into_iter().map(|file| {
-        let bytes = fs::read(&file.path).map_err(io(&file.path))?;
+        let bytes = fs::read(&file.path).map_err(io_error(&file.path))?;
         Ok((file.name, picture::decode(&bytes, &file.path)?.into()))
     }))
 }
@@ -71,12 +75,12 @@ pub fn whole(
 /// Returns an RGB image of half the size, the mean of every 2×2 pixels, exactly as photographs are halved for
 /// tiles. An odd last row or column is dropped.
 #[must_use]
-pub fn half(picture: &DynamicImage) -> DynamicImage {
+pub fn halve_image(picture: &DynamicImage) -> DynamicImage {
     picture::halve(&picture.to_rgb8()).into()
 }
 
 fn read_halved(path: &Path) -> Result<Option<DynamicImage>, TrainingError> {
-    let bytes = fs::read(path).map_err(io(path))?;
+    let bytes = fs::read(path).map_err(io_error(path))?;
     let photo = picture::decode(&bytes, path)?;
     let large = picture::is_large_enough(photo.dimensions(), true);
     Ok(large.then(|| picture::halve(&photo).into()))

@@ -7,28 +7,28 @@ use std::{
     process::Command,
 };
 
-use super::sources::Package;
-use crate::{TrainingError, error::io};
+use super::sources::DebianPackage;
+use crate::{TrainingError, error::io_error};
 
 /// Downloads the newest versions of the packages that apt knows to `folder`.
 ///
 /// # Errors
-/// [`TrainingError::Packages`] when `apt-get` is missing or fails.
-pub(super) fn download(packages: &[&Package], folder: &Path) -> Result<(), TrainingError> {
+/// [`TrainingError::DebianCommand`] when `apt-get` is missing or fails.
+pub(super) fn download(packages: &[&DebianPackage], folder: &Path) -> Result<(), TrainingError> {
     let mut command = Command::new("apt-get");
     command.args(["download", "-q"]).args(packages.iter().map(|package| package.name)).current_dir(folder);
-    output(command).map(drop)
+    run_command(command).map(drop)
 }
 
 /// Returns the path of a package's only `.deb` file in `folder`.
 ///
 /// # Errors
-/// [`TrainingError::NoDeb`] when the folder does not contain exactly one, [`TrainingError::Io`].
-pub(super) fn find(package: &'static Package, folder: &Path) -> Result<PathBuf, TrainingError> {
+/// [`TrainingError::DebFileCount`] when the folder does not contain exactly one, [`TrainingError::Io`].
+pub(super) fn find_deb(package: &'static DebianPackage, folder: &Path) -> Result<PathBuf, TrainingError> {
     let prefix = format!("{}_", package.name);
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io(folder))? {
-        let entry = entry.map_err(io(folder))?;
+    for entry in fs::read_dir(folder).map_err(io_error(folder))? {
+        let entry = entry.map_err(io_error(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with(&prefix) && entry.path().extension().is_some_and(|end| end == "deb") {
             found.push(entry.path());
@@ -36,7 +36,7 @@ pub(super) fn find(package: &'static Package, folder: &Path) -> Result<PathBuf, 
     }
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        _ => Err(TrainingError::NoDeb {
+        _ => Err(TrainingError::DebFileCount {
             folder: folder.to_owned(),
             package: package.name,
             version: package.version,
@@ -48,27 +48,27 @@ pub(super) fn find(package: &'static Package, folder: &Path) -> Result<PathBuf, 
 /// Returns the version in a `.deb` file, epoch included.
 ///
 /// # Errors
-/// [`TrainingError::Packages`] when `dpkg-deb` is missing or cannot read the file.
-pub(super) fn version(deb: &Path) -> Result<String, TrainingError> {
+/// [`TrainingError::DebianCommand`] when `dpkg-deb` is missing or cannot read the file.
+pub(super) fn deb_version(deb: &Path) -> Result<String, TrainingError> {
     let mut command = Command::new("dpkg-deb");
     command.arg("-f").arg(deb).arg("Version");
-    output(command)
+    run_command(command)
 }
 
 /// Unpacks a `.deb` file below `folder`.
 ///
 /// # Errors
-/// [`TrainingError::Packages`] when `dpkg-deb` is missing or cannot read the file.
+/// [`TrainingError::DebianCommand`] when `dpkg-deb` is missing or cannot read the file.
 pub(super) fn unpack(deb: &Path, folder: &Path) -> Result<(), TrainingError> {
     let mut command = Command::new("dpkg-deb");
     command.arg("-x").arg(deb).arg(folder);
-    output(command).map(drop)
+    run_command(command).map(drop)
 }
 
 /// Runs a command and returns its standard output, trimmed.
-fn output(mut command: Command) -> Result<String, TrainingError> {
+fn run_command(mut command: Command) -> Result<String, TrainingError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |reason: String| TrainingError::Packages { program: program.clone(), reason };
+    let failed = |reason: String| TrainingError::DebianCommand { program: program.clone(), reason };
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named_with_the_way_out() {
-        let error = output(Command::new("no-such-apt-get")).unwrap_err().to_string();
+        let error = run_command(Command::new("no-such-apt-get")).unwrap_err().to_string();
         assert!(error.contains("no-such-apt-get") && error.contains("--photos DIR"), "{error}");
     }
 
@@ -91,20 +91,20 @@ mod tests {
     fn a_failing_program_says_why() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such package >&2; exit 3"]);
-        assert!(output(command).unwrap_err().to_string().contains("no such package"));
+        assert!(run_command(command).unwrap_err().to_string().contains("no such package"));
     }
 
     #[test]
     fn none_and_two_versions_of_a_package_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let [package, ..] = PACKAGES;
-        let error = find(package, folder.path()).unwrap_err();
-        assert!(matches!(error, TrainingError::NoDeb { found: 0, .. }), "{error}");
+        let error = find_deb(package, folder.path()).unwrap_err();
+        assert!(matches!(error, TrainingError::DebFileCount { found: 0, .. }), "{error}");
         assert!(error.to_string().contains(package.version), "{error}");
         for version in ["1", "2"] {
             fs::write(folder.path().join(format!("{}_{version}_all.deb", package.name)), "").unwrap();
         }
-        let error = find(package, folder.path()).unwrap_err();
-        assert!(matches!(error, TrainingError::NoDeb { found: 2, .. }), "{error}");
+        let error = find_deb(package, folder.path()).unwrap_err();
+        assert!(matches!(error, TrainingError::DebFileCount { found: 2, .. }), "{error}");
     }
 }

@@ -6,41 +6,42 @@ use std::{io::Cursor, path::Path};
 
 use image::{DynamicImage, ImageReader, RgbImage};
 
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 /// Width and height of a tile in pixels.
-pub const TILE: usize = 256;
+pub const TILE_SIDE: usize = 256;
 /// Size of a tile in bytes: interleaved RGB8, row-major from the top left.
-pub const TILE_BYTES: usize = TILE * TILE * 3;
+pub const TILE_BYTES: usize = TILE_SIDE * TILE_SIDE * 3;
 
 /// Decodes a file to 8-bit RGB: grey is expanded, 16 bits are reduced, alpha is dropped without blending.
 ///
 /// # Errors
-/// [`TrainingError::Photo`] with `path` when the bytes are damaged or not a PNG, JPEG or WebP image.
+/// [`TrainingError::PhotoDecoding`] with `path` when the bytes are damaged or not a PNG, JPEG or WebP image.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<RgbImage, TrainingError> {
     // The format is detected from the content, because a wrong file name is harmless.
-    let picture = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(io(path))?.decode();
+    let picture =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(io_error(path))?.decode();
     picture
         .map(DynamicImage::into_rgb8)
-        .map_err(|source| TrainingError::Photo { path: path.to_owned(), source })
+        .map_err(|source| TrainingError::PhotoDecoding { path: path.to_owned(), source })
 }
 
 /// Returns width and height in pixels, from the header alone.
 ///
 /// # Errors
 /// The errors of [`decode`], and [`TrainingError::Io`].
-pub(super) fn size(path: &Path) -> Result<(u32, u32), TrainingError> {
+pub(super) fn read_dimensions(path: &Path) -> Result<(u32, u32), TrainingError> {
     ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
-        .map_err(io(path))?
+        .map_err(io_error(path))?
         .into_dimensions()
-        .map_err(|source| TrainingError::Photo { path: path.to_owned(), source })
+        .map_err(|source| TrainingError::PhotoDecoding { path: path.to_owned(), source })
 }
 
 /// Returns whether an image of this size yields tiles.
 pub(super) fn is_large_enough((width, height): (u32, u32), halve: bool) -> bool {
     let side = width.min(height) as usize;
-    (if halve { side / 2 } else { side }) >= TILE
+    (if halve { side / 2 } else { side }) >= TILE_SIDE
 }
 
 /// Averages blocks of 2 x 2 pixels, rounding halves up; drops an odd last row or column. This removes most
@@ -61,24 +62,24 @@ pub(super) fn halve(picture: &RgbImage) -> RgbImage {
     })
 }
 
-/// Returns the tiles that cover an image of at least [`TILE`] pixels per side, row after row, [`TILE_BYTES`]
+/// Returns the tiles that cover an image of at least [`TILE_SIDE`] pixels per side, row after row, [`TILE_BYTES`]
 /// each. The last tile of each row and column is moved inwards and overlaps its neighbour.
 pub(super) fn tiles(picture: &RgbImage) -> impl Iterator<Item = Vec<u8>> {
-    let columns = starts(picture.width() as usize);
-    starts(picture.height() as usize)
+    let columns = tile_starts(picture.width() as usize);
+    tile_starts(picture.height() as usize)
         .into_iter()
-        .flat_map(move |y| columns.clone().into_iter().map(move |x| tile(picture, x, y)))
+        .flat_map(move |y| columns.clone().into_iter().map(move |x| cut_tile(picture, x, y)))
 }
 
 /// Returns the first pixel of every tile along a side.
-fn starts(side: usize) -> Vec<usize> {
-    (0..side.div_ceil(TILE)).map(|i| (i * TILE).min(side - TILE)).collect()
+fn tile_starts(side: usize) -> Vec<usize> {
+    (0..side.div_ceil(TILE_SIDE)).map(|i| (i * TILE_SIDE).min(side - TILE_SIDE)).collect()
 }
 
-fn tile(picture: &RgbImage, x: usize, y: usize) -> Vec<u8> {
+fn cut_tile(picture: &RgbImage, x: usize, y: usize) -> Vec<u8> {
     let row = picture.width() as usize * 3;
-    let rows = picture.as_raw().chunks_exact(row).skip(y).take(TILE);
-    rows.flat_map(|row| &row[x * 3..(x + TILE) * 3]).copied().collect()
+    let rows = picture.as_raw().chunks_exact(row).skip(y).take(TILE_SIDE);
+    rows.flat_map(|row| &row[x * 3..(x + TILE_SIDE) * 3]).copied().collect()
 }
 
 #[cfg(test)]
@@ -117,7 +118,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         fs::write(&path, bytes).unwrap();
-        assert_eq!(size(&path).unwrap(), (5, 4));
+        assert_eq!(read_dimensions(&path).unwrap(), (5, 4));
     }
 
     #[test]
@@ -132,15 +133,15 @@ mod tests {
 
     #[test]
     fn tiles_cover_the_whole_picture_and_stay_inside() {
-        assert_eq!(starts(256), [0]);
-        assert_eq!(starts(257), [0, 1]);
-        assert_eq!(starts(700), [0, 256, 444]);
+        assert_eq!(tile_starts(256), [0]);
+        assert_eq!(tile_starts(257), [0, 1]);
+        assert_eq!(tile_starts(700), [0, 256, 444]);
         let picture = RgbImage::from_fn(300, 256, |x, y| Rgb([(x / 2) as u8, y as u8, (x % 7) as u8]));
         let tiles: Vec<_> = tiles(&picture).collect();
         assert_eq!(tiles.iter().map(Vec::len).collect::<Vec<_>>(), [TILE_BYTES; 2]);
         for (tile, shift) in tiles.iter().zip([0, 44]) {
             for (at, pixel) in tile.chunks_exact(3).enumerate() {
-                let (x, y) = (at % TILE + shift, at / TILE);
+                let (x, y) = (at % TILE_SIDE + shift, at / TILE_SIDE);
                 assert_eq!(pixel, picture.get_pixel(x as u32, y as u32).0);
             }
         }
@@ -152,7 +153,7 @@ mod tests {
         assert!(error.to_string().contains("folder/broken.jpg"), "{error}");
         let mut cut = encoded(RgbImage::new(64, 64), ImageFormat::Png);
         cut.truncate(40);
-        assert!(matches!(decode(&cut, Path::new("cut.png")), Err(TrainingError::Photo { .. })));
+        assert!(matches!(decode(&cut, Path::new("cut.png")), Err(TrainingError::PhotoDecoding { .. })));
     }
 
     #[test]

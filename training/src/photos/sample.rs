@@ -4,13 +4,13 @@
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use super::{Subset, TileSet, picture::TILE};
+use super::{TileSet, TileSubset, picture::TILE_SIDE};
 use crate::TrainingError;
 
 /// Number of orientations of a square: flips, rotations and their combinations.
 const ORIENTATIONS: u8 = 8;
 
-/// Side of the square crops of tiles: a multiple of 16 from 16 to [`TILE`] pixels.
+/// Side of the square crops of tiles: a multiple of 16 from 16 to [`TILE_SIDE`] pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crop(usize);
 
@@ -18,12 +18,12 @@ impl Crop {
     /// Checks a side in pixels.
     ///
     /// # Errors
-    /// [`TrainingError::Crop`] when it is not a multiple of 16 from 16 to 256.
+    /// [`TrainingError::InvalidCrop`] when it is not a multiple of 16 from 16 to 256.
     pub fn new(side: usize) -> Result<Self, TrainingError> {
-        if side.is_multiple_of(16) && (16..=TILE).contains(&side) {
+        if side.is_multiple_of(16) && (16..=TILE_SIDE).contains(&side) {
             Ok(Self(side))
         } else {
-            Err(TrainingError::Crop { side })
+            Err(TrainingError::InvalidCrop { side })
         }
     }
 
@@ -36,18 +36,18 @@ impl Crop {
 
 /// Parameters that determine the training batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sampling {
+pub struct BatchSampling {
     /// Seed of the random choices.
     pub seed: u64,
     /// Images per batch; 0 counts as 1.
-    pub batch: usize,
+    pub batch_size: usize,
     /// Side of the images.
     pub crop: Crop,
 }
 
 /// The images of one step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Batch {
+pub struct PhotoBatch {
     /// The step, from 0.
     pub step: usize,
     /// Shape `[images, 3 (red, green, blue), rows, columns]`.
@@ -56,26 +56,26 @@ pub struct Batch {
     pub samples: Vec<f32>,
 }
 
-impl Batch {
+impl PhotoBatch {
     /// Draws the training batch of a step: tiles chosen uniformly with replacement, each cropped and oriented
     /// at random.
     #[must_use]
-    pub(super) fn draw(tiles: &TileSet, sampling: Sampling, step: usize) -> Self {
-        let mut rng = generator(sampling.seed, step);
-        let margin = TILE - sampling.crop.side();
-        let views = (0..sampling.batch.max(1)).map(|_| {
-            let tile = tiles.tile(Subset::Train, rng.random_range(0..tiles.len(Subset::Train)));
+    pub(super) fn draw(tiles: &TileSet, sampling: BatchSampling, step: usize) -> Self {
+        let mut rng = seeded_generator(sampling.seed, step);
+        let margin = TILE_SIDE - sampling.crop.side();
+        let views = (0..sampling.batch_size.max(1)).map(|_| {
+            let tile = tiles.tile(TileSubset::Train, rng.random_range(0..tiles.len(TileSubset::Train)));
             let (x, y) = (rng.random_range(0..=margin), rng.random_range(0..=margin));
-            (tile, View { x, y, orientation: rng.random_range(0..ORIENTATIONS) })
+            (tile, TileView { x, y, orientation: rng.random_range(0..ORIENTATIONS) })
         });
-        Self::of(step, sampling.crop, views)
+        Self::from_views(step, sampling.crop, views)
     }
 
     /// Returns the batch of these views of tiles.
-    pub(super) fn of<'a>(
+    pub(super) fn from_views<'a>(
         step: usize,
         crop: Crop,
-        views: impl ExactSizeIterator<Item = (&'a [u8], View)>,
+        views: impl ExactSizeIterator<Item = (&'a [u8], TileView)>,
     ) -> Self {
         let side = crop.side();
         let shape = [views.len(), 3, side, side];
@@ -87,7 +87,7 @@ impl Batch {
 
 /// A square part of a tile and its orientation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View {
+pub(super) struct TileView {
     /// First column of the part.
     pub(super) x: usize,
     /// First row of the part.
@@ -97,14 +97,14 @@ pub(super) struct View {
     pub(super) orientation: u8,
 }
 
-impl View {
+impl TileView {
     /// Appends the part's three colour planes.
     fn append(self, tile: &[u8], side: usize, samples: &mut Vec<f32>) {
         let bit = |index: u8| self.orientation >> index & 1 == 1;
         let mirrored = |mirror: bool, at: usize| if mirror { side - 1 - at } else { at };
         let (left_right, top_bottom) = (bit(0), bit(1));
-        let (down, across) = if bit(2) { (1, TILE) } else { (TILE, 1) };
-        let origin = self.y * TILE + self.x;
+        let (down, across) = if bit(2) { (1, TILE_SIDE) } else { (TILE_SIDE, 1) };
+        let origin = self.y * TILE_SIDE + self.x;
         for colour in 0..3 {
             for row in 0..side {
                 let start = origin + mirrored(top_bottom, row) * down;
@@ -116,7 +116,7 @@ impl View {
 }
 
 /// Returns a generator whose key is seed and step side by side, so that no two pairs share a generator.
-fn generator(seed: u64, step: usize) -> StdRng {
+fn seeded_generator(seed: u64, step: usize) -> StdRng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(step as u64).to_le_bytes());
@@ -131,13 +131,15 @@ mod tests {
 
     /// Returns a tile whose red is the column, green the row and blue their product.
     fn gradient() -> Vec<u8> {
-        (0..TILE * TILE)
-            .flat_map(|i| [(i % TILE) as u8, (i / TILE) as u8, ((i % TILE) * (i / TILE)) as u8])
+        (0..TILE_SIDE * TILE_SIDE)
+            .flat_map(|i| {
+                [(i % TILE_SIDE) as u8, (i / TILE_SIDE) as u8, ((i % TILE_SIDE) * (i / TILE_SIDE)) as u8]
+            })
             .collect()
     }
 
     /// Returns the samples of `view` of the gradient tile, converted back to 0 to 255.
-    fn shown(view: View, side: usize) -> Vec<u8> {
+    fn shown(view: TileView, side: usize) -> Vec<u8> {
         let mut samples = Vec::new();
         view.append(&gradient(), side, &mut samples);
         samples.iter().map(|sample| ((sample + 0.5) * 255.0).round() as u8).collect()
@@ -145,7 +147,7 @@ mod tests {
 
     #[test]
     fn planes_come_one_after_the_other_from_the_right_place() {
-        let shown = shown(View { x: 100, y: 7, orientation: 0 }, 16);
+        let shown = shown(TileView { x: 100, y: 7, orientation: 0 }, 16);
         let (red, rest) = shown.split_at(256);
         let (green, blue) = rest.split_at(256);
         for (i, ((red, green), blue)) in red.iter().zip(green).zip(blue).enumerate() {
@@ -157,7 +159,7 @@ mod tests {
     #[test]
     fn the_eight_orientations_are_distinct_and_move_the_same_pixels() {
         let all: Vec<Vec<u8>> =
-            (0..ORIENTATIONS).map(|orientation| shown(View { x: 3, y: 5, orientation }, 32)).collect();
+            (0..ORIENTATIONS).map(|orientation| shown(TileView { x: 3, y: 5, orientation }, 32)).collect();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), 8);
         let sorted = |planes: &Vec<u8>| {
             let mut pixels: Vec<_> =
@@ -170,18 +172,22 @@ mod tests {
 
     #[test]
     fn mirrors_and_the_swap_do_what_they_are_called() {
-        let upright = shown(View { x: 0, y: 0, orientation: 0 }, 16);
+        let upright = shown(TileView { x: 0, y: 0, orientation: 0 }, 16);
         let at = |planes: &[u8], row: usize, column: usize| planes[row * 16 + column];
         for (orientation, expected) in [(1, (2, 15 - 5)), (2, (15 - 2, 5)), (4, (5, 2))] {
-            let turned = shown(View { x: 0, y: 0, orientation }, 16);
+            let turned = shown(TileView { x: 0, y: 0, orientation }, 16);
             assert_eq!(at(&turned, 2, 5), at(&upright, expected.0, expected.1), "{orientation}");
         }
     }
 
     #[test]
     fn samples_reach_from_minus_to_plus_a_half() {
-        let tiles = TileSet::flat(&[0, 255], &[]);
-        let batch = Batch::draw(&tiles, Sampling { seed: 1, batch: 64, crop: Crop::new(16).unwrap() }, 0);
+        let tiles = TileSet::with_flat_tiles(&[0, 255], &[]);
+        let batch = PhotoBatch::draw(
+            &tiles,
+            BatchSampling { seed: 1, batch_size: 64, crop: Crop::new(16).unwrap() },
+            0,
+        );
         let values: HashSet<u32> = batch.samples.iter().map(|sample| sample.to_bits()).collect();
         assert_eq!(values, HashSet::from([(-0.5_f32).to_bits(), 0.5_f32.to_bits()]));
         assert_eq!(batch.shape, [64, 3, 16, 16]);
@@ -191,17 +197,17 @@ mod tests {
     #[test]
     fn seed_and_step_decide_the_batch() {
         let values: Vec<u8> = (0..50).collect();
-        let tiles = TileSet::flat(&values, &[]);
-        let sampling = Sampling { seed: 7, batch: 8, crop: Crop::new(16).unwrap() };
-        let batch = Batch::draw(&tiles, sampling, 3);
-        assert_eq!(batch, Batch::draw(&tiles, sampling, 3));
-        assert_ne!(batch.samples, Batch::draw(&tiles, sampling, 4).samples);
-        assert_ne!(batch.samples, Batch::draw(&tiles, Sampling { seed: 8, ..sampling }, 3).samples);
+        let tiles = TileSet::with_flat_tiles(&values, &[]);
+        let sampling = BatchSampling { seed: 7, batch_size: 8, crop: Crop::new(16).unwrap() };
+        let batch = PhotoBatch::draw(&tiles, sampling, 3);
+        assert_eq!(batch, PhotoBatch::draw(&tiles, sampling, 3));
+        assert_ne!(batch.samples, PhotoBatch::draw(&tiles, sampling, 4).samples);
+        assert_ne!(batch.samples, PhotoBatch::draw(&tiles, BatchSampling { seed: 8, ..sampling }, 3).samples);
     }
 
     #[test]
     fn the_largest_crop_is_a_whole_tile_and_impossible_ones_are_refused() {
-        assert_eq!(shown(View { x: 0, y: 0, orientation: 7 }, TILE).len(), TILE_BYTES);
+        assert_eq!(shown(TileView { x: 0, y: 0, orientation: 7 }, TILE_SIDE).len(), TILE_BYTES);
         for side in [0, 8, 100, 272] {
             let error = Crop::new(side).unwrap_err();
             assert!(error.to_string().contains("multiple of 16"), "{error}");

@@ -7,14 +7,14 @@
 
 /// The purpose of a photograph, which also determines its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum PhotoPurpose {
     /// Training and validation.
     Train,
     /// Evaluation: lossless images that are never used for training.
     Test,
 }
 
-impl Purpose {
+impl PhotoPurpose {
     /// Returns the folder's name.
     #[must_use]
     pub fn folder(self) -> &'static str {
@@ -27,22 +27,22 @@ impl Purpose {
 
 /// A Debian package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Package {
+pub struct DebianPackage {
     /// The package's name in apt.
     pub name: &'static str,
     /// The version that the list was made from, epoch included.
     pub version: &'static str,
     /// Prefix of the names of its photographs.
-    pub label: &'static str,
+    pub file_prefix: &'static str,
     /// The purpose of its photographs.
-    pub purpose: Purpose,
+    pub purpose: PhotoPurpose,
 }
 
 /// Photographs of one package with one licence in one folder.
 #[derive(Debug, Clone, Copy)]
-pub struct Group {
+pub struct PhotoGroup {
     /// The package.
-    pub package: &'static Package,
+    pub package: &'static DebianPackage,
     /// The licence's short name.
     pub licence: &'static str,
     /// The path in the package, with `*` in place of the name.
@@ -53,9 +53,9 @@ pub struct Group {
 
 /// One photograph of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Photo {
+pub struct SourcePhoto {
     /// The package that contains it.
-    pub package: &'static Package,
+    pub package: &'static DebianPackage,
     /// The licence's short name.
     pub licence: &'static str,
     /// The path in the package.
@@ -65,50 +65,58 @@ pub struct Photo {
 }
 
 /// All packages.
-pub const PACKAGES: [&Package; 5] = [&LOMIRI, &MATE, &LXQT, &PLASMA, &LIBJXL];
+pub const PACKAGES: [&DebianPackage; 5] = [&LOMIRI, &MATE, &LXQT, &PLASMA, &LIBJXL];
 
 /// Returns all photographs, package after package.
-pub fn photos() -> impl Iterator<Item = Photo> {
-    GROUPS.iter().flat_map(|group| group.names.iter().map(|name| group.photo(name)))
+pub fn all_photos() -> impl Iterator<Item = SourcePhoto> {
+    GROUPS.iter().flat_map(|group| group.names.iter().map(|name| group.source_photo(name)))
 }
 
-impl Group {
-    fn photo(&self, name: &str) -> Photo {
+impl PhotoGroup {
+    fn source_photo(&self, name: &str) -> SourcePhoto {
         let extension = self.path.rsplit('.').next().unwrap_or_default();
-        Photo {
+        SourcePhoto {
             package: self.package,
             licence: self.licence,
             path: self.path.replace('*', name),
-            name: format!("{}-{name}.{extension}", self.package.label),
+            name: format!("{}-{name}.{extension}", self.package.file_prefix),
         }
     }
 }
 
-const LOMIRI: Package = Package {
+const LOMIRI: DebianPackage = DebianPackage {
     name: "lomiri-wallpapers-16.04",
     version: "20.04.0-2",
-    label: "lomiri",
-    purpose: Purpose::Train,
+    file_prefix: "lomiri",
+    purpose: PhotoPurpose::Train,
 };
-const MATE: Package =
-    Package { name: "mate-backgrounds", version: "1.26.0-1", label: "mate", purpose: Purpose::Train };
-const LXQT: Package =
-    Package { name: "lxqt-themes", version: "1.2.0-1", label: "lxqt", purpose: Purpose::Train };
-const PLASMA: Package = Package {
+const MATE: DebianPackage = DebianPackage {
+    name: "mate-backgrounds",
+    version: "1.26.0-1",
+    file_prefix: "mate",
+    purpose: PhotoPurpose::Train,
+};
+const LXQT: DebianPackage = DebianPackage {
+    name: "lxqt-themes",
+    version: "1.2.0-1",
+    file_prefix: "lxqt",
+    purpose: PhotoPurpose::Train,
+};
+const PLASMA: DebianPackage = DebianPackage {
     name: "plasma-workspace-wallpapers",
     version: "4:5.27.5-2",
-    label: "plasma",
-    purpose: Purpose::Train,
+    file_prefix: "plasma",
+    purpose: PhotoPurpose::Train,
 };
-const LIBJXL: Package = Package {
+const LIBJXL: DebianPackage = DebianPackage {
     name: "libjxl-testdata",
     version: "0.0~git20230110.d6168ff-1",
-    label: "libjxl",
-    purpose: Purpose::Test,
+    file_prefix: "libjxl",
+    purpose: PhotoPurpose::Test,
 };
 
-const GROUPS: [Group; 9] = [
-    Group {
+const GROUPS: [PhotoGroup; 9] = [
+    PhotoGroup {
         package: &LOMIRI,
         licence: "CC-BY-4.0",
         path: "usr/share/backgrounds/*.jpg",
@@ -123,7 +131,7 @@ const GROUPS: [Group; 9] = [
             "Wine_by_Jakkub_Mede",
         ],
     },
-    Group {
+    PhotoGroup {
         package: &LOMIRI,
         licence: "CC-BY-SA-4.0",
         path: "usr/share/backgrounds/*.jpg",
@@ -134,13 +142,13 @@ const GROUPS: [Group; 9] = [
             "greentock_by_Peter_Nerlich",
         ],
     },
-    Group {
+    PhotoGroup {
         package: &LOMIRI,
         licence: "CC0-1.0",
         path: "usr/share/backgrounds/*.jpg",
         names: &["seeding_by_Clements_Engelhardt"],
     },
-    Group {
+    PhotoGroup {
         package: &MATE,
         licence: "GPL-2+",
         path: "usr/share/backgrounds/mate/nature/*.jpg",
@@ -159,19 +167,19 @@ const GROUPS: [Group; 9] = [
             "YellowFlower",
         ],
     },
-    Group {
+    PhotoGroup {
         package: &LXQT,
         licence: "LGPL-2.1+",
         path: "usr/share/lxqt/wallpapers/*.jpg",
         names: &["after-the-rain", "Butterfly-Kenneth-Wimer", "fog", "this-is-not-windows"],
     },
-    Group {
+    PhotoGroup {
         package: &LXQT,
         licence: "LGPL-2.1+",
         path: "usr/share/lxqt/wallpapers/*.png",
         names: &["appleflower", "beam", "butterfly", "cloud", "drop", "flowers", "Valendas"],
     },
-    Group {
+    PhotoGroup {
         package: &PLASMA,
         licence: "GPL-2+",
         path: "usr/share/wallpapers/*/contents/images/2560x1600.jpg",
@@ -189,13 +197,13 @@ const GROUPS: [Group; 9] = [
             "summer_1am",
         ],
     },
-    Group {
+    PhotoGroup {
         package: &LIBJXL,
         licence: "BSD-3-Clause",
         path: "usr/share/libjxl-testdata/jxl/flower/*.png",
         names: &["flower"],
     },
-    Group {
+    PhotoGroup {
         package: &LIBJXL,
         licence: "CC0-1.0",
         path: "usr/share/libjxl-testdata/external/wesaturate/500px/*_srgb8.png",
@@ -211,24 +219,24 @@ mod tests {
 
     #[test]
     fn names_are_unique_even_where_case_is_ignored() {
-        let names: HashSet<String> = photos().map(|photo| photo.name.to_lowercase()).collect();
-        assert_eq!(names.len(), photos().count());
-        assert_eq!(photos().filter(|photo| photo.package.purpose == Purpose::Train).count(), 47);
-        assert_eq!(photos().filter(|photo| photo.package.purpose == Purpose::Test).count(), 4);
+        let names: HashSet<String> = all_photos().map(|photo| photo.name.to_lowercase()).collect();
+        assert_eq!(names.len(), all_photos().count());
+        assert_eq!(all_photos().filter(|photo| photo.package.purpose == PhotoPurpose::Train).count(), 47);
+        assert_eq!(all_photos().filter(|photo| photo.package.purpose == PhotoPurpose::Test).count(), 4);
     }
 
     #[test]
     fn names_are_flat_and_paths_are_whole() {
-        for photo in photos() {
+        for photo in all_photos() {
             assert!(!photo.name.contains('/') && !photo.path.contains('*'), "{photo:?}");
         }
-        assert!(photos().any(|photo| photo.name == "plasma-Kite.jpg"
+        assert!(all_photos().any(|photo| photo.name == "plasma-Kite.jpg"
             && photo.path == "usr/share/wallpapers/Kite/contents/images/2560x1600.jpg"));
     }
 
     #[test]
     fn nothing_needs_quotes_in_a_csv_file() {
-        for photo in photos() {
+        for photo in all_photos() {
             let row = [photo.name.as_str(), &photo.path, photo.licence, photo.package.name];
             assert!(!row.concat().contains([',', '"', '\n']), "{photo:?}");
         }

@@ -5,7 +5,7 @@
 //! therefore independent of content and origin, and adding or removing one photograph moves at most one other
 //! to another subset.
 
-use super::{Subset, folder::PhotoFile};
+use super::{TileSubset, folder::PhotoFile};
 
 /// FNV-1a's constants for 64 bits (Fowler, Noll, Vo; RFC 9923).
 const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
@@ -13,19 +13,19 @@ const PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// Returns the subset of each file. Of the usable files, `share` (0 to 1) are for validation; of two or more,
 /// at least one is for validation and at least one for training.
-pub(super) fn subsets(files: &[PhotoFile], usable: &[bool], share: f64) -> Vec<Subset> {
+pub(super) fn assign_subsets(files: &[PhotoFile], usable: &[bool], share: f64) -> Vec<TileSubset> {
     let mut order: Vec<usize> = (0..files.len()).filter(|&i| usable[i]).collect();
-    order.sort_by_key(|&i| (hash(&files[i].name), &files[i].name));
+    order.sort_by_key(|&i| (fnv1a_hash(&files[i].name), &files[i].name));
     let most = order.len().saturating_sub(1);
     let count = ((order.len() as f64 * share).round() as usize).max(1).min(most);
-    let mut subsets = vec![Subset::Train; files.len()];
+    let mut subsets = vec![TileSubset::Train; files.len()];
     for &i in &order[..count] {
-        subsets[i] = Subset::Validation;
+        subsets[i] = TileSubset::Validation;
     }
     subsets
 }
 
-fn hash(name: &str) -> u64 {
+fn fnv1a_hash(name: &str) -> u64 {
     name.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
@@ -40,8 +40,8 @@ mod tests {
     }
 
     fn validating(count: usize, share: f64) -> Vec<usize> {
-        let subsets = subsets(&files(count), &vec![true; count], share);
-        (0..count).filter(|&i| subsets[i] == Subset::Validation).collect()
+        let subsets = assign_subsets(&files(count), &vec![true; count], share);
+        (0..count).filter(|&i| subsets[i] == TileSubset::Validation).collect()
     }
 
     #[test]
@@ -63,9 +63,9 @@ mod tests {
     fn only_usable_photographs_count() {
         let mut usable = vec![false; 20];
         (usable[3], usable[7]) = (true, true);
-        let subsets = subsets(&files(20), &usable, 0.5);
+        let subsets = assign_subsets(&files(20), &usable, 0.5);
         assert_ne!(subsets[3], subsets[7]);
-        assert_eq!(subsets.iter().filter(|&&subset| subset == Subset::Validation).count(), 1);
+        assert_eq!(subsets.iter().filter(|&&subset| subset == TileSubset::Validation).count(), 1);
     }
 
     #[test]

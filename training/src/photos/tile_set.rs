@@ -3,11 +3,11 @@
 use std::{fs, path::Path, sync::Arc};
 
 use super::{
-    Index, Subset,
-    picture::{TILE, TILE_BYTES},
-    sample::{Batch, Crop, View},
+    TileIndex, TileSubset,
+    picture::{TILE_BYTES, TILE_SIDE},
+    sample::{Crop, PhotoBatch, TileView},
 };
-use crate::{TrainingError, error::io};
+use crate::{TrainingError, error::io_error};
 
 /// All tiles of a cache. Clones share the memory.
 #[derive(Debug, Clone)]
@@ -21,29 +21,29 @@ impl TileSet {
     /// training subset always contains tiles.
     ///
     /// # Errors
-    /// [`TrainingError::NoTiles`] when the cache does not exist or its files do not match its index;
-    /// [`TrainingError::Json`], [`TrainingError::Io`].
+    /// [`TrainingError::TileCacheMissing`] when the cache does not exist or its files do not match its index;
+    /// [`TrainingError::InvalidJson`], [`TrainingError::Io`].
     pub fn open(cache: &Path) -> Result<Self, TrainingError> {
-        let index = Index::read(cache)?;
-        if index.tiles(Subset::Train) == 0 || !index.describes(cache) {
-            return Err(TrainingError::NoTiles { cache: cache.to_owned() });
+        let index = TileIndex::read(cache)?;
+        if index.tile_count(TileSubset::Train) == 0 || !index.matches_files(cache) {
+            return Err(TrainingError::TileCacheMissing { cache: cache.to_owned() });
         }
-        let read = |subset: Subset| {
-            let path = cache.join(subset.file());
-            fs::read(&path).map(Arc::from).map_err(io(&path))
+        let read = |subset: TileSubset| {
+            let path = cache.join(subset.file_name());
+            fs::read(&path).map(Arc::from).map_err(io_error(&path))
         };
-        Ok(Self { train: read(Subset::Train)?, validation: read(Subset::Validation)? })
+        Ok(Self { train: read(TileSubset::Train)?, validation: read(TileSubset::Validation)? })
     }
 
     /// Returns the number of tiles in a subset.
     #[must_use]
-    pub fn len(&self, subset: Subset) -> usize {
+    pub fn len(&self, subset: TileSubset) -> usize {
         self.bytes(subset).len() / TILE_BYTES
     }
 
     /// Returns whether a subset is empty.
     #[must_use]
-    pub fn is_empty(&self, subset: Subset) -> bool {
+    pub fn is_empty(&self, subset: TileSubset) -> bool {
         self.bytes(subset).is_empty()
     }
 
@@ -52,27 +52,31 @@ impl TileSet {
     /// # Panics
     /// Panics if `index` is not below [`Self::len`].
     #[must_use]
-    pub fn tile(&self, subset: Subset, index: usize) -> &[u8] {
+    pub fn tile(&self, subset: TileSubset, index: usize) -> &[u8] {
         &self.bytes(subset)[index * TILE_BYTES..][..TILE_BYTES]
     }
 
     /// Returns the centre crops of all validation tiles in the order of the file, `batch` (at least 1) per
     /// step; the last batch may be smaller. Steps count from 0.
-    pub fn validation_batches(&self, crop: Crop, batch: usize) -> impl Iterator<Item = Batch> {
-        let margin = (TILE - crop.side()) / 2;
-        let view = View { x: margin, y: margin, orientation: 0 };
+    pub fn validation_batches(&self, crop: Crop, batch: usize) -> impl Iterator<Item = PhotoBatch> {
+        let margin = (TILE_SIDE - crop.side()) / 2;
+        let view = TileView { x: margin, y: margin, orientation: 0 };
         let batch = batch.max(1);
-        let count = self.len(Subset::Validation);
+        let count = self.len(TileSubset::Validation);
         (0..count.div_ceil(batch)).map(move |step| {
             let tiles = step * batch..((step + 1) * batch).min(count);
-            Batch::of(step, crop, tiles.map(|index| (self.tile(Subset::Validation, index), view)))
+            PhotoBatch::from_views(
+                step,
+                crop,
+                tiles.map(|index| (self.tile(TileSubset::Validation, index), view)),
+            )
         })
     }
 
-    fn bytes(&self, subset: Subset) -> &[u8] {
+    fn bytes(&self, subset: TileSubset) -> &[u8] {
         match subset {
-            Subset::Train => &self.train,
-            Subset::Validation => &self.validation,
+            TileSubset::Train => &self.train,
+            TileSubset::Validation => &self.validation,
         }
     }
 
@@ -84,7 +88,7 @@ impl TileSet {
 
     /// Returns a set in which every tile is filled with one value.
     #[cfg(test)]
-    pub(super) fn flat(train: &[u8], validation: &[u8]) -> Self {
+    pub(super) fn with_flat_tiles(train: &[u8], validation: &[u8]) -> Self {
         use std::iter::repeat_n;
         let tiles = |values: &[u8]| values.iter().flat_map(|&value| repeat_n(value, TILE_BYTES)).collect();
         Self { train: tiles(train), validation: tiles(validation) }
@@ -94,7 +98,7 @@ impl TileSet {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{INDEX, TileOptions, build},
+        super::{INDEX_FILE, TileOptions, build_cache},
         *,
     };
 
@@ -104,7 +108,8 @@ mod tests {
             let picture = image::RgbImage::from_pixel(300, 256, image::Rgb([value, 0, value]));
             picture.save(photos.path().join(format!("{value}.png"))).unwrap();
         }
-        build(photos.path(), cache.path(), TileOptions { halve: false, validation_share: 0.0 }).unwrap();
+        build_cache(photos.path(), cache.path(), TileOptions { halve: false, validation_share: 0.0 })
+            .unwrap();
         (photos, cache)
     }
 
@@ -112,8 +117,8 @@ mod tests {
     fn the_cache_is_read_back() {
         let (_photos, cache) = cache();
         let tiles = TileSet::open(cache.path()).unwrap();
-        assert_eq!(Subset::ALL.map(|subset| tiles.len(subset)), [2, 2]);
-        let mut values = Subset::ALL.map(|subset| tiles.tile(subset, 1)[TILE_BYTES - 3]);
+        assert_eq!(TileSubset::ALL.map(|subset| tiles.len(subset)), [2, 2]);
+        let mut values = TileSubset::ALL.map(|subset| tiles.tile(subset, 1)[TILE_BYTES - 3]);
         values.sort_unstable();
         assert_eq!(values, [10, 20]);
     }
@@ -121,16 +126,16 @@ mod tests {
     #[test]
     fn a_missing_and_a_cut_cache_say_how_to_make_one() {
         let (_photos, cache) = cache();
-        fs::write(cache.path().join(Subset::Train.file()), "short").unwrap();
-        assert!(matches!(TileSet::open(cache.path()), Err(TrainingError::NoTiles { .. })));
-        fs::remove_file(cache.path().join(INDEX)).unwrap();
-        assert!(matches!(TileSet::open(cache.path()), Err(TrainingError::NoTiles { .. })));
+        fs::write(cache.path().join(TileSubset::Train.file_name()), "short").unwrap();
+        assert!(matches!(TileSet::open(cache.path()), Err(TrainingError::TileCacheMissing { .. })));
+        fs::remove_file(cache.path().join(INDEX_FILE)).unwrap();
+        assert!(matches!(TileSet::open(cache.path()), Err(TrainingError::TileCacheMissing { .. })));
     }
 
     #[test]
     fn validation_takes_every_tile_once_in_order() {
-        let tiles = TileSet::flat(&[0], &[0, 255, 51, 102, 204]);
-        let batches: Vec<Batch> = tiles.validation_batches(Crop::new(32).unwrap(), 2).collect();
+        let tiles = TileSet::with_flat_tiles(&[0], &[0, 255, 51, 102, 204]);
+        let batches: Vec<PhotoBatch> = tiles.validation_batches(Crop::new(32).unwrap(), 2).collect();
         let shapes: Vec<_> = batches.iter().map(|batch| batch.shape).collect();
         assert_eq!(shapes, [[2, 3, 32, 32], [2, 3, 32, 32], [1, 3, 32, 32]]);
         assert_eq!(batches.iter().map(|batch| batch.step).collect::<Vec<_>>(), [0, 1, 2]);

@@ -14,50 +14,54 @@ use image::RgbImage;
 use lopside_bundle::Digest;
 
 use super::{
-    INDEX, Index, IndexedFile, SCHEMA_VERSION, Subset, TileOptions,
+    INDEX_FILE, IndexedPhoto, SCHEMA_VERSION, TileIndex, TileOptions, TileSubset,
     folder::{self, PhotoFile},
     picture,
-    subsets::subsets,
+    subsets::assign_subsets,
 };
-use crate::{TrainingError, error::io, progress};
+use crate::{TrainingError, error::io_error, progress};
 
 /// A cache that matches the photographs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TileCache {
     /// The index of the cache.
-    pub index: Index,
+    pub index: TileIndex,
     /// Whether an existing cache was reused.
-    pub reused: bool,
+    pub is_reused: bool,
 }
 
 /// Ensures that `cache` contains the tiles of all photographs below `photos`: .png, .jpg, .jpeg and .webp.
 ///
 /// # Errors
-/// [`TrainingError::NoPhotos`] when all photographs are too small for a tile or the folder does not contain
-/// any; [`TrainingError::Photo`] with the name of one that cannot be read; [`TrainingError::Io`].
-pub fn build(photos: &Path, cache: &Path, options: TileOptions) -> Result<TileCache, TrainingError> {
+/// [`TrainingError::NoUsablePhotos`] when all photographs are too small for a tile or the folder does not contain
+/// any; [`TrainingError::PhotoDecoding`] with the name of one that cannot be read; [`TrainingError::Io`].
+pub fn build_cache(photos: &Path, cache: &Path, options: TileOptions) -> Result<TileCache, TrainingError> {
     let files = folder::list(photos)?;
-    if let Some(index) = reusable(cache, &files, options)? {
-        return Ok(TileCache { index, reused: true });
+    if let Some(index) = reusable_index(cache, &files, options)? {
+        return Ok(TileCache { index, is_reused: true });
     }
     let index = rebuild(photos, cache, &files, options)?;
-    Ok(TileCache { index, reused: false })
+    Ok(TileCache { index, is_reused: false })
 }
 
 /// Returns the index of the cache if it was made from exactly these files and options.
-fn reusable(cache: &Path, files: &[PhotoFile], options: TileOptions) -> Result<Option<Index>, TrainingError> {
+fn reusable_index(
+    cache: &Path,
+    files: &[PhotoFile],
+    options: TileOptions,
+) -> Result<Option<TileIndex>, TrainingError> {
     // A damaged index is not an error here, because the cache is rebuilt.
-    let Ok(index) = Index::read(cache) else { return Ok(None) };
+    let Ok(index) = TileIndex::read(cache) else { return Ok(None) };
     let paths = index.files.iter().map(|file| &file.path);
     if index.schema_version != SCHEMA_VERSION
         || index.options != options
         || !paths.eq(files.iter().map(|file| &file.name))
-        || !index.describes(cache)
+        || !index.matches_files(cache)
     {
         return Ok(None);
     }
     for (file, indexed) in files.iter().zip(&index.files) {
-        if Digest::of(&read(&file.path)?) != indexed.sha256 {
+        if Digest::of(&read_bytes(&file.path)?) != indexed.sha256 {
             return Ok(None);
         }
     }
@@ -69,20 +73,20 @@ fn rebuild(
     cache: &Path,
     files: &[PhotoFile],
     options: TileOptions,
-) -> Result<Index, TrainingError> {
+) -> Result<TileIndex, TrainingError> {
     let usable: Vec<bool> = files.iter().map(|file| is_usable(file, options)).collect::<Result<_, _>>()?;
     if !usable.contains(&true) {
-        return Err(TrainingError::NoPhotos {
+        return Err(TrainingError::NoUsablePhotos {
             folder: photos.to_owned(),
             found: files.len(),
-            least: picture::TILE << usize::from(options.halve),
+            least: picture::TILE_SIDE << usize::from(options.halve),
         });
     }
-    let subsets = subsets(files, &usable, options.validation_share);
-    fs::create_dir_all(cache).map_err(io(cache))?;
+    let subsets = assign_subsets(files, &usable, options.validation_share);
+    fs::create_dir_all(cache).map_err(io_error(cache))?;
     let mut writers =
-        [TileWriter::create(cache, Subset::Train)?, TileWriter::create(cache, Subset::Validation)?];
-    let bar = progress::pictures(files.len());
+        [TileWriter::create(cache, TileSubset::Train)?, TileWriter::create(cache, TileSubset::Validation)?];
+    let bar = progress::image_bar(files.len());
     let mut indexed = Vec::with_capacity(files.len());
     for ((file, subset), usable) in files.iter().zip(subsets).zip(usable) {
         bar.set_message(file.name.clone());
@@ -90,21 +94,21 @@ fn rebuild(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let index = Index { schema_version: SCHEMA_VERSION, options, files: indexed };
+    let index = TileIndex { schema_version: SCHEMA_VERSION, options, files: indexed };
     publish(cache, writers, &index)?;
     Ok(index)
 }
 
 fn is_usable(file: &PhotoFile, options: TileOptions) -> Result<bool, TrainingError> {
-    Ok(picture::is_large_enough(picture::size(&file.path)?, options.halve))
+    Ok(picture::is_large_enough(picture::read_dimensions(&file.path)?, options.halve))
 }
 
 /// Replaces the old cache. The index is removed first, so that a mixture of old and new tiles is never
 /// mistaken for a valid cache.
-fn publish(cache: &Path, writers: [TileWriter; 2], index: &Index) -> Result<(), TrainingError> {
-    let old = cache.join(INDEX);
+fn publish(cache: &Path, writers: [TileWriter; 2], index: &TileIndex) -> Result<(), TrainingError> {
+    let old = cache.join(INDEX_FILE);
     if old.exists() {
-        fs::remove_file(&old).map_err(io(&old))?;
+        fs::remove_file(&old).map_err(io_error(&old))?;
     }
     for writer in writers {
         writer.finish()?;
@@ -114,49 +118,49 @@ fn publish(cache: &Path, writers: [TileWriter; 2], index: &Index) -> Result<(), 
 
 /// The tile file of one subset while it is written.
 struct TileWriter {
-    subset: Subset,
+    subset: TileSubset,
     file: BufWriter<File>,
-    fresh: PathBuf,
+    temporary_path: PathBuf,
     path: PathBuf,
-    tiles: usize,
+    tile_count: usize,
 }
 
 impl TileWriter {
-    fn create(cache: &Path, subset: Subset) -> Result<Self, TrainingError> {
-        let path = cache.join(subset.file());
+    fn create(cache: &Path, subset: TileSubset) -> Result<Self, TrainingError> {
+        let path = cache.join(subset.file_name());
         let fresh = path.with_added_extension("new");
-        let file = BufWriter::new(File::create(&fresh).map_err(io(&fresh))?);
-        Ok(Self { subset, file, fresh, path, tiles: 0 })
+        let file = BufWriter::new(File::create(&fresh).map_err(io_error(&fresh))?);
+        Ok(Self { subset, file, temporary_path: fresh, path, tile_count: 0 })
     }
 
     /// Appends the tiles of a photograph.
-    fn append(&mut self, file: &PhotoFile, usable: bool, halve: bool) -> Result<IndexedFile, TrainingError> {
-        let bytes = read(&file.path)?;
-        let first_tile = self.tiles;
+    fn append(&mut self, file: &PhotoFile, usable: bool, halve: bool) -> Result<IndexedPhoto, TrainingError> {
+        let bytes = read_bytes(&file.path)?;
+        let first_tile = self.tile_count;
         if usable {
             let picture = picture::decode(&bytes, &file.path)?;
             self.write(&if halve { picture::halve(&picture) } else { picture })?;
         }
-        Ok(IndexedFile {
+        Ok(IndexedPhoto {
             path: file.name.clone(),
             sha256: Digest::of(&bytes),
             subset: self.subset,
             first_tile,
-            tiles: self.tiles - first_tile,
+            tiles: self.tile_count - first_tile,
         })
     }
 
     fn write(&mut self, picture: &RgbImage) -> Result<(), TrainingError> {
         for tile in picture::tiles(picture) {
-            self.file.write_all(&tile).map_err(io(&self.fresh))?;
-            self.tiles += 1;
+            self.file.write_all(&tile).map_err(io_error(&self.temporary_path))?;
+            self.tile_count += 1;
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<(), TrainingError> {
-        self.file.flush().map_err(io(&self.fresh))?;
-        fs::rename(&self.fresh, &self.path).map_err(io(&self.path))
+        self.file.flush().map_err(io_error(&self.temporary_path))?;
+        fs::rename(&self.temporary_path, &self.path).map_err(io_error(&self.path))
     }
 }
 
@@ -164,12 +168,12 @@ impl Drop for TileWriter {
     /// Removes the unfinished file of a failed build; after [`TileWriter::finish`] it does not exist any
     /// more.
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.fresh);
+        let _ = fs::remove_file(&self.temporary_path);
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TrainingError> {
-    fs::read(path).map_err(io(path))
+fn read_bytes(path: &Path) -> Result<Vec<u8>, TrainingError> {
+    fs::read(path).map_err(io_error(path))
 }
 
 #[cfg(test)]
@@ -200,15 +204,15 @@ mod tests {
     #[test]
     fn every_photograph_is_covered_once_in_one_subset() {
         let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
-        let built = build(photos.path(), cache.path(), OPTIONS).unwrap();
+        let built = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
         let index = built.index;
-        assert!(!built.reused && index.describes(cache.path()));
-        assert_eq!(Index::read(cache.path()).unwrap(), index);
-        assert_eq!(index.skipped(), 1);
-        assert_eq!(Subset::ALL.map(|subset| index.tiles(subset)).iter().sum::<usize>(), 12);
-        assert!(Subset::ALL.iter().all(|&subset| index.photos(subset) > 0));
+        assert!(!built.is_reused && index.matches_files(cache.path()));
+        assert_eq!(TileIndex::read(cache.path()).unwrap(), index);
+        assert_eq!(index.skipped_count(), 1);
+        assert_eq!(TileSubset::ALL.map(|subset| index.tile_count(subset)).iter().sum::<usize>(), 12);
+        assert!(TileSubset::ALL.iter().all(|&subset| index.photo_count(subset) > 0));
         for file in index.files.iter().filter(|file| file.tiles > 0) {
-            let bytes = fs::read(cache.path().join(file.subset.file())).unwrap();
+            let bytes = fs::read(cache.path().join(file.subset.file_name())).unwrap();
             let tiles = &bytes[file.first_tile * TILE_BYTES..][..2 * TILE_BYTES];
             let value: u8 = file.path.trim_start_matches("inner/").trim_end_matches(".png").parse().unwrap();
             assert!(tiles.iter().all(|&sample| sample == value * 10), "{}", file.path);
@@ -218,14 +222,14 @@ mod tests {
     #[test]
     fn an_unchanged_folder_is_not_decoded_again() {
         let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
-        let built = build(photos.path(), cache.path(), OPTIONS).unwrap();
+        let built = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
         // A rebuild would overwrite this changed byte.
-        let path = cache.path().join(Subset::Train.file());
+        let path = cache.path().join(TileSubset::Train.file_name());
         let mut bytes = fs::read(&path).unwrap();
         bytes[0] ^= 0xff;
         fs::write(&path, &bytes).unwrap();
-        let again = build(photos.path(), cache.path(), OPTIONS).unwrap();
-        assert!(again.reused);
+        let again = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
+        assert!(again.is_reused);
         assert_eq!(again.index, built.index);
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
@@ -234,7 +238,7 @@ mod tests {
     fn whatever_decides_the_tiles_makes_them_anew() {
         let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
         let mut options = OPTIONS;
-        let fresh = |options| !build(photos.path(), cache.path(), options).unwrap().reused;
+        let fresh = |options| !build_cache(photos.path(), cache.path(), options).unwrap().is_reused;
         assert!(fresh(options) && !fresh(options));
         options.halve = false;
         assert!(fresh(options), "other options");
@@ -244,9 +248,9 @@ mod tests {
         assert!(fresh(options), "a file more");
         fs::remove_file(photos.path().join("more.png")).unwrap();
         assert!(fresh(options), "a file less");
-        fs::remove_file(cache.path().join(Subset::Validation.file())).unwrap();
+        fs::remove_file(cache.path().join(TileSubset::Validation.file_name())).unwrap();
         assert!(fresh(options), "missing tiles");
-        fs::write(cache.path().join(INDEX), "{}").unwrap();
+        fs::write(cache.path().join(INDEX_FILE), "{}").unwrap();
         assert!(fresh(options), "a damaged index");
         assert!(!fresh(options));
     }
@@ -254,26 +258,26 @@ mod tests {
     #[test]
     fn a_damaged_photograph_is_named_and_the_old_cache_stays() {
         let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
-        let built = build(photos.path(), cache.path(), OPTIONS).unwrap();
+        let built = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
         let path = photos.path().join("inner/broken.png");
         let mut bytes = fs::read(photos.path().join("1.png")).unwrap();
         bytes.truncate(bytes.len() / 2);
         fs::write(&path, bytes).unwrap();
-        let error = build(photos.path(), cache.path(), OPTIONS).unwrap_err();
+        let error = build_cache(photos.path(), cache.path(), OPTIONS).unwrap_err();
         assert!(error.to_string().contains("inner/broken.png"), "{error}");
         assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 3, "unfinished tiles were left behind");
         fs::remove_file(&path).unwrap();
-        let again = build(photos.path(), cache.path(), OPTIONS).unwrap();
-        assert_eq!(again, TileCache { reused: true, ..built });
+        let again = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
+        assert_eq!(again, TileCache { is_reused: true, ..built });
     }
 
     #[test]
     fn a_folder_without_large_pictures_is_refused() {
         let (photos, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let error = build(photos.path(), cache.path(), OPTIONS).unwrap_err();
-        assert!(matches!(error, TrainingError::NoPhotos { found: 0, .. }), "{error}");
+        let error = build_cache(photos.path(), cache.path(), OPTIONS).unwrap_err();
+        assert!(matches!(error, TrainingError::NoUsablePhotos { found: 0, .. }), "{error}");
         grey(511, 600, 1).save(photos.path().join("a.png")).unwrap();
-        let error = build(photos.path(), cache.path(), OPTIONS).unwrap_err();
-        assert!(matches!(error, TrainingError::NoPhotos { found: 1, least: 512, .. }), "{error}");
+        let error = build_cache(photos.path(), cache.path(), OPTIONS).unwrap_err();
+        assert!(matches!(error, TrainingError::NoUsablePhotos { found: 1, least: 512, .. }), "{error}");
     }
 }

@@ -3,12 +3,12 @@
 use std::{env, path::PathBuf};
 
 use training::{
-    Dataset, Split,
-    data::{Series, Set, fetch},
+    ImageDataset, Split,
+    data::{RegistryDataset, TimeSeries, fetch},
 };
 
 /// Converts a data set from the packages.
-fn made(set: Set) -> tempfile::TempDir {
+fn made(set: RegistryDataset) -> tempfile::TempDir {
     let packages = env::var_os("LOPSIDE_PACKAGES");
     let packages = PathBuf::from(packages.expect("LOPSIDE_PACKAGES is not set: run `cargo xtask test`"));
     let out = tempfile::tempdir().unwrap();
@@ -18,25 +18,25 @@ fn made(set: Set) -> tempfile::TempDir {
 
 /// Returns the number of rows, of flagged rows and of channels of one part.
 fn shape(folder: &tempfile::TempDir, part: &str) -> (usize, usize, usize) {
-    let series = Series::read(&folder.path().join(part)).unwrap();
+    let series = TimeSeries::read(&folder.path().join(part)).unwrap();
     (series.len(), series.anomalies.iter().filter(|&&flag| flag).count(), series.channels.len())
 }
 
 #[test]
 fn digits_have_eight_training_pictures_for_two_test_pictures() {
-    let folder = made(Set::Mnist);
-    let read = |split| Dataset::read(folder.path(), split, None).unwrap();
+    let folder = made(RegistryDataset::Mnist);
+    let read = |split| ImageDataset::read(folder.path(), split, None).unwrap();
     let (train, test) = (read(Split::Train), read(Split::Test));
-    assert_eq!((train.len(), test.len(), train.picture_len), (8006, 1994, 784));
+    assert_eq!((train.len(), test.len(), train.image_len), (8006, 1994, 784));
     assert_eq!((train.samples.iter().max(), train.samples.iter().min()), (Some(&255), Some(&0)));
 }
 
 #[test]
 fn rows_and_series_have_the_parts_that_are_documented() {
     for (set, train, test) in [
-        (Set::Shuttle, (22_770, 0, 9), (24_549, 1733, 9)),
-        (Set::InternalBleeding, (1200, 0, 1), (6301, 12, 1)),
-        (Set::Ecg, (10_000, 0, 1), (10_000, 300, 1)),
+        (RegistryDataset::Shuttle, (22_770, 0, 9), (24_549, 1733, 9)),
+        (RegistryDataset::InternalBleeding, (1200, 0, 1), (6301, 12, 1)),
+        (RegistryDataset::Ecg, (10_000, 0, 1), (10_000, 300, 1)),
     ] {
         let folder = made(set);
         assert_eq!((shape(&folder, "train.csv"), shape(&folder, "test.csv")), (train, test), "{set:?}");

@@ -8,15 +8,16 @@ use std::{
 };
 
 use cloud_decoder::{
-    Batching, Decoder, Device, Format, PictureDecoder, Registry, Request, Runtime, Value, Wanted,
+    BatchSettings, DecodeRequest, Decoder, Device, ImageCodecDecoder, OutputFormat, OutputRequest,
+    OutputValue, Registry, Runtime,
 };
 use lopside_bundle::{
-    Bundle, Part,
-    picture::{AnyBundle, PictureBundle},
+    BundlePart, FixedLatentBundle,
+    picture::{AnyBundle, ImageCodecBundle},
 };
 use lopside_latent::{
     IdOnWire, Limits,
-    picture::{PictureHeader, Quality},
+    picture::{ImageCodecHeader, Quality},
 };
 use tempfile::TempDir;
 
@@ -60,23 +61,28 @@ fn a_head_of_fixed_latents_answers_in_both_versions() {
     let (_folder, bundle) = copy("fashion");
     let output = fp16(&bundle, &["--head", "reconstruct"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let loaded = Bundle::load(&bundle, Part::Whole).unwrap();
+    let loaded = FixedLatentBundle::load(&bundle, BundlePart::Whole).unwrap();
     let [new, old] = [&loaded.heads[0], &loaded.heads[1]];
     assert_eq!((new.spec.version, old.spec.version), (2, 1));
     let [small, large] = [new, old].map(|head| head.model.len() as f64);
     assert!(small < 0.55 * large, "{small} of {large} bytes");
 
-    let registry = Registry::load(std::slice::from_ref(&bundle), &runtime(), Batching::default()).unwrap();
+    let registry =
+        Registry::load(std::slice::from_ref(&bundle), &runtime(), BatchSettings::default()).unwrap();
     let decoder = Decoder::new(Arc::new(registry), Limits::default());
     let integers: Vec<i32> = (0..loaded.space.len() as i32).map(|at| at * 7 % 5 - 2).collect();
     let frames = [loaded.space.encode_integers(&integers, IdOnWire::Present).unwrap()];
-    let wanted =
-        [None, Some(1)].map(|version| Wanted { head: "reconstruct".into(), version, format: Format::Tensor });
+    let wanted = [None, Some(1)].map(|version| OutputRequest {
+        head: "reconstruct".into(),
+        version,
+        format: OutputFormat::Tensor,
+    });
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let request = Request { wanted: &wanted, ..Request::new(&frames) };
+    let request = DecodeRequest { outputs: &wanted, ..DecodeRequest::new(&frames) };
     let [new, old] = tokio.block_on(decoder.decode(request)).unwrap().remove(0).try_into().unwrap();
     assert_eq!((new.version, old.version), (2, 1));
-    let (Value::Tensor { values: new, .. }, Value::Tensor { values: old, .. }) = (new.value, old.value)
+    let (OutputValue::Tensor { values: new, .. }, OutputValue::Tensor { values: old, .. }) =
+        (new.value, old.value)
     else {
         panic!("the heads did not answer with tensors")
     };
@@ -88,8 +94,10 @@ fn a_head_of_fixed_latents_answers_in_both_versions() {
 #[test]
 fn heads_of_pictures_stay_what_they_were_to_the_eye() {
     let (_folder, folder) = copy("photo");
-    let load = || -> PictureBundle {
-        let AnyBundle::Picture(bundle) = AnyBundle::load(&folder, Part::Whole).unwrap() else { panic!() };
+    let load = || -> ImageCodecBundle {
+        let AnyBundle::ImageCodec(bundle) = AnyBundle::load(&folder, BundlePart::Whole).unwrap() else {
+            panic!()
+        };
         bundle
     };
     let before = load();
@@ -99,7 +107,8 @@ fn heads_of_pictures_stay_what_they_were_to_the_eye() {
     assert_eq!(after.heads.len(), 2 * before.heads.len());
     assert_eq!(after.manifest.latent_space, before.manifest.latent_space);
 
-    let header = PictureHeader { width: 90, height: 70, grey: false, quality: Quality::new(60).unwrap() };
+    let header =
+        ImageCodecHeader { width: 90, height: 70, is_grey: false, quality: Quality::new(60).unwrap() };
     let layer = |layer: usize| {
         let count = before.space.layout().elements(layer, header.width, header.height);
         (0..count).map(|at| if at % 9 == 0 { (at * 31 % 7) as i16 - 3 } else { 0 }).collect()
@@ -108,7 +117,7 @@ fn heads_of_pictures_stay_what_they_were_to_the_eye() {
     let frame = before.space.encode_integers(header, &layers, IdOnWire::Present).unwrap();
     for head in &before.manifest.heads {
         let [old, new] = [&before, &after].map(|bundle| {
-            let mut decoder = PictureDecoder::new(&runtime(), bundle, &head.name).unwrap();
+            let mut decoder = ImageCodecDecoder::new(&runtime(), bundle, &head.name).unwrap();
             decoder.decode(&frame).unwrap().to_rgb32f().into_raw()
         });
         let psnr = psnr(&new, &old);

@@ -36,7 +36,7 @@ fn a_bundle_gets_golden_inputs_and_keeps_its_latent_space() {
     let after = AnyManifest::read(folder.path()).unwrap();
     assert_eq!(after.latent_space(), before.latent_space());
     let found: Vec<(PathBuf, Vec<u8>)> =
-        after.golden().iter().map(|golden| golden.read(folder.path()).unwrap()).collect();
+        after.golden().iter().map(|golden| golden.read_verified(folder.path()).unwrap()).collect();
     assert_eq!(found.len(), 2);
     for ((path, frame), input) in found.iter().zip(&inputs) {
         assert_eq!(fs::read(path).unwrap(), fs::read(input).unwrap());

@@ -8,12 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use cloud_decoder::{Batching, Decoder, Device, Format, Registry, Request, Runtime, Value, Wanted};
-use edge_encoder::{Encoder, source::Input};
+use cloud_decoder::{
+    BatchSettings, DecodeRequest, Decoder, Device, OutputFormat, OutputRequest, OutputValue, Registry,
+    Runtime,
+};
+use edge_encoder::{FixedLatentEncoder, source::EncoderInput};
 use image::GrayImage;
-use lopside_bundle::{Bundle, HeadKind, InputSpec, Part};
+use lopside_bundle::{BundlePart, FixedLatentBundle, HeadKind, InputSpec};
 use lopside_latent::{IdOnWire, Limits};
-use lopside_onnx::{Dim, GraphBuilder, encode, proto::ModelProto};
+use lopside_onnx::{Dim, GraphBuilder, encode_model, proto::ModelProto};
 use ort::value::TensorRef;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::Value as Json;
@@ -44,36 +47,36 @@ fn split(model: &Path, inputs: &Path, out: &Path, options: &[&str]) -> Result<Js
 
 /// A bundle, loaded by the edge's encoder and by the cloud's decoder.
 struct Served {
-    encoder: Encoder,
+    encoder: FixedLatentEncoder,
     decoder: Decoder,
-    bundle: Bundle,
+    bundle: FixedLatentBundle,
 }
 
 impl Served {
     fn new(folder: &Path) -> Self {
-        let bundle = Bundle::load(folder, Part::Whole).unwrap();
-        let registry = Registry::load(&[folder.to_owned()], &runtime(), Batching::default()).unwrap();
+        let bundle = FixedLatentBundle::load(folder, BundlePart::Whole).unwrap();
+        let registry = Registry::load(&[folder.to_owned()], &runtime(), BatchSettings::default()).unwrap();
         let decoder = Decoder::new(Arc::new(registry), Limits::default());
-        Self { encoder: Encoder::new(&bundle).unwrap(), decoder, bundle }
+        Self { encoder: FixedLatentEncoder::new(&bundle).unwrap(), decoder, bundle }
     }
 
     /// Sends these inputs in one request and returns one answer per input.
-    fn answers(&self, inputs: &[Input], head: &str, format: Format) -> Vec<Value> {
+    fn answers(&self, inputs: &[EncoderInput], head: &str, format: OutputFormat) -> Vec<OutputValue> {
         let frame = |input| self.encoder.encode_input(input, None, IdOnWire::Present).unwrap().frame;
         let frames: Vec<Vec<u8>> = inputs.iter().map(frame).collect();
-        let wanted = [Wanted { head: head.to_owned(), version: None, format }];
+        let wanted = [OutputRequest { head: head.to_owned(), version: None, format }];
         let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let request = Request { wanted: &wanted, ..Request::new(&frames) };
+        let request = DecodeRequest { outputs: &wanted, ..DecodeRequest::new(&frames) };
         let answers = tokio.block_on(self.decoder.decode(request)).unwrap();
         answers.into_iter().map(|mut outputs| outputs.remove(0).value).collect()
     }
 
-    fn tensors(&self, inputs: &[Input], head: &str) -> Vec<f32> {
+    fn tensors(&self, inputs: &[EncoderInput], head: &str) -> Vec<f32> {
         let values = |value| match value {
-            Value::Tensor { values, .. } => values,
+            OutputValue::Tensor { values, .. } => values,
             other => panic!("{other:?}"),
         };
-        self.answers(inputs, head, Format::Tensor).into_iter().flat_map(values).collect()
+        self.answers(inputs, head, OutputFormat::Tensor).into_iter().flat_map(values).collect()
     }
 }
 
@@ -114,7 +117,7 @@ fn weight(graph: &mut GraphBuilder, dims: &[i64], name: &str) -> String {
     let mut rng = StdRng::seed_from_u64(name.bytes().map(u64::from).sum());
     let scale = (6.0 / (count / dims[0]) as f32).sqrt();
     let data: Vec<f32> = (0..count).map(|_| rng.random_range(-scale..scale)).collect();
-    graph.initializer(name, dims, &data).unwrap()
+    graph.add_initializer(name, dims, &data).unwrap()
 }
 
 /// Builds a model from `x [n, 1, 16, 16]` to two tensors for the cut, `base [n, 6, 4, 4]` and `fine [n, 2, 8, 8]`,
@@ -122,7 +125,7 @@ fn weight(graph: &mut GraphBuilder, dims: &[i64], name: &str) -> String {
 fn autoencoder(batch: &Dim, reshape: Option<i64>) -> ModelProto {
     let mut graph = GraphBuilder::new("autoencoder");
     let picture = [batch.clone(), 1.into(), 16.into(), 16.into()];
-    graph.input("x", &picture);
+    graph.add_input("x", &picture);
     let fine = conv(&mut graph, "x", (1, 2, 2), 2, "fine.conv");
     let fine = graph.relu(&fine, "fine");
     let base = conv(&mut graph, &fine, (2, 6, 2), 2, "base");
@@ -134,11 +137,11 @@ fn autoencoder(batch: &Dim, reshape: Option<i64>) -> ModelProto {
     let base = graph.reshape(&base, &[-1, 6, 4, 4], "maps");
     let up = weight(&mut graph, &[6, 2, 2, 2], "up.w");
     let up = graph.conv_transpose(&base, &up, 2, 0, "up");
-    let sum = graph.node("Add", &[&up, &fine], "sum", &[]);
+    let sum = graph.add_node("Add", &[&up, &fine], "sum", &[]);
     let last = weight(&mut graph, &[2, 1, 2, 2], "last.w");
     let last = graph.conv_transpose(&sum, &last, 2, 0, "last");
     let y = graph.sigmoid(&last, "Again.0");
-    graph.output(&y, &picture);
+    graph.add_output(&y, &picture);
     graph.build()
 }
 
@@ -154,13 +157,15 @@ fn pictures(folder: &Path, count: u32, (width, height): (u32, u32)) {
 }
 
 /// Returns the images of a folder, and the samples that the encoder receives for them.
-fn seen(folder: &Path, spec: &InputSpec) -> (Vec<Input>, Vec<Vec<f32>>) {
+fn seen(folder: &Path, spec: &InputSpec) -> (Vec<EncoderInput>, Vec<Vec<f32>>) {
     let InputSpec::Picture(spec) = spec else { panic!("{spec:?}") };
-    let inputs = edge_encoder::source::inputs(&[folder.to_owned()]).unwrap();
-    let inputs: Vec<Input> = inputs.map(|named| named.unwrap().input).collect();
-    let samples = |input: &Input| match input {
-        Input::Picture(picture) => lopside_input::samples_of(&lopside_input::picture_of(picture, spec), spec),
-        Input::Numbers(_) => panic!(),
+    let inputs = edge_encoder::source::open_inputs(&[folder.to_owned()]).unwrap();
+    let inputs: Vec<EncoderInput> = inputs.map(|named| named.unwrap().input).collect();
+    let samples = |input: &EncoderInput| match input {
+        EncoderInput::Image(picture) => {
+            lopside_input::image_samples(&lopside_input::to_model_image(picture, spec), spec)
+        }
+        EncoderInput::Values(_) => panic!(),
     };
     let samples = inputs.iter().map(samples).collect();
     (inputs, samples)
@@ -175,7 +180,7 @@ fn tested<T: Clone>(all: &[T]) -> Vec<T> {
 fn an_autoencoder_is_served_with_two_layers_as_with_one() {
     let folder = tempfile::tempdir().unwrap();
     let (model, inputs) = (folder.path().join("My Model.onnx"), folder.path().join("pictures"));
-    let bytes = encode(&autoencoder(&BATCH.into(), None));
+    let bytes = encode_model(&autoencoder(&BATCH.into(), None));
     fs::write(&model, &bytes).unwrap();
     pictures(&inputs, 24, (20, 30));
     for (at, layers) in [(&["--at", "fine"][..], 1), (&["--at", "base", "--at", "fine"], 2)] {
@@ -195,8 +200,8 @@ fn an_autoencoder_is_served_with_two_layers_as_with_one() {
         let (error, told) =
             (relative_rms(&expected, &found), made["chosen"]["outputs"][0]["relative_rms"].as_f64());
         assert!((error - told.unwrap()).abs() < 1e-3 && error < 0.2, "{error} {told:?}");
-        let pngs = served.answers(&pictures[..2], "", Format::Natural);
-        assert!(pngs.iter().all(|value| matches!(value, Value::Png(_))));
+        let pngs = served.answers(&pictures[..2], "", OutputFormat::Natural);
+        assert!(pngs.iter().all(|value| matches!(value, OutputValue::Png(_))));
         falling(&made["sweep"]);
         let card = fs::read_to_string(out.join("README.md")).unwrap();
         assert!(card.contains("`My Model.onnx`, SHA-256 ") && card.contains("--bits 5"), "{card}");
@@ -220,7 +225,7 @@ fn falling(sweep: &Json) {
 fn a_model_of_one_item_is_served_and_the_report_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let (model, inputs) = (folder.path().join("one.onnx"), folder.path().join("inputs.npz"));
-    let bytes = encode(&autoencoder(&1.into(), Some(1)));
+    let bytes = encode_model(&autoencoder(&1.into(), Some(1)));
     fs::write(&model, &bytes).unwrap();
     let mut rng = StdRng::seed_from_u64(5);
     let items: Vec<Vec<f32>> = (0..12).map(|_| (0..256).map(|_| rng.random()).collect()).collect();
@@ -234,7 +239,7 @@ fn a_model_of_one_item_is_served_and_the_report_says_so() {
     let served = Served::new(&out);
     assert!(matches!(served.bundle.manifest.input, InputSpec::Tensor {}));
     assert!(matches!(served.bundle.manifest.heads[0].kind, HeadKind::Tensor {}));
-    let inputs: Vec<Input> = items.iter().cloned().map(Input::Numbers).collect();
+    let inputs: Vec<EncoderInput> = items.iter().cloned().map(EncoderInput::Values).collect();
     let expected = whole(&bytes, "Again.0", &[1, 16, 16], &tested(&items));
     let found = served.tensors(&tested(&inputs), "again-0");
     let told = report["bundle"]["chosen"]["outputs"][0]["relative_rms"].as_f64().unwrap();
@@ -278,13 +283,13 @@ fn an_orientation_classifier_is_served_with_the_whole_models_classes() {
 
     let served = Served::new(&out);
     let (pictures, samples) = seen(&inputs, &served.bundle.manifest.input);
-    let scores = served.answers(&pictures, "classify", Format::ClassScores);
+    let scores = served.answers(&pictures, "classify", OutputFormat::ClassScores);
     let bytes = fs::read(&model).unwrap();
     let session = runtime().session(&bytes).unwrap();
     let output = session.outputs()[0].name().to_owned();
     let expected = whole(&bytes, &output, &[3, 48, 192], &samples);
     for (score, expected) in scores.iter().zip(expected.chunks(2)) {
-        let Value::ClassScores(score) = score else { panic!("{score:?}") };
+        let OutputValue::ClassScores(score) = score else { panic!("{score:?}") };
         let upright = score.iter().find(|(label, _)| label == "upright").unwrap().1;
         assert!((upright - expected[0]).abs() < 0.05, "{score:?} {expected:?}");
     }
@@ -296,7 +301,7 @@ fn an_orientation_classifier_is_served_with_the_whole_models_classes() {
 fn what_cannot_become_a_bundle_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let (model, inputs) = (folder.path().join("model.onnx"), folder.path().join("pictures"));
-    fs::write(&model, encode(&autoencoder(&BATCH.into(), None))).unwrap();
+    fs::write(&model, encode_model(&autoencoder(&BATCH.into(), None))).unwrap();
     pictures(&inputs, 3, (16, 16));
     let labels = folder.path().join("labels.txt");
     fs::write(&labels, "a\nb\n").unwrap();

@@ -1,20 +1,20 @@
 //! Short trainings of every preset for images, on synthetic images: each loss is finite and falls.
 
 use burn::tensor::Device;
-use training::{Dataset, EpochMetrics, TrainingError, definition::Definition, train};
+use training::{EpochMetrics, ImageDataset, TrainingError, definition::Definition, train};
 
 use super::own_generator;
 
 /// Returns images of bars with four widths at several positions; the label is the width.
-fn data() -> Dataset {
+fn data() -> ImageDataset {
     let picture = |index: usize| {
         let (width, from) = (3 + index % 4, 2 + index / 4 % 16);
         (0..784).map(move |at| if (from..from + width).contains(&(at % 28)) { 230 } else { 20 })
     };
-    Dataset {
+    ImageDataset {
         samples: (0..80).flat_map(picture).collect(),
         labels: (0..80).map(|index| index % 4).collect(),
-        picture_len: 784,
+        image_len: 784,
     }
 }
 
@@ -59,5 +59,5 @@ fn every_objective_falls() {
 fn a_model_for_series_takes_no_pictures() {
     let _generator = own_generator();
     let error = trained("series-gru", |_| {}).unwrap_err();
-    assert!(matches!(error, TrainingError::NoDataSet { .. }), "{error}");
+    assert!(matches!(error, TrainingError::UnsupportedDataSet { .. }), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The seed determines the initial weights.
 
 use burn::tensor::Device;
-use lopside_onnx::encode;
+use lopside_onnx::encode_model;
 use sha2::{Digest as _, Sha256};
 use training::{definition::Definition, net::Net};
 
@@ -11,7 +11,7 @@ fn whole(seed: u64) -> Vec<u8> {
     let device = Device::flex();
     device.seed(seed);
     let blueprint = Definition::find("fashion-dense").unwrap().check("fashion-dense").unwrap();
-    encode(&Net::new(&blueprint, &device).whole().unwrap())
+    encode_model(&Net::new(&blueprint, &device).whole_model().unwrap())
 }
 
 /// The digest pins the initial weights of the shipped bundle's training and the bytes of the export.

@@ -21,35 +21,35 @@ use tokio::net::TcpStream;
 use crate::{
     BenchError,
     serving::{
-        models::{INPUT, Model},
-        peers::{Peer, Speaks},
+        models::{INPUT_NAME, Model},
+        peers::{Peer, Protocol},
     },
 };
 
 /// The gRPC method that runs a model.
-pub(crate) const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+pub(crate) const INFER_PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Length of the prefix of a gRPC message, in bytes.
-const PREFIX: usize = 5;
+const GRPC_PREFIX_BYTES: usize = 5;
 /// Maximum number of abandoned requests that the connection remembers, followed by the time for which it
 /// remembers them.
-const RESETS: usize = 1 << 16;
-const REMEMBERED: Duration = Duration::from_mins(1);
+const MAX_REMEMBERED_RESETS: usize = 1 << 16;
+const RESET_MEMORY: Duration = Duration::from_mins(1);
 /// Time after the deadline at which the client abandons a request: the server may report the timeout itself
 /// before.
-const GRACE: Duration = Duration::from_millis(200);
+const DEADLINE_GRACE: Duration = Duration::from_millis(200);
 /// Flow-control window for responses in bytes, per stream and per connection.
 const WINDOW: u32 = 16 << 20;
 
 /// A request and its destination.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub(crate) struct LoadTarget {
     address: SocketAddr,
-    speaks: Speaks,
+    protocol: Protocol,
     /// Whether requests carry their deadline.
-    tells: bool,
+    sends_deadlines: bool,
     body: Bytes,
     /// Size of the output tensor in bytes.
-    output: usize,
+    output_bytes: usize,
 }
 
 /// The outcome of a request.
@@ -70,24 +70,30 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) enum Connection {
     /// HTTP/1.1
-    One(http1::SendRequest<Full<Bytes>>),
+    Http1(http1::SendRequest<Full<Bytes>>),
     /// HTTP/2
-    Two(http2::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
 }
 
-impl Target {
+impl LoadTarget {
     /// Creates the request for a model of a server.
     pub(crate) fn new(address: SocketAddr, peer: Peer, model: Model) -> Arc<Self> {
-        let (speaks, tells) = (peer.speaks, peer.is_told_deadlines());
-        let values: Vec<u8> = model.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (speaks, tells) = (peer.protocol, peer.accepts_deadlines());
+        let values: Vec<u8> = model.input_values().iter().flat_map(|value| value.to_le_bytes()).collect();
         let body = match speaks {
-            Speaks::Http { json: true, .. } => {
-                serde_json::json!({ INPUT: model.values() }).to_string().into()
+            Protocol::Http { json: true, .. } => {
+                serde_json::json!({ INPUT_NAME: model.input_values() }).to_string().into()
             }
-            Speaks::Http { .. } => values.into(),
-            Speaks::Oip => framed(&infer_request(model, &peer.model_name(model), values)),
+            Protocol::Http { .. } => values.into(),
+            Protocol::OpenInference => grpc_frame(&infer_request(model, &peer.model_name(model), values)),
         };
-        Arc::new(Self { address, speaks, tells, body, output: 4 * model.output().iter().product::<usize>() })
+        Arc::new(Self {
+            address,
+            protocol: speaks,
+            sends_deadlines: tells,
+            body,
+            output_bytes: 4 * model.output_shape().iter().product::<usize>(),
+        })
     }
 
     /// Returns the body of the request.
@@ -96,44 +102,48 @@ impl Target {
     }
 
     /// Returns the size of the output tensor in bytes.
-    pub(crate) fn output(&self) -> usize {
-        self.output
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.output_bytes
     }
 
     /// Opens a connection.
     pub(crate) async fn connect(&self) -> Result<Connection, BenchError> {
-        let stream = TcpStream::connect(self.address).await.map_err(|error| failed(&error))?;
-        stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        let stream = TcpStream::connect(self.address).await.map_err(|error| client_error(&error))?;
+        stream.set_nodelay(true).map_err(|error| client_error(&error))?;
         let io = TokioIo::new(stream);
-        Ok(match self.speaks {
-            Speaks::Http { .. } => {
-                let (sender, connection) = http1::handshake(io).await.map_err(|error| failed(&error))?;
+        Ok(match self.protocol {
+            Protocol::Http { .. } => {
+                let (sender, connection) =
+                    http1::handshake(io).await.map_err(|error| client_error(&error))?;
                 tokio::spawn(connection);
-                Connection::One(sender)
+                Connection::Http1(sender)
             }
-            Speaks::Oip => {
+            Protocol::OpenInference => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
                 builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
                 // A response to a request that was abandoned and forgotten would end the connection.
-                builder.max_concurrent_reset_streams(RESETS).reset_stream_duration(REMEMBERED);
+                builder
+                    .max_concurrent_reset_streams(MAX_REMEMBERED_RESETS)
+                    .reset_stream_duration(RESET_MEMORY);
                 builder.max_local_error_reset_streams(None);
-                let (sender, connection) = builder.handshake(io).await.map_err(|error| failed(&error))?;
+                let (sender, connection) =
+                    builder.handshake(io).await.map_err(|error| client_error(&error))?;
                 tokio::spawn(connection);
-                Connection::Two(sender)
+                Connection::Http2(sender)
             }
         })
     }
 
     fn request(&self, deadline: Option<Duration>) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let request = match self.speaks {
-            Speaks::Http { infer, json, .. } => Request::post(infer)
+        let request = match self.protocol {
+            Protocol::Http { infer_path: infer, json, .. } => Request::post(infer)
                 .header("host", self.address.to_string())
                 .header("content-type", if json { "application/json" } else { "application/octet-stream" }),
-            Speaks::Oip => {
-                let request = Request::post(format!("http://{}{INFER}", self.address))
+            Protocol::OpenInference => {
+                let request = Request::post(format!("http://{}{INFER_PATH}", self.address))
                     .header("te", "trailers")
                     .header("content-type", "application/grpc");
-                match deadline.filter(|_| self.tells) {
+                match deadline.filter(|_| self.sends_deadlines) {
                     Some(deadline) => request.header("grpc-timeout", format!("{}m", deadline.as_millis())),
                     None => request,
                 }
@@ -143,102 +153,108 @@ impl Target {
     }
 
     /// Returns the output values of a response body; `None` if their number does not match the model.
-    fn values(&self, body: &Bytes) -> Option<Vec<f32>> {
-        let raw = match self.speaks {
-            Speaks::Http { .. } => body.clone(),
-            Speaks::Oip => {
-                let message = body.get(PREFIX..)?;
+    fn decode_values(&self, body: &Bytes) -> Option<Vec<f32>> {
+        let raw = match self.protocol {
+            Protocol::Http { .. } => body.clone(),
+            Protocol::OpenInference => {
+                let message = body.get(GRPC_PREFIX_BYTES..)?;
                 ModelInferResponse::decode(message).ok()?.raw_output_contents.into_iter().next()?
             }
         };
         let floats =
             raw.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-        (raw.len() == self.output).then(|| floats.collect())
+        (raw.len() == self.output_bytes).then(|| floats.collect())
     }
 }
 
 impl Connection {
     /// Returns the connection for another worker; `None` if it cannot be shared.
     pub(crate) fn share(&self) -> Option<Self> {
-        if let Self::Two(sender) = self { Some(Self::Two(sender.clone())) } else { None }
+        if let Self::Http2(sender) = self { Some(Self::Http2(sender.clone())) } else { None }
     }
 
     /// Returns whether the server has closed the connection.
     pub(crate) fn is_closed(&self) -> bool {
         match self {
-            Self::One(sender) => sender.is_closed(),
-            Self::Two(sender) => sender.is_closed(),
+            Self::Http1(sender) => sender.is_closed(),
+            Self::Http2(sender) => sender.is_closed(),
         }
     }
 
     /// Sends the request and reads the response. A deadline is also sent to the server if the server accepts
     /// deadlines, and the request is abandoned shortly after it.
-    pub(crate) async fn call(&mut self, target: &Target, deadline: Option<Duration>) -> Outcome {
-        let Some(after) = deadline else { return self.ask(target, None).await };
-        tokio::time::timeout(after + GRACE, self.ask(target, deadline)).await.unwrap_or(Outcome::Late)
+    pub(crate) async fn send_with_deadline(
+        &mut self,
+        target: &LoadTarget,
+        deadline: Option<Duration>,
+    ) -> Outcome {
+        let Some(after) = deadline else { return self.send_and_count(target, None).await };
+        tokio::time::timeout(after + DEADLINE_GRACE, self.send_and_count(target, deadline))
+            .await
+            .unwrap_or(Outcome::Late)
     }
 
     /// Sends the request and returns the output values.
-    pub(crate) async fn values(&mut self, target: &Target) -> Result<Vec<f32>, BenchError> {
-        let response = self.send(target, None).await?;
+    pub(crate) async fn fetch_values(&mut self, target: &LoadTarget) -> Result<Vec<f32>, BenchError> {
+        let response = self.send_request(target, None).await?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| failed(&error))?.to_bytes();
-        target.values(&body).ok_or_else(|| {
+        let body = response.into_body().collect().await.map_err(|error| client_error(&error))?.to_bytes();
+        target.decode_values(&body).ok_or_else(|| {
             let said = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
-            BenchError::Load(format!(
+            BenchError::MeasurementFailed(format!(
                 "expected an output of {} bytes, but received status {status} and {said:?}",
-                target.output
+                target.output_bytes
             ))
         })
     }
 
-    async fn ask(&mut self, target: &Target, deadline: Option<Duration>) -> Outcome {
-        let response = match self.send(target, deadline).await {
+    async fn send_and_count(&mut self, target: &LoadTarget, deadline: Option<Duration>) -> Outcome {
+        let response = match self.send_request(target, deadline).await {
             Ok(response) => response,
             Err(error) => return Outcome::Failed(error.to_string()),
         };
-        match received(response).await {
+        match count_response(response).await {
             Ok(answer) => answer.outcome(target),
-            Err(error) => Outcome::Failed(failed(&error).to_string()),
+            Err(error) => Outcome::Failed(client_error(&error).to_string()),
         }
     }
 
-    async fn send(
+    async fn send_request(
         &mut self,
-        target: &Target,
+        target: &LoadTarget,
         deadline: Option<Duration>,
     ) -> Result<Response<Incoming>, BenchError> {
-        let request = target.request(deadline).map_err(|error| failed(&error))?;
+        let request = target.request(deadline).map_err(|error| client_error(&error))?;
         match self {
-            Self::One(sender) => {
-                sender.ready().await.map_err(|error| failed(&error))?;
+            Self::Http1(sender) => {
+                sender.ready().await.map_err(|error| client_error(&error))?;
                 sender.send_request(request).await
             }
-            Self::Two(sender) => {
-                sender.ready().await.map_err(|error| failed(&error))?;
+            Self::Http2(sender) => {
+                sender.ready().await.map_err(|error| client_error(&error))?;
                 sender.send_request(request).await
             }
         }
-        .map_err(|error| failed(&error))
+        .map_err(|error| client_error(&error))
     }
 }
 
 /// A response whose bytes are only counted.
-struct Answer {
+struct CountedResponse {
     status: StatusCode,
     /// The gRPC status code and its message.
     grpc: Option<(String, String)>,
     bytes: usize,
 }
 
-impl Answer {
-    fn outcome(&self, target: &Target) -> Outcome {
-        let whole = self.bytes >= target.output;
-        match (target.speaks, self.status.as_u16(), self.grpc.as_ref()) {
-            (Speaks::Http { .. }, 200, _) if whole => Outcome::Answered,
-            (Speaks::Http { .. }, 429 | 503, _) => Outcome::Rejected,
-            (Speaks::Http { .. }, 408 | 504, _) => Outcome::Late,
-            (Speaks::Oip, 200, Some((code, message))) => match code.as_str() {
+impl CountedResponse {
+    fn outcome(&self, target: &LoadTarget) -> Outcome {
+        let whole = self.bytes >= target.output_bytes;
+        match (target.protocol, self.status.as_u16(), self.grpc.as_ref()) {
+            (Protocol::Http { .. }, 200, _) if whole => Outcome::Answered,
+            (Protocol::Http { .. }, 429 | 503, _) => Outcome::Rejected,
+            (Protocol::Http { .. }, 408 | 504, _) => Outcome::Late,
+            (Protocol::OpenInference, 200, Some((code, message))) => match code.as_str() {
                 "0" if whole => Outcome::Answered,
                 // RESOURCE_EXHAUSTED, UNAVAILABLE.
                 "8" | "14" => Outcome::Rejected,
@@ -251,8 +267,9 @@ impl Answer {
     }
 }
 
-async fn received(response: Response<Incoming>) -> Result<Answer, hyper::Error> {
-    let mut answer = Answer { status: response.status(), grpc: grpc_status(response.headers()), bytes: 0 };
+async fn count_response(response: Response<Incoming>) -> Result<CountedResponse, hyper::Error> {
+    let mut answer =
+        CountedResponse { status: response.status(), grpc: grpc_status(response.headers()), bytes: 0 };
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await.transpose()? {
         match frame.into_data() {
@@ -269,9 +286,9 @@ fn grpc_status(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 fn infer_request(model: Model, name: &str, values: Vec<u8>) -> ModelInferRequest {
-    let [channels, height, width] = model.input().map(|extent| extent as i64);
+    let [channels, height, width] = model.input_shape().map(|extent| extent as i64);
     let input = InferInputTensor {
-        name: INPUT.to_owned(),
+        name: INPUT_NAME.to_owned(),
         datatype: "FP32".to_owned(),
         shape: vec![1, channels, height, width],
         ..InferInputTensor::default()
@@ -284,9 +301,9 @@ fn infer_request(model: Model, name: &str, values: Vec<u8>) -> ModelInferRequest
     }
 }
 
-fn framed(message: &ModelInferRequest) -> Bytes {
+fn grpc_frame(message: &ModelInferRequest) -> Bytes {
     let length = message.encoded_len();
-    let mut bytes = Vec::with_capacity(PREFIX + length);
+    let mut bytes = Vec::with_capacity(GRPC_PREFIX_BYTES + length);
     bytes.push(0);
     bytes.extend((length as u32).to_be_bytes());
     bytes.extend(message.encode_to_vec());
@@ -294,7 +311,7 @@ fn framed(message: &ModelInferRequest) -> Bytes {
 }
 
 /// Converts an error together with its causes, which hyper's errors leave out of their message.
-fn failed(error: &dyn std::error::Error) -> BenchError {
+fn client_error(error: &dyn std::error::Error) -> BenchError {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    BenchError::Load(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    BenchError::MeasurementFailed(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }

@@ -10,15 +10,15 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::{Connection, Tally, Target};
+use super::{Connection, LoadTarget, OutcomeTally};
 use crate::BenchError;
 
 /// Maximum number of workers that share an HTTP/2 connection.
-const SHARE: usize = 8;
+const WORKERS_PER_CONNECTION: usize = 8;
 
 /// The condition under which the workers stop.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Until {
+pub(crate) enum StopCondition {
     /// The duration after which no request is sent.
     Elapsed(Duration),
     /// The total number of requests.
@@ -27,29 +27,33 @@ pub(crate) enum Until {
 
 /// Runs `concurrency` workers to the end. Connections are opened before the clock starts; the returned time
 /// is that of the requests.
-pub(crate) async fn closed(
-    target: &Arc<Target>,
+pub(crate) async fn run_closed(
+    target: &Arc<LoadTarget>,
     concurrency: usize,
-    until: Until,
-) -> Result<(Tally, Duration), BenchError> {
-    let connections = connections(target, concurrency).await?;
+    until: StopCondition,
+) -> Result<(OutcomeTally, Duration), BenchError> {
+    let connections = open_connections(target, concurrency).await?;
     let asked = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let mut workers = JoinSet::new();
     for connection in connections {
-        workers.spawn(work(connection, Arc::clone(target), Arc::clone(&asked), start, until));
+        workers.spawn(run_worker(connection, Arc::clone(target), Arc::clone(&asked), start, until));
     }
-    let mut tally = Tally::default();
+    let mut tally = OutcomeTally::default();
     while let Some(done) = workers.join_next().await {
-        tally.merge(done.map_err(|error| BenchError::Load(error.to_string()))?);
+        tally.merge(done.map_err(|error| BenchError::MeasurementFailed(error.to_string()))?);
     }
     Ok((tally, start.elapsed()))
 }
 
-async fn connections(target: &Target, concurrency: usize) -> Result<Vec<Connection>, BenchError> {
+async fn open_connections(target: &LoadTarget, concurrency: usize) -> Result<Vec<Connection>, BenchError> {
     let mut connections: Vec<Connection> = Vec::with_capacity(concurrency);
     for worker in 0..concurrency {
-        let shared = if worker % SHARE == 0 { None } else { connections.last().and_then(Connection::share) };
+        let shared = if worker % WORKERS_PER_CONNECTION == 0 {
+            None
+        } else {
+            connections.last().and_then(Connection::share)
+        };
         connections.push(match shared {
             Some(shared) => shared,
             None => target.connect().await?,
@@ -58,25 +62,25 @@ async fn connections(target: &Target, concurrency: usize) -> Result<Vec<Connecti
     Ok(connections)
 }
 
-async fn work(
+async fn run_worker(
     mut connection: Connection,
-    target: Arc<Target>,
+    target: Arc<LoadTarget>,
     asked: Arc<AtomicU64>,
     start: Instant,
-    until: Until,
-) -> Tally {
-    let mut tally = Tally::default();
+    until: StopCondition,
+) -> OutcomeTally {
+    let mut tally = OutcomeTally::default();
     loop {
         let number = asked.fetch_add(1, Ordering::Relaxed);
         let enough = match until {
-            Until::Elapsed(time) => start.elapsed() >= time,
-            Until::Requests(count) => number >= count,
+            StopCondition::Elapsed(time) => start.elapsed() >= time,
+            StopCondition::Requests(count) => number >= count,
         };
         if enough {
             return tally;
         }
         let sent = Instant::now();
-        let outcome = connection.call(&target, None).await;
-        tally.count(outcome, sent.elapsed());
+        let outcome = connection.send_with_deadline(&target, None).await;
+        tally.count_outcome(outcome, sent.elapsed());
     }
 }

@@ -8,17 +8,17 @@ mod closed;
 mod open;
 mod tally;
 
-pub(crate) use client::{Connection, INFER, Target};
-pub(crate) use closed::{Until, closed};
-pub(crate) use open::{Arrivals, open};
-pub(crate) use tally::Tally;
+pub(crate) use client::{Connection, INFER_PATH, LoadTarget};
+pub(crate) use closed::{StopCondition, run_closed};
+pub(crate) use open::{OpenLoop, run_open};
+pub(crate) use tally::OutcomeTally;
 
 use crate::BenchError;
 
 /// Creates a single-threaded runtime.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, BenchError> {
+pub(crate) fn single_thread_runtime() -> Result<tokio::runtime::Runtime, BenchError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| BenchError::Load(error.to_string()))
+        .map_err(|error| BenchError::MeasurementFailed(error.to_string()))
 }

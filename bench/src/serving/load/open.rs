@@ -12,38 +12,41 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Connection, Tally, Target, client::Outcome};
+use super::{Connection, LoadTarget, OutcomeTally, client::Outcome};
 use crate::BenchError;
 
 /// Number of connections, which are used in turn.
 const CONNECTIONS: usize = 16;
 /// Maximum number of requests that are due but not sent. If the client falls further behind, the clock
 /// blocks, and the remaining requests keep their due times.
-const QUEUE: usize = 1 << 16;
+const MAX_DUE_REQUESTS: usize = 1 << 16;
 const SEED: u64 = 5;
 
 /// An open loop of requests.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrivals {
+pub(crate) struct OpenLoop {
     /// Requests per second.
     pub(crate) rate: f64,
     /// Duration of the loop.
-    pub(crate) time: Duration,
+    pub(crate) duration: Duration,
     /// Time after which a request is abandoned.
     pub(crate) deadline: Duration,
 }
 
 /// Sends all requests and waits for the last response.
-pub(crate) async fn open(target: &Arc<Target>, arrivals: Arrivals) -> Result<Tally, BenchError> {
+pub(crate) async fn run_open(
+    target: &Arc<LoadTarget>,
+    arrivals: OpenLoop,
+) -> Result<OutcomeTally, BenchError> {
     let mut connections = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
         connections.push(target.connect().await?);
     }
-    let (due, mut dues) = mpsc::channel(QUEUE);
+    let (due, mut dues) = mpsc::channel(MAX_DUE_REQUESTS);
     // The runtime's timers have a resolution of milliseconds; a separate thread sleeps more precisely.
-    let clock = thread::spawn(move || tick(arrivals, |instant| due.blocking_send(instant).is_ok()));
+    let clock = thread::spawn(move || run_clock(arrivals, |instant| due.blocking_send(instant).is_ok()));
     let mut requests = JoinSet::new();
-    let mut tally = Tally::default();
+    let mut tally = OutcomeTally::default();
     let mut turn = 0;
     loop {
         tokio::select! {
@@ -54,37 +57,48 @@ pub(crate) async fn open(target: &Arc<Target>, arrivals: Arrivals) -> Result<Tal
                         *connection = target.connect().await?;
                     }
                     if let Some(connection) = connection.share() {
-                        requests.spawn(one(connection, Arc::clone(target), due, arrivals.deadline));
+                        requests.spawn(send_due(connection, Arc::clone(target), due, arrivals.deadline));
                     }
                     turn += 1;
                 }
                 None => break,
             },
-            Some(done) = requests.join_next() => count(&mut tally, done)?,
+            Some(done) = requests.join_next() => count_completion(&mut tally, done)?,
         }
     }
     while let Some(done) = requests.join_next().await {
-        count(&mut tally, done)?;
+        count_completion(&mut tally, done)?;
     }
-    clock.join().map_err(|_| BenchError::Load("the thread that schedules the requests panicked".into()))?;
+    clock.join().map_err(|_| {
+        BenchError::MeasurementFailed("the thread that schedules the requests panicked".into())
+    })?;
     Ok(tally)
 }
 
 /// The outcome of a request, its latency, and the part of the latency before the client sent it.
-type Done = (Outcome, Duration, Duration);
+type Completion = (Outcome, Duration, Duration);
 
-fn count(tally: &mut Tally, done: Result<Done, tokio::task::JoinError>) -> Result<(), BenchError> {
-    let (outcome, latency, behind) = done.map_err(|error| BenchError::Load(error.to_string()))?;
-    tally.count(outcome, latency);
-    tally.sent(behind);
+fn count_completion(
+    tally: &mut OutcomeTally,
+    done: Result<Completion, tokio::task::JoinError>,
+) -> Result<(), BenchError> {
+    let (outcome, latency, behind) =
+        done.map_err(|error| BenchError::MeasurementFailed(error.to_string()))?;
+    tally.count_outcome(outcome, latency);
+    tally.record_delay(behind);
     Ok(())
 }
 
-async fn one(mut connection: Connection, target: Arc<Target>, due: Instant, deadline: Duration) -> Done {
+async fn send_due(
+    mut connection: Connection,
+    target: Arc<LoadTarget>,
+    due: Instant,
+    deadline: Duration,
+) -> Completion {
     let behind = due.elapsed();
     // The client fell behind, and the deadline has already passed.
     let Some(left) = deadline.checked_sub(behind) else { return (Outcome::Late, behind, behind) };
-    let outcome = connection.call(&target, Some(left)).await;
+    let outcome = connection.send_with_deadline(&target, Some(left)).await;
     let latency = due.elapsed();
     if outcome == Outcome::Answered && latency > deadline {
         (Outcome::Late, latency, behind)
@@ -93,9 +107,9 @@ async fn one(mut connection: Connection, target: Arc<Target>, due: Instant, dead
     }
 }
 
-fn tick(arrivals: Arrivals, mut due: impl FnMut(Instant) -> bool) {
+fn run_clock(arrivals: OpenLoop, mut due: impl FnMut(Instant) -> bool) {
     let start = Instant::now();
-    for at in times(arrivals) {
+    for at in due_times(arrivals) {
         let instant = start + at;
         wait(instant);
         if !due(instant) {
@@ -112,14 +126,14 @@ fn wait(until: Instant) {
 
 /// Returns the due times of requests, relative to the start: gaps of `−ln(1 − u) / rate` for uniform `u`, a
 /// Poisson process.
-fn times(arrivals: Arrivals) -> impl Iterator<Item = Duration> {
+fn due_times(arrivals: OpenLoop) -> impl Iterator<Item = Duration> {
     let mut rng = StdRng::seed_from_u64(SEED);
     let mut at = 0.0;
     std::iter::from_fn(move || {
         at -= (1.0 - rng.random_range(0.0..1.0_f64)).ln() / arrivals.rate;
         Some(Duration::from_secs_f64(at))
     })
-    .take_while(move |&at| at < arrivals.time)
+    .take_while(move |&at| at < arrivals.duration)
 }
 
 #[cfg(test)]
@@ -128,9 +142,9 @@ mod tests {
 
     #[test]
     fn requests_come_at_the_rate_and_in_order() {
-        let arrivals = Arrivals { rate: 2000.0, time: Duration::from_secs(5), deadline: Duration::ZERO };
-        let times: Vec<Duration> = times(arrivals).collect();
+        let arrivals = OpenLoop { rate: 2000.0, duration: Duration::from_secs(5), deadline: Duration::ZERO };
+        let times: Vec<Duration> = due_times(arrivals).collect();
         assert!((9_600..10_400).contains(&times.len()), "{}", times.len());
-        assert!(times.is_sorted() && times.last().is_some_and(|last| *last < arrivals.time));
+        assert!(times.is_sorted() && times.last().is_some_and(|last| *last < arrivals.duration));
     }
 }

@@ -6,11 +6,11 @@ use super::client::Outcome;
 
 /// Counts of outcomes, and the latencies of the answered requests.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tally {
-    /// Latencies in microseconds; sorted only by [`quantile`](Self::quantile).
+pub(crate) struct OutcomeTally {
+    /// Latencies in microseconds; sorted only by [`latency_quantile`](Self::latency_quantile).
     latencies: Vec<u32>,
     /// The client's delays in an open loop, in microseconds.
-    behind: Vec<u32>,
+    send_delays: Vec<u32>,
     /// Requests that the server rejected.
     pub(crate) rejected: u64,
     /// Requests that were not answered within the deadline.
@@ -21,9 +21,9 @@ pub(crate) struct Tally {
     pub(crate) first_failure: Option<String>,
 }
 
-impl Tally {
+impl OutcomeTally {
     /// Counts one request.
-    pub(crate) fn count(&mut self, outcome: Outcome, latency: Duration) {
+    pub(crate) fn count_outcome(&mut self, outcome: Outcome, latency: Duration) {
         match outcome {
             Outcome::Answered => self.latencies.push(micros(latency)),
             Outcome::Rejected => self.rejected += 1,
@@ -36,14 +36,14 @@ impl Tally {
     }
 
     /// Records the delay with which a request was sent.
-    pub(crate) fn sent(&mut self, behind: Duration) {
-        self.behind.push(micros(behind));
+    pub(crate) fn record_delay(&mut self, behind: Duration) {
+        self.send_delays.push(micros(behind));
     }
 
     /// Adds the counts of another tally.
     pub(crate) fn merge(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
-        self.behind.extend(other.behind);
+        self.send_delays.extend(other.send_delays);
         self.rejected += other.rejected;
         self.late += other.late;
         self.failed += other.failed;
@@ -57,13 +57,13 @@ impl Tally {
 
     /// Returns a quantile of the latencies of answered requests in milliseconds, for a share between 0 and 1;
     /// 0 if there are none.
-    pub(crate) fn quantile(&mut self, share: f64) -> f64 {
+    pub(crate) fn latency_quantile(&mut self, share: f64) -> f64 {
         quantile(&mut self.latencies, share)
     }
 
     /// Returns a quantile of the client's delays in milliseconds.
-    pub(crate) fn behind(&mut self, share: f64) -> f64 {
-        quantile(&mut self.behind, share)
+    pub(crate) fn delay_quantile(&mut self, share: f64) -> f64 {
+        quantile(&mut self.send_delays, share)
     }
 }
 
@@ -84,26 +84,26 @@ mod tests {
 
     #[test]
     fn quantiles_are_the_nearest_ranks() {
-        let mut tally = Tally::default();
+        let mut tally = OutcomeTally::default();
         for ms in (1..=100).rev() {
-            tally.count(Outcome::Answered, Duration::from_millis(ms));
+            tally.count_outcome(Outcome::Answered, Duration::from_millis(ms));
         }
-        tally.count(Outcome::Late, Duration::from_secs(9));
-        let found = [0.5, 0.99, 1.0].map(|share| tally.quantile(share).to_bits());
+        tally.count_outcome(Outcome::Late, Duration::from_secs(9));
+        let found = [0.5, 0.99, 1.0].map(|share| tally.latency_quantile(share).to_bits());
         assert_eq!(found, [50.0_f64, 99.0, 100.0].map(f64::to_bits));
-        assert!(Tally::default().quantile(0.5).abs() < 1e-12);
+        assert!(OutcomeTally::default().latency_quantile(0.5).abs() < 1e-12);
         for ms in [4, 6, 5] {
-            tally.sent(Duration::from_millis(ms));
+            tally.record_delay(Duration::from_millis(ms));
         }
-        assert_eq!(tally.behind(0.5).to_bits(), 5.0_f64.to_bits());
+        assert_eq!(tally.delay_quantile(0.5).to_bits(), 5.0_f64.to_bits());
     }
 
     #[test]
     fn what_is_merged_adds_up_and_the_first_failure_stays() {
         let failed = |why: &str| {
-            let mut tally = Tally::default();
-            tally.count(Outcome::Failed(why.into()), Duration::ZERO);
-            tally.count(Outcome::Rejected, Duration::ZERO);
+            let mut tally = OutcomeTally::default();
+            tally.count_outcome(Outcome::Failed(why.into()), Duration::ZERO);
+            tally.count_outcome(Outcome::Rejected, Duration::ZERO);
             tally
         };
         let mut tally = failed("one");

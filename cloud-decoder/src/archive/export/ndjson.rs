@@ -1,13 +1,13 @@
 use lopside_archive::Frame;
 
-use super::{super::record::WholeRecord, Writer};
+use super::{super::record::WholeRecord, FormatEncoder};
 use crate::ServeError;
 
 /// Encodes one JSON object per line.
-pub(super) struct Ndjson;
+pub(super) struct NdjsonEncoder;
 
-impl Writer for Ndjson {
-    fn group(&mut self, frames: &[Frame]) -> Result<Vec<u8>, ServeError> {
+impl FormatEncoder for NdjsonEncoder {
+    fn encode_group(&mut self, frames: &[Frame]) -> Result<Vec<u8>, ServeError> {
         let mut lines = Vec::new();
         for frame in frames {
             let written = serde_json::to_writer(&mut lines, &WholeRecord::from(frame));
@@ -17,7 +17,7 @@ impl Writer for Ndjson {
         Ok(lines)
     }
 
-    fn end(&mut self) -> Result<Vec<u8>, ServeError> {
+    fn finish_file(&mut self) -> Result<Vec<u8>, ServeError> {
         Ok(Vec::new())
     }
 }

@@ -16,7 +16,7 @@ use parquet::{
     schema::{parser::parse_message_type, types::ColumnPath},
 };
 
-use super::{super::record::space_of, Writer};
+use super::{super::record::latent_space_id, FormatEncoder};
 use crate::ServeError;
 
 const SCHEMA: &str = "message frame {
@@ -40,18 +40,18 @@ const SCHEMA: &str = "message frame {
 }";
 
 /// Columns with mostly distinct values, which get no dictionary.
-const DISTINCT: [&str; 6] = ["id", "number", "captured", "received", "trace", "frame"];
+const DISTINCT_COLUMNS: [&str; 6] = ["id", "number", "captured", "received", "trace", "frame"];
 
 /// A Parquet file that is being written.
-pub(super) struct Parquet(SerializedFileWriter<Vec<u8>>);
+pub(super) struct ParquetEncoder(SerializedFileWriter<Vec<u8>>);
 
 /// A row group that is being written, column by column.
-struct Columns<'a> {
+struct RowGroupWriter<'a> {
     group: SerializedRowGroupWriter<'a, Vec<u8>>,
     frames: &'a [Frame],
 }
 
-impl Parquet {
+impl ParquetEncoder {
     /// Creates a file without rows.
     ///
     /// # Errors
@@ -65,82 +65,94 @@ impl Parquet {
         let plain = |properties: parquet::file::properties::WriterPropertiesBuilder, column: &&str| {
             properties.set_column_dictionary_enabled(ColumnPath::from(*column), false)
         };
-        let properties = DISTINCT.iter().fold(properties, plain).build();
+        let properties = DISTINCT_COLUMNS.iter().fold(properties, plain).build();
         let schema = parse_message_type(SCHEMA)?;
         let writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties));
         Ok(Self(writer?))
     }
 
-    fn write(&mut self, frames: &[Frame]) -> Result<(), ParquetError> {
-        Columns { group: self.0.next_row_group()?, frames }.write()?;
+    fn write_row_group(&mut self, frames: &[Frame]) -> Result<(), ParquetError> {
+        RowGroupWriter { group: self.0.next_row_group()?, frames }.write_columns()?;
         Ok(self.0.flush()?)
     }
 }
 
-impl Writer for Parquet {
-    fn group(&mut self, frames: &[Frame]) -> Result<Vec<u8>, ServeError> {
+impl FormatEncoder for ParquetEncoder {
+    fn encode_group(&mut self, frames: &[Frame]) -> Result<Vec<u8>, ServeError> {
         if !frames.is_empty() {
-            self.write(frames)?;
+            self.write_row_group(frames)?;
         }
         Ok(std::mem::take(self.0.inner_mut()))
     }
 
-    fn end(&mut self) -> Result<Vec<u8>, ServeError> {
+    fn finish_file(&mut self) -> Result<Vec<u8>, ServeError> {
         self.0.finish()?;
         Ok(std::mem::take(self.0.inner_mut()))
     }
 }
 
-impl Columns<'_> {
-    fn write(mut self) -> Result<(), ParquetError> {
-        self.of_frames()?;
-        self.of_scores()?;
-        self.required::<ByteArrayType>(|frame| frame.bytes.clone().into())?;
+impl RowGroupWriter<'_> {
+    fn write_columns(mut self) -> Result<(), ParquetError> {
+        self.write_frame_columns()?;
+        self.write_score_columns()?;
+        self.write_required::<ByteArrayType>(|frame| frame.bytes.clone().into())?;
         self.group.close().map(drop)
     }
 
-    fn of_frames(&mut self) -> Result<(), ParquetError> {
-        self.required::<Int64Type>(|frame| frame.meta.id)?;
-        self.required::<ByteArrayType>(|frame| text(&frame.meta.device))?;
-        self.required::<Int64Type>(|frame| frame.meta.epoch.cast_signed())?;
-        self.required::<ByteArrayType>(|frame| text(frame.meta.class.name()))?;
-        self.required::<Int64Type>(|frame| frame.meta.number.cast_signed())?;
-        self.required::<Int64Type>(|frame| frame.meta.captured_us)?;
-        self.required::<Int64Type>(|frame| frame.meta.received_us)?;
-        self.required::<ByteArrayType>(|frame| text(&frame.meta.source))?;
-        let space = |frame: &Frame| space_of(frame.meta.latent_space).map(|space| text(&space.to_string()));
-        self.optional::<ByteArrayType>(space)?;
-        self.optional::<ByteArrayType>(|frame| frame.meta.trace.as_deref().map(text))
+    fn write_frame_columns(&mut self) -> Result<(), ParquetError> {
+        self.write_required::<Int64Type>(|frame| frame.meta.id)?;
+        self.write_required::<ByteArrayType>(|frame| byte_array(&frame.meta.device))?;
+        self.write_required::<Int64Type>(|frame| frame.meta.epoch.cast_signed())?;
+        self.write_required::<ByteArrayType>(|frame| byte_array(frame.meta.class.name()))?;
+        self.write_required::<Int64Type>(|frame| frame.meta.number.cast_signed())?;
+        self.write_required::<Int64Type>(|frame| frame.meta.captured_us)?;
+        self.write_required::<Int64Type>(|frame| frame.meta.received_us)?;
+        self.write_required::<ByteArrayType>(|frame| byte_array(&frame.meta.source))?;
+        let space = |frame: &Frame| {
+            latent_space_id(frame.meta.latent_space).map(|space| byte_array(&space.to_string()))
+        };
+        self.write_optional::<ByteArrayType>(space)?;
+        self.write_optional::<ByteArrayType>(|frame| frame.meta.trace.as_deref().map(byte_array))
     }
 
-    fn of_scores(&mut self) -> Result<(), ParquetError> {
-        self.of_score::<DoubleType>(|score| Some(score.score))?;
-        self.of_score::<DoubleType>(|score| score.quantile)?;
-        self.of_score::<ByteArrayType>(|score| score.label.as_deref().map(text))?;
-        self.of_score::<ByteArrayType>(|score| Some(text(&score.head.bundle)))?;
-        self.of_score::<ByteArrayType>(|score| Some(text(&score.head.head)))?;
-        self.of_score::<Int32Type>(|score| Some(score.head.version.cast_signed()))
+    fn write_score_columns(&mut self) -> Result<(), ParquetError> {
+        self.write_score::<DoubleType>(|score| Some(score.score))?;
+        self.write_score::<DoubleType>(|score| score.quantile)?;
+        self.write_score::<ByteArrayType>(|score| score.label.as_deref().map(byte_array))?;
+        self.write_score::<ByteArrayType>(|score| Some(byte_array(&score.head.bundle)))?;
+        self.write_score::<ByteArrayType>(|score| Some(byte_array(&score.head.head)))?;
+        self.write_score::<Int32Type>(|score| Some(score.head.version.cast_signed()))
     }
 
-    fn required<T: DataType>(&mut self, value: impl Fn(&Frame) -> T::T) -> Result<(), ParquetError> {
+    fn write_required<T: DataType>(&mut self, value: impl Fn(&Frame) -> T::T) -> Result<(), ParquetError> {
         let values: Vec<T::T> = self.frames.iter().map(value).collect();
-        self.column::<T>(&values, None)
+        self.write_column::<T>(&values, None)
     }
 
-    fn optional<T: DataType>(&mut self, value: impl Fn(&Frame) -> Option<T::T>) -> Result<(), ParquetError> {
+    fn write_optional<T: DataType>(
+        &mut self,
+        value: impl Fn(&Frame) -> Option<T::T>,
+    ) -> Result<(), ParquetError> {
         let values: Vec<Option<T::T>> = self.frames.iter().map(value).collect();
         let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
         let values: Vec<T::T> = values.into_iter().flatten().collect();
-        self.column::<T>(&values, Some(&levels))
+        self.write_column::<T>(&values, Some(&levels))
     }
 
-    fn of_score<T: DataType>(&mut self, value: impl Fn(&Score) -> Option<T::T>) -> Result<(), ParquetError> {
-        self.optional::<T>(|frame| frame.meta.score.as_ref().and_then(&value))
+    fn write_score<T: DataType>(
+        &mut self,
+        value: impl Fn(&Score) -> Option<T::T>,
+    ) -> Result<(), ParquetError> {
+        self.write_optional::<T>(|frame| frame.meta.score.as_ref().and_then(&value))
     }
 
     /// Writes the next column. `levels` are the definition levels, 1 for present and 0 for missing values;
     /// `None` for a required column.
-    fn column<T: DataType>(&mut self, values: &[T::T], levels: Option<&[i16]>) -> Result<(), ParquetError> {
+    fn write_column<T: DataType>(
+        &mut self,
+        values: &[T::T],
+        levels: Option<&[i16]>,
+    ) -> Result<(), ParquetError> {
         let column = self.group.next_column()?;
         let mut column =
             column.ok_or_else(|| ParquetError::General("the schema has too few columns".into()))?;
@@ -149,7 +161,7 @@ impl Columns<'_> {
     }
 }
 
-fn text(text: &str) -> ByteArray {
+fn byte_array(text: &str) -> ByteArray {
     text.into()
 }
 

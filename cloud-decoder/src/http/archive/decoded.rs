@@ -15,23 +15,23 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    super::{Api, decode::format_of, outputs},
-    InArchive,
+    super::{ApiState, decode::requested_format, outputs},
+    ArchiveExtractor,
 };
 use crate::{
-    Format, Request, ServeError, Terms, Wanted,
-    archive::answers::{Answer, Key},
-    error_http::Refusal,
-    extract::{InPath, InQuery},
-    offload::offload,
+    DecodeRequest, OutputFormat, OutputRequest, RequestOptions, ServeError,
+    archive::answers::{CachedResponse, ResponseKey},
+    error_http::ApiError,
+    extract::{PathParams, QueryParams},
+    offload::offload_if_large,
     openapi,
-    output::Makes,
+    output::OutputKind,
 };
 
 /// Caching of a response that names the bundle and the version, and therefore never changes.
-const PINNED: &str = "private, max-age=86400, immutable";
+const CACHE_PINNED: &str = "private, max-age=86400, immutable";
 /// Caching of a response that a newer head may change.
-const NEWEST: &str = "private, no-cache";
+const CACHE_NEWEST: &str = "private, no-cache";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +70,7 @@ enum FormatName {
         ("id" = i64, Path, description = "The frame's id"),
         ("head" = String, Path, description = "The head's name", example = "reconstruct"),
         DecodedQuery,
-        openapi::Terms,
+        openapi::RequestHeaders,
     ),
     responses(
         (status = 200, description = "The output of the head", content(
@@ -78,24 +78,24 @@ enum FormatName {
             (openapi::Octets = "image/png"),
         ), headers(("ETag" = String, description = "Identifies the frame, the head, its version and the format"))),
         (status = 304, description = "The response matches a tag in `If-None-Match`"),
-        openapi::Decoded,
+        openapi::ArchivedDecodeErrors,
     )
 )]
-pub(in crate::http) async fn decoded(
-    InArchive(kept): InArchive,
-    State(api): State<Api>,
-    InPath((id, head)): InPath<(i64, String)>,
-    InQuery(query): InQuery<DecodedQuery>,
+pub(in crate::http) async fn decode_frame(
+    ArchiveExtractor(kept): ArchiveExtractor,
+    State(api): State<ApiState>,
+    PathParams((id, head)): PathParams<(i64, String)>,
+    QueryParams(query): QueryParams<DecodedQuery>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let terms = api.terms.of(&headers)?;
+) -> Result<Response, ApiError> {
+    let terms = api.default_options.read_headers(&headers)?;
     let frame =
-        kept.archive.frame(id).await.map_err(ServeError::from)?.ok_or(ServeError::UnknownFrame(id))?;
-    let key = key_of(&api, &frame, &head, &query, &headers)?;
+        kept.archive.read_frame(id).await.map_err(ServeError::from)?.ok_or(ServeError::UnknownFrame(id))?;
+    let key = response_key(&api, &frame, &head, &query, &headers)?;
     let etag = key.etag();
-    let fresh = matches(&headers, &etag);
+    let fresh = matches_etag(&headers, &etag);
     let pinned = query.version.is_some() && !query.bundle.is_empty();
-    let cache = if pinned { PINNED } else { NEWEST };
+    let cache = if pinned { CACHE_PINNED } else { CACHE_NEWEST };
     let about = [
         (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
         (
@@ -107,58 +107,65 @@ pub(in crate::http) async fn decoded(
     if fresh {
         return Ok((StatusCode::NOT_MODIFIED, about).into_response());
     }
-    let make = make(&api, frame.bytes.into(), query.bundle, &key, terms);
-    let Answer { content_type, body } = kept.answers.get_or_make(&key, terms.deadline, make).await?;
+    let make = make_response(&api, frame.bytes.into(), query.bundle, &key, terms);
+    let CachedResponse { content_type, body } =
+        kept.responses.get_or_compute(&key, terms.deadline, make).await?;
     Ok((about, [(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
 /// Returns the cache key of the response: the head that would decode the frame now, and the format.
-fn key_of(
-    api: &Api,
+fn response_key(
+    api: &ApiState,
     frame: &Frame,
     head: &str,
     query: &DecodedQuery,
     headers: &HeaderMap,
-) -> Result<Key, Refusal> {
-    let served = api.decoder.resolve(&[&frame.bytes], &query.bundle)?;
-    let (head, version) = served.find(head, query.version)?;
-    let makes = served.makes(&head, Some(version))?;
+) -> Result<ResponseKey, ApiError> {
+    let served = api.decoder.find_bundle(&[&frame.bytes], &query.bundle)?;
+    let (head, version) = served.find_head(head, query.version)?;
+    let makes = served.output_kind(&head, Some(version))?;
     let format = match query.format {
-        Some(FormatName::Natural) if makes == Makes::Pictures => Format::Png,
-        Some(FormatName::Natural) => Format::Natural,
-        Some(FormatName::Tensor) => Format::Tensor,
-        Some(FormatName::Png) => Format::Png,
-        Some(FormatName::ClassScores) => Format::ClassScores,
-        Some(FormatName::Anomaly) => Format::Anomaly,
-        None => format_of(headers, makes)?,
+        Some(FormatName::Natural) if makes == OutputKind::Images => OutputFormat::Png,
+        Some(FormatName::Natural) => OutputFormat::Natural,
+        Some(FormatName::Tensor) => OutputFormat::Tensor,
+        Some(FormatName::Png) => OutputFormat::Png,
+        Some(FormatName::ClassScores) => OutputFormat::ClassScores,
+        Some(FormatName::Anomaly) => OutputFormat::Anomaly,
+        None => requested_format(headers, makes)?,
     };
-    Ok(Key { frame: frame.meta.id, bundle: served.name().to_owned(), head, version, format })
+    Ok(ResponseKey { frame_id: frame.meta.id, bundle: served.name().to_owned(), head, version, format })
 }
 
-async fn make(
-    api: &Api,
+async fn make_response(
+    api: &ApiState,
     frame: Bytes,
     bundle: String,
-    key: &Key,
-    terms: Terms,
-) -> Result<Answer, ServeError> {
-    let wanted = [Wanted { head: key.head.clone(), version: Some(key.version), format: key.format }];
-    let request =
-        Request { bundle: &bundle, wanted: &wanted, terms, ..Request::new(std::slice::from_ref(&frame)) };
+    key: &ResponseKey,
+    terms: RequestOptions,
+) -> Result<CachedResponse, ServeError> {
+    let wanted = [OutputRequest { head: key.head.clone(), version: Some(key.version), format: key.format }];
+    let request = DecodeRequest {
+        bundle: &bundle,
+        outputs: &wanted,
+        options: terms,
+        ..DecodeRequest::new(std::slice::from_ref(&frame))
+    };
     let output = api.decoder.decode(request).await?.into_iter().flatten().next();
     let output = output.ok_or_else(|| ServeError::Internal("the head produced no output".into()))?;
     let name = key.bundle.clone();
-    let response = offload(outputs::values(&output), move || outputs::one(&name, output)).await?;
+    let response =
+        offload_if_large(outputs::count_values(&output), move || outputs::output_response(&name, output))
+            .await?;
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|error| ServeError::Internal(error.to_string()))?;
     let content_type = parts.headers.remove(header::CONTENT_TYPE);
     let content_type =
         content_type.ok_or_else(|| ServeError::Internal("a response has no content type".into()))?;
-    Ok(Answer { content_type, body })
+    Ok(CachedResponse { content_type, body })
 }
 
 /// Returns whether `If-None-Match` contains this tag.
-fn matches(headers: &HeaderMap, etag: &str) -> bool {
+fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
     let named = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
     let mut tags = named.flat_map(|value| value.split(',')).map(str::trim);
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
@@ -174,9 +181,9 @@ mod tests {
             HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_str(text).unwrap())])
         };
         for text in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
-            assert!(matches(&headers(text), "\"a\""), "{text}");
+            assert!(matches_etag(&headers(text), "\"a\""), "{text}");
         }
-        assert!(!matches(&headers("\"b\", a"), "\"a\""));
-        assert!(!matches(&HeaderMap::new(), "\"a\""));
+        assert!(!matches_etag(&headers("\"b\", a"), "\"a\""));
+        assert!(!matches_etag(&HeaderMap::new(), "\"a\""));
     }
 }

@@ -5,8 +5,8 @@ use lopside_archive::Device;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::InArchive;
-use crate::{ServeError, archive::times::rfc3339, openapi};
+use super::ArchiveExtractor;
+use crate::{ServeError, archive::times::format_rfc3339, openapi};
 
 /// Lists the devices that have sent frames.
 #[utoipa::path(
@@ -14,9 +14,11 @@ use crate::{ServeError, archive::times::rfc3339, openapi};
     path = "/v1/devices",
     operation_id = "devices",
     tag = "archive",
-    responses((status = 200, description = "All devices, sorted by name", body = Devices), openapi::Archive)
+    responses((status = 200, description = "All devices, sorted by name", body = Devices), openapi::ArchiveErrors)
 )]
-pub(in crate::http) async fn all(InArchive(kept): InArchive) -> Result<Json<Devices>, ServeError> {
+pub(in crate::http) async fn list_devices(
+    ArchiveExtractor(kept): ArchiveExtractor,
+) -> Result<Json<Devices>, ServeError> {
     let devices = kept.archive.devices().await?;
     Ok(Json(Devices { devices: devices.into_iter().map(DeviceBody::from).collect() }))
 }
@@ -46,8 +48,8 @@ impl From<Device> for DeviceBody {
     fn from(device: Device) -> Self {
         Self {
             name: device.name,
-            first_seen: rfc3339(device.first_seen_us),
-            last_seen: rfc3339(device.last_seen_us),
+            first_seen: format_rfc3339(device.first_seen_us),
+            last_seen: format_rfc3339(device.last_seen_us),
             frames: device.frames,
             bytes: device.bytes,
             applied: device.applied,

@@ -10,13 +10,13 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    InArchive,
-    queries::{Least, fitting},
+    ArchiveExtractor,
+    queries::{MinScore, frame_query},
 };
 use crate::{
     ServeError,
-    archive::{export::Export, times::Time},
-    extract::InQuery,
+    archive::{export::Export, times::QueryTime},
+    extract::QueryParams,
     openapi,
 };
 
@@ -29,13 +29,13 @@ pub(in crate::http) struct ExportQuery {
     device: Option<String>,
     /// Only frames captured at this time or later.
     #[param(value_type = openapi::Time, required = false, nullable = false)]
-    from: Option<Time>,
+    from: Option<QueryTime>,
     /// Only frames captured before this time.
     #[param(value_type = openapi::Time, required = false, nullable = false)]
-    to: Option<Time>,
+    to: Option<QueryTime>,
     /// Only frames with at least this score.
     #[param(value_type = Option<f64>, nullable = false)]
-    min_score: Option<Least>,
+    min_score: Option<MinScore>,
     /// The file format; NDJSON by default.
     #[serde(default)]
     #[param(inline, required = false)]
@@ -64,30 +64,30 @@ enum FileFormat {
             (String = "application/x-ndjson"),
             (openapi::Octets = "application/vnd.apache.parquet"),
         )),
-        openapi::Archive,
+        openapi::ArchiveErrors,
     )
 )]
-pub(in crate::http) async fn export(
-    InArchive(kept): InArchive,
-    InQuery(query): InQuery<ExportQuery>,
+pub(in crate::http) async fn export_frames(
+    ArchiveExtractor(kept): ArchiveExtractor,
+    QueryParams(query): QueryParams<ExportQuery>,
 ) -> Result<Response, ServeError> {
     let ExportQuery { device, from, to, min_score, format } = query;
-    let query = fitting(device, [from, to], min_score);
+    let query = frame_query(device, [from, to], min_score);
     let mut export = match format {
-        FileFormat::Ndjson => Export::ndjson(kept.archive, query),
-        FileFormat::Parquet => Export::parquet(kept.archive, query)?,
+        FileFormat::Ndjson => Export::start_ndjson(kept.archive, query),
+        FileFormat::Parquet => Export::start_parquet(kept.archive, query)?,
     };
     // An error in the first group can still be sent with its own status.
-    let first = export.next().await?;
+    let first = export.next_bytes().await?;
     let rest = stream::try_unfold(export, |mut export| async move {
-        Ok::<_, ServeError>(export.next().await?.map(|bytes| (bytes, export)))
+        Ok::<_, ServeError>(export.next_bytes().await?.map(|bytes| (bytes, export)))
     });
-    let file = stream::iter(first.map(Ok)).chain(rest.inspect_err(log));
-    Ok((format.headers(), Body::from_stream(file)).into_response())
+    let file = stream::iter(first.map(Ok)).chain(rest.inspect_err(log_failure));
+    Ok((format.response_headers(), Body::from_stream(file)).into_response())
 }
 
 impl FileFormat {
-    fn headers(self) -> [(header::HeaderName, &'static str); 2] {
+    fn response_headers(self) -> [(header::HeaderName, &'static str); 2] {
         let (kind, file) = match self {
             Self::Ndjson => ("application/x-ndjson", "attachment; filename=\"frames.ndjson\""),
             Self::Parquet => ("application/vnd.apache.parquet", "attachment; filename=\"frames.parquet\""),
@@ -97,9 +97,9 @@ impl FileFormat {
 }
 
 /// Logs an error. The status of the response has already been sent, so the client cannot be told the reason.
-fn log(error: &ServeError) {
+fn log_failure(error: &ServeError) {
     match error {
-        ServeError::Archive(reason) | ServeError::Internal(reason) => {
+        ServeError::ArchiveUnavailable(reason) | ServeError::Internal(reason) => {
             tracing::error!(reason, "an export was interrupted");
         }
         error => tracing::warn!(%error, "an export was interrupted"),

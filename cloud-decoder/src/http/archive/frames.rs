@@ -5,25 +5,25 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use lopside_archive::Query;
+use lopside_archive::FrameQuery;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    InArchive,
-    queries::{After, Least, Limit, fitting},
+    ArchiveExtractor,
+    queries::{MinScore, PageCursorParam, PageLimit, frame_query},
 };
 use crate::{
     ServeError,
     archive::{
         record::{FrameRecord, WholeRecord},
-        times::Time,
+        times::QueryTime,
     },
-    extract::{InPath, InQuery},
+    extract::{PathParams, QueryParams},
     openapi,
 };
 
-const OCTETS: &str = "application/octet-stream";
+const OCTET_STREAM: &str = "application/octet-stream";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -34,20 +34,20 @@ pub(in crate::http) struct ListQuery {
     device: Option<String>,
     /// Only frames captured at this time or later.
     #[param(value_type = openapi::Time, required = false, nullable = false)]
-    from: Option<Time>,
+    from: Option<QueryTime>,
     /// Only frames captured before this time.
     #[param(value_type = openapi::Time, required = false, nullable = false)]
-    to: Option<Time>,
+    to: Option<QueryTime>,
     /// Only frames with at least this score.
     #[param(value_type = Option<f64>, nullable = false)]
-    min_score: Option<Least>,
+    min_score: Option<MinScore>,
     /// Frames per page; 100 by default.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, nullable = false)]
-    limit: Limit,
+    limit: PageLimit,
     /// The value of `next` in the previous page.
     #[param(value_type = Option<String>, pattern = "^[0-9a-f]{32}$", nullable = false)]
-    after: Option<After>,
+    after: Option<PageCursorParam>,
 }
 
 /// A page of archived frames.
@@ -63,7 +63,7 @@ pub(in crate::http) struct FramesBody {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct OneQuery {
+pub(in crate::http) struct OneFrameQuery {
     /// Whether to return only the bytes of the frame, as with `Accept: application/octet-stream`. The name alone
     /// means true.
     #[param(value_type = Flag, inline, required = false)]
@@ -83,16 +83,16 @@ struct Flag(bool);
     operation_id = "frames",
     tag = "archive",
     params(ListQuery),
-    responses((status = 200, description = "A page of the matching frames", body = FramesBody), openapi::Archive)
+    responses((status = 200, description = "A page of the matching frames", body = FramesBody), openapi::ArchiveErrors)
 )]
-pub(in crate::http) async fn list(
-    InArchive(kept): InArchive,
-    InQuery(query): InQuery<ListQuery>,
+pub(in crate::http) async fn list_frames(
+    ArchiveExtractor(kept): ArchiveExtractor,
+    QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<FramesBody>, ServeError> {
-    let ListQuery { device, from, to, min_score, limit: Limit(limit), after } = query;
-    let after = after.map(|After(cursor)| cursor);
-    let query = Query { limit, after, ..fitting(device, [from, to], min_score) };
-    let page = kept.archive.frames(&query).await?;
+    let ListQuery { device, from, to, min_score, limit: PageLimit(limit), after } = query;
+    let after = after.map(|PageCursorParam(cursor)| cursor);
+    let query = FrameQuery { limit, after, ..frame_query(device, [from, to], min_score) };
+    let page = kept.archive.list_frames(&query).await?;
     let frames = page.frames.iter().map(FrameRecord::from).collect();
     Ok(Json(FramesBody { frames, next: page.next.map(|next| next.to_string()) }))
 }
@@ -103,29 +103,29 @@ pub(in crate::http) async fn list(
     path = "/v1/frames/{id}",
     operation_id = "frame",
     tag = "archive",
-    params(("id" = i64, Path, description = "The frame's id"), OneQuery),
+    params(("id" = i64, Path, description = "The frame's id"), OneFrameQuery),
     responses(
         (status = 200, description = "The record of the frame, and its bytes", content(
             (WholeRecord = "application/json"),
             (openapi::Octets = "application/octet-stream"),
         )),
-        openapi::Archive,
+        openapi::ArchiveErrors,
     )
 )]
-pub(in crate::http) async fn one(
-    InArchive(kept): InArchive,
-    InPath(id): InPath<i64>,
-    InQuery(query): InQuery<OneQuery>,
+pub(in crate::http) async fn get_frame(
+    ArchiveExtractor(kept): ArchiveExtractor,
+    PathParams(id): PathParams<i64>,
+    QueryParams(query): QueryParams<OneFrameQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ServeError> {
-    let frame = kept.archive.frame(id).await?.ok_or(ServeError::UnknownFrame(id))?;
+    let frame = kept.archive.read_frame(id).await?.ok_or(ServeError::UnknownFrame(id))?;
     let raw = match query.raw {
         Some(Flag(raw)) => raw,
-        None => wants_octets(&headers),
+        None => accepts_octets(&headers),
     };
     let vary = [(header::VARY, "accept")];
     Ok(if raw {
-        (vary, [(header::CONTENT_TYPE, OCTETS)], frame.bytes).into_response()
+        (vary, [(header::CONTENT_TYPE, OCTET_STREAM)], frame.bytes).into_response()
     } else {
         (vary, Json(WholeRecord::from(&frame))).into_response()
     })
@@ -138,11 +138,11 @@ pub(in crate::http) async fn one(
     operation_id = "delete_frame",
     tag = "archive",
     params(("id" = i64, Path, description = "The frame's id")),
-    responses((status = 204, description = "The frame was deleted"), openapi::Archive)
+    responses((status = 204, description = "The frame was deleted"), openapi::ArchiveErrors)
 )]
-pub(in crate::http) async fn delete(
-    InArchive(kept): InArchive,
-    InPath(id): InPath<i64>,
+pub(in crate::http) async fn delete_frame(
+    ArchiveExtractor(kept): ArchiveExtractor,
+    PathParams(id): PathParams<i64>,
 ) -> Result<StatusCode, ServeError> {
     let was_there = kept.archive.delete(id).await?;
     was_there.then_some(StatusCode::NO_CONTENT).ok_or(ServeError::UnknownFrame(id))
@@ -161,9 +161,9 @@ impl TryFrom<String> for Flag {
 }
 
 /// Returns whether the `Accept` header lists `application/octet-stream`.
-fn wants_octets(headers: &HeaderMap) -> bool {
+fn accepts_octets(headers: &HeaderMap) -> bool {
     let accept =
         headers.get(header::ACCEPT).map(HeaderValue::to_str).and_then(Result::ok).unwrap_or_default();
     let mut kinds = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-    kinds.any(|kind| kind == OCTETS)
+    kinds.any(|kind| kind == OCTET_STREAM)
 }

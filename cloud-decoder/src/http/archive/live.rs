@@ -18,7 +18,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use lopside_archive::{Archive, FrameMeta, Since};
+use lopside_archive::{Archive, FrameMeta, FramesSince};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{
@@ -28,23 +28,23 @@ use tokio::sync::{
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::IntoParams;
 
-use super::{super::Api, InArchive, queries::Least};
+use super::{super::ApiState, ArchiveExtractor, queries::MinScore};
 use crate::{
     ServeError,
-    archive::{Kept, record::FrameRecord, scoring::Scored, times::now_us},
-    error_http::Refusal,
-    extract::InQuery,
-    front::stopping,
+    archive::{ServerArchive, record::FrameRecord, scoring::ScoredFrame, times::now_us},
+    error_http::ApiError,
+    extract::QueryParams,
+    front::wait_stopping,
     openapi,
 };
 
 /// Capacity of the event queue of one client, in addition to the archive's feed.
-const WAITING: usize = 16;
+const EVENT_CAPACITY: usize = 16;
 /// Maximum number of past frames that are sent to a client that reconnects.
-const RESUMED: u32 = 1000;
+const MAX_RESUMED_FRAMES: u32 = 1000;
 /// Maximum duration of a commit, in microseconds. Frames carry the time at which their commit began, so a commit
 /// that is running when a client connects began at most this long before.
-const UNDER_WAY_US: i64 = 10_000_000;
+const MAX_COMMIT_US: i64 = 10_000_000;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 #[derive(Deserialize, IntoParams)]
@@ -56,7 +56,7 @@ pub(in crate::http) struct LiveQuery {
     device: Option<String>,
     /// Only frames with at least this score. Frames are then sent after they have been scored.
     #[param(value_type = Option<f64>, nullable = false)]
-    min_score: Option<Least>,
+    min_score: Option<MinScore>,
 }
 
 /// Streams frames as they are archived, until the server stops.
@@ -76,160 +76,171 @@ pub(in crate::http) struct LiveQuery {
             body = String,
             content_type = "text/event-stream",
         ),
-        openapi::Archive,
+        openapi::ArchiveErrors,
     )
 )]
-pub(in crate::http) async fn live(
-    InArchive(kept): InArchive,
-    State(api): State<Api>,
-    InQuery(LiveQuery { device, min_score }): InQuery<LiveQuery>,
+pub(in crate::http) async fn stream_frames(
+    ArchiveExtractor(kept): ArchiveExtractor,
+    State(api): State<ApiState>,
+    QueryParams(LiveQuery { device, min_score }): QueryParams<LiveQuery>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let last = headers.get(LAST_EVENT_ID).map(id_of).transpose()?;
+) -> Result<Response, ApiError> {
+    let last = headers.get(LAST_EVENT_ID).map(parse_event_id).transpose()?;
     // Subscribed before past frames are listed, so that frames archived in between are not missed.
-    let feed = Feed::of(&kept, min_score)?;
+    let feed = FrameFeed::subscribe_to(&kept, min_score)?;
     let since = match last {
-        Some(id) => kept.archive.since(id, device.as_deref(), RESUMED).await.map_err(ServeError::from)?,
-        None => Since::default(),
+        Some(id) => kept
+            .archive
+            .frames_since(id, device.as_deref(), MAX_RESUMED_FRAMES)
+            .await
+            .map_err(ServeError::from)?,
+        None => FramesSince::default(),
     };
-    let (events, stream) = mpsc::channel(WAITING);
-    let told = since.frames.iter().map(|meta| meta.id).collect();
-    let live = Live { archive: kept.archive, device, feed, told, begins: Begins::after(last), events };
-    tokio::spawn(live.until(api.ready, since));
+    let (events, stream) = mpsc::channel(EVENT_CAPACITY);
+    let listed_ids = since.frames.iter().map(|meta| meta.id).collect();
+    let live = LiveClient {
+        archive: kept.archive,
+        device,
+        feed,
+        listed_ids,
+        lower_bound: LowerBound::after_id(last),
+        events,
+    };
+    tokio::spawn(live.run_until_stop(api.ready, since));
     Ok(Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::default()).into_response())
 }
 
 /// The feed of frames that a client follows.
-enum Feed {
+enum FrameFeed {
     /// All frames, as they are committed.
     Committed(broadcast::Receiver<std::sync::Arc<FrameMeta>>),
     /// Frames with at least this score, as they are scored.
-    Scored(broadcast::Receiver<Scored>, f64),
+    Scored(broadcast::Receiver<ScoredFrame>, f64),
 }
 
 /// The lower bound of new frames.
 #[derive(Clone, Copy)]
-enum Begins {
+enum LowerBound {
     /// Frames with larger ids.
     AfterId(i64),
     /// Frames archived at this time or later, in Unix microseconds.
-    At(i64),
+    AtTime(i64),
 }
 
 /// One connected client.
-struct Live {
+struct LiveClient {
     archive: Archive,
     device: Option<String>,
-    feed: Feed,
+    feed: FrameFeed,
     /// Ids of listed frames, which may arrive again from the feed.
-    told: HashSet<i64>,
-    begins: Begins,
+    listed_ids: HashSet<i64>,
+    lower_bound: LowerBound,
     events: mpsc::Sender<Result<Event, axum::Error>>,
 }
 
 /// The client has disconnected, or the server is stopping.
-struct Gone;
+struct Disconnected;
 
-impl Feed {
-    fn of(kept: &Kept, min_score: Option<Least>) -> Result<Self, ServeError> {
-        let Some(Least(least)) = min_score else { return Ok(Self::Committed(kept.archive.subscribe())) };
-        let scores = kept.scores.as_ref().ok_or_else(|| {
+impl FrameFeed {
+    fn subscribe_to(kept: &ServerArchive, min_score: Option<MinScore>) -> Result<Self, ServeError> {
+        let Some(MinScore(least)) = min_score else { return Ok(Self::Committed(kept.archive.subscribe())) };
+        let scores = kept.score_feed.as_ref().ok_or_else(|| {
             let reason = "this server does not score frames: omit min_score, or start the server without \
                           --archive-scores=false";
-            ServeError::Request(reason.to_owned())
+            ServeError::InvalidRequest(reason.to_owned())
         })?;
         Ok(Self::Scored(scores.subscribe(), least))
     }
 }
 
-impl Begins {
-    fn after(last: Option<i64>) -> Self {
-        last.map_or_else(|| Self::At(now_us() - UNDER_WAY_US), Self::AfterId)
+impl LowerBound {
+    fn after_id(last: Option<i64>) -> Self {
+        last.map_or_else(|| Self::AtTime(now_us() - MAX_COMMIT_US), Self::AfterId)
     }
 
-    fn has(self, meta: &FrameMeta) -> bool {
+    fn is_met(self, meta: &FrameMeta) -> bool {
         match self {
             Self::AfterId(id) => meta.id > id,
-            Self::At(time_us) => meta.received_us >= time_us,
+            Self::AtTime(time_us) => meta.received_us >= time_us,
         }
     }
 }
 
-impl Live {
+impl LiveClient {
     /// Sends past and new frames until the client disconnects or the server begins to stop.
-    async fn until(mut self, ready: tokio::sync::watch::Receiver<bool>, since: Since) {
+    async fn run_until_stop(mut self, ready: tokio::sync::watch::Receiver<bool>, since: FramesSince) {
         let events = self.events.clone();
         tokio::select! {
-            _ = self.tell_all(since) => {}
-            () = stopping(ready) => {}
+            _ = self.send_all(since) => {}
+            () = wait_stopping(ready) => {}
             () = events.closed() => {}
         }
     }
 
-    async fn tell_all(&mut self, since: Since) -> Result<(), Gone> {
+    async fn send_all(&mut self, since: FramesSince) -> Result<(), Disconnected> {
         for meta in &since.frames {
-            if self.is_unusual(meta) {
-                self.tell(meta).await?;
+            if self.reaches_score(meta) {
+                self.send_frame(meta).await?;
             }
         }
-        if since.more > 0 {
-            self.missed(since.more).await?;
+        if since.remaining > 0 {
+            self.send_missed(since.remaining).await?;
         }
         loop {
-            match self.next().await {
-                Ok(Some(meta)) => self.tell(&meta).await?,
+            match self.next_frame().await {
+                Ok(Some(meta)) => self.send_frame(&meta).await?,
                 Ok(None) => {}
-                Err(RecvError::Lagged(frames)) => self.missed(frames).await?,
-                Err(RecvError::Closed) => return Err(Gone),
+                Err(RecvError::Lagged(frames)) => self.send_missed(frames).await?,
+                Err(RecvError::Closed) => return Err(Disconnected),
             }
         }
     }
 
     /// Returns whether a listed frame has the requested score.
-    fn is_unusual(&self, meta: &FrameMeta) -> bool {
+    fn reaches_score(&self, meta: &FrameMeta) -> bool {
         match self.feed {
-            Feed::Committed(_) => true,
-            Feed::Scored(_, least) => meta.score.as_ref().is_some_and(|score| score.score >= least),
+            FrameFeed::Committed(_) => true,
+            FrameFeed::Scored(_, least) => meta.score.as_ref().is_some_and(|score| score.score >= least),
         }
     }
 
     /// Waits for the next frame of the feed; returns `None` if this client must not receive it.
-    async fn next(&mut self) -> Result<Option<FrameMeta>, RecvError> {
+    async fn next_frame(&mut self) -> Result<Option<FrameMeta>, RecvError> {
         let meta = match &mut self.feed {
-            Feed::Committed(feed) => {
+            FrameFeed::Committed(feed) => {
                 let meta = feed.recv().await?;
-                (!self.told.contains(&meta.id)).then(|| meta.as_ref().clone())
+                (!self.listed_ids.contains(&meta.id)).then(|| meta.as_ref().clone())
             }
-            Feed::Scored(feed, least) => {
-                let Scored { id, score } = feed.recv().await?;
-                let wanted = score >= *least && !self.told.contains(&id);
-                let found = if wanted { self.archive.frame(id).await.unwrap_or_default() } else { None };
-                found.map(|frame| frame.meta).filter(|meta| self.begins.has(meta))
+            FrameFeed::Scored(feed, least) => {
+                let ScoredFrame { id, score } = feed.recv().await?;
+                let wanted = score >= *least && !self.listed_ids.contains(&id);
+                let found = if wanted { self.archive.read_frame(id).await.unwrap_or_default() } else { None };
+                found.map(|frame| frame.meta).filter(|meta| self.lower_bound.is_met(meta))
             }
         };
         let of_device = |meta: &FrameMeta| self.device.as_ref().is_none_or(|device| *device == meta.device);
         Ok(meta.filter(of_device))
     }
 
-    async fn tell(&self, meta: &FrameMeta) -> Result<(), Gone> {
+    async fn send_frame(&self, meta: &FrameMeta) -> Result<(), Disconnected> {
         let event = Event::default().event("frame").id(meta.id.to_string());
-        self.send(event.json_data(FrameRecord::from(meta))).await
+        self.send_event(event.json_data(FrameRecord::from(meta))).await
     }
 
-    async fn missed(&self, frames: u64) -> Result<(), Gone> {
-        self.send(Event::default().event("missed").json_data(json!({ "frames": frames }))).await
+    async fn send_missed(&self, frames: u64) -> Result<(), Disconnected> {
+        self.send_event(Event::default().event("missed").json_data(json!({ "frames": frames }))).await
     }
 
-    async fn send(&self, event: Result<Event, axum::Error>) -> Result<(), Gone> {
-        self.events.send(event).await.map_err(|_| Gone)
+    async fn send_event(&self, event: Result<Event, axum::Error>) -> Result<(), Disconnected> {
+        self.events.send(event).await.map_err(|_| Disconnected)
     }
 }
 
-fn id_of(value: &HeaderValue) -> Result<i64, Refusal> {
+fn parse_event_id(value: &HeaderValue) -> Result<i64, ApiError> {
     let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     id.ok_or_else(|| {
         let reason =
             "the header Last-Event-ID is not the id of a frame: send the id of the last event".to_owned();
-        Refusal::Http(StatusCode::BAD_REQUEST, reason)
+        ApiError::Http(StatusCode::BAD_REQUEST, reason)
     })
 }

@@ -9,28 +9,28 @@ mod queries;
 
 use axum::{Router, extract::FromRequestParts, http::request::Parts, routing::get};
 
-use super::Api;
-use crate::{ServeError, archive::Kept};
+use super::ApiState;
+use crate::{ServeError, archive::ServerArchive};
 
 /// Returns the routes of the archive.
-pub(super) fn router() -> Router<Api> {
+pub(super) fn router() -> Router<ApiState> {
     Router::new()
-        .route("/v1/devices", get(devices::all))
-        .route("/v1/frames", get(frames::list))
-        .route("/v1/frames/{id}", get(frames::one).delete(frames::delete))
-        .route("/v1/frames/{id}/{head}", get(decoded::decoded))
-        .route("/v1/live", get(live::live))
-        .route("/v1/export", get(export::export))
+        .route("/v1/devices", get(devices::list_devices))
+        .route("/v1/frames", get(frames::list_frames))
+        .route("/v1/frames/{id}", get(frames::get_frame).delete(frames::delete_frame))
+        .route("/v1/frames/{id}/{head}", get(decoded::decode_frame))
+        .route("/v1/live", get(live::stream_frames))
+        .route("/v1/export", get(export::export_frames))
 }
 
 /// Extractor of the archive. It is the first parameter of a handler, so that a missing archive is reported
 /// before any other error.
-pub(in crate::http) struct InArchive(Kept);
+pub(in crate::http) struct ArchiveExtractor(ServerArchive);
 
-impl FromRequestParts<Api> for InArchive {
+impl FromRequestParts<ApiState> for ArchiveExtractor {
     type Rejection = ServeError;
 
-    async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, ServeError> {
-        api.kept.clone().map(Self).ok_or(ServeError::NoArchive)
+    async fn from_request_parts(_: &mut Parts, api: &ApiState) -> Result<Self, ServeError> {
+        api.archive.clone().map(Self).ok_or(ServeError::NoArchive)
     }
 }

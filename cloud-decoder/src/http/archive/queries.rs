@@ -1,42 +1,43 @@
 //! Query parameters, each with a type of its own, so that an invalid value is rejected with the parameter's
 //! name.
 
-use lopside_archive::{Cursor, MAX_PAGE, Query};
+use lopside_archive::{FrameQuery, MAX_PAGE_FRAMES, PageCursor};
 use serde::Deserialize;
 
-use crate::archive::times::Time;
+use crate::archive::times::QueryTime;
 
-/// Frames per page, 1 to [`MAX_PAGE`].
+/// Frames per page, 1 to [`MAX_PAGE_FRAMES`].
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "u32")]
-pub(super) struct Limit(pub(super) u32);
+pub(super) struct PageLimit(pub(super) u32);
 
 /// A minimum score; finite.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "f64")]
-pub(super) struct Least(pub(super) f64);
+pub(super) struct MinScore(pub(super) f64);
 
 /// The position at which the previous page ended.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct After(pub(super) Cursor);
+pub(super) struct PageCursorParam(pub(super) PageCursor);
 
-impl Default for Limit {
+impl Default for PageLimit {
     fn default() -> Self {
         Self(100)
     }
 }
 
-impl TryFrom<u32> for Limit {
+impl TryFrom<u32> for PageLimit {
     type Error = String;
 
     fn try_from(limit: u32) -> Result<Self, String> {
-        let fits = (1..=MAX_PAGE).contains(&limit);
-        fits.then_some(Self(limit)).ok_or_else(|| format!("a page has 1 to {MAX_PAGE} frames, not {limit}"))
+        let fits = (1..=MAX_PAGE_FRAMES).contains(&limit);
+        fits.then_some(Self(limit))
+            .ok_or_else(|| format!("a page has 1 to {MAX_PAGE_FRAMES} frames, not {limit}"))
     }
 }
 
-impl TryFrom<f64> for Least {
+impl TryFrom<f64> for MinScore {
     type Error = String;
 
     fn try_from(score: f64) -> Result<Self, String> {
@@ -47,7 +48,7 @@ impl TryFrom<f64> for Least {
     }
 }
 
-impl TryFrom<String> for After {
+impl TryFrom<String> for PageCursorParam {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -56,12 +57,16 @@ impl TryFrom<String> for After {
 }
 
 /// Builds the query for all frames that match these filters.
-pub(super) fn fitting(device: Option<String>, [from, to]: [Option<Time>; 2], least: Option<Least>) -> Query {
-    Query {
+pub(super) fn frame_query(
+    device: Option<String>,
+    [from, to]: [Option<QueryTime>; 2],
+    least: Option<MinScore>,
+) -> FrameQuery {
+    FrameQuery {
         device,
         from_us: from.map(|time| time.us),
         to_us: to.map(|time| time.us),
-        min_score: least.map(|Least(score)| score),
-        ..Query::default()
+        min_score: least.map(|MinScore(score)| score),
+        ..FrameQuery::default()
     }
 }

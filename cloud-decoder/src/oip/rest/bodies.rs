@@ -11,10 +11,10 @@ use super::request::{BASE64, CONTENT_TYPE};
 use crate::{
     oip::{
         EXTENSIONS, PLATFORM,
-        model::{Model, TensorInfo},
-        tensor::{OutputTensor, Values},
+        model::{OipModel, TensorInfo},
+        tensor::{OutputData, OutputTensor},
     },
-    registry::Indexed,
+    registry::IndexEntry,
 };
 
 /// The name, version and extensions of the server.
@@ -99,8 +99,8 @@ impl ServerMetadata {
     }
 }
 
-impl From<Model> for ModelMetadata {
-    fn from(model: Model) -> Self {
+impl From<OipModel> for ModelMetadata {
+    fn from(model: OipModel) -> Self {
         Self {
             versions: model.versions().iter().map(ToString::to_string).collect(),
             platform: PLATFORM,
@@ -117,8 +117,8 @@ impl From<TensorInfo> for TensorMetadata {
     }
 }
 
-impl From<Indexed> for IndexRow {
-    fn from(row: Indexed) -> Self {
+impl From<IndexEntry> for IndexRow {
+    fn from(row: IndexEntry) -> Self {
         let state = row.state();
         Self { name: row.name, version: row.version.to_string(), state, reason: row.reason }
     }
@@ -127,13 +127,15 @@ impl From<Indexed> for IndexRow {
 impl<'a> Tensor<'a> {
     /// Describes an output. `binary` is the number of data bytes that follow the JSON; `None` includes the
     /// data in the JSON.
-    pub(super) fn of(output: &'a OutputTensor, binary: Option<usize>) -> Self {
+    pub(super) fn from_output(output: &'a OutputTensor, binary: Option<usize>) -> Self {
         let OutputTensor { name, shape, values } = output;
         let (parameter, data) = match (binary, values) {
             (Some(size), _) => (Some(("binary_data_size", json!(size))), None),
-            (None, Values::Share(..) | Values::Floats(_)) => (None, Some(Data::Floats(values.floats()))),
-            (None, Values::Bools(values)) => (None, Some(Data::Bools(values))),
-            (None, Values::Texts(texts)) => {
+            (None, OutputData::Slice(..) | OutputData::Floats(_)) => {
+                (None, Some(Data::Floats(values.floats())))
+            }
+            (None, OutputData::Bools(values)) => (None, Some(Data::Bools(values))),
+            (None, OutputData::Texts(texts)) => {
                 let plain: Result<_, _> =
                     texts.iter().map(|text| str::from_utf8(text).map(Cow::Borrowed)).collect();
                 if let Ok(plain) = plain {

@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeSeed, Error, SeqAccess, Visitor},
 };
 
-use crate::oip::tensor::Data;
+use crate::oip::tensor::InputData;
 
 /// The flattened elements.
 #[derive(Debug, Default, PartialEq)]
@@ -16,16 +16,16 @@ pub(super) struct Elements {
     floats: Vec<f32>,
     texts: Vec<Bytes>,
     /// Whether there are elements of types that heads do not accept.
-    others: bool,
+    has_other_types: bool,
 }
 
 impl Elements {
     /// Converts the elements to tensor data.
-    pub(super) fn data(self) -> Data {
-        match (self.others, self.floats.is_empty(), self.texts.is_empty()) {
-            (false, _, true) => Data::Floats(self.floats),
-            (false, true, false) => Data::Texts(self.texts),
-            _ => Data::Other,
+    pub(super) fn data(self) -> InputData {
+        match (self.has_other_types, self.floats.is_empty(), self.texts.is_empty()) {
+            (false, _, true) => InputData::Floats(self.floats),
+            (false, true, false) => InputData::Texts(self.texts),
+            _ => InputData::Unsupported,
         }
     }
 
@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for Collector<'_> {
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.0.others = true;
+        self.0.has_other_types = true;
         Ok(())
     }
 }
@@ -97,19 +97,19 @@ impl<'de> Visitor<'de> for Collector<'_> {
 mod tests {
     use super::*;
 
-    fn data(text: &str) -> Data {
+    fn data(text: &str) -> InputData {
         serde_json::from_str::<Elements>(text).unwrap().data()
     }
 
     #[test]
     fn nested_lists_are_flattened_and_kinds_told_apart() {
         assert!(
-            matches!(data("[[1, -2.5], [3e0, 4]]"), Data::Floats(values) if values == [1.0, -2.5, 3.0, 4.0])
+            matches!(data("[[1, -2.5], [3e0, 4]]"), InputData::Floats(values) if values == [1.0, -2.5, 3.0, 4.0])
         );
-        assert!(matches!(data(r#"["a", ["b"]]"#), Data::Texts(texts) if texts == [&b"a"[..], b"b"]));
-        assert!(matches!(data("[true]"), Data::Other));
-        assert!(matches!(data(r#"[1, "a"]"#), Data::Other));
-        assert!(matches!(data("[]"), Data::Floats(values) if values.is_empty()));
+        assert!(matches!(data(r#"["a", ["b"]]"#), InputData::Texts(texts) if texts == [&b"a"[..], b"b"]));
+        assert!(matches!(data("[true]"), InputData::Unsupported));
+        assert!(matches!(data(r#"[1, "a"]"#), InputData::Unsupported));
+        assert!(matches!(data("[]"), InputData::Floats(values) if values.is_empty()));
         for text in ["1", "{}", "[null]", "[{}]", &"[".repeat(1000)] {
             assert!(serde_json::from_str::<Elements>(text).is_err(), "{text}");
         }

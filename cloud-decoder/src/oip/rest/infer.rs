@@ -3,12 +3,12 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
 use utoipa::IntoParams;
 
-use super::{Newest, Versioned, bodies, request, response};
+use super::{NewestPath, VersionedPath, bodies, request, response};
 use crate::{
-    error_http::Refusal,
-    extract::{InPath, WholeBody},
-    offload::offload,
-    oip::Oip,
+    error_http::ApiError,
+    extract::{BodyBytes, PathParams},
+    offload::offload_if_large,
+    oip::OipService,
     openapi,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "the schema of a header that `request::read` parses")]
-struct Binary {
+struct BinaryHeaders {
     /// Length of the JSON in bytes, if tensors follow it.
     #[param(rename = "Inference-Header-Content-Length", nullable = false)]
     json_length: Option<u64>,
@@ -27,17 +27,17 @@ struct Binary {
     post,
     path = "/v2/models/{model}/infer",
     tag = "inference",
-    params(Newest, Binary, openapi::Terms),
+    params(NewestPath, BinaryHeaders, openapi::RequestHeaders),
     request_body(content = request::Body, description = "JSON; with the binary extension, tensors follow it"),
-    responses((status = 200, description = "The outputs of the model", body = bodies::Inference<'_>), openapi::Work)
+    responses((status = 200, description = "The outputs of the model", body = bodies::Inference<'_>), openapi::InferenceErrors)
 )]
 pub(super) async fn newest(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Newest>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
     headers: HeaderMap,
-    WholeBody(body): WholeBody,
-) -> Result<Response, Refusal> {
-    infer(&oip, (named.model, String::new()), &headers, &body).await
+    BodyBytes(body): BodyBytes,
+) -> Result<Response, ApiError> {
+    run_inference(&oip, (named.model, String::new()), &headers, &body).await
 }
 
 /// Runs one version of a model.
@@ -45,34 +45,34 @@ pub(super) async fn newest(
     post,
     path = "/v2/models/{model}/versions/{version}/infer",
     tag = "inference",
-    params(Versioned, Binary, openapi::Terms),
+    params(VersionedPath, BinaryHeaders, openapi::RequestHeaders),
     request_body(content = request::Body, description = "JSON; with the binary extension, tensors follow it"),
-    responses((status = 200, description = "The outputs of the model", body = bodies::Inference<'_>), openapi::Work)
+    responses((status = 200, description = "The outputs of the model", body = bodies::Inference<'_>), openapi::InferenceErrors)
 )]
 pub(super) async fn version(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Versioned>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
     headers: HeaderMap,
-    WholeBody(body): WholeBody,
-) -> Result<Response, Refusal> {
-    infer(&oip, (named.model, named.version), &headers, &body).await
+    BodyBytes(body): BodyBytes,
+) -> Result<Response, ApiError> {
+    run_inference(&oip, (named.model, named.version), &headers, &body).await
 }
 
 /// Approximate number of JSON bytes per value.
-const BYTES_A_VALUE: usize = 4;
+const BYTES_PER_VALUE: usize = 4;
 
-async fn infer(
-    oip: &Oip,
+async fn run_inference(
+    oip: &OipService,
     model: (String, String),
     headers: &HeaderMap,
     body: &axum::body::Bytes,
-) -> Result<Response, Refusal> {
-    let terms = oip.terms.of(headers)?;
-    let values = body.len() / BYTES_A_VALUE;
+) -> Result<Response, ApiError> {
+    let terms = oip.default_options.read_headers(headers)?;
+    let values = body.len() / BYTES_PER_VALUE;
     let (headers, body) = (headers.clone(), body.clone());
-    let call = offload(values, move || request::read(model, &headers, terms, &body)).await??;
+    let call = offload_if_large(values, move || request::parse_body(model, &headers, terms, &body)).await??;
     let made = oip.infer(call.request).await?;
     let values = made.outputs.iter().map(|output| output.values.len()).sum();
-    let raw = move |output: usize| call.raw.get(output).copied().unwrap_or(call.raw_all);
-    offload(values, move || response::inference(call.id, &made, raw)).await?
+    let raw = move |output: usize| call.raw_outputs.get(output).copied().unwrap_or(call.all_raw);
+    offload_if_large(values, move || response::inference_response(call.id, &made, raw)).await?
 }

@@ -19,12 +19,12 @@ use serde_json::{Value, json};
 use tower_http::{compression::CompressionLayer, decompression::RequestDecompressionLayer};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::Oip;
+use super::OipService;
 use crate::{
     ServeError,
-    error_http::Refusal,
-    extract::{InPath, WholeBody},
-    http::wrong_method,
+    error_http::ApiError,
+    extract::{BodyBytes, PathParams},
+    http::method_not_allowed,
     openapi,
 };
 use bodies::{IndexRow, ModelMetadata, ServerMetadata};
@@ -51,10 +51,10 @@ use object::Object;
     load,
     unload
 ))]
-pub(crate) struct Document;
+pub(crate) struct OipDocument;
 
 /// Returns the routes. A decompressed body may have at most `max_body` bytes.
-pub(crate) fn router(oip: Oip, max_body: usize) -> Router {
+pub(crate) fn router(oip: OipService, max_body: usize) -> Router {
     // Clients may send compressed tensors and may request compressed ones.
     let inferences = Router::new()
         .route("/v2/models/{model}/infer", post(infer::newest))
@@ -79,7 +79,7 @@ pub(crate) fn router(oip: Oip, max_body: usize) -> Router {
         .route("/v2/repository/models/{model}/load", post(load))
         .route("/v2/repository/models/{model}/unload", post(unload))
         .merge(inferences)
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(oip)
 }
@@ -87,7 +87,7 @@ pub(crate) fn router(oip: Oip, max_body: usize) -> Router {
 /// The newest version of a model, in a path.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct Newest {
+struct NewestPath {
     /// `BUNDLE.HEAD`, or `BUNDLE` for the bundle's first head.
     #[param(example = "fashion")]
     model: String,
@@ -96,7 +96,7 @@ struct Newest {
 /// One version of a model, in a path.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct Versioned {
+struct VersionedPath {
     /// `BUNDLE.HEAD`, or `BUNDLE` for the bundle's first head.
     #[param(example = "fashion")]
     model: String,
@@ -127,10 +127,10 @@ async fn live() -> StatusCode {
     get,
     path = "/v2/health/ready",
     tag = "inference",
-    responses((status = 200, description = "The server accepts requests"), openapi::Probe)
+    responses((status = 200, description = "The server accepts requests"), openapi::ProbeErrors)
 )]
-async fn ready(State(oip): State<Oip>) -> Response {
-    if oip.ready() { StatusCode::OK.into_response() } else { ServeError::Stopping.into_response() }
+async fn ready(State(oip): State<OipService>) -> Response {
+    if oip.is_ready() { StatusCode::OK.into_response() } else { ServeError::Stopping.into_response() }
 }
 
 /// Returns whether the newest version of a model is ready.
@@ -138,12 +138,12 @@ async fn ready(State(oip): State<Oip>) -> Response {
     get,
     path = "/v2/models/{model}/ready",
     tag = "inference",
-    params(Newest),
-    responses((status = 200, description = "The model is ready"), openapi::Lookup)
+    params(NewestPath),
+    responses((status = 200, description = "The model is ready"), openapi::LookupErrors)
 )]
 async fn model_ready(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Newest>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
 ) -> Result<StatusCode, ServeError> {
     oip.ready_model(&named.model, "")
 }
@@ -153,12 +153,12 @@ async fn model_ready(
     get,
     path = "/v2/models/{model}/versions/{version}/ready",
     tag = "inference",
-    params(Versioned),
-    responses((status = 200, description = "The model is ready"), openapi::Lookup)
+    params(VersionedPath),
+    responses((status = 200, description = "The model is ready"), openapi::LookupErrors)
 )]
 async fn version_ready(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Versioned>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
 ) -> Result<StatusCode, ServeError> {
     oip.ready_model(&named.model, &named.version)
 }
@@ -168,12 +168,12 @@ async fn version_ready(
     get,
     path = "/v2/models/{model}",
     tag = "inference",
-    params(Newest),
-    responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi::Lookup)
+    params(NewestPath),
+    responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi::LookupErrors)
 )]
 async fn metadata(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Newest>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
 ) -> Result<Json<ModelMetadata>, ServeError> {
     oip.metadata_body(&named.model, "")
 }
@@ -183,12 +183,12 @@ async fn metadata(
     get,
     path = "/v2/models/{model}/versions/{version}",
     tag = "inference",
-    params(Versioned),
-    responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi::Lookup)
+    params(VersionedPath),
+    responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi::LookupErrors)
 )]
 async fn metadata_of_version(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Versioned>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
 ) -> Result<Json<ModelMetadata>, ServeError> {
     oip.metadata_body(&named.model, &named.version)
 }
@@ -198,10 +198,13 @@ async fn metadata_of_version(
     get,
     path = "/v2/models/{model}/config",
     tag = "inference",
-    params(Newest),
-    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi::Lookup)
+    params(NewestPath),
+    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi::LookupErrors)
 )]
-async fn config(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<Json<Value>, ServeError> {
+async fn config(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<Json<Value>, ServeError> {
     oip.config_body(&named.model, "")
 }
 
@@ -210,12 +213,12 @@ async fn config(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result
     get,
     path = "/v2/models/{model}/versions/{version}/config",
     tag = "inference",
-    params(Versioned),
-    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi::Lookup)
+    params(VersionedPath),
+    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi::LookupErrors)
 )]
 async fn config_of_version(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Versioned>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
 ) -> Result<Json<Value>, ServeError> {
     oip.config_body(&named.model, &named.version)
 }
@@ -225,12 +228,12 @@ async fn config_of_version(
     get,
     path = "/v2/models/{model}/stats",
     tag = "inference",
-    params(Newest),
-    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi::Lookup)
+    params(NewestPath),
+    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi::LookupErrors)
 )]
 async fn statistics(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Newest>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
 ) -> Result<Json<Value>, ServeError> {
     oip.stats_body(&named.model, "")
 }
@@ -240,12 +243,12 @@ async fn statistics(
     get,
     path = "/v2/models/{model}/versions/{version}/stats",
     tag = "inference",
-    params(Versioned),
-    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi::Lookup)
+    params(VersionedPath),
+    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi::LookupErrors)
 )]
 async fn statistics_of_version(
-    State(oip): State<Oip>,
-    InPath(named): InPath<Versioned>,
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
 ) -> Result<Json<Value>, ServeError> {
     oip.stats_body(&named.model, &named.version)
 }
@@ -257,7 +260,7 @@ async fn statistics_of_version(
     tag = "inference",
     responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object))
 )]
-async fn all_statistics(State(oip): State<Oip>) -> Result<Json<Value>, ServeError> {
+async fn all_statistics(State(oip): State<OipService>) -> Result<Json<Value>, ServeError> {
     oip.stats_body("", "")
 }
 
@@ -275,12 +278,15 @@ struct IndexRequest {
     path = "/v2/repository/index",
     tag = "repository",
     request_body(content = Option<IndexRequest>, description = "An optional filter"),
-    responses((status = 200, description = "The heads that are served, and the bundles that are not", body = Vec<IndexRow>), openapi::Change)
+    responses((status = 200, description = "The heads that are served, and the bundles that are not", body = Vec<IndexRow>), openapi::RepositoryErrors)
 )]
-async fn index(State(oip): State<Oip>, WholeBody(body): WholeBody) -> Result<Json<Vec<IndexRow>>, Refusal> {
-    let body: Option<Object<IndexRequest>> = if body.is_empty() { None } else { request::json(&body)? };
+async fn index(
+    State(oip): State<OipService>,
+    BodyBytes(body): BodyBytes,
+) -> Result<Json<Vec<IndexRow>>, ApiError> {
+    let body: Option<Object<IndexRequest>> = if body.is_empty() { None } else { request::parse_json(&body)? };
     let only_ready = body.is_some_and(|Object(body)| body.ready);
-    Ok(Json(oip.index(only_ready).await?.into_iter().map(IndexRow::from).collect()))
+    Ok(Json(oip.list_repository(only_ready).await?.into_iter().map(IndexRow::from).collect()))
 }
 
 /// Loads or reloads a bundle.
@@ -289,10 +295,13 @@ async fn index(State(oip): State<Oip>, WholeBody(body): WholeBody) -> Result<Jso
     path = "/v2/repository/models/{model}/load",
     tag = "repository",
     params(("model" = String, Path, description = "The bundle, or one of its heads")),
-    responses((status = 200, description = "The bundle is served"), openapi::Change)
+    responses((status = 200, description = "The bundle is served"), openapi::RepositoryErrors)
 )]
-async fn load(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<StatusCode, ServeError> {
-    oip.load(&named.model).await.map(|()| StatusCode::OK)
+async fn load(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<StatusCode, ServeError> {
+    oip.load_bundle(&named.model).await.map(|()| StatusCode::OK)
 }
 
 /// Stops serving a bundle.
@@ -301,24 +310,27 @@ async fn load(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<S
     path = "/v2/repository/models/{model}/unload",
     tag = "repository",
     params(("model" = String, Path, description = "The bundle, or one of its heads")),
-    responses((status = 200, description = "The bundle is no longer served"), openapi::Change)
+    responses((status = 200, description = "The bundle is no longer served"), openapi::RepositoryErrors)
 )]
-async fn unload(State(oip): State<Oip>, InPath(named): InPath<Newest>) -> Result<StatusCode, ServeError> {
-    oip.unload(&named.model).await.map(|()| StatusCode::OK)
+async fn unload(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<StatusCode, ServeError> {
+    oip.unload_bundle(&named.model).await.map(|()| StatusCode::OK)
 }
 
-impl Oip {
+impl OipService {
     fn ready_model(&self, name: &str, version: &str) -> Result<StatusCode, ServeError> {
-        self.model(name, version)?;
-        if self.ready() { Ok(StatusCode::OK) } else { Err(ServeError::Stopping) }
+        self.find_model(name, version)?;
+        if self.is_ready() { Ok(StatusCode::OK) } else { Err(ServeError::Stopping) }
     }
 
     fn metadata_body(&self, name: &str, version: &str) -> Result<Json<ModelMetadata>, ServeError> {
-        Ok(Json(self.model(name, version)?.into()))
+        Ok(Json(self.find_model(name, version)?.into()))
     }
 
     fn config_body(&self, name: &str, version: &str) -> Result<Json<Value>, ServeError> {
-        Ok(Json(response::config(self.config(&self.model(name, version)?))))
+        Ok(Json(response::config_json(self.describe_config(&self.find_model(name, version)?))))
     }
 
     fn stats_body(&self, name: &str, version: &str) -> Result<Json<Value>, ServeError> {

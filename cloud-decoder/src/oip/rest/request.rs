@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 
 use super::{elements::Elements, object::Object};
 use crate::{
-    Terms,
-    error_http::Refusal,
+    RequestOptions,
+    error_http::ApiError,
     oip::{
-        infer::{InferRequest, Parameters, WantedOutput},
-        tensor::{Data, InputTensor},
+        infer::{InferRequest, Parameters, RequestedOutput},
+        tensor::{InputData, InputTensor},
     },
 };
 
@@ -27,18 +27,18 @@ pub(super) const BASE64: &str = "base64";
 
 /// An inference request, and the format of its response.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct ParsedRequest {
     pub(super) id: Option<String>,
     pub(super) request: InferRequest,
     /// Whether each output is returned as raw bytes, in the order of the requested outputs.
-    pub(super) raw: Vec<bool>,
+    pub(super) raw_outputs: Vec<bool>,
     /// The same for a request without requested outputs.
-    pub(super) raw_all: bool,
+    pub(super) all_raw: bool,
 }
 
 /// Tensors for a model.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = InferenceRequest, examples(example))]
+#[schema(as = InferenceRequest, examples(example_request))]
 pub(super) struct Body {
     /// An id that the response repeats.
     id: Option<String>,
@@ -86,7 +86,7 @@ struct Output {
 }
 
 /// Returns the example: a latent of the demo's bundle, 32 zeros.
-fn example() -> Value {
+fn example_request() -> Value {
     let data = vec![0.0; 32];
     json!({ "inputs": [{ "name": "latent", "shape": [1, 32], "datatype": "FP32", "data": data }] })
 }
@@ -95,59 +95,63 @@ fn example() -> Value {
 ///
 /// # Errors
 /// 400 with the problem.
-pub(super) fn read(
+pub(super) fn parse_body(
     (model, version): (String, String),
     headers: &HeaderMap,
-    terms: Terms,
+    terms: RequestOptions,
     body: &Bytes,
-) -> Result<Call, Refusal> {
-    let (text, mut rest) = parts(headers, body)?;
-    let Object(Body { id, parameters, inputs, outputs }) = json(&text)?;
-    let inputs: Result<_, _> = inputs.into_iter().map(|Object(input)| tensor(input, &mut rest)).collect();
+) -> Result<ParsedRequest, ApiError> {
+    let (text, mut rest) = split_body(headers, body)?;
+    let Object(Body { id, parameters, inputs, outputs }) = parse_json(&text)?;
+    let inputs: Result<_, _> =
+        inputs.into_iter().map(|Object(input)| parse_tensor(input, &mut rest)).collect();
     let inputs = inputs?;
     if !rest.is_empty() {
-        return Err(bad(format!("{} bytes are left after the last tensor", rest.len())));
+        return Err(bad_request(format!("{} bytes are left after the last tensor", rest.len())));
     }
-    let raw_all = flag(&parameters, "binary_data_output").unwrap_or(false);
+    let raw_all = bool_parameter(&parameters, "binary_data_output").unwrap_or(false);
     let outputs: Vec<Output> = outputs.into_iter().map(|Object(output)| output).collect();
-    let raw =
-        outputs.iter().map(|output| flag(&output.parameters, "binary_data").unwrap_or(raw_all)).collect();
+    let raw = outputs
+        .iter()
+        .map(|output| bool_parameter(&output.parameters, "binary_data").unwrap_or(raw_all))
+        .collect();
     let own = Parameters {
         timeout: parameters.get("timeout").and_then(Value::as_u64),
         priority: parameters.get("priority").and_then(Value::as_u64),
     };
-    let outputs = outputs.into_iter().map(wanted).collect();
-    let request = InferRequest { model, version, inputs, outputs, terms: own.terms(terms) };
-    Ok(Call { id, request, raw, raw_all })
+    let outputs = outputs.into_iter().map(parse_output).collect();
+    let request = InferRequest { model, version, inputs, outputs, options: own.apply_to(terms) };
+    Ok(ParsedRequest { id, request, raw_outputs: raw, all_raw: raw_all })
 }
 
 /// Parses a JSON text.
 ///
 /// # Errors
 /// 400 with the problem and its position.
-pub(super) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(text).map_err(|error| bad(format!("the body is not the expected JSON: {error}")))
+pub(super) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(text)
+        .map_err(|error| bad_request(format!("the body is not the expected JSON: {error}")))
 }
 
 /// Splits a body into the JSON and the bytes after it.
-fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, Bytes), Refusal> {
+fn split_body(headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, Bytes), ApiError> {
     let Some(length) = headers.get(JSON_LENGTH) else { return Ok((body.clone(), Bytes::new())) };
     let length = length.to_str().ok().and_then(|text| text.parse().ok());
     let length: usize = length.filter(|&length| length <= body.len()).ok_or_else(|| {
-        bad(format!("{JSON_LENGTH} must be a length within the body, which has {} bytes", body.len()))
+        bad_request(format!("{JSON_LENGTH} must be a length within the body, which has {} bytes", body.len()))
     })?;
     Ok((body.slice(..length), body.slice(length..)))
 }
 
-fn tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, Refusal> {
+fn parse_tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, ApiError> {
     let Input { name, shape, datatype, parameters, data } = input;
-    let wrong = |reason: &str| bad(format!("input {name:?}: {reason}"));
+    let wrong = |reason: &str| bad_request(format!("input {name:?}: {reason}"));
     let raw = parameters.get("binary_data_size");
     let data = match (raw, data) {
         (Some(size), None) => {
             let size = size.as_u64().and_then(|size| usize::try_from(size).ok());
             let size = size.filter(|&size| size <= rest.len());
-            Data::Raw(rest.split_to(size.ok_or_else(|| {
+            InputData::Raw(rest.split_to(size.ok_or_else(|| {
                 wrong("binary_data_size must be a number of at most the remaining bytes of the body")
             })?))
         }
@@ -163,15 +167,15 @@ fn tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, Refusal> {
     Ok(InputTensor { name, datatype, shape, data })
 }
 
-fn wanted(output: Output) -> WantedOutput {
+fn parse_output(output: Output) -> RequestedOutput {
     let classes = output.parameters.get("classification").and_then(Value::as_u64).filter(|&n| n > 0);
-    WantedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
+    RequestedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
 }
 
-fn flag(parameters: &Map<String, Value>, name: &str) -> Option<bool> {
+fn bool_parameter(parameters: &Map<String, Value>, name: &str) -> Option<bool> {
     parameters.get(name)?.as_bool()
 }
 
-fn bad(reason: String) -> Refusal {
-    Refusal::Http(StatusCode::BAD_REQUEST, reason)
+fn bad_request(reason: String) -> ApiError {
+    ApiError::Http(StatusCode::BAD_REQUEST, reason)
 }

@@ -11,17 +11,17 @@ use super::{
     bodies::{Inference, Tensor},
     request::JSON_LENGTH,
 };
-use crate::{ServeError, error_http::Refusal, oip::infer::InferResponse};
+use crate::{ServeError, error_http::ApiError, oip::infer::InferResponse};
 
 /// Creates the response to an inference. `raw` returns whether an output is sent as raw bytes.
 ///
 /// # Errors
 /// 500 if the JSON cannot be written.
-pub(super) fn inference(
+pub(super) fn inference_response(
     id: Option<String>,
     response: &InferResponse,
     raw: impl Fn(usize) -> bool,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let mut tail = Vec::new();
     let outputs = response.outputs.iter().enumerate().map(|(number, output)| {
         let binary = raw(number).then(|| {
@@ -29,7 +29,7 @@ pub(super) fn inference(
             tail.extend_from_slice(&bytes);
             bytes.len()
         });
-        Tensor::of(output, binary)
+        Tensor::from_output(output, binary)
     });
     let body = Inference {
         model_name: &response.model,
@@ -49,7 +49,7 @@ pub(super) fn inference(
 }
 
 /// Converts a configuration to JSON, with enumerations by name.
-pub(super) fn config(config: ModelConfig) -> Value {
+pub(super) fn config_json(config: ModelConfig) -> Value {
     let kind = |kind: i32| DataType::try_from(kind).unwrap_or_default().as_str_name();
     let inputs = config.input.iter().map(|input| {
         json!({

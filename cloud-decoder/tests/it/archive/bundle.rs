@@ -4,11 +4,11 @@
 use std::{fs, path::Path};
 
 use lopside_bundle::{
-    Channels, Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, PartSource,
-    PartSpec, PictureSpec, Quantiles, ScoreSpec, TensorSpec,
+    Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec, HeadKind, ImageSpec,
+    InputSpec, LATENT_SPACE_KEY, ModelCost, Quantiles, ScorePartSource, ScorePartSpec, ScoreSpec, TensorSpec,
 };
 use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables};
-use lopside_onnx::{GraphBuilder, encode, set_metadata};
+use lopside_onnx::{GraphBuilder, encode_model, set_metadata};
 
 const PIXELS: usize = 4;
 const SAME: [[f32; PIXELS]; PIXELS] =
@@ -36,23 +36,26 @@ pub(crate) fn space() -> LatentSpaceId {
 
 /// Returns the frame of an image.
 pub(crate) fn frame(pixels: [f32; PIXELS]) -> Vec<u8> {
-    draft(1).space().unwrap().encode(&pixels, IdOnWire::Present).unwrap()
+    draft(1).build_space().unwrap().encode(&pixels, IdOnWire::Present).unwrap()
 }
 
 /// Returns the frame of an image, without the id of its latent space.
 pub(crate) fn nameless_frame(pixels: [f32; PIXELS]) -> Vec<u8> {
-    draft(1).space().unwrap().encode(&pixels, IdOnWire::Session).unwrap()
+    draft(1).build_space().unwrap().encode(&pixels, IdOnWire::Session).unwrap()
 }
 
-fn draft(version: u32) -> Draft {
-    let mut draft = Draft {
+fn draft(version: u32) -> FixedLatentDraft {
+    let mut draft = FixedLatentDraft {
         name: "toy".into(),
         description: "Four pixels".into(),
         input: InputSpec::Picture(picture()),
         encoder: b"encoder".to_vec(),
         input_tensor: tensor("image", PIXELS as u32),
-        encoder_cost: Cost { parameters: 0, macs: 0 },
-        latent: vec![LatentSpec { tensor: tensor("latent", PIXELS as u32), gains: vec![10.0; PIXELS] }],
+        encoder_cost: ModelCost { parameters: 0, macs: 0 },
+        latent: vec![FixedLatentLayerSpec {
+            tensor: tensor("latent", PIXELS as u32),
+            gains: vec![10.0; PIXELS],
+        }],
         tables: Tables::new(vec![Table::from_counts(0, &[1; 11]).unwrap(); PIXELS]).unwrap(),
         heads: heads(version, ""),
     };
@@ -60,18 +63,18 @@ fn draft(version: u32) -> Draft {
     draft
 }
 
-fn heads(version: u32, space: &str) -> Vec<DraftHead> {
+fn heads(version: u32, space: &str) -> Vec<FixedLatentDraftHead> {
     let labels = ["dark", "bright"].map(String::from).to_vec();
     let score = ScoreSpec {
-        parts: vec![PartSpec {
+        parts: vec![ScorePartSpec {
             name: "sum".into(),
-            source: PartSource::Column(0),
+            source: ScorePartSource::Column(0),
             weight: 1.0,
             mean: 0.0,
             deviation: 1.0,
-            quantiles: Quantiles::of(&[0.0, 4.0], 2).unwrap(),
+            quantiles: Quantiles::from_samples(&[0.0, 4.0], 2).unwrap(),
         }],
-        quantiles: Quantiles::of(&[0.0, 4.0], 2).unwrap(),
+        quantiles: Quantiles::from_samples(&[0.0, 4.0], 2).unwrap(),
         quantiles_with_input: None,
         threshold: 0.5,
         reconstruction: None,
@@ -91,28 +94,28 @@ fn head<const N: usize>(
     kind: HeadKind,
     (rows, bias): (&[[f32; N]; PIXELS], [f32; N]),
     space: &str,
-) -> DraftHead {
+) -> FixedLatentDraftHead {
     let mut graph = GraphBuilder::new(name);
-    graph.input("latent", &["n".into(), (PIXELS as i64).into()]);
-    let weight = graph.initializer("weight", &[PIXELS as i64, N as i64], rows.as_flattened()).unwrap();
-    let bias = graph.initializer("bias", &[N as i64], &bias).unwrap();
+    graph.add_input("latent", &["n".into(), (PIXELS as i64).into()]);
+    let weight = graph.add_initializer("weight", &[PIXELS as i64, N as i64], rows.as_flattened()).unwrap();
+    let bias = graph.add_initializer("bias", &[N as i64], &bias).unwrap();
     graph.gemm("latent", &weight, &bias, "made");
-    graph.output("made", &["n".into(), (N as i64).into()]);
+    graph.add_output("made", &["n".into(), (N as i64).into()]);
     let mut model = graph.build();
     set_metadata(&mut model, LATENT_SPACE_KEY, space);
-    DraftHead {
+    FixedLatentDraftHead {
         name: name.into(),
         version,
         kind,
-        model: encode(&model),
+        model: encode_model(&model),
         inputs: vec!["latent".into()],
         output: tensor("made", N as u32),
-        cost: Cost { parameters: 0, macs: 0 },
+        cost: ModelCost { parameters: 0, macs: 0 },
     }
 }
 
-fn picture() -> PictureSpec {
-    PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0)
+fn picture() -> ImageSpec {
+    ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)
 }
 
 fn tensor(name: &str, values: u32) -> TensorSpec {

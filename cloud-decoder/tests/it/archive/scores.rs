@@ -59,7 +59,7 @@ async fn what_cannot_be_read_gets_no_score_and_holds_up_nothing() {
     cloud.commit("gate", 1, vec![broken(1), frame([0.1; 4]), broken(2), frame([0.2; 4]), broken(3)]).await;
     let scored = [score(&mut events).await.0, score(&mut events).await.0];
     assert_eq!(scored, [2, 4]);
-    let left = cloud.archive().unscored(&head(1), &[*bundle::space().as_bytes()], 9).await.unwrap();
+    let left = cloud.archive().unscored_frames(&head(1), &[*bundle::space().as_bytes()], 9).await.unwrap();
     assert_eq!(left, []);
     let list = cloud.get("/v1/frames").await.json();
     let scores: Vec<bool> =

@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_archive::{Archive, Batch, Class, NewRecord};
-use lopside_latent::latent_space_of;
+use lopside_latent::peek_latent_space;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -81,7 +81,7 @@ impl Cloud {
         args.archive.url =
             plan.archive.then(|| format!("sqlite:{}", folder.path().join("archive.db").display()));
         args.archive.scores = Some(plan.scores);
-        let server = serve::start(&Settings::merge(args).unwrap()).await.unwrap();
+        let server = serve::start_server(&Settings::merge(args).unwrap()).await.unwrap();
         let (url, registry, archive) = (server.url().to_owned(), server.registry(), server.archive());
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = tokio::spawn(server.run_until(async {
@@ -106,7 +106,7 @@ impl Cloud {
             captured_us: START_US + number as i64 * 1_000_000,
             source: "gate camera".into(),
             digest: crc32c::crc32c(&frame),
-            latent_space: latent_space_of(&frame).ok().flatten().map_or([0; 8], |space| *space.as_bytes()),
+            latent_space: peek_latent_space(&frame).ok().flatten().map_or([0; 8], |space| *space.as_bytes()),
             trace: (number == 1).then(|| "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
             frame,
         };

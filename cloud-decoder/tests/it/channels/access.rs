@@ -3,13 +3,13 @@
 use std::{fs, path::Path};
 
 use axum::{body::Body, http::Request};
-use cloud_decoder::keys::{NewKey, Scope, make};
+use cloud_decoder::keys::{GeneratedKey, Scope, generate_key};
 use lopside_proto::v1::DownloadRequest;
 use tonic::Code;
 
 use super::support::{Cloud, NEW, channel, digest, question};
 
-async fn behind(keys: &Path, allowed: &[&NewKey]) -> Cloud {
+async fn behind(keys: &Path, allowed: &[&GeneratedKey]) -> Cloud {
     let text: String = allowed.iter().map(|key| &key.toml[..]).collect();
     fs::write(keys, text).unwrap();
     Cloud::start_with(Some(&channel("stable", None)), |settings| {
@@ -18,7 +18,7 @@ async fn behind(keys: &Path, allowed: &[&NewKey]) -> Cloud {
     .await
 }
 
-fn with<T>(key: &NewKey, message: T) -> tonic::Request<T> {
+fn with<T>(key: &GeneratedKey, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {}", key.key).parse().unwrap());
     request
@@ -28,7 +28,7 @@ fn with<T>(key: &NewKey, message: T) -> tonic::Request<T> {
 async fn encoders_are_for_those_who_may_send_frames() {
     let folder = tempfile::tempdir().unwrap();
     let (reader, device) =
-        (make("reader", &[Scope::Infer]).unwrap(), make("gate-7", &[Scope::Ingest]).unwrap());
+        (generate_key("reader", &[Scope::Infer]).unwrap(), generate_key("gate-7", &[Scope::Ingest]).unwrap());
     let cloud = behind(&folder.path().join("keys.toml"), &[&reader, &device]).await;
     let mut client = cloud.client().await;
     let download = DownloadRequest { sha256: digest(NEW), offset: 0 };
@@ -49,7 +49,7 @@ async fn encoders_are_for_those_who_may_send_frames() {
 async fn the_list_is_for_those_who_may_read_what_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let (reader, device) =
-        (make("reader", &[Scope::Infer]).unwrap(), make("gate-7", &[Scope::Ingest]).unwrap());
+        (generate_key("reader", &[Scope::Infer]).unwrap(), generate_key("gate-7", &[Scope::Ingest]).unwrap());
     let cloud = behind(&folder.path().join("keys.toml"), &[&reader, &device]).await;
     for (key, expected) in [(&reader, 200), (&device, 403)] {
         let request = Request::get("/v1/channels").header("x-api-key", &key.key);

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use lopside_bundle::{
-    Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, TensorSpec,
+    Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec, HeadKind, InputSpec, LATENT_SPACE_KEY,
+    ModelCost, TensorSpec,
 };
 use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables};
-use lopside_onnx::{GraphBuilder, encode, set_metadata};
+use lopside_onnx::{GraphBuilder, encode_model, set_metadata};
 
 const VALUES: u32 = 2;
 
@@ -23,18 +24,18 @@ pub(crate) fn space(encoder: &[u8]) -> LatentSpaceId {
 
 /// Returns the frame that a device with this encoder sends for two values, which are multiples of a tenth.
 pub(crate) fn frame(encoder: &[u8], values: [f32; 2]) -> Vec<u8> {
-    draft("any", encoder).space().unwrap().encode(&values, IdOnWire::Present).unwrap()
+    draft("any", encoder).build_space().unwrap().encode(&values, IdOnWire::Present).unwrap()
 }
 
-fn draft(name: &str, encoder: &[u8]) -> Draft {
-    let mut draft = Draft {
+fn draft(name: &str, encoder: &[u8]) -> FixedLatentDraft {
+    let mut draft = FixedLatentDraft {
         name: name.into(),
         description: "Products".into(),
         input: InputSpec::Tensor {},
         encoder: encoder.to_vec(),
         input_tensor: tensor("input"),
-        encoder_cost: Cost { parameters: 0, macs: 2 },
-        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![10.0; VALUES as usize] }],
+        encoder_cost: ModelCost { parameters: 0, macs: 2 },
+        latent: vec![FixedLatentLayerSpec { tensor: tensor("latent"), gains: vec![10.0; VALUES as usize] }],
         tables: Tables::new(vec![Table::from_counts(0, &[1; 101]).unwrap(); VALUES as usize]).unwrap(),
         heads: Vec::new(),
     };
@@ -42,22 +43,22 @@ fn draft(name: &str, encoder: &[u8]) -> Draft {
     draft
 }
 
-fn head(space: &str) -> DraftHead {
+fn head(space: &str) -> FixedLatentDraftHead {
     let mut graph = GraphBuilder::new("times");
-    let latent = graph.input("latent", &["n".into(), i64::from(VALUES).into()]);
-    let ten = graph.initializer("ten", &[1], &[10.0]).unwrap();
-    graph.node("Mul", &[&latent, &ten], "product", &[]);
-    graph.output("product", &["n".into(), i64::from(VALUES).into()]);
+    let latent = graph.add_input("latent", &["n".into(), i64::from(VALUES).into()]);
+    let ten = graph.add_initializer("ten", &[1], &[10.0]).unwrap();
+    graph.add_node("Mul", &[&latent, &ten], "product", &[]);
+    graph.add_output("product", &["n".into(), i64::from(VALUES).into()]);
     let mut model = graph.build();
     set_metadata(&mut model, LATENT_SPACE_KEY, space);
-    DraftHead {
+    FixedLatentDraftHead {
         name: "times".into(),
         version: 1,
         kind: HeadKind::Tensor {},
-        model: encode(&model),
+        model: encode_model(&model),
         inputs: vec!["latent".into()],
         output: tensor("product"),
-        cost: Cost { parameters: 1, macs: 2 },
+        cost: ModelCost { parameters: 1, macs: 2 },
     }
 }
 

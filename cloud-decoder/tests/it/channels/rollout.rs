@@ -14,7 +14,7 @@ use super::{
 #[tokio::test]
 async fn a_file_that_changes_is_a_rollout_and_a_broken_one_is_none() {
     let cloud = Cloud::start(&channel("stable", Some(1))).await;
-    let mut reloads = cloud.stats.reloads();
+    let mut reloads = cloud.stats.subscribe_reloads();
     assert_eq!(cloud.offer("stable").await.unwrap().latent_space, space(OLD).as_bytes());
 
     cloud.write_channels("[[channel]]\nname = 'stable'\nbundel = 'toy'\n");
@@ -31,7 +31,7 @@ async fn a_file_that_changes_is_a_rollout_and_a_broken_one_is_none() {
 #[tokio::test]
 async fn frames_of_the_old_latent_space_are_archived_and_decoded_as_before() {
     let cloud = Cloud::start(&channel("stable", Some(1))).await;
-    let mut reloads = cloud.stats.reloads();
+    let mut reloads = cloud.stats.subscribe_reloads();
     upload(&cloud, "gate-7", 1, frame(OLD, [0.1, 0.2])).await;
     cloud.write_channels(&channel("stable", None));
     reloads.wait_for(|reloads| reloads.done == 1).await.unwrap();

@@ -63,9 +63,9 @@ impl Cloud {
         args.archive.url = Some(format!("sqlite:{}", folder.path().join("archive.db").display()));
         args.archive.scores = Some(false);
         let mut settings = Settings::merge(args).unwrap();
-        settings.front.reload = Duration::from_millis(10);
+        settings.front.reload_interval = Duration::from_millis(10);
         change(&mut settings);
-        let server = serve::start(&settings).await.unwrap();
+        let server = serve::start_server(&settings).await.unwrap();
         let (url, registry, stats) = (server.url().to_owned(), server.registry(), server.stats());
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = tokio::spawn(server.run_until(async {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use cloud_decoder::front::{Event, FrontSettings};
+use cloud_decoder::front::{FrontEvent, FrontSettings};
 use http_body_util::BodyExt as _;
 use tokio::net::TcpStream;
 
@@ -34,7 +34,14 @@ async fn what_was_begun_is_finished_and_nothing_new_is_taken() {
     client.ended.await.unwrap().unwrap();
     front.ended.await.unwrap();
     let counts = front.stats.snapshot();
-    assert_eq!((counts.of(Event::CutOff), counts.of(Event::Accepted), counts.open()), (0, 3, 0));
+    assert_eq!(
+        (
+            counts.count_of(FrontEvent::CutOff),
+            counts.count_of(FrontEvent::Accepted),
+            counts.open_connections()
+        ),
+        (0, 3, 0)
+    );
 }
 
 #[tokio::test]
@@ -47,7 +54,7 @@ async fn after_the_drain_time_what_is_left_is_cut_off() {
     front.stop();
     assert!(answer.await.is_err());
     front.ended.await.unwrap();
-    assert_eq!(front.stats.snapshot().of(Event::CutOff), 1);
+    assert_eq!(front.stats.snapshot().count_of(FrontEvent::CutOff), 1);
 }
 
 #[tokio::test]

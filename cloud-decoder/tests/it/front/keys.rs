@@ -9,8 +9,8 @@ use axum::{
     routing::{get, post},
 };
 use cloud_decoder::{
-    front::{Event, FrontSettings, FrontStats},
-    keys::{KeyName, NewKey, Scope, make, protect},
+    front::{FrontEvent, FrontSettings, FrontStats},
+    keys::{GeneratedKey, KeyName, Scope, generate_key, require_keys},
 };
 use http_body_util::BodyExt as _;
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ impl Door {
         fs::write(&path, keys).unwrap();
         let settings = FrontSettings {
             api_keys: Some(path.clone()),
-            reload: Duration::from_millis(10),
+            reload_interval: Duration::from_millis(10),
             ..FrontSettings::default()
         };
         let stats = Arc::new(FrontStats::default());
@@ -49,7 +49,7 @@ impl Door {
             .route("/metrics", get(|| async { "metrics" }))
             .route("/v2/repository/models/{model}/load", post(|| async { "loaded" }))
             .merge(services.routes().into_axum_router());
-        Self { router: protect(router, &settings, &stats).unwrap(), stats, path, _folder: folder }
+        Self { router: require_keys(router, &settings, &stats).unwrap(), stats, path, _folder: folder }
     }
 
     fn write(&self, text: &str) {
@@ -80,8 +80,8 @@ impl Door {
     }
 }
 
-fn infer(name: &str) -> NewKey {
-    make(name, &[Scope::Infer]).unwrap()
+fn infer(name: &str) -> GeneratedKey {
+    generate_key(name, &[Scope::Infer]).unwrap()
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn without_a_good_key_there_is_no_answer_but_to_questions_of_health() {
     let (status, headers, _) = door.get("/v1/bundles", "lps_guessed").await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert!(headers["www-authenticate"].to_str().unwrap().contains("invalid_token"));
-    assert_eq!(door.stats.snapshot().of(Event::Unauthenticated), 2);
+    assert_eq!(door.stats.snapshot().count_of(FrontEvent::Unauthenticated), 2);
 
     let (status, _, body) = door.get("/v1/bundles", &key.key).await;
     assert_eq!((status, &body[..]), (StatusCode::OK, "line-3"), "handlers receive the name of the key");
@@ -108,7 +108,8 @@ async fn without_a_good_key_there_is_no_answer_but_to_questions_of_health() {
 
 #[tokio::test]
 async fn a_key_does_what_its_scopes_say() {
-    let (reader, operator) = (infer("reader"), make("operator", &[Scope::Admin, Scope::Metrics]).unwrap());
+    let (reader, operator) =
+        (infer("reader"), generate_key("operator", &[Scope::Admin, Scope::Metrics]).unwrap());
     let door = Door::new(&format!("{}{}", reader.toml, operator.toml));
     let load = |key: &str| {
         let request = Request::post("/v2/repository/models/a/load").header("x-api-key", key);
@@ -122,7 +123,7 @@ async fn a_key_does_what_its_scopes_say() {
     assert_eq!(door.get("/metrics", &reader.key).await.0, StatusCode::FORBIDDEN);
     assert_eq!(door.get("/metrics", &operator.key).await.0, StatusCode::OK);
     assert_eq!(door.get("/v1/bundles", &operator.key).await.0, StatusCode::FORBIDDEN);
-    assert_eq!(door.stats.snapshot().of(Event::Forbidden), 3);
+    assert_eq!(door.stats.snapshot().count_of(FrontEvent::Forbidden), 3);
 }
 
 #[tokio::test]
@@ -158,23 +159,23 @@ async fn above_its_rate_and_its_day_a_key_is_told_when_to_come_again() {
         "{}requests_per_second = 0.001\nburst = 2\n{}requests_per_day = 2\n",
         fast.toml, daily.toml
     ));
-    for (key, event) in [(&fast.key, Event::RateLimited), (&daily.key, Event::QuotaExceeded)] {
+    for (key, event) in [(&fast.key, FrontEvent::RateLimited), (&daily.key, FrontEvent::QuotaExceeded)] {
         for _ in 0..2 {
             assert_eq!(door.get("/v1/bundles", key).await.0, StatusCode::OK);
         }
         let (status, headers, _) = door.get("/v1/bundles", key).await;
         assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
         assert!(headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
-        assert_eq!(door.stats.snapshot().of(event), 1);
+        assert_eq!(door.stats.snapshot().count_of(event), 1);
     }
 }
 
 #[tokio::test]
 async fn a_file_that_changes_is_used_and_a_broken_one_is_not() {
     let (old, new) = (infer("old"), infer("new"));
-    let limited = |key: &NewKey| format!("{}requests_per_day = 2\n", key.toml);
+    let limited = |key: &GeneratedKey| format!("{}requests_per_day = 2\n", key.toml);
     let door = Door::new(&limited(&old));
-    let mut reloads = door.stats.reloads();
+    let mut reloads = door.stats.subscribe_reloads();
     assert_eq!(door.get("/v1/bundles", &old.key).await.0, StatusCode::OK);
 
     door.write("[[key]]\nname = 'half");

@@ -30,8 +30,8 @@ pub(crate) async fn start(front: FrontSettings) -> Server {
         threads: Some(1),
         ..ServeArgs::default()
     };
-    let settings = Settings { drain: NEVER, front, ..Settings::merge(args).unwrap() };
-    serve::start(&settings).await.unwrap()
+    let settings = Settings { drain_timeout: NEVER, front, ..Settings::merge(args).unwrap() };
+    serve::start_server(&settings).await.unwrap()
 }
 
 pub(crate) async fn status(url: &str, path: &str) -> u16 {
@@ -89,5 +89,5 @@ async fn streams_of_health_do_not_hold_a_stop_up() {
     stream.message().await.unwrap();
     stop.send(()).unwrap();
     ended.await.unwrap();
-    assert_eq!(stats.snapshot().of(cloud_decoder::front::Event::CutOff), 0);
+    assert_eq!(stats.snapshot().count_of(cloud_decoder::front::FrontEvent::CutOff), 0);
 }

@@ -12,7 +12,7 @@ use axum::{
     body::{Body, Bytes},
     routing::{get, post},
 };
-use cloud_decoder::front::{Event, Front, FrontSettings, FrontStats};
+use cloud_decoder::front::{Front, FrontEvent, FrontSettings, FrontStats};
 use hyper::{Request, Response, body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -72,8 +72,8 @@ impl Running {
         Self { address, stats, stop: Some(stop), cut_off: Some(cut_off), ended, begun, gate }
     }
 
-    pub(crate) fn count(&self, event: Event) -> u64 {
-        self.stats.snapshot().of(event)
+    pub(crate) fn count(&self, event: FrontEvent) -> u64 {
+        self.stats.snapshot().count_of(event)
     }
 
     pub(crate) fn stop(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use cloud_decoder::front::{ConnectionLimits, Event, FrontSettings, TlsFiles};
+use cloud_decoder::front::{ConnectionLimits, FrontEvent, FrontSettings, TlsFiles};
 use http_body_util::BodyExt as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -91,7 +91,7 @@ impl Authority {
 }
 
 fn with(tls: TlsFiles) -> FrontSettings {
-    FrontSettings { tls: Some(tls), reload: Duration::from_millis(10), ..FrontSettings::default() }
+    FrontSettings { tls: Some(tls), reload_interval: Duration::from_millis(10), ..FrontSettings::default() }
 }
 
 async fn connect(front: &Running, client: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
@@ -132,20 +132,20 @@ async fn both_versions_of_http_are_spoken_over_tls() {
     assert!(hello(&front, &authority.client(None, "http/1.1")).await.unwrap().contains("200 OK"));
     // A client without TLS fails at the handshake.
     assert!(!front.get("/hello").await.contains("200 OK"));
-    assert_eq!(front.count(Event::HandshakeFailure), 1);
+    assert_eq!(front.count(FrontEvent::HandshakeFailure), 1);
 }
 
 #[tokio::test]
 async fn a_handshake_that_stops_halfway_is_closed() {
     let authority = Authority::new();
-    let limits = ConnectionLimits { handshake: Duration::from_millis(50), ..patient() };
+    let limits = ConnectionLimits { handshake_timeout: Duration::from_millis(50), ..patient() };
     let front = Running::start(&FrontSettings { limits, ..with(authority.files(false)) }).await;
     let mut connection = front.connect().await;
     // A TLS record that announces 512 bytes and contains one.
     connection.0.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
     assert_eq!(connection.rest().await, "");
     assert_eq!(front.connect().await.rest().await, "", "a silent connection is closed as well");
-    assert_eq!(front.count(Event::HandshakeTimeout), 2);
+    assert_eq!(front.count(FrontEvent::HandshakeTimeout), 2);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn with_an_authority_of_clients_only_its_clients_are_served() {
     for client in [authority.client(None, "http/1.1"), authority.client(Some(&stranger), "http/1.1")] {
         assert!(hello(&front, &client).await.is_err());
     }
-    assert_eq!(front.count(Event::HandshakeFailure), 2);
+    assert_eq!(front.count(FrontEvent::HandshakeFailure), 2);
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     let authority = Authority::new();
     let front = Running::start(&with(authority.files(false))).await;
     let client = authority.client(None, "http/1.1");
-    let mut reloads = front.stats.reloads();
+    let mut reloads = front.stats.subscribe_reloads();
     let first = shown(&front, &client).await;
     let mut kept = Http2::over(connect(&front, &authority.client(None, "h2")).await.unwrap()).await;
 

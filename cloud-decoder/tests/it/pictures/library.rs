@@ -1,8 +1,8 @@
-//! [`PictureDecoder`]: the serving path without a server.
+//! [`ImageCodecDecoder`]: the serving path without a server.
 
-use cloud_decoder::{Device, PictureDecoder, Runtime, ServeError};
+use cloud_decoder::{Device, ImageCodecDecoder, Runtime, ServeError};
 use image::ColorType;
-use lopside_latent::{LatentError, Limits, picture::keep_layers};
+use lopside_latent::{LatentError, Limits, picture::truncate_layers};
 use tempfile::tempdir;
 
 use super::{
@@ -18,7 +18,7 @@ fn runtime() -> Runtime {
 fn any_size_comes_back_cropped_in_colour_and_grey() {
     let folder = tempdir().unwrap();
     let bundle = photo(folder.path());
-    let mut decoder = PictureDecoder::new(&runtime(), &bundle, "").unwrap();
+    let mut decoder = ImageCodecDecoder::new(&runtime(), &bundle, "").unwrap();
     for (size, grey) in [([13, 10], false), ([1, 1], false), ([8, 4], true), ([5, 1030], true)] {
         let picture = Picture::new(&bundle.space, size, grey);
         let image = decoder.decode(&picture.frame(&bundle.space)).unwrap();
@@ -33,8 +33,8 @@ fn a_missing_layer_is_zeros() {
     let folder = tempdir().unwrap();
     let bundle = photo(folder.path());
     let picture = Picture::new(&bundle.space, [13, 10], false);
-    let frame = keep_layers(&picture.frame(&bundle.space), 1, &Limits::default(), None).unwrap();
-    let mut decoder = PictureDecoder::new(&runtime(), &bundle, "plain").unwrap();
+    let frame = truncate_layers(&picture.frame(&bundle.space), 1, &Limits::default(), None).unwrap();
+    let mut decoder = ImageCodecDecoder::new(&runtime(), &bundle, "plain").unwrap();
     assert_eq!(decoder.decode(&frame).unwrap().as_bytes(), picture.samples(1));
 }
 
@@ -43,7 +43,7 @@ fn a_head_may_enlarge() {
     let folder = tempdir().unwrap();
     let bundle = photo(folder.path());
     let picture = Picture::new(&bundle.space, [7, 3], false);
-    let mut decoder = PictureDecoder::new(&runtime(), &bundle, "double").unwrap();
+    let mut decoder = ImageCodecDecoder::new(&runtime(), &bundle, "double").unwrap();
     let image = decoder.decode(&picture.frame(&bundle.space)).unwrap().to_rgb8();
     assert_eq!(image.dimensions(), (14, 6));
     for (x, y, pixel) in image.enumerate_pixels() {
@@ -58,7 +58,7 @@ fn what_is_no_frame_of_it_is_refused() {
     let (folder, other) = (tempdir().unwrap(), tempdir().unwrap());
     let bundle = photo(folder.path());
     let limits = Limits { max_pixels: 130, ..Limits::default() };
-    let mut decoder = PictureDecoder::new(&runtime(), &bundle, "").unwrap().with_limits(limits);
+    let mut decoder = ImageCodecDecoder::new(&runtime(), &bundle, "").unwrap().with_limits(limits);
     let frame = |size| Picture::new(&bundle.space, size, false).frame(&bundle.space);
     assert!(decoder.decode(&frame([13, 10])).is_ok());
     let mut damaged = frame([13, 10]);
@@ -68,7 +68,7 @@ fn what_is_no_frame_of_it_is_refused() {
         assert!(
             matches!(
                 error,
-                ServeError::Frame {
+                ServeError::InvalidFrame {
                     index: 0,
                     source: LatentError::Checksum { .. } | LatentError::Limit { .. }
                 }
@@ -77,15 +77,15 @@ fn what_is_no_frame_of_it_is_refused() {
         );
     }
     let error = decoder.decode(&vector(other.path())).unwrap_err();
-    assert!(matches!(error, ServeError::OtherVersion { found: 1, expected: 2, .. }), "{error}");
+    assert!(matches!(error, ServeError::WrongFrameVersion { found: 1, expected: 2, .. }), "{error}");
 }
 
 #[test]
 fn a_head_that_is_not_what_it_says_is_refused() {
     let folder = tempdir().unwrap();
     let bundle = write_photo(folder.path(), 3);
-    let error = PictureDecoder::new(&runtime(), &bundle, "plain").unwrap_err().to_string();
+    let error = ImageCodecDecoder::new(&runtime(), &bundle, "plain").unwrap_err().to_string();
     assert!(error.contains("produced 48 values for \"picture\" instead of 432"), "{error}");
-    let error = PictureDecoder::new(&runtime(), &bundle, "sharp").unwrap_err().to_string();
+    let error = ImageCodecDecoder::new(&runtime(), &bundle, "sharp").unwrap_err().to_string();
     assert!(error.contains("it has plain, double"), "{error}");
 }

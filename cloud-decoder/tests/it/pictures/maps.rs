@@ -1,7 +1,7 @@
 //! Feature maps instead of frames over the Open Inference Protocol.
 
 use axum::http::{Request, StatusCode};
-use lopside_latent::picture::DecodedPicture;
+use lopside_latent::picture::ImageCodecLatent;
 use serde_json::{Value, json};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 /// Returns the content of the frame of an image as inputs of a head.
 fn inputs(cloud: &Cloud, picture: &Picture) -> Vec<Value> {
     let space = cloud.space();
-    let decoded = DecodedPicture { header: picture.header, layers: picture.layers.clone() };
+    let decoded = ImageCodecLatent { header: picture.header, layers: picture.layers.clone() };
     let maps = space.dequantise(&decoded).unwrap();
     let layer = |(layer, values): (usize, Vec<f32>)| {
         let [rows, columns] = space.layout().dims(layer, picture.header.width, picture.header.height);

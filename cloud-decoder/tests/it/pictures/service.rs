@@ -9,8 +9,8 @@ use axum::{
 use cloud_decoder::{Device, Settings, cli::ServeArgs, serve};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use lopside_bundle::picture::PictureBundle;
-use lopside_latent::picture::PictureSpace;
+use lopside_bundle::picture::ImageCodecBundle;
+use lopside_latent::picture::ImageCodecSpace;
 use lopside_proto::v1::{
     DecodeRequest, GetBundleRequest, HeadKind, OutputFormat, OutputRequest,
     decoder_service_client::DecoderServiceClient, output::Value as Answer,
@@ -31,7 +31,7 @@ const MAX_PIXELS: u64 = 1000;
 /// A running server; stopped when dropped.
 pub(crate) struct Cloud {
     url: String,
-    photo: PictureBundle,
+    photo: ImageCodecBundle,
     vector_frame: Vec<u8>,
     _stop: oneshot::Sender<()>,
     _folder: TempDir,
@@ -52,7 +52,7 @@ impl Cloud {
             ..ServeArgs::default()
         };
         let settings = Settings { max_pixels: MAX_PIXELS, ..Settings::merge(args).unwrap() };
-        let server = serve::start(&settings).await.unwrap();
+        let server = serve::start_server(&settings).await.unwrap();
         let url = format!("http://{}", server.address());
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(server.run_until(async {
@@ -61,7 +61,7 @@ impl Cloud {
         Self { url, photo, vector_frame, _stop: stop, _folder: folder }
     }
 
-    pub(crate) fn space(&self) -> &PictureSpace {
+    pub(crate) fn space(&self) -> &ImageCodecSpace {
         &self.photo.space
     }
 

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use lopside_bundle::{
-    Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LATENT_SPACE_KEY, LatentSpec, TensorSpec,
+    Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec, HeadKind, InputSpec, LATENT_SPACE_KEY,
+    ModelCost, TensorSpec,
 };
 use lopside_latent::{IdOnWire, Table, Tables};
-use lopside_onnx::{GraphBuilder, encode, set_metadata};
+use lopside_onnx::{GraphBuilder, encode_model, set_metadata};
 
 /// Number of values of a latent.
 pub(crate) const VALUES: usize = 2;
@@ -32,18 +33,22 @@ pub(crate) fn write(folder: &Path, name: &str, encoder: &str, heads: &[Head]) {
 
 /// Returns a frame of two values, which are multiples of a tenth.
 pub(crate) fn frame(encoder: &str, values: [f32; VALUES]) -> Vec<u8> {
-    draft("any", encoder, &[head("times", 1)]).space().unwrap().encode(&values, IdOnWire::Present).unwrap()
+    draft("any", encoder, &[head("times", 1)])
+        .build_space()
+        .unwrap()
+        .encode(&values, IdOnWire::Present)
+        .unwrap()
 }
 
-fn draft(name: &str, encoder: &str, heads: &[Head]) -> Draft {
-    let mut draft = Draft {
+fn draft(name: &str, encoder: &str, heads: &[Head]) -> FixedLatentDraft {
+    let mut draft = FixedLatentDraft {
         name: name.into(),
         description: "Products".into(),
         input: InputSpec::Tensor {},
         encoder: encoder.as_bytes().to_vec(),
         input_tensor: tensor("input"),
-        encoder_cost: Cost { parameters: 0, macs: 2 },
-        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![10.0; VALUES] }],
+        encoder_cost: ModelCost { parameters: 0, macs: 2 },
+        latent: vec![FixedLatentLayerSpec { tensor: tensor("latent"), gains: vec![10.0; VALUES] }],
         tables: Tables::new(vec![Table::from_counts(0, &[1; 101]).unwrap(); VALUES]).unwrap(),
         heads: heads.iter().map(|head| draft_head(*head, "")).collect(),
     };
@@ -52,15 +57,15 @@ fn draft(name: &str, encoder: &str, heads: &[Head]) -> Draft {
     draft
 }
 
-fn draft_head(head: Head, space: &str) -> DraftHead {
-    DraftHead {
+fn draft_head(head: Head, space: &str) -> FixedLatentDraftHead {
+    FixedLatentDraftHead {
         name: head.name.into(),
         version: head.version,
         kind: HeadKind::Tensor {},
         model: model(head, space),
         inputs: vec!["latent".into()],
         output: tensor("product"),
-        cost: Cost { parameters: 1, macs: 2 },
+        cost: ModelCost { parameters: 1, macs: 2 },
     }
 }
 
@@ -70,28 +75,28 @@ fn tensor(name: &str) -> TensorSpec {
 
 fn model(head: Head, space: &str) -> Vec<u8> {
     let mut graph = GraphBuilder::new("times");
-    let mut latent = graph.input("latent", &["n".into(), 2.into()]);
+    let mut latent = graph.add_input("latent", &["n".into(), 2.into()]);
     if head.slow {
         latent = detour(&mut graph, &latent);
     }
-    let factor = graph.initializer("factor", &[1], &[head.version as f32]).unwrap();
-    graph.node("Mul", &[&latent, &factor], "product", &[]);
-    graph.output("product", &["n".into(), 2.into()]);
+    let factor = graph.add_initializer("factor", &[1], &[head.version as f32]).unwrap();
+    graph.add_node("Mul", &[&latent, &factor], "product", &[]);
+    graph.add_output("product", &["n".into(), 2.into()]);
     let mut model = graph.build();
     set_metadata(&mut model, LATENT_SPACE_KEY, space);
-    encode(&model)
+    encode_model(&model)
 }
 
 /// Adds many multiplications with a result of 0, which take time and do not change the values.
 fn detour(graph: &mut GraphBuilder, latent: &str) -> String {
     const WIDTH: usize = 512;
-    let zeros = graph.initializer("widen", &[2, WIDTH as i64], &[0.0; 2 * WIDTH]).unwrap();
-    let square = graph.initializer("square", &[WIDTH as i64; 2], &vec![0.0; WIDTH * WIDTH]).unwrap();
-    let narrow = graph.initializer("narrow", &[WIDTH as i64, 2], &[0.0; 2 * WIDTH]).unwrap();
-    let mut wide = graph.node("MatMul", &[latent, &zeros], "wide", &[]);
+    let zeros = graph.add_initializer("widen", &[2, WIDTH as i64], &[0.0; 2 * WIDTH]).unwrap();
+    let square = graph.add_initializer("square", &[WIDTH as i64; 2], &vec![0.0; WIDTH * WIDTH]).unwrap();
+    let narrow = graph.add_initializer("narrow", &[WIDTH as i64, 2], &[0.0; 2 * WIDTH]).unwrap();
+    let mut wide = graph.add_node("MatMul", &[latent, &zeros], "wide", &[]);
     for step in 0..200 {
-        wide = graph.node("MatMul", &[&wide, &square], &format!("step{step}"), &[]);
+        wide = graph.add_node("MatMul", &[&wide, &square], &format!("step{step}"), &[]);
     }
-    let nothing = graph.node("MatMul", &[&wide, &narrow], "nothing", &[]);
-    graph.node("Add", &[latent, &nothing], "same", &[])
+    let nothing = graph.add_node("MatMul", &[&wide, &narrow], "nothing", &[]);
+    graph.add_node("Add", &[latent, &nothing], "same", &[])
 }

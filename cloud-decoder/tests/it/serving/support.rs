@@ -57,7 +57,7 @@ impl Cloud {
     }
 
     pub(crate) async fn start_with(options: ServeArgs) -> Self {
-        let server: Server = serve::start(&Settings::merge(options).unwrap()).await.unwrap();
+        let server: Server = serve::start_server(&Settings::merge(options).unwrap()).await.unwrap();
         let (url, registry) = (server.url().to_owned(), server.registry());
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(server.run_until(async {

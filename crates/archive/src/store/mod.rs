@@ -12,11 +12,11 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::{Db, failed};
+use super::{Db, classify_error};
 use crate::{
-    ArchiveError, Batch, Class, Device, Frame, FrameMeta, HeadKey, LatentSpace, NewRecord, NewScore, Query,
-    Since, Swept, Unscored,
-    backend::{Backend, Committed},
+    ArchiveError, Batch, Class, Device, Frame, FrameMeta, FrameQuery, FramesSince, HeadKey, LatentSpaceKey,
+    NewRecord, NewScore, SweepReport, UnscoredFrame,
+    backend::{Backend, CommittedBatch},
 };
 
 mod apply;
@@ -40,25 +40,25 @@ pub(super) struct NewRow<'a> {
 /// An open database.
 pub(crate) struct Store {
     /// Location of the database, without secrets.
-    pub(super) place: String,
+    pub(super) location: String,
     pub(super) writer: Pool<Db>,
     pub(super) readers: Pool<Db>,
 }
 
 /// Creates a migration of the schema.
-pub(super) fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
+pub(super) fn new_migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
     Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
 }
 
 /// Brings the schema up to date.
-pub(super) async fn migrate(
+pub(super) async fn migrate_schema(
     place: &str,
     pool: &Pool<Db>,
     migrations: Vec<Migration>,
 ) -> Result<(), ArchiveError> {
     let known = migrations.last().map_or(0, |migration| migration.version);
     Migrator::with_migrations(migrations).run(pool).await.map_err(|error| match error {
-        MigrateError::Execute(error) => failed(place, "update its schema", &error),
+        MigrateError::Execute(error) => classify_error(place, "update its schema", &error),
         MigrateError::VersionMissing(found) => ArchiveError::TooNew { place: place.to_owned(), found, known },
         error => ArchiveError::Corrupt { place: place.to_owned(), cause: error.to_string() },
     })
@@ -66,8 +66,8 @@ pub(super) async fn migrate(
 
 impl Store {
     /// Returns a function that converts an error of sqlx; `doing` names the operation that failed.
-    fn failed(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> ArchiveError {
-        move |error| failed(&self.place, doing, &error)
+    fn error_for(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> ArchiveError {
+        move |error| classify_error(&self.location, doing, &error)
     }
 }
 
@@ -77,71 +77,80 @@ impl Backend for Store {
         &self,
         batches: &[Batch],
         now_us: i64,
-    ) -> Result<Vec<Result<Committed, ArchiveError>>, ArchiveError> {
-        apply::apply(&self.writer, batches, now_us).await.map_err(self.failed("apply a batch"))
+    ) -> Result<Vec<Result<CommittedBatch, ArchiveError>>, ArchiveError> {
+        apply::apply_batches(&self.writer, batches, now_us).await.map_err(self.error_for("apply a batch"))
     }
 
-    async fn arrive(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError> {
-        apply::arrive(&self.writer, device, now_us).await.map_err(self.failed("register a connection"))
+    async fn register_connection(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError> {
+        apply::register_connection(&self.writer, device, now_us)
+            .await
+            .map_err(self.error_for("register a connection"))
     }
 
-    async fn known(
+    async fn known_numbers(
         &self,
         device: &str,
         spool: u32,
         class: Class,
         from: u64,
     ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
-        read::known(&self.readers, device, spool, class, from)
+        read::known_numbers(&self.readers, device, spool, class, from)
             .await
-            .map_err(self.failed("look up record numbers"))
+            .map_err(self.error_for("look up record numbers"))
     }
 
     async fn devices(&self) -> Result<Vec<Device>, ArchiveError> {
-        read::devices(&self.readers).await.map_err(self.failed("list devices"))
+        read::devices(&self.readers).await.map_err(self.error_for("list devices"))
     }
 
-    async fn frames(&self, query: &Query) -> Result<Vec<FrameMeta>, ArchiveError> {
-        list::frames(&self.readers, query).await.map_err(self.failed("list frames"))
+    async fn list_frames(&self, query: &FrameQuery) -> Result<Vec<FrameMeta>, ArchiveError> {
+        list::list_frames(&self.readers, query).await.map_err(self.error_for("list frames"))
     }
 
-    async fn frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
-        list::frame(&self.readers, id).await.map_err(self.failed("read a frame"))
+    async fn read_frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
+        list::read_frame(&self.readers, id).await.map_err(self.error_for("read a frame"))
     }
 
-    async fn bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError> {
-        list::bytes(&self.readers, ids).await.map_err(self.failed("read frames"))
+    async fn read_frame_bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError> {
+        list::read_frame_bytes(&self.readers, ids).await.map_err(self.error_for("read frames"))
     }
 
-    async fn since(&self, id: i64, device: Option<&str>, limit: u32) -> Result<Since, ArchiveError> {
-        list::since(&self.readers, id, device, limit).await.map_err(self.failed("list new frames"))
+    async fn frames_since(
+        &self,
+        id: i64,
+        device: Option<&str>,
+        limit: u32,
+    ) -> Result<FramesSince, ArchiveError> {
+        list::frames_since(&self.readers, id, device, limit).await.map_err(self.error_for("list new frames"))
     }
 
     async fn delete(&self, id: i64) -> Result<bool, ArchiveError> {
-        retention::delete(&self.writer, id).await.map_err(self.failed("delete a frame"))
+        retention::delete(&self.writer, id).await.map_err(self.error_for("delete a frame"))
     }
 
-    async fn unscored(
+    async fn unscored_frames(
         &self,
         head: &HeadKey,
-        spaces: &[LatentSpace],
+        spaces: &[LatentSpaceKey],
         limit: u32,
-    ) -> Result<Vec<Unscored>, ArchiveError> {
-        scores::unscored(&self.readers, head, spaces, limit)
+    ) -> Result<Vec<UnscoredFrame>, ArchiveError> {
+        scores::unscored_frames(&self.readers, head, spaces, limit)
             .await
-            .map_err(self.failed("find unscored frames"))
+            .map_err(self.error_for("find unscored frames"))
     }
 
     async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError> {
-        scores::put(&self.writer, head, scores).await.map_err(self.failed("store scores"))
+        scores::put_scores(&self.writer, head, scores).await.map_err(self.error_for("store scores"))
     }
 
-    async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<Swept, ArchiveError> {
-        retention::sweep(&self.writer, horizon_us, max_bytes).await.map_err(self.failed("delete old frames"))
+    async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<SweepReport, ArchiveError> {
+        retention::sweep(&self.writer, horizon_us, max_bytes)
+            .await
+            .map_err(self.error_for("delete old frames"))
     }
 
     async fn health(&self) -> Result<(), ArchiveError> {
-        read::health(&self.readers).await.map_err(self.failed("answer"))
+        read::health(&self.readers).await.map_err(self.error_for("answer"))
     }
 
     async fn close(&self) {

@@ -6,7 +6,7 @@ use super::{super::Db, Row};
 use crate::{Class, Device, Watermark};
 
 /// Returns the numbers from `from` on that are applied or settled, over all epochs of a spool together.
-pub(super) async fn known(
+pub(super) async fn known_numbers(
     readers: &Pool<Db>,
     device: &str,
     spool: u32,
@@ -24,7 +24,7 @@ pub(super) async fn known(
     .await?;
     let mut union = Watermark::default();
     for stream in &streams {
-        for range in watermark(stream)?.covered_from(from) {
+        for range in read_watermark(stream)?.covered_from(from) {
             union.insert(range);
         }
     }
@@ -42,9 +42,9 @@ pub(super) async fn devices(readers: &Pool<Db>) -> sqlx::Result<Vec<Device>> {
             name: row.try_get(0)?,
             first_seen_us: row.try_get(1)?,
             last_seen_us: row.try_get(2)?,
-            applied: unsigned(row, 3)?,
-            frames: unsigned(row, 4)?,
-            bytes: unsigned(row, 5)?,
+            applied: read_unsigned(row, 3)?,
+            frames: read_unsigned(row, 4)?,
+            bytes: read_unsigned(row, 5)?,
         })
     });
     devices.collect()
@@ -56,23 +56,23 @@ pub(super) async fn health(readers: &Pool<Db>) -> sqlx::Result<()> {
 }
 
 /// Reads the watermark from the first two columns, floor and ranges.
-pub(super) fn watermark(row: &Row) -> sqlx::Result<Watermark> {
+pub(super) fn read_watermark(row: &Row) -> sqlx::Result<Watermark> {
     let ranges: &str = row.try_get(1)?;
-    Watermark::parse(unsigned(row, 0)?, ranges)
-        .ok_or_else(|| damaged(&format!("invalid watermark: {ranges:.80}")))
+    Watermark::parse(read_unsigned(row, 0)?, ranges)
+        .ok_or_else(|| damaged_value(&format!("invalid watermark: {ranges:.80}")))
 }
 
-pub(super) fn class(row: &Row, column: usize) -> sqlx::Result<Class> {
+pub(super) fn read_class(row: &Row, column: usize) -> sqlx::Result<Class> {
     let code = u8::try_from(row.try_get::<i64, _>(column)?).ok();
-    code.and_then(Class::from_code).ok_or_else(|| damaged("invalid class"))
+    code.and_then(Class::from_code).ok_or_else(|| damaged_value("invalid class"))
 }
 
 /// Reads a count, a length or a number, which cannot be negative.
-pub(super) fn unsigned(row: &Row, column: usize) -> sqlx::Result<u64> {
-    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged("negative number"))
+pub(super) fn read_unsigned(row: &Row, column: usize) -> sqlx::Result<u64> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged_value("negative number"))
 }
 
 /// Creates the error for a value that the archive never writes.
-pub(super) fn damaged(what: &str) -> sqlx::Error {
+pub(super) fn damaged_value(what: &str) -> sqlx::Error {
     sqlx::Error::Decode(what.into())
 }

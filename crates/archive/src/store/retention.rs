@@ -4,26 +4,26 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Pool};
 
 use super::{
-    super::{BEGIN, Db, EACH, LOCK, LOCK_FREE},
+    super::{BEGIN, Db, JSON_ROWS, ROW_LOCK, ROW_LOCK_SKIPPING},
     Connection,
 };
-use crate::Swept;
+use crate::SweepReport;
 
 /// Frames per transaction, so that other transactions do not wait long for its end.
-const SOME: i64 = 500;
+const FRAMES_PER_SWEEP: i64 = 500;
 
 /// A deleted frame: its device's id, and its bytes.
-type Deleted = (i64, i64);
+type DeletedFrame = (i64, i64);
 
 pub(super) async fn delete(writer: &Pool<Db>, id: i64) -> sqlx::Result<bool> {
     let mut transaction = writer.begin_with(BEGIN).await?;
-    let deleted = delete_all(&mut transaction, &[id]).await?;
+    let deleted = delete_frames(&mut transaction, &[id]).await?;
     transaction.commit().await?;
     Ok(deleted.frames > 0)
 }
 
 /// Deletes some of the oldest frames.
-pub(super) async fn sweep(writer: &Pool<Db>, horizon_us: i64, max_bytes: u64) -> sqlx::Result<Swept> {
+pub(super) async fn sweep(writer: &Pool<Db>, horizon_us: i64, max_bytes: u64) -> sqlx::Result<SweepReport> {
     let mut transaction = writer.begin_with(BEGIN).await?;
     let bytes: i64 = sqlx::query_scalar("SELECT CAST(COALESCE(SUM(bytes), 0) AS bigint) FROM devices")
         .fetch_one(&mut *transaction)
@@ -31,7 +31,7 @@ pub(super) async fn sweep(writer: &Pool<Db>, horizon_us: i64, max_bytes: u64) ->
     let mut excess = bytes.cast_unsigned().saturating_sub(max_bytes);
     let oldest = format!(
         "SELECT id, captured_us, CAST(length(frame) AS bigint) FROM frames \
-         ORDER BY captured_us, id LIMIT {SOME} {LOCK_FREE}"
+         ORDER BY captured_us, id LIMIT {FRAMES_PER_SWEEP} {ROW_LOCK_SKIPPING}"
     );
     let oldest: Vec<(i64, i64, i64)> =
         sqlx::query_as(AssertSqlSafe(oldest)).fetch_all(&mut *transaction).await?;
@@ -41,31 +41,31 @@ pub(super) async fn sweep(writer: &Pool<Db>, horizon_us: i64, max_bytes: u64) ->
         leaves
     });
     let ids: Vec<i64> = leaving.map(|(id, ..)| id).collect();
-    let swept = delete_all(&mut transaction, &ids).await?;
+    let swept = delete_frames(&mut transaction, &ids).await?;
     transaction.commit().await?;
     Ok(swept)
 }
 
 /// Deletes frames, and subtracts them from the counters of their devices.
-async fn delete_all(connection: &mut Connection, ids: &[i64]) -> sqlx::Result<Swept> {
+async fn delete_frames(connection: &mut Connection, ids: &[i64]) -> sqlx::Result<SweepReport> {
     if ids.is_empty() {
-        return Ok(Swept::default());
+        return Ok(SweepReport::default());
     }
     let ids: Vec<_> = ids.iter().map(|id| [id]).collect();
     let delete = format!(
-        "DELETE FROM frames WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) FROM {EACH} AS r) \
+        "DELETE FROM frames WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) FROM {JSON_ROWS} AS r) \
          RETURNING device_id, CAST(length(frame) AS bigint)"
     );
-    let deleted: Vec<Deleted> = sqlx::query_as(AssertSqlSafe(delete))
+    let deleted: Vec<DeletedFrame> = sqlx::query_as(AssertSqlSafe(delete))
         .bind(json!(ids).to_string())
         .fetch_all(&mut *connection)
         .await?;
-    discount(connection, &deleted).await?;
+    subtract_counts(connection, &deleted).await?;
     let bytes = deleted.iter().map(|(_, bytes)| bytes.cast_unsigned()).sum();
-    Ok(Swept { frames: deleted.len() as u64, bytes })
+    Ok(SweepReport { frames: deleted.len() as u64, bytes })
 }
 
-async fn discount(connection: &mut Connection, deleted: &[Deleted]) -> sqlx::Result<()> {
+async fn subtract_counts(connection: &mut Connection, deleted: &[DeletedFrame]) -> sqlx::Result<()> {
     let mut counts = BTreeMap::<i64, (u64, i64)>::new();
     for (device, bytes) in deleted {
         let count = counts.entry(*device).or_default();
@@ -73,9 +73,9 @@ async fn discount(connection: &mut Connection, deleted: &[Deleted]) -> sqlx::Res
     }
     let rows: Vec<_> = counts.into_iter().map(|(id, (frames, bytes))| (id, frames, bytes)).collect();
     let rows = json!(rows).to_string();
-    let each = format!("FROM {EACH} AS r");
+    let each = format!("FROM {JSON_ROWS} AS r");
     let lock = format!(
-        "SELECT id FROM devices WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) {each}) ORDER BY id {LOCK}"
+        "SELECT id FROM devices WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) {each}) ORDER BY id {ROW_LOCK}"
     );
     sqlx::query(AssertSqlSafe(lock)).bind(&rows).execute(&mut *connection).await?;
     let update = format!(

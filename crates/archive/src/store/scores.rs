@@ -4,23 +4,23 @@ use super::{
     super::{BEGIN, Db},
     Connection,
 };
-use crate::{HeadKey, LatentSpace, NewScore, Unscored};
+use crate::{HeadKey, LatentSpaceKey, NewScore, UnscoredFrame};
 
 /// The value of `scored_by` for a frame without a score.
-const NONE: i64 = 0;
+const UNSCORED: i64 = 0;
 
 /// Returns frames of these latent spaces whose newest score is missing, from another head, or from an older
 /// version of this head, in this order. The newest version wins, however many servers with different versions
 /// there are.
-pub(super) async fn unscored(
+pub(super) async fn unscored_frames(
     readers: &Pool<Db>,
     head: &HeadKey,
-    spaces: &[LatentSpace],
+    spaces: &[LatentSpaceKey],
     limit: u32,
-) -> sqlx::Result<Vec<Unscored>> {
+) -> sqlx::Result<Vec<UnscoredFrame>> {
     let mut connection = readers.acquire().await?;
     let mut found = Vec::new();
-    for scored_by in older(&mut connection, head).await? {
+    for scored_by in replaced_heads(&mut connection, head).await? {
         for space in spaces {
             let left = i64::from(limit) - found.len() as i64;
             let rows = sqlx::query(
@@ -32,15 +32,19 @@ pub(super) async fn unscored(
             .fetch_all(&mut *connection)
             .await?;
             for row in &rows {
-                found.push(Unscored { id: row.try_get(0)?, latent_space: *space, frame: row.try_get(1)? });
+                found.push(UnscoredFrame {
+                    id: row.try_get(0)?,
+                    latent_space: *space,
+                    frame: row.try_get(1)?,
+                });
             }
         }
     }
     Ok(found)
 }
 
-/// Returns the ids of all heads whose scores this head replaces, with [`NONE`] first.
-async fn older(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Vec<i64>> {
+/// Returns the ids of all heads whose scores this head replaces, with [`UNSCORED`] first.
+async fn replaced_heads(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Vec<i64>> {
     let older: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM heads WHERE NOT (bundle = $1 AND head = $2 AND version >= $3) ORDER BY id",
     )
@@ -49,11 +53,11 @@ async fn older(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Vec<
     .bind(i64::from(head.version))
     .fetch_all(connection)
     .await?;
-    Ok([NONE].into_iter().chain(older).collect())
+    Ok([UNSCORED].into_iter().chain(older).collect())
 }
 
 /// Stores scores, and returns the number of frames that were updated.
-pub(super) async fn put(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) -> sqlx::Result<u64> {
+pub(super) async fn put_scores(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) -> sqlx::Result<u64> {
     let mut transaction = writer.begin_with(BEGIN).await?;
     sqlx::query("INSERT INTO heads (bundle, head, version) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
         .bind(&head.bundle)
@@ -61,7 +65,7 @@ pub(super) async fn put(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) 
         .bind(i64::from(head.version))
         .execute(&mut *transaction)
         .await?;
-    let own = id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let own = head_id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
     // Sorted, so that two servers do not wait for each other.
     let mut scores: Vec<&NewScore> = scores.iter().collect();
     scores.sort_by_key(|score| score.id);
@@ -87,7 +91,7 @@ pub(super) async fn put(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) 
     Ok(kept)
 }
 
-async fn id(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Option<i64>> {
+async fn head_id(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar("SELECT id FROM heads WHERE bundle = $1 AND head = $2 AND version = $3")
         .bind(&head.bundle)
         .bind(&head.head)

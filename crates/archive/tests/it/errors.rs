@@ -12,9 +12,9 @@ use crate::{batch, numbers, open};
 const IMPATIENT: Settings = Settings {
     max_age: None,
     max_bytes: None,
-    connections: 2,
-    patience: Duration::from_millis(100),
-    feed: 1,
+    max_connections: 2,
+    acquire_timeout: Duration::from_millis(100),
+    feed_capacity: 1,
 };
 
 fn file() -> (TempDir, PathBuf, String) {
@@ -51,7 +51,7 @@ async fn an_address_of_no_database_is_refused_without_its_password() {
     for url in ["mysql://root:secret@host/db", "postgres://me:secret@host:no-port/db", "sqlite:", ":memory:"]
     {
         let error = refusal(url).await;
-        assert!(matches!(error, ArchiveError::Url { .. }), "{url}: {error}");
+        assert!(matches!(error, ArchiveError::InvalidUrl { .. }), "{url}: {error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

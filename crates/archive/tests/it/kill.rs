@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use lopside_archive::{Archive, Batch, Class, Query};
+use lopside_archive::{Archive, Batch, Class, FrameQuery};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::task::JoinSet;
 
@@ -84,10 +84,10 @@ fn parse(line: &str) -> Option<(u64, u64)> {
 
 /// Returns the numbers of a device's frames of one round.
 async fn archived(archive: &Archive, at: u64, round: u64) -> Vec<u64> {
-    let mut query = Query { device: Some(device(at)), limit: 1000, ..Query::default() };
+    let mut query = FrameQuery { device: Some(device(at)), limit: 1000, ..FrameQuery::default() };
     let mut numbers = Vec::new();
     loop {
-        let page = archive.frames(&query).await.unwrap();
+        let page = archive.list_frames(&query).await.unwrap();
         let frames = page.frames.iter().filter(|frame| frame.epoch == round);
         numbers.extend(frames.map(|frame| frame.number));
         query.after = page.next;
@@ -137,5 +137,5 @@ async fn what_was_answered_is_there_after_a_kill() {
     for device in archive.devices().await.unwrap() {
         assert_eq!((device.applied, device.bytes), (device.frames, 10 * device.frames), "{}", device.name);
     }
-    assert!(!archive.known(&device(0), 0, Class::Normal, 1).await.unwrap().is_empty());
+    assert!(!archive.known_numbers(&device(0), 0, Class::Normal, 1).await.unwrap().is_empty());
 }

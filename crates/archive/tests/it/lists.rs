@@ -1,6 +1,6 @@
 //! Frames are found, and are returned unchanged.
 
-use lopside_archive::{Archive, Batch, Class, FrameMeta, HeadKey, NewRecord, NewScore, Query};
+use lopside_archive::{Archive, Batch, Class, FrameMeta, FrameQuery, HeadKey, NewRecord, NewScore};
 
 use crate::{START_US, batch, frames, open, record};
 
@@ -25,7 +25,7 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
         .unwrap();
     let listed = frames(&archive).await;
     for (meta, sent, number) in [(&listed[1], sent, name.3), (&listed[0], plain, name.3 + 1)] {
-        let frame = archive.frame(meta.id).await.unwrap().unwrap();
+        let frame = archive.read_frame(meta.id).await.unwrap().unwrap();
         assert_eq!(frame.bytes, sent.frame);
         assert!(frame.meta.received_us > START_US - 365 * 86_400_000_000);
         assert_eq!(frame.meta, *meta);
@@ -46,7 +46,7 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
         };
         assert_eq!(*meta, expected);
     }
-    assert_eq!(archive.frame(listed[0].id + 1).await.unwrap(), None);
+    assert_eq!(archive.read_frame(listed[0].id + 1).await.unwrap(), None);
 }
 
 pub(crate) async fn pages_walk_through_all_frames_newest_first(url: &str) {
@@ -55,10 +55,10 @@ pub(crate) async fn pages_walk_through_all_frames_newest_first(url: &str) {
     for device in ["a", "b", "c", "d"] {
         archive.apply(batch(device, 1, 25)).await.unwrap();
     }
-    let mut query = Query { limit: 7, ..Query::default() };
+    let mut query = FrameQuery { limit: 7, ..FrameQuery::default() };
     let mut walked = Vec::new();
     loop {
-        let page = archive.frames(&query).await.unwrap();
+        let page = archive.list_frames(&query).await.unwrap();
         walked.extend(page.frames.iter().map(|frame| (frame.captured_us, frame.id)));
         let Some(next) = page.next else { break };
         assert_eq!(page.frames.len(), 7);
@@ -76,8 +76,14 @@ pub(crate) async fn a_list_is_of_a_device_and_of_a_time(url: &str) {
     archive.apply(batch("door", 5, 6)).await.unwrap();
     let at = |number: i64| Some(START_US + number * 1_000_000);
     let list = async |device: Option<&str>, from_us, to_us| {
-        let query = Query { device: device.map(Into::into), from_us, to_us, limit: 100, ..Query::default() };
-        let page = archive.frames(&query).await.unwrap();
+        let query = FrameQuery {
+            device: device.map(Into::into),
+            from_us,
+            to_us,
+            limit: 100,
+            ..FrameQuery::default()
+        };
+        let page = archive.list_frames(&query).await.unwrap();
         page.frames.into_iter().map(|frame| (frame.device, frame.number)).collect::<Vec<_>>()
     };
     let of = |device: &str, numbers: &[u64]| {
@@ -94,7 +100,7 @@ pub(crate) async fn a_list_is_of_a_device_and_of_a_time(url: &str) {
 async fn scored(archive: &Archive, device: &str, last: u64) {
     archive.apply(batch(device, 1, last)).await.unwrap();
     let head = HeadKey { bundle: "fashion".into(), head: "anomaly".into(), version: 1 };
-    let unscored = archive.unscored(&head, &[*b"space-01"], 10_000).await.unwrap();
+    let unscored = archive.unscored_frames(&head, &[*b"space-01"], 10_000).await.unwrap();
     let first = unscored.iter().map(|frame| frame.id).min().unwrap();
     let scores = unscored.iter().map(|frame| NewScore {
         id: frame.id,
@@ -112,8 +118,8 @@ pub(crate) async fn few_and_many_unusual_frames_are_found(url: &str) {
     archive.apply(batch("unscored", 1, 5)).await.unwrap();
     let list = async |device: Option<&str>, least: f64, limit: u32| {
         let device = device.map(Into::into);
-        let query = Query { device, min_score: Some(least), limit, ..Query::default() };
-        let page = archive.frames(&query).await.unwrap();
+        let query = FrameQuery { device, min_score: Some(least), limit, ..FrameQuery::default() };
+        let page = archive.list_frames(&query).await.unwrap();
         assert!(page.frames.iter().all(|frame| frame.score.as_ref().unwrap().score >= least));
         page.frames.into_iter().map(|frame| frame.number).collect::<Vec<_>>()
     };
@@ -131,14 +137,14 @@ pub(crate) async fn the_bytes_of_several_frames_are_read_together(url: &str) {
     let all = frames(&archive).await;
     let mut ids: Vec<i64> = all.iter().filter(|frame| frame.number % 2 == 1).map(|frame| frame.id).collect();
     archive.delete(ids[0]).await.unwrap();
-    let mut read = archive.bytes(&ids).await.unwrap();
+    let mut read = archive.read_frame_bytes(&ids).await.unwrap();
     read.sort_unstable();
     ids.remove(0);
     ids.sort_unstable();
     assert_eq!(read.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
     let bytes: Vec<_> = read.into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(bytes, [1, 3, 5, 7].map(|number| record(number).frame));
-    assert_eq!(archive.bytes(&[]).await.unwrap(), []);
+    assert_eq!(archive.read_frame_bytes(&[]).await.unwrap(), []);
 }
 
 pub(crate) async fn what_came_after_a_frame_is_listed_in_its_order(url: &str) {
@@ -148,8 +154,8 @@ pub(crate) async fn what_came_after_a_frame_is_listed_in_its_order(url: &str) {
     let mut ids: Vec<i64> = frames(&archive).await.iter().map(|frame| frame.id).collect();
     ids.sort_unstable();
     let list = async |after: i64, device: Option<&str>, limit: u32| {
-        let since = archive.since(after, device, limit).await.unwrap();
-        (since.frames.iter().map(|frame| frame.id).collect::<Vec<_>>(), since.more)
+        let since = archive.frames_since(after, device, limit).await.unwrap();
+        (since.frames.iter().map(|frame| frame.id).collect::<Vec<_>>(), since.remaining)
     };
     assert_eq!(list(0, None, 100).await, (ids.clone(), 0));
     assert_eq!(list(ids[2], None, 3).await, (ids[3..6].to_vec(), 3));

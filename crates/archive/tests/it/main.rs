@@ -3,7 +3,7 @@
 // A test helper panics to fail its test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use lopside_archive::{Archive, Batch, Class, FrameMeta, NewRecord, Query, Settings};
+use lopside_archive::{Archive, Batch, Class, FrameMeta, FrameQuery, NewRecord, Settings};
 
 mod errors;
 mod kill;
@@ -102,10 +102,10 @@ fn batch(device: &str, first: u64, last: u64) -> Batch {
 
 /// Returns all frames, the newest capture first.
 async fn frames(archive: &Archive) -> Vec<FrameMeta> {
-    let mut query = Query { limit: 1000, ..Query::default() };
+    let mut query = FrameQuery { limit: 1000, ..FrameQuery::default() };
     let mut all = Vec::new();
     loop {
-        let page = archive.frames(&query).await.unwrap();
+        let page = archive.list_frames(&query).await.unwrap();
         all.extend(page.frames);
         query.after = page.next;
         if query.after.is_none() {

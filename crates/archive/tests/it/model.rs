@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use lopside_archive::{Applied, Archive, Batch, Class, Settings, Swept};
+use lopside_archive::{AppliedBatch, Archive, Batch, Class, Settings, SweepReport};
 use proptest::prelude::*;
 
 use crate::{START_US, batch, frames};
@@ -55,12 +55,12 @@ struct Model {
 }
 
 impl Model {
-    fn apply(&mut self, stream: Stream, batch: &Batch) -> (Applied, Vec<u64>) {
+    fn apply(&mut self, stream: Stream, batch: &Batch) -> (AppliedBatch, Vec<u64>) {
         let floor = self.floors.entry(stream).or_default();
         *floor = batch.floor.max(*floor);
         let floor = *floor;
-        let (mut outcome, mut fresh) = (Applied::default(), Vec::new());
-        for (record, number) in batch.records.iter().zip(batch.first..) {
+        let (mut outcome, mut fresh) = (AppliedBatch::default(), Vec::new());
+        for (record, number) in batch.records.iter().zip(batch.first_number..) {
             if number > floor && self.applied.insert((stream, number)) {
                 outcome.applied += 1;
                 fresh.push(number);
@@ -75,8 +75,8 @@ impl Model {
         (outcome, fresh)
     }
 
-    fn sweep(&mut self, horizon_us: i64) -> Swept {
-        let mut swept = Swept::default();
+    fn sweep(&mut self, horizon_us: i64) -> SweepReport {
+        let mut swept = SweepReport::default();
         while let Some(first) = self.frames.first_entry()
             && (first.key().0 < horizon_us || self.bytes() > MAX_BYTES)
         {
@@ -102,7 +102,8 @@ impl Model {
 
 async fn open(url: &str) -> Archive {
     let max_age = Some(Duration::from_secs(MAX_AGE_S as u64));
-    let settings = Settings { max_age, max_bytes: Some(MAX_BYTES), connections: 1, ..Settings::default() };
+    let settings =
+        Settings { max_age, max_bytes: Some(MAX_BYTES), max_connections: 1, ..Settings::default() };
     Archive::open(url, settings).await.unwrap()
 }
 
@@ -120,7 +121,7 @@ async fn apply(archive: &Archive, model: &mut Model, stream: Stream, batch: Batc
     let now = listed(archive).await;
     let mut new: Vec<_> = now.iter().filter(|(key, _)| !model.frames.contains_key(key)).collect();
     new.sort_by_key(|(_, frame)| frame.1);
-    let digest = |number: u64| batch.records[(number - batch.first) as usize].digest;
+    let digest = |number: u64| batch.records[(number - batch.first_number) as usize].digest;
     let expected: Vec<_> = fresh.into_iter().map(|number| (stream, number, digest(number))).collect();
     assert_eq!(new.into_iter().map(|(_, frame)| *frame).collect::<Vec<_>>(), expected);
     model.frames = now;
@@ -153,7 +154,7 @@ async fn run(url: &str, steps: Vec<Step>) {
                 assert_eq!(archive.sweep(now_us).await.unwrap(), expected);
             }
             Step::Known { device, class, from } => {
-                let known = archive.known(&format!("device-{device}"), 0, class, from).await.unwrap();
+                let known = archive.known_numbers(&format!("device-{device}"), 0, class, from).await.unwrap();
                 let numbers: Vec<u64> = known.into_iter().flatten().collect();
                 assert_eq!(numbers, model.known(device, class, from));
             }

@@ -1,11 +1,11 @@
 //! Records are applied only once.
 
-use lopside_archive::{Applied, Batch, Class};
+use lopside_archive::{AppliedBatch, Batch, Class};
 
 use crate::{batch, frames, numbers, open};
 
-fn applied(applied: u64, replayed: u64) -> Applied {
-    Applied { applied, replayed, conflicting: 0 }
+fn applied(applied: u64, replayed: u64) -> AppliedBatch {
+    AppliedBatch { applied, replayed, conflicting: 0 }
 }
 
 pub(crate) async fn a_batch_is_applied_once(url: &str) {
@@ -34,7 +34,7 @@ pub(crate) async fn a_deleted_frame_does_not_come_back(url: &str) {
     assert!(!archive.delete(second).await.unwrap());
     assert_eq!(archive.apply(batch("gate", 1, 3)).await.unwrap(), applied(0, 3));
     assert_eq!(numbers(&archive).await, [1, 3]);
-    assert_eq!(archive.known("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
+    assert_eq!(archive.known_numbers("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
 }
 
 pub(crate) async fn the_floor_settles_what_lies_below_it(url: &str) {
@@ -52,14 +52,14 @@ pub(crate) async fn another_digest_under_the_same_name_is_counted(url: &str) {
     other.records[0].digest = 99;
     other.records[1].digest = 99;
     let outcome = archive.apply(other.clone()).await.unwrap();
-    assert_eq!(outcome, Applied { applied: 1, replayed: 2, conflicting: 2 });
+    assert_eq!(outcome, AppliedBatch { applied: 1, replayed: 2, conflicting: 2 });
     let third = frames(&archive).await.into_iter().find(|frame| frame.number == 3).unwrap();
     assert_eq!(third.digest, 21, "the first record is kept");
     archive.delete(third.id).await.unwrap();
     let outcome = archive.apply(other).await.unwrap();
     assert_eq!(
         outcome,
-        Applied { applied: 0, replayed: 3, conflicting: 1 },
+        AppliedBatch { applied: 0, replayed: 3, conflicting: 1 },
         "the digest is deleted with the frame"
     );
 }
@@ -85,13 +85,13 @@ pub(crate) async fn what_is_known_is_the_union_of_all_epochs(url: &str) {
     for batch in [epoch(1, 4, 5, 8), epoch(1, 4, 12, 14), epoch(2, 10, 15, 15), epoch(2, 10, 20, 22)] {
         archive.apply(batch).await.unwrap();
     }
-    let known = async |from| archive.known("gate", 0, Class::Normal, from).await.unwrap();
+    let known = async |from| archive.known_numbers("gate", 0, Class::Normal, from).await.unwrap();
     assert_eq!(known(1).await, [1..=10, 12..=15, 20..=22]);
     assert_eq!(known(6).await, [6..=10, 12..=15, 20..=22]);
     assert_eq!(known(13).await, [13..=15, 20..=22]);
     assert_eq!(known(23).await, []);
-    assert_eq!(archive.known("gate", 0, Class::High, 1).await.unwrap(), []);
-    assert_eq!(archive.known("door", 0, Class::Normal, 1).await.unwrap(), []);
+    assert_eq!(archive.known_numbers("gate", 0, Class::High, 1).await.unwrap(), []);
+    assert_eq!(archive.known_numbers("door", 0, Class::Normal, 1).await.unwrap(), []);
 }
 
 pub(crate) async fn what_is_known_is_of_one_spool(url: &str) {
@@ -99,7 +99,7 @@ pub(crate) async fn what_is_known_is_of_one_spool(url: &str) {
     let of = |spool, epoch, first, last| Batch { spool, epoch, ..batch("gate", first, last) };
     archive.apply(of(7, 1, 1, 5)).await.unwrap();
     archive.apply(of(8, 2, 1, 2)).await.unwrap();
-    let known = async |spool| archive.known("gate", spool, Class::Normal, 1).await.unwrap();
+    let known = async |spool| archive.known_numbers("gate", spool, Class::Normal, 1).await.unwrap();
     assert_eq!(known(7).await, [1..=5]);
     assert_eq!(known(8).await, [1..=2]);
     assert_eq!(known(9).await, []);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lopside_archive::{Applied, Archive, Settings, Swept};
+use lopside_archive::{AppliedBatch, Archive, Settings, SweepReport};
 
 use crate::{START_US, batch, frames, numbers, open};
 
@@ -18,12 +18,12 @@ pub(crate) async fn what_is_too_old_goes(url: &str) {
     let archive = Archive::open(url, settings).await.unwrap();
     // More frames than one transaction deletes.
     archive.apply(batch("gate", 1, 1300)).await.unwrap();
-    assert_eq!(archive.sweep(START_US + 101 * SECOND_US).await.unwrap(), Swept::default());
+    assert_eq!(archive.sweep(START_US + 101 * SECOND_US).await.unwrap(), SweepReport::default());
     let swept = archive.sweep(START_US + 1301 * SECOND_US).await.unwrap();
-    assert_eq!(swept, Swept { frames: 1200, bytes: 12_000 });
+    assert_eq!(swept, SweepReport { frames: 1200, bytes: 12_000 });
     assert_eq!(numbers(&archive).await, (1201..=1300).collect::<Vec<_>>());
     assert_eq!(totals(&archive).await, [("gate".into(), 1300, 100, 1000)]);
-    let replayed = Applied { applied: 0, replayed: 1300, conflicting: 0 };
+    let replayed = AppliedBatch { applied: 0, replayed: 1300, conflicting: 0 };
     assert_eq!(archive.apply(batch("gate", 1, 1300)).await.unwrap(), replayed);
 }
 
@@ -34,12 +34,12 @@ pub(crate) async fn the_oldest_go_until_the_bytes_fit(url: &str) {
         archive.apply(batch(device, 1, 700)).await.unwrap();
     }
     let swept = archive.sweep(START_US).await.unwrap();
-    assert_eq!(swept, Swept { frames: 1277, bytes: 12_770 });
+    assert_eq!(swept, SweepReport { frames: 1277, bytes: 12_770 });
     let left = frames(&archive).await;
     assert_eq!((left.len(), left[0].number, left[122].number), (123, 700, 639));
     let bytes: u64 = totals(&archive).await.iter().map(|(.., bytes)| bytes).sum();
     assert_eq!(bytes, 1230);
-    assert_eq!(archive.sweep(START_US).await.unwrap(), Swept::default());
+    assert_eq!(archive.sweep(START_US).await.unwrap(), SweepReport::default());
 }
 
 pub(crate) async fn devices_count_their_frames(url: &str) {
@@ -52,5 +52,9 @@ pub(crate) async fn devices_count_their_frames(url: &str) {
     assert_eq!(totals(&archive).await, [("door".into(), 2, 2, 20), ("gate".into(), 4, 3, 30)]);
     let gate = archive.devices().await.unwrap().remove(1);
     assert!(gate.first_seen_us <= gate.last_seen_us);
-    assert_eq!(archive.sweep(i64::MAX).await.unwrap(), Swept::default(), "everything is kept by default");
+    assert_eq!(
+        archive.sweep(i64::MAX).await.unwrap(),
+        SweepReport::default(),
+        "everything is kept by default"
+    );
 }

@@ -1,11 +1,11 @@
 //! Frames are scored, and are scored again by a newer version of the head.
 
-use lopside_archive::{Archive, ArchiveError, HeadKey, LatentSpace, NewScore, Score};
+use lopside_archive::{Archive, ArchiveError, HeadKey, LatentSpaceKey, NewScore, Score};
 
 use crate::{batch, frames, open};
 
-const SPACE: LatentSpace = *b"space-01";
-const OTHER: LatentSpace = [0xff; 8];
+const SPACE: LatentSpaceKey = *b"space-01";
+const OTHER: LatentSpaceKey = [0xff; 8];
 
 fn head(version: u32) -> HeadKey {
     HeadKey { bundle: "fashion".into(), head: "anomaly".into(), version }
@@ -15,8 +15,8 @@ fn score(id: i64, score: f64) -> NewScore {
     NewScore { id, score: Some(score), quantile: Some(0.5), label: Some("boot".into()) }
 }
 
-async fn unscored(archive: &Archive, version: u32, spaces: &[LatentSpace], limit: u32) -> Vec<i64> {
-    let found = archive.unscored(&head(version), spaces, limit).await.unwrap();
+async fn unscored(archive: &Archive, version: u32, spaces: &[LatentSpaceKey], limit: u32) -> Vec<i64> {
+    let found = archive.unscored_frames(&head(version), spaces, limit).await.unwrap();
     assert!(found.iter().all(|frame| frame.frame.len() == 10 && spaces.contains(&frame.latent_space)));
     found.into_iter().map(|frame| frame.id).collect()
 }
@@ -47,7 +47,7 @@ pub(crate) async fn frames_are_unscored_until_this_version_has_scored_them(url: 
     );
     let late = archive.put_scores(&head(1), &[score(all[0], 9.0), score(all[2], 9.0)]).await.unwrap();
     assert_eq!(late, 1, "an older version does not replace the score of a newer one");
-    let kept = archive.frame(all[0]).await.unwrap().unwrap().meta.score.unwrap();
+    let kept = archive.read_frame(all[0]).await.unwrap().unwrap().meta.score.unwrap();
     assert_eq!((kept.score, kept.head), (3.0, head(2)));
 }
 
@@ -60,10 +60,10 @@ pub(crate) async fn the_newest_score_is_kept(url: &str) {
     let unreadable = NewScore { id: second, score: None, quantile: None, label: None };
     let gone = score(second + 1, 1.0);
     assert_eq!(archive.put_scores(&head(2), &[unreadable, gone]).await.unwrap(), 1);
-    let kept = archive.frame(first).await.unwrap().unwrap().meta.score;
+    let kept = archive.read_frame(first).await.unwrap().unwrap().meta.score;
     let expected = Score { head: head(1), score: 0.1 + 0.2, quantile: Some(0.5), label: Some("boot".into()) };
     assert_eq!(kept, Some(expected));
-    assert_eq!(archive.frame(second).await.unwrap().unwrap().meta.score, None);
+    assert_eq!(archive.read_frame(second).await.unwrap().unwrap().meta.score, None);
     assert_eq!(
         unscored(&archive, 2, &[SPACE], 10).await,
         [first],
@@ -78,7 +78,7 @@ pub(crate) async fn a_score_without_an_order_is_refused(url: &str) {
     for bad in [f64::NAN, f64::INFINITY] {
         let error =
             archive.put_scores(&head(1), &[score(ids[0], 1.0), score(ids[1], bad)]).await.unwrap_err();
-        assert!(matches!(error, ArchiveError::Score { id } if id == ids[1]), "{error}");
+        assert!(matches!(error, ArchiveError::InvalidScore { id } if id == ids[1]), "{error}");
     }
     assert_eq!(unscored(&archive, 1, &[SPACE], 10).await.len(), 2, "none of the scores is stored");
 }

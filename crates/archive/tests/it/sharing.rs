@@ -41,7 +41,7 @@ pub(crate) async fn a_stream_with_too_many_gaps_is_refused_alone(url: &str) {
     assert_eq!(other.unwrap().applied, 2);
     let raised = Batch { floor: 9999, ..more };
     assert_eq!(archive.apply(raised).await.unwrap().applied, 1);
-    assert_eq!(archive.known("gaps", 0, Class::Normal, 9999).await.unwrap(), [9999..=10_000]);
+    assert_eq!(archive.known_numbers("gaps", 0, Class::Normal, 9999).await.unwrap(), [9999..=10_000]);
 }
 
 pub(crate) async fn two_servers_apply_each_record_once(url: &str) {
@@ -66,18 +66,18 @@ pub(crate) async fn two_servers_apply_each_record_once(url: &str) {
 
 pub(crate) async fn only_the_newest_connection_of_a_device_applies_anything(url: &str) {
     let servers = [open(url).await, open(url).await];
-    let of = |turn, first, last| Batch { turn: Some(turn), ..batch("gate", first, last) };
-    let older = servers[0].arrive("gate").await.unwrap();
+    let of = |turn, first, last| Batch { connection: Some(turn), ..batch("gate", first, last) };
+    let older = servers[0].register_connection("gate").await.unwrap();
     servers[0].apply(of(older, 1, 3)).await.unwrap();
-    let newer = servers[1].arrive("gate").await.unwrap();
+    let newer = servers[1].register_connection("gate").await.unwrap();
     let (late, other) =
         tokio::join!(servers[0].apply(of(older, 4, 6)), servers[0].apply(batch("door", 1, 1)));
     let error = late.unwrap_err();
-    assert!(matches!(&error, ArchiveError::Displaced { device } if device == "gate"), "{error}");
+    assert!(matches!(&error, ArchiveError::Superseded { device } if device == "gate"), "{error}");
     assert_eq!(other.unwrap().applied, 1, "only the late batch is refused");
-    assert_eq!(servers[1].known("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
+    assert_eq!(servers[1].known_numbers("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
     assert_eq!(servers[1].apply(of(newer, 4, 5)).await.unwrap().applied, 2);
-    assert!(servers[0].arrive("two words").await.is_err());
+    assert!(servers[0].register_connection("two words").await.is_err());
 }
 
 pub(crate) async fn subscribers_are_told_what_is_committed(url: &str) {
@@ -95,7 +95,7 @@ pub(crate) async fn subscribers_are_told_what_is_committed(url: &str) {
 }
 
 pub(crate) async fn a_slow_subscriber_is_told_what_it_missed(url: &str) {
-    let archive = Archive::open(url, Settings { feed: 4, ..Settings::default() }).await.unwrap();
+    let archive = Archive::open(url, Settings { feed_capacity: 4, ..Settings::default() }).await.unwrap();
     let mut feed = archive.subscribe();
     archive.apply(batch("gate", 1, 10)).await.unwrap();
     assert_eq!(feed.recv().await.unwrap_err(), RecvError::Lagged(6));

@@ -3,7 +3,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Digest;
 
-use super::{LayerSpec, PictureInput, PictureQuantiserSpec};
+use super::{ImageCodecInput, ImageCodecLayerSpec, ImageCodecQuantiserSpec};
 
 const DOMAIN: &[u8] = b"lopside picture space 2\0";
 
@@ -14,12 +14,12 @@ const DOMAIN: &[u8] = b"lopside picture space 2\0";
 ///
 /// Everything that changes the meaning of a frame changes the id. Heads do not affect it.
 #[must_use]
-pub fn picture_space_id(
+pub fn image_codec_space_id(
     encoder: &Digest,
     contexts: &Digest,
-    input: &PictureInput,
-    layers: &[LayerSpec],
-    quantiser: &PictureQuantiserSpec,
+    input: &ImageCodecInput,
+    layers: &[ImageCodecLayerSpec],
+    quantiser: &ImageCodecQuantiserSpec,
 ) -> LatentSpaceId {
     let mut hash = Sha256::new_with_prefix(DOMAIN);
     hash.update(encoder.as_str());

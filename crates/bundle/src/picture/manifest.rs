@@ -4,25 +4,25 @@ use std::collections::HashSet;
 
 use lopside_latent::{
     LatentSpaceId,
-    picture::{LayerQuantiser, LayerShape, Layout},
+    picture::{ImageCodecQuantiser, LayerShape, Layout},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleError, FileRef, GoldenSpec,
-    check::{check_any_head, check_file, check_head, check_name, check_range, head_field, require},
+    BundleError, FileRef, GoldenInputSpec,
+    check::{check_file, check_has_heads, check_head, check_name, check_range, head_field, require},
     golden,
     manifest::id_text,
 };
 
 /// The schema version of image codecs' manifests.
-pub const PICTURE_SCHEMA: u32 = 2;
+pub const IMAGE_CODEC_SCHEMA: u32 = 2;
 
 /// The manifest of an image codec's bundle. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PictureManifest {
-    /// The schema version, [`PICTURE_SCHEMA`].
+pub struct ImageCodecManifest {
+    /// The schema version, [`IMAGE_CODEC_SCHEMA`].
     pub schema: u32,
     /// The name of the bundle: 1 to 64 of `a–z 0–9 -`.
     pub name: String,
@@ -32,29 +32,29 @@ pub struct PictureManifest {
     #[serde(with = "id_text")]
     pub latent_space: LatentSpaceId,
     /// The preprocessing that turns an image into the encoder's input.
-    pub input: PictureInput,
+    pub input: ImageCodecInput,
     /// The encoder.
-    pub encoder: PictureEncoderSpec,
+    pub encoder: ImageCodecEncoderSpec,
     /// The layers, coarsest first.
-    pub layers: Vec<LayerSpec>,
+    pub layers: Vec<ImageCodecLayerSpec>,
     /// The quantiser.
-    pub quantiser: PictureQuantiserSpec,
+    pub quantiser: ImageCodecQuantiserSpec,
     /// The context file.
     pub contexts: FileRef,
     /// The heads, at least one; the first is the default.
-    pub heads: Vec<PictureHeadSpec>,
+    pub heads: Vec<ImageCodecHeadSpec>,
     /// The model card.
     pub model_card: FileRef,
     /// The golden inputs, with which a device tests the encoder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub golden: Vec<GoldenSpec>,
+    pub golden: Vec<GoldenInputSpec>,
 }
 
 /// The preprocessing that turns an image into the encoder's input: RGB (grey three times), each 8-bit sample
 /// mapped linearly from 0…255 to `low…high`, extended by its mirror image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PictureInput {
+pub struct ImageCodecInput {
     /// The value of sample 0.
     pub low: f32,
     /// The value of sample 255.
@@ -66,7 +66,7 @@ pub struct PictureInput {
 /// The encoder of an image codec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PictureEncoderSpec {
+pub struct ImageCodecEncoderSpec {
     /// The ONNX file.
     pub model: FileRef,
     /// The name of the image tensor, `[n, 3, h + 2·reach, w + 2·reach]`.
@@ -79,11 +79,11 @@ pub struct PictureEncoderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fast: Option<Box<FastEncoderSpec>>,
     /// The cost of the encoder.
-    pub cost: PictureCost,
+    pub cost: ImageCodecCost,
 }
 
 /// An encoder that reads the image at half its size, as the mean of every 2×2 samples, and approximates the
-/// first of the [bands](PictureEncoderSpec::bands). The other bands count as 0.
+/// first of the [bands](ImageCodecEncoderSpec::bands). The other bands count as 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FastEncoderSpec {
@@ -94,13 +94,13 @@ pub struct FastEncoderSpec {
     /// The name of the tensor of the first bands.
     pub bands: String,
     /// The cost of this model, without the rest of the encoder.
-    pub cost: PictureCost,
+    pub cost: ImageCodecCost,
 }
 
 /// One layer of the latent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LayerSpec {
+pub struct ImageCodecLayerSpec {
     /// The name of its tensor: an output of the encoder and an input of every head, `[n, channels, h/stride,
     /// w/stride]`.
     pub tensor: String,
@@ -113,7 +113,7 @@ pub struct LayerSpec {
 /// The quantiser: steps, gains and roundings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PictureQuantiserSpec {
+pub struct ImageCodecQuantiserSpec {
     /// The quantisation steps of the qualities 1 to 100, in units of the layers.
     pub steps: Vec<f32>,
     /// The gains: one list per layer, with one gain per channel.
@@ -125,7 +125,7 @@ pub struct PictureQuantiserSpec {
 /// A head that reconstructs an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PictureHeadSpec {
+pub struct ImageCodecHeadSpec {
     /// The name of the head: 1 to 64 of `a–z 0–9 -`.
     pub name: String,
     /// The version, which increases when a head is retrained; the highest one is served.
@@ -139,20 +139,20 @@ pub struct PictureHeadSpec {
     /// Magnification of the output relative to the input, in each direction.
     pub scale: u32,
     /// The cost of the head.
-    pub cost: PictureCost,
+    pub cost: ImageCodecCost,
 }
 
 /// The cost of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PictureCost {
+pub struct ImageCodecCost {
     /// Number of trained parameters.
     pub parameters: u64,
     /// Multiply-accumulates per pixel of the encoder's input image.
     pub macs_per_pixel: f64,
 }
 
-impl PictureManifest {
+impl ImageCodecManifest {
     /// Returns the version of the next head with this name: 1, or one more than the highest existing version.
     #[must_use]
     pub fn next_version(&self, name: &str) -> u32 {
@@ -165,8 +165,8 @@ impl PictureManifest {
     /// # Errors
     /// Returns [`BundleError`] naming the first field that is invalid.
     pub fn check(&self) -> Result<(), BundleError> {
-        if self.schema != PICTURE_SCHEMA {
-            return Err(BundleError::Schema { found: self.schema, expected: PICTURE_SCHEMA });
+        if self.schema != IMAGE_CODEC_SCHEMA {
+            return Err(BundleError::UnsupportedSchema { found: self.schema, expected: IMAGE_CODEC_SCHEMA });
         }
         check_name("name", &self.name)?;
         check_range("input", self.input.low, self.input.high)?;
@@ -180,9 +180,9 @@ impl PictureManifest {
         }
         check_file("contexts", &self.contexts)?;
         check_file("model_card", &self.model_card)?;
-        golden::check(&self.golden)?;
-        self.layout()?;
-        self.layer_quantiser()?;
+        golden::check_golden(&self.golden)?;
+        self.build_layout()?;
+        self.build_quantiser()?;
         self.check_heads()
     }
 
@@ -190,8 +190,9 @@ impl PictureManifest {
     ///
     /// # Errors
     /// Returns [`BundleError::Latent`] if the layers are not valid for any image.
-    pub fn layout(&self) -> Result<Layout, BundleError> {
-        let shape = |layer: &LayerSpec| LayerShape { channels: layer.channels, stride: layer.stride };
+    pub fn build_layout(&self) -> Result<Layout, BundleError> {
+        let shape =
+            |layer: &ImageCodecLayerSpec| LayerShape { channels: layer.channels, stride: layer.stride };
         Ok(Layout::new(self.layers.iter().map(shape).collect())?)
     }
 
@@ -199,22 +200,22 @@ impl PictureManifest {
     ///
     /// # Errors
     /// Returns [`BundleError::Latent`] if a number in it is invalid.
-    pub fn layer_quantiser(&self) -> Result<LayerQuantiser, BundleError> {
+    pub fn build_quantiser(&self) -> Result<ImageCodecQuantiser, BundleError> {
         let spec = &self.quantiser;
-        Ok(LayerQuantiser::new(spec.steps.clone(), spec.gains.clone(), spec.rounding.clone())?)
+        Ok(ImageCodecQuantiser::new(spec.steps.clone(), spec.gains.clone(), spec.rounding.clone())?)
     }
 
     /// Returns the files that a device needs in addition to `bundle.json`: all except the heads and the model
     /// card.
     #[must_use]
-    pub fn edge_files(&self) -> Vec<&FileRef> {
+    pub fn device_files(&self) -> Vec<&FileRef> {
         let fast = self.encoder.fast.iter().map(|fast| &fast.model);
-        let golden = self.golden.iter().flat_map(GoldenSpec::files);
+        let golden = self.golden.iter().flat_map(GoldenInputSpec::file_refs);
         [&self.encoder.model].into_iter().chain(fast).chain([&self.contexts]).chain(golden).collect()
     }
 
     fn check_heads(&self) -> Result<(), BundleError> {
-        check_any_head(&self.heads)?;
+        check_has_heads(&self.heads)?;
         let mut seen = HashSet::new();
         for (i, head) in self.heads.iter().enumerate() {
             check_head(&mut seen, i, &head.name, head.version, &head.model)?;

@@ -18,10 +18,10 @@ mod load;
 mod manifest;
 mod write;
 
-pub use identity::picture_space_id;
-pub use load::{AnyBundle, PictureBundle, PictureHead};
+pub use identity::image_codec_space_id;
+pub use load::{AnyBundle, ImageCodecBundle, ImageCodecHead};
 pub use manifest::{
-    FastEncoderSpec, LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec,
-    PictureInput, PictureManifest, PictureQuantiserSpec,
+    FastEncoderSpec, IMAGE_CODEC_SCHEMA, ImageCodecCost, ImageCodecEncoderSpec, ImageCodecHeadSpec,
+    ImageCodecInput, ImageCodecLayerSpec, ImageCodecManifest, ImageCodecQuantiserSpec,
 };
-pub use write::{FastDraft, PictureDraft, PictureDraftHead, add_head, put_card};
+pub use write::{FastEncoderDraft, ImageCodecDraft, ImageCodecDraftHead, add_head, put_model_card};

@@ -4,24 +4,24 @@ use lopside_latent::{LatentSpaceId, picture::ContextModel};
 
 use crate::{
     BundleError, Digest,
-    files::{file_ref, put},
+    files::{file_ref, write_file},
     manifest_file::{self, ManifestFile},
 };
 
 use super::{
-    FastEncoderSpec, LayerSpec, PICTURE_SCHEMA, PictureCost, PictureEncoderSpec, PictureHeadSpec,
-    PictureInput, PictureManifest, PictureQuantiserSpec, picture_space_id,
+    FastEncoderSpec, IMAGE_CODEC_SCHEMA, ImageCodecCost, ImageCodecEncoderSpec, ImageCodecHeadSpec,
+    ImageCodecInput, ImageCodecLayerSpec, ImageCodecManifest, ImageCodecQuantiserSpec, image_codec_space_id,
 };
 
 /// The complete contents of an image codec's bundle, in memory.
 #[derive(Debug, Clone)]
-pub struct PictureDraft {
+pub struct ImageCodecDraft {
     /// The name of the bundle.
     pub name: String,
     /// One line for people.
     pub description: String,
     /// The preprocessing that turns an image into the encoder's input.
-    pub input: PictureInput,
+    pub input: ImageCodecInput,
     /// The contents of `encoder.onnx`.
     pub encoder: Vec<u8>,
     /// The name of the image tensor.
@@ -29,22 +29,22 @@ pub struct PictureDraft {
     /// The name of the tensor up to which strips of an image are independent.
     pub bands: String,
     /// The fast encoder; `None` for a bundle without one.
-    pub fast: Option<FastDraft>,
+    pub fast: Option<FastEncoderDraft>,
     /// The cost of the encoder.
-    pub encoder_cost: PictureCost,
+    pub encoder_cost: ImageCodecCost,
     /// The layers, coarsest first.
-    pub layers: Vec<LayerSpec>,
+    pub layers: Vec<ImageCodecLayerSpec>,
     /// The quantiser.
-    pub quantiser: PictureQuantiserSpec,
+    pub quantiser: ImageCodecQuantiserSpec,
     /// The context model.
     pub contexts: ContextModel,
     /// The heads.
-    pub heads: Vec<PictureDraftHead>,
+    pub heads: Vec<ImageCodecDraftHead>,
 }
 
-/// The fast encoder of a [`PictureDraft`].
+/// The fast encoder of a [`ImageCodecDraft`].
 #[derive(Debug, Clone)]
-pub struct FastDraft {
+pub struct FastEncoderDraft {
     /// The contents of the ONNX file.
     pub model: Vec<u8>,
     /// The name of the image tensor.
@@ -52,12 +52,12 @@ pub struct FastDraft {
     /// The name of the tensor of the first bands.
     pub bands: String,
     /// The cost of the fast encoder.
-    pub cost: PictureCost,
+    pub cost: ImageCodecCost,
 }
 
-/// A head of a [`PictureDraft`].
+/// A head of a [`ImageCodecDraft`].
 #[derive(Debug, Clone)]
-pub struct PictureDraftHead {
+pub struct ImageCodecDraftHead {
     /// The name of the head.
     pub name: String,
     /// The version of the head.
@@ -71,47 +71,53 @@ pub struct PictureDraftHead {
     /// Magnification of the output relative to the input, in each direction.
     pub scale: u32,
     /// The cost of the head.
-    pub cost: PictureCost,
+    pub cost: ImageCodecCost,
 }
 
-impl PictureDraft {
+impl ImageCodecDraft {
     /// Returns the id of the latent space that this draft defines.
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         let contexts = Digest::of(&self.contexts.to_bytes());
-        picture_space_id(&Digest::of(&self.encoder), &contexts, &self.input, &self.layers, &self.quantiser)
+        image_codec_space_id(
+            &Digest::of(&self.encoder),
+            &contexts,
+            &self.input,
+            &self.layers,
+            &self.quantiser,
+        )
     }
 
     /// Writes the bundle into `folder`, which is created if it is missing; files of the same names are
     /// replaced. `model_card` becomes `README.md`.
     ///
     /// # Errors
-    /// Returns [`BundleError::Io`], or an error of [`PictureManifest::check`].
-    pub fn write(&self, folder: &Path, model_card: &str) -> Result<PictureManifest, BundleError> {
+    /// Returns [`BundleError::Io`], or an error of [`ImageCodecManifest::check`].
+    pub fn write(&self, folder: &Path, model_card: &str) -> Result<ImageCodecManifest, BundleError> {
         let manifest = self.manifest(model_card);
         manifest.check()?;
-        put(folder, &manifest.encoder.model.path, &self.encoder)?;
+        write_file(folder, &manifest.encoder.model.path, &self.encoder)?;
         if let (Some(fast), Some(spec)) = (&self.fast, &manifest.encoder.fast) {
-            put(folder, &spec.model.path, &fast.model)?;
+            write_file(folder, &spec.model.path, &fast.model)?;
         }
-        put(folder, &manifest.contexts.path, &self.contexts.to_bytes())?;
+        write_file(folder, &manifest.contexts.path, &self.contexts.to_bytes())?;
         for (head, spec) in self.heads.iter().zip(&manifest.heads) {
-            put(folder, &spec.model.path, &head.model)?;
+            write_file(folder, &spec.model.path, &head.model)?;
         }
-        put(folder, &manifest.model_card.path, model_card.as_bytes())?;
+        write_file(folder, &manifest.model_card.path, model_card.as_bytes())?;
         // The manifest is written last, so that a folder with a manifest is a complete bundle.
-        manifest_file::write(folder, &manifest)?;
+        manifest_file::write_manifest(folder, &manifest)?;
         Ok(manifest)
     }
 
-    fn manifest(&self, model_card: &str) -> PictureManifest {
-        PictureManifest {
-            schema: PICTURE_SCHEMA,
+    fn manifest(&self, model_card: &str) -> ImageCodecManifest {
+        ImageCodecManifest {
+            schema: IMAGE_CODEC_SCHEMA,
             name: self.name.clone(),
             description: self.description.clone(),
             latent_space: self.latent_space(),
             input: self.input,
-            encoder: PictureEncoderSpec {
+            encoder: ImageCodecEncoderSpec {
                 model: file_ref("encoder.onnx".into(), &self.encoder),
                 input: self.input_tensor.clone(),
                 bands: self.bands.clone(),
@@ -121,7 +127,7 @@ impl PictureDraft {
             layers: self.layers.clone(),
             quantiser: self.quantiser.clone(),
             contexts: file_ref("contexts.bin".into(), &self.contexts.to_bytes()),
-            heads: self.heads.iter().map(PictureDraftHead::spec).collect(),
+            heads: self.heads.iter().map(ImageCodecDraftHead::spec).collect(),
             model_card: file_ref("README.md".into(), model_card.as_bytes()),
             golden: Vec::new(),
         }
@@ -134,15 +140,15 @@ impl PictureDraft {
 /// # Errors
 /// Returns [`BundleError`] if the bundle is incomplete or of another kind, the head does not fit, or a file
 /// cannot be written.
-pub fn add_head(folder: &Path, head: &PictureDraftHead) -> Result<PictureManifest, BundleError> {
+pub fn add_head(folder: &Path, head: &ImageCodecDraftHead) -> Result<ImageCodecManifest, BundleError> {
     let mut manifest = read_manifest(folder)?;
     let (spec, count) = (head.spec(), manifest.heads.len());
     let path = spec.model.path.clone();
     let place = manifest.heads.iter().position(|other| other.name == head.name).unwrap_or(count);
     manifest.heads.insert(place, spec);
     manifest.check()?;
-    put(folder, &path, &head.model)?;
-    manifest_file::write(folder, &manifest)?;
+    write_file(folder, &path, &head.model)?;
+    manifest_file::write_manifest(folder, &manifest)?;
     Ok(manifest)
 }
 
@@ -151,21 +157,21 @@ pub fn add_head(folder: &Path, head: &PictureDraftHead) -> Result<PictureManifes
 /// # Errors
 /// Returns [`BundleError`] if the folder does not contain an image codec's bundle, or a file cannot be
 /// written.
-pub fn put_card(folder: &Path, model_card: &str) -> Result<PictureManifest, BundleError> {
+pub fn put_model_card(folder: &Path, model_card: &str) -> Result<ImageCodecManifest, BundleError> {
     let mut manifest = read_manifest(folder)?;
     manifest.model_card = file_ref(manifest.model_card.path, model_card.as_bytes());
-    put(folder, &manifest.model_card.path, model_card.as_bytes())?;
-    manifest_file::write(folder, &manifest)?;
+    write_file(folder, &manifest.model_card.path, model_card.as_bytes())?;
+    manifest_file::write_manifest(folder, &manifest)?;
     Ok(manifest)
 }
 
-fn read_manifest(folder: &Path) -> Result<PictureManifest, BundleError> {
-    let manifest: PictureManifest = ManifestFile::read(folder)?.parse()?;
+fn read_manifest(folder: &Path) -> Result<ImageCodecManifest, BundleError> {
+    let manifest: ImageCodecManifest = ManifestFile::read(folder)?.parse()?;
     manifest.check()?;
     Ok(manifest)
 }
 
-impl FastDraft {
+impl FastEncoderDraft {
     fn spec(&self) -> FastEncoderSpec {
         FastEncoderSpec {
             model: file_ref("encoder-fast.onnx".into(), &self.model),
@@ -176,9 +182,9 @@ impl FastDraft {
     }
 }
 
-impl PictureDraftHead {
-    fn spec(&self) -> PictureHeadSpec {
-        PictureHeadSpec {
+impl ImageCodecDraftHead {
+    fn spec(&self) -> ImageCodecHeadSpec {
+        ImageCodecHeadSpec {
             name: self.name.clone(),
             version: self.version,
             model: file_ref(format!("heads/{}-{}.onnx", self.name, self.version), &self.model),

@@ -3,9 +3,10 @@
 use std::{fs, path::Path};
 
 use lopside_bundle::{
-    AnyManifest, Bundle, BundleError, Channels, Cost, Digest, Dim, Draft, DraftHead, GoldenDraft, HeadKind,
-    InputSpec, LatentSpec, Manifest, Part, PartSource, PartSpec, PictureSpec, Quantiles, ScoreSpec,
-    SeriesSpec, TensorSpec, add_version, latent_space_id, put_golden,
+    AnyManifest, BundleError, BundlePart, Channels, Digest, Dim, FixedLatentBundle, FixedLatentDraft,
+    FixedLatentDraftHead, FixedLatentLayerSpec, FixedLatentManifest, GoldenInputDraft, HeadKind, ImageSpec,
+    InputSpec, ModelCost, Quantiles, ScorePartSource, ScorePartSpec, ScoreSpec, TensorSpec, TimeSeriesSpec,
+    add_version, fixed_latent_space_id, put_golden_inputs,
 };
 use lopside_latent::{LatentError, Table, Tables};
 use tempfile::TempDir;
@@ -14,38 +15,38 @@ fn tensor(name: &str, extent: u32) -> TensorSpec {
     TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(extent)] }
 }
 
-fn picture() -> PictureSpec {
-    PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0)
+fn picture() -> ImageSpec {
+    ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)
 }
 
-fn draft() -> Draft {
-    Draft {
+fn draft() -> FixedLatentDraft {
+    FixedLatentDraft {
         name: "toy".into(),
         description: "Two values for four pixels".into(),
         input: InputSpec::Picture(picture()),
         encoder: b"encoder model".to_vec(),
         input_tensor: tensor("image", 4),
-        encoder_cost: Cost { parameters: 10, macs: 8 },
-        latent: vec![LatentSpec { tensor: tensor("latent", 2), gains: vec![4.0, 0.1] }],
+        encoder_cost: ModelCost { parameters: 10, macs: 8 },
+        latent: vec![FixedLatentLayerSpec { tensor: tensor("latent", 2), gains: vec![4.0, 0.1] }],
         tables: Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap(); 2]).unwrap(),
         heads: vec![
-            DraftHead {
+            FixedLatentDraftHead {
                 name: "reconstruct".into(),
                 version: 1,
                 kind: HeadKind::Reconstruct(picture()),
                 model: b"decoder model".to_vec(),
                 inputs: vec!["latent".into()],
                 output: tensor("reconstruction", 4),
-                cost: Cost { parameters: 12, macs: 8 },
+                cost: ModelCost { parameters: 12, macs: 8 },
             },
-            DraftHead {
+            FixedLatentDraftHead {
                 name: "classify".into(),
                 version: 1,
                 kind: HeadKind::Classify { labels: vec!["cat".into(), "dog".into(), "owl".into()] },
                 model: b"classifier model".to_vec(),
                 inputs: vec!["latent".into()],
                 output: tensor("logits", 3),
-                cost: Cost { parameters: 9, macs: 6 },
+                cost: ModelCost { parameters: 9, macs: 6 },
             },
         ],
     }
@@ -64,13 +65,13 @@ fn after_edit(from: &str, to: &str) -> String {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from} is not in {text}");
     fs::write(&path, text.replacen(from, to, 1)).unwrap();
-    Bundle::load(folder.path(), Part::Whole).unwrap_err().to_string()
+    FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap_err().to_string()
 }
 
 fn after_file(name: &str, change: impl Fn(&Path)) -> BundleError {
     let folder = written();
     change(&folder.path().join(name));
-    Bundle::load(folder.path(), Part::Whole).unwrap_err()
+    FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap_err()
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn the_manifest_is_golden() {
 #[test]
 fn what_was_written_is_loaded() {
     let folder = written();
-    let whole = Bundle::load(folder.path(), Part::Whole).unwrap();
+    let whole = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
     assert_eq!(whole.encoder, b"encoder model");
     assert_eq!(whole.space.id(), draft().latent_space());
     assert_eq!(whole.space.tables(), &draft().tables);
@@ -95,13 +96,16 @@ fn what_was_written_is_loaded() {
 fn each_host_needs_only_its_part() {
     let folder = written();
     fs::remove_dir_all(folder.path().join("heads")).unwrap();
-    assert!(Bundle::load(folder.path(), Part::Encoder).unwrap().heads.is_empty());
-    assert!(matches!(Bundle::load(folder.path(), Part::Heads), Err(BundleError::Io { .. })));
+    assert!(FixedLatentBundle::load(folder.path(), BundlePart::Encoder).unwrap().heads.is_empty());
+    assert!(matches!(FixedLatentBundle::load(folder.path(), BundlePart::Heads), Err(BundleError::Io { .. })));
 
     let folder = written();
     fs::remove_file(folder.path().join("encoder.onnx")).unwrap();
-    assert_eq!(Bundle::load(folder.path(), Part::Heads).unwrap().heads.len(), 2);
-    assert!(matches!(Bundle::load(folder.path(), Part::Encoder), Err(BundleError::Io { .. })));
+    assert_eq!(FixedLatentBundle::load(folder.path(), BundlePart::Heads).unwrap().heads.len(), 2);
+    assert!(matches!(
+        FixedLatentBundle::load(folder.path(), BundlePart::Encoder),
+        Err(BundleError::Io { .. })
+    ));
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn a_changed_file_is_named() {
         );
     }
     let grow = |path: &Path| fs::write(path, [0; 100]).unwrap();
-    assert!(matches!(after_file("encoder.onnx", grow), BundleError::Length { expected: 13, .. }));
+    assert!(matches!(after_file("encoder.onnx", grow), BundleError::LengthMismatch { expected: 13, .. }));
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn a_symbolic_link_does_not_leave_the_folder() {
         fs::remove_file(path).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), path).unwrap();
     });
-    assert!(matches!(error, BundleError::Outside { .. }), "{error}");
+    assert!(matches!(error, BundleError::PathOutside { .. }), "{error}");
 }
 
 #[test]
@@ -168,16 +172,16 @@ fn each_defect_of_the_manifest_is_named() {
 #[test]
 fn a_folder_without_a_manifest_is_no_bundle() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Bundle::load(folder.path(), Part::Whole).unwrap_err();
+    let error = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap_err();
     assert!(matches!(error, BundleError::NoManifest { .. }));
 }
 
 #[test]
 fn the_latent_space_is_named_after_all_that_defines_it() {
     let base = draft().latent_space();
-    let changed: [fn(&mut Draft); 4] = [
+    let changed: [fn(&mut FixedLatentDraft); 4] = [
         |d| d.encoder.push(0),
-        |d| d.input = InputSpec::Picture(PictureSpec { high: vec![2.0], ..picture() }),
+        |d| d.input = InputSpec::Picture(ImageSpec { high: vec![2.0], ..picture() }),
         |d| d.latent[0].gains[1] = 0.2,
         |d| d.tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 2]).unwrap(); 2]).unwrap(),
     ];
@@ -195,14 +199,14 @@ fn the_latent_space_is_named_after_all_that_defines_it() {
 fn a_manifest_survives_json() {
     let folder = written();
     let text = fs::read_to_string(folder.path().join("bundle.json")).unwrap();
-    let manifest: Manifest = serde_json::from_str(&text).unwrap();
+    let manifest: FixedLatentManifest = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_string_pretty(&manifest).unwrap() + "\n", text);
 }
 
 /// Returns a draft with windows of a time series, a latent of two layers, and a score head.
-fn scored() -> Draft {
-    let quantiles = Quantiles::of(&[1.0, 2.0, 3.0], 3).unwrap();
-    let part = |name: &str, source| PartSpec {
+fn scored() -> FixedLatentDraft {
+    let quantiles = Quantiles::from_samples(&[1.0, 2.0, 3.0], 3).unwrap();
+    let part = |name: &str, source| ScorePartSpec {
         name: name.into(),
         source,
         weight: 1.0,
@@ -211,11 +215,11 @@ fn scored() -> Draft {
         quantiles: quantiles.clone(),
     };
     let parts = vec![
-        part("bits", PartSource::Bits),
-        part("re-encoding", PartSource::Column(0)),
-        part("error", PartSource::Error),
+        part("bits", ScorePartSource::Bits),
+        part("re-encoding", ScorePartSource::Column(0)),
+        part("error", ScorePartSource::Error),
     ];
-    let series = SeriesSpec {
+    let series = TimeSeriesSpec {
         length: 2,
         stride: 1,
         channels: vec!["volts".into(), "amperes".into()],
@@ -235,7 +239,7 @@ fn scored() -> Draft {
     };
     let mut draft = draft();
     draft.input = InputSpec::Series(series.clone());
-    draft.latent.push(LatentSpec { tensor: map("tap.edges"), gains: vec![1.0, 2.0] });
+    draft.latent.push(FixedLatentLayerSpec { tensor: map("tap.edges"), gains: vec![1.0, 2.0] });
     draft.tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap(); 4]).unwrap();
     draft.heads[0].kind = HeadKind::Series(series);
     draft.heads[0].inputs.push("tap.edges".into());
@@ -248,22 +252,22 @@ fn scored() -> Draft {
 fn windows_layers_and_scores_survive_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = scored().write(folder.path(), "# Toy\n").unwrap();
-    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
     assert_eq!(bundle.manifest, manifest);
-    assert_eq!((bundle.space.layers().len(), bundle.space.len(), bundle.space.prefix(1)), (2, 8, 2));
-    assert_eq!(bundle.space, scored().space().unwrap());
+    assert_eq!((bundle.space.layers().len(), bundle.space.len(), bundle.space.prefix_len(1)), (2, 8, 2));
+    assert_eq!(bundle.space, scored().build_space().unwrap());
 }
 
 #[test]
 fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
-    type Change = fn(&mut Draft);
-    fn score(draft: &mut Draft) -> &mut ScoreSpec {
+    type Change = fn(&mut FixedLatentDraft);
+    fn score(draft: &mut FixedLatentDraft) -> &mut ScoreSpec {
         match &mut draft.heads[1].kind {
             HeadKind::Score(score) => score,
             other => panic!("{other:?}"),
         }
     }
-    fn series(draft: &mut Draft) -> &mut SeriesSpec {
+    fn series(draft: &mut FixedLatentDraft) -> &mut TimeSeriesSpec {
         match &mut draft.input {
             InputSpec::Series(series) => series,
             other => panic!("{other:?}"),
@@ -277,8 +281,8 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
         (|d| d.latent.clear(), "latent: a latent"),
         (|d| d.latent[1].tensor.name = "latent".into(), "twice"),
         (|d| d.heads[0].inputs.reverse(), "heads[0].inputs"),
-        (|d| score(d).parts[1].source = PartSource::Column(1), "heads[1].kind.parts"),
-        (|d| score(d).parts[0].source = PartSource::Column(0), "different sources"),
+        (|d| score(d).parts[1].source = ScorePartSource::Column(1), "heads[1].kind.parts"),
+        (|d| score(d).parts[0].source = ScorePartSource::Column(0), "different sources"),
         (|d| score(d).quantiles_with_input = None, "quantiles_with_input"),
         (|d| score(d).reconstruction = None, "reconstruction"),
         (|d| score(d).reconstruction = Some(tensor("reconstruction", 3)), "kind.reconstruction.shape"),
@@ -295,28 +299,30 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
     let mut uneven = scored();
     uneven.latent[1].gains.push(1.0);
     assert!(matches!(
-        uneven.space(),
-        Err(BundleError::Latent(LatentError::Runs { .. } | LatentError::Count { .. }))
+        uneven.build_space(),
+        Err(BundleError::Latent(LatentError::UnevenRuns { .. } | LatentError::CountMismatch { .. }))
     ));
 }
 
 /// Checks the ids listed in `proto/FRAME.md`, all for an empty encoder and an empty table file.
 #[test]
 fn latent_space_ids_are_golden() {
-    let picture = PictureSpec {
+    let picture = ImageSpec {
         low: vec![0.0, -1.0, -2.0],
         high: vec![1.0, 1.0, 2.0],
-        ..PictureSpec::uniform(2, 1, Channels::Rgb, 0.0, 1.0)
+        ..ImageSpec::with_uniform_range(2, 1, Channels::Rgb, 0.0, 1.0)
     };
-    let series = SeriesSpec {
+    let series = TimeSeriesSpec {
         length: 3,
         stride: 2,
         channels: vec!["volts".into(), "amperes".into()],
         mean: vec![10.0, -1.0],
         deviation: vec![2.0, 0.5],
     };
-    let layer =
-        |values: u32, gains: &[f32]| LatentSpec { tensor: tensor("z", values), gains: gains.to_vec() };
+    let layer = |values: u32, gains: &[f32]| FixedLatentLayerSpec {
+        tensor: tensor("z", values),
+        gains: gains.to_vec(),
+    };
     let (plain, maps, base) =
         (layer(3, &[4.0, 2.0, 0.5]), layer(12, &[1.0, 0.5]), layer(4, &[4.0, 4.0, 4.0, 4.0]));
     let cases = [
@@ -330,7 +336,7 @@ fn latent_space_ids_are_golden() {
     let x =
         TensorSpec { shape: vec![Dim::Symbol("n".into()), Dim::Fixed(2), Dim::Fixed(3)], ..tensor("x", 0) };
     for (input, latent, expected) in cases {
-        let id = latent_space_id(&empty, &empty, &input, &x, &latent);
+        let id = fixed_latent_space_id(&empty, &empty, &input, &x, &latent);
         assert_eq!(id.to_string(), expected, "{input:?} {latent:?}");
     }
 }
@@ -340,7 +346,7 @@ fn a_further_version_stands_before_the_earlier_ones_and_the_rest_stays() {
     let folder = written();
     assert_eq!(add_version(folder.path(), "reconstruct", b"second").unwrap(), 2);
     assert_eq!(add_version(folder.path(), "reconstruct", b"third").unwrap(), 3);
-    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
     let heads: Vec<_> = bundle
         .heads
         .iter()
@@ -358,44 +364,45 @@ fn a_further_version_stands_before_the_earlier_ones_and_the_rest_stays() {
     assert!(error.contains("no head \"upscale\""), "{error}");
 }
 
-fn golden(name: &str, frame: &[u8]) -> GoldenDraft {
-    GoldenDraft { name: name.into(), input: b"picture".to_vec(), frame: frame.to_vec() }
+fn golden(name: &str, frame: &[u8]) -> GoldenInputDraft {
+    GoldenInputDraft { name: name.into(), input: b"picture".to_vec(), frame: frame.to_vec() }
 }
 
 #[test]
 fn golden_inputs_are_the_edges_and_change_no_latent_space() {
     let folder = written();
-    let before = Bundle::load(folder.path(), Part::Whole).unwrap().manifest;
-    put_golden(folder.path(), &[golden("a.png", b"frame a"), golden("b.png", b"frame b")]).unwrap();
-    put_golden(folder.path(), &[golden("b.png", b"frame of b")]).unwrap();
-    let bundle = Bundle::load(folder.path(), Part::Whole).unwrap();
+    let before = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap().manifest;
+    put_golden_inputs(folder.path(), &[golden("a.png", b"frame a"), golden("b.png", b"frame b")]).unwrap();
+    put_golden_inputs(folder.path(), &[golden("b.png", b"frame of b")]).unwrap();
+    let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
     assert_eq!(bundle.manifest.latent_space, before.latent_space);
-    let names = |manifest: &Manifest| -> Vec<String> {
-        manifest.edge_files().iter().map(|file| file.path.clone()).collect()
+    let names = |manifest: &FixedLatentManifest| -> Vec<String> {
+        manifest.device_files().iter().map(|file| file.path.clone()).collect()
     };
     assert_eq!(names(&before), ["encoder.onnx", "tables.bin"]);
     let files = ["encoder.onnx", "tables.bin", "golden/b.png", "golden/b.png.lps"];
     assert_eq!(names(&bundle.manifest), files);
-    let (input, frame) = bundle.manifest.golden[0].read(folder.path()).unwrap();
+    let (input, frame) = bundle.manifest.golden[0].read_verified(folder.path()).unwrap();
     assert_eq!((fs::read(input).unwrap(), frame), (b"picture".to_vec(), b"frame of b".to_vec()));
     assert!(!folder.path().join("golden/a.png").exists());
     let text = fs::read(folder.path().join("bundle.json")).unwrap();
     let parsed = AnyManifest::parse(text).unwrap();
-    assert_eq!((parsed.name(), parsed.edge_files().len()), ("toy", 4));
+    assert_eq!((parsed.name(), parsed.device_files().len()), ("toy", 4));
 
     fs::write(folder.path().join("golden/b.png"), "another").unwrap();
-    assert!(bundle.manifest.golden[0].read(folder.path()).is_err());
-    assert!(Bundle::load(folder.path(), Part::Whole).is_err());
-    Bundle::load(folder.path(), Part::Encoder).unwrap();
+    assert!(bundle.manifest.golden[0].read_verified(folder.path()).is_err());
+    assert!(FixedLatentBundle::load(folder.path(), BundlePart::Whole).is_err());
+    FixedLatentBundle::load(folder.path(), BundlePart::Encoder).unwrap();
 }
 
 #[test]
 fn golden_inputs_that_cannot_be_are_refused_and_change_nothing() {
     let folder = written();
-    let refused = |drafts: &[GoldenDraft]| put_golden(folder.path(), drafts).unwrap_err().to_string();
+    let refused =
+        |drafts: &[GoldenInputDraft]| put_golden_inputs(folder.path(), drafts).unwrap_err().to_string();
     assert!(refused(&[golden("a", b"1"), golden("a", b"2")]).contains("golden/a is listed twice"));
     assert!(refused(&vec![golden("a", b""); 9]).contains("at most 8"));
     assert!(refused(&[golden("../a", b"")]).contains("not a plain relative path"));
-    assert!(Bundle::load(folder.path(), Part::Whole).unwrap().manifest.golden.is_empty());
+    assert!(FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap().manifest.golden.is_empty());
     assert!(AnyManifest::parse(b"{}".to_vec()).is_err());
 }

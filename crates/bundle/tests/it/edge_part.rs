@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lopside_bundle::{BundleError, Digest, EdgePart, Part, picture::AnyBundle};
+use lopside_bundle::{BundleError, BundlePart, DevicePart, Digest, picture::AnyBundle};
 use tempfile::TempDir;
 
 fn shipped(name: &str) -> PathBuf {
@@ -15,7 +15,7 @@ fn shipped(name: &str) -> PathBuf {
 /// Copies the part of a shipped bundle that a device receives.
 fn copied(name: &str) -> TempDir {
     let (folder, from) = (tempfile::tempdir().unwrap(), shipped(name));
-    for file in EdgePart::read(&from).unwrap().files {
+    for file in DevicePart::read(&from).unwrap().files {
         let to = folder.path().join(&file.path);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from.join(&file.path), to).unwrap();
@@ -26,10 +26,10 @@ fn copied(name: &str) -> TempDir {
 /// Returns the error of checking the encoder after its file was changed.
 fn after(change: impl Fn(&Path)) -> BundleError {
     let folder = copied("fashion");
-    let part = EdgePart::read(folder.path()).unwrap();
+    let part = DevicePart::read(folder.path()).unwrap();
     change(&folder.path().join("encoder.onnx"));
     let encoder = part.files.iter().find(|file| file.path == "encoder.onnx").unwrap();
-    EdgePart::check(folder.path(), encoder).unwrap_err()
+    DevicePart::verify_file(folder.path(), encoder).unwrap_err()
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn an_edge_needs_the_manifest_and_what_it_encodes_with() {
         ("fashion", &["bundle.json", "encoder.onnx", "tables.bin"][..]),
         ("photo", &["bundle.json", "encoder.onnx", "encoder-fast.onnx", "contexts.bin"]),
     ] {
-        let part = EdgePart::read(&shipped(name)).unwrap();
+        let part = DevicePart::read(&shipped(name)).unwrap();
         let paths: Vec<&str> = part.files.iter().map(|file| &file.path[..]).collect();
         let (encodes, golden) = paths.split_at(expected.len());
         assert_eq!((&part.name[..], encodes), (name, expected));
@@ -50,16 +50,16 @@ fn an_edge_needs_the_manifest_and_what_it_encodes_with() {
 fn the_part_alone_is_what_an_edge_loads() {
     for name in ["fashion", "photo"] {
         let folder = copied(name);
-        let part = EdgePart::read(folder.path()).unwrap();
+        let part = DevicePart::read(folder.path()).unwrap();
         for file in &part.files {
-            let place = EdgePart::check(folder.path(), file).unwrap();
+            let place = DevicePart::verify_file(folder.path(), file).unwrap();
             let bytes = fs::read(place).unwrap();
             assert_eq!((bytes.len() as u64, Digest::of(&bytes)), (file.bytes, file.sha256.clone()));
         }
         assert_eq!(part.bytes(), part.files.iter().map(|file| file.bytes).sum::<u64>());
-        let space = match AnyBundle::load(folder.path(), Part::Encoder).unwrap() {
-            AnyBundle::Vector(bundle) => bundle.space.id(),
-            AnyBundle::Picture(bundle) => bundle.space.id(),
+        let space = match AnyBundle::load(folder.path(), BundlePart::Encoder).unwrap() {
+            AnyBundle::FixedLatent(bundle) => bundle.space.id(),
+            AnyBundle::ImageCodec(bundle) => bundle.space.id(),
         };
         assert_eq!(part.latent_space, space);
     }
@@ -70,7 +70,7 @@ fn what_is_wrong_with_a_file_is_said_without_the_place_of_the_folder() {
     let missing = after(|path| fs::remove_file(path).unwrap());
     assert!(matches!(&missing, BundleError::Missing { path } if path == "encoder.onnx"), "{missing}");
     let short = after(|path| fs::write(path, "short").unwrap());
-    assert!(matches!(short, BundleError::Length { found: 5, .. }), "{short}");
+    assert!(matches!(short, BundleError::LengthMismatch { found: 5, .. }), "{short}");
     let flipped = after(|path| {
         let mut bytes = fs::read(path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
@@ -98,8 +98,8 @@ fn a_manifest_whose_latent_space_does_not_follow_is_refused() {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{name}");
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        let refused = EdgePart::read(folder.path()).unwrap_err();
-        assert!(matches!(refused, BundleError::Identity { .. }), "{name}: {refused}");
+        let refused = DevicePart::read(folder.path()).unwrap_err();
+        assert!(matches!(refused, BundleError::LatentSpaceMismatch { .. }), "{name}: {refused}");
     }
 }
 

@@ -3,10 +3,10 @@ use std::{
     time::Duration,
 };
 
-const FIRST: Duration = Duration::from_secs(1);
-const MOST: Duration = Duration::from_mins(1);
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_mins(1);
 /// Run time after which a program counts as healthy.
-const WELL: Duration = Duration::from_mins(1);
+const HEALTHY_RUN: Duration = Duration::from_mins(1);
 
 /// Waiting time before the next attempt; it doubles each time.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Backoff(Duration);
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self(FIRST)
+        Self(FIRST_DELAY)
     }
 }
 
@@ -24,15 +24,15 @@ impl Backoff {
     pub(crate) fn delay(&mut self, ran: Duration) -> Duration {
         // Each new `RandomState` has different keys.
         let random = RandomState::new().hash_one(0_u8) >> 32;
-        self.delay_of(ran, random as u32)
+        self.delay_with_random(ran, random as u32)
     }
 
-    fn delay_of(&mut self, ran: Duration, random: u32) -> Duration {
-        if ran >= WELL {
-            self.0 = FIRST;
+    fn delay_with_random(&mut self, ran: Duration, random: u32) -> Duration {
+        if ran >= HEALTHY_RUN {
+            self.0 = FIRST_DELAY;
         }
         let whole = self.0;
-        self.0 = (2 * whole).min(MOST);
+        self.0 = (2 * whole).min(MAX_DELAY);
         whole / 2 + (whole / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn delays(backoff: &mut Backoff, random: u32) -> [u64; 8] {
-        [(); 8].map(|()| backoff.delay_of(Duration::ZERO, random).as_secs())
+        [(); 8].map(|()| backoff.delay_with_random(Duration::ZERO, random).as_secs())
     }
 
     #[test]
@@ -55,14 +55,14 @@ mod tests {
     fn what_has_run_for_a_while_begins_anew() {
         let mut backoff = Backoff::default();
         delays(&mut backoff, 0);
-        assert_eq!(backoff.delay_of(WELL, u32::MAX), FIRST);
+        assert_eq!(backoff.delay_with_random(HEALTHY_RUN, u32::MAX), FIRST_DELAY);
     }
 
     #[test]
     fn chance_keeps_it_within_its_bounds() {
         for _ in 0..100 {
             let delay = Backoff::default().delay(Duration::ZERO);
-            assert!((FIRST / 2..=FIRST).contains(&delay), "{delay:?}");
+            assert!((FIRST_DELAY / 2..=FIRST_DELAY).contains(&delay), "{delay:?}");
         }
     }
 }

@@ -18,14 +18,14 @@ use std::{ffi::OsString, time::Duration};
 
 use self::{backoff::Backoff, process::Process};
 use crate::{
-    CaptureError, Captured, Context, Counted, Source,
-    pipe::Pipe,
-    stream::{Content, Stream},
+    CaptureError, Captured, InputCounts, Source, SourceContext,
+    pipe::StoppableReader,
+    stream::{StreamContent, StreamSource},
 };
 
 /// Restart policy of a program that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restart {
+pub enum RestartPolicy {
     /// Restart it whenever it has ended.
     Always,
     /// Restart it unless it has ended with status 0.
@@ -40,10 +40,10 @@ pub struct CommandOptions {
     /// The program and its arguments; they do not pass through a shell.
     pub argv: Vec<OsString>,
     /// Content of its standard output.
-    pub content: Content,
+    pub content: StreamContent,
     /// Restart policy. The pause before a restart grows from 1 to 60 seconds with each attempt, and starts
     /// again at 1 second after the program has run for a minute.
-    pub restart: Restart,
+    pub restart: RestartPolicy,
     /// Time that it may take to end after SIGTERM, or after it has closed its output, before it is killed.
     pub grace: Duration,
 }
@@ -51,133 +51,137 @@ pub struct CommandOptions {
 impl CommandOptions {
     /// Creates options for a program that is always restarted and has five seconds to end.
     #[must_use]
-    pub fn new<A: Into<OsString>>(argv: impl IntoIterator<Item = A>, content: Content) -> Self {
+    pub fn new<A: Into<OsString>>(argv: impl IntoIterator<Item = A>, content: StreamContent) -> Self {
         let argv = argv.into_iter().map(Into::into).collect();
-        Self { argv, content, restart: Restart::Always, grace: Duration::from_secs(5) }
+        Self { argv, content, restart: RestartPolicy::Always, grace: Duration::from_secs(5) }
     }
 }
 
 /// A program as a source. It is started at the first call of `next`, and killed when this source is dropped.
-pub struct Command {
-    context: Context,
+pub struct CommandSource {
+    context: SourceContext,
     options: CommandOptions,
     backoff: Backoff,
-    state: State,
+    state: ProgramState,
     /// Totals of the streams that have ended.
-    counted: Counted,
+    ended_counts: InputCounts,
     starts: u64,
 }
 
-enum State {
+enum ProgramState {
     /// To be started after this time.
     Waiting(Duration),
-    Running(Box<Running>),
+    Running(Box<RunningProgram>),
     Over,
 }
 
-struct Running {
+struct RunningProgram {
     process: Process,
-    stream: Stream<Pipe>,
+    stream: StreamSource<StoppableReader>,
     /// Start time by the context's clock.
-    since: Duration,
+    started_at: Duration,
 }
 
-impl Command {
+impl CommandSource {
     /// Creates a source for a program, without starting it.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] if the command line is empty.
-    pub fn new(context: Context, options: CommandOptions) -> Result<Self, CaptureError> {
+    /// [`CaptureError::InvalidSetting`] if the command line is empty.
+    pub fn new(context: SourceContext, options: CommandOptions) -> Result<Self, CaptureError> {
         if options.argv.is_empty() {
-            return Err(CaptureError::Setting(format!(
+            return Err(CaptureError::InvalidSetting(format!(
                 "{}: the command is empty; give a program",
                 context.name
             )));
         }
-        let (backoff, state) = (Backoff::default(), State::Waiting(Duration::ZERO));
-        Ok(Self { context, options, backoff, state, counted: Counted::default(), starts: 0 })
+        let (backoff, state) = (Backoff::default(), ProgramState::Waiting(Duration::ZERO));
+        Ok(Self { context, options, backoff, state, ended_counts: InputCounts::default(), starts: 0 })
     }
 
     /// Returns the number of times that the program was started.
     #[must_use]
-    pub fn starts(&self) -> u64 {
+    pub fn start_count(&self) -> u64 {
         self.starts
     }
 
     fn start(&mut self) -> Result<(), CaptureError> {
-        let running = self.run().inspect_err(|_| {
-            self.state = State::Waiting(self.backoff.delay(Duration::ZERO));
+        let running = self.spawn_program().inspect_err(|_| {
+            self.state = ProgramState::Waiting(self.backoff.delay(Duration::ZERO));
         })?;
-        self.state = State::Running(Box::new(running));
+        self.state = ProgramState::Running(Box::new(running));
         self.starts += 1;
         Ok(())
     }
 
-    fn run(&self) -> Result<Running, CaptureError> {
+    fn spawn_program(&self) -> Result<RunningProgram, CaptureError> {
         let process = Process::spawn(&self.options.argv, &self.context.name)?;
-        let pipe = Pipe::new(process.stdout(), &self.context.stop)?;
-        let stream = Stream::new(self.context.clone(), pipe, self.options.content.clone())?;
-        Ok(Running { process, stream, since: self.context.clock.now() })
+        let pipe = StoppableReader::new(process.stdout(), &self.context.stop)?;
+        let stream = StreamSource::new(self.context.clone(), pipe, self.options.content.clone())?;
+        Ok(RunningProgram { process, stream, started_at: self.context.clock.now() })
     }
 
     /// Ends the running program after its output has ended or failed, or after a stop; then sets the next
     /// state.
-    fn end(&mut self, failed: Option<CaptureError>) -> Result<(), CaptureError> {
-        let State::Running(running) = std::mem::replace(&mut self.state, State::Over) else { return Ok(()) };
-        let Running { process, stream, since } = *running;
-        self.counted += stream.counted();
-        let status = process.end(&self.context, self.options.grace, failed.is_none());
+    fn end_program(&mut self, failed: Option<CaptureError>) -> Result<(), CaptureError> {
+        let ProgramState::Running(running) = std::mem::replace(&mut self.state, ProgramState::Over) else {
+            return Ok(());
+        };
+        let RunningProgram { process, stream, started_at: since } = *running;
+        self.ended_counts += stream.input_counts();
+        let status = process.terminate_group(&self.context, self.options.grace, failed.is_none());
         if self.context.stop.is_stopped() {
             return Ok(());
         }
         let again = |backoff: &mut Backoff| {
-            State::Waiting(backoff.delay(self.context.clock.now().saturating_sub(since)))
+            ProgramState::Waiting(backoff.delay(self.context.clock.now().saturating_sub(since)))
         };
         if let Some(error) = failed {
-            if self.options.restart != Restart::Never {
+            if self.options.restart != RestartPolicy::Never {
                 self.state = again(&mut self.backoff);
             }
             return Err(error);
         }
-        let status = status.map_err(CaptureError::system("wait for a program"))?;
+        let status = status.map_err(CaptureError::system_error("wait for a program"))?;
         let program = self.options.argv[0].display().to_string();
         tracing::info!(source = %self.context.name, program, %status, "the program has ended");
         match self.options.restart {
-            Restart::Always => self.state = again(&mut self.backoff),
-            Restart::OnFailure if !status.success() => self.state = again(&mut self.backoff),
-            Restart::Never if !status.success() => return Err(CaptureError::Ended { program, status }),
-            Restart::OnFailure | Restart::Never => {}
+            RestartPolicy::Always => self.state = again(&mut self.backoff),
+            RestartPolicy::OnFailure if !status.success() => self.state = again(&mut self.backoff),
+            RestartPolicy::Never if !status.success() => {
+                return Err(CaptureError::ProgramFailed { program, status });
+            }
+            RestartPolicy::OnFailure | RestartPolicy::Never => {}
         }
         Ok(())
     }
 }
 
-impl Source for Command {
+impl Source for CommandSource {
     fn next(&mut self) -> Result<Option<Captured>, CaptureError> {
         loop {
             if self.context.stop.is_stopped() {
-                self.end(None)?;
+                self.end_program(None)?;
                 return Ok(None);
             }
             match &mut self.state {
-                State::Over => return Ok(None),
-                State::Waiting(delay) => {
+                ProgramState::Over => return Ok(None),
+                ProgramState::Waiting(delay) => {
                     if !self.context.pause(*delay)? {
                         self.start()?;
                     }
                 }
-                State::Running(running) => match running.stream.next() {
+                ProgramState::Running(running) => match running.stream.next() {
                     Ok(Some(captured)) => return Ok(Some(captured)),
-                    ended => self.end(ended.err())?,
+                    ended => self.end_program(ended.err())?,
                 },
             }
         }
     }
 
-    fn counted(&self) -> Counted {
-        let mut counted = self.counted;
-        if let State::Running(running) = &self.state {
-            counted += running.stream.counted();
+    fn input_counts(&self) -> InputCounts {
+        let mut counted = self.ended_counts;
+        if let ProgramState::Running(running) = &self.state {
+            counted += running.stream.input_counts();
         }
         counted
     }

@@ -13,10 +13,10 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use crate::{CaptureError, Context, lines::Lines, stop::wait_for};
+use crate::{CaptureError, SourceContext, lines::LineReader, stop::poll_readable};
 
 /// The longest line of standard error that is logged, in bytes.
-const MAX_LINE: usize = 1024;
+const MAX_LINE_BYTES: usize = 1024;
 
 /// A running program and its process group.
 #[derive(Debug)]
@@ -24,18 +24,20 @@ pub(crate) struct Process {
     child: Child,
     group: Pid,
     /// A pidfd, readable once the program has ended.
-    ended: OwnedFd,
+    pidfd: OwnedFd,
     stdout: OwnedFd,
 }
 
 impl Process {
     pub(crate) fn spawn(argv: &[OsString], source: &Arc<str>) -> Result<Self, CaptureError> {
         let [program, arguments @ ..] = argv else {
-            return Err(CaptureError::Setting(format!("{source}: the command is empty; give a program")));
+            return Err(CaptureError::InvalidSetting(format!(
+                "{source}: the command is empty; give a program"
+            )));
         };
-        let failed = |error: io::Error| CaptureError::Start {
+        let failed = |error: io::Error| CaptureError::StartProgram {
             program: program.display().to_string(),
-            fix: fix(&error),
+            fix: advice_for(&error),
             source: error,
         };
         let mut child = Command::new(program)
@@ -47,12 +49,12 @@ impl Process {
             .spawn()
             .map_err(failed)?;
         let group = Pid::from_child(&child);
-        let parts = watch(&mut child, group, source);
+        let parts = watch_child(&mut child, group, source);
         let (ended, stdout) = parts.map_err(|error| {
-            kill(&mut child, group);
+            kill_group(&mut child, group);
             failed(error)
         })?;
-        Ok(Self { child, group, ended, stdout })
+        Ok(Self { child, group, pidfd: ended, stdout })
     }
 
     /// Returns its standard output.
@@ -63,18 +65,18 @@ impl Process {
     /// Ends the program and the rest of its group: with SIGTERM, and with SIGKILL after the grace time. If
     /// `by_itself` is set, the program first gets the grace time to end by itself, unless the source is
     /// stopped.
-    pub(crate) fn end(
+    pub(crate) fn terminate_group(
         mut self,
-        context: &Context,
+        context: &SourceContext,
         grace: Duration,
         by_itself: bool,
     ) -> io::Result<ExitStatus> {
         if by_itself {
-            context.stop.wait(Some(self.ended.as_fd()), &*context.clock, Some(grace))?;
+            context.stop.wait(Some(self.pidfd.as_fd()), &*context.clock, Some(grace))?;
         }
-        if !self.has_ended(context, Duration::ZERO)? {
+        if !self.wait_for_end(context, Duration::ZERO)? {
             let _ = kill_process_group(self.group, Signal::TERM);
-            self.has_ended(context, grace)?;
+            self.wait_for_end(context, grace)?;
         }
         // The program is not reaped before this, so that its process ID is still its own.
         let _ = kill_process_group(self.group, Signal::KILL);
@@ -82,11 +84,11 @@ impl Process {
     }
 
     /// Waits and returns whether it ends within this time.
-    fn has_ended(&self, context: &Context, time: Duration) -> io::Result<bool> {
+    fn wait_for_end(&self, context: &SourceContext, time: Duration) -> io::Result<bool> {
         let until = context.clock.now() + time;
         loop {
             let left = until.saturating_sub(context.clock.now());
-            let [ended, _] = wait_for([Some(self.ended.as_fd()), None], &*context.clock, Some(left))?;
+            let [ended, _] = poll_readable([Some(self.pidfd.as_fd()), None], &*context.clock, Some(left))?;
             if ended || context.clock.now() >= until {
                 return Ok(ended);
             }
@@ -98,41 +100,41 @@ impl Drop for Process {
     fn drop(&mut self) {
         // After it has been reaped, its process ID may belong to another process.
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            kill(&mut self.child, self.group);
+            kill_group(&mut self.child, self.group);
         }
     }
 }
 
-fn kill(child: &mut Child, group: Pid) {
+fn kill_group(child: &mut Child, group: Pid) {
     let _ = kill_process_group(group, Signal::KILL);
     let _ = child.wait();
 }
 
 /// Returns its pidfd and its standard output, and starts a thread that logs its standard error.
-fn watch(child: &mut Child, group: Pid, source: &Arc<str>) -> io::Result<(OwnedFd, OwnedFd)> {
+fn watch_child(child: &mut Child, group: Pid, source: &Arc<str>) -> io::Result<(OwnedFd, OwnedFd)> {
     let ended = pidfd_open(group, PidfdFlags::empty())?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("its output is not available"));
     };
     let source = source.clone();
-    thread::Builder::new().name("stderr".into()).spawn(move || log(stderr, &source))?;
+    thread::Builder::new().name("stderr".into()).spawn(move || log_lines(stderr, &source))?;
     Ok((ended, stdout.into()))
 }
 
 /// Logs lines until all processes that could write them have ended.
-fn log(from: impl Read, source: &str) {
-    let mut lines = Lines::new(from, MAX_LINE);
+fn log_lines(from: impl Read, source: &str) {
+    let mut lines = LineReader::new(from, MAX_LINE_BYTES);
     while let Ok(Some((_, line))) = lines.next_line() {
         if let Some(line) = line {
             tracing::debug!(source, "{}", String::from_utf8_lossy(line));
         } else {
-            tracing::debug!(source, "(a line over {MAX_LINE} bytes)");
+            tracing::debug!(source, "(a line over {MAX_LINE_BYTES} bytes)");
         }
     }
 }
 
 /// Returns the advice for a system error.
-fn fix(error: &io::Error) -> &'static str {
+fn advice_for(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "Install it, or give its full path",
         io::ErrorKind::PermissionDenied => "Allow the agent's user to execute it",

@@ -9,17 +9,17 @@ use std::{
 use super::{
     is_ignored,
     place::move_into,
-    print::Print,
-    remembered::{Outcome, Remembered},
+    print::Fingerprint,
+    remembered::{DoneList, FileOutcome},
 };
 use crate::CaptureError;
 
 /// The subfolder for files that could not be read.
-const FAILED: &str = "failed";
+const FAILED_FOLDER: &str = "failed";
 
 /// Treatment of a file that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum After {
+pub enum DoneAction {
     /// Moves it into this folder, which is created if it is missing. A number is added to its name if the
     /// name is taken.
     Move(PathBuf),
@@ -32,14 +32,14 @@ pub enum After {
 /// A file that was taken out of a watched folder. If it is dropped, the file is taken again after the next
 /// start of the agent.
 #[derive(Debug)]
-pub struct Taken {
+pub struct TakenFile {
     path: PathBuf,
     name: OsString,
-    print: Print,
-    desk: Arc<Desk>,
+    fingerprint: Fingerprint,
+    files: Arc<FolderFiles>,
 }
 
-impl Taken {
+impl TakenFile {
     /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -48,110 +48,122 @@ impl Taken {
 
     /// Returns a key of the file in its current state, unique among all files; `None` if the file is gone.
     #[must_use]
-    pub fn key(&self) -> Option<u64> {
-        Print::key_of(&self.path)
+    pub fn file_key(&self) -> Option<u64> {
+        Fingerprint::file_key(&self.path)
     }
 
-    /// Treats the file as [`After`] specifies, once its outputs are safe on the disk. A file that was
+    /// Treats the file as [`DoneAction`] specifies, once its outputs are safe on the disk. A file that was
     /// rewritten meanwhile is left to be taken again; a file that is gone counts as done.
     ///
     /// # Errors
-    /// [`CaptureError::File`]; the file is then still in its place.
-    pub fn done(self) -> Result<(), CaptureError> {
-        self.finish(Outcome::Done)
+    /// [`CaptureError::FileOperation`]; the file is then still in its place.
+    pub fn mark_done(self) -> Result<(), CaptureError> {
+        self.finish(FileOutcome::Done)
     }
 
     /// Puts aside a file that cannot be read: moves it into the subfolder `failed`, or records it as failed
-    /// for [`After::Remember`].
+    /// for [`DoneAction::Remember`].
     ///
     /// # Errors
-    /// [`CaptureError::File`]; the file is then still in its place.
-    pub fn failed(self) -> Result<(), CaptureError> {
-        self.finish(Outcome::Failed)
+    /// [`CaptureError::FileOperation`]; the file is then still in its place.
+    pub fn mark_failed(self) -> Result<(), CaptureError> {
+        self.finish(FileOutcome::Failed)
     }
 
-    fn finish(self, outcome: Outcome) -> Result<(), CaptureError> {
-        if Print::of(&self.path) == Some(self.print) {
-            match (&self.desk.after, outcome) {
-                (After::Remember(_), _) => {}
-                (After::Move(folder), Outcome::Done) => move_into(&self.path, folder)?,
-                (After::Delete, Outcome::Done) => remove(&self.path)?,
-                (After::Move(_) | After::Delete, Outcome::Failed) => self.desk.put_aside(&self.path)?,
+    fn finish(self, outcome: FileOutcome) -> Result<(), CaptureError> {
+        if Fingerprint::read_fingerprint(&self.path) == Some(self.fingerprint) {
+            match (&self.files.after, outcome) {
+                (DoneAction::Remember(_), _) => {}
+                (DoneAction::Move(folder), FileOutcome::Done) => move_into(&self.path, folder)?,
+                (DoneAction::Delete, FileOutcome::Done) => remove_file(&self.path)?,
+                (DoneAction::Move(_) | DoneAction::Delete, FileOutcome::Failed) => {
+                    self.files.put_aside(&self.path)?;
+                }
             }
         }
-        self.desk.forget(self.name, self.print, outcome)
+        self.files.finish_file(self.name, self.fingerprint, outcome)
     }
 }
 
 /// The known state of a folder's files.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct FolderFiles {
     folder: PathBuf,
-    after: After,
-    state: Mutex<State>,
+    after: DoneAction,
+    state: Mutex<FolderState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FolderState {
     /// Files that were taken and are not done.
-    taken: HashMap<OsString, Print>,
-    remembered: Option<Remembered>,
+    taken: HashMap<OsString, Fingerprint>,
+    remembered: Option<DoneList>,
 }
 
-impl Desk {
+impl FolderFiles {
     /// Opens the state for a folder, and checks that `after` is compatible with it.
-    pub(crate) fn open(folder: &Path, after: After) -> Result<Self, CaptureError> {
-        let mut state = State::default();
+    pub(crate) fn open(folder: &Path, after: DoneAction) -> Result<Self, CaptureError> {
+        let mut state = FolderState::default();
         match &after {
-            After::Move(target) => {
-                fs::create_dir_all(target).map_err(CaptureError::file("create the folder", target))?;
-                refuse_inside(
+            DoneAction::Move(target) => {
+                fs::create_dir_all(target).map_err(CaptureError::file_error("create the folder", target))?;
+                refuse_same_folder(
                     folder,
                     target,
                     "done files cannot be moved into the watched folder: choose another folder",
                 )?;
             }
-            After::Remember(list) => {
+            DoneAction::Remember(list) => {
                 if !list.file_name().is_some_and(is_ignored) {
                     let parent = list.parent().filter(|parent| !parent.as_os_str().is_empty());
                     let message =
                         "the list of done files would be captured as an input: begin its name with a dot";
-                    refuse_inside(folder, parent.unwrap_or(Path::new(".")), message)?;
+                    refuse_same_folder(folder, parent.unwrap_or(Path::new(".")), message)?;
                 }
-                state.remembered = Some(Remembered::open(list, folder)?);
+                state.remembered = Some(DoneList::open(list, folder)?);
             }
-            After::Delete => {}
+            DoneAction::Delete => {}
         }
         Ok(Self { folder: folder.to_owned(), after, state: Mutex::new(state) })
     }
 
     /// Returns whether the file is taken or done.
-    pub(crate) fn knows(&self, name: &OsStr, print: Print) -> bool {
-        self.state().knows(name, print)
+    pub(crate) fn is_known(&self, name: &OsStr, print: Fingerprint) -> bool {
+        self.state().is_known(name, print)
     }
 
     /// Takes a file, unless it is taken or done.
-    pub(crate) fn take(self: &Arc<Self>, name: OsString, path: PathBuf, print: Print) -> Option<Taken> {
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        name: OsString,
+        path: PathBuf,
+        print: Fingerprint,
+    ) -> Option<TakenFile> {
         let mut state = self.state();
-        if state.knows(&name, print) {
+        if state.is_known(&name, print) {
             return None;
         }
         state.taken.insert(name.clone(), print);
-        Some(Taken { path, name, print, desk: self.clone() })
+        Some(TakenFile { path, name, fingerprint: print, files: self.clone() })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FolderState> {
         // A panic cannot leave the maps half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put_aside(&self, path: &Path) -> Result<(), CaptureError> {
-        let folder = self.folder.join(FAILED);
-        fs::create_dir_all(&folder).map_err(CaptureError::file("create the folder", &folder))?;
+        let folder = self.folder.join(FAILED_FOLDER);
+        fs::create_dir_all(&folder).map_err(CaptureError::file_error("create the folder", &folder))?;
         move_into(path, &folder)
     }
 
-    fn forget(&self, name: OsString, print: Print, outcome: Outcome) -> Result<(), CaptureError> {
+    fn finish_file(
+        &self,
+        name: OsString,
+        print: Fingerprint,
+        outcome: FileOutcome,
+    ) -> Result<(), CaptureError> {
         let mut state = self.state();
         // The file may have been rewritten, and taken again.
         if state.taken.get(&name) == Some(&print) {
@@ -161,24 +173,24 @@ impl Desk {
     }
 }
 
-impl State {
-    fn knows(&self, name: &OsStr, print: Print) -> bool {
+impl FolderState {
+    fn is_known(&self, name: &OsStr, print: Fingerprint) -> bool {
         self.taken.get(name) == Some(&print)
-            || self.remembered.as_ref().is_some_and(|list| list.knows(name, print))
+            || self.remembered.as_ref().is_some_and(|list| list.is_listed(name, print))
     }
 }
 
-fn remove(path: &Path) -> Result<(), CaptureError> {
+fn remove_file(path: &Path) -> Result<(), CaptureError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(CaptureError::file("delete", path)),
+        removed => removed.map_err(CaptureError::file_error("delete", path)),
     }
 }
 
-fn refuse_inside(folder: &Path, other: &Path, message: &str) -> Result<(), CaptureError> {
-    let real = |path: &Path| fs::canonicalize(path).map_err(CaptureError::file("resolve", path));
+fn refuse_same_folder(folder: &Path, other: &Path, message: &str) -> Result<(), CaptureError> {
+    let real = |path: &Path| fs::canonicalize(path).map_err(CaptureError::file_error("resolve", path));
     if real(folder)? == real(other)? {
-        return Err(CaptureError::Setting(format!("{}: {message}", folder.display())));
+        return Err(CaptureError::InvalidSetting(format!("{}: {message}", folder.display())));
     }
     Ok(())
 }

@@ -7,12 +7,12 @@
 //!   listed file is taken once its size and modification time have not changed for a while.
 //! - Hidden files, empty files, subfolders, and names that end in `.part`, `.tmp`, `.crdownload` or `~` are
 //!   ignored.
-//! - An unchanged file is not taken again until it is [done](Taken::done) or the agent restarts. Every file
+//! - An unchanged file is not taken again until it is [done](TakenFile::mark_done) or the agent restarts. Every file
 //!   is therefore taken at least once, and possibly twice after a crash, unless the caller remembers the
-//!   inputs that it [stored](Folder::finish_stored).
+//!   inputs that it [stored](FolderSource::finish_stored).
 //!
 //! The number of waiting files is limited; if there are more, the folder is listed again later. Only the
-//! names of files that were taken and are not done, and those recorded by [`After::Remember`], grow with the
+//! names of files that were taken and are not done, and those recorded by [`DoneAction::Remember`], grow with the
 //! folder.
 
 mod finish;
@@ -32,171 +32,184 @@ use std::{
     time::Duration,
 };
 
-pub use finish::{After, Taken};
+pub use finish::{DoneAction, TakenFile};
 
 use self::{
-    finish::Desk,
-    print::Print,
-    scan::Settling,
-    watch::{Change, Watch},
+    finish::FolderFiles,
+    print::Fingerprint,
+    scan::SettlingFiles,
+    watch::{FolderChange, FolderWatch},
 };
-use crate::{CaptureError, Captured, Context, Counted, Source, What, stop::Woken};
+use crate::{CaptureError, Captured, CapturedInput, InputCounts, Source, SourceContext, stop::WaitOutcome};
 
 /// Maximum number of waiting files.
-const MAX_WAITING: usize = 4096;
+const MAX_WAITING_FILES: usize = 4096;
 
 /// Options of a watched folder.
 pub struct FolderOptions {
     /// The folder. Its subfolders are not watched.
     pub path: PathBuf,
     /// Treatment of files that are done.
-    pub after: After,
+    pub after: DoneAction,
     /// Time for which a listed file must not have changed before it is taken; two seconds by default.
-    pub settle: Duration,
+    pub settle_time: Duration,
     /// Filter on file names; all files are wanted by default.
-    pub wanted: Box<dyn Fn(&Path) -> bool + Send>,
+    pub accepts_file: Box<dyn Fn(&Path) -> bool + Send>,
 }
 
 impl FolderOptions {
     /// Creates options that accept all files of a folder.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>, after: After) -> Self {
-        Self { path: path.into(), after, settle: Duration::from_secs(2), wanted: Box::new(|_| true) }
+    pub fn new(path: impl Into<PathBuf>, after: DoneAction) -> Self {
+        Self {
+            path: path.into(),
+            after,
+            settle_time: Duration::from_secs(2),
+            accepts_file: Box::new(|_| true),
+        }
     }
 }
 
-/// The folder as a source of [`What::File`].
-pub struct Folder {
-    context: Context,
+/// The folder as a source of [`CapturedInput::File`].
+pub struct FolderSource {
+    context: SourceContext,
     path: PathBuf,
-    wanted: Box<dyn Fn(&Path) -> bool + Send>,
-    watch: Watch,
-    desk: Arc<Desk>,
+    accepts_file: Box<dyn Fn(&Path) -> bool + Send>,
+    watch: FolderWatch,
+    files: Arc<FolderFiles>,
     /// Names of finished files, in the order in which they were finished.
     finished: VecDeque<OsString>,
-    settling: Settling,
+    settling: SettlingFiles,
     /// Whether the folder may contain files that are not known yet.
-    to_list: bool,
-    gone: bool,
-    counted: Counted,
+    needs_listing: bool,
+    is_gone: bool,
+    counted: InputCounts,
 }
 
-impl Folder {
+impl FolderSource {
     /// Starts to watch a folder.
     ///
     /// # Errors
-    /// [`CaptureError::Watch`] if the folder is missing or cannot be watched, [`CaptureError::Setting`] and
-    /// [`CaptureError::File`] if `after` is not compatible with the folder.
-    pub fn open(context: Context, options: FolderOptions) -> Result<Self, CaptureError> {
-        let FolderOptions { path, after, settle, wanted } = options;
+    /// [`CaptureError::WatchFolder`] if the folder is missing or cannot be watched, [`CaptureError::InvalidSetting`] and
+    /// [`CaptureError::FileOperation`] if `after` is not compatible with the folder.
+    pub fn open(context: SourceContext, options: FolderOptions) -> Result<Self, CaptureError> {
+        let FolderOptions { path, after, settle_time: settle, accepts_file: wanted } = options;
         // Watching before listing means that a file that arrives in between is seen twice and taken once.
-        let watch = Watch::open(&path)?;
+        let watch = FolderWatch::open(&path)?;
         Ok(Self {
             context,
-            desk: Arc::new(Desk::open(&path, after)?),
+            files: Arc::new(FolderFiles::open(&path, after)?),
             path,
-            wanted,
+            accepts_file: wanted,
             watch,
             finished: VecDeque::new(),
-            settling: Settling::new(settle),
-            to_list: true,
-            gone: false,
-            counted: Counted::default(),
+            settling: SettlingFiles::new(settle),
+            needs_listing: true,
+            is_gone: false,
+            counted: InputCounts::default(),
         })
     }
 
-    /// Marks those present files as [done](Taken::done) whose inputs are all stored, because the agent
-    /// stopped before it could do so. Returns the [keys](Taken::key) of the other files.
+    /// Marks those present files as [done](TakenFile::mark_done) whose inputs are all stored, because the agent
+    /// stopped before it could do so. Returns the [keys](TakenFile::file_key) of the other files.
     ///
     /// # Errors
-    /// [`CaptureError::File`].
+    /// [`CaptureError::FileOperation`].
     pub fn finish_stored(&self, is_stored: impl Fn(u64) -> bool) -> Result<Vec<u64>, CaptureError> {
-        let failed = || CaptureError::file("list", &self.path);
+        let failed = || CaptureError::file_error("list", &self.path);
         let mut others = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(failed())? {
             let entry = entry.map_err(failed())?;
             let (name, path) = (entry.file_name(), entry.path());
-            let (Some(print), Some(key)) = (Print::of(&path), Print::key_of(&path)) else { continue };
+            let (Some(print), Some(key)) =
+                (Fingerprint::read_fingerprint(&path), Fingerprint::file_key(&path))
+            else {
+                continue;
+            };
             if !self.is_wanted(&name) {
                 continue;
             }
             if !is_stored(key) {
                 others.push(key);
-            } else if let Some(taken) = self.desk.take(name, path, print) {
+            } else if let Some(taken) = self.files.take(name, path, print) {
                 tracing::info!(source = &*self.context.name, file = %taken.path().display(), "file was stored completely before the last stop");
-                taken.done()?;
+                taken.mark_done()?;
             }
         }
         Ok(others)
     }
 
     /// Processes the pending inotify events.
-    fn look(&mut self) -> Result<(), CaptureError> {
-        let (finished, to_list, gone) = (&mut self.finished, &mut self.to_list, &mut self.gone);
+    fn process_events(&mut self) -> Result<(), CaptureError> {
+        let (finished, to_list, gone) = (&mut self.finished, &mut self.needs_listing, &mut self.is_gone);
         let drained = self.watch.drain(|change| match change {
-            Change::Finished(name) if finished.len() < MAX_WAITING => finished.push_back(name),
-            Change::Finished(_) | Change::Missed => *to_list = true,
-            Change::Gone => *gone = true,
+            FolderChange::Finished(name) if finished.len() < MAX_WAITING_FILES => finished.push_back(name),
+            FolderChange::Finished(_) | FolderChange::Overflow => *to_list = true,
+            FolderChange::Gone => *gone = true,
         });
-        drained.map_err(CaptureError::system("read the changes in a folder"))?;
-        if self.gone { Err(CaptureError::FolderGone { path: self.path.clone() }) } else { Ok(()) }
+        drained.map_err(CaptureError::system_error("read the changes in a folder"))?;
+        if self.is_gone { Err(CaptureError::FolderGone { path: self.path.clone() }) } else { Ok(()) }
     }
 
     /// Returns the next file that can be taken now.
-    fn ready(&mut self) -> Result<Option<Captured>, CaptureError> {
+    fn next_ready(&mut self) -> Result<Option<Captured>, CaptureError> {
         loop {
             let now = self.context.clock.now();
             let path = &self.path;
-            let settled = self.settling.take(now, |name| Print::of(&path.join(name)));
+            let settled = self.settling.take(now, |name| Fingerprint::read_fingerprint(&path.join(name)));
             let Some(name) = settled.or_else(|| self.finished.pop_front()) else { return Ok(None) };
             if !self.is_wanted(&name) {
                 continue;
             }
             let path = self.path.join(&name);
-            let Some(print) = Print::of(&path) else { continue };
-            if let Some(taken) = self.desk.take(name, path, print) {
+            let Some(print) = Fingerprint::read_fingerprint(&path) else { continue };
+            if let Some(taken) = self.files.take(name, path, print) {
                 self.counted.captured += 1;
                 let source = self.context.name.clone();
-                return Ok(Some(Captured { at: print.modified(), source, what: What::File(taken) }));
+                return Ok(Some(Captured {
+                    captured_at: print.modified_at(),
+                    source_name: source,
+                    input: CapturedInput::File(taken),
+                }));
             }
         }
     }
 
     fn is_wanted(&self, name: &OsStr) -> bool {
-        !is_ignored(name) && (self.wanted)(Path::new(name))
+        !is_ignored(name) && (self.accepts_file)(Path::new(name))
     }
 
     fn list(&mut self) -> Result<(), CaptureError> {
-        let fits = |name: &OsStr, print| self.is_wanted(name) && !self.desk.knows(name, print);
-        let (found, more) = scan::list(&self.path, MAX_WAITING, fits)?;
-        self.settling.begin(found, self.context.clock.now());
-        self.to_list = more;
+        let fits = |name: &OsStr, print| self.is_wanted(name) && !self.files.is_known(name, print);
+        let (found, more) = scan::list(&self.path, MAX_WAITING_FILES, fits)?;
+        self.settling.add_found(found, self.context.clock.now());
+        self.needs_listing = more;
         Ok(())
     }
 }
 
-impl Source for Folder {
+impl Source for FolderSource {
     fn next(&mut self) -> Result<Option<Captured>, CaptureError> {
         while !self.context.stop.is_stopped() {
-            self.look()?;
-            if let Some(captured) = self.ready()? {
+            self.process_events()?;
+            if let Some(captured) = self.next_ready()? {
                 return Ok(Some(captured));
             }
-            if self.to_list && self.settling.is_empty() {
+            if self.needs_listing && self.settling.is_empty() {
                 self.list()?;
                 continue;
             }
             let clock = &*self.context.clock;
             let time = self.settling.due().map(|due| due.saturating_sub(clock.now()));
             let woken = self.context.stop.wait(Some(self.watch.as_fd()), clock, time);
-            if woken.map_err(CaptureError::system("wait for a file"))? == Woken::Stopped {
+            if woken.map_err(CaptureError::system_error("wait for a file"))? == WaitOutcome::Stopped {
                 break;
             }
         }
         Ok(None)
     }
 
-    fn counted(&self) -> Counted {
+    fn input_counts(&self) -> InputCounts {
         self.counted
     }
 }

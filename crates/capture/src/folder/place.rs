@@ -13,28 +13,29 @@ use rustix::{
 use crate::CaptureError;
 
 /// Maximum number of files with the same name.
-const MAX_NUMBER: u32 = 100_000;
+const MAX_SAME_NAME: u32 = 100_000;
 
 /// Moves a file into a folder, also across file systems, and never over another file: a number is added to
 /// its name.
 pub(crate) fn move_into(file: &Path, folder: &Path) -> Result<(), CaptureError> {
-    let failed = || CaptureError::file("move", file);
+    let failed = || CaptureError::file_error("move", file);
     let name = file.file_name().unwrap_or_default();
-    match place(file, folder, name) {
+    match rename_to_free(file, folder, name) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let copy = copy(file, folder, name).map_err(CaptureError::file("copy a file into", folder))?;
-            place(&copy, folder, name).map_err(failed())?;
+            let copy = copy_hidden(file, folder, name)
+                .map_err(CaptureError::file_error("copy a file into", folder))?;
+            rename_to_free(&copy, folder, name).map_err(failed())?;
             // The new name must be on the disk before the original file is removed.
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(CaptureError::file("sync", folder))?;
-            fs::remove_file(file).map_err(CaptureError::file("remove", file))
+            synced.map_err(CaptureError::file_error("sync", folder))?;
+            fs::remove_file(file).map_err(CaptureError::file_error("remove", file))
         }
         placed => placed.map_err(failed()),
     }
 }
 
 /// Copies a file to a hidden name, and syncs it to the disk.
-fn copy(file: &Path, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
+fn copy_hidden(file: &Path, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
     let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(".part");
@@ -47,9 +48,9 @@ fn copy(file: &Path, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
 }
 
 /// Renames a file to the first free name.
-fn place(file: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
-    for number in 0..MAX_NUMBER {
-        match rename_to_new(file, &folder.join(numbered(name, number))) {
+fn rename_to_free(file: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
+    for number in 0..MAX_SAME_NAME {
+        match rename_to_new(file, &folder.join(numbered_name(name, number))) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             renamed => return renamed,
         }
@@ -71,7 +72,7 @@ fn rename_to_new(file: &Path, target: &Path) -> io::Result<()> {
 }
 
 /// Returns the numbered name: `a.jpg`, `a-1.jpg`, `a-2.jpg` and so on.
-fn numbered(name: &OsStr, number: u32) -> OsString {
+fn numbered_name(name: &OsStr, number: u32) -> OsString {
     let path = Path::new(name);
     if number == 0 {
         return name.to_owned();
@@ -91,8 +92,8 @@ mod tests {
 
     #[test]
     fn a_number_goes_before_the_extension() {
-        assert_eq!(numbered(OsStr::new("a.b.jpg"), 0), "a.b.jpg");
-        assert_eq!(numbered(OsStr::new("a.b.jpg"), 3), "a.b-3.jpg");
-        assert_eq!(numbered(OsStr::new("a"), 1), "a-1");
+        assert_eq!(numbered_name(OsStr::new("a.b.jpg"), 0), "a.b.jpg");
+        assert_eq!(numbered_name(OsStr::new("a.b.jpg"), 3), "a.b-3.jpg");
+        assert_eq!(numbered_name(OsStr::new("a"), 1), "a-1");
     }
 }

@@ -17,83 +17,89 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::print::Print;
-use crate::{CaptureError, lines::Lines};
+use super::print::Fingerprint;
+use crate::{CaptureError, lines::LineReader};
 
 /// Number of lines below which the list is not worth rewriting.
-const SLACK: usize = 1024;
+const MIN_COMPACT_LINES: usize = 1024;
 /// The longest line in bytes: a name has at most 255 bytes, each escaped as four.
-const MAX_LINE: usize = 2048;
+const MAX_LINE_BYTES: usize = 2048;
 
 /// Result of processing a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum FileOutcome {
     Done,
     Failed,
 }
 
 /// The fingerprint and the outcome of each file, by name.
-type Known = HashMap<OsString, (Print, Outcome)>;
+type KnownFiles = HashMap<OsString, (Fingerprint, FileOutcome)>;
 
 /// The list of done files.
 #[derive(Debug)]
-pub(crate) struct Remembered {
+pub(crate) struct DoneList {
     path: PathBuf,
     /// The folder that contains the files.
     folder: PathBuf,
     file: File,
-    known: Known,
-    lines: usize,
+    known: KnownFiles,
+    line_count: usize,
     /// Number of lines at which the list is rewritten.
-    most: usize,
+    compact_at: usize,
     /// Whether the file may end in the middle of a line.
-    torn: bool,
+    may_be_torn: bool,
 }
 
-impl Remembered {
+impl DoneList {
     /// Opens or creates the list of a folder's files.
     pub(crate) fn open(path: &Path, folder: &Path) -> Result<Self, CaptureError> {
-        let failed = || CaptureError::file("open the list", path);
+        let failed = || CaptureError::file_error("open the list", path);
         let mut file = File::options().read(true).append(true).create(true).open(path).map_err(failed())?;
-        let (known, lines) = read(&file).map_err(failed())?;
+        let (known, lines) = read_list(&file).map_err(failed())?;
         let torn = !ends_with_line(&mut file).map_err(failed())?;
-        let most = 2 * known.len() + SLACK;
+        let most = 2 * known.len() + MIN_COMPACT_LINES;
         let (path, folder) = (path.to_owned(), folder.to_owned());
-        Ok(Self { path, folder, file, known, lines, most, torn })
+        Ok(Self { path, folder, file, known, line_count: lines, compact_at: most, may_be_torn: torn })
     }
 
     /// Returns whether this file is on the list in this state.
-    pub(crate) fn knows(&self, name: &OsStr, print: Print) -> bool {
+    pub(crate) fn is_listed(&self, name: &OsStr, print: Fingerprint) -> bool {
         self.known.get(name).is_some_and(|(known, _)| *known == print)
     }
 
     /// Adds a file to the list, and syncs the list to the disk.
-    pub(crate) fn add(&mut self, name: OsString, print: Print, outcome: Outcome) -> Result<(), CaptureError> {
-        self.append(&line(&name, print, outcome))
-            .map_err(CaptureError::file("write the list", &self.path))?;
+    pub(crate) fn add(
+        &mut self,
+        name: OsString,
+        print: Fingerprint,
+        outcome: FileOutcome,
+    ) -> Result<(), CaptureError> {
+        self.append(&format_line(&name, print, outcome))
+            .map_err(CaptureError::file_error("write the list", &self.path))?;
         self.known.insert(name, (print, outcome));
-        self.lines += 1;
-        if self.lines >= self.most {
-            self.compact().map_err(CaptureError::file("rewrite the list", &self.path))?;
+        self.line_count += 1;
+        if self.line_count >= self.compact_at {
+            self.compact().map_err(CaptureError::file_error("rewrite the list", &self.path))?;
         }
         Ok(())
     }
 
     fn append(&mut self, line: &str) -> io::Result<()> {
-        let line = if self.torn { format!("\n{line}") } else { line.to_owned() };
-        self.torn = true;
+        let line = if self.may_be_torn { format!("\n{line}") } else { line.to_owned() };
+        self.may_be_torn = true;
         self.file.write_all(line.as_bytes())?;
         self.file.sync_data()?;
-        self.torn = false;
+        self.may_be_torn = false;
         Ok(())
     }
 
     /// Rewrites the list without the files that have changed or no longer exist.
     fn compact(&mut self) -> io::Result<()> {
         let folder = &self.folder;
-        self.known.retain(|name, (print, _)| Print::of(&folder.join(name)) == Some(*print));
+        self.known
+            .retain(|name, (print, _)| Fingerprint::read_fingerprint(&folder.join(name)) == Some(*print));
         let text: String =
-            self.known.iter().map(|(name, (print, outcome))| line(name, *print, *outcome)).collect();
+            self.known.iter().map(|(name, (print, outcome))| format_line(name, *print, *outcome)).collect();
         let mut beside = self.path.clone().into_os_string();
         beside.push(".tmp");
         fs::write(&beside, text)?;
@@ -102,25 +108,25 @@ impl Remembered {
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         self.file = File::options().append(true).open(&self.path)?;
-        (self.lines, self.most) = (self.known.len(), 2 * self.known.len() + SLACK);
+        (self.line_count, self.compact_at) = (self.known.len(), 2 * self.known.len() + MIN_COMPACT_LINES);
         Ok(())
     }
 }
 
-fn line(name: &OsStr, print: Print, outcome: Outcome) -> String {
+fn format_line(name: &OsStr, print: Fingerprint, outcome: FileOutcome) -> String {
     let name = name.as_bytes().escape_ascii().to_string();
     let outcome = match outcome {
-        Outcome::Done => "done",
-        Outcome::Failed => "failed",
+        FileOutcome::Done => "done",
+        FileOutcome::Failed => "failed",
     };
-    format!("{outcome} {} {} {} {} {name}\n", print.size, print.seconds, print.nanoseconds, name.len())
+    format!("{outcome} {} {} {} {} {name}\n", print.size_bytes, print.seconds, print.nanoseconds, name.len())
 }
 
-fn parse(line: &[u8]) -> Option<(OsString, (Print, Outcome))> {
+fn parse_line(line: &[u8]) -> Option<(OsString, (Fingerprint, FileOutcome))> {
     let mut fields = std::str::from_utf8(line).ok()?.splitn(6, ' ');
     let outcome = match fields.next()? {
-        "done" => Outcome::Done,
-        "failed" => Outcome::Failed,
+        "done" => FileOutcome::Done,
+        "failed" => FileOutcome::Failed,
         _ => return None,
     };
     let size = fields.next()?.parse().ok()?;
@@ -128,7 +134,10 @@ fn parse(line: &[u8]) -> Option<(OsString, (Print, Outcome))> {
     let nanoseconds = fields.next()?.parse().ok().filter(|&nanoseconds| nanoseconds < 1_000_000_000)?;
     let length: usize = fields.next()?.parse().ok()?;
     let name = fields.next().filter(|name| name.len() == length)?;
-    Some((OsString::from_vec(unescape(name)?), (Print { seconds, nanoseconds, size }, outcome)))
+    Some((
+        OsString::from_vec(unescape(name)?),
+        (Fingerprint { seconds, nanoseconds, size_bytes: size }, outcome),
+    ))
 }
 
 /// Reverses [`escape_ascii`](slice::escape_ascii).
@@ -152,13 +161,13 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Reads the files of a list and its number of lines.
-fn read(file: &File) -> io::Result<(Known, usize)> {
-    let mut known = Known::new();
-    let mut lines = Lines::new(file, MAX_LINE);
+fn read_list(file: &File) -> io::Result<(KnownFiles, usize)> {
+    let mut known = KnownFiles::new();
+    let mut lines = LineReader::new(file, MAX_LINE_BYTES);
     let mut count = 0;
     while let Some((_, line)) = lines.next_line()? {
         count += 1;
-        known.extend(line.and_then(parse));
+        known.extend(line.and_then(parse_line));
     }
     Ok((known, count))
 }
@@ -179,24 +188,28 @@ mod tests {
 
     use super::*;
 
-    fn print(size: u64) -> Print {
-        Print { seconds: 7, nanoseconds: 8, size }
+    fn print(size: u64) -> Fingerprint {
+        Fingerprint { seconds: 7, nanoseconds: 8, size_bytes: size }
     }
 
     #[test]
     fn a_list_that_was_torn_anywhere_is_read_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".list");
-        let whole = line(OsStr::new("a b"), print(1), Outcome::Done)
-            + &line(OsStr::new("c\n"), print(2), Outcome::Failed);
+        let whole = format_line(OsStr::new("a b"), print(1), FileOutcome::Done)
+            + &format_line(OsStr::new("c\n"), print(2), FileOutcome::Failed);
         for len in 0..=whole.len() {
             fs::write(&path, &whole[..len]).unwrap();
-            let mut list = Remembered::open(&path, folder.path()).unwrap();
-            assert_eq!(list.knows(OsStr::new("a b"), print(1)), len >= whole.find('\n').unwrap(), "{len}");
-            assert_eq!(list.knows(OsStr::new("c\n"), print(2)), len >= whole.len() - 1, "{len}");
-            list.add("d".into(), print(3), Outcome::Done).unwrap();
+            let mut list = DoneList::open(&path, folder.path()).unwrap();
+            assert_eq!(
+                list.is_listed(OsStr::new("a b"), print(1)),
+                len >= whole.find('\n').unwrap(),
+                "{len}"
+            );
+            assert_eq!(list.is_listed(OsStr::new("c\n"), print(2)), len >= whole.len() - 1, "{len}");
+            list.add("d".into(), print(3), FileOutcome::Done).unwrap();
             assert!(
-                Remembered::open(&path, folder.path()).unwrap().knows(OsStr::new("d"), print(3)),
+                DoneList::open(&path, folder.path()).unwrap().is_listed(OsStr::new("d"), print(3)),
                 "{len}"
             );
         }
@@ -207,33 +220,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".list");
         fs::write(folder.path().join("kept"), "x").unwrap();
-        let kept = Print::of(&folder.path().join("kept")).unwrap();
-        let mut list = Remembered::open(&path, folder.path()).unwrap();
-        list.add("kept".into(), kept, Outcome::Done).unwrap();
-        for number in 0..SLACK {
-            list.add(format!("gone-{number}").into(), print(1), Outcome::Done).unwrap();
+        let kept = Fingerprint::read_fingerprint(&folder.path().join("kept")).unwrap();
+        let mut list = DoneList::open(&path, folder.path()).unwrap();
+        list.add("kept".into(), kept, FileOutcome::Done).unwrap();
+        for number in 0..MIN_COMPACT_LINES {
+            list.add(format!("gone-{number}").into(), print(1), FileOutcome::Done).unwrap();
         }
-        assert!(list.lines < 10 && list.known.len() < 10, "{} lines", list.lines);
-        list.add("new".into(), print(2), Outcome::Failed).unwrap();
-        let again = Remembered::open(&path, folder.path()).unwrap();
-        assert!(again.knows(OsStr::new("kept"), kept) && again.knows(OsStr::new("new"), print(2)));
-        assert!(!again.knows(OsStr::new("kept"), print(9)), "the file has changed since then");
+        assert!(list.line_count < 10 && list.known.len() < 10, "{} lines", list.line_count);
+        list.add("new".into(), print(2), FileOutcome::Failed).unwrap();
+        let again = DoneList::open(&path, folder.path()).unwrap();
+        assert!(again.is_listed(OsStr::new("kept"), kept) && again.is_listed(OsStr::new("new"), print(2)));
+        assert!(!again.is_listed(OsStr::new("kept"), print(9)), "the file has changed since then");
     }
 
     proptest! {
         #[test]
         fn every_name_comes_back(name in prop::collection::vec(any::<u8>(), 1..40), seconds in any::<i64>(), failed in any::<bool>()) {
-            let outcome = if failed { Outcome::Failed } else { Outcome::Done };
-            let (name, print) = (OsString::from_vec(name), Print { seconds, ..print(9) });
-            let line = line(&name, print, outcome);
+            let outcome = if failed { FileOutcome::Failed } else { FileOutcome::Done };
+            let (name, print) = (OsString::from_vec(name), Fingerprint { seconds, ..print(9) });
+            let line = format_line(&name, print, outcome);
             prop_assert_eq!(line.matches('\n').count(), 1);
-            prop_assert_eq!(parse(line.trim_end_matches('\n').as_bytes()), Some((name, (print, outcome))));
+            prop_assert_eq!(parse_line(line.trim_end_matches('\n').as_bytes()), Some((name, (print, outcome))));
         }
 
         #[test]
         fn no_line_makes_it_panic(line in prop::collection::vec(any::<u8>(), 0..60), text in "(done|failed) [0-9]{1,3} -?[0-9] [0-9] [0-9] [\\\\a-zé]{0,9}") {
-            prop_assert!(parse(&line).is_none());
-            if let Some((name, _)) = parse(text.as_bytes()) {
+            prop_assert!(parse_line(&line).is_none());
+            if let Some((name, _)) = parse_line(text.as_bytes()) {
                 prop_assert!(name.len() <= 9);
             }
         }

@@ -18,25 +18,25 @@ use crate::CaptureError;
 
 /// A change in a folder.
 #[derive(Debug)]
-pub(crate) enum Change {
+pub(crate) enum FolderChange {
     /// A file of this name was closed by a writer, or moved in.
     Finished(OsString),
     /// The system's event queue overflowed.
-    Missed,
+    Overflow,
     /// The folder was moved, removed or unmounted.
     Gone,
 }
 
 /// An inotify watch of one folder.
 #[derive(Debug)]
-pub(crate) struct Watch(OwnedFd);
+pub(crate) struct FolderWatch(OwnedFd);
 
-impl Watch {
+impl FolderWatch {
     pub(crate) fn open(path: &Path) -> Result<Self, CaptureError> {
-        let failed = |error: Errno| CaptureError::Watch {
+        let failed = |error: Errno| CaptureError::WatchFolder {
             path: path.to_owned(),
             source: error.into(),
-            fix: fix(error),
+            fix: advice_for(error),
         };
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
         let flags = WatchFlags::CLOSE_WRITE
@@ -49,13 +49,13 @@ impl Watch {
     }
 
     /// Passes on all changes since the last call.
-    pub(crate) fn drain(&self, mut each: impl FnMut(Change)) -> io::Result<()> {
+    pub(crate) fn drain(&self, mut each: impl FnMut(FolderChange)) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = Reader::new(&self.0, &mut buffer);
         loop {
             match events.next() {
                 Ok(event) => {
-                    if let Some(change) = change(event.events(), event.file_name().map(CStr::to_bytes)) {
+                    if let Some(change) = parse_event(event.events(), event.file_name().map(CStr::to_bytes)) {
                         each(change);
                     }
                 }
@@ -67,25 +67,25 @@ impl Watch {
     }
 }
 
-impl AsFd for Watch {
+impl AsFd for FolderWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-fn change(flags: ReadFlags, name: Option<&[u8]>) -> Option<Change> {
+fn parse_event(flags: ReadFlags, name: Option<&[u8]>) -> Option<FolderChange> {
     let gone = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT | ReadFlags::IGNORED;
     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-        Some(Change::Missed)
+        Some(FolderChange::Overflow)
     } else if flags.intersects(gone) {
-        Some(Change::Gone)
+        Some(FolderChange::Gone)
     } else {
-        name.map(|name| Change::Finished(OsStr::from_bytes(name).to_owned()))
+        name.map(|name| FolderChange::Finished(OsStr::from_bytes(name).to_owned()))
     }
 }
 
 /// Returns the advice for a system error.
-fn fix(error: Errno) -> &'static str {
+fn advice_for(error: Errno) -> &'static str {
     match error {
         Errno::NOSPC => "Raise the limit on watches: sysctl fs.inotify.max_user_watches=65536",
         Errno::MFILE => {
@@ -104,15 +104,15 @@ mod tests {
 
     #[test]
     fn what_the_system_says_is_understood() {
-        assert!(matches!(change(ReadFlags::QUEUE_OVERFLOW, None), Some(Change::Missed)));
-        assert!(matches!(change(ReadFlags::IGNORED, None), Some(Change::Gone)));
-        let finished = change(ReadFlags::CLOSE_WRITE, Some(b"a"));
-        assert!(matches!(finished, Some(Change::Finished(name)) if name == "a"));
+        assert!(matches!(parse_event(ReadFlags::QUEUE_OVERFLOW, None), Some(FolderChange::Overflow)));
+        assert!(matches!(parse_event(ReadFlags::IGNORED, None), Some(FolderChange::Gone)));
+        let finished = parse_event(ReadFlags::CLOSE_WRITE, Some(b"a"));
+        assert!(matches!(finished, Some(FolderChange::Finished(name)) if name == "a"));
     }
 
     #[test]
     fn a_limit_names_its_setting() {
-        assert!(fix(Errno::NOSPC).contains("fs.inotify.max_user_watches"));
-        assert!(fix(Errno::MFILE).contains("fs.inotify.max_user_instances"));
+        assert!(advice_for(Errno::NOSPC).contains("fs.inotify.max_user_watches"));
+        assert!(advice_for(Errno::MFILE).contains("fs.inotify.max_user_instances"));
     }
 }

@@ -7,5 +7,5 @@
 mod rate;
 mod scene;
 
-pub use rate::RateCap;
+pub use rate::RateLimiter;
 pub use scene::SceneGate;

@@ -8,26 +8,31 @@ use crate::CaptureError;
 /// delay later ones, and tokens do not accumulate: two inputs that pass, with `n` others between them, are
 /// more than `n / rate` seconds apart.
 #[derive(Debug)]
-pub struct RateCap<T> {
+pub struct RateLimiter<T> {
     /// Time between two tokens.
     interval: Duration,
     /// Arrival of the next token; `None` before the first input.
-    next: Option<SystemTime>,
+    next_token_at: Option<SystemTime>,
     held: Option<T>,
     dropped: u64,
 }
 
-impl<T> RateCap<T> {
+impl<T> RateLimiter<T> {
     /// Creates a limit of `rate` inputs per second, from 0.00001 to 1000.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] for any other rate.
+    /// [`CaptureError::InvalidSetting`] for any other rate.
     pub fn new(rate: f64) -> Result<Self, CaptureError> {
         if !(0.00001..=1000.0).contains(&rate) {
             let message = format!("a rate of {rate} per second is out of range: use 0.00001 to 1000");
-            return Err(CaptureError::Setting(message));
+            return Err(CaptureError::InvalidSetting(message));
         }
-        Ok(Self { interval: Duration::from_secs_f64(1.0 / rate), next: None, held: None, dropped: 0 })
+        Ok(Self {
+            interval: Duration::from_secs_f64(1.0 / rate),
+            next_token_at: None,
+            held: None,
+            dropped: 0,
+        })
     }
 
     /// Offers an input captured at time `at`. Returns it if there is a token; otherwise holds it in place of
@@ -41,20 +46,20 @@ impl<T> RateCap<T> {
     pub fn take(&mut self, now: SystemTime) -> Option<T> {
         self.held.as_ref()?;
         // A token more than one interval ahead means that the clock was set back.
-        let next = self.next.filter(|next| {
+        let next = self.next_token_at.filter(|next| {
             next.duration_since(now).is_ok_and(|ahead| ahead <= self.interval) || *next <= now
         });
         if next.is_some_and(|next| now < next) {
             return None;
         }
         let regular = next.map(|next| next + self.interval).filter(|regular| *regular > now);
-        self.next = Some(regular.unwrap_or(now + self.interval));
+        self.next_token_at = Some(regular.unwrap_or(now + self.interval));
         self.held.take()
     }
 
     /// Returns the time at which a held input may pass; `None` if no input is held.
     pub fn due(&self) -> Option<SystemTime> {
-        self.held.as_ref().and(self.next)
+        self.held.as_ref().and(self.next_token_at)
     }
 
     /// Returns the number of inputs that were replaced by newer ones.
@@ -77,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_newest_input_comes_out_when_a_token_is_there() {
-        let mut cap = RateCap::new(10.0).unwrap();
+        let mut cap = RateLimiter::new(10.0).unwrap();
         assert_eq!((cap.due(), cap.offer(at(0), 'a')), (None, Some('a')));
         assert_eq!((cap.offer(at(30), 'b'), cap.offer(at(60), 'c'), cap.take(at(99))), (None, None, None));
         assert_eq!((cap.due(), cap.take(at(100)), cap.take(at(100))), (Some(at(100)), Some('c'), None));
@@ -87,7 +92,7 @@ mod tests {
 
     #[test]
     fn thirty_a_second_become_ten_however_uneven_they_come() {
-        let mut cap = RateCap::new(10.0).unwrap();
+        let mut cap = RateLimiter::new(10.0).unwrap();
         let times = (0..3000_u64).map(|frame| at(frame * 100 / 3 + frame * 7 % 11));
         let passed = times.filter(|time| cap.offer(*time, ()).is_some()).count();
         assert!((990..=1001).contains(&passed), "{passed}");
@@ -95,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_does_not_hold_anything_up() {
-        let mut cap = RateCap::new(1.0).unwrap();
+        let mut cap = RateLimiter::new(1.0).unwrap();
         assert!(cap.offer(at(1_000_000), ()).is_some());
         assert!(cap.offer(at(0), ()).is_some());
         assert!(cap.offer(at(500), ()).is_none());
@@ -104,7 +109,7 @@ mod tests {
     #[test]
     fn a_rate_that_cannot_be_is_refused() {
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-9] {
-            assert!(RateCap::<()>::new(rate).is_err(), "{rate}");
+            assert!(RateLimiter::<()>::new(rate).is_err(), "{rate}");
         }
     }
 
@@ -113,7 +118,7 @@ mod tests {
         fn the_rate_is_never_exceeded_and_the_last_input_is_never_lost(
             gaps in prop::collection::vec(0_u64..400, 1..200), rate in 0.5_f64..20.0,
         ) {
-            let mut cap = RateCap::new(rate).unwrap();
+            let mut cap = RateLimiter::new(rate).unwrap();
             let mut now = 0;
             let mut passed = Vec::new();
             for (number, gap) in gaps.iter().enumerate() {

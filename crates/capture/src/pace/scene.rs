@@ -5,10 +5,10 @@ use image::{DynamicImage, GenericImageView as _};
 use crate::CaptureError;
 
 /// The largest grid, in cells.
-const WIDTH: u32 = 32;
-const HEIGHT: u32 = 24;
+const GRID_WIDTH: u32 = 32;
+const GRID_HEIGHT: u32 = 24;
 /// Units per grey level in a cell, which holds a mean.
-const LEVEL: u64 = 256;
+const UNITS_PER_LEVEL: u64 = 256;
 
 /// Filter that passes an image if it differs enough from the last one that passed, or if none has passed for
 /// too long.
@@ -18,13 +18,13 @@ const LEVEL: u64 = 256;
 #[derive(Debug)]
 pub struct SceneGate {
     threshold: f32,
-    silence: Duration,
-    last: Option<(SystemTime, Grid)>,
+    max_silence: Duration,
+    last: Option<(SystemTime, LumaGrid)>,
 }
 
 /// The reduced image that is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Grid {
+struct LumaGrid {
     size: (u32, u32),
     /// Mean luma in units of 1 / 256 grey level.
     cells: Vec<u16>,
@@ -35,22 +35,22 @@ impl SceneGate {
     /// threshold. After `silence` without a passed image, the next one passes in any case.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] for any other threshold.
+    /// [`CaptureError::InvalidSetting`] for any other threshold.
     pub fn new(threshold: f32, silence: Duration) -> Result<Self, CaptureError> {
         if !(0.0..=255.0).contains(&threshold) {
             let message = format!("a threshold of {threshold} grey levels is out of range: use 0 to 255");
-            return Err(CaptureError::Setting(message));
+            return Err(CaptureError::InvalidSetting(message));
         }
-        Ok(Self { threshold, silence, last: None })
+        Ok(Self { threshold, max_silence: silence, last: None })
     }
 
     /// Returns whether an image, captured at time `at`, passes. The first image passes, and so does one of a
     /// different size.
     pub fn passes(&mut self, at: SystemTime, picture: &DynamicImage) -> bool {
-        let grid = Grid::of(picture);
+        let grid = LumaGrid::from_image(picture);
         let same = self.last.as_ref().is_some_and(|(before, last)| {
             // If the clock was set back, the elapsed time is unknown, and the image passes.
-            let silent = at.duration_since(*before).map_or(true, |time| time >= self.silence);
+            let silent = at.duration_since(*before).map_or(true, |time| time >= self.max_silence);
             !silent && last.difference(&grid).is_some_and(|difference| difference <= self.threshold)
         });
         if !same {
@@ -60,24 +60,24 @@ impl SceneGate {
     }
 }
 
-impl Grid {
-    fn of(picture: &DynamicImage) -> Self {
+impl LumaGrid {
+    fn from_image(picture: &DynamicImage) -> Self {
         let size = picture.dimensions();
         match picture {
-            DynamicImage::ImageRgb8(picture) => Self::of_samples(size, picture, luma),
-            DynamicImage::ImageLuma8(picture) => Self::of_samples(size, picture, grey),
-            other => Self::of_samples(size, &other.to_luma8(), grey),
+            DynamicImage::ImageRgb8(picture) => Self::from_samples(size, picture, luma),
+            DynamicImage::ImageLuma8(picture) => Self::from_samples(size, picture, grey),
+            other => Self::from_samples(size, &other.to_luma8(), grey),
         }
     }
 
-    fn of_samples<const CHANNELS: usize>(
+    fn from_samples<const CHANNELS: usize>(
         size: (u32, u32),
         samples: &[u8],
         luma: impl Fn([u8; CHANNELS]) -> u32,
     ) -> Self {
-        let (columns, rows) = (cells_of(size.0, WIDTH), cells_of(size.1, HEIGHT));
-        let width = WIDTH.min(size.0) as usize;
-        let mut sums = vec![(0_u64, 0_u64); width * HEIGHT.min(size.1) as usize];
+        let (columns, rows) = (cell_indices(size.0, GRID_WIDTH), cell_indices(size.1, GRID_HEIGHT));
+        let width = GRID_WIDTH.min(size.0) as usize;
+        let mut sums = vec![(0_u64, 0_u64); width * GRID_HEIGHT.min(size.1) as usize];
         for (line, row) in samples.as_chunks().0.chunks(columns.len().max(1)).zip(rows) {
             let cells = &mut sums[row * width..][..width];
             for (pixel, column) in line.iter().zip(&columns) {
@@ -85,20 +85,20 @@ impl Grid {
                 (*sum, *count) = (*sum + u64::from(luma(*pixel)), *count + 1);
             }
         }
-        let mean = |(sum, count): (u64, u64)| (sum * LEVEL / count.max(1)) as u16;
+        let mean = |(sum, count): (u64, u64)| (sum * UNITS_PER_LEVEL / count.max(1)) as u16;
         Self { size, cells: sums.into_iter().map(mean).collect() }
     }
 
     /// Returns the difference in grey levels; `None` if the sizes differ.
     fn difference(&self, other: &Self) -> Option<f32> {
         let sum: u64 = self.cells.iter().zip(&other.cells).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        let scale = (self.cells.len() as u64 * LEVEL) as f32;
+        let scale = (self.cells.len() as u64 * UNITS_PER_LEVEL) as f32;
         (self.size == other.size).then(|| sum as f32 / scale.max(1.0))
     }
 }
 
 /// Returns the cell index of each pixel along one side.
-fn cells_of(side: u32, cells: u32) -> Vec<usize> {
+fn cell_indices(side: u32, cells: u32) -> Vec<usize> {
     let cell = |at: u32| u64::from(at) * u64::from(cells.min(side)) / u64::from(side);
     (0..side).map(|at| cell(at) as usize).collect()
 }
@@ -169,7 +169,7 @@ mod tests {
         assert!(!gate.passes(at(0), &grey(1, 1, 255)));
         assert!(gate.passes(at(0), &grey(1, 2, 255)));
         let deep = DynamicImage::ImageLuma16(image::ImageBuffer::from_pixel(33, 25, Luma([65535])));
-        assert_eq!(Grid::of(&deep).cells, Grid::of(&grey(33, 25, 255)).cells);
+        assert_eq!(LumaGrid::from_image(&deep).cells, LumaGrid::from_image(&grey(33, 25, 255)).cells);
         assert!(SceneGate::new(256.0, NEVER).is_err() && SceneGate::new(f32::NAN, NEVER).is_err());
     }
 

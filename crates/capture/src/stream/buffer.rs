@@ -1,18 +1,18 @@
 use std::io::{self, ErrorKind, Read};
 
 /// Minimum number of bytes per read, while there is space.
-const CHUNK: usize = 16 << 10;
+const MIN_READ_BYTES: usize = 16 << 10;
 
 /// The unprocessed bytes of a stream, at most a fixed limit.
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub(crate) struct StreamBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
     limit: usize,
 }
 
-impl Buffer {
+impl StreamBuffer {
     pub(crate) fn new(limit: usize) -> Self {
         Self { bytes: Vec::new(), start: 0, end: 0, limit }
     }
@@ -54,7 +54,7 @@ impl Buffer {
     }
 
     fn make_room(&mut self) {
-        if self.bytes.len() - self.end >= CHUNK {
+        if self.bytes.len() - self.end >= MIN_READ_BYTES {
             return;
         }
         let held = self.end - self.start;
@@ -63,8 +63,8 @@ impl Buffer {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, held);
         }
-        if self.bytes.len() - self.end < CHUNK && self.bytes.len() < self.limit {
-            let len = (2 * self.bytes.len()).max(self.end + CHUNK).min(self.limit);
+        if self.bytes.len() - self.end < MIN_READ_BYTES && self.bytes.len() < self.limit {
+            let len = (2 * self.bytes.len()).max(self.end + MIN_READ_BYTES).min(self.limit);
             self.bytes.reserve_exact(len - self.bytes.len());
             self.bytes.resize(len, 0);
         }
@@ -84,7 +84,7 @@ mod tests {
             limit in 1_usize..100_000,
         ) {
             let data: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
-            let (mut from, mut buffer, mut done) = (&data[..], Buffer::new(limit), 0);
+            let (mut from, mut buffer, mut done) = (&data[..], StreamBuffer::new(limit), 0);
             for (read, count) in steps {
                 if read && !buffer.is_full() {
                     prop_assert!(buffer.fill(&mut (&mut from).take(count as u64 + 1)).unwrap() > 0);

@@ -1,24 +1,24 @@
 /// The item at the front of the available bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum SplitItem {
     /// The item cannot be determined without more bytes.
-    More,
+    NeedsMore,
     /// This many bytes, at least one, belong to no image.
     Garbage(usize),
     /// A damaged image; this many of its bytes, at least one, are certainly not part of another image.
     Damaged(usize),
     /// An image of this many bytes.
-    Whole(usize),
+    Complete(usize),
 }
 
 /// Finds the boundaries of images. It is called with more and more bytes until it returns something other
-/// than [`Cut::More`], and then with the bytes after that item.
-pub(crate) trait Cutter: Send {
+/// than [`SplitItem::NeedsMore`], and then with the bytes after that item.
+pub(crate) trait StreamSplitter: Send {
     /// Returns the item at the front of the bytes.
-    fn cut(&mut self, bytes: &[u8]) -> Cut;
+    fn cut(&mut self, bytes: &[u8]) -> SplitItem;
 
     /// Called instead of a further [`cut`](Self::cut) if no more bytes will follow those for which it
-    /// returned [`Cut::More`]. There is at least one byte, and the result is [`Cut::Damaged`] or
-    /// [`Cut::Garbage`].
-    fn give_up(&mut self, bytes: &[u8]) -> Cut;
+    /// returned [`SplitItem::NeedsMore`]. There is at least one byte, and the result is [`SplitItem::Damaged`] or
+    /// [`SplitItem::Garbage`].
+    fn give_up(&mut self, bytes: &[u8]) -> SplitItem;
 }

@@ -8,22 +8,22 @@
 //! truncated file therefore does not swallow the next one, unless the length of its last segment happens to
 //! end at a marker of that next file. Each byte is walked over at most once.
 
-use super::cut::{Cut, Cutter};
+use super::cut::{SplitItem, StreamSplitter};
 
 /// First bytes of every file: SOI, and the first byte of the next marker.
-const START: [u8; 3] = [0xff, 0xd8, 0xff];
+const START_BYTES: [u8; 3] = [0xff, 0xd8, 0xff];
 /// The longest segment of tables in bytes: four 16-bit quantisation tables or eight Huffman tables are
 /// shorter.
-const MAX_TABLES: usize = 4096;
+const MAX_TABLES_BYTES: usize = 4096;
 
 /// The state of the walk through a file.
 #[derive(Debug, Default)]
-pub(crate) struct Mjpeg {
+pub(crate) struct MjpegSplitter {
     /// Offset at which the walk continues; 0 if no file has begun.
-    at: usize,
+    offset: usize,
     /// Offset of the last segment behind its marker, or the offset up to which the entropy-coded data
     /// contains no start of a file.
-    last: usize,
+    last_segment: usize,
     /// Whether `at` is in entropy-coded data.
     in_scan: bool,
     /// Whether there was entropy-coded data: a file without any does not contain an image.
@@ -31,112 +31,116 @@ pub(crate) struct Mjpeg {
 }
 
 /// The result of one step of the walk.
-enum Step {
+enum WalkStep {
     On,
     More,
     End,
     Damaged,
 }
 
-impl Cutter for Mjpeg {
-    fn cut(&mut self, bytes: &[u8]) -> Cut {
-        if self.at == 0 {
-            if !bytes.starts_with(&START) {
-                return look_for_start(bytes);
+impl StreamSplitter for MjpegSplitter {
+    fn cut(&mut self, bytes: &[u8]) -> SplitItem {
+        if self.offset == 0 {
+            if !bytes.starts_with(&START_BYTES) {
+                return skip_to_start(bytes);
             }
-            (self.at, self.last) = (2, 2);
+            (self.offset, self.last_segment) = (2, 2);
         }
         loop {
-            let step = if self.in_scan { self.scan(bytes) } else { self.segment(bytes) };
+            let step = if self.in_scan { self.skip_scan(bytes) } else { self.skip_segment(bytes) };
             match step {
-                Step::On => {}
-                Step::More => return Cut::More,
-                Step::End => return Cut::Whole(std::mem::take(self).at),
-                Step::Damaged => return Cut::Damaged(std::mem::take(self).last),
+                WalkStep::On => {}
+                WalkStep::More => return SplitItem::NeedsMore,
+                WalkStep::End => return SplitItem::Complete(std::mem::take(self).offset),
+                WalkStep::Damaged => return SplitItem::Damaged(std::mem::take(self).last_segment),
             }
         }
     }
 
-    fn give_up(&mut self, bytes: &[u8]) -> Cut {
+    fn give_up(&mut self, bytes: &[u8]) -> SplitItem {
         match std::mem::take(self) {
-            Self { at: 0, .. } => Cut::Garbage(bytes.len()),
-            Self { last, .. } => Cut::Damaged(last),
+            Self { offset: 0, .. } => SplitItem::Garbage(bytes.len()),
+            Self { last_segment: last, .. } => SplitItem::Damaged(last),
         }
     }
 }
 
-impl Mjpeg {
+impl MjpegSplitter {
     /// Skips a marker and its segment.
-    fn segment(&mut self, bytes: &[u8]) -> Step {
-        let Some(&[first, marker]) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) else {
-            return Step::More;
+    fn skip_segment(&mut self, bytes: &[u8]) -> WalkStep {
+        let Some(&[first, marker]) = bytes.get(self.offset..).and_then(<[u8]>::first_chunk) else {
+            return WalkStep::More;
         };
         match (first, marker) {
             // A fill byte.
-            (0xff, 0xff) => self.at += 1,
+            (0xff, 0xff) => self.offset += 1,
             (0xff, 0xd9) if self.has_scan => {
-                self.at += 2;
-                return Step::End;
+                self.offset += 2;
+                return WalkStep::End;
             }
-            (0xff, 0x01 | 0xd0..=0xd7) => self.at += 2,
-            (0xff, 0xc0..=0xcf | 0xda..=0xfe) => return self.payload(bytes, marker),
-            _ => return Step::Damaged,
+            (0xff, 0x01 | 0xd0..=0xd7) => self.offset += 2,
+            (0xff, 0xc0..=0xcf | 0xda..=0xfe) => return self.skip_payload(bytes, marker),
+            _ => return WalkStep::Damaged,
         }
-        Step::On
+        WalkStep::On
     }
 
-    fn payload(&mut self, bytes: &[u8], marker: u8) -> Step {
-        let from = self.at + 2;
-        let Some(&length) = bytes.get(from..).and_then(<[u8]>::first_chunk) else { return Step::More };
+    fn skip_payload(&mut self, bytes: &[u8], marker: u8) -> WalkStep {
+        let from = self.offset + 2;
+        let Some(&length) = bytes.get(from..).and_then(<[u8]>::first_chunk) else { return WalkStep::More };
         let length = u16::from_be_bytes(length) as usize;
         let free = matches!(marker, 0xe0..=0xef | 0xfe);
-        self.last = from;
-        if length < 2 || (!free && length > MAX_TABLES) {
-            return Step::Damaged;
+        self.last_segment = from;
+        if length < 2 || (!free && length > MAX_TABLES_BYTES) {
+            return WalkStep::Damaged;
         }
         // Two bytes behind the segment must be available, so that a start is found whose first byte is in the
         // segment.
-        let Some(segment) = bytes.get(from..from + length + 2) else { return Step::More };
-        if !free && segment.windows(3).any(|window| window == START) {
-            return Step::Damaged;
+        let Some(segment) = bytes.get(from..from + length + 2) else { return WalkStep::More };
+        if !free && segment.windows(3).any(|window| window == START_BYTES) {
+            return WalkStep::Damaged;
         }
-        self.at = from + length;
+        self.offset = from + length;
         self.in_scan = marker == 0xda;
         self.has_scan |= self.in_scan;
-        Step::On
+        WalkStep::On
     }
 
     /// Skips entropy-coded data up to the marker that ends it.
-    fn scan(&mut self, bytes: &[u8]) -> Step {
+    fn skip_scan(&mut self, bytes: &[u8]) -> WalkStep {
         while let Some(offset) =
-            bytes.get(self.at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff))
+            bytes.get(self.offset..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff))
         {
-            self.at += offset;
-            self.last = self.at;
-            match bytes.get(self.at + 1) {
-                None => return Step::More,
+            self.offset += offset;
+            self.last_segment = self.offset;
+            match bytes.get(self.offset + 1) {
+                None => return WalkStep::More,
                 // A stuffed byte, or a restart marker.
-                Some(0x00 | 0xd0..=0xd7) => self.at += 2,
-                Some(0xff) => self.at += 1,
+                Some(0x00 | 0xd0..=0xd7) => self.offset += 2,
+                Some(0xff) => self.offset += 1,
                 Some(_) => {
                     self.in_scan = false;
-                    return Step::On;
+                    return WalkStep::On;
                 }
             }
         }
-        (self.at, self.last) = (bytes.len(), bytes.len());
-        Step::More
+        (self.offset, self.last_segment) = (bytes.len(), bytes.len());
+        WalkStep::More
     }
 }
 
 /// Skips the bytes before a start, or all bytes that cannot begin one.
-fn look_for_start(bytes: &[u8]) -> Cut {
-    let found = bytes.windows(3).position(|window| window == START);
+fn skip_to_start(bytes: &[u8]) -> SplitItem {
+    let found = bytes.windows(3).position(|window| window == START_BYTES);
     let garbage = found.unwrap_or_else(|| {
-        let kept = if bytes.ends_with(&START[..2]) { 2 } else { usize::from(bytes.ends_with(&START[..1])) };
+        let kept = if bytes.ends_with(&START_BYTES[..2]) {
+            2
+        } else {
+            usize::from(bytes.ends_with(&START_BYTES[..1]))
+        };
         bytes.len() - kept
     });
-    if garbage == 0 { Cut::More } else { Cut::Garbage(garbage) }
+    if garbage == 0 { SplitItem::NeedsMore } else { SplitItem::Garbage(garbage) }
 }
 
 #[cfg(test)]
@@ -145,7 +149,7 @@ mod tests {
 
     /// A well-formed file: an application segment that contains a small whole file, a table, and a scan with
     /// byte stuffing.
-    fn file(scan: &[u8]) -> Vec<u8> {
+    fn sample_file(scan: &[u8]) -> Vec<u8> {
         let thumbnail = [0xff, 0xd8, 0xff, 0xda, 0, 2, 7, 0xff, 0xd9];
         let mut file = vec![0xff, 0xd8, 0xff, 0xe1, 0, 2 + thumbnail.len() as u8];
         file.extend(thumbnail);
@@ -155,14 +159,17 @@ mod tests {
         file
     }
 
-    fn cuts(bytes: &[u8]) -> Vec<Cut> {
-        let (mut cutter, mut rest, mut cuts) = (Mjpeg::default(), bytes, Vec::new());
+    fn cuts(bytes: &[u8]) -> Vec<SplitItem> {
+        let (mut cutter, mut rest, mut cuts) = (MjpegSplitter::default(), bytes, Vec::new());
         while !rest.is_empty() {
             let cut = match cutter.cut(rest) {
-                Cut::More => cutter.give_up(rest),
+                SplitItem::NeedsMore => cutter.give_up(rest),
                 cut => cut,
             };
-            let (Cut::Garbage(count) | Cut::Damaged(count) | Cut::Whole(count)) = cut else { panic!() };
+            let (SplitItem::Garbage(count) | SplitItem::Damaged(count) | SplitItem::Complete(count)) = cut
+            else {
+                panic!()
+            };
             assert!(count > 0);
             rest = &rest[count..];
             cuts.push(cut);
@@ -172,22 +179,22 @@ mod tests {
 
     #[test]
     fn a_thumbnail_does_not_cut() {
-        let file = file(&[1, 0xff, 0, 0xff, 0xd3, 0xff, 0xff, 0, 5]);
-        assert_eq!(cuts(&file), [Cut::Whole(file.len())]);
+        let file = sample_file(&[1, 0xff, 0, 0xff, 0xd3, 0xff, 0xff, 0, 5]);
+        assert_eq!(cuts(&file), [SplitItem::Complete(file.len())]);
     }
 
     #[test]
     fn a_progressive_file_has_several_scans() {
-        let file = file(&[1, 2, 0xff, 0xc4, 0, 3, 7, 0xff, 0xda, 0, 2, 8, 8]);
-        assert_eq!(cuts(&file), [Cut::Whole(file.len())]);
+        let file = sample_file(&[1, 2, 0xff, 0xc4, 0, 3, 7, 0xff, 0xda, 0, 2, 8, 8]);
+        assert_eq!(cuts(&file), [SplitItem::Complete(file.len())]);
     }
 
     #[test]
     fn a_file_that_was_cut_off_anywhere_does_not_take_the_next_one_with_it() {
-        let whole = file(&[1, 2, 3, 4, 5, 6]);
+        let whole = sample_file(&[1, 2, 3, 4, 5, 6]);
         for len in 0..whole.len() {
             let bytes = [&whole[..len], &whole[..], b"--boundary"].concat();
-            let found = cuts(&bytes).contains(&Cut::Whole(whole.len()));
+            let found = cuts(&bytes).contains(&SplitItem::Complete(whole.len()));
             // If the length of the application segment happens to reach a marker of the thumbnail, or the one
             // behind the next SOI, the two files cannot be told apart.
             assert!(found || [7, 13].contains(&len), "{len}: {:?}", cuts(&bytes));
@@ -196,14 +203,17 @@ mod tests {
 
     #[test]
     fn a_length_that_cannot_be_does_not_wait_for_its_bytes() {
-        assert_eq!(Mjpeg::default().cut(&[0xff, 0xd8, 0xff, 0xdb, 0xff, 0xd8]), Cut::Damaged(4));
-        assert_eq!(Mjpeg::default().cut(&[0xff, 0xd8, 0xff, 0xe0, 0, 1]), Cut::Damaged(4));
+        assert_eq!(
+            MjpegSplitter::default().cut(&[0xff, 0xd8, 0xff, 0xdb, 0xff, 0xd8]),
+            SplitItem::Damaged(4)
+        );
+        assert_eq!(MjpegSplitter::default().cut(&[0xff, 0xd8, 0xff, 0xe0, 0, 1]), SplitItem::Damaged(4));
     }
 
     #[test]
     fn what_may_be_the_beginning_of_a_start_is_kept() {
-        assert_eq!(Mjpeg::default().cut(b"ab\xff"), Cut::Garbage(2));
-        assert_eq!(Mjpeg::default().cut(b"ab\xff\xd8"), Cut::Garbage(2));
-        assert_eq!(Mjpeg::default().cut(b"\xff\xd8"), Cut::More);
+        assert_eq!(MjpegSplitter::default().cut(b"ab\xff"), SplitItem::Garbage(2));
+        assert_eq!(MjpegSplitter::default().cut(b"ab\xff\xd8"), SplitItem::Garbage(2));
+        assert_eq!(MjpegSplitter::default().cut(b"\xff\xd8"), SplitItem::NeedsMore);
     }
 }

@@ -1,7 +1,7 @@
 //! Images and sensor rows from a byte stream: a program's output, standard input, a device.
 //!
 //! Decoding is left to the caller. A stream is cut into images, and damaged ones are skipped and counted; the
-//! caller decodes those that it keeps with [`Picture::decode`].
+//! caller decodes those that it keeps with [`CapturedImage::decode`].
 
 mod buffer;
 mod cut;
@@ -12,92 +12,96 @@ mod raw;
 
 use std::io::Read;
 
-pub use pictures::{PictureFormat, PictureOptions, Pictures, StreamFailure};
-pub use raw::{Raw, RawFormat};
+pub use pictures::{ImageStreamOptions, ImageStreamReader, StreamFailure, StreamFormat};
+pub use raw::{RawFormat, RawLayout};
 
 use crate::{
-    CaptureError, Captured, Context, Counted, Picture, Source, What,
-    pipe::Pipe,
-    rows::{RowOptions, Windows},
+    CaptureError, Captured, CapturedImage, CapturedInput, InputCounts, Source, SourceContext,
+    pipe::StoppableReader,
+    rows::{WindowOptions, WindowReader},
 };
 
 /// Content of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub enum StreamContent {
     /// Images.
-    Pictures(PictureOptions),
+    Images(ImageStreamOptions),
     /// Sensor rows, as CSV.
-    Rows(RowOptions),
+    Rows(WindowOptions),
 }
 
-/// A byte stream as a source. After its [`Stop`](crate::Stop) is triggered, a read in progress is still
-/// waited for, except for [`stdin`](Self::stdin).
-pub struct Stream<R> {
-    context: Context,
-    parts: Parts<R>,
+/// A byte stream as a source. After its [`StopHandle`](crate::StopHandle) is triggered, a read in progress is still
+/// waited for, except for [`from_stdin`](Self::from_stdin).
+pub struct StreamSource<R> {
+    context: SourceContext,
+    parts: StreamReader<R>,
 }
 
-enum Parts<R> {
-    Pictures(Pictures<R>),
-    Rows(Windows<R>),
+enum StreamReader<R> {
+    Pictures(ImageStreamReader<R>),
+    Rows(WindowReader<R>),
 }
 
-impl<R: Read + Send> Stream<R> {
+impl<R: Read + Send> StreamSource<R> {
     /// Creates a source that reads from a reader.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`].
-    pub fn new(context: Context, from: R, content: Content) -> Result<Self, CaptureError> {
+    /// [`CaptureError::InvalidSetting`].
+    pub fn new(context: SourceContext, from: R, content: StreamContent) -> Result<Self, CaptureError> {
         let parts = match content {
-            Content::Pictures(options) => Parts::Pictures(Pictures::new(from, options)?),
-            Content::Rows(options) => Parts::Rows(Windows::new(&context.name, from, options)?),
+            StreamContent::Images(options) => StreamReader::Pictures(ImageStreamReader::new(from, options)?),
+            StreamContent::Rows(options) => {
+                StreamReader::Rows(WindowReader::new(&context.name, from, options)?)
+            }
         };
         Ok(Self { context, parts })
     }
 }
 
-impl Stream<Pipe> {
+impl StreamSource<StoppableReader> {
     /// Creates a source that reads standard input. No other code may read it.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`]; [`CaptureError::System`] if the process has too many open files.
-    pub fn stdin(context: Context, content: Content) -> Result<Self, CaptureError> {
-        let pipe = Pipe::new(std::io::stdin(), &context.stop)?;
+    /// [`CaptureError::InvalidSetting`]; [`CaptureError::SystemCall`] if the process has too many open files.
+    pub fn from_stdin(context: SourceContext, content: StreamContent) -> Result<Self, CaptureError> {
+        let pipe = StoppableReader::new(std::io::stdin(), &context.stop)?;
         Self::new(context, pipe, content)
     }
 }
 
-impl<R: Read + Send> Source for Stream<R> {
+impl<R: Read + Send> Source for StreamSource<R> {
     fn next(&mut self) -> Result<Option<Captured>, CaptureError> {
         if self.context.stop.is_stopped() {
             return Ok(None);
         }
         let next = match &mut self.parts {
-            Parts::Pictures(pictures) => {
-                let next = pictures.next_picture().map_err(|failure| told(&self.context, failure));
-                next.map(|picture: Option<Picture>| picture.map(What::Picture))
+            StreamReader::Pictures(pictures) => {
+                let next = pictures.next_image().map_err(|failure| capture_error(&self.context, failure));
+                next.map(|picture: Option<CapturedImage>| picture.map(CapturedInput::Image))
             }
-            Parts::Rows(windows) => windows.next_window().map(|window| window.map(What::Rows)),
+            StreamReader::Rows(windows) => {
+                windows.next_window().map(|window| window.map(CapturedInput::Window))
+            }
         };
         match next {
             // The pipe returns an error when it is stopped.
             Err(_) if self.context.stop.is_stopped() => Ok(None),
-            next => Ok(next?.map(|what| self.context.captured(what))),
+            next => Ok(next?.map(|what| self.context.capture_now(what))),
         }
     }
 
-    fn counted(&self) -> Counted {
+    fn input_counts(&self) -> InputCounts {
         match &self.parts {
-            Parts::Pictures(pictures) => pictures.counted(),
-            Parts::Rows(windows) => windows.counted(),
+            StreamReader::Pictures(pictures) => pictures.input_counts(),
+            StreamReader::Rows(windows) => windows.input_counts(),
         }
     }
 }
 
-fn told(context: &Context, failure: StreamFailure) -> CaptureError {
+fn capture_error(context: &SourceContext, failure: StreamFailure) -> CaptureError {
     let name = context.name.to_string();
     match failure {
-        StreamFailure::Read(source) => CaptureError::Read { name, source },
+        StreamFailure::Read(source) => CaptureError::ReadStream { name, source },
         StreamFailure::Unknown(first) => CaptureError::UnknownStream { name, first },
     }
 }

@@ -3,21 +3,21 @@ use std::io::{self, Read};
 use image::ImageFormat;
 
 use super::{
-    Raw,
-    buffer::Buffer,
-    cut::{Cut, Cutter},
-    mjpeg::Mjpeg,
-    pnm::Pnm,
+    RawLayout,
+    buffer::StreamBuffer,
+    cut::{SplitItem, StreamSplitter},
+    mjpeg::MjpegSplitter,
+    pnm::PnmSplitter,
 };
-use crate::{CaptureError, Counted, Picture};
+use crate::{CaptureError, CapturedImage, InputCounts};
 
 /// Number of bytes within which the first image must begin to detect the format, for example after an HTTP
 /// header.
-const HEAD: usize = 4096;
+const DETECTION_BYTES: usize = 4096;
 
 /// Format of a stream of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PictureFormat {
+pub enum StreamFormat {
     /// [`Mjpeg`](Self::Mjpeg) or [`Pnm`](Self::Pnm), whichever begins first in the first 4096 bytes.
     Auto,
     /// JPEG files, with anything between them.
@@ -25,54 +25,61 @@ pub enum PictureFormat {
     /// Binary PGM and PPM files (`P5`, `P6`), of 8 or 16 bits.
     Pnm,
     /// Samples without a header.
-    Raw(Raw),
+    Raw(RawLayout),
 }
 
 /// Options of a stream of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PictureOptions {
+pub struct ImageStreamOptions {
     /// Format of the stream.
-    pub format: PictureFormat,
+    pub format: StreamFormat,
     /// The largest image in bytes as captured, at least 4096. At most this many bytes are buffered, in
     /// addition to a copy of the image that is returned.
-    pub limit: usize,
+    pub max_image_bytes: usize,
 }
 
-impl Default for PictureOptions {
+impl Default for ImageStreamOptions {
     fn default() -> Self {
-        Self { format: PictureFormat::Auto, limit: 16 << 20 }
+        Self { format: StreamFormat::Auto, max_image_bytes: 16 << 20 }
     }
 }
 
 /// The images of a byte stream.
-pub struct Pictures<R> {
+pub struct ImageStreamReader<R> {
     from: R,
-    buffer: Buffer,
+    buffer: StreamBuffer,
     limit: usize,
     /// `None` until the format is known.
-    known: Option<(PictureFormat, Box<dyn Cutter>)>,
+    splitter: Option<(StreamFormat, Box<dyn StreamSplitter>)>,
     ended: bool,
-    counted: Counted,
+    counted: InputCounts,
 }
 
-impl<R: Read> Pictures<R> {
+impl<R: Read> ImageStreamReader<R> {
     /// Creates the images of a reader.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] if the limit is under 4096 bytes or under the size of a raw image.
-    pub fn new(from: R, options: PictureOptions) -> Result<Self, CaptureError> {
-        let PictureOptions { format, limit } = options;
+    /// [`CaptureError::InvalidSetting`] if the limit is under 4096 bytes or under the size of a raw image.
+    pub fn new(from: R, options: ImageStreamOptions) -> Result<Self, CaptureError> {
+        let ImageStreamOptions { format, max_image_bytes: limit } = options;
         let least = match format {
-            PictureFormat::Raw(raw) => raw.size().max(HEAD),
-            _ => HEAD,
+            StreamFormat::Raw(raw) => raw.image_bytes().max(DETECTION_BYTES),
+            _ => DETECTION_BYTES,
         };
         if limit < least {
             let message =
                 format!("a limit of {limit} bytes is too small for these images: allow at least {least}");
-            return Err(CaptureError::Setting(message));
+            return Err(CaptureError::InvalidSetting(message));
         }
-        let known = cutter(format, limit).map(|cutter| (format, cutter));
-        Ok(Self { from, buffer: Buffer::new(limit), limit, known, ended: false, counted: Counted::default() })
+        let known = new_splitter(format, limit).map(|cutter| (format, cutter));
+        Ok(Self {
+            from,
+            buffer: StreamBuffer::new(limit),
+            limit,
+            splitter: known,
+            ended: false,
+            counted: InputCounts::default(),
+        })
     }
 
     /// Waits for the next image; returns `None` at the end of the stream.
@@ -80,9 +87,9 @@ impl<R: Read> Pictures<R> {
     /// # Errors
     /// The error of the reader, or the first bytes if the format cannot be detected: that error is returned
     /// once and ends the stream.
-    pub fn next_picture(&mut self) -> Result<Option<Picture>, StreamFailure> {
+    pub fn next_image(&mut self) -> Result<Option<CapturedImage>, StreamFailure> {
         loop {
-            if let Some(picture) = self.step()? {
+            if let Some(picture) = self.read_step()? {
                 return Ok(Some(picture));
             }
             if self.ended && self.buffer.bytes().is_empty() {
@@ -92,40 +99,40 @@ impl<R: Read> Pictures<R> {
     }
 
     /// Returns the counts so far.
-    pub fn counted(&self) -> Counted {
+    pub fn input_counts(&self) -> InputCounts {
         self.counted
     }
 
     /// Cuts once, or reads once.
-    fn step(&mut self) -> Result<Option<Picture>, StreamFailure> {
+    fn read_step(&mut self) -> Result<Option<CapturedImage>, StreamFailure> {
         if !self.find_format()? {
-            self.fill()?;
+            self.fill_buffer()?;
             return Ok(None);
         }
-        let Some((format, cutter)) = &mut self.known else { return Ok(None) };
+        let Some((format, cutter)) = &mut self.splitter else { return Ok(None) };
         let bytes = self.buffer.bytes();
         if bytes.is_empty() {
-            self.fill()?;
+            self.fill_buffer()?;
             return Ok(None);
         }
         let cut = match cutter.cut(bytes) {
-            Cut::More if self.ended || self.buffer.is_full() => cutter.give_up(bytes),
+            SplitItem::NeedsMore if self.ended || self.buffer.is_full() => cutter.give_up(bytes),
             cut => cut,
         };
         let mut picture = None;
         match cut {
-            Cut::More => self.fill()?,
-            Cut::Garbage(count) => {
+            SplitItem::NeedsMore => self.fill_buffer()?,
+            SplitItem::Garbage(count) => {
                 self.counted.skipped += count as u64;
                 self.buffer.consume(count);
             }
-            Cut::Damaged(count) => {
+            SplitItem::Damaged(count) => {
                 self.counted.damaged += 1;
                 self.counted.skipped += count as u64;
                 self.buffer.consume(count);
             }
-            Cut::Whole(count) => {
-                picture = Some(picture_of(*format, bytes[..count].to_vec()));
+            SplitItem::Complete(count) => {
+                picture = Some(captured_image(*format, bytes[..count].to_vec()));
                 self.counted.captured += 1;
                 self.buffer.consume(count);
             }
@@ -133,36 +140,36 @@ impl<R: Read> Pictures<R> {
         Ok(picture)
     }
 
-    fn fill(&mut self) -> Result<(), StreamFailure> {
+    fn fill_buffer(&mut self) -> Result<(), StreamFailure> {
         self.ended = self.ended || self.buffer.fill(&mut self.from).map_err(StreamFailure::Read)? == 0;
         Ok(())
     }
 
     /// Looks for the first image if the format is unknown; returns false if more bytes are needed.
     fn find_format(&mut self) -> Result<bool, StreamFailure> {
-        if self.known.is_some() {
+        if self.splitter.is_some() {
             return Ok(true);
         }
         let bytes = self.buffer.bytes();
-        let head = &bytes[..bytes.len().min(HEAD)];
-        if let Some(format) = format_of(head) {
-            self.known = cutter(format, self.limit).map(|cutter| (format, cutter));
-        } else if head.len() == HEAD || (self.ended && !head.is_empty()) {
+        let head = &bytes[..bytes.len().min(DETECTION_BYTES)];
+        if let Some(format) = detect_format(head) {
+            self.splitter = new_splitter(format, self.limit).map(|cutter| (format, cutter));
+        } else if head.len() == DETECTION_BYTES || (self.ended && !head.is_empty()) {
             let head = head[..head.len().min(16)].to_vec();
-            self.end();
+            self.discard_rest();
             return Err(StreamFailure::Unknown(head));
         } else if self.ended {
             // An empty stream ends without images in any format.
-            self.end();
+            self.discard_rest();
         }
-        Ok(self.known.is_some())
+        Ok(self.splitter.is_some())
     }
 
     /// Discards the rest of the stream.
-    fn end(&mut self) {
+    fn discard_rest(&mut self) {
         self.ended = true;
         self.buffer.consume(self.buffer.bytes().len());
-        self.known = Some((PictureFormat::Mjpeg, Box::new(Mjpeg::default())));
+        self.splitter = Some((StreamFormat::Mjpeg, Box::new(MjpegSplitter::default())));
     }
 }
 
@@ -175,28 +182,28 @@ pub enum StreamFailure {
     Unknown(Vec<u8>),
 }
 
-fn cutter(format: PictureFormat, limit: usize) -> Option<Box<dyn Cutter>> {
+fn new_splitter(format: StreamFormat, limit: usize) -> Option<Box<dyn StreamSplitter>> {
     match format {
-        PictureFormat::Auto => None,
-        PictureFormat::Mjpeg => Some(Box::new(Mjpeg::default())),
-        PictureFormat::Pnm => Some(Box::new(Pnm::new(limit))),
-        PictureFormat::Raw(raw) => Some(Box::new(raw)),
+        StreamFormat::Auto => None,
+        StreamFormat::Mjpeg => Some(Box::new(MjpegSplitter::default())),
+        StreamFormat::Pnm => Some(Box::new(PnmSplitter::new(limit))),
+        StreamFormat::Raw(raw) => Some(Box::new(raw)),
     }
 }
 
 /// Returns the format of the first image in the bytes.
-fn format_of(head: &[u8]) -> Option<PictureFormat> {
+fn detect_format(head: &[u8]) -> Option<StreamFormat> {
     head.windows(3).find_map(|window| match window {
-        [0xff, 0xd8, 0xff] => Some(PictureFormat::Mjpeg),
-        [b'P', b'5' | b'6', b'\n' | b'\r' | b' ' | b'\t' | b'#'] => Some(PictureFormat::Pnm),
+        [0xff, 0xd8, 0xff] => Some(StreamFormat::Mjpeg),
+        [b'P', b'5' | b'6', b'\n' | b'\r' | b' ' | b'\t' | b'#'] => Some(StreamFormat::Pnm),
         _ => None,
     })
 }
 
-fn picture_of(format: PictureFormat, bytes: Vec<u8>) -> Picture {
+fn captured_image(format: StreamFormat, bytes: Vec<u8>) -> CapturedImage {
     match format {
-        PictureFormat::Raw(raw) => Picture::raw(raw, bytes),
-        PictureFormat::Pnm => Picture::encoded(ImageFormat::Pnm, bytes),
-        PictureFormat::Auto | PictureFormat::Mjpeg => Picture::encoded(ImageFormat::Jpeg, bytes),
+        StreamFormat::Raw(raw) => CapturedImage::from_raw(raw, bytes),
+        StreamFormat::Pnm => CapturedImage::from_encoded(ImageFormat::Pnm, bytes),
+        StreamFormat::Auto | StreamFormat::Mjpeg => CapturedImage::from_encoded(ImageFormat::Jpeg, bytes),
     }
 }

@@ -2,111 +2,111 @@
 //! value in decimal with white space and `#` comments before each, one byte of white space, and the samples,
 //! two bytes each if the largest value is over 255.
 
-use super::cut::{Cut, Cutter};
+use super::cut::{SplitItem, StreamSplitter};
 
 /// The longest header in bytes, comments included.
-const MAX_HEADER: usize = 1024;
+const MAX_HEADER_BYTES: usize = 1024;
 
 /// Splits a stream into files.
 #[derive(Debug)]
-pub(crate) struct Pnm {
+pub(crate) struct PnmSplitter {
     /// Maximum number of bytes per file.
     limit: usize,
     /// Length of the current file in bytes, once its header is complete.
-    len: Option<usize>,
+    file_bytes: Option<usize>,
 }
 
-enum Header {
+enum HeaderResult {
     More,
     Wrong,
     /// Bytes of header and samples.
     Len(usize),
 }
 
-impl Pnm {
+impl PnmSplitter {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, len: None }
+        Self { limit, file_bytes: None }
     }
 }
 
-impl Cutter for Pnm {
-    fn cut(&mut self, bytes: &[u8]) -> Cut {
-        if self.len.is_none() {
-            if !begins(bytes) {
-                return look_for_start(bytes);
+impl StreamSplitter for PnmSplitter {
+    fn cut(&mut self, bytes: &[u8]) -> SplitItem {
+        if self.file_bytes.is_none() {
+            if !is_start(bytes) {
+                return skip_to_start(bytes);
             }
-            match header(&bytes[..bytes.len().min(MAX_HEADER)]) {
-                Header::Len(len) if len <= self.limit => self.len = Some(len),
-                Header::More if bytes.len() < MAX_HEADER => return Cut::More,
-                _ => return Cut::Damaged(2),
+            match parse_header(&bytes[..bytes.len().min(MAX_HEADER_BYTES)]) {
+                HeaderResult::Len(len) if len <= self.limit => self.file_bytes = Some(len),
+                HeaderResult::More if bytes.len() < MAX_HEADER_BYTES => return SplitItem::NeedsMore,
+                _ => return SplitItem::Damaged(2),
             }
         }
-        match self.len {
+        match self.file_bytes {
             Some(len) if len <= bytes.len() => {
-                self.len = None;
-                Cut::Whole(len)
+                self.file_bytes = None;
+                SplitItem::Complete(len)
             }
-            _ => Cut::More,
+            _ => SplitItem::NeedsMore,
         }
     }
 
-    fn give_up(&mut self, bytes: &[u8]) -> Cut {
-        self.len = None;
-        if begins(bytes) { Cut::Damaged(2) } else { Cut::Garbage(bytes.len()) }
+    fn give_up(&mut self, bytes: &[u8]) -> SplitItem {
+        self.file_bytes = None;
+        if is_start(bytes) { SplitItem::Damaged(2) } else { SplitItem::Garbage(bytes.len()) }
     }
 }
 
 /// Returns whether the bytes can be the beginning of a file.
-fn begins(bytes: &[u8]) -> bool {
+fn is_start(bytes: &[u8]) -> bool {
     matches!(bytes, [b'P', b'5' | b'6', next, ..] if next.is_ascii_whitespace() || *next == b'#')
 }
 
 /// Skips the bytes before a start, or all bytes that cannot begin one.
-fn look_for_start(bytes: &[u8]) -> Cut {
+fn skip_to_start(bytes: &[u8]) -> SplitItem {
     let start = (0..bytes.len()).find(|&at| {
         let rest = &bytes[at..];
-        begins(rest) || matches!(rest, [b'P'] | [b'P', b'5' | b'6'])
+        is_start(rest) || matches!(rest, [b'P'] | [b'P', b'5' | b'6'])
     });
     match start {
-        Some(0) => Cut::More,
-        Some(at) => Cut::Garbage(at),
-        None => Cut::Garbage(bytes.len()),
+        Some(0) => SplitItem::NeedsMore,
+        Some(at) => SplitItem::Garbage(at),
+        None => SplitItem::Garbage(bytes.len()),
     }
 }
 
 /// Parses a header.
-fn header(bytes: &[u8]) -> Header {
+fn parse_header(bytes: &[u8]) -> HeaderResult {
     let (mut at, mut numbers) = (2, [0_usize; 3]);
     for number in &mut numbers {
-        let Some(from) = past_white(bytes, at) else { return Header::More };
+        let Some(from) = skip_white_space(bytes, at) else { return HeaderResult::More };
         let digits = bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         at = from + digits;
         if at == bytes.len() && digits < 9 {
-            return Header::More;
+            return HeaderResult::More;
         }
         // Nine digits exceed every limit, and eight cannot overflow.
         match std::str::from_utf8(&bytes[from..at]).map(str::parse) {
             Ok(Ok(value)) if digits < 9 && value > 0 => *number = value,
-            _ => return Header::Wrong,
+            _ => return HeaderResult::Wrong,
         }
     }
     if !bytes[at].is_ascii_whitespace() {
-        return Header::Wrong;
+        return HeaderResult::Wrong;
     }
     let [width, height, largest] = numbers;
     let sample = match largest {
         1..=255 => 1,
         256..=65535 => 2,
-        _ => return Header::Wrong,
+        _ => return HeaderResult::Wrong,
     };
     let pixel = if bytes[1] == b'6' { 3 * sample } else { sample };
     let len = (width * pixel).checked_mul(height).and_then(|samples| samples.checked_add(at + 1));
-    len.map_or(Header::Wrong, Header::Len)
+    len.map_or(HeaderResult::Wrong, HeaderResult::Len)
 }
 
 /// Returns the offset behind the white space and comments that begin at `at`; `None` if more bytes are
 /// needed.
-fn past_white(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn skip_white_space(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {
             b'#' => at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r'))?,
@@ -120,8 +120,8 @@ fn past_white(bytes: &[u8], mut at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn first(bytes: &[u8]) -> Cut {
-        Pnm::new(1000).cut(bytes)
+    fn first(bytes: &[u8]) -> SplitItem {
+        PnmSplitter::new(1000).cut(bytes)
     }
 
     #[test]
@@ -131,9 +131,9 @@ mod tests {
             (b"P6\n#by a camera\n1 #wide\n2 7\n123456P6", 34),
             (b"P5\r\n1\t2\n65535\n1234", 18),
         ] {
-            assert_eq!(first(bytes), Cut::Whole(len), "{}", bytes.escape_ascii());
+            assert_eq!(first(bytes), SplitItem::Complete(len), "{}", bytes.escape_ascii());
             for short in 1..len {
-                assert_eq!(first(&bytes[..short]), Cut::More, "{}", bytes[..short].escape_ascii());
+                assert_eq!(first(&bytes[..short]), SplitItem::NeedsMore, "{}", bytes[..short].escape_ascii());
             }
         }
     }
@@ -150,16 +150,16 @@ mod tests {
             "P6 400 400 255 ",
             "P5 -1 2 255 ",
         ] {
-            assert_eq!(first(bytes.as_bytes()), Cut::Damaged(2), "{bytes}");
+            assert_eq!(first(bytes.as_bytes()), SplitItem::Damaged(2), "{bytes}");
         }
-        assert_eq!(first(&[b"P5 #".as_slice(), &[b'x'; MAX_HEADER]].concat()), Cut::Damaged(2));
+        assert_eq!(first(&[b"P5 #".as_slice(), &[b'x'; MAX_HEADER_BYTES]].concat()), SplitItem::Damaged(2));
     }
 
     #[test]
     fn garbage_ends_where_a_file_may_begin() {
-        assert_eq!(first(b"PP5PP6 "), Cut::Garbage(4));
-        assert_eq!(first(b"xyP5"), Cut::Garbage(2));
-        assert_eq!(first(b"xyP"), Cut::Garbage(2));
-        assert_eq!(first(b"xyP4"), Cut::Garbage(4));
+        assert_eq!(first(b"PP5PP6 "), SplitItem::Garbage(4));
+        assert_eq!(first(b"xyP5"), SplitItem::Garbage(2));
+        assert_eq!(first(b"xyP"), SplitItem::Garbage(2));
+        assert_eq!(first(b"xyP4"), SplitItem::Garbage(4));
     }
 }

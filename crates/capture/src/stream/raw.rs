@@ -3,7 +3,7 @@ use image::{
     error::{ParameterError, ParameterErrorKind},
 };
 
-use super::cut::{Cut, Cutter};
+use super::cut::{SplitItem, StreamSplitter};
 use crate::CaptureError;
 
 /// The largest side, in pixels.
@@ -24,17 +24,17 @@ pub enum RawFormat {
 
 /// Images without a header, one directly after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Raw {
+pub struct RawLayout {
     width: u32,
     height: u32,
     format: RawFormat,
 }
 
-impl Raw {
+impl RawLayout {
     /// Creates the layout for images of this size in pixels.
     ///
     /// # Errors
-    /// [`CaptureError::Setting`] for a side that is 0 or over 16384, or an odd width with
+    /// [`CaptureError::InvalidSetting`] for a side that is 0 or over 16384, or an odd width with
     /// [`RawFormat::Yuyv`].
     pub fn new(width: u32, height: u32, format: RawFormat) -> Result<Self, CaptureError> {
         let sides = 1..=MAX_SIDE;
@@ -42,18 +42,18 @@ impl Raw {
             let message = format!(
                 "images of {width}×{height} pixels are not supported: each side must be 1 to {MAX_SIDE}"
             );
-            return Err(CaptureError::Setting(message));
+            return Err(CaptureError::InvalidSetting(message));
         }
         if format == RawFormat::Yuyv && !width.is_multiple_of(2) {
             let message = format!("YUYV images must have an even width, not {width}");
-            return Err(CaptureError::Setting(message));
+            return Err(CaptureError::InvalidSetting(message));
         }
         Ok(Self { width, height, format })
     }
 
     /// Returns the number of bytes per image.
     #[must_use]
-    pub fn size(self) -> usize {
+    pub fn image_bytes(self) -> usize {
         let pixels = self.width as usize * self.height as usize;
         match self.format {
             RawFormat::Grey8 => pixels,
@@ -71,52 +71,56 @@ impl Raw {
 
     /// Decodes the image of these samples.
     pub(crate) fn decode(self, samples: Vec<u8>) -> Result<DynamicImage, CaptureError> {
-        let right = samples.len() == self.size();
+        let right = samples.len() == self.image_bytes();
         let picture = match self.format {
             _ if !right => None,
             RawFormat::Grey8 => GrayImage::from_raw(self.width, self.height, samples).map(Into::into),
             RawFormat::Rgb24 => RgbImage::from_raw(self.width, self.height, samples).map(Into::into),
-            RawFormat::Yuv420p => Some(self.yuv420p(&samples).into()),
-            RawFormat::Yuyv => Some(self.yuyv(&samples).into()),
+            RawFormat::Yuv420p => Some(self.decode_yuv420p(&samples).into()),
+            RawFormat::Yuyv => Some(self.decode_yuyv(&samples).into()),
         };
         let mismatch =
             || ImageError::Parameter(ParameterError::from_kind(ParameterErrorKind::DimensionMismatch));
-        picture.ok_or_else(|| CaptureError::Picture(mismatch()))
+        picture.ok_or_else(|| CaptureError::DecodeImage(mismatch()))
     }
 
     fn chroma_width(self) -> usize {
         self.width.div_ceil(2) as usize
     }
 
-    fn yuv420p(self, samples: &[u8]) -> RgbImage {
+    fn decode_yuv420p(self, samples: &[u8]) -> RgbImage {
         let (luma, chroma) = samples.split_at(self.width as usize * self.height as usize);
         let (u, v) = chroma.split_at(chroma.len() / 2);
         RgbImage::from_fn(self.width, self.height, |x, y| {
             let at = (y / 2) as usize * self.chroma_width() + (x / 2) as usize;
-            rgb(luma[y as usize * self.width as usize + x as usize], u[at], v[at])
+            yuv_to_rgb(luma[y as usize * self.width as usize + x as usize], u[at], v[at])
         })
     }
 
-    fn yuyv(self, samples: &[u8]) -> RgbImage {
+    fn decode_yuyv(self, samples: &[u8]) -> RgbImage {
         RgbImage::from_fn(self.width, self.height, |x, y| {
             let pair = 2 * (y as usize * self.width as usize + (x & !1) as usize);
-            rgb(samples[pair + 2 * (x & 1) as usize], samples[pair + 1], samples[pair + 3])
+            yuv_to_rgb(samples[pair + 2 * (x & 1) as usize], samples[pair + 1], samples[pair + 3])
         })
     }
 }
 
-impl Cutter for Raw {
-    fn cut(&mut self, bytes: &[u8]) -> Cut {
-        if bytes.len() < self.size() { Cut::More } else { Cut::Whole(self.size()) }
+impl StreamSplitter for RawLayout {
+    fn cut(&mut self, bytes: &[u8]) -> SplitItem {
+        if bytes.len() < self.image_bytes() {
+            SplitItem::NeedsMore
+        } else {
+            SplitItem::Complete(self.image_bytes())
+        }
     }
 
-    fn give_up(&mut self, bytes: &[u8]) -> Cut {
-        Cut::Damaged(bytes.len())
+    fn give_up(&mut self, bytes: &[u8]) -> SplitItem {
+        SplitItem::Damaged(bytes.len())
     }
 }
 
 /// Converts BT.601 of limited range with the coefficients of ITU-R BT.601-7 rounded to 8 fractional bits.
-fn rgb(y: u8, u: u8, v: u8) -> image::Rgb<u8> {
+fn yuv_to_rgb(y: u8, u: u8, v: u8) -> image::Rgb<u8> {
     let (y, u, v) = (298 * (i32::from(y) - 16), i32::from(u) - 128, i32::from(v) - 128);
     let sample = |sum: i32| ((sum + 128) >> 8).clamp(0, 255) as u8;
     image::Rgb([sample(y + 409 * v), sample(y - 100 * u - 208 * v), sample(y + 516 * u)])
@@ -129,11 +133,11 @@ mod tests {
     #[test]
     fn black_white_and_red_are_themselves_in_both_layouts() {
         let red = [81, 90, 240];
-        let planes = Raw::new(3, 1, RawFormat::Yuv420p).unwrap();
-        assert_eq!(planes.size(), 7);
+        let planes = RawLayout::new(3, 1, RawFormat::Yuv420p).unwrap();
+        assert_eq!(planes.image_bytes(), 7);
         let picture = planes.decode(vec![16, 235, red[0], 128, red[1], 128, red[2]]).unwrap().to_rgb8();
         assert_eq!(picture.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0]);
-        let packed = Raw::new(2, 2, RawFormat::Yuyv).unwrap();
+        let packed = RawLayout::new(2, 2, RawFormat::Yuyv).unwrap();
         let samples = vec![16, 128, 235, 128, red[0], red[1], red[0], red[2]];
         let picture = packed.decode(samples).unwrap().to_rgb8();
         assert_eq!(picture.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0, 255, 0, 0]);
@@ -144,9 +148,9 @@ mod tests {
         for (width, height, format) in
             [(0, 1, RawFormat::Grey8), (1, 16385, RawFormat::Rgb24), (3, 2, RawFormat::Yuyv)]
         {
-            assert!(matches!(Raw::new(width, height, format), Err(CaptureError::Setting(_))));
+            assert!(matches!(RawLayout::new(width, height, format), Err(CaptureError::InvalidSetting(_))));
         }
-        let raw = Raw::new(2, 2, RawFormat::Rgb24).unwrap();
-        assert!(matches!(raw.decode(vec![0; 11]), Err(CaptureError::Picture(_))));
+        let raw = RawLayout::new(2, 2, RawFormat::Rgb24).unwrap();
+        assert!(matches!(raw.decode(vec![0; 11]), Err(CaptureError::DecodeImage(_))));
     }
 }

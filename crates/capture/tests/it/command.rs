@@ -12,27 +12,27 @@ use std::{
 
 use super::common::Leaping;
 use lopside_capture::{
-    CaptureError, Context, Counted, Source, Stop, What,
-    command::{Command, CommandOptions, Restart},
-    rows::RowOptions,
-    stream::{Content, PictureOptions},
+    CaptureError, CapturedInput, InputCounts, Source, SourceContext, StopHandle,
+    command::{CommandOptions, CommandSource, RestartPolicy},
+    rows::WindowOptions,
+    stream::{ImageStreamOptions, StreamContent},
 };
 
-fn numbers() -> Content {
-    Content::Rows(RowOptions { channels: vec!["x".into()], length: 1, stride: 1 })
+fn numbers() -> StreamContent {
+    StreamContent::Rows(WindowOptions { channels: vec!["x".into()], window_rows: 1, stride_rows: 1 })
 }
 
-fn shell(script: &str, restart: Restart) -> CommandOptions {
+fn shell(script: &str, restart: RestartPolicy) -> CommandOptions {
     let options = CommandOptions::new(["sh", "-c", script], numbers());
     CommandOptions { restart, ..options }
 }
 
-fn open(options: CommandOptions) -> Command {
-    Command::new(Context::new("meter", &Stop::new().unwrap()), options).unwrap()
+fn open(options: CommandOptions) -> CommandSource {
+    CommandSource::new(SourceContext::new("meter", &StopHandle::new().unwrap()), options).unwrap()
 }
 
-fn row(command: &mut Command) -> f32 {
-    let What::Rows(row) = command.next().unwrap().unwrap().what else { panic!() };
+fn row(command: &mut CommandSource) -> f32 {
+    let CapturedInput::Window(row) = command.next().unwrap().unwrap().input else { panic!() };
     row[0]
 }
 
@@ -53,14 +53,14 @@ fn pictures_come_out_of_a_program() {
     let file = folder.path().join("pictures");
     fs::write(&file, [pgm(7), b"??".to_vec(), pgm(9)].concat()).unwrap();
     let argv = ["cat".into(), file.into_os_string()];
-    let options = CommandOptions::new(argv, Content::Pictures(PictureOptions::default()));
-    let mut command = open(CommandOptions { restart: Restart::Never, ..options });
+    let options = CommandOptions::new(argv, StreamContent::Images(ImageStreamOptions::default()));
+    let mut command = open(CommandOptions { restart: RestartPolicy::Never, ..options });
     for sample in [7, 9] {
-        let What::Picture(picture) = command.next().unwrap().unwrap().what else { panic!() };
+        let CapturedInput::Image(picture) = command.next().unwrap().unwrap().input else { panic!() };
         assert_eq!(picture.decode().unwrap().to_luma8().into_raw(), [sample]);
     }
     assert!(command.next().unwrap().is_none());
-    assert_eq!(command.counted(), Counted { captured: 2, damaged: 0, skipped: 2 });
+    assert_eq!(command.input_counts(), InputCounts { captured: 2, damaged: 0, skipped: 2 });
 }
 
 #[test]
@@ -68,15 +68,16 @@ fn a_program_that_has_ended_is_started_again_after_ever_longer_waits() {
     let waits = Arc::new(Mutex::new(Vec::new()));
     let told = waits.clone();
     let clock = Leaping::new(move |wait| told.lock().unwrap().push(wait));
-    let stop = Stop::new().unwrap();
-    let context = Context::new("meter", &stop).with_clock(Arc::new(clock));
+    let stop = StopHandle::new().unwrap();
+    let context = SourceContext::new("meter", &stop).with_clock(Arc::new(clock));
     // Without a grace time, the only waits are those between runs.
-    let options = CommandOptions { grace: Duration::ZERO, ..shell("echo 5; exit 3", Restart::OnFailure) };
-    let mut command = Command::new(context, options).unwrap();
+    let options =
+        CommandOptions { grace: Duration::ZERO, ..shell("echo 5; exit 3", RestartPolicy::OnFailure) };
+    let mut command = CommandSource::new(context, options).unwrap();
     for _ in 0..5 {
         assert!((row(&mut command) - 5.0).abs() < f32::EPSILON);
     }
-    assert_eq!((command.starts(), command.counted().captured), (5, 5));
+    assert_eq!((command.start_count(), command.input_counts().captured), (5, 5));
     let waits: Vec<f64> =
         waits.lock().unwrap().iter().map(Duration::as_secs_f64).filter(|wait| *wait > 0.0).collect();
     assert_eq!(waits.len(), 4);
@@ -87,27 +88,30 @@ fn a_program_that_has_ended_is_started_again_after_ever_longer_waits() {
 
 #[test]
 fn whether_it_is_started_again_is_for_the_policy_to_say() {
-    let mut command = open(shell("echo 1", Restart::OnFailure));
+    let mut command = open(shell("echo 1", RestartPolicy::OnFailure));
     row(&mut command);
     assert!(command.next().unwrap().is_none(), "the program has not failed");
-    let mut command = open(shell("echo 1; exit 3", Restart::Never));
+    let mut command = open(shell("echo 1; exit 3", RestartPolicy::Never));
     row(&mut command);
     let error = command.next().unwrap_err();
-    assert!(matches!(&error, CaptureError::Ended { status, .. } if status.code() == Some(3)), "{error}");
+    assert!(
+        matches!(&error, CaptureError::ProgramFailed { status, .. } if status.code() == Some(3)),
+        "{error}"
+    );
     assert!(error.to_string().contains("sh has ended with exit status: 3"), "{error}");
     assert!(command.next().unwrap().is_none());
-    assert_eq!(command.starts(), 1);
+    assert_eq!(command.start_count(), 1);
 }
 
 #[test]
 fn a_program_that_is_not_there_is_named() {
     let options = CommandOptions::new(["/no/such/camera"], numbers());
     let error = open(options).next().unwrap_err();
-    assert!(matches!(error, CaptureError::Start { .. }), "{error}");
+    assert!(matches!(error, CaptureError::StartProgram { .. }), "{error}");
     assert!(error.to_string().contains("/no/such/camera cannot be started"), "{error}");
     assert!(error.to_string().contains("Install it, or give its full path"), "{error}");
     let nothing = CommandOptions::new([""; 0], numbers());
-    assert!(Command::new(Context::new("meter", &Stop::new().unwrap()), nothing).is_err());
+    assert!(CommandSource::new(SourceContext::new("meter", &StopHandle::new().unwrap()), nothing).is_err());
 }
 
 #[test]
@@ -116,9 +120,9 @@ fn a_stop_wakes_the_reader_and_the_program_may_end_in_its_own_way() {
     let farewell = folder.path().join("farewell");
     let end = format!("echo bye > {}; kill $!; exit 0", farewell.display());
     let script = format!("trap '{end}' TERM; sleep 1000 & echo 1; wait");
-    let stop = Stop::new().unwrap();
-    let options = CommandOptions { grace: Duration::from_mins(10), ..shell(&script, Restart::Always) };
-    let mut command = Command::new(Context::new("meter", &stop), options).unwrap();
+    let stop = StopHandle::new().unwrap();
+    let options = CommandOptions { grace: Duration::from_mins(10), ..shell(&script, RestartPolicy::Always) };
+    let mut command = CommandSource::new(SourceContext::new("meter", &stop), options).unwrap();
     row(&mut command);
     let waiting = thread::spawn(move || command.next().unwrap().is_none());
     stop.stop();
@@ -130,12 +134,12 @@ fn a_stop_wakes_the_reader_and_the_program_may_end_in_its_own_way() {
 fn a_program_that_does_not_listen_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let alive = fifo(folder.path());
-    let (stop, clock) = (Stop::new().unwrap(), Leaping::new(|_| ()));
-    let context = Context::new("meter", &stop).with_clock(Arc::new(clock));
+    let (stop, clock) = (StopHandle::new().unwrap(), Leaping::new(|_| ()));
+    let context = SourceContext::new("meter", &stop).with_clock(Arc::new(clock));
     // Parent and child hold the pipe open, and neither ends by itself.
     let script =
         format!("trap '' TERM; exec 3> {alive}; sh -c 'while :; do sleep 1000; done' & echo 1; wait");
-    let mut command = Command::new(context, shell(&script, Restart::Always)).unwrap();
+    let mut command = CommandSource::new(context, shell(&script, RestartPolicy::Always)).unwrap();
     let reader = thread::spawn(move || io::read_to_string(fs::File::open(alive).unwrap()).unwrap());
     row(&mut command);
     stop.stop();
@@ -148,7 +152,7 @@ fn a_program_is_killed_when_its_source_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let alive = fifo(folder.path());
     let script = format!("exec 3> {alive}; sleep 1000 & echo 1; wait");
-    let mut command = open(shell(&script, Restart::Always));
+    let mut command = open(shell(&script, RestartPolicy::Always));
     let reader = thread::spawn(move || io::read_to_string(fs::File::open(alive).unwrap()).unwrap());
     row(&mut command);
     drop(command);
@@ -157,13 +161,16 @@ fn a_program_is_killed_when_its_source_is_dropped() {
 
 #[test]
 fn a_program_that_closes_its_output_and_stays_is_ended() {
-    let (stop, clock) = (Stop::new().unwrap(), Leaping::new(|_| ()));
-    let context = Context::new("meter", &stop).with_clock(Arc::new(clock));
+    let (stop, clock) = (StopHandle::new().unwrap(), Leaping::new(|_| ()));
+    let context = SourceContext::new("meter", &stop).with_clock(Arc::new(clock));
     let script = "echo 1; exec >&-; exec sleep 1000";
-    let mut command = Command::new(context, shell(script, Restart::Never)).unwrap();
+    let mut command = CommandSource::new(context, shell(script, RestartPolicy::Never)).unwrap();
     row(&mut command);
     let error = command.next().unwrap_err();
-    assert!(matches!(&error, CaptureError::Ended { status, .. } if status.signal().is_some()), "{error}");
+    assert!(
+        matches!(&error, CaptureError::ProgramFailed { status, .. } if status.signal().is_some()),
+        "{error}"
+    );
 }
 
 #[test]
@@ -185,8 +192,8 @@ fn what_it_says_on_standard_error_is_logged() {
         .with_writer(move || Lines(say.clone()))
         .init();
     let script = "echo no lens >&2; head -c 5000 /dev/zero >&2; echo >&2; echo 1";
-    let context = Context::new("by the door", &Stop::new().unwrap());
-    let mut command = Command::new(context, shell(script, Restart::Never)).unwrap();
+    let context = SourceContext::new("by the door", &StopHandle::new().unwrap());
+    let mut command = CommandSource::new(context, shell(script, RestartPolicy::Never)).unwrap();
     row(&mut command);
     let mut wanted = ["no lens", "(a line over 1024 bytes)"].into_iter().peekable();
     while let Some(text) = wanted.peek() {
@@ -201,7 +208,7 @@ fn what_it_says_on_standard_error_is_logged() {
 
 #[test]
 fn a_program_reads_nothing() {
-    let mut command = open(shell("cat; echo 1", Restart::Never));
+    let mut command = open(shell("cat; echo 1", RestartPolicy::Never));
     assert!(
         (row(&mut command) - 1.0).abs() < f32::EPSILON,
         "the standard input of the program must be empty"
@@ -212,10 +219,12 @@ fn a_program_reads_nothing() {
 #[test]
 #[ignore = "started by another test"]
 fn rows_of_standard_input() {
-    let stop = Stop::new().unwrap();
-    let mut stream = lopside_capture::stream::Stream::stdin(Context::new("stdin", &stop), numbers()).unwrap();
+    let stop = StopHandle::new().unwrap();
+    let mut stream =
+        lopside_capture::stream::StreamSource::from_stdin(SourceContext::new("stdin", &stop), numbers())
+            .unwrap();
     for _ in 0..2 {
-        let What::Rows(row) = stream.next().unwrap().unwrap().what else { panic!() };
+        let CapturedInput::Window(row) = stream.next().unwrap().unwrap().input else { panic!() };
         println!("row {row:?}");
     }
     let waiting = thread::spawn(move || stream.next().unwrap().is_none());

@@ -15,19 +15,19 @@ use std::{
 
 use super::common::Leaping;
 use lopside_capture::{
-    CaptureError, Context, Source, Stop, What,
-    folder::{After, Folder, FolderOptions, Taken},
+    CaptureError, CapturedInput, Source, SourceContext, StopHandle,
+    folder::{DoneAction, FolderOptions, FolderSource, TakenFile},
 };
 use tempfile::TempDir;
 
 struct Watched {
     folder: TempDir,
-    stop: Stop,
+    stop: StopHandle,
 }
 
 impl Watched {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), stop: Stop::new().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), stop: StopHandle::new().unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -44,26 +44,26 @@ impl Watched {
         file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
     }
 
-    fn open_with(&self, after: After, told: impl Fn(Duration) + Send + Sync + 'static) -> Folder {
-        let context = Context::new("inbox", &self.stop).with_clock(Arc::new(Leaping::new(told)));
-        Folder::open(context, FolderOptions::new(self.folder.path(), after)).unwrap()
+    fn open_with(&self, after: DoneAction, told: impl Fn(Duration) + Send + Sync + 'static) -> FolderSource {
+        let context = SourceContext::new("inbox", &self.stop).with_clock(Arc::new(Leaping::new(told)));
+        FolderSource::open(context, FolderOptions::new(self.folder.path(), after)).unwrap()
     }
 
-    fn open(&self, after: After) -> Folder {
+    fn open(&self, after: DoneAction) -> FolderSource {
         self.open_with(after, |_| ())
     }
 
-    fn remember(&self) -> After {
-        After::Remember(self.path(".done"))
+    fn remember(&self) -> DoneAction {
+        DoneAction::Remember(self.path(".done"))
     }
 }
 
-fn take(folder: &mut Folder) -> Taken {
-    let What::File(taken) = folder.next().unwrap().unwrap().what else { panic!() };
+fn take(folder: &mut FolderSource) -> TakenFile {
+    let CapturedInput::File(taken) = folder.next().unwrap().unwrap().input else { panic!() };
     taken
 }
 
-fn name(taken: &Taken) -> String {
+fn name(taken: &TakenFile) -> String {
     taken.path().file_name().unwrap().to_str().unwrap().to_owned()
 }
 
@@ -87,11 +87,14 @@ fn files_that_lie_there_come_by_time_and_name() {
     watched.write_at("half.part", 1);
     watched.write("empty", "");
     fs::create_dir(watched.path("subfolder")).unwrap();
-    let mut folder = watched.open(After::Delete);
+    let mut folder = watched.open(DoneAction::Delete);
     let captured = folder.next().unwrap().unwrap();
-    assert_eq!((&*captured.source, captured.at), ("inbox", UNIX_EPOCH + Duration::from_secs(10)));
+    assert_eq!(
+        (&*captured.source_name, captured.captured_at),
+        ("inbox", UNIX_EPOCH + Duration::from_secs(10))
+    );
     assert_eq!([(); 3].map(|()| name(&take(&mut folder))), ["a", "b", "new"]);
-    assert_eq!(folder.counted().captured, 4);
+    assert_eq!(folder.input_counts().captured, 4);
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn a_file_that_lies_there_is_taken_when_it_has_not_changed_for_the_settle_time()
     watched.write_at("growing", 10);
     let (path, waits) = (watched.path("growing"), Arc::new(AtomicUsize::new(0)));
     let told = waits.clone();
-    let mut folder = watched.open_with(After::Delete, move |wait| {
+    let mut folder = watched.open_with(DoneAction::Delete, move |wait| {
         assert_eq!(wait, Duration::from_secs(2));
         if told.fetch_add(1, Ordering::Relaxed) < 3 {
             // Written through another name, so that closing the file does not report the original name.
@@ -117,7 +120,7 @@ fn a_file_that_lies_there_is_taken_when_it_has_not_changed_for_the_settle_time()
 #[test]
 fn files_come_when_their_writer_closes_them_or_they_are_moved_in() {
     let watched = Watched::new();
-    let mut folder = watched.open_with(After::Delete, |_| panic!("no file should have to settle"));
+    let mut folder = watched.open_with(DoneAction::Delete, |_| panic!("no file should have to settle"));
     let mut slow = File::create(watched.path("slow")).unwrap();
     slow.write_all(b"half").unwrap();
     watched.write("quick.tmp", "whole");
@@ -129,20 +132,20 @@ fn files_come_when_their_writer_closes_them_or_they_are_moved_in() {
     let slow = take(&mut folder);
     assert_eq!((name(&quick), name(&slow)), ("quick".to_owned(), "slow".to_owned()));
     assert_eq!(fs::read(slow.path()).unwrap(), b"half and half");
-    quick.done().unwrap();
-    slow.done().unwrap();
+    quick.mark_done().unwrap();
+    slow.mark_done().unwrap();
     assert_eq!(names(watched.folder.path()), [".hidden"]);
 }
 
 #[test]
 fn only_wanted_files_come() {
     let watched = Watched::new();
-    let mut options = FolderOptions::new(watched.folder.path(), After::Delete);
-    options.wanted = Box::new(|path| path.extension().is_some_and(|extension| extension == "jpg"));
-    options.settle = Duration::ZERO;
+    let mut options = FolderOptions::new(watched.folder.path(), DoneAction::Delete);
+    options.accepts_file = Box::new(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+    options.settle_time = Duration::ZERO;
     watched.write("there.jpg", "x");
     watched.write("there.txt", "x");
-    let mut folder = Folder::open(Context::new("inbox", &watched.stop), options).unwrap();
+    let mut folder = FolderSource::open(SourceContext::new("inbox", &watched.stop), options).unwrap();
     assert_eq!(name(&take(&mut folder)), "there.jpg");
     watched.write("new.txt", "x");
     watched.write("new.jpg", "x");
@@ -152,12 +155,12 @@ fn only_wanted_files_come() {
 #[test]
 fn a_stop_wakes_whoever_waits() {
     let watched = Watched::new();
-    let mut folder = watched.open(After::Delete);
+    let mut folder = watched.open(DoneAction::Delete);
     watched.write("first", "x");
     let (say, said) = mpsc::sync_channel(1);
     let waiting = thread::spawn(move || {
         while let Some(captured) = folder.next().unwrap() {
-            say.send(captured.source).unwrap();
+            say.send(captured.source_name).unwrap();
         }
     });
     said.recv().unwrap();
@@ -170,15 +173,15 @@ fn a_stop_wakes_whoever_waits() {
 fn done_files_are_moved_and_take_no_other_ones_place() {
     let (watched, target) = (Watched::new(), tempfile::tempdir().unwrap());
     let sent = target.path().join("a/sent");
-    let mut folder = watched.open(After::Move(sent.clone()));
+    let mut folder = watched.open(DoneAction::Move(sent.clone()));
     for text in ["one", "two", "three"] {
         watched.write("cam.jpg", text);
-        take(&mut folder).done().unwrap();
+        take(&mut folder).mark_done().unwrap();
     }
     assert_eq!(names(&sent), ["cam-1.jpg", "cam-2.jpg", "cam.jpg"]);
     assert_eq!(fs::read(sent.join("cam-2.jpg")).unwrap(), b"three");
     watched.write("bad.jpg", "bad");
-    take(&mut folder).failed().unwrap();
+    take(&mut folder).mark_failed().unwrap();
     assert_eq!(names(&watched.path("failed")), ["bad.jpg"]);
     assert_eq!(names(watched.folder.path()), ["failed"]);
 }
@@ -187,10 +190,10 @@ fn done_files_are_moved_and_take_no_other_ones_place() {
 fn done_files_are_moved_to_another_file_system() {
     let watched = Watched::new();
     let other = tempfile::tempdir_in("/dev/shm").unwrap();
-    let mut folder = watched.open(After::Move(other.path().to_owned()));
+    let mut folder = watched.open(DoneAction::Move(other.path().to_owned()));
     for text in ["one", "two"] {
         watched.write("cam.jpg", text);
-        take(&mut folder).done().unwrap();
+        take(&mut folder).mark_done().unwrap();
     }
     assert_eq!(names(other.path()), ["cam-1.jpg", "cam.jpg"]);
     assert_eq!(fs::read(other.path().join("cam-1.jpg")).unwrap(), b"two");
@@ -204,10 +207,10 @@ fn remembered_files_do_not_come_again_unless_they_change() {
         watched.write_at(name, at as u64);
     }
     let mut folder = watched.open(watched.remember());
-    take(&mut folder).done().unwrap();
+    take(&mut folder).mark_done().unwrap();
     drop(take(&mut folder));
-    take(&mut folder).failed().unwrap();
-    take(&mut folder).done().unwrap();
+    take(&mut folder).mark_failed().unwrap();
+    take(&mut folder).mark_done().unwrap();
     drop(folder);
     watched.write_at("changed", 9);
 
@@ -221,25 +224,25 @@ fn remembered_files_do_not_come_again_unless_they_change() {
 #[test]
 fn a_file_that_is_written_anew_while_it_is_worked_on_comes_again() {
     let watched = Watched::new();
-    let mut folder = watched.open(After::Delete);
+    let mut folder = watched.open(DoneAction::Delete);
     watched.write("cam.jpg", "one");
     let first = take(&mut folder);
     watched.write("cam.jpg", "three");
-    first.done().unwrap();
+    first.mark_done().unwrap();
     let second = take(&mut folder);
     assert_eq!(fs::read(second.path()).unwrap(), b"three");
-    second.done().unwrap();
+    second.mark_done().unwrap();
     assert!(names(watched.folder.path()).is_empty());
 }
 
 #[test]
 fn a_file_that_is_gone_is_done() {
     let watched = Watched::new();
-    let mut folder = watched.open(After::Delete);
+    let mut folder = watched.open(DoneAction::Delete);
     watched.write("a", "x");
     let taken = take(&mut folder);
     fs::remove_file(taken.path()).unwrap();
-    taken.done().unwrap();
+    taken.mark_done().unwrap();
     assert!(names(watched.folder.path()).is_empty());
 }
 
@@ -250,15 +253,15 @@ fn more_files_than_are_held_at_a_time_all_come() {
     for number in 0..count {
         watched.write(&format!("before-{number}"), "x");
     }
-    let mut folder = watched.open(After::Delete);
+    let mut folder = watched.open(DoneAction::Delete);
     for _ in 0..count / 2 {
-        take(&mut folder).done().unwrap();
+        take(&mut folder).mark_done().unwrap();
     }
     for number in 0..count {
         watched.write(&format!("during-{number}"), "x");
     }
     for _ in 0..count + count / 2 {
-        take(&mut folder).done().unwrap();
+        take(&mut folder).mark_done().unwrap();
     }
     assert!(names(watched.folder.path()).is_empty());
 }
@@ -266,16 +269,16 @@ fn more_files_than_are_held_at_a_time_all_come() {
 #[test]
 fn a_folder_that_is_missing_or_goes_is_named() {
     let watched = Watched::new();
-    let context = || Context::new("inbox", &watched.stop);
-    let missing = FolderOptions::new(watched.path("missing"), After::Delete);
-    let error = Folder::open(context(), missing).err().unwrap();
-    assert!(matches!(error, CaptureError::Watch { .. }), "{error}");
+    let context = || SourceContext::new("inbox", &watched.stop);
+    let missing = FolderOptions::new(watched.path("missing"), DoneAction::Delete);
+    let error = FolderSource::open(context(), missing).err().unwrap();
+    assert!(matches!(error, CaptureError::WatchFolder { .. }), "{error}");
     assert!(error.to_string().contains("missing cannot be watched"), "{error}");
     assert!(error.to_string().contains("Create the folder, or mount its file system"), "{error}");
 
     fs::create_dir(watched.path("inside")).unwrap();
-    let options = FolderOptions::new(watched.path("inside"), After::Delete);
-    let mut folder = Folder::open(context(), options).unwrap();
+    let options = FolderOptions::new(watched.path("inside"), DoneAction::Delete);
+    let mut folder = FolderSource::open(context(), options).unwrap();
     fs::remove_dir(watched.path("inside")).unwrap();
     assert!(matches!(folder.next(), Err(CaptureError::FolderGone { .. })));
     assert!(matches!(folder.next(), Err(CaptureError::FolderGone { .. })));
@@ -286,10 +289,10 @@ fn a_policy_that_would_feed_the_folder_to_itself_is_refused() {
     let watched = Watched::new();
     let open = |after| {
         let options = FolderOptions::new(watched.folder.path(), after);
-        Folder::open(Context::new("inbox", &watched.stop), options).err().unwrap().to_string()
+        FolderSource::open(SourceContext::new("inbox", &watched.stop), options).err().unwrap().to_string()
     };
-    let error = open(After::Move(watched.folder.path().join("../").join(watched.folder.path())));
+    let error = open(DoneAction::Move(watched.folder.path().join("../").join(watched.folder.path())));
     assert!(error.contains("done files cannot be moved into the watched folder"), "{error}");
-    let error = open(After::Remember(watched.path("done.txt")));
+    let error = open(DoneAction::Remember(watched.path("done.txt")));
     assert!(error.contains("begin its name with a dot"), "{error}");
 }

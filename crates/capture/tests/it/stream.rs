@@ -7,8 +7,11 @@ use std::{
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
 use lopside_capture::{
-    CaptureError, Captured, Context, Counted, Picture, Source, Stop, What,
-    stream::{Content, PictureFormat, PictureOptions, Pictures, Raw, RawFormat, Stream},
+    CaptureError, Captured, CapturedImage, CapturedInput, InputCounts, Source, SourceContext, StopHandle,
+    stream::{
+        ImageStreamOptions, ImageStreamReader, RawFormat, RawLayout, StreamContent, StreamFormat,
+        StreamSource,
+    },
 };
 use proptest::prelude::*;
 
@@ -45,17 +48,17 @@ fn pnm(seed: u8) -> Vec<u8> {
     bytes
 }
 
-fn pictures(from: impl Read, options: PictureOptions) -> (Vec<Picture>, Counted) {
-    let mut pictures = Pictures::new(from, options).unwrap();
-    let found = std::iter::from_fn(|| pictures.next_picture().unwrap()).collect();
-    (found, pictures.counted())
+fn pictures(from: impl Read, options: ImageStreamOptions) -> (Vec<CapturedImage>, InputCounts) {
+    let mut pictures = ImageStreamReader::new(from, options).unwrap();
+    let found = std::iter::from_fn(|| pictures.next_image().unwrap()).collect();
+    (found, pictures.input_counts())
 }
 
-fn of(format: PictureFormat) -> PictureOptions {
-    PictureOptions { format, ..PictureOptions::default() }
+fn of(format: StreamFormat) -> ImageStreamOptions {
+    ImageStreamOptions { format, ..ImageStreamOptions::default() }
 }
 
-fn bytes_of(pictures: &[Picture]) -> Vec<Vec<u8>> {
+fn bytes_of(pictures: &[CapturedImage]) -> Vec<Vec<u8>> {
     pictures.iter().map(|picture| picture.bytes().unwrap().to_vec()).collect()
 }
 
@@ -88,13 +91,13 @@ proptest! {
     ) {
         let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| jpeg(*seed)).collect();
         let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.clone(), jpeg(*seed)].concat()).collect();
-        let (at_once, counted) = pictures(&stream[..], of(PictureFormat::Mjpeg));
+        let (at_once, counted) = pictures(&stream[..], of(StreamFormat::Mjpeg));
         // Garbage may be taken for a file, but must not hide a real one.
         let found = bytes_of(&at_once);
         let mut rest = found.iter();
         prop_assert!(whole.iter().all(|file| rest.any(|found| found == file)));
         let split = Split { bytes: &stream, sizes, turn: 0 };
-        prop_assert_eq!(pictures(split, of(PictureFormat::Mjpeg)), (at_once, counted));
+        prop_assert_eq!(pictures(split, of(StreamFormat::Mjpeg)), (at_once, counted));
     }
 
     #[test]
@@ -105,7 +108,7 @@ proptest! {
         let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| pnm(*seed)).collect();
         let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.as_bytes().to_vec(), pnm(*seed)].concat()).collect();
         let split = Split { bytes: &stream, sizes, turn: 0 };
-        let (found, _) = pictures(split, of(PictureFormat::Pnm));
+        let (found, _) = pictures(split, of(StreamFormat::Pnm));
         prop_assert_eq!(bytes_of(&found), whole);
     }
 
@@ -116,10 +119,10 @@ proptest! {
             prop::collection::vec(prop::sample::select(&b"\xff\xd8\xd9\xda\xe0\x00\x02P56 \n#129"[..]), 0..60),
             any::<u8>().prop_map(jpeg),
         ], 0..60),
-        format in prop::sample::select(vec![PictureFormat::Mjpeg, PictureFormat::Pnm]),
+        format in prop::sample::select(vec![StreamFormat::Mjpeg, StreamFormat::Pnm]),
     ) {
         let stream = pieces.concat();
-        let (found, counted) = pictures(&stream[..], PictureOptions { format, limit: 4096 });
+        let (found, counted) = pictures(&stream[..], ImageStreamOptions { format, max_image_bytes: 4096 });
         let used: usize = found.iter().map(|picture| picture.bytes().unwrap().len()).sum();
         prop_assert_eq!(used + counted.skipped as usize, stream.len(), "every byte must be in an image or counted as skipped");
         for picture in found {
@@ -132,9 +135,9 @@ proptest! {
 
     #[test]
     fn raw_pictures_follow_each_other(count in 0_usize..6, rest in 0_usize..12, sizes in prop::collection::vec(1_usize..30, 1..4)) {
-        let raw = Raw::new(2, 2, RawFormat::Rgb24).unwrap();
+        let raw = RawLayout::new(2, 2, RawFormat::Rgb24).unwrap();
         let stream: Vec<u8> = (0..12 * count + rest).map(|at| at as u8).collect();
-        let (found, counted) = pictures(Split { bytes: &stream, sizes, turn: 0 }, of(PictureFormat::Raw(raw)));
+        let (found, counted) = pictures(Split { bytes: &stream, sizes, turn: 0 }, of(StreamFormat::Raw(raw)));
         prop_assert_eq!(bytes_of(&found).concat(), &stream[..12 * count]);
         prop_assert_eq!((found.len(), counted.damaged), (count, u64::from(rest > 0)));
     }
@@ -143,10 +146,10 @@ proptest! {
 #[test]
 fn a_file_that_was_cut_off_does_not_take_the_next_one_with_it() {
     let (cut, next) = (jpeg(1), jpeg(2));
-    let expected = Picture::decode(pictures(&next[..], of(PictureFormat::Mjpeg)).0.remove(0)).unwrap();
+    let expected = CapturedImage::decode(pictures(&next[..], of(StreamFormat::Mjpeg)).0.remove(0)).unwrap();
     for len in 0..cut.len() {
         let stream = [&cut[..len], &next[..]].concat();
-        let (found, _) = pictures(&stream[..], of(PictureFormat::Mjpeg));
+        let (found, _) = pictures(&stream[..], of(StreamFormat::Mjpeg));
         let decoded = found.last().unwrap().clone().decode().unwrap();
         assert_eq!(decoded, expected, "{len} of {}", cut.len());
     }
@@ -158,7 +161,7 @@ fn what_is_over_the_limit_is_passed_over_and_counted() {
     large.splice(large.len() - 2..large.len() - 2, vec![7; 9000]);
     let stream = [jpeg(2), large, jpeg(3)].concat();
     let (found, counted) =
-        pictures(&stream[..], PictureOptions { format: PictureFormat::Mjpeg, limit: 4096 });
+        pictures(&stream[..], ImageStreamOptions { format: StreamFormat::Mjpeg, max_image_bytes: 4096 });
     assert_eq!(bytes_of(&found), [jpeg(2), jpeg(3)]);
     assert_eq!(counted.damaged, 1);
 }
@@ -166,11 +169,15 @@ fn what_is_over_the_limit_is_passed_over_and_counted() {
 #[test]
 fn the_format_is_found_by_what_begins_first() {
     let part = [b"HTTP/1.0 200 OK\r\n\r\n--frame\r\n\r\n".to_vec(), jpeg(4)].concat();
-    assert_eq!(bytes_of(&pictures(&part[..], PictureOptions::default()).0), [jpeg(4)]);
-    assert_eq!(bytes_of(&pictures(&pnm(5)[..], PictureOptions::default()).0), [pnm(5)]);
-    assert_eq!(pictures(&b""[..], PictureOptions::default()), (Vec::new(), Counted::default()));
-    let mut stream =
-        Stream::new(context(), &b"RIFF....AVI "[..], Content::Pictures(PictureOptions::default())).unwrap();
+    assert_eq!(bytes_of(&pictures(&part[..], ImageStreamOptions::default()).0), [jpeg(4)]);
+    assert_eq!(bytes_of(&pictures(&pnm(5)[..], ImageStreamOptions::default()).0), [pnm(5)]);
+    assert_eq!(pictures(&b""[..], ImageStreamOptions::default()), (Vec::new(), InputCounts::default()));
+    let mut stream = StreamSource::new(
+        context(),
+        &b"RIFF....AVI "[..],
+        StreamContent::Images(ImageStreamOptions::default()),
+    )
+    .unwrap();
     let error = stream.next().unwrap_err();
     assert!(matches!(error, CaptureError::UnknownStream { .. }), "{error}");
     assert!(error.to_string().contains("camera begins with [52, 49, 46, 46"), "{error}");
@@ -186,7 +193,7 @@ fn pnm_of_any_depth_is_decoded() {
         file("P5 2 1 7\n", &[7, 0]),
     ]
     .concat();
-    let (found, _) = pictures(&stream[..], of(PictureFormat::Pnm));
+    let (found, _) = pictures(&stream[..], of(StreamFormat::Pnm));
     let decoded: Vec<DynamicImage> = found.into_iter().map(|picture| picture.decode().unwrap()).collect();
     assert_eq!(decoded[0], GrayImage::from_raw(2, 1, vec![0, 200]).unwrap().into());
     let deep = image::ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![1, 0x1234]).unwrap();
@@ -201,42 +208,52 @@ fn a_picture_that_is_larger_than_can_be_is_not_decoded() {
     let mut file = jpeg(0);
     let size = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap() + 5;
     file[size..size + 4].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
-    let (mut found, _) = pictures(&file[..], of(PictureFormat::Mjpeg));
-    assert!(matches!(found.remove(0).decode(), Err(CaptureError::Picture(_))));
+    let (mut found, _) = pictures(&file[..], of(StreamFormat::Mjpeg));
+    assert!(matches!(found.remove(0).decode(), Err(CaptureError::DecodeImage(_))));
 }
 
 #[test]
 fn a_limit_under_a_raw_picture_is_refused() {
-    let raw = Raw::new(100, 100, RawFormat::Rgb24).unwrap();
-    let options = PictureOptions { format: PictureFormat::Raw(raw), limit: 29_999 };
-    let error = Pictures::new(&b""[..], options).err().unwrap().to_string();
+    let raw = RawLayout::new(100, 100, RawFormat::Rgb24).unwrap();
+    let options = ImageStreamOptions { format: StreamFormat::Raw(raw), max_image_bytes: 29_999 };
+    let error = ImageStreamReader::new(&b""[..], options).err().unwrap().to_string();
     assert!(error.contains("29999 bytes is too small for these images: allow at least 30000"), "{error}");
 }
 
 #[test]
 fn a_stream_is_a_source() {
     let before = SystemTime::now();
-    let mut stream =
-        Stream::new(context(), Cursor::new(jpeg(6)), Content::Pictures(PictureOptions::default())).unwrap();
-    let Captured { at, source, what: What::Picture(picture) } = stream.next().unwrap().unwrap() else {
+    let mut stream = StreamSource::new(
+        context(),
+        Cursor::new(jpeg(6)),
+        StreamContent::Images(ImageStreamOptions::default()),
+    )
+    .unwrap();
+    let Captured { captured_at: at, source_name: source, input: CapturedInput::Image(picture) } =
+        stream.next().unwrap().unwrap()
+    else {
         panic!()
     };
     assert!(at.duration_since(before).unwrap() < Duration::from_hours(1));
     assert_eq!((&*source, picture.bytes().unwrap().len()), ("camera", jpeg(6).len()));
     assert!(stream.next().unwrap().is_none());
-    assert_eq!(stream.counted().captured, 1);
+    assert_eq!(stream.input_counts().captured, 1);
 }
 
 #[test]
 fn a_stream_that_was_stopped_has_nothing_more() {
     let context = context();
     context.stop.stop();
-    let mut stream =
-        Stream::new(context, Cursor::new(jpeg(6)), Content::Pictures(PictureOptions::default())).unwrap();
+    let mut stream = StreamSource::new(
+        context,
+        Cursor::new(jpeg(6)),
+        StreamContent::Images(ImageStreamOptions::default()),
+    )
+    .unwrap();
     assert!(stream.next().unwrap().is_none());
-    assert_eq!(stream.counted().captured, 0);
+    assert_eq!(stream.input_counts().captured, 0);
 }
 
-fn context() -> Context {
-    Context::new("camera", &Stop::new().unwrap())
+fn context() -> SourceContext {
+    SourceContext::new("camera", &StopHandle::new().unwrap())
 }

@@ -5,18 +5,18 @@ pub const CLASSES: usize = 49;
 /// Number of classes of the expected magnitude of a whole row.
 pub const ROW_CLASSES: usize = 81;
 /// Binary logarithm of the smallest energy that is distinguished from zero: 64 / 4096.
-const SMALLEST: u32 = 6;
+const MIN_ENERGY_LOG2: u32 = 6;
 
 /// Returns the class of an energy in 1/4096 of a step: 0 below 1/64 of a step, then four per octave by the
 /// two bits after the leading one, and the last class for all larger energies.
 #[must_use]
 pub fn class_of(energy: u32, classes: usize) -> usize {
-    if energy < 1 << SMALLEST {
+    if energy < 1 << MIN_ENERGY_LOG2 {
         return 0;
     }
     let octave = energy.ilog2();
     let quarter = energy >> (octave - 2) & 3;
-    (1 + (octave - SMALLEST) * 4 + quarter).min(classes as u32 - 1) as usize
+    (1 + (octave - MIN_ENERGY_LOG2) * 4 + quarter).min(classes as u32 - 1) as usize
 }
 
 #[cfg(test)]

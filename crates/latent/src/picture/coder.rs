@@ -10,20 +10,20 @@ use crate::{
 
 use super::{
     ContextModel, Energy, Plane, PlaneVisitor,
-    decide::{Deciding, Decisions, all_nearest_to_zero, nearest},
+    decide::{RdoqCosts, RdoqVisitor, all_nearest_to_zero, nearest_integer},
     walk_plane,
 };
 
 /// The layers of a stripe that have been coded so far, as context for the next layer.
 #[derive(Debug, Default)]
-pub(crate) struct Stripe {
+pub(crate) struct StripeContext {
     /// One plane per channel, and the binary logarithm of its stride.
     planes: Vec<(Plane, u32)>,
 }
 
 /// The part of a latent space that one coding step works on: a layer of a stripe, at one quality.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct LayerStripe {
     /// The index of the layer.
     pub(crate) layer: usize,
     /// Number of channels of the layer.
@@ -38,36 +38,41 @@ pub(crate) struct Place {
     pub(crate) quality: usize,
 }
 
-impl Place {
+impl LayerStripe {
     pub(crate) fn elements(&self) -> usize {
         self.channels * self.rows * self.columns
     }
 }
 
-impl Stripe {
+impl StripeContext {
     /// Encodes the planes of the next layer to its payload.
     pub(crate) fn encode(
         &mut self,
         model: &ContextModel,
-        place: Place,
+        place: LayerStripe,
         planes: &[&[i16]],
     ) -> Result<Vec<u8>, LatentError> {
         let (mut coder, first) = (BitEncoder::new(), self.planes.len());
         let before = |channel: usize, coded: &mut [i32]| {
-            difference(planes[channel], place.columns, predictor(model, first + channel), coded);
+            subtract_prediction(
+                planes[channel],
+                place.columns,
+                predictor_weights(model, first + channel),
+                coded,
+            );
         };
-        self.code(&mut coder, model, place, before, |_, _| Ok(()))?;
+        self.walk_layer(&mut coder, model, place, before, |_, _| Ok(()))?;
         Ok(coder.finish())
     }
 
     /// Encodes the next layer to its payload, and chooses its integers while coding: `planes` are in
     /// sixteenths of a step. Its channels must not have predictors; channels that are missing at the end are
     /// zeros.
-    pub(crate) fn encode_deciding(
+    pub(crate) fn encode_layer_rdoq(
         &mut self,
         model: &ContextModel,
-        decisions: &Decisions,
-        place: Place,
+        decisions: &RdoqCosts,
+        place: LayerStripe,
         planes: &[&[i16]],
     ) -> Result<Vec<u8>, LatentError> {
         let (mut coder, mut after_zero) = (BitEncoder::new(), false);
@@ -75,17 +80,19 @@ impl Stripe {
         for channel in 0..place.channels {
             let sixteenths = planes.get(channel).copied().unwrap_or_default();
             let channel = self.planes.len();
-            let mut coding = Coding { coder: &mut coder, model, layer: place.layer, channel, after_zero };
+            let mut coding =
+                CodingVisitor { coder: &mut coder, model, layer: place.layer, channel, after_zero };
             after_zero = all_nearest_to_zero(sixteenths);
             if after_zero {
-                coding.plane(&mut after_zero)?;
+                coding.visit_plane(&mut after_zero)?;
                 self.planes.push((Plane::new(place.rows, place.columns), place.stride_log2));
                 continue;
             }
-            coded.iter_mut().zip(sixteenths).for_each(|(coded, &s)| *coded = nearest(s));
+            coded.iter_mut().zip(sixteenths).for_each(|(coded, &s)| *coded = nearest_integer(s));
             let columns = place.columns;
-            let mut visitor = Deciding { coding, decisions, sixteenths, columns, row: 0, at: 0 };
-            after_zero = self.plane(model, place, &mut coded, &mut visitor)?;
+            let mut visitor =
+                RdoqVisitor { coding, decisions, sixteenths, columns, next_row: 0, next_value: 0 };
+            after_zero = self.walk_channel(model, place, &mut coded, &mut visitor)?;
         }
         Ok(coder.finish())
     }
@@ -94,25 +101,25 @@ impl Stripe {
     pub(crate) fn decode(
         &mut self,
         model: &ContextModel,
-        place: Place,
+        place: LayerStripe,
         payload: &[u8],
     ) -> Result<Vec<i16>, LatentError> {
         let (mut coder, first) = (BitDecoder::new(payload)?, self.planes.len());
         let mut values = Vec::with_capacity(place.elements());
         let after = |channel: usize, coded: &[i32]| {
-            sum(coded, place.columns, predictor(model, first + channel), &mut values)
+            add_prediction(coded, place.columns, predictor_weights(model, first + channel), &mut values)
         };
-        self.code(&mut coder, model, place, |_, coded| coded.fill(0), after)?;
-        if coder.has_taken_all() { Ok(values) } else { Err(LatentError::Payload) }
+        self.walk_layer(&mut coder, model, place, |_, coded| coded.fill(0), after)?;
+        if coder.fully_read() { Ok(values) } else { Err(LatentError::Payload) }
     }
 
     /// Walks through the channels of a layer. `before` fills the values to be coded, `after` receives the
     /// coded ones.
-    fn code(
+    fn walk_layer(
         &mut self,
         coder: &mut impl Coder,
         model: &ContextModel,
-        place: Place,
+        place: LayerStripe,
         mut before: impl FnMut(usize, &mut [i32]),
         mut after: impl FnMut(usize, &[i32]) -> Result<(), LatentError>,
     ) -> Result<(), LatentError> {
@@ -121,30 +128,35 @@ impl Stripe {
         for channel in 0..place.channels {
             before(channel, &mut coded);
             let number = self.planes.len();
-            let mut visitor = Coding { coder, model, layer: place.layer, channel: number, after_zero };
-            after_zero = self.plane(model, place, &mut coded, &mut visitor)?;
+            let mut visitor = CodingVisitor { coder, model, layer: place.layer, channel: number, after_zero };
+            after_zero = self.walk_channel(model, place, &mut coded, &mut visitor)?;
             after(channel, &coded)?;
         }
         Ok(())
     }
 
     /// Walks through the next channel, and returns whether it is zero.
-    fn plane(
+    fn walk_channel(
         &mut self,
         model: &ContextModel,
-        place: Place,
+        place: LayerStripe,
         coded: &mut [i32],
         visitor: &mut impl PlaneVisitor,
     ) -> Result<bool, LatentError> {
         let mut plane = Plane::new(place.rows, place.columns);
-        let energy = || self.energy(model, place, self.planes.len());
+        let energy = || self.channel_energy(model, place, self.planes.len());
         let zero = walk_plane(energy, &mut plane, coded, visitor)?;
         self.planes.push((plane, place.stride_log2));
         Ok(zero)
     }
 
     /// Returns the expected magnitudes of a channel.
-    fn energy<'a>(&'a self, model: &'a ContextModel, place: Place, channel: usize) -> Energy<'a> {
+    fn channel_energy<'a>(
+        &'a self,
+        model: &'a ContextModel,
+        place: LayerStripe,
+        channel: usize,
+    ) -> Energy<'a> {
         let context = &model.channels()[channel];
         let references = context.references.iter().map(|reference| {
             let (plane, stride_log2) = &self.planes[reference.channel as usize];
@@ -155,7 +167,7 @@ impl Stripe {
 }
 
 /// A visitor that codes one channel.
-pub(super) struct Coding<'a, C> {
+pub(super) struct CodingVisitor<'a, C> {
     pub(super) coder: &'a mut C,
     pub(super) model: &'a ContextModel,
     pub(super) layer: usize,
@@ -165,41 +177,46 @@ pub(super) struct Coding<'a, C> {
     pub(super) after_zero: bool,
 }
 
-impl<C: Coder> PlaneVisitor for Coding<'_, C> {
+impl<C: Coder> PlaneVisitor for CodingVisitor<'_, C> {
     #[inline]
-    fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
-        let odds = self.model.channels()[self.channel].zero_plane;
+    fn visit_plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+        let odds = self.model.channels()[self.channel].zero_plane_odds;
         self.coder.flag(zero, odds[usize::from(self.after_zero)])
     }
 
     #[inline]
-    fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+    fn visit_row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
         self.coder.flag(zero, self.model.zero_row_odds(self.layer, class))
     }
 
     #[inline]
-    fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+    fn visit_value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
         self.coder.code(value, self.model.table(self.channel, class))
     }
 }
 
-fn predictor(model: &ContextModel, channel: usize) -> [i32; 4] {
+fn predictor_weights(model: &ContextModel, channel: usize) -> [i32; 4] {
     model.channels()[channel].predictor.map(i32::from)
 }
 
 /// Subtracts the prediction from a plane of integers in raster order, and writes the values to be coded.
 /// `weights` are the channel's [predictor](super::ChannelContext::predictor).
-pub fn difference(plane: &[i16], columns: usize, weights: [i32; 4], coded: &mut [i32]) {
+pub fn subtract_prediction(plane: &[i16], columns: usize, weights: [i32; 4], coded: &mut [i32]) {
     for (at, (coded, &value)) in coded.iter_mut().zip(plane).enumerate() {
-        *coded = i32::from(value) - prediction(plane, columns, at, weights);
+        *coded = i32::from(value) - predict_value(plane, columns, at, weights);
     }
 }
 
 /// Appends `coded` plus its prediction to `values`.
-fn sum(coded: &[i32], columns: usize, weights: [i32; 4], values: &mut Vec<i16>) -> Result<(), LatentError> {
+fn add_prediction(
+    coded: &[i32],
+    columns: usize,
+    weights: [i32; 4],
+    values: &mut Vec<i16>,
+) -> Result<(), LatentError> {
     let start = values.len();
     for (at, &difference) in coded.iter().enumerate() {
-        let value = difference.checked_add(prediction(&values[start..], columns, at, weights));
+        let value = difference.checked_add(predict_value(&values[start..], columns, at, weights));
         values.push(value.and_then(|v| i16::try_from(v).ok()).ok_or(LatentError::Payload)?);
     }
     Ok(())
@@ -208,7 +225,7 @@ fn sum(coded: &[i32], columns: usize, weights: [i32; 4], values: &mut Vec<i16>) 
 /// Returns the prediction of the integer at `at` from those before it: the weighted sum of left, above,
 /// above-left and above-right, rounded to the nearest. A neighbour outside the plane is replaced by the
 /// nearest known integer inside; before the first integer, by 0.
-fn prediction(plane: &[i16], columns: usize, at: usize, weights: [i32; 4]) -> i32 {
+fn predict_value(plane: &[i16], columns: usize, at: usize, weights: [i32; 4]) -> i32 {
     if weights == [0; 4] {
         return 0;
     }

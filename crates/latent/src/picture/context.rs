@@ -27,13 +27,13 @@ use super::{CLASSES, QUALITIES, ROW_CLASSES};
 /// left.
 pub const NEIGHBOURS: usize = 6;
 const MAGIC: [u8; 4] = *b"LPC\x01";
-const FILE: &str = "context file";
+const FILE_KIND: &str = "context file";
 const MAX_REFERENCES: usize = 16;
 const MAX_CHANNELS: u32 = 8 * 4096;
 
 /// An earlier channel whose magnitudes are context for this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reference {
+pub struct ChannelReference {
     /// The index of an earlier channel, counted over all layers.
     pub channel: u32,
     /// The weight of the sum of twice its magnitude and the magnitudes of its four neighbours, in 1/4096.
@@ -47,16 +47,16 @@ pub struct ChannelContext {
     /// The coder writes the difference from the prediction.
     pub predictor: [i16; 4],
     /// Weights of the neighbours' magnitudes, in 1/4096.
-    pub near: [u16; NEIGHBOURS],
+    pub neighbour_weights: [u16; NEIGHBOURS],
     /// The weight of the running average of the channel, in 1/4096.
-    pub adaptive: u16,
+    pub average_weight: u16,
     /// The expected magnitude without any other information, in 1/4096 of a step, one per quality.
-    pub bias: Vec<u16>,
+    pub biases: Vec<u16>,
     /// The odds, out of 65536, that the whole plane is zero: after a plane that is not zero, and after one
     /// that is.
-    pub zero_plane: [u16; 2],
+    pub zero_plane_odds: [u16; 2],
     /// The channels that are context for this one.
-    pub references: Vec<Reference>,
+    pub references: Vec<ChannelReference>,
     /// The index of each class's table.
     pub tables: Vec<u32>,
 }
@@ -99,7 +99,7 @@ impl ContextModel {
         &self.channels
     }
 
-    pub(crate) fn layers(&self) -> usize {
+    pub(crate) fn layer_count(&self) -> usize {
         self.zero_rows.len()
     }
 
@@ -130,11 +130,11 @@ impl ContextModel {
     /// Parses a context file and checks all of it.
     ///
     /// # Errors
-    /// Returns [`LatentError::TableMagic`], [`LatentError::Truncated`], [`LatentError::Varint`],
+    /// Returns [`LatentError::BadFileMagic`], [`LatentError::Truncated`], [`LatentError::Varint`],
     /// [`LatentError::Limit`], [`LatentError::BadContext`], or an error of the tables.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LatentError> {
-        let mut rest = bytes.strip_prefix(&MAGIC).ok_or(LatentError::TableMagic)?;
-        let count = varint::read(&mut rest, FILE, "number of channels")?;
+        let mut rest = bytes.strip_prefix(&MAGIC).ok_or(LatentError::BadFileMagic)?;
+        let count = varint::read(&mut rest, FILE_KIND, "number of channels")?;
         if count == 0 || count > MAX_CHANNELS {
             return Err(LatentError::Limit {
                 what: "number of channels",
@@ -143,12 +143,12 @@ impl ContextModel {
             });
         }
         let channels = (0..count).map(|_| ChannelContext::read(&mut rest)).collect::<Result<_, _>>()?;
-        let layers = varint::read(&mut rest, FILE, "number of layers")?;
+        let layers = varint::read(&mut rest, FILE_KIND, "number of layers")?;
         if layers > 8 {
             return Err(LatentError::Limit { what: "number of layers", found: layers.into(), limit: 8 });
         }
         let zero_rows = (0..layers)
-            .map(|_| (0..ROW_CLASSES).map(|_| u16_of(&mut rest, "odds of a zero row")).collect())
+            .map(|_| (0..ROW_CLASSES).map(|_| read_u16(&mut rest, "odds of a zero row")).collect())
             .collect::<Result<_, _>>()?;
         Self::new(channels, zero_rows, Tables::from_bytes(rest)?)
     }
@@ -157,7 +157,7 @@ impl ContextModel {
 impl ChannelContext {
     fn check(&self, index: usize, tables: usize) -> Result<(), LatentError> {
         let bad = |reason| Err(LatentError::BadContext { channel: index, reason });
-        if self.bias.len() != QUALITIES {
+        if self.biases.len() != QUALITIES {
             return bad("it must have 100 biases, one per quality");
         }
         if self.tables.len() != CLASSES || self.tables.iter().any(|&table| table as usize >= tables) {
@@ -169,7 +169,7 @@ impl ChannelContext {
         if self.references.iter().any(|reference| reference.channel as usize >= index) {
             return bad("every reference must be an earlier channel");
         }
-        if self.zero_plane.contains(&0) {
+        if self.zero_plane_odds.contains(&0) {
             return bad("the odds of a zero plane must not be 0");
         }
         Ok(())
@@ -177,7 +177,12 @@ impl ChannelContext {
 
     fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.predictor.iter().flat_map(|weight| weight.to_le_bytes()));
-        let words = self.near.iter().chain([&self.adaptive]).chain(&self.bias).chain(&self.zero_plane);
+        let words = self
+            .neighbour_weights
+            .iter()
+            .chain([&self.average_weight])
+            .chain(&self.biases)
+            .chain(&self.zero_plane_odds);
         out.extend(words.flat_map(|word| word.to_le_bytes()));
         varint::write(out, self.references.len() as u32);
         for reference in &self.references {
@@ -188,35 +193,35 @@ impl ChannelContext {
     }
 
     fn read(bytes: &mut &[u8]) -> Result<Self, LatentError> {
-        let mut word = || u16_of(bytes, "channel");
+        let mut word = || read_u16(bytes, "channel");
         let mut words = |count: usize| (0..count).map(|_| word()).collect::<Result<Vec<u16>, _>>();
         let (predictor, near, adaptive) = (words(4)?, words(NEIGHBOURS)?, words(1)?[0]);
         let (bias, zero_plane) = (words(QUALITIES)?, words(2)?);
-        let count = varint::read(bytes, FILE, "number of references")?.min(MAX_REFERENCES as u32 + 1);
+        let count = varint::read(bytes, FILE_KIND, "number of references")?.min(MAX_REFERENCES as u32 + 1);
         let references = (0..count)
             .map(|_| {
-                let channel = varint::read(bytes, FILE, "reference")?;
-                Ok(Reference { channel, weight: u16_of(bytes, "reference")? })
+                let channel = varint::read(bytes, FILE_KIND, "reference")?;
+                Ok(ChannelReference { channel, weight: read_u16(bytes, "reference")? })
             })
             .collect::<Result<_, _>>()?;
         let tables =
-            (0..CLASSES).map(|_| varint::read(bytes, FILE, "table index")).collect::<Result<_, _>>()?;
+            (0..CLASSES).map(|_| varint::read(bytes, FILE_KIND, "table index")).collect::<Result<_, _>>()?;
         let mut near_array = [0; NEIGHBOURS];
         near_array.copy_from_slice(&near);
         Ok(Self {
             predictor: [0, 1, 2, 3].map(|i: usize| predictor[i] as i16),
-            near: near_array,
-            adaptive,
-            bias,
-            zero_plane: [zero_plane[0], zero_plane[1]],
+            neighbour_weights: near_array,
+            average_weight: adaptive,
+            biases: bias,
+            zero_plane_odds: [zero_plane[0], zero_plane[1]],
             references,
             tables,
         })
     }
 }
 
-fn u16_of(bytes: &mut &[u8], field: &'static str) -> Result<u16, LatentError> {
-    let (head, rest) = bytes.split_first_chunk().ok_or(LatentError::Truncated { what: FILE, field })?;
+fn read_u16(bytes: &mut &[u8], field: &'static str) -> Result<u16, LatentError> {
+    let (head, rest) = bytes.split_first_chunk().ok_or(LatentError::Truncated { what: FILE_KIND, field })?;
     *bytes = rest;
     Ok(u16::from_le_bytes(*head))
 }

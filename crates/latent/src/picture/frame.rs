@@ -16,7 +16,7 @@
 
 use crate::{
     IdOnWire, LatentError, LatentSpaceId, Limits,
-    framing::{FRAME, Start, check_limit, take, take_payload},
+    framing::{FRAME_NAME, FrameStart, check_limit, take_field, take_payload},
     varint,
 };
 
@@ -24,40 +24,40 @@ use super::Quality;
 
 const VERSION: u8 = 2;
 const FLAG_GREY: u8 = 1 << 1;
-const RESERVED: u8 = 0b1100;
+const FLAGS_RESERVED: u8 = 0b1100;
 const MAX_SIDE: u32 = 1 << 24;
 const MAX_LAYERS: u8 = 8;
 
 /// The header of an image's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PictureHeader {
+pub struct ImageCodecHeader {
     /// Width in pixels, 1 to 2²⁴.
     pub width: u32,
     /// Height in pixels, 1 to 2²⁴.
     pub height: u32,
     /// Whether the image had one channel.
-    pub grey: bool,
+    pub is_grey: bool,
     /// The quality at which the image is quantised.
     pub quality: Quality,
 }
 
 /// A parsed and checked frame, whose payloads are still coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PictureFrame<'a> {
+pub struct ImageCodecFrame<'a> {
     /// The latent space that decodes the frame.
     pub latent_space: LatentSpaceId,
     /// The header.
-    pub header: PictureHeader,
+    pub header: ImageCodecHeader,
     /// The payloads of the layers in the frame, one per layer, coarsest first.
     pub payloads: Vec<&'a [u8]>,
 }
 
-impl<'a> PictureFrame<'a> {
+impl<'a> ImageCodecFrame<'a> {
     /// Returns the bytes of the frame.
     #[must_use]
     pub fn to_bytes(&self, id: IdOnWire) -> Vec<u8> {
-        let grey = if self.header.grey { FLAG_GREY } else { 0 };
-        Start::new(VERSION, grey, id).frame(self.latent_space, |out| {
+        let grey = if self.header.is_grey { FLAG_GREY } else { 0 };
+        FrameStart::new(VERSION, grey, id).build_frame(self.latent_space, |out| {
             out.push(self.header.quality.get());
             varint::write(out, self.header.width);
             varint::write(out, self.header.height);
@@ -80,8 +80,8 @@ impl<'a> PictureFrame<'a> {
     ) -> Result<Self, LatentError> {
         check_limit("size of the frame in bytes", bytes.len() as u128, limits.max_frame_bytes as u64)?;
         let mut rest = bytes;
-        let start = Start::check(take(&mut rest, "magic")?, VERSION, RESERVED)?;
-        let latent_space = start.latent_space(&mut rest, session)?;
+        let start = FrameStart::check_start(take_field(&mut rest, "magic")?, VERSION, FLAGS_RESERVED)?;
+        let latent_space = start.read_latent_space(&mut rest, session)?;
         let body = rest;
         let header = read_header(&mut rest, start.flags() & FLAG_GREY != 0)?;
         let pixels = u128::from(header.width) * u128::from(header.height);
@@ -93,43 +93,43 @@ impl<'a> PictureFrame<'a> {
 }
 
 /// Truncates a frame to its first `layers` layers, at least one. The result is a smaller frame of the same
-/// image, made without decoding. `session` is as in [`PictureFrame::parse`].
+/// image, made without decoding. `session` is as in [`ImageCodecFrame::parse`].
 ///
 /// # Errors
-/// Returns the errors of [`PictureFrame::parse`].
-pub fn keep_layers(
+/// Returns the errors of [`ImageCodecFrame::parse`].
+pub fn truncate_layers(
     bytes: &[u8],
     layers: usize,
     limits: &Limits,
     session: Option<LatentSpaceId>,
 ) -> Result<Vec<u8>, LatentError> {
-    let mut frame = PictureFrame::parse(bytes, limits, session)?;
+    let mut frame = ImageCodecFrame::parse(bytes, limits, session)?;
     frame.payloads.truncate(layers.max(1));
-    Ok(frame.to_bytes(IdOnWire::of(bytes[1])))
+    Ok(frame.to_bytes(IdOnWire::from_flags(bytes[1])))
 }
 
-fn read_header(bytes: &mut &[u8], grey: bool) -> Result<PictureHeader, LatentError> {
-    let [quality] = take(bytes, "quality")?;
+fn read_header(bytes: &mut &[u8], grey: bool) -> Result<ImageCodecHeader, LatentError> {
+    let [quality] = take_field(bytes, "quality")?;
     let quality = Quality::new(quality)
         .ok_or(LatentError::BadHeader { field: "quality (1 to 100)", found: u64::from(quality) })?;
-    let width = side(bytes, "width")?;
-    Ok(PictureHeader { width, height: side(bytes, "height")?, grey, quality })
+    let width = read_side(bytes, "width")?;
+    Ok(ImageCodecHeader { width, height: read_side(bytes, "height")?, is_grey: grey, quality })
 }
 
-impl PictureHeader {
+impl ImageCodecHeader {
     /// Checks that the sides are valid.
     ///
     /// # Errors
     /// Returns [`LatentError::BadHeader`] naming the side that is not 1 to 2²⁴.
-    pub fn check(self) -> Result<(), LatentError> {
+    pub fn check_sides(self) -> Result<(), LatentError> {
         check_side(self.width, "width")?;
         check_side(self.height, "height")?;
         Ok(())
     }
 }
 
-fn side(bytes: &mut &[u8], field: &'static str) -> Result<u32, LatentError> {
-    check_side(varint::read(bytes, FRAME, field)?, field)
+fn read_side(bytes: &mut &[u8], field: &'static str) -> Result<u32, LatentError> {
+    check_side(varint::read(bytes, FRAME_NAME, field)?, field)
 }
 
 fn check_side(side: u32, field: &'static str) -> Result<u32, LatentError> {
@@ -141,11 +141,11 @@ fn check_side(side: u32, field: &'static str) -> Result<u32, LatentError> {
 }
 
 fn read_payloads<'a>(bytes: &mut &'a [u8]) -> Result<Vec<&'a [u8]>, LatentError> {
-    let [count] = take(bytes, "number of layers")?;
+    let [count] = take_field(bytes, "number of layers")?;
     if !(1..=MAX_LAYERS).contains(&count) {
         return Err(LatentError::BadHeader { field: "number of layers (1 to 8)", found: u64::from(count) });
     }
     let lengths: Vec<u32> =
-        (0..count).map(|_| varint::read(bytes, FRAME, "payload length")).collect::<Result<_, _>>()?;
+        (0..count).map(|_| varint::read(bytes, FRAME_NAME, "payload length")).collect::<Result<_, _>>()?;
     lengths.into_iter().map(|len| take_payload(bytes, len)).collect()
 }

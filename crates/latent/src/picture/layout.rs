@@ -6,14 +6,14 @@ use crate::LatentError;
 
 /// Rows of pixels that are coded together. A stripe does not depend on the one above it, so several threads
 /// can code stripes, and memory is bounded on both sides.
-pub const STRIPE: u32 = 512;
+pub const STRIPE_ROWS: u32 = 512;
 
 /// One layer of a latent space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerShape {
     /// Number of feature maps, 1 to 4096.
     pub channels: u32,
-    /// Pixels per coefficient in each direction: a power of two that divides [`STRIPE`].
+    /// Pixels per coefficient in each direction: a power of two that divides [`STRIPE_ROWS`].
     pub stride: u32,
 }
 
@@ -27,7 +27,7 @@ impl Layout {
     /// Creates a layout from layers of decreasing stride.
     ///
     /// # Errors
-    /// Returns [`LatentError::BadLayout`] if a stride is not a power of two up to [`STRIPE`] or not below the
+    /// Returns [`LatentError::BadLayout`] if a stride is not a power of two up to [`STRIPE_ROWS`] or not below the
     /// one before it, if a layer has zero or more than 4096 channels, or if there are zero or more than 8
     /// layers.
     pub fn new(layers: Vec<LayerShape>) -> Result<Self, LatentError> {
@@ -38,7 +38,7 @@ impl Layout {
         if layers.iter().any(|layer| !(1..=4096).contains(&layer.channels)) {
             return bad("every layer must have 1 to 4096 channels");
         }
-        if layers.iter().any(|layer| !layer.stride.is_power_of_two() || layer.stride > STRIPE) {
+        if layers.iter().any(|layer| !layer.stride.is_power_of_two() || layer.stride > STRIPE_ROWS) {
             return bad("every stride must be a power of two from 1 to 512");
         }
         if layers.windows(2).any(|pair| pair[0].stride <= pair[1].stride) {
@@ -74,20 +74,20 @@ impl Layout {
     }
 
     /// Returns the number of pixels of an image of these sides after padding.
-    pub(crate) fn padded(&self, width: u32, height: u32) -> u64 {
+    pub(crate) fn padded_pixels(&self, width: u32, height: u32) -> u64 {
         [height, width].map(|side| u64::from(side.next_multiple_of(self.alignment()))).iter().product()
     }
 
     /// Returns the number of stripes of an image.
-    pub(crate) fn stripes(&self, height: u32) -> usize {
-        height.next_multiple_of(self.alignment()).div_ceil(STRIPE) as usize
+    pub(crate) fn stripe_count(&self, height: u32) -> usize {
+        height.next_multiple_of(self.alignment()).div_ceil(STRIPE_ROWS) as usize
     }
 
     /// Returns the rows of a layer that belong to a stripe.
-    pub(crate) fn stripe(&self, layer: usize, height: u32, number: usize) -> Range<usize> {
+    pub(crate) fn stripe_rows(&self, layer: usize, height: u32, number: usize) -> Range<usize> {
         let stride = self.layers[layer].stride;
         let rows = (height.next_multiple_of(self.alignment()) / stride) as usize;
-        let step = (STRIPE / stride) as usize;
+        let step = (STRIPE_ROWS / stride) as usize;
         number * step..((number + 1) * step).min(rows)
     }
 }
@@ -112,11 +112,13 @@ mod tests {
     fn stripes_cover_every_row_of_every_layer() {
         let stripes = |layer| {
             let layout = layout();
-            (0..layout.stripes(1200)).map(|number| layout.stripe(layer, 1200, number)).collect::<Vec<_>>()
+            (0..layout.stripe_count(1200))
+                .map(|number| layout.stripe_rows(layer, 1200, number))
+                .collect::<Vec<_>>()
         };
         assert_eq!(stripes(2), [0..64, 64..128, 128..152]);
         assert_eq!(stripes(0), [0..16, 16..32, 32..38]);
-        assert_eq!([1, 512, 513].map(|height| layout().stripes(height)), [1, 1, 2]);
+        assert_eq!([1, 512, 513].map(|height| layout().stripe_count(height)), [1, 1, 2]);
     }
 
     #[test]

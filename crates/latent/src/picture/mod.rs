@@ -19,14 +19,14 @@ mod space;
 mod walk;
 
 pub use class::{CLASSES, ROW_CLASSES, class_of};
-pub use coder::difference;
-pub use context::{ChannelContext, ContextModel, NEIGHBOURS, Reference};
+pub use coder::subtract_prediction;
+pub use context::{ChannelContext, ChannelReference, ContextModel, NEIGHBOURS};
 pub use decide::{Coefficients, LAMBDA};
-pub use frame::{PictureFrame, PictureHeader, keep_layers};
-pub use layout::{LayerShape, Layout, STRIPE};
+pub use frame::{ImageCodecFrame, ImageCodecHeader, truncate_layers};
+pub use layout::{LayerShape, Layout, STRIPE_ROWS};
 pub use plane::{Energy, Plane};
-pub use quantise::LayerQuantiser;
-pub use space::{DecodedPicture, PictureSpace};
+pub use quantise::ImageCodecQuantiser;
+pub use space::{ImageCodecLatent, ImageCodecSpace};
 pub use walk::{PlaneVisitor, walk_plane};
 
 /// Number of qualities, 1 to 100.

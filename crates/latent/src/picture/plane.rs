@@ -3,12 +3,12 @@
 
 use std::cell::OnceCell;
 
-use super::{ChannelContext, Reference};
+use super::{ChannelContext, ChannelReference};
 
 /// Magnitudes are clamped to this value as contexts.
-const LARGEST: u32 = 255;
+const MAX_MAGNITUDE: u32 = 255;
 /// Width of the border of zeros around the magnitudes, so that every position has all neighbours.
-const RIM: usize = 2;
+const BORDER: usize = 2;
 
 /// The magnitudes of a channel's coded integers, as contexts.
 #[derive(Debug, Clone)]
@@ -18,18 +18,18 @@ pub struct Plane {
     /// The magnitudes with their border, `(rows + 2·RIM) × (columns + 2·RIM)`.
     magnitudes: Vec<u16>,
     /// Whether any magnitude is not 0.
-    loud: bool,
+    has_nonzero: bool,
     /// `rows × columns`: the sum of twice each magnitude and its four neighbours' magnitudes, computed on
     /// first use.
-    blurred: OnceCell<Vec<u16>>,
+    neighbourhoods: OnceCell<Vec<u16>>,
 }
 
 impl Plane {
     /// Creates a plane of zeros.
     #[must_use]
     pub fn new(rows: usize, columns: usize) -> Self {
-        let magnitudes = vec![0; (rows + 2 * RIM) * (columns + 2 * RIM)];
-        Self { rows, columns, magnitudes, loud: false, blurred: OnceCell::new() }
+        let magnitudes = vec![0; (rows + 2 * BORDER) * (columns + 2 * BORDER)];
+        Self { rows, columns, magnitudes, has_nonzero: false, neighbourhoods: OnceCell::new() }
     }
 
     pub(crate) fn columns(&self) -> usize {
@@ -37,26 +37,26 @@ impl Plane {
     }
 
     fn pitch(&self) -> usize {
-        self.columns + 2 * RIM
+        self.columns + 2 * BORDER
     }
 
     /// Returns row `row` of the magnitudes, from −2 on, with its border.
     fn row(&self, row: isize) -> &[u16] {
-        let start = (row + RIM as isize) as usize * self.pitch();
+        let start = (row + BORDER as isize) as usize * self.pitch();
         &self.magnitudes[start..start + self.pitch()]
     }
 
     /// Stores one coded integer.
     pub fn set(&mut self, row: usize, column: usize, coded: i32) {
-        let at = (row + RIM) * self.pitch() + RIM + column;
-        self.magnitudes[at] = coded.unsigned_abs().min(LARGEST) as u16;
-        self.loud |= coded != 0;
+        let at = (row + BORDER) * self.pitch() + BORDER + column;
+        self.magnitudes[at] = coded.unsigned_abs().min(MAX_MAGNITUDE) as u16;
+        self.has_nonzero |= coded != 0;
     }
 
     /// Returns the magnitudes of a position's neighbours, in the order of [`NEIGHBOURS`](super::NEIGHBOURS).
     #[must_use]
     pub fn neighbours(&self, row: usize, column: usize) -> [u16; 6] {
-        let (row, at) = (row as isize, column + RIM);
+        let (row, at) = (row as isize, column + BORDER);
         let (here, above, higher) = (self.row(row), self.row(row - 1), self.row(row - 2));
         [above[at], here[at - 1], above[at - 1], above[at + 1], higher[at], here[at - 2]]
     }
@@ -69,11 +69,11 @@ impl Plane {
     }
 
     fn blur(&self) -> &[u16] {
-        self.blurred.get_or_init(|| {
+        self.neighbourhoods.get_or_init(|| {
             let mut blurred = Vec::with_capacity(self.rows * self.columns);
             for row in 0..self.rows as isize {
                 let (above, here, below) = (self.row(row - 1), self.row(row), self.row(row + 1));
-                let columns = RIM..RIM + self.columns;
+                let columns = BORDER..BORDER + self.columns;
                 blurred
                     .extend(columns.map(|x| 2 * here[x] + here[x - 1] + here[x + 1] + above[x] + below[x]));
             }
@@ -83,7 +83,7 @@ impl Plane {
 
     /// Adds `weight` times the context that this plane provides for a row of a plane that is `1 << shift`
     /// times as fine.
-    fn refer(&self, row: usize, shift: u32, weight: u32, energies: &mut [u32]) {
+    fn add_to_energies(&self, row: usize, shift: u32, weight: u32, energies: &mut [u32]) {
         let start = (row >> shift) * self.columns;
         let values = &self.blur()[start..start + self.columns];
         // The usual groups have a length that is known at compile time.
@@ -92,15 +92,15 @@ impl Plane {
                 .iter_mut()
                 .zip(values)
                 .for_each(|(energy, &value)| *energy += weight * u32::from(value)),
-            1 => spread::<2>(energies, values, weight),
-            2 => spread::<4>(energies, values, weight),
+            1 => spread_values::<2>(energies, values, weight),
+            2 => spread_values::<4>(energies, values, weight),
             _ => spread_by(1 << shift, energies, values, weight),
         }
     }
 }
 
 /// Adds `weight` times each value to `N` energies, or to fewer at the end.
-fn spread<const N: usize>(energies: &mut [u32], values: &[u16], weight: u32) {
+fn spread_values<const N: usize>(energies: &mut [u32], values: &[u16], weight: u32) {
     let (groups, rest) = energies.as_chunks_mut::<N>();
     let (whole, last) = values.split_at(groups.len());
     for (group, &value) in groups.iter_mut().zip(whole) {
@@ -140,13 +140,13 @@ impl<'a> Energy<'a> {
         columns: usize,
         references: impl IntoIterator<Item = (&'a Plane, u32)>,
     ) -> Self {
-        let weights = context.references.iter().map(|&Reference { weight, .. }| u32::from(weight));
-        let constant = u32::from(context.bias[quality]);
+        let weights = context.references.iter().map(|&ChannelReference { weight, .. }| u32::from(weight));
+        let constant = u32::from(context.biases[quality]);
         Self {
             references: references
                 .into_iter()
                 .zip(weights)
-                .filter(|((plane, _), _)| plane.loud)
+                .filter(|((plane, _), _)| plane.has_nonzero)
                 .map(|((plane, shift), w)| (plane, shift, w))
                 .collect(),
             average: constant,
@@ -158,12 +158,12 @@ impl<'a> Energy<'a> {
 
     /// Computes the part of a row's energies that is known before the row is coded, and returns its sum.
     pub fn start_row(&mut self, plane: &Plane, row: usize) -> u64 {
-        let [n, _, nw, ne, nn, _] = self.context.near.map(u32::from);
-        let adapted = (u64::from(self.average) * u64::from(self.context.adaptive)) >> 12;
+        let [n, _, nw, ne, nn, _] = self.context.neighbour_weights.map(u32::from);
+        let adapted = (u64::from(self.average) * u64::from(self.context.average_weight)) >> 12;
         let base = self.constant + adapted as u32;
         let (above, higher) = (plane.row(row as isize - 1), plane.row(row as isize - 2));
         for (x, energy) in self.row.iter_mut().enumerate() {
-            let at = x + RIM;
+            let at = x + BORDER;
             *energy = base
                 + n * u32::from(above[at])
                 + nw * u32::from(above[at - 1])
@@ -171,22 +171,25 @@ impl<'a> Energy<'a> {
                 + nn * u32::from(higher[at]);
         }
         for &(reference, shift, weight) in &self.references {
-            reference.refer(row, shift, weight, &mut self.row);
+            reference.add_to_energies(row, shift, weight, &mut self.row);
         }
         self.row.iter().map(|&energy| u64::from(energy)).sum()
     }
 
     /// Returns the expected magnitude at a column, once those to its left are coded.
     #[must_use]
-    pub fn at(&self, plane: &Plane, row: usize, column: usize) -> u32 {
+    pub fn at_column(&self, plane: &Plane, row: usize, column: usize) -> u32 {
         let here = plane.row(row as isize);
-        let (w, ww) = (u32::from(self.context.near[1]), u32::from(self.context.near[5]));
-        self.row[column] + w * u32::from(here[column + RIM - 1]) + ww * u32::from(here[column + RIM - 2])
+        let (w, ww) =
+            (u32::from(self.context.neighbour_weights[1]), u32::from(self.context.neighbour_weights[5]));
+        self.row[column]
+            + w * u32::from(here[column + BORDER - 1])
+            + ww * u32::from(here[column + BORDER - 2])
     }
 
     /// Updates the average with a finished row.
     pub fn end_row(&mut self, plane: &Plane, row: usize) {
-        let here = &plane.row(row as isize)[RIM..RIM + self.row.len()];
+        let here = &plane.row(row as isize)[BORDER..BORDER + self.row.len()];
         let sum: u64 = here.iter().map(|&magnitude| u64::from(magnitude)).sum();
         let mean = ((sum << 12) / self.row.len() as u64) as u32;
         self.average = self.average - (self.average >> 2) + (mean >> 2);

@@ -5,20 +5,20 @@ use crate::LatentError;
 use super::QUALITIES;
 
 /// Fractions of a step in which coefficients are passed to a coder that chooses the integers itself.
-pub(super) const SIXTEENTHS: i16 = 16;
+pub(super) const SIXTEENTHS_PER_STEP: i16 = 16;
 
 /// A uniform quantiser with a dead zone: `ŷ = sign(y)·⌊|y|·gain/step(q) + rounding⌋`, `y ≈ ŷ·step(q)/gain`.
 ///
 /// It uses one multiplication, one addition and one truncation of 32-bit floats, so equal maps result in
 /// equal integers on every host.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LayerQuantiser {
+pub struct ImageCodecQuantiser {
     steps: Vec<f32>,
     gains: Vec<Vec<f32>>,
     rounding: Vec<f32>,
 }
 
-impl LayerQuantiser {
+impl ImageCodecQuantiser {
     /// Creates a quantiser. `steps` are those of the 100 qualities, in units of the maps, in non-increasing
     /// order. `gains` has one list per layer, with one scale per channel. `rounding` has one value per layer,
     /// which is added before the fraction is cut off: 0.5 rounds to the nearest integer, less makes a dead
@@ -26,7 +26,7 @@ impl LayerQuantiser {
     ///
     /// # Errors
     /// Returns [`LatentError::BadGain`] for a step or gain that is not positive and finite or a rounding
-    /// outside 0 to 0.5, [`LatentError::Count`] if there are not 100 steps or not one rounding per layer.
+    /// outside 0 to 0.5, [`LatentError::CountMismatch`] if there are not 100 steps or not one rounding per layer.
     pub fn new(steps: Vec<f32>, gains: Vec<Vec<f32>>, rounding: Vec<f32>) -> Result<Self, LatentError> {
         let positive = |(index, &value): (usize, &f32)| {
             if value.is_finite() && value > 0.0 {
@@ -44,7 +44,7 @@ impl LayerQuantiser {
             [("list of steps", steps.len(), QUALITIES), ("list of roundings", rounding.len(), gains.len())]
         {
             if found != expected {
-                return Err(LatentError::Count { what, found, expected });
+                return Err(LatentError::CountMismatch { what, found, expected });
             }
         }
         Ok(Self { steps, gains, rounding })
@@ -72,15 +72,15 @@ impl LayerQuantiser {
     /// is 0 to 99.
     ///
     /// # Errors
-    /// Returns [`LatentError::Count`] if the maps are not whole planes, [`LatentError::NotFinite`] for NaN or
+    /// Returns [`LatentError::CountMismatch`] if the maps are not whole planes, [`LatentError::NotFinite`] for NaN or
     /// infinity.
     pub fn quantise(&self, layer: usize, quality: usize, maps: &[f32]) -> Result<Vec<i16>, LatentError> {
-        self.rounded([layer, self.gains[layer].len()], quality, maps, 1.0, self.rounding[layer])
+        self.round_maps([layer, self.gains[layer].len()], quality, maps, 1.0, self.rounding[layer])
     }
 
     /// Quantises the first `channels` maps of a layer: to the nearest sixteenth of a step if `fine`,
     /// otherwise to integers.
-    pub(super) fn first(
+    pub(super) fn quantise_first(
         &self,
         layer: usize,
         channels: usize,
@@ -88,11 +88,12 @@ impl LayerQuantiser {
         maps: &[f32],
         fine: bool,
     ) -> Result<Vec<i16>, LatentError> {
-        let (parts, rounding) = if fine { (f32::from(SIXTEENTHS), 0.5) } else { (1.0, self.rounding[layer]) };
-        self.rounded([layer, channels], quality, maps, parts, rounding)
+        let (parts, rounding) =
+            if fine { (f32::from(SIXTEENTHS_PER_STEP), 0.5) } else { (1.0, self.rounding[layer]) };
+        self.round_maps([layer, channels], quality, maps, parts, rounding)
     }
 
-    fn rounded(
+    fn round_maps(
         &self,
         [layer, channels]: [usize; 2],
         quality: usize,
@@ -100,12 +101,12 @@ impl LayerQuantiser {
         parts: f32,
         rounding: f32,
     ) -> Result<Vec<i16>, LatentError> {
-        let plane = whole(maps.len(), channels)?;
+        let plane = plane_len(maps.len(), channels)?;
         check_finite(maps)?;
         let mut integers = Vec::with_capacity(maps.len());
         for (map, gain) in maps.chunks_exact(plane).zip(&self.gains[layer]) {
             let scale = gain / self.steps[quality] * parts;
-            integers.extend(map.iter().map(|&value| round(value * scale, rounding)));
+            integers.extend(map.iter().map(|&value| round_scaled(value * scale, rounding)));
         }
         Ok(integers)
     }
@@ -113,14 +114,14 @@ impl LayerQuantiser {
     /// Returns the maps that a layer's integers represent. `quality` is 0 to 99.
     ///
     /// # Errors
-    /// Returns [`LatentError::Count`] if the integers are not whole planes.
+    /// Returns [`LatentError::CountMismatch`] if the integers are not whole planes.
     pub fn dequantise(
         &self,
         layer: usize,
         quality: usize,
         integers: &[i16],
     ) -> Result<Vec<f32>, LatentError> {
-        let plane = whole(integers.len(), self.gains[layer].len())?;
+        let plane = plane_len(integers.len(), self.gains[layer].len())?;
         let mut maps = Vec::with_capacity(integers.len());
         for (values, gain) in integers.chunks_exact(plane).zip(&self.gains[layer]) {
             let step = self.steps[quality] / gain;
@@ -131,11 +132,11 @@ impl LayerQuantiser {
 }
 
 /// Returns the number of values per plane.
-fn whole(len: usize, channels: usize) -> Result<usize, LatentError> {
+fn plane_len(len: usize, channels: usize) -> Result<usize, LatentError> {
     if len > 0 && len.is_multiple_of(channels) {
         return Ok(len / channels);
     }
-    Err(LatentError::Count { what: "list of coefficients", found: len, expected: channels })
+    Err(LatentError::CountMismatch { what: "list of coefficients", found: len, expected: channels })
 }
 
 /// Checks that all values are finite.
@@ -150,7 +151,7 @@ fn check_finite(maps: &[f32]) -> Result<(), LatentError> {
 }
 
 /// Rounds a scaled value; values that are too large saturate.
-fn round(scaled: f32, rounding: f32) -> i16 {
+fn round_scaled(scaled: f32, rounding: f32) -> i16 {
     let magnitude = (scaled.abs() + rounding).min(f32::from(i16::MAX)) as i32;
     (if scaled < 0.0 { -magnitude } else { magnitude }) as i16
 }
@@ -159,8 +160,8 @@ fn round(scaled: f32, rounding: f32) -> i16 {
 mod tests {
     use super::*;
 
-    fn quantiser(rounding: f32) -> LayerQuantiser {
-        LayerQuantiser::new(vec![0.5; 100], vec![vec![1.0, 2.0]], vec![rounding]).unwrap()
+    fn quantiser(rounding: f32) -> ImageCodecQuantiser {
+        ImageCodecQuantiser::new(vec![0.5; 100], vec![vec![1.0, 2.0]], vec![rounding]).unwrap()
     }
 
     #[test]
@@ -175,7 +176,7 @@ mod tests {
     fn what_is_too_large_saturates() {
         let maps = [1e4, -1e4, 1e15, -1e15, 1e30, -1e30, f32::MAX, f32::MIN];
         let ends = [20000, -20000, i16::MAX, -i16::MAX, i16::MAX, -i16::MAX, i16::MAX, -i16::MAX];
-        let one = LayerQuantiser::new(vec![0.5; 100], vec![vec![1.0]], vec![0.5]).unwrap();
+        let one = ImageCodecQuantiser::new(vec![0.5; 100], vec![vec![1.0]], vec![0.5]).unwrap();
         assert_eq!(one.quantise(0, 0, &maps).unwrap(), ends);
     }
 
@@ -186,9 +187,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        assert!(LayerQuantiser::new(vec![1.0; 99], vec![vec![1.0]], vec![0.5]).is_err());
-        assert!(LayerQuantiser::new(vec![0.0; 100], vec![vec![1.0]], vec![0.5]).is_err());
-        assert!(LayerQuantiser::new(vec![1.0; 100], vec![vec![1.0]], vec![0.6]).is_err());
+        assert!(ImageCodecQuantiser::new(vec![1.0; 99], vec![vec![1.0]], vec![0.5]).is_err());
+        assert!(ImageCodecQuantiser::new(vec![0.0; 100], vec![vec![1.0]], vec![0.5]).is_err());
+        assert!(ImageCodecQuantiser::new(vec![1.0; 100], vec![vec![1.0]], vec![0.6]).is_err());
         assert!(quantiser(0.5).quantise(0, 0, &[1.0]).is_err());
         assert!(quantiser(0.5).quantise(0, 0, &[f32::NAN, 0.0]).is_err());
     }

@@ -19,20 +19,20 @@ pub trait PlaneVisitor {
     ///
     /// # Errors
     /// Returns any error that ends the walk.
-    fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError>;
+    fn visit_plane(&mut self, zero: &mut bool) -> Result<(), LatentError>;
 
     /// Visits the flag of a zero row of the row class `class`. If it is set, none of its integers are
     /// visited.
     ///
     /// # Errors
     /// Returns any error that ends the walk.
-    fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError>;
+    fn visit_row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError>;
 
     /// Visits one integer of the class `class`.
     ///
     /// # Errors
     /// Returns any error that ends the walk.
-    fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError>;
+    fn visit_value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError>;
 }
 
 /// Walks through everything that is coded of a channel's plane, and returns whether the plane is zero.
@@ -48,7 +48,7 @@ pub fn walk_plane<'a>(
     visitor: &mut impl PlaneVisitor,
 ) -> Result<bool, LatentError> {
     let mut zero = is_zero(coded);
-    visitor.plane(&mut zero)?;
+    visitor.visit_plane(&mut zero)?;
     if zero {
         return Ok(true);
     }
@@ -56,11 +56,11 @@ pub fn walk_plane<'a>(
     for (row, line) in coded.chunks_exact_mut(plane.columns()).enumerate() {
         let class = row_class(energy.start_row(plane, row));
         let mut zero = is_zero(line);
-        visitor.row(class, &mut zero)?;
+        visitor.visit_row(class, &mut zero)?;
         if !zero {
             for (column, value) in line.iter_mut().enumerate() {
-                let class = class_of(energy.at(plane, row, column), CLASSES);
-                visitor.value(class, value)?;
+                let class = class_of(energy.at_column(plane, row, column), CLASSES);
+                visitor.visit_value(class, value)?;
                 plane.set(row, column, *value);
             }
         }
@@ -89,17 +89,17 @@ mod tests {
     struct Log(Vec<(Option<usize>, i32)>);
 
     impl PlaneVisitor for Log {
-        fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+        fn visit_plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
             self.0.push((None, i32::from(*zero)));
             Ok(())
         }
 
-        fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+        fn visit_row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
             self.0.push((Some(class), i32::from(*zero)));
             Ok(())
         }
 
-        fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+        fn visit_value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
             self.0.push((Some(class), *value));
             Ok(())
         }
@@ -117,17 +117,17 @@ mod tests {
     }
 
     impl PlaneVisitor for Replay {
-        fn plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
+        fn visit_plane(&mut self, zero: &mut bool) -> Result<(), LatentError> {
             *zero = self.next(None) == 1;
             Ok(())
         }
 
-        fn row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
+        fn visit_row(&mut self, class: usize, zero: &mut bool) -> Result<(), LatentError> {
             *zero = self.next(Some(class)) == 1;
             Ok(())
         }
 
-        fn value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
+        fn visit_value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
             *value = self.next(Some(class));
             Ok(())
         }
@@ -136,10 +136,10 @@ mod tests {
     fn walked(coded: &mut [i32; 12], visitor: &mut impl PlaneVisitor) -> bool {
         let context = ChannelContext {
             predictor: [0; 4],
-            near: [900; NEIGHBOURS],
-            adaptive: 500,
-            bias: vec![64; 100],
-            zero_plane: [1; 2],
+            neighbour_weights: [900; NEIGHBOURS],
+            average_weight: 500,
+            biases: vec![64; 100],
+            zero_plane_odds: [1; 2],
             references: Vec::new(),
             tables: vec![0; CLASSES],
         };

@@ -1,17 +1,17 @@
 //! Tests of the bytes of frames: golden frames, round trips, and every kind of damage.
 
 use lopside_latent::{
-    Frame, IdOnWire, LatentError, LatentLayer, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table,
-    Tables, latent_space_of,
+    FixedLatentFrame, FixedLatentSpace, IdOnWire, LatentError, LatentLayer, LatentSpaceId, Limits, Quantiser,
+    Shape, Table, Tables, peek_latent_space,
 };
 use proptest::prelude::*;
 
 const ID: LatentSpaceId = LatentSpaceId::new([0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7]);
 
-fn space(count: usize) -> LatentSpace {
+fn space(count: usize) -> FixedLatentSpace {
     let table = |i: usize| Table::from_counts(-3, &[1, 4, 9, 20 + i as u64, 9, 4, 1]).unwrap();
     let tables = Tables::new((0..count).map(table).collect()).unwrap();
-    LatentSpace::new(ID, vec![layer(&[count as u32], count)], tables).unwrap()
+    FixedLatentSpace::new(ID, vec![layer(&[count as u32], count)], tables).unwrap()
 }
 
 fn layer(dims: &[u32], gains: usize) -> LatentLayer {
@@ -20,10 +20,10 @@ fn layer(dims: &[u32], gains: usize) -> LatentLayer {
 
 /// Returns a latent space with a base layer of 4 values and one table per value, and an enhancement layer of
 /// 2 maps of 2×3 values and one table per map.
-fn layered() -> LatentSpace {
+fn layered() -> FixedLatentSpace {
     let table = |i: u64| Table::from_counts(-3, &[1, 4, 9, 20 + i, 9, 4, 1]).unwrap();
     let tables = Tables::new((0..6).map(table).collect()).unwrap();
-    LatentSpace::new(ID, vec![layer(&[4], 4), layer(&[2, 2, 3], 2)], tables).unwrap()
+    FixedLatentSpace::new(ID, vec![layer(&[4], 4), layer(&[2, 2, 3], 2)], tables).unwrap()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -71,20 +71,23 @@ fn an_id_costs_eight_bytes() {
     let with = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
     let without = space.encode(&[0.0; 4], IdOnWire::Session).unwrap();
     assert_eq!(with.len(), without.len() + 8);
-    assert_eq!(latent_space_of(&with), Ok(Some(ID)));
-    assert_eq!(latent_space_of(&without), Ok(None));
-    assert_eq!(Frame::parse(&without, &Limits::default(), None), Err(LatentError::NoLatentSpace));
+    assert_eq!(peek_latent_space(&with), Ok(Some(ID)));
+    assert_eq!(peek_latent_space(&without), Ok(None));
+    assert_eq!(
+        FixedLatentFrame::parse(&without, &Limits::default(), None),
+        Err(LatentError::MissingLatentSpace)
+    );
 }
 
 #[test]
 fn the_wrong_latent_space_is_caught_with_and_without_an_id() {
     let space = space(4);
     let other_id = LatentSpaceId::new([9; 8]);
-    let other = LatentSpace::new(other_id, space.layers().to_vec(), space.tables().clone()).unwrap();
+    let other = FixedLatentSpace::new(other_id, space.layers().to_vec(), space.tables().clone()).unwrap();
     let limits = Limits::default();
     assert_eq!(
         other.decode(&space.encode(&[0.0; 4], IdOnWire::Present).unwrap(), &limits),
-        Err(LatentError::OtherLatentSpace { found: ID, expected: other_id })
+        Err(LatentError::LatentSpaceMismatch { found: ID, expected: other_id })
     );
     assert!(matches!(
         other.decode(&space.encode(&[0.0; 4], IdOnWire::Session).unwrap(), &limits),
@@ -118,12 +121,13 @@ fn each_defect_is_named() {
     assert!(matches!(space.decode(&frame, &small), Err(LatentError::Limit { limit: 8, .. })));
     let few = Limits { max_elements: 3, ..limits };
     assert!(matches!(space.decode(&frame, &few), Err(LatentError::Limit { found: 4, limit: 3, .. })));
-    let other_shape = Frame { latent_space: ID, shape: Shape::new(&[2, 2]).unwrap(), payload: &[] };
+    let other_shape =
+        FixedLatentFrame { latent_space: ID, shape: Shape::new(&[2, 2]).unwrap(), payload: &[] };
     assert!(matches!(
         space.decode(&other_shape.to_bytes(IdOnWire::Present), &limits),
-        Err(LatentError::OtherShape { .. })
+        Err(LatentError::ShapeMismatch { .. })
     ));
-    let spare = Frame { latent_space: ID, shape: space.shape(), payload: &[1; 40] };
+    let spare = FixedLatentFrame { latent_space: ID, shape: space.shape(), payload: &[1; 40] };
     assert_eq!(space.decode(&spare.to_bytes(IdOnWire::Present), &limits), Err(LatentError::Payload));
 }
 
@@ -132,18 +136,18 @@ fn a_latent_of_the_wrong_length_is_refused() {
     let space = space(4);
     assert!(matches!(
         space.encode(&[0.0; 3], IdOnWire::Present),
-        Err(LatentError::Count { found: 3, expected: 4, .. })
+        Err(LatentError::CountMismatch { found: 3, expected: 4, .. })
     ));
     assert!(matches!(
         space.encode_integers(&[0; 5], IdOnWire::Present),
-        Err(LatentError::Count { found: 5, expected: 4, .. })
+        Err(LatentError::CountMismatch { found: 5, expected: 4, .. })
     ));
 }
 
 #[test]
 fn a_frame_may_leave_the_last_layers_out() {
     let space = layered();
-    assert_eq!((space.len(), space.prefix(1), space.shape()), (16, 4, Shape::new(&[16]).unwrap()));
+    assert_eq!((space.len(), space.prefix_len(1), space.shape()), (16, 4, Shape::new(&[16]).unwrap()));
     let latent: Vec<f32> = (0..16).map(|i| i as f32 / 4.0 - 1.0).collect();
     let (whole, base) = (&latent[..], &latent[..4]);
     for sent in [whole, base] {
@@ -155,7 +159,7 @@ fn a_frame_may_leave_the_last_layers_out() {
         assert_eq!(space.dequantise(&integers).unwrap(), expected);
     }
     let refused = space.encode(&latent[..5], IdOnWire::Present);
-    assert!(matches!(refused, Err(LatentError::Count { found: 5, expected: 16, .. })));
+    assert!(matches!(refused, Err(LatentError::CountMismatch { found: 5, expected: 16, .. })));
     let mut wrong = latent;
     wrong[7] = f32::NAN;
     let refused = space.encode(&wrong, IdOnWire::Present);
@@ -166,10 +170,10 @@ fn a_frame_may_leave_the_last_layers_out() {
 fn layers_that_cannot_be_are_refused() {
     let table = Table::from_counts(0, &[1]).unwrap();
     let new = |layers: Vec<LatentLayer>, tables: usize| {
-        LatentSpace::new(ID, layers, Tables::new(vec![table.clone(); tables]).unwrap()).unwrap_err()
+        FixedLatentSpace::new(ID, layers, Tables::new(vec![table.clone(); tables]).unwrap()).unwrap_err()
     };
-    assert_eq!(new(vec![layer(&[4], 3)], 3), LatentError::Runs { index: 0, values: 4, gains: 3 });
-    assert!(matches!(new(vec![layer(&[4], 2)], 4), LatentError::Count { found: 4, expected: 2, .. }));
+    assert_eq!(new(vec![layer(&[4], 3)], 3), LatentError::UnevenRuns { index: 0, values: 4, gains: 3 });
+    assert!(matches!(new(vec![layer(&[4], 2)], 4), LatentError::CountMismatch { found: 4, expected: 2, .. }));
     assert!(matches!(new(Vec::new(), 1), LatentError::Limit { found: 0, .. }));
     assert!(matches!(new(vec![layer(&[1], 1); 17], 17), LatentError::Limit { found: 17, .. }));
     let huge = vec![layer(&[1 << 24], 1); 2];
@@ -179,12 +183,12 @@ fn layers_that_cannot_be_are_refused() {
 #[test]
 fn bits_say_what_the_coder_spends() {
     let space = layered();
-    let usual = space.bits(&[0; 16]).unwrap();
-    assert!(usual < space.bits(&[3; 16]).unwrap());
+    let usual = space.cost_bits(&[0; 16]).unwrap();
+    assert!(usual < space.cost_bits(&[3; 16]).unwrap());
     for integers in [[0; 16], [3; 16], [-2; 16], [9; 16], [-70; 16], [i32::MAX; 16]] {
-        let bits = space.bits(&integers).unwrap();
+        let bits = space.cost_bits(&integers).unwrap();
         let frame = space.encode_integers(&integers, IdOnWire::Session).unwrap();
-        let payload = Frame::parse(&frame, &Limits::default(), Some(ID)).unwrap().payload.len();
+        let payload = FixedLatentFrame::parse(&frame, &Limits::default(), Some(ID)).unwrap().payload.len();
         let spent = 8.0 * payload as f64;
         assert!((bits - 8.0..=bits + 24.0).contains(&spent), "{integers:?}: {bits} {spent}");
     }
@@ -197,7 +201,7 @@ proptest! {
         layers in 1_usize..=2,
     ) {
         let space = layered();
-        let sent = &integers[..space.prefix(layers)];
+        let sent = &integers[..space.prefix_len(layers)];
         let frame = space.encode_integers(sent, IdOnWire::Session).unwrap();
         prop_assert_eq!(space.decode(&frame, &Limits::default()).unwrap(), sent);
     }
@@ -235,7 +239,7 @@ proptest! {
     fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let space = space(16);
         let _ = space.decode(&bytes, &Limits::default());
-        let framed = Frame { latent_space: ID, shape: space.shape(), payload: &bytes };
+        let framed = FixedLatentFrame { latent_space: ID, shape: space.shape(), payload: &bytes };
         let _ = space.decode(&framed.to_bytes(IdOnWire::Session), &Limits::default());
     }
 }

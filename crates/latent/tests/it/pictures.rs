@@ -1,33 +1,34 @@
 //! Frames of images: encoded integers are decoded unchanged, and invalid frames are refused.
 
 use lopside_latent::{
-    IdOnWire, LatentError, LatentSpaceId, Limits, Table, Tables, latent_space_of,
+    IdOnWire, LatentError, LatentSpaceId, Limits, Table, Tables, peek_latent_space,
     picture::{
-        CLASSES, ChannelContext, Coefficients, ContextModel, Energy, LayerQuantiser, LayerShape, Layout,
-        NEIGHBOURS, PictureFrame, PictureHeader, PictureSpace, Plane, Quality, ROW_CLASSES, Reference,
-        STRIPE, keep_layers,
+        CLASSES, ChannelContext, ChannelReference, Coefficients, ContextModel, Energy, ImageCodecFrame,
+        ImageCodecHeader, ImageCodecQuantiser, ImageCodecSpace, LayerShape, Layout, NEIGHBOURS, Plane,
+        Quality, ROW_CLASSES, STRIPE_ROWS, truncate_layers,
     },
 };
 use proptest::prelude::*;
 
-fn header(width: u32, height: u32) -> PictureHeader {
-    PictureHeader { width, height, grey: false, quality: Quality::new(40).unwrap() }
+fn header(width: u32, height: u32) -> ImageCodecHeader {
+    ImageCodecHeader { width, height, is_grey: false, quality: Quality::new(40).unwrap() }
 }
 
 /// Returns a latent space with layers of 2 and 3 channels at strides 16 and 8; the first channel is
 /// predicted.
-fn space() -> PictureSpace {
+fn space() -> ImageCodecSpace {
     let layer = |channels, stride| LayerShape { channels, stride };
     let layout = Layout::new(vec![layer(2, 16), layer(3, 8)]).unwrap();
     let quantiser =
-        LayerQuantiser::new(vec![0.5; 100], vec![vec![1.0; 2], vec![1.0, 2.0, 4.0]], vec![0.5, 0.4]).unwrap();
+        ImageCodecQuantiser::new(vec![0.5; 100], vec![vec![1.0; 2], vec![1.0, 2.0, 4.0]], vec![0.5, 0.4])
+            .unwrap();
     let channel = |index: u32| ChannelContext {
         predictor: if index == 0 { [128, 128, 0, 0] } else { [0; 4] },
-        near: [60, 70, 20, 20, 10, 10],
-        adaptive: 100,
-        bias: (0..100).collect(),
-        zero_plane: [2000, 50000],
-        references: (0..index).map(|channel| Reference { channel, weight: 20 }).collect(),
+        neighbour_weights: [60, 70, 20, 20, 10, 10],
+        average_weight: 100,
+        biases: (0..100).collect(),
+        zero_plane_odds: [2000, 50000],
+        references: (0..index).map(|channel| ChannelReference { channel, weight: 20 }).collect(),
         tables: (0..CLASSES as u32).map(|class| class / 17).collect(),
     };
     let table = |counts: &[u64]| Table::from_counts(-(counts.len() as i32 / 2), counts).unwrap();
@@ -36,11 +37,11 @@ fn space() -> PictureSpace {
             .unwrap();
     let zero_rows = vec![(1..=ROW_CLASSES as u16).rev().map(|odds| odds * 700).collect(); 2];
     let contexts = ContextModel::new((0..5).map(channel).collect(), zero_rows, tables).unwrap();
-    PictureSpace::new(LatentSpaceId::new([9; 8]), layout, quantiser, contexts).unwrap()
+    ImageCodecSpace::new(LatentSpaceId::new([9; 8]), layout, quantiser, contexts).unwrap()
 }
 
 /// Returns integers for an image, most of them zero or small.
-fn layers(space: &PictureSpace, header: PictureHeader, seed: &[i16]) -> Vec<Vec<i16>> {
+fn layers(space: &ImageCodecSpace, header: ImageCodecHeader, seed: &[i16]) -> Vec<Vec<i16>> {
     (0..2)
         .map(|layer| {
             let count = space.layout().elements(layer, header.width, header.height);
@@ -50,9 +51,9 @@ fn layers(space: &PictureSpace, header: PictureHeader, seed: &[i16]) -> Vec<Vec<
 }
 
 /// Returns the streams of an image of several stripes, one list per layer.
-fn streams(space: &PictureSpace, header: PictureHeader, layers: &[Vec<i16>]) -> Vec<Vec<Vec<u8>>> {
+fn streams(space: &ImageCodecSpace, header: ImageCodecHeader, layers: &[Vec<i16>]) -> Vec<Vec<Vec<u8>>> {
     let frame = space.encode_integers(header, layers, IdOnWire::Session).unwrap();
-    let frame = PictureFrame::parse(&frame, &Limits::default(), Some(space.id())).unwrap();
+    let frame = ImageCodecFrame::parse(&frame, &Limits::default(), Some(space.id())).unwrap();
     frame.payloads.iter().map(|payload| split(payload)).collect()
 }
 
@@ -69,7 +70,7 @@ fn split(mut payload: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Builds a frame from these streams, each shorter than 2¹⁴ bytes.
-fn frame_of(space: &PictureSpace, header: PictureHeader, streams: &[Vec<Vec<u8>>]) -> Vec<u8> {
+fn frame_of(space: &ImageCodecSpace, header: ImageCodecHeader, streams: &[Vec<Vec<u8>>]) -> Vec<u8> {
     let join = |streams: &Vec<Vec<u8>>| {
         let behind_its_length = |stream: &Vec<u8>| match stream.len() {
             len @ 0..0x80 => [&[len as u8][..], stream].concat(),
@@ -79,19 +80,19 @@ fn frame_of(space: &PictureSpace, header: PictureHeader, streams: &[Vec<Vec<u8>>
     };
     let payloads: Vec<Vec<u8>> = streams.iter().map(join).collect();
     let payloads = payloads.iter().map(Vec::as_slice).collect();
-    PictureFrame { latent_space: space.id(), header, payloads }.to_bytes(IdOnWire::Session)
+    ImageCodecFrame { latent_space: space.id(), header, payloads }.to_bytes(IdOnWire::Session)
 }
 
 /// Sets the integers of all stripes that are not `wanted` to 0.
 fn clear(
-    space: &PictureSpace,
-    header: PictureHeader,
+    space: &ImageCodecSpace,
+    header: ImageCodecHeader,
     layers: &mut [Vec<i16>],
     wanted: impl Fn(usize) -> bool,
 ) {
     for (layer, values) in layers.iter_mut().enumerate() {
         let [rows, columns] = space.layout().dims(layer, header.width, header.height);
-        let step = (STRIPE / space.layout().layers()[layer].stride) as usize;
+        let step = (STRIPE_ROWS / space.layout().layers()[layer].stride) as usize;
         for (row, values) in values.chunks_exact_mut(columns).enumerate() {
             if !wanted(row % rows / step) {
                 values.fill(0);
@@ -133,7 +134,7 @@ proptest! {
         let layers = layers(&space, header, &seed);
         let whole = space.encode_integers(header, &layers, id).unwrap();
         for kept in 0..4 {
-            let part = keep_layers(&whole, kept, &limits, Some(space.id())).unwrap();
+            let part = truncate_layers(&whole, kept, &limits, Some(space.id())).unwrap();
             let present = kept.clamp(1, 2);
             prop_assert_eq!(&part, &space.encode_integers(header, &layers[..present], id).unwrap());
             prop_assert_eq!(&space.decode(&part, &limits).unwrap().layers, &layers[..present]);
@@ -192,7 +193,7 @@ proptest! {
     #[test]
     fn no_payload_panics(payload in proptest::collection::vec(any::<u8>(), 0..200)) {
         let space = space();
-        let frame = PictureFrame { latent_space: space.id(), header: header(70, 50), payloads: vec![&payload, &payload] };
+        let frame = ImageCodecFrame { latent_space: space.id(), header: header(70, 50), payloads: vec![&payload, &payload] };
         let _ = space.decode(&frame.to_bytes(IdOnWire::Session), &Limits::default());
     }
 
@@ -206,7 +207,7 @@ proptest! {
 }
 
 /// Encodes the finer layer of an image from sixteenths, and returns the decoded layer.
-fn decided(space: &PictureSpace, header: PictureHeader, sixteenths: &[i16]) -> Vec<i16> {
+fn decided(space: &ImageCodecSpace, header: ImageCodecHeader, sixteenths: &[i16]) -> Vec<i16> {
     let coarse = vec![0; space.layout().elements(0, header.width, header.height)];
     let layers = [Coefficients::Integers(coarse), Coefficients::Sixteenths(sixteenths.to_vec())];
     let frame = space.encode(header, &layers, IdOnWire::Present).unwrap();
@@ -254,7 +255,7 @@ fn missing_channels_of_sixteenths_are_zeros() {
     assert_eq!(found, decided(&space, header, &sixteenths));
     let half = [Coefficients::Integers(vec![0; 32]), Coefficients::Sixteenths(vec![0; plane / 2])];
     let error = space.encode(header, &half, IdOnWire::Present).unwrap_err();
-    assert!(matches!(error, LatentError::Count { .. }), "{error}");
+    assert!(matches!(error, LatentError::CountMismatch { .. }), "{error}");
 }
 
 #[test]
@@ -262,10 +263,10 @@ fn layers_with_predictors_take_integers_alone() {
     let (space, header) = (space(), header(16, 16));
     let coarse = vec![0; space.layout().elements(0, 16, 16)];
     let error = space.encode(header, &[Coefficients::Sixteenths(coarse)], IdOnWire::Present).unwrap_err();
-    assert!(matches!(error, LatentError::Count { .. }), "{error}");
+    assert!(matches!(error, LatentError::CountMismatch { .. }), "{error}");
     let maps = [0.6, 0.6];
-    assert!(matches!(space.coefficients(0, 2, 39, &maps).unwrap(), Coefficients::Integers(_)));
-    let Coefficients::Sixteenths(values) = space.coefficients(1, 2, 39, &maps).unwrap() else {
+    assert!(matches!(space.quantise_coefficients(0, 2, 39, &maps).unwrap(), Coefficients::Integers(_)));
+    let Coefficients::Sixteenths(values) = space.quantise_coefficients(1, 2, 39, &maps).unwrap() else {
         unreachable!()
     };
     assert_eq!(values, [19, 38]);
@@ -277,9 +278,9 @@ fn missing_layers_are_zeros() {
     let layers = layers(&space, header, &[1, -2, 3]);
     let frame = space.encode_integers(header, &layers, IdOnWire::Present).unwrap();
     let limits = Limits::default();
-    let base = keep_layers(&frame, 1, &limits, None).unwrap();
+    let base = truncate_layers(&frame, 1, &limits, None).unwrap();
     assert!(base.len() < frame.len());
-    assert_eq!(latent_space_of(&base), Ok(Some(space.id())));
+    assert_eq!(peek_latent_space(&base), Ok(Some(space.id())));
     assert_eq!(base, space.encode_integers(header, &layers[..1], IdOnWire::Present).unwrap());
     let decoded = space.decode(&base, &limits).unwrap();
     assert_eq!(decoded.layers, layers[..1]);
@@ -334,7 +335,7 @@ fn padding_counts_as_pixels_do() {
     let frame = space.encode_integers(small, &layers, IdOnWire::Session).unwrap();
     assert!(space.decode(&frame, &limits).is_ok());
     // The same number of pixels, but 16 times as many after both sides are padded to multiples of 16.
-    let thin = PictureFrame { latent_space: space.id(), header: header(1 << 20, 1), payloads: vec![&[]] };
+    let thin = ImageCodecFrame { latent_space: space.id(), header: header(1 << 20, 1), payloads: vec![&[]] };
     assert_eq!(
         space.decode(&thin.to_bytes(IdOnWire::Session), &limits),
         Err(LatentError::Limit {
@@ -349,11 +350,11 @@ fn padding_counts_as_pixels_do() {
 fn loudest(index: u32, references: std::ops::Range<u32>) -> ChannelContext {
     ChannelContext {
         predictor: if index.is_multiple_of(2) { [i16::MIN; 4] } else { [i16::MAX; 4] },
-        near: [u16::MAX; NEIGHBOURS],
-        adaptive: u16::MAX,
-        bias: vec![u16::MAX; 100],
-        zero_plane: [u16::MAX; 2],
-        references: references.map(|channel| Reference { channel, weight: u16::MAX }).collect(),
+        neighbour_weights: [u16::MAX; NEIGHBOURS],
+        average_weight: u16::MAX,
+        biases: vec![u16::MAX; 100],
+        zero_plane_odds: [u16::MAX; 2],
+        references: references.map(|channel| ChannelReference { channel, weight: u16::MAX }).collect(),
         tables: vec![0; CLASSES],
     }
 }
@@ -369,7 +370,8 @@ fn the_largest_energy_has_31_bits() {
     let (mut sum, mut largest) = (0, 0);
     for row in 0..SIDE {
         sum = energy.start_row(&plane, row).max(sum);
-        largest = (0..SIDE).map(|column| energy.at(&plane, row, column)).max().max(Some(largest)).unwrap();
+        largest =
+            (0..SIDE).map(|column| energy.at_column(&plane, row, column)).max().max(Some(largest)).unwrap();
         energy.end_row(&plane, row);
     }
     let weights = 1 + 255 + 6 * 255 + 16 * 6 * 255;
@@ -382,12 +384,12 @@ fn the_largest_weights_and_integers_come_back() {
     let shapes = [(17, 16), (2, 8), (1, 1)].map(|(channels, stride)| LayerShape { channels, stride });
     let layout = Layout::new(shapes.to_vec()).unwrap();
     let gains = shapes.iter().map(|shape| vec![1.0; shape.channels as usize]).collect();
-    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 3]).unwrap();
+    let quantiser = ImageCodecQuantiser::new(vec![1.0; 100], gains, vec![0.5; 3]).unwrap();
     let channels = (0..20_u32).map(|index| loudest(index, index.saturating_sub(16)..index)).collect();
     let tables = Tables::new(vec![Table::from_counts(0, &[1]).unwrap()]).unwrap();
     let contexts = ContextModel::new(channels, vec![vec![u16::MAX; ROW_CLASSES]; 3], tables).unwrap();
-    let space = PictureSpace::new(LatentSpaceId::new([1; 8]), layout, quantiser, contexts).unwrap();
-    let header = PictureHeader { quality: Quality::new(100).unwrap(), ..header(50, 530) };
+    let space = ImageCodecSpace::new(LatentSpaceId::new([1; 8]), layout, quantiser, contexts).unwrap();
+    let header = ImageCodecHeader { quality: Quality::new(100).unwrap(), ..header(50, 530) };
     // Values of one sign and of both signs, with the largest differences from the prediction.
     for ends in [[i16::MAX; 2], [i16::MIN; 2], [i16::MIN, i16::MAX]] {
         let layer =

@@ -4,10 +4,10 @@
 use std::fmt::Write as _;
 
 use lopside_latent::{
-    IdOnWire, LatentSpaceId, Limits, Table, Tables, latent_space_of,
+    IdOnWire, LatentSpaceId, Limits, Table, Tables, peek_latent_space,
     picture::{
-        CLASSES, ChannelContext, ContextModel, LayerQuantiser, LayerShape, Layout, PictureHeader,
-        PictureSpace, Quality, ROW_CLASSES, Reference, keep_layers,
+        CLASSES, ChannelContext, ChannelReference, ContextModel, ImageCodecHeader, ImageCodecQuantiser,
+        ImageCodecSpace, LayerShape, Layout, Quality, ROW_CLASSES, truncate_layers,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -58,7 +58,7 @@ fn the_vectors_frames_decode_to_their_integers() {
         let decoded = space.decode(&frame, &Limits::default()).unwrap();
         assert_eq!(decoded.header, vector.header, "{name}");
         assert!(decoded.layers == vector.layers, "{name}: the integers differ");
-        let id = latent_space_of(&frame).unwrap();
+        let id = peek_latent_space(&frame).unwrap();
         assert_eq!(id.is_some(), vector.id == IdOnWire::Present, "{name}");
     }
 }
@@ -84,29 +84,29 @@ fn a_vector_without_its_last_layers_is_another_vector() {
         let (_, text) = VECTORS.iter().find(|(name, _)| *name == wanted).unwrap();
         frame_of(text)
     });
-    assert_eq!(keep_layers(&whole, 1, &Limits::default(), None).unwrap(), first);
+    assert_eq!(truncate_layers(&whole, 1, &Limits::default(), None).unwrap(), first);
 }
 
 /// The contents of a test vector's file: the image, its integers and its frame.
 struct Vector {
-    header: PictureHeader,
+    header: ImageCodecHeader,
     id: IdOnWire,
     layers: Vec<Vec<i16>>,
     frame: String,
 }
 
 impl Vector {
-    fn read(text: &str, space: &PictureSpace) -> Self {
+    fn read(text: &str, space: &ImageCodecSpace) -> Self {
         let lines = text.lines().take_while(|&line| line != "frame").filter(|line| !line.starts_with('#'));
         let lines: Vec<(&str, &str)> = lines.map(|line| line.split_once(' ').unwrap()).collect();
         let number = |field: &str| {
             let line = lines.iter().find(|(name, _)| *name == field);
             line.map_or(0, |(_, value)| value.parse::<u32>().unwrap())
         };
-        let header = PictureHeader {
+        let header = ImageCodecHeader {
             width: number("width"),
             height: number("height"),
-            grey: number("grey") == 1,
+            is_grey: number("grey") == 1,
             quality: Quality::new(number("quality") as u8).unwrap(),
         };
         let mut planes: Vec<Planes> =
@@ -129,13 +129,13 @@ impl Vector {
 }
 
 /// Returns an image of up to 3 stripes, with integers from few and small to many and large.
-fn random(seed: u32, layout: &Layout) -> (PictureHeader, Vec<Vec<i16>>) {
+fn random(seed: u32, layout: &Layout) -> (ImageCodecHeader, Vec<Vec<i16>>) {
     let mut state = seed;
     let mut next = |below: u32| random_below(&mut state, below);
-    let header = PictureHeader {
+    let header = ImageCodecHeader {
         width: 1 + next(150),
         height: if next(8) == 0 { 1 + next(1100) } else { 1 + next(150) },
-        grey: next(4) == 0,
+        is_grey: next(4) == 0,
         quality: Quality::new(1 + next(100) as u8).unwrap(),
     };
     let density = [64 + next(193), 64 + next(193), next(257), 1 << next(15)];
@@ -154,7 +154,7 @@ struct Planes {
 }
 
 impl Planes {
-    fn new(layout: &Layout, layer: usize, header: PictureHeader) -> Self {
+    fn new(layout: &Layout, layer: usize, header: ImageCodecHeader) -> Self {
         let [rows, columns] = layout.dims(layer, header.width, header.height);
         let channels = layout.layers()[layer].channels as usize;
         Self { rows, columns, values: vec![0; channels * rows * columns] }
@@ -195,23 +195,24 @@ fn random_below(state: &mut u32, below: u32) -> u32 {
 }
 
 /// Returns a latent space with layers of 1, 2 and 2 channels at strides 64, 16 and 8.
-fn space() -> PictureSpace {
+fn space() -> ImageCodecSpace {
     let layer = |channels, stride| LayerShape { channels, stride };
     let layout = Layout::new(vec![layer(1, 64), layer(2, 16), layer(2, 8)]).unwrap();
     let gains = vec![vec![1.0], vec![1.0; 2], vec![1.0; 2]];
-    let quantiser = LayerQuantiser::new(vec![0.5; 100], gains, vec![0.5; 3]).unwrap();
-    PictureSpace::new(ID, layout, quantiser, contexts()).unwrap()
+    let quantiser = ImageCodecQuantiser::new(vec![0.5; 100], gains, vec![0.5; 3]).unwrap();
+    ImageCodecSpace::new(ID, layout, quantiser, contexts()).unwrap()
 }
 
 fn contexts() -> ContextModel {
-    let references =
-        |list: &[(u32, u16)]| list.iter().map(|&(channel, weight)| Reference { channel, weight }).collect();
+    let references = |list: &[(u32, u16)]| {
+        list.iter().map(|&(channel, weight)| ChannelReference { channel, weight }).collect()
+    };
     let channel = |index: u16, predictor: [i16; 4], list: &[(u32, u16)]| ChannelContext {
         predictor,
-        near: [900 + index, 800, 300, 250, 120, 100 + index],
-        adaptive: 700 * index,
-        bias: (0..100).map(|quality| 20 + quality * (3 + index)).collect(),
-        zero_plane: [3000 + index, 60_000 - index],
+        neighbour_weights: [900 + index, 800, 300, 250, 120, 100 + index],
+        average_weight: 700 * index,
+        biases: (0..100).map(|quality| 20 + quality * (3 + index)).collect(),
+        zero_plane_odds: [3000 + index, 60_000 - index],
         references: references(list),
         tables: (0..CLASSES as u32).map(|class| (class / 6).min(5)).collect(),
     };

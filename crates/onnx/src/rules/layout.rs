@@ -1,43 +1,43 @@
 //! Shape rules of operators that move, join, repeat or drop elements.
 
-use super::{broadcast, int, product};
+use super::{broadcast, checked_product, int_attribute};
 use crate::{
-    graph::attribute,
+    graph::find_attribute,
     proto::NodeProto,
     shapes::{MAX_RANK, Shape, Shapes},
 };
 
 /// Returns the index of an axis in a tensor of this rank; negative axes count from the end. `None` if it is
 /// out of range.
-pub(crate) fn axis(axis: i64, rank: usize) -> Option<usize> {
+pub(crate) fn resolve_axis(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis.checked_add(rank as i64)? } else { axis };
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
 }
 
 /// A list that is computed at run time, so that its values are unknown.
-pub(super) struct Computed;
+pub(super) struct UnknownList;
 
 /// Returns a list that newer operator sets read as input `index` and older ones store as an attribute; `None`
 /// if it is left out.
-pub(super) fn list(
+pub(super) fn list_argument(
     node: &NodeProto,
     shapes: &Shapes<'_>,
     index: usize,
     name: &str,
-) -> Result<Option<Vec<i64>>, Computed> {
+) -> Result<Option<Vec<i64>>, UnknownList> {
     if node.input.get(index).is_some_and(|input| !input.is_empty()) {
-        return shapes.integers(node, index).map(|values| Some(values.to_vec())).ok_or(Computed);
+        return shapes.input_integers(node, index).map(|values| Some(values.to_vec())).ok_or(UnknownList);
     }
-    Ok(attribute(node, name).map(|list| list.ints.clone()))
+    Ok(find_attribute(node, name).map(|list| list.ints.clone()))
 }
 
 pub(super) fn transpose(node: &NodeProto, from: &[u64]) -> Option<Shape> {
-    let Some(order) = attribute(node, "perm") else {
+    let Some(order) = find_attribute(node, "perm") else {
         return Some(from.iter().rev().copied().collect());
     };
     let mut seen = vec![false; from.len()];
     let mut place = |to: &i64| {
-        let at = axis(*to, from.len())?;
+        let at = resolve_axis(*to, from.len())?;
         (!std::mem::replace(&mut seen[at], true)).then(|| from[at])
     };
     if order.ints.len() != from.len() {
@@ -47,8 +47,8 @@ pub(super) fn transpose(node: &NodeProto, from: &[u64]) -> Option<Shape> {
 }
 
 pub(super) fn squeeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let dropped = match list(node, shapes, 1, "axes").ok()? {
-        Some(axes) => marked(&axes, from.len())?,
+    let dropped = match list_argument(node, shapes, 1, "axes").ok()? {
+        Some(axes) => mark_axes(&axes, from.len())?,
         None => from.iter().map(|&dim| dim == 1).collect(),
     };
     let sound = from.iter().zip(&dropped).all(|(&dim, &dropped)| dim == 1 || !dropped);
@@ -56,9 +56,9 @@ pub(super) fn squeeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Op
 }
 
 pub(super) fn unsqueeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let axes = list(node, shapes, 1, "axes").ok()??;
+    let axes = list_argument(node, shapes, 1, "axes").ok()??;
     let rank = from.len().checked_add(axes.len()).filter(|&rank| rank <= MAX_RANK)?;
-    let added = marked(&axes, rank)?;
+    let added = mark_axes(&axes, rank)?;
     let mut rest = from.iter();
     let dims = added.iter().map(|&added| if added { Some(1) } else { rest.next().copied() });
     dims.collect()
@@ -68,32 +68,32 @@ pub(super) fn unsqueeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> 
 /// only axis is `axis`.
 pub(super) fn reduce(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
     let axes = if node.op_type().starts_with("Arg") {
-        Some(vec![int(node, "axis", 0)])
+        Some(vec![int_attribute(node, "axis", 0)])
     } else {
-        list(node, shapes, 1, "axes").ok()?.filter(|axes| !axes.is_empty())
+        list_argument(node, shapes, 1, "axes").ok()?.filter(|axes| !axes.is_empty())
     };
     let reduced = match axes {
-        Some(axes) => marked(&axes, from.len())?,
-        None if int(node, "noop_with_empty_axes", 0) != 0 => vec![false; from.len()],
+        Some(axes) => mark_axes(&axes, from.len())?,
+        None if int_attribute(node, "noop_with_empty_axes", 0) != 0 => vec![false; from.len()],
         None => vec![true; from.len()],
     };
-    let keep = int(node, "keepdims", 1) != 0;
+    let keep = int_attribute(node, "keepdims", 1) != 0;
     let dims = from.iter().zip(reduced).filter(|(_, reduced)| keep || !reduced);
     Some(dims.map(|(&dim, reduced)| if reduced { 1 } else { dim }).collect())
 }
 
 pub(super) fn gather(node: &NodeProto, from: &[u64], indices: &[u64]) -> Option<Shape> {
-    let axis = axis(int(node, "axis", 0), from.len())?;
+    let axis = resolve_axis(int_attribute(node, "axis", 0), from.len())?;
     let out = [&from[..axis], indices, &from[axis + 1..]].concat();
     (out.len() <= MAX_RANK).then_some(out)
 }
 
 /// Returns the shapes of the outputs of `Split`.
 pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>> {
-    let from = shapes.input(node, 0).ok()?;
-    let axis = axis(int(node, "axis", 0), from.len())?;
+    let from = shapes.input_shape(node, 0).ok()?;
+    let axis = resolve_axis(int_attribute(node, "axis", 0), from.len())?;
     let parts = node.output.len() as u64;
-    let sizes: Vec<u64> = if let Some(sizes) = list(node, shapes, 1, "split").ok()? {
+    let sizes: Vec<u64> = if let Some(sizes) = list_argument(node, shapes, 1, "split").ok()? {
         sizes.iter().map(|&size| u64::try_from(size).ok()).collect::<Option<_>>()?
     } else {
         // All parts are as large as the first, except the last.
@@ -113,32 +113,33 @@ pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>>
 /// Returns the output shape of `Slice`. Negative starts and ends count from the end; both are clamped to the
 /// extent.
 pub(super) fn slice(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let (starts, ends) = (list(node, shapes, 1, "starts").ok()??, list(node, shapes, 2, "ends").ok()??);
-    let axes = match list(node, shapes, 3, "axes").ok()? {
+    let (starts, ends) =
+        (list_argument(node, shapes, 1, "starts").ok()??, list_argument(node, shapes, 2, "ends").ok()??);
+    let axes = match list_argument(node, shapes, 3, "axes").ok()? {
         Some(axes) => axes,
         None => (0..starts.len() as i64).collect(),
     };
-    let steps = list(node, shapes, 4, "steps").ok()?.unwrap_or_else(|| vec![1; starts.len()]);
+    let steps = list_argument(node, shapes, 4, "steps").ok()?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()].iter().any(|&len| len != starts.len()) {
         return None;
     }
     let mut out = from.to_vec();
     for (index, &named) in axes.iter().enumerate() {
-        let axis = axis(named, from.len())?;
-        out[axis] = sliced(from[axis], starts[index], ends[index], steps[index])?;
+        let axis = resolve_axis(named, from.len())?;
+        out[axis] = slice_length(from[axis], starts[index], ends[index], steps[index])?;
     }
     Some(out)
 }
 
 /// Returns the number of elements that a slice takes along an axis of this extent.
-pub(crate) fn sliced(extent: u64, start: i64, end: i64, step: i64) -> Option<u64> {
-    let (first, stop) = bounds(extent, start, end, step)?;
+pub(crate) fn slice_length(extent: u64, start: i64, end: i64, step: i64) -> Option<u64> {
+    let (first, stop) = slice_bounds(extent, start, end, step)?;
     let room = if step > 0 { stop.checked_sub(first)? } else { first.checked_sub(stop)? };
     Some(u64::try_from(room).unwrap_or(0).div_ceil(step.unsigned_abs()))
 }
 
 /// Returns the first index of a slice and the index before which it stops.
-pub(crate) fn bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
+pub(crate) fn slice_bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
     let extent = i64::try_from(extent).ok()?;
     let from_end = |at: i64| if at < 0 { at.saturating_add(extent) } else { at };
     let (start, end) = (from_end(start), from_end(end));
@@ -152,9 +153,9 @@ pub(crate) fn bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i6
 }
 
 pub(super) fn pad(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let pads = list(node, shapes, 1, "pads").ok()??;
-    let axes: Vec<usize> = match list(node, shapes, 3, "axes").ok()? {
-        Some(axes) => axes.iter().map(|&named| axis(named, from.len())).collect::<Option<_>>()?,
+    let pads = list_argument(node, shapes, 1, "pads").ok()??;
+    let axes: Vec<usize> = match list_argument(node, shapes, 3, "axes").ok()? {
+        Some(axes) => axes.iter().map(|&named| resolve_axis(named, from.len())).collect::<Option<_>>()?,
         None => (0..from.len()).collect(),
     };
     if pads.len() != axes.len().checked_mul(2)? {
@@ -169,34 +170,34 @@ pub(super) fn pad(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option
 }
 
 pub(super) fn expand(from: &[u64], target: &[i64]) -> Option<Shape> {
-    broadcast(&[from, &extents(target)?])
+    broadcast(&[from, &shape_from_values(target)?])
 }
 
 pub(super) fn tile(from: &[u64], repeats: &[i64]) -> Option<Shape> {
-    let repeats = extents(repeats).filter(|repeats| repeats.len() == from.len())?;
+    let repeats = shape_from_values(repeats).filter(|repeats| repeats.len() == from.len())?;
     from.iter().zip(repeats).map(|(dim, times)| dim.checked_mul(times)).collect()
 }
 
 /// Returns the shape that a tensor's values denote.
-pub(super) fn extents(values: &[i64]) -> Option<Shape> {
+pub(super) fn shape_from_values(values: &[i64]) -> Option<Shape> {
     let shape: Option<Shape> = values.iter().map(|&dim| u64::try_from(dim).ok()).collect();
     shape.filter(|shape| shape.len() <= MAX_RANK)
 }
 
 pub(super) fn space_to_depth(node: &NodeProto, from: &[u64]) -> Option<Shape> {
     let [batch, channels, height, width] = *from else { return None };
-    let block = u64::try_from(int(node, "blocksize", 0)).ok().filter(|&block| block > 0)?;
+    let block = u64::try_from(int_attribute(node, "blocksize", 0)).ok().filter(|&block| block > 0)?;
     let fits = height.is_multiple_of(block) && width.is_multiple_of(block);
-    let channels = product(&[channels, block, block])?;
+    let channels = checked_product(&[channels, block, block])?;
     fits.then(|| vec![batch, channels, height / block, width / block])
 }
 
 /// Returns a flag per axis, `true` for the axes in the list; `None` if an axis is out of range or listed
 /// twice.
-fn marked(axes: &[i64], rank: usize) -> Option<Vec<bool>> {
+fn mark_axes(axes: &[i64], rank: usize) -> Option<Vec<bool>> {
     let mut marked = vec![false; rank];
     for &named in axes {
-        if std::mem::replace(&mut marked[axis(named, rank)?], true) {
+        if std::mem::replace(&mut marked[resolve_axis(named, rank)?], true) {
             return None;
         }
     }

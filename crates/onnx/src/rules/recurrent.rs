@@ -1,11 +1,11 @@
 //! Shape rules of recurrent layers.
 
-use super::int;
+use super::int_attribute;
 use crate::{proto::NodeProto, shapes::Shape};
 
 /// A recurrent layer with input `[steps, n, in]`, or `[n, steps, in]` if `layout` is 1, and recurrent weights
 /// `[directions, gates · units, units]`.
-pub(super) struct Recurrence {
+pub(super) struct RecurrentLayer {
     steps: u64,
     batch: u64,
     directions: u64,
@@ -13,10 +13,10 @@ pub(super) struct Recurrence {
     batch_first: bool,
 }
 
-impl Recurrence {
+impl RecurrentLayer {
     pub(super) fn new(node: &NodeProto, x: &[u64], recurrent: &[u64]) -> Option<Self> {
         let (&[first, second, _], &[directions, _, units]) = (x, recurrent) else { return None };
-        let batch_first = int(node, "layout", 0) != 0;
+        let batch_first = int_attribute(node, "layout", 0) != 0;
         let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
         Some(Self { steps, batch, directions, units, batch_first })
     }
@@ -31,7 +31,7 @@ impl Recurrence {
     }
 
     /// Returns the shape of the last state.
-    pub(super) fn last(&self) -> Shape {
+    pub(super) fn last_state_shape(&self) -> Shape {
         if self.batch_first {
             vec![self.batch, self.directions, self.units]
         } else {

@@ -1,45 +1,48 @@
 //! Shape rules of pooling operators, which slide a window without weights, and of operators that change the
 //! resolution.
 
-use super::{Window, int};
+use super::{ConvWindow, int_attribute};
 use crate::{
-    graph::attribute,
+    graph::find_attribute,
     proto::NodeProto,
     shapes::{MAX_RANK, Shape, Shapes},
 };
 
 /// Returns the output shape of `MaxPool`, `AveragePool` or `LpPool`: the arithmetic of a convolution, applied
 /// to each channel.
-pub(super) fn pool(node: &NodeProto, from: &[u64]) -> Option<Shape> {
-    let kernel = &attribute(node, "kernel_shape")?.ints;
+pub(super) fn pool_shape(node: &NodeProto, from: &[u64]) -> Option<Shape> {
+    let kernel = &find_attribute(node, "kernel_shape")?.ints;
     if from.len() < 3 || kernel.len() != from.len() - 2 {
         return None;
     }
     let extents = kernel.iter().map(|&size| u64::try_from(size).ok());
     let weight: Shape = [Some(from[1]), Some(from[1])].into_iter().chain(extents).collect::<Option<_>>()?;
-    let window = Window { node, x: from, weight: &weight, groups: 1 };
-    if int(node, "ceil_mode", 0) == 0 { window.conv() } else { window.rounded_up() }
+    let window = ConvWindow { node, x: from, weight: &weight, groups: 1 };
+    if int_attribute(node, "ceil_mode", 0) == 0 { window.conv_shape() } else { window.ceil_mode_shape() }
 }
 
 /// Returns the output shape of a global pooling operator: one value per channel.
-pub(super) fn global_pool(from: &[u64]) -> Option<Shape> {
+pub(super) fn global_pool_shape(from: &[u64]) -> Option<Shape> {
     let kept = from.get(..2)?;
     Some(kept.iter().copied().chain(from[2..].iter().map(|_| 1)).collect())
 }
 
 /// Returns the output shape of `Resize` or `Upsample`, either with sizes or with scales.
-pub(super) fn resize(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
-    let axes: Vec<usize> = match attribute(node, "axes") {
-        Some(axes) => {
-            axes.ints.iter().map(|&axis| super::layout::axis(axis, from.len())).collect::<Option<_>>()?
-        }
+pub(super) fn resize_shape(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
+    let axes: Vec<usize> = match find_attribute(node, "axes") {
+        Some(axes) => axes
+            .ints
+            .iter()
+            .map(|&axis| super::layout::resolve_axis(axis, from.len()))
+            .collect::<Option<_>>()?,
         None => (0..from.len()).collect(),
     };
     // `Upsample` and the first version of `Resize` do not have a region of interest.
     let place = if node.op_type() == "Upsample" || node.input.len() == 2 { 1 } else { 2 };
-    let policy = attribute(node, "keep_aspect_ratio_policy").map_or(&b"stretch"[..], |policy| policy.s());
+    let policy =
+        find_attribute(node, "keep_aspect_ratio_policy").map_or(&b"stretch"[..], |policy| policy.s());
     let mut out = from.to_vec();
-    if let Some(sizes) = shapes.integers(node, 3) {
+    if let Some(sizes) = shapes.input_integers(node, 3) {
         if sizes.len() != axes.len() || policy != b"stretch" {
             return None;
         }
@@ -48,9 +51,9 @@ pub(super) fn resize(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Opt
         }
         return Some(out);
     }
-    let scales = match attribute(node, "scales") {
+    let scales = match find_attribute(node, "scales") {
         Some(scales) => &scales.floats,
-        None => shapes.floats(node, place)?,
+        None => shapes.input_floats(node, place)?,
     };
     if scales.len() != axes.len() {
         return None;

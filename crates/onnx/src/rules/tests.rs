@@ -13,15 +13,15 @@ fn shape(
     let mut names = Vec::new();
     for (index, dims) in shapes.iter().enumerate() {
         let dims: Vec<Dim> = dims.iter().map(|&dim| dim.into()).collect();
-        names.push(graph.input(&format!("x{index}"), &dims));
+        names.push(graph.add_input(&format!("x{index}"), &dims));
     }
-    names.extend(integers.map(|data| graph.integers("integers", data)));
+    names.extend(integers.map(|data| graph.add_integers("integers", data)));
     let inputs: Vec<&str> = names.iter().map(String::as_str).collect();
-    graph.node(op, &inputs, "y", attributes);
+    graph.add_node(op, &inputs, "y", attributes);
     let model = graph.build();
     let graph = testing::graph(&model);
     let shapes = Shapes::new(graph, &[]);
-    output(&graph.node[0], &shapes).unwrap()
+    output_shape(&graph.node[0], &shapes).unwrap()
 }
 
 fn ints<'a>(name: &'a str, values: &[i64]) -> (&'a str, Attribute) {

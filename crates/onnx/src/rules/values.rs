@@ -1,57 +1,57 @@
 //! The values of small integer tensors, which other nodes read as shapes, axes and indices.
 
 use super::{
-    int,
-    layout::{axis, bounds, list, sliced},
+    int_attribute,
+    layout::{list_argument, resolve_axis, slice_bounds, slice_length},
 };
 use crate::{
-    graph::attribute,
+    graph::find_attribute,
     proto::{NodeProto, TensorProto, tensor_proto::DataType},
     shapes::{MAX_VALUES, Shapes},
 };
 
 /// Returns the values of the node's first output if they follow from shapes and known integers.
-pub(crate) fn output(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let values = |index| shapes.integers(node, index);
+pub(crate) fn output_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
+    let values = |index| shapes.input_integers(node, index);
     let found = match node.op_type() {
-        "Shape" => shape(node, shapes)?,
-        "Size" => vec![i64::try_from(super::product(shapes.input(node, 0).ok()?)?).ok()?],
-        "Cast" if is_integer(int(node, "to", 0)) => values(0)?.to_vec(),
+        "Shape" => shape_values(node, shapes)?,
+        "Size" => vec![i64::try_from(super::checked_product(shapes.input_shape(node, 0).ok()?)?).ok()?],
+        "Cast" if is_integer(int_attribute(node, "to", 0)) => values(0)?.to_vec(),
         "Identity" | "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" => values(0)?.to_vec(),
         "Gather" => gather(node, shapes)?,
         "Slice" => slice(node, shapes)?,
-        "Concat" => concat(node, shapes)?,
-        "ConstantOfShape" => filled(node, values(0)?)?,
+        "Concat" => concat_values(node, shapes)?,
+        "ConstantOfShape" => fill_values(node, values(0)?)?,
         "ReduceProd" => {
             vec![values(0)?.iter().try_fold(1_i64, |product, &value| product.checked_mul(value))?]
         }
         "Where" => select(values(0)?, values(1)?, values(2)?)?,
-        "Equal" => pairs(values(0)?, values(1)?, |a, b| Some(i64::from(a == b)))?,
-        "Add" => pairs(values(0)?, values(1)?, i64::checked_add)?,
-        "Sub" => pairs(values(0)?, values(1)?, i64::checked_sub)?,
-        "Mul" => pairs(values(0)?, values(1)?, i64::checked_mul)?,
-        "Div" => pairs(values(0)?, values(1)?, i64::checked_div)?,
-        "Min" if node.input.len() == 2 => pairs(values(0)?, values(1)?, |a, b| Some(a.min(b)))?,
-        "Max" if node.input.len() == 2 => pairs(values(0)?, values(1)?, |a, b| Some(a.max(b)))?,
+        "Equal" => combine_elementwise(values(0)?, values(1)?, |a, b| Some(i64::from(a == b)))?,
+        "Add" => combine_elementwise(values(0)?, values(1)?, i64::checked_add)?,
+        "Sub" => combine_elementwise(values(0)?, values(1)?, i64::checked_sub)?,
+        "Mul" => combine_elementwise(values(0)?, values(1)?, i64::checked_mul)?,
+        "Div" => combine_elementwise(values(0)?, values(1)?, i64::checked_div)?,
+        "Min" if node.input.len() == 2 => combine_elementwise(values(0)?, values(1)?, |a, b| Some(a.min(b)))?,
+        "Max" if node.input.len() == 2 => combine_elementwise(values(0)?, values(1)?, |a, b| Some(a.max(b)))?,
         _ => return None,
     };
     (found.len() <= MAX_VALUES).then_some(found)
 }
 
 /// Returns the values of a stored tensor of at most [`MAX_VALUES`] integers.
-pub(crate) fn stored(tensor: &TensorProto) -> Option<Vec<i64>> {
+pub(crate) fn stored_integers(tensor: &TensorProto) -> Option<Vec<i64>> {
     let values: Vec<i64> = match (DataType::try_from(tensor.data_type()).ok()?, tensor.raw_data()) {
-        (DataType::Int64, []) => few(&tensor.int64_data)?.to_vec(),
+        (DataType::Int64, []) => if_short(&tensor.int64_data)?.to_vec(),
         (DataType::Int64, raw) => {
-            few(raw.as_chunks().0)?.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
+            if_short(raw.as_chunks().0)?.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
         }
         (DataType::Int32 | DataType::Bool, []) => {
-            few(&tensor.int32_data)?.iter().map(|&value| value.into()).collect()
+            if_short(&tensor.int32_data)?.iter().map(|&value| value.into()).collect()
         }
         (DataType::Int32, raw) => {
-            few(raw.as_chunks().0)?.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect()
+            if_short(raw.as_chunks().0)?.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect()
         }
-        (DataType::Bool, raw) => few(raw)?.iter().map(|&byte| byte.into()).collect(),
+        (DataType::Bool, raw) => if_short(raw)?.iter().map(|&byte| byte.into()).collect(),
         _ => return None,
     };
     Some(values)
@@ -63,12 +63,13 @@ pub(crate) fn stored_floats(tensor: &TensorProto) -> Option<Vec<f32>> {
         return None;
     }
     match tensor.raw_data() {
-        [] => few(&tensor.float_data).map(<[f32]>::to_vec),
-        raw => few(raw.as_chunks().0).map(|raw| raw.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
+        [] => if_short(&tensor.float_data).map(<[f32]>::to_vec),
+        raw => if_short(raw.as_chunks().0)
+            .map(|raw| raw.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
     }
 }
 
-fn few<T>(values: &[T]) -> Option<&[T]> {
+fn if_short<T>(values: &[T]) -> Option<&[T]> {
     (values.len() <= MAX_VALUES).then_some(values)
 }
 
@@ -76,59 +77,64 @@ fn is_integer(data_type: i64) -> bool {
     [DataType::Int64, DataType::Int32, DataType::Bool].iter().any(|&known| known as i64 == data_type)
 }
 
-fn shape(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let from = shapes.input(node, 0).ok()?;
-    let (start, stop) = bounds(from.len() as u64, int(node, "start", 0), int(node, "end", i64::MAX), 1)?;
+fn shape_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
+    let from = shapes.input_shape(node, 0).ok()?;
+    let (start, stop) = slice_bounds(
+        from.len() as u64,
+        int_attribute(node, "start", 0),
+        int_attribute(node, "end", i64::MAX),
+        1,
+    )?;
     let taken = from.get(usize::try_from(start).ok()?..usize::try_from(stop).ok()?.max(start as usize))?;
     taken.iter().map(|&dim| i64::try_from(dim).ok()).collect()
 }
 
 fn gather(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let (from, indices) = (shapes.integers(node, 0)?, shapes.integers(node, 1)?);
-    if shapes.input(node, 0).ok()?.len() != 1 {
+    let (from, indices) = (shapes.input_integers(node, 0)?, shapes.input_integers(node, 1)?);
+    if shapes.input_shape(node, 0).ok()?.len() != 1 {
         return None;
     }
-    indices.iter().map(|&index| from.get(axis(index, from.len())?).copied()).collect()
+    indices.iter().map(|&index| from.get(resolve_axis(index, from.len())?).copied()).collect()
 }
 
 fn slice(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let from = shapes.integers(node, 0)?;
-    let one = |index, name| match list(node, shapes, index, name).ok()?.as_deref() {
+    let from = shapes.input_integers(node, 0)?;
+    let one = |index, name| match list_argument(node, shapes, index, name).ok()?.as_deref() {
         Some([value]) => Some(Some(*value)),
         None => Some(None),
         Some(_) => None,
     };
-    if shapes.input(node, 0).ok()?.len() != 1 {
+    if shapes.input_shape(node, 0).ok()?.len() != 1 {
         return None;
     }
     let (start, end, step) = (one(1, "starts")??, one(2, "ends")??, one(4, "steps")?.unwrap_or(1));
-    let count = sliced(from.len() as u64, start, end, step)?;
-    let (first, _) = bounds(from.len() as u64, start, end, step)?;
+    let count = slice_length(from.len() as u64, start, end, step)?;
+    let (first, _) = slice_bounds(from.len() as u64, start, end, step)?;
     let at = |taken: u64| first.checked_add(i64::try_from(taken).ok()?.checked_mul(step)?);
     (0..count).map(|taken| from.get(usize::try_from(at(taken)?).ok()?).copied()).collect()
 }
 
-fn concat(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
+fn concat_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
     let mut all = Vec::new();
     for index in 0..node.input.len() {
-        if shapes.input(node, index).ok()?.len() != 1 || all.len() > MAX_VALUES {
+        if shapes.input_shape(node, index).ok()?.len() != 1 || all.len() > MAX_VALUES {
             return None;
         }
-        all.extend_from_slice(shapes.integers(node, index)?);
+        all.extend_from_slice(shapes.input_integers(node, index)?);
     }
     Some(all)
 }
 
-fn filled(node: &NodeProto, dims: &[i64]) -> Option<Vec<i64>> {
+fn fill_values(node: &NodeProto, dims: &[i64]) -> Option<Vec<i64>> {
     let count = dims.iter().try_fold(1_i64, |product, &dim| product.checked_mul(dim))?;
     let count = usize::try_from(count).ok().filter(|&count| count <= MAX_VALUES)?;
-    let value = attribute(node, "value").and_then(|value| value.t.as_ref())?;
-    let [value] = stored(value)?[..] else { return None };
+    let value = find_attribute(node, "value").and_then(|value| value.t.as_ref())?;
+    let [value] = stored_integers(value)?[..] else { return None };
     Some(vec![value; count])
 }
 
 /// Applies an operation elementwise; a list of one element combines with a list of any length.
-fn pairs(a: &[i64], b: &[i64], of: impl Fn(i64, i64) -> Option<i64>) -> Option<Vec<i64>> {
+fn combine_elementwise(a: &[i64], b: &[i64], of: impl Fn(i64, i64) -> Option<i64>) -> Option<Vec<i64>> {
     match (a, b) {
         ([a], b) => b.iter().map(|&b| of(*a, b)).collect(),
         (a, [b]) => a.iter().map(|&a| of(a, *b)).collect(),

@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lopside_onnx::{
-    Attribute, GraphBuilder, OnnxError, cost, cuts, decode, encode, internalise,
+    Attribute, GraphBuilder, OnnxError, decode_model, encode_model, find_cuts, load_external_data,
+    model_cost,
     proto::{
         GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
         ValueInfoProto,
         tensor_proto::{DataLocation, DataType},
         type_proto::Value,
     },
-    split, split_at,
+    split_at, split_model,
 };
 use proptest::prelude::*;
 
@@ -22,25 +23,25 @@ type Recipe = (u8, u16, u16);
 /// earlier nodes. Most nodes read the one before them, so that cuts exist.
 fn made_up(recipes: &[Recipe], outputs: usize) -> ModelProto {
     let mut graph = GraphBuilder::new("random");
-    let mut tensors = vec![graph.input("x", &[4.into()]), graph.input("second", &[4.into()])];
+    let mut tensors = vec![graph.add_input("x", &[4.into()]), graph.add_input("second", &[4.into()])];
     tensors.truncate(1 + usize::from(recipes[0].0 > 200));
-    tensors.push(graph.initializer("w", &[4], &[0.5; 4]).unwrap());
+    tensors.push(graph.add_initializer("w", &[4], &[0.5; 4]).unwrap());
     for (index, &(kind, a, b)) in recipes.iter().enumerate() {
         let name = format!("t{index}");
         let pick = |at: u16| tensors[at as usize % tensors.len()].clone();
         let last = tensors[tensors.len() - 1].clone();
         match kind {
-            0..=9 => graph.node("Constant", &[], &name, &[("value_float", Attribute::Float(2.0))]),
-            10..=14 => graph.node("RandomNormal", &[], &name, &[("shape", Attribute::Ints(vec![4]))]),
-            15..=40 => graph.node("Relu", &[&pick(a)], &name, &[]),
-            41..=60 => graph.node("Add", &[&pick(a), &pick(b)], &name, &[]),
-            61..=130 => graph.node("Mul", &[&last, &pick(b)], &name, &[]),
-            _ => graph.node("Mul", &[&last, "w"], &name, &[]),
+            0..=9 => graph.add_node("Constant", &[], &name, &[("value_float", Attribute::Float(2.0))]),
+            10..=14 => graph.add_node("RandomNormal", &[], &name, &[("shape", Attribute::Ints(vec![4]))]),
+            15..=40 => graph.add_node("Relu", &[&pick(a)], &name, &[]),
+            41..=60 => graph.add_node("Add", &[&pick(a), &pick(b)], &name, &[]),
+            61..=130 => graph.add_node("Mul", &[&last, &pick(b)], &name, &[]),
+            _ => graph.add_node("Mul", &[&last, "w"], &name, &[]),
         };
         tensors.push(name);
     }
     for name in tensors.iter().rev().take(outputs) {
-        graph.output(name, &[4.into()]);
+        graph.add_output(name, &[4.into()]);
     }
     graph.build()
 }
@@ -102,7 +103,7 @@ proptest! {
         outputs in prop::sample::select(vec![1_usize, 1, 1, 1, 2]),
     ) {
         let model = made_up(&recipes, outputs);
-        let listed = match cuts(&model, &[]) {
+        let listed = match find_cuts(&model, &[]) {
             Ok(cuts) => cuts,
             Err(OnnxError::NoCut { .. } | OnnxError::IndependentOutput { .. }) => Vec::new(),
             Err(error) => panic!("{error}"),
@@ -110,13 +111,13 @@ proptest! {
         let names: BTreeSet<&str> = listed.iter().map(|cut| cut.tensor.as_str()).collect();
         for node in &graph(&model).node {
             let name = node.output[0].as_str();
-            match split(&model, name) {
+            match split_model(&model, name) {
                 Ok((encoder, decoder)) => {
                     prop_assert!(names.contains(name), "{name} is not listed");
                     composes(&model, &encoder, &decoder);
                     let cut = listed.iter().find(|cut| cut.tensor == name).unwrap();
-                    prop_assert_eq!(cost(&encoder, &[]).unwrap().parameters, cut.encoder.parameters);
-                    prop_assert_eq!(cost(&decoder, &[]).unwrap().parameters, cut.decoder.parameters);
+                    prop_assert_eq!(model_cost(&encoder, &[]).unwrap().parameters, cut.encoder.parameters);
+                    prop_assert_eq!(model_cost(&decoder, &[]).unwrap().parameters, cut.decoder.parameters);
                 }
                 Err(_) => prop_assert!(!names.contains(name), "{name} is listed"),
             }
@@ -128,14 +129,14 @@ proptest! {
         let model = made_up(&recipes, 1);
         for node in &graph(&model).node {
             let name = node.output[0].as_str();
-            let Err(OnnxError::CrossedCut { crossing, inputs, .. }) = split(&model, name) else { continue };
+            let Err(OnnxError::IncompleteCut { crossing, inputs, .. }) = split_model(&model, name) else { continue };
             if !inputs.is_empty() {
                 continue;
             }
             let all: Vec<&str> = [name].into_iter().chain(crossing.iter().map(String::as_str)).collect();
             match split_at(&model, &all) {
                 Ok((encoder, decoder)) => composes(&model, &encoder, &decoder),
-                Err(error) => prop_assert!(matches!(error, OnnxError::UnusedCut { .. }), "{error}"),
+                Err(error) => prop_assert!(matches!(error, OnnxError::SuperfluousCut { .. }), "{error}"),
             }
         }
     }
@@ -146,13 +147,13 @@ proptest! {
         at in any::<u16>(),
         byte in any::<u8>(),
     ) {
-        let mut bytes = encode(&made_up(&recipes, 1));
+        let mut bytes = encode_model(&made_up(&recipes, 1));
         let at = at as usize % bytes.len();
         bytes[at] = byte;
-        if let Ok(mut model) = decode(&bytes) {
-            let _ = cuts(&model, &[("n", 1)]);
+        if let Ok(mut model) = decode_model(&bytes) {
+            let _ = find_cuts(&model, &[("n", 1)]);
             let _ = split_at(&model, &["t0", "t1"]);
-            let _ = internalise(&mut model, &mut |_, _, _| Err("files are not read".to_owned()));
+            let _ = load_external_data(&mut model, &mut |_, _, _| Err("files are not read".to_owned()));
         }
     }
 }
@@ -160,13 +161,13 @@ proptest! {
 /// Returns the graph `x → p → a → b → c → y`, where `y` also reads `a`.
 fn skip() -> ModelProto {
     let mut graph = GraphBuilder::new("skip");
-    graph.input("x", &["n".into(), 4.into()]);
+    graph.add_input("x", &["n".into(), 4.into()]);
     graph.relu("x", "p");
     graph.relu("p", "a");
     graph.relu("a", "b");
     graph.relu("b", "c");
-    graph.node("Add", &["c", "a"], "y", &[]);
-    graph.output("y", &["n".into(), 4.into()]);
+    graph.add_node("Add", &["c", "a"], "y", &[]);
+    graph.add_output("y", &["n".into(), 4.into()]);
     graph.build()
 }
 
@@ -195,33 +196,33 @@ fn a_wrong_set_of_tensors_is_explained() {
 #[test]
 fn an_input_of_the_decoder_alone_is_named() {
     let mut builder = GraphBuilder::new("scaled");
-    builder.input("x", &[4.into()]);
-    builder.input("scale", &[]);
+    builder.add_input("x", &[4.into()]);
+    builder.add_input("scale", &[]);
     builder.relu("x", "a");
-    builder.node("Mul", &["a", "scale"], "y", &[]);
-    builder.output("y", &[4.into()]);
+    builder.add_node("Mul", &["a", "scale"], "y", &[]);
+    builder.add_output("y", &[4.into()]);
     let model = builder.build();
-    let error = split(&model, "a").unwrap_err().to_string();
+    let error = split_model(&model, "a").unwrap_err().to_string();
     assert!(error.contains("`scale` is an input of the model, which only the encoder receives"), "{error}");
     assert!(
-        matches!(cuts(&model, &[]), Err(OnnxError::NoCut { crossing, .. }) if crossing == ["y"] || crossing == ["a", "scale"])
+        matches!(find_cuts(&model, &[]), Err(OnnxError::NoCut { crossing, .. }) if crossing == ["y"] || crossing == ["a", "scale"])
     );
 }
 
 /// Returns a graph that reshapes `x` to its own shape, so that the shape crosses a cut in between.
 fn reshaped(dims: [i64; 3]) -> ModelProto {
     let mut builder = GraphBuilder::new("reshaped");
-    builder.input("x", &dims.map(Into::into));
-    builder.node("Shape", &["x"], "shape", &[]);
+    builder.add_input("x", &dims.map(Into::into));
+    builder.add_node("Shape", &["x"], "shape", &[]);
     builder.relu("x", "a");
-    builder.node("Reshape", &["a", "shape"], "y", &[]);
-    builder.output("y", &dims.map(Into::into));
+    builder.add_node("Reshape", &["a", "shape"], "y", &[]);
+    builder.add_output("y", &dims.map(Into::into));
     builder.build()
 }
 
 #[test]
 fn the_shape_of_fixed_dimensions_is_a_constant() {
-    let (encoder, decoder) = split(&reshaped([2, 3, 8]), "a").unwrap();
+    let (encoder, decoder) = split_model(&reshaped([2, 3, 8]), "a").unwrap();
     let ops = |model: &ModelProto| {
         graph(model).node.iter().map(|node| node.op_type().to_owned()).collect::<Vec<_>>()
     };
@@ -230,8 +231,8 @@ fn the_shape_of_fixed_dimensions_is_a_constant() {
         (vec!["Relu".to_owned()], vec!["Constant".into(), "Reshape".into()])
     );
     let model = reshaped([-1, 3, 8]);
-    let crossed = split(&model, "a").unwrap_err();
-    assert!(matches!(crossed, OnnxError::CrossedCut { inputs, .. } if inputs == ["x"]));
+    let crossed = split_model(&model, "a").unwrap_err();
+    assert!(matches!(crossed, OnnxError::IncompleteCut { inputs, .. } if inputs == ["x"]));
     let (_, decoder) = split_at(&model, &["a", "shape"]).unwrap();
     let kind = graph(&decoder).input[1].r#type.as_ref().unwrap().value.as_ref().unwrap();
     assert!(matches!(kind, Value::TensorType(tensor) if tensor.elem_type() == DataType::Int64 as i32));
@@ -241,19 +242,19 @@ fn the_shape_of_fixed_dimensions_is_a_constant() {
 fn operators_before_version_7_are_refused() {
     let mut model = skip();
     model.opset_import[0].version = Some(6);
-    assert_eq!(cuts(&model, &[]), Err(OnnxError::OldOperators { version: 6 }));
-    assert_eq!(split(&model, "p").unwrap_err(), OnnxError::OldOperators { version: 6 });
+    assert_eq!(find_cuts(&model, &[]), Err(OnnxError::UnsupportedOpset { version: 6 }));
+    assert_eq!(split_model(&model, "p").unwrap_err(), OnnxError::UnsupportedOpset { version: 6 });
 }
 
 #[test]
 fn thousands_of_nodes_are_listed_at_once() {
     let mut builder = GraphBuilder::new("deep");
-    let mut last = builder.input("x", &["n".into(), 4.into()]);
+    let mut last = builder.add_input("x", &["n".into(), 4.into()]);
     for index in 0..20_000 {
         last = builder.relu(&last, &format!("t{index}"));
     }
-    builder.output("t19999", &["n".into(), 4.into()]);
-    let cuts = cuts(&builder.build(), &[]).unwrap();
+    builder.add_output("t19999", &["n".into(), 4.into()]);
+    let cuts = find_cuts(&builder.build(), &[]).unwrap();
     assert_eq!(cuts.len(), 19_999);
     assert_eq!(cuts[19_998].shape.as_ref().unwrap()[0].to_string(), "n");
 }
@@ -261,15 +262,15 @@ fn thousands_of_nodes_are_listed_at_once() {
 #[test]
 fn an_unknown_operator_leaves_the_other_half_known() {
     let mut builder = GraphBuilder::new("mystery");
-    builder.input("x", &[1.into(), 4.into()]);
-    let w = builder.initializer("w", &[4, 4], &[0.5; 16]).unwrap();
-    builder.node("MatMul", &["x", &w], "a", &[]);
-    builder.node("Mystery", &["a"], "b", &[]);
-    builder.node("MatMul", &["b", &w], "y", &[]);
-    builder.output("y", &[1.into(), 4.into()]);
-    let cuts = cuts(&builder.build(), &[]).unwrap();
+    builder.add_input("x", &[1.into(), 4.into()]);
+    let w = builder.add_initializer("w", &[4, 4], &[0.5; 16]).unwrap();
+    builder.add_node("MatMul", &["x", &w], "a", &[]);
+    builder.add_node("Mystery", &["a"], "b", &[]);
+    builder.add_node("MatMul", &["b", &w], "y", &[]);
+    builder.add_output("y", &[1.into(), 4.into()]);
+    let cuts = find_cuts(&builder.build(), &[]).unwrap();
     let unknown = Err(OnnxError::UnknownShape { op: "Mystery".into(), node: "b".into() });
-    assert_eq!((cuts[0].encoder.macs.clone(), cuts[0].values), (Ok(16), Some(4)));
+    assert_eq!((cuts[0].encoder.macs.clone(), cuts[0].element_count), (Ok(16), Some(4)));
     assert_eq!((cuts[0].decoder.macs.clone(), cuts[0].decoder.parameters), (unknown, 16));
     assert_eq!((cuts[1].encoder.macs.clone(), cuts[1].shape.clone()), (Ok(16), None));
 }
@@ -298,7 +299,7 @@ fn external(entries: &[(&str, &str)]) -> ModelProto {
 fn external_values_come_into_the_model() {
     let mut model = external(&[("location", "weights/w.bin"), ("offset", "16"), ("length", "8")]);
     let mut asked = Vec::new();
-    let count = internalise(&mut model, &mut |path, offset, length| {
+    let count = load_external_data(&mut model, &mut |path, offset, length| {
         asked.push((path.to_owned(), offset, length));
         Ok(vec![7; length])
     });
@@ -322,7 +323,7 @@ fn external_values_from_elsewhere_are_refused() {
         (&[("location", "w"), ("offset", "-1")], "not a number"),
         (&[("location", "w")], "3 of 8 bytes"),
     ] {
-        let refused = internalise(&mut external(entries), &mut |_, _, _| Ok(vec![0; 3]));
+        let refused = load_external_data(&mut external(entries), &mut |_, _, _| Ok(vec![0; 3]));
         let Err(OnnxError::ExternalData { tensor, reason: found, .. }) = refused else {
             panic!("{entries:?}")
         };
@@ -330,6 +331,6 @@ fn external_values_from_elsewhere_are_refused() {
     }
     let mut huge = external(&[("location", "w")]);
     huge.graph.as_mut().unwrap().initializer[0].dims = vec![1 << 40];
-    let refused = internalise(&mut huge, &mut |_, _, _| unreachable!("no file is read")).unwrap_err();
+    let refused = load_external_data(&mut huge, &mut |_, _, _| unreachable!("no file is read")).unwrap_err();
     assert!(refused.to_string().contains("2 GiB"), "{refused}");
 }

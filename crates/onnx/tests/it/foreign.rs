@@ -4,9 +4,9 @@
 use std::{collections::HashSet, env, fs, path::PathBuf};
 
 use lopside_onnx::{
-    Budget, Cut, Extent, OnnxError, cost, cuts, decode, pick,
+    Cut, CutBudget, Extent, OnnxError, decode_model, find_cuts, model_cost, pick_cut,
     proto::{ModelProto, TensorProto, ValueInfoProto},
-    ranked, split,
+    rank_cuts, split_model,
 };
 
 const DET: &str = "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx";
@@ -24,7 +24,7 @@ fn model(path: &str) -> ModelProto {
     let folder = env::var_os("LOPSIDE_MODELS").map(PathBuf::from);
     let folder =
         folder.expect("no models: run `cargo xtask test`, or set LOPSIDE_MODELS to `cargo xtask models`");
-    decode(&fs::read(folder.join(path)).unwrap()).unwrap()
+    decode_model(&fs::read(folder.join(path)).unwrap()).unwrap()
 }
 
 fn light(name: &str) -> ModelProto {
@@ -77,16 +77,21 @@ fn places(model: &ModelProto) -> usize {
 /// Checks that [`split`] accepts the listed cuts with the listed costs, and that no other tensor separates
 /// the model.
 fn checked(model: &ModelProto, symbols: &[(&str, i64)]) -> Vec<Cut> {
-    let cuts = cuts(model, symbols).unwrap();
+    let cuts = find_cuts(model, symbols).unwrap();
     let listed: HashSet<String> = cuts.iter().map(|cut| cut.tensor.clone()).collect();
     assert_eq!(listed, separating(model));
     assert_eq!(listed.len(), cuts.len());
-    let whole = cost(model, symbols).unwrap();
+    let whole = model_cost(model, symbols).unwrap();
     for cut in cuts.iter().step_by(7) {
-        let (encoder, _) = split(model, &cut.tensor).unwrap();
+        let (encoder, _) = split_model(model, &cut.tensor).unwrap();
         let macs = cut.encoder.macs.clone().unwrap();
-        assert_eq!(cost(&encoder, symbols).unwrap().macs, macs, "{}", cut.tensor);
-        assert_eq!(cost(&encoder, symbols).unwrap().parameters, cut.encoder.parameters, "{}", cut.tensor);
+        assert_eq!(model_cost(&encoder, symbols).unwrap().macs, macs, "{}", cut.tensor);
+        assert_eq!(
+            model_cost(&encoder, symbols).unwrap().parameters,
+            cut.encoder.parameters,
+            "{}",
+            cut.tensor
+        );
         assert_eq!(macs + cut.decoder.macs.clone().unwrap(), whole.macs, "{}", cut.tensor);
     }
     cuts
@@ -98,11 +103,11 @@ fn a_text_detector_is_listed() {
     assert_eq!(places(&model), 294);
     let cuts = checked(&model, DET_160);
     assert_eq!(cuts.len(), 50);
-    assert_eq!(cost(&model, DET_160).unwrap().macs, 143_975_744);
-    let best = pick(&cuts, Budget::Bytes(210_000)).unwrap();
-    assert_eq!((best.tensor.as_str(), best.bytes()), ("depthwise_conv2d_1.tmp_0", Some(204_800)));
-    assert_eq!(pick(&cuts, Budget::Macs(10_000_000)).unwrap(), best);
-    assert_eq!(ranked(&cuts).iter().filter(|(_, optimal)| *optimal).count(), 4);
+    assert_eq!(model_cost(&model, DET_160).unwrap().macs, 143_975_744);
+    let best = pick_cut(&cuts, CutBudget::LatentBytes(210_000)).unwrap();
+    assert_eq!((best.tensor.as_str(), best.latent_bytes()), ("depthwise_conv2d_1.tmp_0", Some(204_800)));
+    assert_eq!(pick_cut(&cuts, CutBudget::EncoderMacs(10_000_000)).unwrap(), best);
+    assert_eq!(rank_cuts(&cuts).iter().filter(|(_, optimal)| *optimal).count(), 4);
 }
 
 #[test]
@@ -111,8 +116,8 @@ fn a_text_recogniser_is_listed() {
     assert_eq!(places(&model), 504);
     let cuts = checked(&model, REC_160);
     assert_eq!(cuts.len(), 212);
-    let least = pick(&cuts, Budget::Macs(u64::MAX)).unwrap();
-    assert_eq!((least.tensor.as_str(), least.values), ("conv2d_207.tmp_0", Some(60 * 20)));
+    let least = pick_cut(&cuts, CutBudget::EncoderMacs(u64::MAX)).unwrap();
+    assert_eq!((least.tensor.as_str(), least.element_count), ("conv2d_207.tmp_0", Some(60 * 20)));
 }
 
 #[test]
@@ -124,13 +129,13 @@ fn an_orientation_classifier_is_listed() {
 
 #[test]
 fn open_dimensions_stay_symbols() {
-    let cuts = cuts(&model(CLS), &[("x.0", 1)]).unwrap();
+    let cuts = find_cuts(&model(CLS), &[("x.0", 1)]).unwrap();
     let shape = |cut: &Cut| cut.shape.as_ref().unwrap().iter().map(Extent::to_string).collect::<Vec<_>>();
     assert_eq!(shape(&cuts[0]), ["1", "8", "x.2/2", "x.3/2"]);
     let unbound = OnnxError::UnboundSymbol { tensor: "x".into(), symbol: "x.2".into() };
     assert_eq!(cuts[0].encoder.macs, Err(unbound));
-    assert_eq!((cuts[0].values, cuts[0].encoder.parameters), (None, 216));
-    assert!(matches!(pick(&cuts, Budget::Bytes(1)), Err(OnnxError::NoCutWithin { .. })));
+    assert_eq!((cuts[0].element_count, cuts[0].encoder.parameters), (None, 216));
+    assert!(matches!(pick_cut(&cuts, CutBudget::LatentBytes(1)), Err(OnnxError::NoCutWithinBudget { .. })));
 }
 
 #[test]
@@ -150,7 +155,7 @@ fn classifiers_of_old_versions_are_listed() {
     ] {
         let model = light(name);
         assert_eq!(checked(&model, &[]).len(), count, "{name}");
-        assert_eq!(cost(&model, &[]).unwrap().macs, macs, "{name}");
+        assert_eq!(model_cost(&model, &[]).unwrap().macs, macs, "{name}");
     }
 }
 
@@ -171,7 +176,7 @@ fn a_model_that_keeps_a_state_has_no_cut() {
         ("silero_vad_op18_ifless", ["output", "stateN"], &["node_cond__1"]),
     ] {
         let model = model(&format!("silero_vad/data/{name}.onnx"));
-        let Err(OnnxError::NoCut { crossing: found, bodies: whole, .. }) = cuts(&model, &[]) else {
+        let Err(OnnxError::NoCut { crossing: found, bodies: whole, .. }) = find_cuts(&model, &[]) else {
             panic!("{name}")
         };
         assert_eq!(

@@ -14,7 +14,7 @@ use image::{
 use tempfile::TempDir;
 
 use super::{ChromaSampling, Peer, check_quality};
-use crate::{QualityError, picture::Picture};
+use crate::{QualityError, picture::ImageView};
 
 const CODEC: &str = "AVIF";
 const QUALITIES: RangeInclusive<u8> = 0..=100;
@@ -43,7 +43,7 @@ impl Avif {
     /// Finds the programs, and returns AVIF at speed 6, the default of `avifenc`, with 4:2:0 sampling.
     ///
     /// # Errors
-    /// Returns [`QualityError::Program`] if `avifenc` or `avifdec` is not on PATH, [`QualityError::Codec`] if
+    /// Returns [`QualityError::MissingProgram`] if `avifenc` or `avifdec` is not on PATH, [`QualityError::CodecFailed`] if
     /// one of them does not start.
     pub fn find() -> Result<Self, QualityError> {
         run("decode", DECODER, ["--version"])?;
@@ -55,10 +55,15 @@ impl Avif {
     /// Sets the speed: 0, the slowest with the smallest files, to 10.
     ///
     /// # Errors
-    /// Returns [`QualityError::Effort`] for a speed above 10.
+    /// Returns [`QualityError::InvalidEffort`] for a speed above 10.
     pub fn with_speed(self, speed: u8) -> Result<Self, QualityError> {
         if speed > MAX_SPEED {
-            return Err(QualityError::Effort { codec: CODEC, knob: "speed", found: speed, max: MAX_SPEED });
+            return Err(QualityError::InvalidEffort {
+                codec: CODEC,
+                knob: "speed",
+                found: speed,
+                max: MAX_SPEED,
+            });
         }
         Ok(Self { speed, ..self })
     }
@@ -75,7 +80,7 @@ impl Avif {
         &self.version
     }
 
-    fn options(&self, picture: &Picture<'_>, quality: u8) -> Vec<String> {
+    fn options(&self, picture: &ImageView<'_>, quality: u8) -> Vec<String> {
         let sampling = match (picture.shape.channels, self.chroma) {
             (1, _) => "400",
             (_, ChromaSampling::Quarter) => "420",
@@ -101,7 +106,7 @@ impl Peer for Avif {
 
     fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
         check_quality(CODEC, &QUALITIES, quality)?;
-        let picture = Picture::new(image)?;
+        let picture = ImageView::new(image)?;
         let folder = folder("encode")?;
         let (input, output) = (folder.path().join("picture.png"), folder.path().join("picture.avif"));
         fs::write(&input, plain_png(&picture)?).map_err(|error| failed("encode", &error))?;
@@ -128,11 +133,11 @@ fn cq_level(quality: u8) -> u32 {
 
 /// Encodes a PNG without filters or compression, so that reading it takes a negligible part of the encoder's
 /// time.
-fn plain_png(picture: &Picture<'_>) -> Result<Vec<u8>, QualityError> {
+fn plain_png(picture: &ImageView<'_>) -> Result<Vec<u8>, QualityError> {
     let mut png = Vec::new();
     let (width, height) = (picture.shape.width, picture.shape.height);
     PngEncoder::new_with_quality(&mut png, CompressionType::Uncompressed, FilterType::NoFilter)
-        .write_image(picture.samples, width, height, picture.colour())
+        .write_image(picture.samples, width, height, picture.colour_type())
         .map_err(|error| failed("encode", &error))?;
     Ok(png)
 }
@@ -167,13 +172,13 @@ fn run<A: AsRef<OsStr>>(
 
 fn not_run(action: &'static str, program: &'static str, error: &io::Error) -> QualityError {
     match error.kind() {
-        ErrorKind::NotFound => QualityError::Program { program, package: PACKAGE },
+        ErrorKind::NotFound => QualityError::MissingProgram { program, package: PACKAGE },
         _ => failed(action, &format!("{program} did not start: {error}")),
     }
 }
 
 fn failed(action: &'static str, reason: &dyn std::fmt::Display) -> QualityError {
-    QualityError::Codec { codec: CODEC, action, reason: reason.to_string() }
+    QualityError::CodecFailed { codec: CODEC, action, reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -186,7 +191,7 @@ mod tests {
     fn installed() -> Option<Avif> {
         match Avif::find() {
             Ok(avif) => Some(avif.with_speed(9).unwrap()),
-            Err(QualityError::Program { .. }) => None,
+            Err(QualityError::MissingProgram { .. }) => None,
             Err(error) => panic!("{error}"),
         }
     }
@@ -236,7 +241,7 @@ mod tests {
         let avif = Avif { speed: 6, chroma: ChromaSampling::Full, version: String::new() };
         assert_eq!(avif.name(), "AVIF 4:4:4, speed 6");
         let error = avif.encode(&samples::natural_grey(8, 8), 101).unwrap_err();
-        assert!(matches!(error, QualityError::Setting { found: 101, min: 0, max: 100, .. }));
+        assert!(matches!(error, QualityError::InvalidSetting { found: 101, min: 0, max: 100, .. }));
         let error = avif.with_speed(11).unwrap_err().to_string();
         assert!(error.contains("AVIF speed 11"), "{error}");
     }

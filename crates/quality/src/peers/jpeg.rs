@@ -4,7 +4,7 @@ use image::{DynamicImage, ImageFormat};
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
 use super::{CodecPoint, check_quality, search::Search};
-use crate::{PictureShape, QualityError, picture::Picture, psnr};
+use crate::{ImageShape, QualityError, picture::ImageView, psnr};
 
 const CODEC: &str = "JPEG";
 pub(super) const QUALITIES: RangeInclusive<u8> = 1..=100;
@@ -25,11 +25,11 @@ pub type JpegPoint = CodecPoint;
 /// misreads such files; [`jpeg_point`] measures their PSNR.
 ///
 /// # Errors
-/// Returns [`QualityError::Setting`] for a quality outside 1 to 100, [`QualityError::Side`] for a side of
-/// more than 65,535 pixels, [`QualityError::Colour`] or [`QualityError::Empty`] for an image that is not
-/// supported, [`QualityError::Codec`] if the encoder fails.
+/// Returns [`QualityError::InvalidSetting`] for a quality outside 1 to 100, [`QualityError::SideTooLong`] for a side of
+/// more than 65,535 pixels, [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an image that is not
+/// supported, [`QualityError::CodecFailed`] if the encoder fails.
 pub fn jpeg_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
-    encode(&Picture::new(image)?, quality, HuffmanTables::Optimised)
+    encode(&ImageView::new(image)?, quality, HuffmanTables::Optimised)
 }
 
 /// Returns the size of the file that [`jpeg_encode`] creates, and its PSNR.
@@ -48,7 +48,7 @@ pub(super) fn decoded(
     quality: u8,
     jpeg: Vec<u8>,
 ) -> Result<DynamicImage, QualityError> {
-    let picture = Picture::new(image)?;
+    let picture = ImageView::new(image)?;
     // Huffman coding is lossless: the file with the sample tables contains the same image, but in one shared
     // scan, which zune-jpeg 0.5.15 can decode. It cannot decode one scan per channel (issue 422 of
     // zune-jpeg).
@@ -67,9 +67,9 @@ pub(super) fn decoded(
 /// isolated peak further down.
 ///
 /// # Errors
-/// Returns [`QualityError::Target`] if the target is NaN, or the errors of [`jpeg_encode`].
+/// Returns [`QualityError::InvalidTarget`] if the target is NaN, or the errors of [`jpeg_encode`].
 pub fn jpeg_at_psnr(image: &DynamicImage, target_db: f64) -> Result<JpegPoint, QualityError> {
-    let shape = Picture::new(image)?.shape;
+    let shape = ImageView::new(image)?.shape;
     let point = |quality| jpeg_point(image, quality);
     Search { qualities: QUALITIES, target_db, point }.run(shape)
 }
@@ -82,10 +82,10 @@ enum HuffmanTables {
     Sample,
 }
 
-fn encode(picture: &Picture<'_>, quality: u8, tables: HuffmanTables) -> Result<Vec<u8>, QualityError> {
+fn encode(picture: &ImageView<'_>, quality: u8, tables: HuffmanTables) -> Result<Vec<u8>, QualityError> {
     check_quality(CODEC, &QUALITIES, quality)?;
     picture.check_sides(CODEC, u32::from(u16::MAX))?;
-    let PictureShape { width, height, channels } = picture.shape;
+    let ImageShape { width, height, channels } = picture.shape;
     let colour = if channels == 1 { ColorType::Luma } else { ColorType::Rgb };
     let mut jpeg = Vec::new();
     let mut encoder = Encoder::new(&mut jpeg, quality);
@@ -102,7 +102,7 @@ fn encode(picture: &Picture<'_>, quality: u8, tables: HuffmanTables) -> Result<V
 }
 
 fn failed(action: &'static str, error: &dyn std::error::Error) -> QualityError {
-    QualityError::Codec { codec: CODEC, action, reason: error.to_string() }
+    QualityError::CodecFailed { codec: CODEC, action, reason: error.to_string() }
 }
 
 /// Removes quantiser table 1 from a grey file. The encoder writes it, although grey files do not use it;
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(jpeg_at_psnr(&image, 1.0).unwrap().quality, 1);
         let best = jpeg_at_psnr(&image, 200.0).unwrap();
         assert!(best.quality == 100 && best.psnr < 200.0, "{best:?}");
-        assert_eq!(jpeg_at_psnr(&image, f64::NAN), Err(QualityError::Target));
+        assert_eq!(jpeg_at_psnr(&image, f64::NAN), Err(QualityError::InvalidTarget));
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
         for quality in [0, 101] {
             let error = jpeg_encode(&image, quality).unwrap_err();
             assert!(
-                matches!(error, QualityError::Setting { found, min: 1, max: 100, .. } if found == quality)
+                matches!(error, QualityError::InvalidSetting { found, min: 1, max: 100, .. } if found == quality)
             );
         }
         let error = jpeg_encode(&DynamicImage::new_luma8(65_536, 1), 50).unwrap_err();

@@ -16,9 +16,9 @@ pub trait Peer {
     /// Encodes an image, 8-bit grey or RGB, as a complete file.
     ///
     /// # Errors
-    /// Returns [`QualityError::Setting`] for a quality outside [`qualities`](Self::qualities),
-    /// [`QualityError::Side`] for a side that the format does not support, [`QualityError::Colour`] or
-    /// [`QualityError::Empty`] for an image that is not supported, [`QualityError::Codec`] if the encoder
+    /// Returns [`QualityError::InvalidSetting`] for a quality outside [`qualities`](Self::qualities),
+    /// [`QualityError::SideTooLong`] for a side that the format does not support, [`QualityError::UnsupportedColour`] or
+    /// [`QualityError::EmptyImage`] for an image that is not supported, [`QualityError::CodecFailed`] if the encoder
     /// fails.
     fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError>;
 
@@ -26,7 +26,7 @@ pub trait Peer {
     /// grey.
     ///
     /// # Errors
-    /// Returns [`QualityError::Codec`] if the file is damaged.
+    /// Returns [`QualityError::CodecFailed`] if the file is damaged.
     fn decode(&self, file: &[u8]) -> Result<DynamicImage, QualityError>;
 }
 

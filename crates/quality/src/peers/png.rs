@@ -3,25 +3,25 @@ use image::{
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 
-use crate::{QualityError, picture::Picture};
+use crate::{QualityError, picture::ImageView};
 
 /// Returns the size in bytes of an image as a PNG file, with the best compression and a filter chosen per
 /// row.
 ///
 /// # Errors
-/// Returns [`QualityError::Colour`] or [`QualityError::Empty`] for an image that is not supported,
-/// [`QualityError::Codec`] if the encoder fails.
+/// Returns [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an image that is not supported,
+/// [`QualityError::CodecFailed`] if the encoder fails.
 pub fn png_bytes(image: &DynamicImage) -> Result<usize, QualityError> {
-    encode(&Picture::new(image)?).map(|png| png.len())
+    encode(&ImageView::new(image)?).map(|png| png.len())
 }
 
-pub(crate) fn encode(picture: &Picture<'_>) -> Result<Vec<u8>, QualityError> {
+pub(crate) fn encode(picture: &ImageView<'_>) -> Result<Vec<u8>, QualityError> {
     let mut png = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive);
     let (width, height) = (picture.shape.width, picture.shape.height);
-    encoder
-        .write_image(picture.samples, width, height, picture.colour())
-        .map_err(|error| QualityError::Codec { codec: "PNG", action: "encode", reason: error.to_string() })?;
+    encoder.write_image(picture.samples, width, height, picture.colour_type()).map_err(|error| {
+        QualityError::CodecFailed { codec: "PNG", action: "encode", reason: error.to_string() }
+    })?;
     Ok(png)
 }
 
@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn the_file_is_lossless() {
         for image in [samples::natural_grey(40, 30), samples::natural_rgb(40, 30)] {
-            let png = encode(&Picture::new(&image).unwrap()).unwrap();
+            let png = encode(&ImageView::new(&image).unwrap()).unwrap();
             assert!(psnr(&image::load_from_memory(&png).unwrap(), &image).unwrap().is_infinite());
             assert_eq!(png_bytes(&image).unwrap(), png.len());
         }

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::CodecPoint;
-use crate::{PictureShape, QualityError};
+use crate::{ImageShape, QualityError};
 
 /// Number of pixels up to which every setting is tried, in ascending order.
 const SCAN_PIXELS: u64 = 256 * 256;
@@ -21,11 +21,11 @@ pub(super) struct Search<F> {
 
 impl<F: Fn(u8) -> Result<CodecPoint, QualityError>> Search<F> {
     /// Returns the lowest quality that reaches the target, or the highest quality if none does.
-    pub(super) fn run(&self, shape: PictureShape) -> Result<CodecPoint, QualityError> {
+    pub(super) fn run(&self, shape: ImageShape) -> Result<CodecPoint, QualityError> {
         if self.target_db.is_nan() {
-            return Err(QualityError::Target);
+            return Err(QualityError::InvalidTarget);
         }
-        if shape.pixels() <= SCAN_PIXELS {
+        if shape.pixel_count() <= SCAN_PIXELS {
             return self.scan(self.qualities.clone());
         }
         let found = self.bisect()?;
@@ -72,11 +72,11 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    const SMALL: PictureShape = PictureShape { width: 256, height: 256, channels: 1 };
-    const LARGE: PictureShape = PictureShape { width: 256, height: 257, channels: 1 };
+    const SMALL: ImageShape = ImageShape { width: 256, height: 256, channels: 1 };
+    const LARGE: ImageShape = ImageShape { width: 256, height: 257, channels: 1 };
 
     /// Returns the result for a codec with this PSNR at every quality, and the number of encodings.
-    fn search(shape: PictureShape, target_db: f64, psnr: impl Fn(u8) -> f64) -> (u8, u32) {
+    fn search(shape: ImageShape, target_db: f64, psnr: impl Fn(u8) -> f64) -> (u8, u32) {
         let encodings = Cell::new(0);
         let point = |quality| {
             encodings.set(encodings.get() + 1);
@@ -119,6 +119,6 @@ mod tests {
     fn a_target_is_a_number() {
         let point = |quality| Ok(CodecPoint { quality, bytes: 0, psnr: 0.0 });
         let search = Search { qualities: 1..=100, target_db: f64::NAN, point };
-        assert_eq!(search.run(SMALL), Err(QualityError::Target));
+        assert_eq!(search.run(SMALL), Err(QualityError::InvalidTarget));
     }
 }

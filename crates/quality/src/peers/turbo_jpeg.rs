@@ -17,7 +17,7 @@ use mozjpeg::{
 };
 
 use super::{ChromaSampling, Peer, check_quality};
-use crate::{PictureShape, QualityError, picture::Picture};
+use crate::{ImageShape, QualityError, picture::ImageView};
 
 const CODEC: &str = "JPEG";
 const QUALITIES: RangeInclusive<u8> = 1..=100;
@@ -51,7 +51,7 @@ impl Peer for TurboJpeg {
 
     fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
         check_quality(CODEC, &QUALITIES, quality)?;
-        let picture = Picture::new(image)?;
+        let picture = ImageView::new(image)?;
         picture.check_sides(CODEC, MAX_SIDE)?;
         guarded("encode", || self.compress(&picture, quality).map_err(|error| failed("encode", &error)))
     }
@@ -62,8 +62,8 @@ impl Peer for TurboJpeg {
 }
 
 impl TurboJpeg {
-    fn compress(self, picture: &Picture<'_>, quality: u8) -> io::Result<Vec<u8>> {
-        let PictureShape { width, height, channels } = picture.shape;
+    fn compress(self, picture: &ImageView<'_>, quality: u8) -> io::Result<Vec<u8>> {
+        let ImageShape { width, height, channels } = picture.shape;
         let colours = if channels == 1 { ColorSpace::JCS_GRAYSCALE } else { ColorSpace::JCS_RGB };
         let mut compress = Compress::new(colours);
         // The defaults of libjpeg-turbo instead of mozjpeg's: no trellis quantisation, no progressive scans.
@@ -92,7 +92,7 @@ fn decode_file(file: &[u8]) -> Result<DynamicImage, QualityError> {
     let (width, height) = decompress.size();
     if width.saturating_mul(height) > MAX_PIXELS {
         let reason = format!("{width}×{height} exceeds the limit of {MAX_PIXELS} pixels");
-        return Err(QualityError::Codec { codec: CODEC, action: "decode", reason });
+        return Err(QualityError::CodecFailed { codec: CODEC, action: "decode", reason });
     }
     let is_grey = decompress.color_space() == ColorSpace::JCS_GRAYSCALE;
     let mut started = if is_grey { decompress.grayscale() } else { decompress.rgb() }.map_err(failed)?;
@@ -119,7 +119,7 @@ fn guarded<T>(
 }
 
 fn failed(action: &'static str, reason: &dyn std::fmt::Display) -> QualityError {
-    QualityError::Codec { codec: CODEC, action, reason: reason.to_string() }
+    QualityError::CodecFailed { codec: CODEC, action, reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -168,12 +168,12 @@ mod tests {
         let peer = TurboJpeg::default();
         assert_eq!(peer.name(), "JPEG 4:2:0");
         let error = peer.encode(&samples::natural_grey(8, 8), 0).unwrap_err();
-        assert!(matches!(error, QualityError::Setting { found: 0, min: 1, max: 100, .. }));
+        assert!(matches!(error, QualityError::InvalidSetting { found: 0, min: 1, max: 100, .. }));
         let error = peer.encode(&DynamicImage::new_luma8(65_501, 1), 50).unwrap_err();
-        assert!(matches!(error, QualityError::Side { limit: 65_500, .. }));
+        assert!(matches!(error, QualityError::SideTooLong { limit: 65_500, .. }));
         let mut file = peer.encode(&samples::natural_grey(64, 64), 50).unwrap();
         for damaged in [&file[..0], b"RIFF", &file[..20]] {
-            assert!(matches!(peer.decode(damaged), Err(QualityError::Codec { action: "decode", .. })));
+            assert!(matches!(peer.decode(damaged), Err(QualityError::CodecFailed { action: "decode", .. })));
         }
         // Overwrites the height and width in the frame header.
         let frame = file.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap();

@@ -4,7 +4,7 @@ use image::{DynamicImage, RgbImage};
 use webp::{Decoder, Encoder, WebPConfig};
 
 use super::{CodecPoint, Peer, check_quality, peer_point, search::Search};
-use crate::{QualityError, picture::Picture};
+use crate::{QualityError, picture::ImageView};
 
 const CODEC: &str = "WebP";
 const QUALITIES: RangeInclusive<u8> = 0..=100;
@@ -29,10 +29,10 @@ impl Webp {
     /// default of `cwebp` is 4.
     ///
     /// # Errors
-    /// Returns [`QualityError::Effort`] for a method above 6.
+    /// Returns [`QualityError::InvalidEffort`] for a method above 6.
     pub fn with_method(method: u8) -> Result<Self, QualityError> {
         if method > MAX_METHOD {
-            return Err(QualityError::Effort {
+            return Err(QualityError::InvalidEffort {
                 codec: CODEC,
                 knob: "method",
                 found: method,
@@ -61,7 +61,7 @@ impl Peer for Webp {
 
     fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
         check_quality(CODEC, &QUALITIES, quality)?;
-        Picture::new(image)?.check_sides(CODEC, MAX_SIDE)?;
+        ImageView::new(image)?.check_sides(CODEC, MAX_SIDE)?;
         let mut config =
             WebPConfig::new().map_err(|()| failed("encode", "libwebp has an incompatible version"))?;
         config.quality = f32::from(quality);
@@ -82,9 +82,9 @@ impl Peer for Webp {
 /// Encodes an image as a lossy WebP file with method 6 of [`Webp`].
 ///
 /// # Errors
-/// Returns [`QualityError::Setting`] for a quality outside 0 to 100, [`QualityError::Side`] for a side of
-/// more than 16,383 pixels, [`QualityError::Colour`] or [`QualityError::Empty`] for an image that is not
-/// supported, [`QualityError::Codec`] if the encoder fails.
+/// Returns [`QualityError::InvalidSetting`] for a quality outside 0 to 100, [`QualityError::SideTooLong`] for a side of
+/// more than 16,383 pixels, [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an image that is not
+/// supported, [`QualityError::CodecFailed`] if the encoder fails.
 pub fn webp_encode(image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
     Webp::default().encode(image, quality)
 }
@@ -103,15 +103,15 @@ pub fn webp_point(image: &DynamicImage, quality: u8) -> Result<WebpPoint, Qualit
 /// [`jpeg_at_psnr`](crate::jpeg_at_psnr).
 ///
 /// # Errors
-/// Returns [`QualityError::Target`] if the target is NaN, or the errors of [`webp_encode`].
+/// Returns [`QualityError::InvalidTarget`] if the target is NaN, or the errors of [`webp_encode`].
 pub fn webp_at_psnr(image: &DynamicImage, target_db: f64) -> Result<WebpPoint, QualityError> {
-    let shape = Picture::new(image)?.shape;
+    let shape = ImageView::new(image)?.shape;
     let point = |quality| webp_point(image, quality);
     Search { qualities: QUALITIES, target_db, point }.run(shape)
 }
 
 fn failed(action: &'static str, reason: &str) -> QualityError {
-    QualityError::Codec { codec: CODEC, action, reason: reason.to_owned() }
+    QualityError::CodecFailed { codec: CODEC, action, reason: reason.to_owned() }
 }
 
 #[cfg(test)]
@@ -162,9 +162,12 @@ mod tests {
     #[test]
     fn wrong_settings_sides_and_bytes_are_named() {
         let error = webp_encode(&samples::natural_grey(8, 8), 101).unwrap_err();
-        assert!(matches!(error, QualityError::Setting { found: 101, min: 0, max: 100, .. }));
+        assert!(matches!(error, QualityError::InvalidSetting { found: 101, min: 0, max: 100, .. }));
         let error = webp_encode(&DynamicImage::new_luma8(1, 16_384), 50).unwrap_err();
-        assert!(matches!(error, QualityError::Side { limit: 16_383, .. }));
-        assert!(matches!(Webp::default().decode(b"RIFF"), Err(QualityError::Codec { action: "decode", .. })));
+        assert!(matches!(error, QualityError::SideTooLong { limit: 16_383, .. }));
+        assert!(matches!(
+            Webp::default().decode(b"RIFF"),
+            Err(QualityError::CodecFailed { action: "decode", .. })
+        ));
     }
 }

@@ -16,7 +16,7 @@ use plotters::{
     },
 };
 
-use super::{Line, QualityAxis, RateAxis, RdPlot};
+use super::{PlotLine, QualityAxis, RateAxis, RdPlot};
 use crate::RatePoint;
 
 /// Colours that people with a colour vision deficiency can distinguish: M. Okabe, K. Ito, "Color Universal
@@ -29,17 +29,17 @@ const MARGIN: f64 = 0.05;
 type Chart<'a, B, X> = ChartContext<'a, B, Cartesian2d<X, RangedCoordf64>>;
 
 /// A linear or a logarithmic axis.
-trait Rates: Ranged<ValueType = f64> + ValueFormatter<f64> {}
-impl<X: Ranged<ValueType = f64> + ValueFormatter<f64>> Rates for X {}
+trait RateCoordinates: Ranged<ValueType = f64> + ValueFormatter<f64> {}
+impl<X: Ranged<ValueType = f64> + ValueFormatter<f64>> RateCoordinates for X {}
 
 /// Returns the colour of the curve with this index.
-pub(super) fn colour(index: usize) -> (u8, u8, u8) {
+pub(super) fn curve_colour(index: usize) -> (u8, u8, u8) {
     COLOURS[index % COLOURS.len()]
 }
 
-pub(super) fn draw<B: DrawingBackend>(
+pub(super) fn draw_chart<B: DrawingBackend>(
     plot: &RdPlot<'_>,
-    lines: &[Line<'_>],
+    lines: &[PlotLine<'_>],
     area: &DrawingArea<B, Shift>,
 ) -> Result<(), Box<dyn Error>>
 where
@@ -47,9 +47,9 @@ where
 {
     let rate = |point: &RatePoint| point.bpp;
     match plot.rate {
-        RateAxis::Linear => draw_over(plot, lines, area, range(lines, rate)),
+        RateAxis::Linear => draw_over(plot, lines, area, value_range(lines, rate)),
         RateAxis::Log => {
-            let decades = range(lines, |point| point.bpp.log10());
+            let decades = value_range(lines, |point| point.bpp.log10());
             let rates = 10_f64.powf(decades.start)..10_f64.powf(decades.end);
             draw_over(plot, lines, area, rates.log_scale())
         }
@@ -58,13 +58,13 @@ where
 
 fn draw_over<B: DrawingBackend, X: AsRangedCoord<Value = f64>>(
     plot: &RdPlot<'_>,
-    lines: &[Line<'_>],
+    lines: &[PlotLine<'_>],
     area: &DrawingArea<B, Shift>,
     rates: X,
 ) -> Result<(), Box<dyn Error>>
 where
     B::ErrorType: 'static,
-    X::CoordDescType: Rates,
+    X::CoordDescType: RateCoordinates,
 {
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(area)
@@ -72,10 +72,10 @@ where
         .x_label_area_size(48)
         .y_label_area_size(64)
         .caption(plot.title, ("sans-serif", 24))
-        .build_cartesian_2d(rates, range(lines, |point| point.quality))?;
+        .build_cartesian_2d(rates, value_range(lines, |point| point.quality))?;
     draw_axes(&mut chart, plot.quality)?;
     for (index, line) in lines.iter().enumerate() {
-        draw_line(&mut chart, line, colour(index))?;
+        draw_line(&mut chart, line, curve_colour(index))?;
     }
     chart
         .configure_series_labels()
@@ -88,7 +88,7 @@ where
     Ok(())
 }
 
-fn draw_axes<B: DrawingBackend, X: Rates>(
+fn draw_axes<B: DrawingBackend, X: RateCoordinates>(
     chart: &mut Chart<'_, B, X>,
     quality: QualityAxis,
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
@@ -103,14 +103,14 @@ fn draw_axes<B: DrawingBackend, X: Rates>(
         .axis_desc_style(("sans-serif", 16))
         .label_style(("sans-serif", 14))
         .light_line_style(WHITE)
-        .x_label_formatter(&|rate| tick(*rate))
-        .y_label_formatter(&|quality| tick(*quality))
+        .x_label_formatter(&|rate| format_tick(*rate))
+        .y_label_formatter(&|quality| format_tick(*quality))
         .draw()
 }
 
-fn draw_line<'a, B: DrawingBackend + 'a, X: Rates>(
+fn draw_line<'a, B: DrawingBackend + 'a, X: RateCoordinates>(
     chart: &mut Chart<'a, B, X>,
-    line: &Line<'_>,
+    line: &PlotLine<'_>,
     (red, green, blue): (u8, u8, u8),
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let colour = RGBColor(red, green, blue);
@@ -126,7 +126,7 @@ fn draw_line<'a, B: DrawingBackend + 'a, X: Rates>(
 }
 
 /// Returns the range of the values with a margin; a single value has a margin of one unit on each side.
-fn range(lines: &[Line<'_>], value: impl Fn(&RatePoint) -> f64) -> Range<f64> {
+fn value_range(lines: &[PlotLine<'_>], value: impl Fn(&RatePoint) -> f64) -> Range<f64> {
     let values = || lines.iter().flat_map(|line| line.points.iter().map(&value));
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     let margin = if high > low { MARGIN * (high - low) } else { 1.0 };
@@ -134,7 +134,7 @@ fn range(lines: &[Line<'_>], value: impl Fn(&RatePoint) -> f64) -> Range<f64> {
 }
 
 /// Formats a value with at most three decimals and without trailing zeros.
-fn tick(value: f64) -> String {
+fn format_tick(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -145,17 +145,17 @@ mod tests {
 
     #[test]
     fn ticks_are_short() {
-        assert_eq!([0.1, 2.0, 30.0, 0.125, 0.300_000_1].map(tick), ["0.1", "2", "30", "0.125", "0.3"]);
+        assert_eq!([0.1, 2.0, 30.0, 0.125, 0.300_000_1].map(format_tick), ["0.1", "2", "30", "0.125", "0.3"]);
     }
 
     #[test]
     fn ranges_have_a_margin() {
-        let line = |rates: &[f64]| Line {
+        let line = |rates: &[f64]| PlotLine {
             name: "",
             points: rates.iter().map(|&bpp| RatePoint { bpp, quality: 1.0 }).collect(),
         };
         let lines = [line(&[1.0, 2.0]), line(&[3.0])];
-        assert_eq!(range(&lines, |point| point.bpp), 0.9..3.1);
-        assert_eq!(range(&lines, |point| point.quality), 0.0..2.0);
+        assert_eq!(value_range(&lines, |point| point.bpp), 0.9..3.1);
+        assert_eq!(value_range(&lines, |point| point.quality), 0.0..2.0);
     }
 }

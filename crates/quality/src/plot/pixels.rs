@@ -10,23 +10,23 @@ use plotters_backend::{
     text_anchor::{HPos, VPos},
 };
 
-use crate::glyphs::{RasterHeight, advance, glyph};
+use crate::glyphs::{RasterHeight, glyph_width, raster_glyph};
 
 /// Minimum text size for the large glyphs, in pixels.
-const LARGE: f64 = 20.0;
+const LARGE_TEXT_SIZE: f64 = 20.0;
 
-type Drawn = Result<(), DrawingErrorKind<Infallible>>;
+type DrawResult = Result<(), DrawingErrorKind<Infallible>>;
 
 pub(super) struct PixelBackend<'a> {
     pixels: &'a mut RgbImage,
 }
 
 impl<'a> PixelBackend<'a> {
-    pub(super) fn on(pixels: &'a mut RgbImage) -> Self {
+    pub(super) fn new(pixels: &'a mut RgbImage) -> Self {
         Self { pixels }
     }
 
-    fn blend(&mut self, (x, y): BackendCoord, colour: BackendColor) {
+    fn blend_pixel(&mut self, (x, y): BackendCoord, colour: BackendColor) {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
         let Some(Rgb(samples)) = self.pixels.get_pixel_mut_checked(x, y) else { return };
         let (red, green, blue) = colour.rgb;
@@ -44,29 +44,29 @@ impl DrawingBackend for PixelBackend<'_> {
         self.pixels.dimensions()
     }
 
-    fn ensure_prepared(&mut self) -> Drawn {
+    fn ensure_prepared(&mut self) -> DrawResult {
         Ok(())
     }
 
-    fn present(&mut self) -> Drawn {
+    fn present(&mut self) -> DrawResult {
         Ok(())
     }
 
-    fn draw_pixel(&mut self, point: BackendCoord, colour: BackendColor) -> Drawn {
-        self.blend(point, colour);
+    fn draw_pixel(&mut self, point: BackendCoord, colour: BackendColor) -> DrawResult {
+        self.blend_pixel(point, colour);
         Ok(())
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
-        let height = height(style);
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> DrawResult {
+        let height = glyph_height(style);
         let corner = corner(text, style);
-        let advance = advance(height);
-        for (index, glyph) in text.chars().filter_map(|letter| glyph(letter, height)).enumerate() {
+        let advance = glyph_width(height);
+        for (index, glyph) in text.chars().filter_map(|letter| raster_glyph(letter, height)).enumerate() {
             for (y, row) in glyph.rows().enumerate() {
                 for (x, &ink) in row.iter().enumerate() {
                     let (x, y) = (corner.0 + (index * advance + x) as i32, corner.1 + y as i32);
                     let (x, y) = style.transform().transform(x, y);
-                    self.blend((at.0 + x, at.1 + y), style.color().mix(f64::from(ink) / 255.0));
+                    self.blend_pixel((at.0 + x, at.1 + y), style.color().mix(f64::from(ink) / 255.0));
                 }
             }
         }
@@ -78,13 +78,13 @@ impl DrawingBackend for PixelBackend<'_> {
         text: &str,
         style: &S,
     ) -> Result<(u32, u32), DrawingErrorKind<Infallible>> {
-        Ok(size(text, style))
+        Ok(text_size(text, style))
     }
 }
 
 /// Returns the upper left corner of the text relative to its anchor, before rotation.
 fn corner<S: BackendTextStyle>(text: &str, style: &S) -> BackendCoord {
-    let (width, height) = size(text, style);
+    let (width, height) = text_size(text, style);
     let (width, height) = (width as i32, height as i32);
     let x = match style.anchor().h_pos {
         HPos::Left => 0,
@@ -100,12 +100,12 @@ fn corner<S: BackendTextStyle>(text: &str, style: &S) -> BackendCoord {
 }
 
 /// Returns the width and height of the text in pixels, before rotation.
-fn size<S: BackendTextStyle>(text: &str, style: &S) -> (u32, u32) {
-    let height = height(style);
-    let width = text.chars().count() * advance(height);
+fn text_size<S: BackendTextStyle>(text: &str, style: &S) -> (u32, u32) {
+    let height = glyph_height(style);
+    let width = text.chars().count() * glyph_width(height);
     (width as u32, height.val() as u32)
 }
 
-fn height<S: BackendTextStyle>(style: &S) -> RasterHeight {
-    if style.size() >= LARGE { RasterHeight::Size24 } else { RasterHeight::Size16 }
+fn glyph_height<S: BackendTextStyle>(style: &S) -> RasterHeight {
+    if style.size() >= LARGE_TEXT_SIZE { RasterHeight::Size24 } else { RasterHeight::Size16 }
 }

@@ -4,11 +4,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rand::RngExt as _;
 
 use super::{crash, memory::Faults};
-use crate::block::HEADER;
+use crate::block::HEADER_BYTES;
 
 /// A promise that the disk does not keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Control {
+pub(super) enum BrokenPromise {
     /// The sync of a segment does nothing.
     SegmentsNotSynced,
     /// The sync of the state does nothing.
@@ -35,30 +35,30 @@ pub(super) enum Control {
     SameBytesNotWritten,
 }
 
-const ALL: [Control; 12] = [
-    Control::SegmentsNotSynced,
-    Control::StateNotSynced,
-    Control::FolderNotSynced,
-    Control::FailuresHidden,
-    Control::ShortWrites,
-    Control::RemovedBeforeState,
-    Control::ChecksumsNotRead,
-    Control::NotCutOff,
-    Control::FilesStay,
-    Control::OneSlot,
-    Control::StateNotWritten,
-    Control::SameBytesNotWritten,
+const ALL_PROMISES: [BrokenPromise; 12] = [
+    BrokenPromise::SegmentsNotSynced,
+    BrokenPromise::StateNotSynced,
+    BrokenPromise::FolderNotSynced,
+    BrokenPromise::FailuresHidden,
+    BrokenPromise::ShortWrites,
+    BrokenPromise::RemovedBeforeState,
+    BrokenPromise::ChecksumsNotRead,
+    BrokenPromise::NotCutOff,
+    BrokenPromise::FilesStay,
+    BrokenPromise::OneSlot,
+    BrokenPromise::StateNotWritten,
+    BrokenPromise::SameBytesNotWritten,
 ];
 
 /// Makes the checksums of the blocks in `buffer` match their bytes.
-pub(super) fn forge(file: &[u8], offset: u64, buffer: &mut [u8]) {
+pub(super) fn forge_checksums(file: &[u8], offset: u64, buffer: &mut [u8]) {
     for at in (0..buffer.len()).step_by(8) {
-        let Some(header) = buffer.get_mut(at..at + HEADER).filter(|header| header.starts_with(b"LSpB"))
+        let Some(header) = buffer.get_mut(at..at + HEADER_BYTES).filter(|header| header.starts_with(b"LSpB"))
         else {
             continue;
         };
         let body = u32::from_le_bytes([header[12], header[13], header[14], header[15]]) as usize;
-        let from = offset as usize + at + HEADER;
+        let from = offset as usize + at + HEADER_BYTES;
         let Some(body) = file.get(from..from + body) else { continue };
         header[8..12].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
         let own = crc32c::crc32c(&header[8..]);
@@ -68,14 +68,14 @@ pub(super) fn forge(file: &[u8], offset: u64, buffer: &mut [u8]) {
 
 /// Runs random schedules, the long schedule with a crash at each operation, and crashes after a failed sync,
 /// until one of them detects the broken promise. The schedules are the same in each run.
-fn is_noticed(control: Control) -> bool {
+fn is_noticed(control: BrokenPromise) -> bool {
     let rng = |seed| TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let config = Config { failure_persistence: None, ..Config::default() };
     let (mut rng, mut runner) = (rng(7), TestRunner::new_with_rng(config, rng(8)));
     let at_random = (0..1000).any(|_| {
-        let steps = crash::steps(&mut runner);
-        let faults = Faults { control: Some(control), ..crash::faults(&steps, &mut rng) };
-        crash::run(&steps, faults, rng.random_range(0..4) == 0, rng.random()).is_err()
+        let steps = crash::random_steps(&mut runner);
+        let faults = Faults { broken_promise: Some(control), ..crash::random_faults(&steps, &mut rng) };
+        crash::run_schedule(&steps, faults, rng.random_range(0..4) == 0, rng.random()).is_err()
     });
     at_random
         || (0..16).any(|seed| crash::at_any_operation(Some(control), seed).is_err())
@@ -84,6 +84,7 @@ fn is_noticed(control: Control) -> bool {
 
 #[test]
 fn every_broken_promise_is_noticed() {
-    let unnoticed: Vec<Control> = ALL.into_iter().filter(|&control| !is_noticed(control)).collect();
+    let unnoticed: Vec<BrokenPromise> =
+        ALL_PROMISES.into_iter().filter(|&control| !is_noticed(control)).collect();
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }

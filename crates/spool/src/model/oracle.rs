@@ -8,8 +8,8 @@ use std::{
 
 use proptest::{prelude::*, test_runner::TestRng};
 
-use super::memory::{Faults, Memory};
-use crate::{Appended, Class, Options, Reason, Record, Spool, SpoolError};
+use super::memory::{Faults, MemoryDisk};
+use crate::{AppendOutcome, Class, DropReason, Options, Record, Spool, SpoolError};
 
 /// One operation on a spool.
 #[derive(Debug, Clone, Copy)]
@@ -33,13 +33,13 @@ pub(super) const BUDGET: u64 = 16 * (16 << 10) + 8192;
 
 /// A spool, and its expected contents.
 pub(super) struct Oracle {
-    disk: Memory,
-    spool: Option<Spool<Memory>>,
+    disk: MemoryDisk,
+    spool: Option<Spool<MemoryDisk>>,
     epoch: u64,
     rng: TestRng,
-    given: BTreeMap<(Class, u64, u64), Vec<u8>>,
+    appended: BTreeMap<(Class, u64, u64), Vec<u8>>,
     /// Records that are appended and not yet committed: class, epoch, number.
-    open: Vec<(Class, u64, u64)>,
+    uncommitted: Vec<(Class, u64, u64)>,
     committed: BTreeSet<(Class, u64, u64)>,
     /// Records whose delivery was acknowledged to the spool.
     delivered: BTreeSet<(Class, u64, u64)>,
@@ -47,25 +47,25 @@ pub(super) struct Oracle {
     /// Numbers that the receiver has.
     received: BTreeSet<(Class, u64)>,
     refused: [u64; 3],
-    refused_safely: [u64; 3],
+    refused_durably: [u64; 3],
     /// Whether bits were flipped.
-    damaged: bool,
+    has_flipped_bits: bool,
 }
 
-pub(super) fn class() -> impl Strategy<Value = Class> {
+pub(super) fn any_class() -> impl Strategy<Value = Class> {
     prop_oneof![Just(Class::Low), Just(Class::Normal), Just(Class::High)]
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let len = prop_oneof![4 => 0..200_usize, 3 => 200..4000_usize, 1 => 4000..30_000_usize];
     prop_oneof![
-        8 => (class(), len).prop_map(|(class, len)| Step::Append(class, len)),
+        8 => (any_class(), len).prop_map(|(class, len)| Step::Append(class, len)),
         4 => Just(Step::Commit),
         1 => Just(Step::Checkpoint),
-        3 => (class(), prop_oneof![Just(0), Just(1), Just(usize::MAX)]).prop_map(|(class, arrive)| Step::Read(class, arrive)),
-        1 => class().prop_map(Step::Resolve),
-        3 => (class(), 0..3_u64).prop_map(|(class, back)| Step::Acknowledge(class, back)),
-        1 => class().prop_map(Step::Rewind),
+        3 => (any_class(), prop_oneof![Just(0), Just(1), Just(usize::MAX)]).prop_map(|(class, arrive)| Step::Read(class, arrive)),
+        1 => any_class().prop_map(Step::Resolve),
+        3 => (any_class(), 0..3_u64).prop_map(|(class, back)| Step::Acknowledge(class, back)),
+        1 => any_class().prop_map(Step::Rewind),
         1 => Just(Step::Reopen),
     ]
 }
@@ -73,22 +73,22 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 impl Oracle {
     /// Creates an oracle with an empty disk that has these faults.
     pub(super) fn new(faults: Faults, rng: TestRng) -> Self {
-        let disk = Memory::default();
+        let disk = MemoryDisk::default();
         disk.set_faults(faults);
         Self {
             disk,
             spool: None,
             epoch: 0,
             rng,
-            given: BTreeMap::new(),
-            open: Vec::new(),
+            appended: BTreeMap::new(),
+            uncommitted: Vec::new(),
             committed: BTreeSet::new(),
             delivered: BTreeSet::new(),
             read: BTreeMap::new(),
             received: BTreeSet::new(),
             refused: [0; 3],
-            refused_safely: [0; 3],
-            damaged: false,
+            refused_durably: [0; 3],
+            has_flipped_bits: false,
         }
     }
 
@@ -100,35 +100,35 @@ impl Oracle {
     /// Runs all steps, and checks the disk after every failure and at the end.
     pub(super) fn run(&mut self, steps: &[Step]) -> Result<(), String> {
         for &step in steps {
-            let done = self.opened().and_then(|()| self.step(step));
+            let done = self.ensure_open().and_then(|()| self.step(step));
             match done {
                 Ok(()) => {}
-                Err(SpoolError::Disk { .. } | SpoolError::Poisoned) => self.fail()?,
+                Err(SpoolError::Disk { .. } | SpoolError::Poisoned) => self.handle_failure()?,
                 Err(error) => return Err(error.to_string()),
             }
         }
-        self.check()
+        self.check_disk()
     }
 
     /// Flips bits on the disk.
     pub(super) fn flip(&mut self, bits: usize) {
         self.close();
-        self.damaged = true;
+        self.has_flipped_bits = true;
         self.disk.flip(bits, &mut self.rng);
     }
 
     /// Closes the spool and forgets everything that was not committed.
     fn close(&mut self) {
         self.spool = None;
-        self.open.clear();
-        self.refused = self.refused_safely;
+        self.uncommitted.clear();
+        self.refused = self.refused_durably;
     }
 
-    fn opened(&mut self) -> Result<(), SpoolError> {
+    fn ensure_open(&mut self) -> Result<(), SpoolError> {
         if self.spool.is_none() {
             self.epoch += 1;
             self.read.clear();
-            self.spool = Some(Spool::open(self.disk.clone(), options(self.epoch))?);
+            self.spool = Some(Spool::open(self.disk.clone(), spool_options(self.epoch))?);
         }
         Ok(())
     }
@@ -137,30 +137,30 @@ impl Oracle {
         let Some(spool) = &mut self.spool else { return Ok(()) };
         match step {
             Step::Append(class, len) => {
-                let count = self.given.len() as u64;
+                let count = self.appended.len() as u64;
                 let bytes: Vec<u8> =
                     (0..len).map(|at| (count * 31 + at as u64 * 7 + self.epoch) as u8).collect();
                 match spool.append(class, &bytes)? {
-                    Appended::Number(number) => {
-                        self.given.insert((class, self.epoch, number), bytes);
-                        self.open.push((class, self.epoch, number));
+                    AppendOutcome::Accepted(number) => {
+                        self.appended.insert((class, self.epoch, number), bytes);
+                        self.uncommitted.push((class, self.epoch, number));
                     }
-                    Appended::Refused => self.refused[class as usize] += 1,
+                    AppendOutcome::Refused => self.refused[class as usize] += 1,
                 }
             }
             Step::Commit => {
                 spool.commit()?;
-                self.committed.extend(self.open.drain(..));
-                self.refused_safely = self.refused;
+                self.committed.extend(self.uncommitted.drain(..));
+                self.refused_durably = self.refused;
             }
             Step::Checkpoint => spool.checkpoint()?,
             Step::Read(class, arrive) => {
-                if spool.counted(class).in_doubt().is_some() {
-                    return self.resolve(class);
+                if spool.class_counters(class).in_doubt().is_some() {
+                    return self.resolve_class(class);
                 }
                 let records = spool.read(class)?;
                 let Some(last) = records.last() else { return Ok(()) };
-                spool.sending(class, last.number)?;
+                spool.mark_sending(class, last.number)?;
                 let read = self.read.entry(class).or_default();
                 // Records arrive in order: all that follow a lost record are lost.
                 let lost = read.iter().any(|&(_, number)| !self.received.contains(&(class, number)));
@@ -168,7 +168,7 @@ impl Oracle {
                 read.extend(records.iter().map(|record| (record.epoch, record.number)));
                 self.received.extend(records.iter().take(arrive).map(|record| (class, record.number)));
             }
-            Step::Resolve(class) => return self.resolve(class),
+            Step::Resolve(class) => return self.resolve_class(class),
             Step::Acknowledge(class, back) => {
                 let read = self.read.entry(class).or_default();
                 let arrived = read.iter().take_while(|(_, number)| self.received.contains(&(class, *number)));
@@ -190,30 +190,31 @@ impl Oracle {
     }
 
     /// Reports to the spool which records the receiver has, as after a connection has ended.
-    fn resolve(&mut self, class: Class) -> Result<(), SpoolError> {
+    fn resolve_class(&mut self, class: Class) -> Result<(), SpoolError> {
         let Some(spool) = &mut self.spool else { return Ok(()) };
         self.read.remove(&class);
         resolve(spool, class, &self.received)
     }
 
     /// Handles a power failure or a failed sync, and checks the disk.
-    fn fail(&mut self) -> Result<(), String> {
+    fn handle_failure(&mut self) -> Result<(), String> {
         self.close();
         if self.disk.has_crashed() {
             self.disk = self.disk.after_crash(&mut self.rng);
         }
-        self.check()
+        self.check_disk()
     }
 
     /// Opens a copy of the disk and compares it with the expected contents.
-    fn check(&mut self) -> Result<(), String> {
+    fn check_disk(&mut self) -> Result<(), String> {
         let peak = self.disk.peak();
         ensure(peak <= BUDGET, || format!("{peak} bytes exceed the budget"))?;
         let epoch = self.epoch + 1;
-        let mut spool = Spool::open(self.disk.copy(), options(epoch)).map_err(|error| error.to_string())?;
+        let mut spool =
+            Spool::open(self.disk.durable_copy(), spool_options(epoch)).map_err(|error| error.to_string())?;
         for class in Class::ALL {
             resolve(&mut spool, class, &self.received).map_err(|error| error.to_string())?;
-            let there = drain(&mut spool, class)?;
+            let there = read_all(&mut spool, class)?;
             self.check_records(class, &there)?;
             let last = there.last().map_or(0, |record| record.number);
             spool.acknowledge(class, last).map_err(|error| error.to_string())?;
@@ -224,7 +225,7 @@ impl Oracle {
 
     fn check_records(&self, class: Class, there: &[Record]) -> Result<(), String> {
         for record in there {
-            let given = self.given.get(&(class, record.epoch, record.number));
+            let given = self.appended.get(&(class, record.epoch, record.number));
             let name = || format!("{class} {} of epoch {}", record.number, record.epoch);
             ensure(given.is_some(), || format!("{} was never appended", name()))?;
             ensure(given == Some(&record.bytes), || format!("{} differs from the appended record", name()))?;
@@ -234,8 +235,8 @@ impl Oracle {
         })
     }
 
-    fn check_counts(&self, class: Class, spool: &Spool<Memory>, there: &[Record]) -> Result<(), String> {
-        let counters = spool.counted(class);
+    fn check_counts(&self, class: Class, spool: &Spool<MemoryDisk>, there: &[Record]) -> Result<(), String> {
+        let counters = spool.class_counters(class);
         let is_there: BTreeSet<(u64, u64)> =
             there.iter().map(|record| (record.epoch, record.number)).collect();
         let missing = self.committed.iter().filter(|&&(of, epoch, number)| {
@@ -245,60 +246,61 @@ impl Oracle {
                 && !self.received.contains(&(of, number))
         });
         let missing = missing.count() as u64;
-        let (evicted, damaged) = (counters.dropped(Reason::Evicted), counters.dropped(Reason::Damaged));
+        let (evicted, damaged) =
+            (counters.dropped(DropReason::Evicted), counters.dropped(DropReason::Damaged));
         let told = evicted + damaged;
         // Only flipped bits may cost a committed record; a crash or a failed sync may not.
-        let allowed = if self.damaged { told } else { evicted };
-        ensure(missing <= allowed || self.damaged && spool.torn() > 0, || {
+        let allowed = if self.has_flipped_bits { told } else { evicted };
+        ensure(missing <= allowed || self.has_flipped_bits && spool.torn_ends() > 0, || {
             format!(
                 "{missing} records of {class} are missing, but {evicted} evicted and {damaged} damaged are counted"
             )
         })?;
-        if !self.damaged {
+        if !self.has_flipped_bits {
             // Every number is exactly once with the receiver, on disk, or counted as dropped. A record that a
             // failed sync lost counts as damaged; it was never acknowledged to its producer.
             let received = self.received.iter().filter(|(of, _)| *of == class);
             let mut known: BTreeSet<u64> = received.map(|&(_, number)| number).collect();
             known.extend(is_there.iter().map(|(_, number)| number));
             let all = known.len() as u64 + told;
-            ensure(all == counters.done, || {
+            ensure(all == counters.cursor, || {
                 format!(
                     "{class}: {} known, {missing} missing, but the counters are {counters:?}",
                     known.len()
                 )
             })?;
         }
-        ensure(counters.delivered + told == counters.done, || {
+        ensure(counters.delivered + told == counters.cursor, || {
             format!("the counters of {class} do not add up: {counters:?}")
         })?;
-        ensure(spool.pending(class) == 0, || {
-            format!("{class} still holds {} records", spool.pending(class))
+        ensure(spool.pending_records(class) == 0, || {
+            format!("{class} still holds {} records", spool.pending_records(class))
         })?;
-        let refused = counters.dropped(Reason::Refused);
-        ensure(refused >= self.refused_safely[class as usize], || {
+        let refused = counters.dropped(DropReason::Refused);
+        ensure(refused >= self.refused_durably[class as usize], || {
             format!(
                 "{refused} refused records of {class} are counted, but {} were refused",
-                self.refused_safely[class as usize]
+                self.refused_durably[class as usize]
             )
         })
     }
 }
 
-fn options(epoch: u64) -> Options {
+fn spool_options(epoch: u64) -> Options {
     Options::new(BUDGET, epoch)
 }
 
 fn resolve(
-    spool: &mut Spool<Memory>,
+    spool: &mut Spool<MemoryDisk>,
     class: Class,
     received: &BTreeSet<(Class, u64)>,
 ) -> Result<(), SpoolError> {
     let numbers = received.iter().filter(|(of, _)| *of == class);
     let ranges: Vec<RangeInclusive<u64>> = numbers.map(|&(_, number)| number..=number).collect();
-    spool.resolve(class, &ranges)
+    spool.resolve_received(class, &ranges)
 }
 
-fn drain(spool: &mut Spool<Memory>, class: Class) -> Result<Vec<Record>, String> {
+fn read_all(spool: &mut Spool<MemoryDisk>, class: Class) -> Result<Vec<Record>, String> {
     let mut all = Vec::new();
     loop {
         let records = spool.read(class).map_err(|error| error.to_string())?;

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use lopside_spool::{Appended, Class, Disk, Options, Spool};
+use lopside_spool::{AppendOutcome, Class, Disk, Options, Spool};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 const FOLDER: &str = "LOPSIDE_SPOOL_TEST_FOLDER";
@@ -38,12 +38,12 @@ fn child() {
         for _ in 0..rng.random_range(1..5) {
             let class = Class::ALL[rng.random_range(0..3)];
             // The record will get the next number.
-            let next = spool.counted(class).done + spool.pending(class) + 1;
+            let next = spool.class_counters(class).cursor + spool.pending_records(class) + 1;
             let ahead = appended.iter().filter(|(of, _)| *of == class).count() as u64;
             let number = next + ahead;
             assert_eq!(
                 spool.append(class, &payload(class, epoch, number)).unwrap(),
-                Appended::Number(number)
+                AppendOutcome::Accepted(number)
             );
             appended.push((class, number));
         }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use lopside_spool::{Appended, Class, Counters, Disk, Options, Reason, Record, Spool, SpoolError};
+use lopside_spool::{AppendOutcome, Class, Counters, Disk, DropReason, Options, Record, Spool, SpoolError};
 use tempfile::TempDir;
 
 const KIB: u64 = 1 << 10;
@@ -37,11 +37,14 @@ fn drain(spool: &mut Spool<Disk>, class: Class) -> Vec<Record> {
 fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
     let (folder, mut spool) = small();
     for number in 1..=5_u64 {
-        assert_eq!(spool.append(Class::Normal, &[number as u8; 40]).unwrap(), Appended::Number(number));
+        assert_eq!(
+            spool.append(Class::Normal, &[number as u8; 40]).unwrap(),
+            AppendOutcome::Accepted(number)
+        );
     }
     assert!(spool.read(Class::Normal).unwrap().is_empty(), "uncommitted records must not be read");
     spool.commit().unwrap();
-    assert_eq!(spool.append(Class::High, b"urgent").unwrap(), Appended::Number(1));
+    assert_eq!(spool.append(Class::High, b"urgent").unwrap(), AppendOutcome::Accepted(1));
     spool.commit().unwrap();
     let records = drain(&mut spool, Class::Normal);
     assert_eq!(records.iter().map(|record| record.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
@@ -51,8 +54,11 @@ fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
     drop(spool);
 
     let mut spool = open(folder.path(), 300 * KIB, 2);
-    assert_eq!((spool.pending(Class::Normal), spool.pending(Class::High), spool.torn()), (2, 1, 0));
-    assert_eq!(spool.append(Class::Normal, b"six").unwrap(), Appended::Number(6));
+    assert_eq!(
+        (spool.pending_records(Class::Normal), spool.pending_records(Class::High), spool.torn_ends()),
+        (2, 1, 0)
+    );
+    assert_eq!(spool.append(Class::Normal, b"six").unwrap(), AppendOutcome::Accepted(6));
     spool.commit().unwrap();
     let records = drain(&mut spool, Class::Normal);
     assert_eq!(
@@ -61,7 +67,10 @@ fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
     );
     assert_eq!(drain(&mut spool, Class::High)[0].bytes, b"urgent");
     spool.acknowledge(Class::Normal, 6).unwrap();
-    assert_eq!(spool.counted(Class::Normal), Counters { done: 6, delivered: 6, ..Counters::default() });
+    assert_eq!(
+        spool.class_counters(Class::Normal),
+        Counters { cursor: 6, delivered: 6, ..Counters::default() }
+    );
     spool.rewind(Class::High);
     assert_eq!(
         drain(&mut spool, Class::High).len(),
@@ -76,42 +85,42 @@ fn what_is_less_important_makes_room_and_is_counted() {
     let record = vec![7; 5000];
     let mut refused = 0;
     for _ in 0..100 {
-        refused += u64::from(spool.append(Class::Low, &record).unwrap() == Appended::Refused);
+        refused += u64::from(spool.append(Class::Low, &record).unwrap() == AppendOutcome::Refused);
         spool.commit().unwrap();
         assert!(bytes(folder.path()) <= 300 * KIB);
     }
     assert!(refused > 0, "no class makes room for the lowest class");
-    let kept = spool.pending(Class::Low);
+    let kept = spool.pending_records(Class::Low);
     assert_eq!(kept + refused, 100);
     for number in 1..=30 {
-        assert_eq!(spool.append(Class::High, &record).unwrap(), Appended::Number(number));
+        assert_eq!(spool.append(Class::High, &record).unwrap(), AppendOutcome::Accepted(number));
         spool.commit().unwrap();
         assert!(bytes(folder.path()) <= 300 * KIB);
     }
     drop(spool);
     let mut spool = open(folder.path(), 300 * KIB, 2);
-    let low = spool.counted(Class::Low);
-    assert!(low.dropped(Reason::Evicted) > 0);
-    assert_eq!(low.dropped(Reason::Refused), refused);
-    assert_eq!(low.dropped(Reason::Evicted) + spool.pending(Class::Low) + refused, 100);
+    let low = spool.class_counters(Class::Low);
+    assert!(low.dropped(DropReason::Evicted) > 0);
+    assert_eq!(low.dropped(DropReason::Refused), refused);
+    assert_eq!(low.dropped(DropReason::Evicted) + spool.pending_records(Class::Low) + refused, 100);
     let left = drain(&mut spool, Class::Low);
-    assert_eq!(left.first().map(|record| record.number), Some(low.done + 1));
+    assert_eq!(left.first().map(|record| record.number), Some(low.cursor + 1));
     assert_eq!(drain(&mut spool, Class::High).len(), 30);
 }
 
 #[test]
 fn what_is_under_way_is_not_given_up() {
     let (_folder, mut spool) = small();
-    while spool.append(Class::Low, &[1; 5000]).unwrap() != Appended::Refused {
+    while spool.append(Class::Low, &[1; 5000]).unwrap() != AppendOutcome::Refused {
         spool.commit().unwrap();
     }
     let read = drain(&mut spool, Class::Low).len() as u64;
-    assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), Appended::Refused);
+    assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), AppendOutcome::Refused);
     spool.acknowledge(Class::Low, read).unwrap();
-    assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), Appended::Number(1));
+    assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), AppendOutcome::Accepted(1));
     assert_eq!(
-        spool.counted(Class::Low),
-        Counters { done: read, delivered: read, dropped: [0, 1, 0], ..Counters::default() }
+        spool.class_counters(Class::Low),
+        Counters { cursor: read, delivered: read, dropped: [0, 1, 0], ..Counters::default() }
     );
 }
 
@@ -135,8 +144,8 @@ fn damage_is_passed_over_and_counted() {
     assert_eq!(numbers, [1, 2, 4, 6, 7, 8, 9]);
     spool.acknowledge(Class::Normal, 9).unwrap();
     assert_eq!(
-        spool.counted(Class::Normal),
-        Counters { done: 9, delivered: 7, dropped: [0, 0, 2], ..Counters::default() }
+        spool.class_counters(Class::Normal),
+        Counters { cursor: 9, delivered: 7, dropped: [0, 0, 2], ..Counters::default() }
     );
     // The damaged bytes are kept, count towards the budget, and outlive the segment.
     for at in [2 * 144, 4 * 144] {
@@ -144,9 +153,9 @@ fn damage_is_passed_over_and_counted() {
         assert_eq!(fs::read(kept).unwrap(), file[at..at + 144]);
     }
     assert!(!path.exists());
-    assert_eq!((spool.aside(), spool.bytes()), (288, bytes(folder.path())));
+    assert_eq!((spool.damage_bytes(), spool.bytes()), (288, bytes(folder.path())));
     let spool = open(folder.path(), 300 * KIB, 3);
-    assert_eq!((spool.aside(), spool.bytes()), (288, bytes(folder.path())));
+    assert_eq!((spool.damage_bytes(), spool.bytes()), (288, bytes(folder.path())));
 }
 
 #[test]
@@ -160,9 +169,9 @@ fn a_torn_end_is_cut_off_and_told() {
     file[144..150].copy_from_slice(b"LSpBxx");
     fs::write(&path, file).unwrap();
     let mut spool = open(folder.path(), 300 * KIB, 2);
-    assert_eq!((spool.torn(), spool.pending(Class::Normal)), (1, 1));
+    assert_eq!((spool.torn_ends(), spool.pending_records(Class::Normal)), (1, 1));
     assert_eq!(fs::metadata(&path).unwrap().len(), 144);
-    assert_eq!(spool.append(Class::Normal, b"next").unwrap(), Appended::Number(2));
+    assert_eq!(spool.append(Class::Normal, b"next").unwrap(), AppendOutcome::Accepted(2));
     spool.commit().unwrap();
     assert_eq!(drain(&mut spool, Class::Normal).len(), 2);
 }
@@ -174,10 +183,10 @@ fn what_cannot_be_is_refused_with_its_bounds() {
     let error = Spool::open(disk(), Options::new(100 * KIB, 1)).unwrap_err().to_string();
     assert!(error.contains("102400 bytes is too small: give it at least 270336"), "{error}");
     let mut spool = open(folder.path(), 300 * KIB, 1);
-    let most = spool.largest_record();
+    let most = spool.max_record_bytes();
     let error = spool.append(Class::High, &vec![0; most + 1]).unwrap_err();
     assert!(matches!(error, SpoolError::TooLarge { .. }), "{error}");
-    assert_eq!(spool.append(Class::High, &vec![3; most]).unwrap(), Appended::Number(1));
+    assert_eq!(spool.append(Class::High, &vec![3; most]).unwrap(), AppendOutcome::Accepted(1));
     spool.commit().unwrap();
     assert_eq!(spool.read(Class::High).unwrap()[0].bytes, vec![3; most]);
 }
@@ -186,7 +195,9 @@ fn what_cannot_be_is_refused_with_its_bounds() {
 fn finished_segments_go_and_numbers_go_on() {
     let (folder, mut spool) = small();
     for _ in 0..200 {
-        let Appended::Number(number) = spool.append(Class::Normal, &[9; 3000]).unwrap() else { panic!() };
+        let AppendOutcome::Accepted(number) = spool.append(Class::Normal, &[9; 3000]).unwrap() else {
+            panic!()
+        };
         spool.commit().unwrap();
         assert_eq!(drain(&mut spool, Class::Normal).last().unwrap().number, number);
         spool.acknowledge(Class::Normal, number).unwrap();
@@ -195,8 +206,8 @@ fn finished_segments_go_and_numbers_go_on() {
     spool.checkpoint().unwrap();
     drop(spool);
     let mut spool = open(folder.path(), 300 * KIB, 2);
-    assert_eq!(spool.append(Class::Normal, b"x").unwrap(), Appended::Number(201));
-    assert_eq!(spool.counted(Class::Normal).delivered, 200);
+    assert_eq!(spool.append(Class::Normal, b"x").unwrap(), AppendOutcome::Accepted(201));
+    assert_eq!(spool.class_counters(Class::Normal).delivered, 200);
 }
 
 #[test]
@@ -207,26 +218,26 @@ fn an_acknowledgement_while_records_are_in_doubt_is_not_counted_twice() {
     }
     spool.commit().unwrap();
     let last = drain(&mut spool, Class::Low).last().unwrap().number;
-    spool.sending(Class::Low, last).unwrap();
+    spool.mark_sending(Class::Low, last).unwrap();
     drop(spool);
 
     let mut spool = open(folder.path(), 300 * KIB, 2);
-    let evicted = |spool: &Spool<Disk>| spool.counted(Class::Low).done;
+    let evicted = |spool: &Spool<Disk>| spool.class_counters(Class::Low).cursor;
     while evicted(&spool) == 0 {
-        assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), Appended::Number(_)));
+        assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), AppendOutcome::Accepted(_)));
     }
-    let doubtful = spool.counted(Class::Low).doubtful();
+    let doubtful = spool.class_counters(Class::Low).in_doubt_count();
     assert_eq!(doubtful, evicted(&spool));
     // The connection from before the spool was closed is still open, and reports the records that it got.
     let read = spool.read(Class::Low).unwrap().last().unwrap().number;
-    assert!(matches!(spool.sending(Class::Low, read), Err(SpoolError::InDoubt { .. })));
+    assert!(matches!(spool.mark_sending(Class::Low, read), Err(SpoolError::InDoubt { .. })));
     spool.acknowledge(Class::Low, doubtful + 5).unwrap();
     spool.rewind(Class::Low);
     while evicted(&spool) <= doubtful + 5 {
-        assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), Appended::Number(_)));
+        assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), AppendOutcome::Accepted(_)));
     }
-    spool.resolve(Class::Low, &[1..=doubtful + 5]).unwrap();
-    let counters = spool.counted(Class::Low);
+    spool.resolve_received(Class::Low, &[1..=doubtful + 5]).unwrap();
+    let counters = spool.class_counters(Class::Low);
     assert_eq!(counters.delivered, doubtful + 5);
-    assert_eq!(counters.delivered + counters.dropped(Reason::Evicted), counters.done);
+    assert_eq!(counters.delivered + counters.dropped(DropReason::Evicted), counters.cursor);
 }

@@ -14,17 +14,17 @@ async fn a_partition_is_noticed_when_patience_ends() {
     let cloud = Cloud::start();
     let link = Link::to(cloud.address()).await;
     let mut edge = Edge::open(&Disk::default(), store_settings());
-    let patience = Duration::from_secs(1);
-    edge.connect(link.address, UplinkSettings { patience, ..settings() });
+    let ack_timeout = Duration::from_secs(1);
+    edge.connect(link.address, UplinkSettings { ack_timeout, ..settings() });
     let mut connection = edge.link();
-    until(&mut connection, |link| link.connected.is_some()).await;
+    until(&mut connection, |link| link.connected_at.is_some()).await;
     link.change(|conditions| conditions.is_cut = true);
     let cut = Instant::now();
     edge.store(Class::Normal, 1, 3).await;
     let seen = until(&mut connection, |link| link.last_error.is_some()).await;
     assert_eq!(seen.last_error.as_deref(), Some("no acknowledgement for 1 s"));
-    assert!(cut.elapsed() >= patience);
-    assert_eq!(seen.connected, None);
+    assert!(cut.elapsed() >= ack_timeout);
+    assert_eq!(seen.connected_at, None);
     link.change(|conditions| conditions.is_cut = false);
     until(&mut cloud.archive.applied(), |applied| *applied == 3).await;
 }
@@ -46,7 +46,7 @@ async fn a_refused_hello_is_told_and_tried_again() {
             "{error}"
         );
         until(&mut cloud.seen(), |seen| seen.hellos >= 3).await;
-        assert_eq!(connection.borrow().connections, 0);
+        assert_eq!(connection.borrow().connection_count, 0);
         cloud.refuse(None);
         edge.store(Class::High, 1, 1).await;
         until(&mut cloud.archive.applied(), |applied| *applied == 1).await;

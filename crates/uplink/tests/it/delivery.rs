@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lopside_spool::Class;
-use lopside_uplink::{Outcome, StoreSettings};
+use lopside_uplink::{StoreOutcome, StoreSettings};
 
 use crate::support::{Cloud, Disk, Edge, End, Link, Pace, settings, small_frame, store_settings, until};
 
@@ -152,7 +152,7 @@ async fn an_acknowledgement_that_passes_over_a_message_loses_nothing() {
 async fn records_that_make_room_in_an_outage_are_counted_as_what_they_are() {
     let cloud = Cloud::start();
     let link = Link::to(cloud.address()).await;
-    let of_store = StoreSettings { budget: 300 << 10, ..store_settings() };
+    let of_store = StoreSettings { budget_bytes: 300 << 10, ..store_settings() };
     let mut edge = Edge::open(&Disk::default(), of_store);
     for number in 1..=100 {
         edge.append(Class::Low, number, vec![1; 2000]).await;
@@ -171,14 +171,14 @@ async fn records_that_make_room_in_an_outage_are_counted_as_what_they_are() {
     let mut refused = 0;
     for number in 1..=120 {
         let outcome = edge.append(Class::High, number, vec![2; 2000]).await.await.unwrap();
-        refused += u64::from(outcome == Outcome::Refused);
+        refused += u64::from(outcome == StoreOutcome::Refused);
     }
     assert_eq!(refused, 0, "records that were read must be evicted as well");
-    assert!(edge.state().borrow().classes[Class::Low as usize].0.doubtful() > 0);
+    assert!(edge.state().borrow().classes[Class::Low as usize].0.in_doubt_count() > 0);
     link.change(|conditions| conditions.is_cut = false);
     drained(&edge).await;
     let (low, _) = edge.state().borrow().classes[Class::Low as usize];
     let applied = cloud.archive.of(Class::Low).len() as u64;
-    assert_eq!((low.delivered, low.doubtful(), low.done), (applied, 0, 100));
+    assert_eq!((low.delivered, low.in_doubt_count(), low.cursor), (applied, 0, 100));
     assert_eq!(low.delivered + low.dropped.iter().sum::<u64>(), 100);
 }

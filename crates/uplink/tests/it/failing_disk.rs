@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use lopside_spool::{Class, Options, Reason, Spool};
-use lopside_uplink::{Captured, Outcome, StoreSettings};
+use lopside_spool::{Class, DropReason, Options, Spool};
+use lopside_uplink::{CapturedFrame, StoreOutcome, StoreSettings};
 use tokio::task::JoinSet;
 
 use crate::support::{Disk, Edge, End, small_frame, store_settings, until};
 
 /// Opens a spool on the disk, and returns the number at the start of each frame of a class.
 fn there(disk: &Disk, class: Class) -> Vec<u64> {
-    let mut spool = Spool::open(disk.clone(), Options::new(store_settings().budget, 1)).unwrap();
+    let mut spool = Spool::open(disk.clone(), Options::new(store_settings().budget_bytes, 1)).unwrap();
     let mut all = Vec::new();
     loop {
         let records = spool.read(class).unwrap();
@@ -18,7 +18,7 @@ fn there(disk: &Disk, class: Class) -> Vec<u64> {
             return all;
         }
         for record in records {
-            let captured = <Captured as prost::Message>::decode(&record.bytes[..]).unwrap();
+            let captured = <CapturedFrame as prost::Message>::decode(&record.bytes[..]).unwrap();
             all.push(u64::from_le_bytes(captured.frame[..8].try_into().unwrap()));
         }
     }
@@ -32,7 +32,7 @@ async fn append_all(edge: &Edge, class: Class, count: u64) -> BTreeSet<u64> {
         waiting.spawn(async move { (number, outcome.await) });
     }
     let answered = waiting.join_all().await.into_iter();
-    answered.filter(|(_, outcome)| *outcome == Ok(Outcome::Stored)).map(|(number, _)| number).collect()
+    answered.filter(|(_, outcome)| *outcome == Ok(StoreOutcome::Stored)).map(|(number, _)| number).collect()
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn what_is_answered_as_stored_survives_the_power() {
     for number in 1..=50 {
         let outcome = edge.append(Class::Normal, number, small_frame(number)).await;
         if number <= 40 {
-            assert_eq!(outcome.await.unwrap(), Outcome::Stored);
+            assert_eq!(outcome.await.unwrap(), StoreOutcome::Stored);
             stored.insert(number);
         }
     }
@@ -98,36 +98,36 @@ async fn a_disk_that_fails_again_and_again_is_told_and_recovered_from() {
 
 #[tokio::test]
 async fn a_full_spool_refuses_and_the_disk_has_the_count() {
-    let settings = StoreSettings { budget: 300 << 10, ..store_settings() };
+    let settings = StoreSettings { budget_bytes: 300 << 10, ..store_settings() };
     let edge = Edge::open(&Disk::default(), settings);
     let mut refused = 0;
     for number in 1..=200 {
         let outcome = edge.append(Class::Normal, number, vec![3; 2000]).await.await.unwrap();
-        refused += u64::from(outcome == Outcome::Refused);
+        refused += u64::from(outcome == StoreOutcome::Refused);
     }
     let too_large = edge.append(Class::High, 1, vec![0; 200 << 10]).await;
-    assert_eq!(too_large.await.unwrap(), Outcome::Refused);
+    assert_eq!(too_large.await.unwrap(), StoreOutcome::Refused);
     assert!(refused > 0);
     // The answers remain valid after a power cut.
     let disk = edge.end(End::PowerCut).await;
     let spool = Spool::open(disk, Options::new(300 << 10, 1)).unwrap();
-    assert_eq!(spool.counted(Class::Normal).dropped(Reason::Refused), refused);
-    assert_eq!(spool.pending(Class::Normal), 200 - refused);
-    assert_eq!(spool.counted(Class::High).dropped(Reason::Refused), 1);
+    assert_eq!(spool.class_counters(Class::Normal).dropped(DropReason::Refused), refused);
+    assert_eq!(spool.pending_records(Class::Normal), 200 - refused);
+    assert_eq!(spool.class_counters(Class::High).dropped(DropReason::Refused), 1);
 }
 
 #[tokio::test]
 async fn a_frame_that_no_archive_takes_is_refused_and_holds_nothing_up() {
-    let settings = StoreSettings { budget: 100 << 20, ..store_settings() };
+    let settings = StoreSettings { budget_bytes: 100 << 20, ..store_settings() };
     let edge = Edge::open(&Disk::default(), settings);
-    let largest = lopside_proto::MAX_FRAME;
+    let largest = lopside_proto::MAX_FRAME_BYTES;
     for (len, expected) in
-        [(largest, Outcome::Stored), (largest + 2000, Outcome::Refused), (10, Outcome::Stored)]
+        [(largest, StoreOutcome::Stored), (largest + 2000, StoreOutcome::Refused), (10, StoreOutcome::Stored)]
     {
         assert_eq!(edge.append(Class::Normal, 1, vec![1; len]).await.await.unwrap(), expected, "{len}");
     }
     let counted = edge.state().borrow().classes[Class::Normal as usize];
-    assert_eq!((counted.0.dropped(Reason::Refused), counted.1), (1, 2));
+    assert_eq!((counted.0.dropped(DropReason::Refused), counted.1), (1, 2));
     edge.stop().await;
 }
 
@@ -135,7 +135,7 @@ async fn a_frame_that_no_archive_takes_is_refused_and_holds_nothing_up() {
 async fn a_refusal_is_counted_once_when_the_disk_fails_as_well() {
     for fails in 0..40_u64 {
         let disk = Disk::default();
-        let settings = StoreSettings { budget: 300 << 10, ..store_settings() };
+        let settings = StoreSettings { budget_bytes: 300 << 10, ..store_settings() };
         let edge = Edge::open(&disk, settings);
         let mut outcomes = Vec::new();
         let mut refused = 0;
@@ -146,12 +146,12 @@ async fn a_refusal_is_counted_once_when_the_disk_fails_as_well() {
             outcomes.push(edge.append(Class::Normal, number, vec![3; 2000]).await);
         }
         for outcome in outcomes {
-            refused += u64::from(outcome.await.unwrap() == Outcome::Refused);
+            refused += u64::from(outcome.await.unwrap() == StoreOutcome::Refused);
         }
         let disk = edge.end(End::PowerCut).await;
         let spool = Spool::open(disk, Options::new(300 << 10, 1)).unwrap();
-        let counted = spool.counted(Class::Normal).dropped(Reason::Refused);
-        assert_eq!((counted, spool.pending(Class::Normal)), (refused, 160 - refused), "{fails}");
+        let counted = spool.class_counters(Class::Normal).dropped(DropReason::Refused);
+        assert_eq!((counted, spool.pending_records(Class::Normal)), (refused, 160 - refused), "{fails}");
     }
 }
 
@@ -162,7 +162,7 @@ async fn the_thread_ends_with_the_last_handle_after_a_last_commit() {
     let edge = Edge::open(&disk, settings);
     let outcome = edge.append(Class::High, 1, small_frame(1)).await;
     edge.stop().await;
-    assert_eq!(outcome.await.unwrap(), Outcome::Stored);
+    assert_eq!(outcome.await.unwrap(), StoreOutcome::Stored);
     assert_eq!(there(&disk.end(End::PowerCut), Class::High), [1]);
 }
 

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use lopside_spool::{Class, Counters, Options, Reason, Spool};
-use lopside_uplink::{Outcome, Store, StoreSettings, UplinkSettings};
+use lopside_spool::{Class, Counters, DropReason, Options, Spool};
+use lopside_uplink::{Store, StoreOutcome, StoreSettings, UplinkSettings};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{
     task::JoinHandle,
@@ -25,7 +25,7 @@ use crate::support::{Cloud, Disk, Edge, End, Link, Pace, record, settings, until
 const BUDGET: u64 = 512 << 10;
 
 /// The class of each produced record, and the answer of the store; `None` without an answer.
-type Produced = Arc<Mutex<Vec<(Class, Option<Outcome>)>>>;
+type Produced = Arc<Mutex<Vec<(Class, Option<StoreOutcome>)>>>;
 
 /// The device, the cloud and the link between them.
 struct World {
@@ -70,10 +70,10 @@ impl World {
     }
 
     fn start_edge(&mut self) {
-        let store = StoreSettings { budget: BUDGET, commit_delay: Duration::from_millis(5) };
+        let store = StoreSettings { budget_bytes: BUDGET, commit_delay: Duration::from_millis(5) };
         let mut edge = Edge::open(&self.disk, store);
         let patience = Duration::from_millis(500);
-        edge.connect(self.link.address, UplinkSettings { patience, ..settings() });
+        edge.connect(self.link.address, UplinkSettings { ack_timeout: patience, ..settings() });
         self.edge = Some(edge);
     }
 
@@ -147,9 +147,9 @@ impl World {
     fn check(&self) {
         let spool = Spool::open(self.disk.clone(), Options::new(BUDGET, 1)).unwrap();
         for class in Class::ALL {
-            assert_eq!(spool.pending(class), 0);
-            self.check_numbers(class, &spool.counted(class));
-            self.check_records(class, &spool.counted(class));
+            assert_eq!(spool.pending_records(class), 0);
+            self.check_numbers(class, &spool.class_counters(class));
+            self.check_records(class, &spool.class_counters(class));
         }
     }
 
@@ -159,11 +159,11 @@ impl World {
         let numbers: BTreeSet<u64> = entries.iter().map(|entry| entry.number).collect();
         let applied = entries.len() as u64;
         assert_eq!(numbers.len(), entries.len(), "{class}: a number was applied in two epochs");
-        assert!(numbers.last().is_none_or(|last| *last <= counters.done), "{class}: {counters:?}");
+        assert!(numbers.last().is_none_or(|last| *last <= counters.cursor), "{class}: {counters:?}");
         assert_eq!(counters.in_doubt(), None);
         assert_eq!(counters.delivered, applied, "{class}: {counters:?}");
-        let dropped = counters.dropped(Reason::Evicted) + counters.dropped(Reason::Damaged);
-        assert_eq!(applied + dropped, counters.done, "{class}: {counters:?}");
+        let dropped = counters.dropped(DropReason::Evicted) + counters.dropped(DropReason::Damaged);
+        assert_eq!(applied + dropped, counters.cursor, "{class}: {counters:?}");
         println!("{class}: {counters:?}");
     }
 
@@ -177,20 +177,23 @@ impl World {
             assert_eq!(produced[id as usize].0, class);
             assert_eq!(applied.insert(id, entry.number), None, "record {id} was applied twice");
         }
-        let answered = |outcome: Option<Outcome>| {
+        let answered = |outcome: Option<StoreOutcome>| {
             let of_class =
                 produced.iter().enumerate().filter(move |(_, record)| **record == (class, outcome));
             of_class.map(|(id, _)| id as u64).collect::<BTreeSet<u64>>()
         };
         let there = |ids: &BTreeSet<u64>| ids.iter().filter(|id| applied.contains_key(id)).count() as u64;
-        let (stored, refused) = (answered(Some(Outcome::Stored)), answered(Some(Outcome::Refused)));
+        let (stored, refused) = (answered(Some(StoreOutcome::Stored)), answered(Some(StoreOutcome::Refused)));
         let open = answered(None);
         assert_eq!(there(&refused), 0, "{class}: a refused record was applied");
         let missing = stored.len() as u64 - there(&stored);
-        assert!(missing <= counters.dropped(Reason::Evicted), "{class}: {missing} are missing, {counters:?}");
+        assert!(
+            missing <= counters.dropped(DropReason::Evicted),
+            "{class}: {missing} are missing, {counters:?}"
+        );
         // Some of the records without an answer have numbers, and some count as refused.
-        let told = counters.dropped(Reason::Refused).checked_sub(refused.len() as u64);
-        let numbered = counters.done.checked_sub(stored.len() as u64);
+        let told = counters.dropped(DropReason::Refused).checked_sub(refused.len() as u64);
+        let numbered = counters.cursor.checked_sub(stored.len() as u64);
         let (told, numbered) = (told.unwrap(), numbered.unwrap());
         assert!(numbered >= there(&open) && told + numbered <= open.len() as u64, "{class}: {counters:?}");
         println!("{class}: {} stored, {} refused, {} not answered", stored.len(), refused.len(), open.len());

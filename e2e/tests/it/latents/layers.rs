@@ -3,8 +3,8 @@
 
 use std::{fs, path::Path};
 
-use lopside_bundle::{Draft, HeadKind, InputSpec, LatentSpec};
-use lopside_e2e::{Cloud, failure, stdout};
+use lopside_bundle::{FixedLatentDraft, FixedLatentLayerSpec, HeadKind, InputSpec};
+use lopside_e2e::{CloudDecoder, run_failing, run_stdout};
 use lopside_latent::{Table, Tables};
 use lopside_proto::v1::{
     GetBundleRequest, decoder_service_client::DecoderServiceClient, output::Value as Answer,
@@ -16,7 +16,7 @@ const VALUES: [f32; 6] = [1.0, 2.0, 3.0, -4.0, 5.0, -6.0];
 
 /// Returns the bundle. Its encoder outputs the enhancement layer before the base layer: the manifest's order
 /// counts.
-fn draft() -> Draft {
+fn draft() -> FixedLatentDraft {
     let [x, base, detail] = [tensor("x", &[6]), tensor("base", &[2]), tensor("detail", &[2, 1, 2])];
     let mut encoder = toy::graph(&[&x]);
     encoder.slice("x", 1, 2, 6, "rest");
@@ -24,7 +24,7 @@ fn draft() -> Draft {
     encoder.slice("x", 1, 0, 2, "base");
     let encoder = toy::model(encoder, &[&detail, &base]);
     // One gain per map.
-    let maps = LatentSpec { tensor: detail.clone(), gains: vec![GAIN, 1.0] };
+    let maps = FixedLatentLayerSpec { tensor: detail.clone(), gains: vec![GAIN, 1.0] };
     let latent = vec![toy::layer(base.clone()), maps];
     let mut draft = toy::draft(InputSpec::Tensor {}, x, encoder, latent);
     draft.tables = Tables::new(vec![Table::from_counts(-60, &[1; 121]).unwrap(); 4]).unwrap();
@@ -53,7 +53,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn encoded(folder: &Path, more: &[&str]) -> Vec<u8> {
-    let _ = stdout(&mut edge(folder, "encode", &[&["six.npy"], more].concat()));
+    let _ = run_stdout(&mut edge(folder, "encode", &[&["six.npy"], more].concat()));
     fs::read(folder.join("out/six.lps")).unwrap()
 }
 
@@ -64,7 +64,7 @@ async fn layers_that_are_left_out_are_zeros() {
     assert!(base.len() < whole.len(), "{} {}", base.len(), whole.len());
     assert_eq!(encoded(folder.path(), &["--layers", "2"]), whole);
 
-    let cloud = Cloud::start(&[&folder.path().join("bundle")]);
+    let cloud = CloudDecoder::start(&[&folder.path().join("bundle")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     // Frames with one layer and with two run in one batch.
     let request = toy::request(vec![whole, base], &["all", "classify"], Vec::new());
@@ -98,11 +98,11 @@ fn inspect_says_how_many_layers_a_frame_carries() {
         assert_eq!(found["layers"], serde_json::json!({"carried": carried, "of": 2}));
         assert_eq!((&found["integers"], &found["bytes"]), (&integers, &frame.len().into()));
         assert_eq!(found["shape"], serde_json::json!([integers.as_array().unwrap().len()]));
-        let text = stdout(&mut edge(folder.path(), "inspect", &["out/six.lps"]));
+        let text = run_stdout(&mut edge(folder.path(), "inspect", &["out/six.lps"]));
         assert!(text.contains(&format!("layers         {layers} of 2")), "{text}");
     }
     for layers in ["0", "3"] {
-        let error = failure(&mut edge(folder.path(), "encode", &["six.npy", "--layers", layers]));
+        let error = run_failing(&mut edge(folder.path(), "encode", &["six.npy", "--layers", layers]));
         assert!(error.contains(layers), "{error}");
     }
 }
@@ -117,6 +117,6 @@ fn an_encoder_without_a_layer_is_refused() {
     draft.encoder = toy::model(encoder, &[&base]);
     draft.write(&folder.path().join("bundle"), "# Toy\n").unwrap();
     fs::write(folder.path().join("six.npy"), npy(&[6], &VALUES)).unwrap();
-    let error = failure(&mut edge(folder.path(), "encode", &["six.npy"]));
+    let error = run_failing(&mut edge(folder.path(), "encode", &["six.npy"]));
     assert!(error.contains("detail"), "{error}");
 }

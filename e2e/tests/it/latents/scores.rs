@@ -7,9 +7,11 @@ use std::{fs, io::Cursor, path::Path};
 
 use axum::http::{Request, StatusCode};
 use image::{GrayImage, ImageFormat};
-use lopside_bundle::{Channels, Draft, HeadKind, InputSpec, PartSource, PartSpec, PictureSpec, ScoreSpec};
-use lopside_e2e::Cloud;
-use lopside_latent::{IdOnWire, LatentSpace};
+use lopside_bundle::{
+    Channels, FixedLatentDraft, HeadKind, ImageSpec, InputSpec, ScorePartSource, ScorePartSpec, ScoreSpec,
+};
+use lopside_e2e::CloudDecoder;
+use lopside_latent::{FixedLatentSpace, IdOnWire};
 use lopside_proto::v1::{
     Anomaly, GetBundleRequest, Input, Tensor, decoder_service_client::DecoderServiceClient,
     input::Value as Sent, input_spec::Kind, output::Value as Answer,
@@ -36,11 +38,11 @@ fn score_with_input() -> f64 {
     score() + (0.25 - 1.0)
 }
 
-fn picture() -> PictureSpec {
-    PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0)
+fn picture() -> ImageSpec {
+    ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)
 }
 
-fn draft() -> Draft {
+fn draft() -> FixedLatentDraft {
     let [image, latent] = ["image", "latent"].map(|name| tensor(name, &[4]));
     let mut encoder = toy::graph(&[&image]);
     product(&mut encoder, "image", &same::<4>(), "latent");
@@ -71,9 +73,9 @@ fn draft() -> Draft {
     let model = toy::model(graph, &[&columns, &reconstruction]);
     let kind = HeadKind::Score(ScoreSpec {
         parts: vec![
-            part("bits", PartSource::Bits, 24.0),
-            part("sum", PartSource::Column(0), 4.0),
-            PartSpec { mean: 1.0, ..part("error", PartSource::Error, 1.0) },
+            part("bits", ScorePartSource::Bits, 24.0),
+            part("sum", ScorePartSource::Column(0), 4.0),
+            ScorePartSpec { mean: 1.0, ..part("error", ScorePartSource::Error, 1.0) },
         ],
         quantiles: even(4.0),
         quantiles_with_input: Some(even(4.0)),
@@ -85,18 +87,18 @@ fn draft() -> Draft {
 }
 
 /// Creates a folder with the bundle and an image of [`PIXELS`].
-fn folder() -> (tempfile::TempDir, LatentSpace) {
+fn folder() -> (tempfile::TempDir, FixedLatentSpace) {
     let folder = tempfile::tempdir().unwrap();
     draft().write(&folder.path().join("bundle"), "# Toy\n").unwrap();
     grey(PIXELS).save(folder.path().join("corners.png")).unwrap();
-    (folder, draft().space().unwrap())
+    (folder, draft().build_space().unwrap())
 }
 
-fn cloud(folder: &Path) -> Cloud {
-    Cloud::start(&[&folder.join("bundle")])
+fn cloud(folder: &Path) -> CloudDecoder {
+    CloudDecoder::start(&[&folder.join("bundle")])
 }
 
-fn frame(space: &LatentSpace) -> Vec<u8> {
+fn frame(space: &FixedLatentSpace) -> Vec<u8> {
     space.encode(&LATENT, IdOnWire::Present).unwrap()
 }
 
@@ -138,7 +140,7 @@ fn assert_anomaly(anomaly: &Anomaly, with_input: bool) {
 async fn the_bundle_says_what_it_takes_and_what_its_score_is_made_of() {
     let (folder, _) = folder();
     let cloud = cloud(folder.path());
-    let (_, body) = cloud.http(Request::get("/v1/bundles/toy"), Vec::new()).await;
+    let (_, body) = cloud.send_http(Request::get("/v1/bundles/toy"), Vec::new()).await;
     let bundle: Value = serde_json::from_slice(&body).unwrap();
     let part = |name: &str, needs_input: bool| serde_json::json!({"name": name, "weight": 1.0, "needs_input": needs_input});
     let parts = [part("bits", false), part("sum", false), part("error", true)];
@@ -264,7 +266,7 @@ async fn one_rest_request_is_answered_by_every_head() {
     let query = "?heads=reconstruct,classify,score";
     for (kind, body) in [("application/octet-stream", frame.clone()), (&form_type(), with_input.clone())] {
         let compared = kind.starts_with("multipart");
-        let (response, body) = cloud.http(post(query, kind), body).await;
+        let (response, body) = cloud.send_http(post(query, kind), body).await;
         assert_eq!(response.status(), StatusCode::OK, "{}", String::from_utf8_lossy(&body));
         let answer: Value = serde_json::from_slice(&body).unwrap();
         let outputs = answer["outputs"].as_array().unwrap();
@@ -281,10 +283,10 @@ async fn one_rest_request_is_answered_by_every_head() {
         assert_eq!(anomaly.get("heat_map").is_some(), compared);
     }
     // A form is also accepted for a single head, and an image is returned as an image.
-    let (response, body) = cloud.http(post("?head=reconstruct", &form_type()), with_input).await;
+    let (response, body) = cloud.send_http(post("?head=reconstruct", &form_type()), with_input).await;
     assert_eq!(response.headers()["content-type"], "image/png");
     assert_eq!(image::load_from_memory(&body).unwrap().to_luma8().as_raw(), &[255, 0, 0, 0]);
-    let (_, body) = cloud.http(post("?head=score", "application/octet-stream"), frame).await;
+    let (_, body) = cloud.send_http(post("?head=score", "application/octet-stream"), frame).await;
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert!(near(answer["anomaly"]["score"].as_f64().unwrap(), score()), "{answer}");
 }
@@ -317,16 +319,16 @@ async fn rest_names_what_is_wrong_with_a_form() {
         ("?head=score&heads=score", with(("image/png", &picture)), "both head and heads are given"),
     ];
     for (query, body, expected) in cases {
-        let (response, body) = cloud.http(post(query, &form_type()), body).await;
+        let (response, body) = cloud.send_http(post(query, &form_type()), body).await;
         let text = String::from_utf8(body).unwrap();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{expected}: {text}");
         let error: Value = serde_json::from_str(&text).unwrap();
         assert!(error["error"].as_str().unwrap().contains(expected), "{expected}: {text}");
     }
-    let (response, _) = cloud.http(post("?heads=score,x", octets), frame.clone()).await;
+    let (response, _) = cloud.send_http(post("?heads=score,x", octets), frame.clone()).await;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
     let many = vec!["score"; 17].join(",");
-    let (response, _) = cloud.http(post(&format!("?heads={many}"), octets), frame).await;
+    let (response, _) = cloud.send_http(post(&format!("?heads={many}"), octets), frame).await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
 

@@ -5,8 +5,8 @@
 use std::{fs, path::Path};
 
 use axum::http::{Request, StatusCode};
-use lopside_bundle::{Draft, HeadKind, InputSpec, PartSource, ScoreSpec, SeriesSpec};
-use lopside_e2e::{Cloud, failure, stdout};
+use lopside_bundle::{FixedLatentDraft, HeadKind, InputSpec, ScorePartSource, ScoreSpec, TimeSeriesSpec};
+use lopside_e2e::{CloudDecoder, run_failing, run_stdout};
 use lopside_proto::v1::{
     Input, OutputFormat, OutputRequest, Tensor, decoder_service_client::DecoderServiceClient,
     input::Value as Sent, output::Value as Answer,
@@ -21,8 +21,8 @@ const ROWS: [[f32; 2]; 6] = [[12.0, -1.0], [10.0, 1.0], [8.0, 0.0], [10.0, -2.0]
 const CSV: &str =
     "time, amperes, volts\n# a comment\n0, -1, 12\n1, 1, 10\n2, 0, 8\n3, -2, 10\n4, -1, 14\n5, -1, 6\n";
 
-fn spec() -> SeriesSpec {
-    SeriesSpec {
+fn spec() -> TimeSeriesSpec {
+    TimeSeriesSpec {
         length: 3,
         stride: 2,
         channels: vec!["volts".into(), "amperes".into()],
@@ -31,7 +31,7 @@ fn spec() -> SeriesSpec {
     }
 }
 
-fn draft() -> Draft {
+fn draft() -> FixedLatentDraft {
     let [window, latent] = [tensor("window", &[3, 2]), tensor("latent", &[6])];
     let mut encoder = toy::graph(&[&window]);
     encoder.flatten("window", "flat");
@@ -64,7 +64,10 @@ fn draft() -> Draft {
     product(&mut graph, "latent", &volts, "reconstruction");
     let model = toy::model(graph, &[&columns, &reconstruction]);
     let kind = HeadKind::Score(ScoreSpec {
-        parts: vec![part("first", PartSource::Column(0), 1.0), part("error", PartSource::Error, 1.0)],
+        parts: vec![
+            part("first", ScorePartSource::Column(0), 1.0),
+            part("error", ScorePartSource::Error, 1.0),
+        ],
         quantiles: even(8.0),
         quantiles_with_input: Some(even(16.0)),
         threshold: 0.5,
@@ -125,7 +128,7 @@ fn expected_rmse() -> [f64; 3] {
 #[test]
 fn windows_come_back_in_their_own_units() {
     let folder = folder();
-    let cloud = Cloud::start(&[&folder.path().join("bundle")]);
+    let cloud = CloudDecoder::start(&[&folder.path().join("bundle")]);
     let send = |more: &[&str]| {
         toy::json(folder.path(), "send", &[&["--endpoint", &cloud.url, "log.csv"], more].concat())
     };
@@ -165,8 +168,8 @@ fn windows_come_back_in_their_own_units() {
 #[tokio::test]
 async fn the_cloud_answers_with_a_window_and_takes_one_along() {
     let folder = folder();
-    let _ = stdout(&mut edge(folder.path(), "encode", &["log.csv"]));
-    let cloud = Cloud::start(&[&folder.path().join("bundle")]);
+    let _ = run_stdout(&mut edge(folder.path(), "encode", &["log.csv"]));
+    let cloud = CloudDecoder::start(&[&folder.path().join("bundle")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     let frame = frames(folder.path()).swap_remove(0);
     let raw = OutputRequest { head: "reconstruct".into(), format: OutputFormat::Tensor.into(), version: 0 };
@@ -208,11 +211,11 @@ async fn the_cloud_answers_with_a_window_and_takes_one_along() {
     }
 
     let json = Request::post("/v1/bundles/toy/decode").header("accept", "application/json");
-    let (response, body) = cloud.http(json, frame).await;
+    let (response, body) = cloud.send_http(json, frame).await;
     assert_eq!(response.status(), StatusCode::OK);
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(answer["shape"], serde_json::json!([3, 2]));
-    let (_, body) = cloud.http(Request::get("/v1/bundles/toy"), Vec::new()).await;
+    let (_, body) = cloud.send_http(Request::get("/v1/bundles/toy"), Vec::new()).await;
     let bundle: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(bundle["input"]["series"]["channels"], serde_json::json!(["volts", "amperes"]));
 }
@@ -242,9 +245,9 @@ fn files_that_are_no_windows_are_refused_with_the_place() {
     }
     fs::create_dir(folder.path().join("empty")).unwrap();
     for (input, expected) in [("empty", "no numbers found in empty"), ("absent.csv", "absent.csv")] {
-        let error = failure(&mut edge(folder.path(), "encode", &[input]));
+        let error = run_failing(&mut edge(folder.path(), "encode", &[input]));
         assert!(error.contains(expected) && error.lines().count() == 1, "{expected}: {error}");
     }
-    let error = failure(&mut edge(folder.path(), "encode", &["--layers", "2", "log.csv"]));
+    let error = run_failing(&mut edge(folder.path(), "encode", &["--layers", "2", "log.csv"]));
     assert!(error.contains("the bundle's model has 1"), "{error}");
 }

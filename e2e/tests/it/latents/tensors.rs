@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use lopside_bundle::{Draft, HeadKind, InputSpec};
-use lopside_e2e::{Cloud, failure};
+use lopside_bundle::{FixedLatentDraft, HeadKind, InputSpec};
+use lopside_e2e::{CloudDecoder, run_failing};
 
 use super::toy::{self, edge, near, npy, product, refusal, same, tensor};
 
-fn draft() -> Draft {
+fn draft() -> FixedLatentDraft {
     let [x, latent, doubled] = [tensor("x", &[2, 2]), tensor("latent", &[4]), tensor("doubled", &[2, 2])];
     let mut encoder = toy::graph(&[&x]);
     encoder.flatten("x", "latent");
@@ -33,7 +33,7 @@ fn tensors_go_as_they_are() {
     let many = [1.0, 2.0, 3.0, 4.0, 0.0, 0.5, -0.5, 0.0];
     fs::write(folder.path().join("many.npy"), npy(&[2, 2, 2], &many)).unwrap();
     fs::write(folder.path().join("one.npy"), npy(&[2, 2], &many[..4])).unwrap();
-    let cloud = Cloud::start(&[&folder.path().join("bundle")]);
+    let cloud = CloudDecoder::start(&[&folder.path().join("bundle")]);
     let report = toy::json(folder.path(), "send", &["--endpoint", &cloud.url, "many.npy", "one.npy"]);
     let rows = report["pictures"].as_array().unwrap();
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
@@ -58,8 +58,8 @@ fn other_arrays_are_refused() {
         let error = refusal(folder.path(), name, bytes);
         assert!(error.contains(expected) && error.lines().count() == 1, "{expected}: {error}");
     }
-    let error = failure(&mut edge(folder.path(), "encode", &["--quality", "9", "flat.npy"]));
+    let error = run_failing(&mut edge(folder.path(), "encode", &["--quality", "9", "flat.npy"]));
     assert!(error.contains("--quality"), "{error}");
-    let error = failure(&mut edge(folder.path(), "send", &["--with-input", "flat.npy"]));
+    let error = run_failing(&mut edge(folder.path(), "send", &["--with-input", "flat.npy"]));
     assert!(error.contains("--with-input needs a head that scores"), "{error}");
 }

@@ -3,11 +3,12 @@
 use std::{fs, path::Path};
 
 use lopside_bundle::{
-    Cost, Dim, Draft, DraftHead, HeadKind, InputSpec, LatentSpec, PartSource, PartSpec, Quantiles, TensorSpec,
+    Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec, HeadKind, InputSpec, ModelCost,
+    Quantiles, ScorePartSource, ScorePartSpec, TensorSpec,
 };
-use lopside_e2e::{binary, failure, stdout};
+use lopside_e2e::{binary_command, run_failing, run_stdout};
 use lopside_latent::{Table, Tables};
-use lopside_onnx::{GraphBuilder, encode};
+use lopside_onnx::{GraphBuilder, encode_model};
 use lopside_proto::v1::{DecodeRequest, Input, OutputRequest};
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ fn onnx_dims(tensor: &TensorSpec) -> Vec<lopside_onnx::Dim> {
 pub(crate) fn graph(inputs: &[&TensorSpec]) -> GraphBuilder {
     let mut graph = GraphBuilder::new("toy");
     for input in inputs {
-        graph.input(&input.name, &onnx_dims(input));
+        graph.add_input(&input.name, &onnx_dims(input));
     }
     graph
 }
@@ -39,8 +40,8 @@ pub(crate) fn graph(inputs: &[&TensorSpec]) -> GraphBuilder {
 /// Adds the product of `x [n, rows]` with a matrix, which is given by its rows.
 pub(crate) fn product<const N: usize>(graph: &mut GraphBuilder, x: &str, rows: &[[f32; N]], name: &str) {
     let dims = [rows.len() as i64, N as i64];
-    let weight = graph.initializer(&format!("{name}.weight"), &dims, rows.as_flattened()).unwrap();
-    let bias = graph.initializer(&format!("{name}.bias"), &[N as i64], &[0.0; N]).unwrap();
+    let weight = graph.add_initializer(&format!("{name}.weight"), &dims, rows.as_flattened()).unwrap();
+    let bias = graph.add_initializer(&format!("{name}.bias"), &[N as i64], &[0.0; N]).unwrap();
     graph.gemm(x, &weight, &bias, name);
 }
 
@@ -52,15 +53,15 @@ pub(crate) fn same<const N: usize>() -> [[f32; N]; N] {
 /// Encodes the model with these outputs.
 pub(crate) fn model(mut graph: GraphBuilder, outputs: &[&TensorSpec]) -> Vec<u8> {
     for output in outputs {
-        graph.output(&output.name, &onnx_dims(output));
+        graph.add_output(&output.name, &onnx_dims(output));
     }
-    encode(&graph.build())
+    encode_model(&graph.build())
 }
 
 /// Returns a layer with one gain and one table per value; see [`draft`] for the bits of the values.
-pub(crate) fn layer(tensor: TensorSpec) -> LatentSpec {
+pub(crate) fn layer(tensor: TensorSpec) -> FixedLatentLayerSpec {
     let gains = vec![GAIN; tensor.item_elements().unwrap() as usize];
-    LatentSpec { tensor, gains }
+    FixedLatentLayerSpec { tensor, gains }
 }
 
 pub(crate) fn head(
@@ -69,16 +70,16 @@ pub(crate) fn head(
     inputs: &[&str],
     output: TensorSpec,
     model: Vec<u8>,
-) -> DraftHead {
+) -> FixedLatentDraftHead {
     let inputs = inputs.iter().map(|&input| input.to_owned()).collect();
-    DraftHead {
+    FixedLatentDraftHead {
         name: name.into(),
         version: 1,
         kind,
         model,
         inputs,
         output,
-        cost: Cost { parameters: 0, macs: 0 },
+        cost: ModelCost { parameters: 0, macs: 0 },
     }
 }
 
@@ -88,16 +89,16 @@ pub(crate) fn draft(
     input: InputSpec,
     input_tensor: TensorSpec,
     encoder: Vec<u8>,
-    latent: Vec<LatentSpec>,
-) -> Draft {
+    latent: Vec<FixedLatentLayerSpec>,
+) -> FixedLatentDraft {
     let count = latent.iter().map(|layer| layer.gains.len()).sum();
-    Draft {
+    FixedLatentDraft {
         name: "toy".into(),
         description: "A few numbers".into(),
         input,
         encoder,
         input_tensor,
-        encoder_cost: Cost { parameters: 0, macs: 0 },
+        encoder_cost: ModelCost { parameters: 0, macs: 0 },
         latent,
         tables: Tables::new(vec![Table::from_counts(0, &[1]).unwrap(); count]).unwrap(),
         heads: Vec::new(),
@@ -105,13 +106,13 @@ pub(crate) fn draft(
 }
 
 /// Returns a part that is divided by `deviation`; its normal samples are 0 to 100.
-pub(crate) fn part(name: &str, source: PartSource, deviation: f32) -> PartSpec {
-    PartSpec { name: name.into(), source, weight: 1.0, mean: 0.0, deviation, quantiles: even(100.0) }
+pub(crate) fn part(name: &str, source: ScorePartSource, deviation: f32) -> ScorePartSpec {
+    ScorePartSpec { name: name.into(), source, weight: 1.0, mean: 0.0, deviation, quantiles: even(100.0) }
 }
 
 /// Returns the quantiles of normal samples that are evenly distributed from 0 to `most`.
 pub(crate) fn even(most: f32) -> Quantiles {
-    Quantiles::of(&[0.0, most], 2).unwrap()
+    Quantiles::from_samples(&[0.0, most], 2).unwrap()
 }
 
 /// Returns a request to decode these frames with the heads of these names.
@@ -128,7 +129,7 @@ pub(crate) fn request(frames: Vec<Vec<u8>>, heads: &[&str], inputs: Vec<Input>) 
 /// Returns the command `edge-encoder COMMAND --bundle bundle --out out ARGS` in the folder; `inspect` does
 /// not have `--out`.
 pub(crate) fn edge(folder: &Path, command: &str, args: &[&str]) -> std::process::Command {
-    let mut edge = binary("edge-encoder");
+    let mut edge = binary_command("edge-encoder");
     edge.current_dir(folder).arg(command).args(["--bundle", "bundle"]);
     if command != "inspect" {
         edge.args(["--out", "out"]);
@@ -138,13 +139,13 @@ pub(crate) fn edge(folder: &Path, command: &str, args: &[&str]) -> std::process:
 }
 
 pub(crate) fn json(folder: &Path, command: &str, args: &[&str]) -> Value {
-    serde_json::from_str(&stdout(edge(folder, command, args).arg("--json"))).unwrap()
+    serde_json::from_str(&run_stdout(edge(folder, command, args).arg("--json"))).unwrap()
 }
 
 /// Returns the error message of `encode` for a file with this text.
 pub(crate) fn refusal(folder: &Path, name: &str, text: &[u8]) -> String {
     fs::write(folder.join(name), text).unwrap();
-    failure(&mut edge(folder, "encode", &[name]))
+    run_failing(&mut edge(folder, "encode", &[name]))
 }
 
 /// Returns a `.npy` file of 32-bit floats.

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use edge_encoder::agent::{Report, ask};
+use edge_encoder::agent::{AgentReport, request_status};
 use image::GrayImage;
-use lopside_e2e::{binary, in_clone};
+use lopside_e2e::{binary_command, in_clone};
 use rand::{Rng, RngExt as _};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{interval, timeout};
@@ -88,7 +88,7 @@ impl Home {
              [[source]]\nfolder = {inbox:?}\nmoved_to = {done:?}\nsettle_seconds = 0.1\n{source}\n"
         );
         fs::write(&config, text).unwrap();
-        let mut command = binary("edge-encoder");
+        let mut command = binary_command("edge-encoder");
         command.arg("run").arg("--config").arg(config).arg("--spool").arg(self.path("spool"));
         Agent { child: Some(command.stdout(Stdio::null()).spawn().unwrap()), socket }
     }
@@ -109,13 +109,13 @@ impl Agent {
     }
 
     /// Waits until the agent's report satisfies a condition, and returns the report.
-    pub(crate) async fn until(&self, wanted: impl Fn(&Report) -> bool) -> Report {
+    pub(crate) async fn until(&self, wanted: impl Fn(&AgentReport) -> bool) -> AgentReport {
         let mut last = None;
         let asked = timeout(LONGEST, async {
             let mut ticks = interval(Duration::from_millis(20));
             loop {
                 ticks.tick().await;
-                last = ask(&self.socket).ok();
+                last = request_status(&self.socket).ok();
                 if let Some(report) = last.as_ref().filter(|report| wanted(report)) {
                     return report.clone();
                 }
@@ -126,7 +126,7 @@ impl Agent {
     }
 
     /// Waits until at least `produced` records exist and all of them are delivered.
-    pub(crate) async fn until_sent(&self, produced: u64) -> Report {
+    pub(crate) async fn until_sent(&self, produced: u64) -> AgentReport {
         self.until(|report| {
             let classes = &report.spool.classes;
             let made = classes.iter().map(|class| class.produced).sum::<u64>();
@@ -159,5 +159,5 @@ pub(crate) fn picture(rng: &mut impl Rng) -> GrayImage {
 /// Returns the expected frames of the images in a folder, encoded with `edge-encoder encode`.
 pub(crate) fn frames(folder: &Path) -> Vec<Vec<u8>> {
     let out = tempfile::tempdir().unwrap();
-    lopside_e2e::encode(folder.to_str().unwrap(), out.path())
+    lopside_e2e::encode_samples(folder.to_str().unwrap(), out.path())
 }

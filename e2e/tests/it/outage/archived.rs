@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use lopside_archive::{Archive, Query, Settings};
-use lopside_e2e::{Cloud, in_clone, serve_on};
+use lopside_archive::{Archive, FrameQuery, Settings};
+use lopside_e2e::{CloudDecoder, in_clone, serve_command_on};
 
 /// The port and the archive of a cloud-decoder, which stay the same across restarts.
 pub(crate) struct Site {
@@ -31,9 +31,9 @@ impl Site {
         format!("sqlite:{}", self.folder.path().join("archive.db").display())
     }
 
-    pub(crate) fn start(&self) -> Cloud {
+    pub(crate) fn start(&self) -> CloudDecoder {
         let bundle = in_clone("bundles/fashion");
-        Cloud::run(serve_on(self.port, &[Path::new(&bundle)]).args(["--archive", &self.url()]))
+        CloudDecoder::run(serve_command_on(self.port, &[Path::new(&bundle)]).args(["--archive", &self.url()]))
     }
 
     /// Reads the archive after the server has ended.
@@ -43,11 +43,11 @@ impl Site {
         let names: Vec<&str> = devices.iter().map(|device| &device.name[..]).collect();
         assert_eq!(names, ["gate-7"]);
         let (mut frames, mut sources) = (Vec::new(), Vec::new());
-        let mut query = Query { limit: 1000, ..Query::default() };
+        let mut query = FrameQuery { limit: 1000, ..FrameQuery::default() };
         loop {
-            let page = archive.frames(&query).await.unwrap();
+            let page = archive.list_frames(&query).await.unwrap();
             for meta in page.frames {
-                frames.push(archive.frame(meta.id).await.unwrap().unwrap().bytes);
+                frames.push(archive.read_frame(meta.id).await.unwrap().unwrap().bytes);
                 sources.push(meta.source);
             }
             let Some(next) = page.next else { break };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, env, time::Duration};
 
-use lopside_e2e::Cloud;
+use lopside_e2e::CloudDecoder;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
@@ -20,7 +20,14 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Triggers a random event.
-fn happen(rng: &mut StdRng, home: &Home, site: &Site, agent: &mut Agent, cloud: &mut Cloud, link: &Link) {
+fn happen(
+    rng: &mut StdRng,
+    home: &Home,
+    site: &Site,
+    agent: &mut Agent,
+    cloud: &mut CloudDecoder,
+    link: &Link,
+) {
     match rng.random_range(0..6) {
         0 => {
             agent.kill();

@@ -7,15 +7,16 @@ use std::{
 };
 
 use axum::http::Request;
-use edge_encoder::{AnyEncoder, EncodeOptions, PictureOptions, agent::Report, golden::first_input};
+use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, agent::AgentReport, golden::first_input};
 use image::{GrayImage, Luma};
 use lopside_bundle::{
-    Channels, Cost, Dim, Draft, DraftHead, GoldenDraft, HeadKind, InputSpec, LatentSpec, Part, PictureSpec,
-    TensorSpec, picture::AnyBundle, put_golden,
+    BundlePart, Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec,
+    GoldenInputDraft, HeadKind, ImageSpec, InputSpec, ModelCost, TensorSpec, picture::AnyBundle,
+    put_golden_inputs,
 };
-use lopside_e2e::{Cloud, serve};
+use lopside_e2e::{CloudDecoder, serve_command};
 use lopside_latent::{IdOnWire, Table, Tables, picture::Quality};
-use lopside_onnx::{GraphBuilder, encode};
+use lopside_onnx::{GraphBuilder, encode_model};
 use serde_json::Value;
 
 use super::agent::Home;
@@ -30,37 +31,38 @@ fn version(root: &Path, number: u32, factor: f32) -> PathBuf {
     draft(factor).write(&folder, "# Toy\n").unwrap();
     let input = root.join("golden.png");
     picture([200, 100, 50, 25]).save(&input).unwrap();
-    let options = EncodeOptions { picture: PictureOptions::new(Quality::new(50).unwrap()), fast: false };
-    let encoder = AnyEncoder::new(&AnyBundle::load(&folder, Part::Encoder).unwrap(), &options).unwrap();
+    let options =
+        EncodeOptions { image_codec: ImageCodecOptions::new(Quality::new(50).unwrap()), use_fast: false };
+    let encoder = AnyEncoder::new(&AnyBundle::load(&folder, BundlePart::Encoder).unwrap(), &options).unwrap();
     let golden = first_input(&encoder, &input).unwrap();
     let frame = encoder.encode(&golden, IdOnWire::Present).unwrap().frame;
-    let draft = GoldenDraft { name: "golden.png".into(), input: fs::read(&input).unwrap(), frame };
-    put_golden(&folder, &[draft]).unwrap();
+    let draft = GoldenInputDraft { name: "golden.png".into(), input: fs::read(&input).unwrap(), frame };
+    put_golden_inputs(&folder, &[draft]).unwrap();
     folder
 }
 
-fn draft(factor: f32) -> Draft {
+fn draft(factor: f32) -> FixedLatentDraft {
     let tensor =
         |name: &str| TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(4)] };
     let times = |from: &str, to: &str, factor: f32| {
         let mut graph = GraphBuilder::new("toy");
-        let x = graph.input(from, &["n".into(), 4.into()]);
-        let factor = graph.initializer("factor", &[1], &[factor]).unwrap();
-        graph.node("Mul", &[&x, &factor], to, &[]);
-        graph.output(to, &["n".into(), 4.into()]);
-        encode(&graph.build())
+        let x = graph.add_input(from, &["n".into(), 4.into()]);
+        let factor = graph.add_initializer("factor", &[1], &[factor]).unwrap();
+        graph.add_node("Mul", &[&x, &factor], to, &[]);
+        graph.add_output(to, &["n".into(), 4.into()]);
+        encode_model(&graph.build())
     };
-    let cost = Cost { parameters: 1, macs: 4 };
-    Draft {
+    let cost = ModelCost { parameters: 1, macs: 4 };
+    FixedLatentDraft {
         name: "toy".into(),
         description: "Four numbers for four pixels".into(),
-        input: InputSpec::Picture(PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0)),
+        input: InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)),
         encoder: times("image", "latent", factor),
         input_tensor: tensor("image"),
         encoder_cost: cost,
-        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![GAIN; 4] }],
+        latent: vec![FixedLatentLayerSpec { tensor: tensor("latent"), gains: vec![GAIN; 4] }],
         tables: Tables::new(vec![Table::from_counts(0, &[1]).unwrap(); 4]).unwrap(),
-        heads: vec![DraftHead {
+        heads: vec![FixedLatentDraftHead {
             name: "pixels".into(),
             version: 1,
             kind: HeadKind::Tensor {},
@@ -76,12 +78,12 @@ fn picture(pixels: [u8; 4]) -> GrayImage {
     GrayImage::from_fn(2, 2, |x, y| Luma([pixels[(2 * y + x) as usize]]))
 }
 
-fn delivered(report: &Report) -> u64 {
+fn delivered(report: &AgentReport) -> u64 {
     report.spool.classes.iter().map(|class| class.delivered).sum()
 }
 
-async fn json(cloud: &Cloud, path: &str) -> Value {
-    let (answer, body) = cloud.http(Request::get(path), Vec::new()).await;
+async fn json(cloud: &CloudDecoder, path: &str) -> Value {
+    let (answer, body) = cloud.send_http(Request::get(path), Vec::new()).await;
     assert!(answer.status().is_success(), "{path}: {}", String::from_utf8_lossy(&body));
     serde_json::from_slice(&body).unwrap()
 }
@@ -98,9 +100,9 @@ async fn a_device_gets_another_encoder_and_frames_of_the_old_one_are_decoded_as_
     };
     offer(1);
     fs::write(&config, format!("channels = {channels:?}\nreload_seconds = 1\n")).unwrap();
-    let mut serve = serve(&[&root.path().join("bundles")]);
+    let mut serve = serve_command(&[&root.path().join("bundles")]);
     let archive = format!("sqlite:{}", root.path().join("archive.db").display());
-    let mut cloud = Cloud::run(serve.arg("--config").arg(&config).args(["--archive", &archive]));
+    let mut cloud = CloudDecoder::run(serve.arg("--config").arg(&config).args(["--archive", &archive]));
 
     let home = Home::new(cloud.url.clone(), "").following("stable", old);
     let agent = home.start();

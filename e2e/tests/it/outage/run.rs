@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lopside_e2e::{binary, failure, in_clone, stdout};
+use lopside_e2e::{binary_command, in_clone, run_failing, run_stdout};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::{
@@ -31,14 +31,14 @@ async fn an_outage_delays_frames_and_loses_none() {
     let report = agent.until(|report| report.spool.classes[1].pending == 12).await;
     assert!(!report.uplink.connected);
     agent.until_done(&home, 12).await;
-    assert!(report.text().contains("not connected"), "{}", report.text());
+    assert!(report.to_text().contains("not connected"), "{}", report.to_text());
     agent.stop();
 
     let mut cloud = site.start();
     let agent = home.start();
     let report = agent.until_sent(12).await;
     assert_eq!((report.spool.classes[1].produced, report.spool.classes[1].delivered), (12, 12));
-    assert!(report.uplink.connected && report.text().contains("delivered 12"), "{}", report.text());
+    assert!(report.uplink.connected && report.to_text().contains("delivered 12"), "{}", report.to_text());
     agent.stop();
     cloud.stop();
     let archived = site.archived().await;
@@ -90,12 +90,12 @@ fn a_program_and_standard_input_are_sources_too() {
     fs::write(&config, text).unwrap();
     let stdin = fs::File::open(&pgm).unwrap();
     // The agent ends when all its sources have ended.
-    let out = stdout(binary("edge-encoder").arg("run").arg("--config").arg(&config).stdin(stdin));
+    let out = run_stdout(binary_command("edge-encoder").arg("run").arg("--config").arg(&config).stdin(stdin));
     assert_eq!(out, "");
     let spool = lopside_spool::Disk::open(&folder.path().join("spool")).unwrap();
     let options = lopside_spool::Options::new(256_000_000, 1);
     let spool = lopside_spool::Spool::open(spool, options).unwrap();
-    let pending = lopside_spool::Class::ALL.map(|class| spool.pending(class));
+    let pending = lopside_spool::Class::ALL.map(|class| spool.pending_records(class));
     assert_eq!(pending, [2, 1, 0]);
 }
 
@@ -105,8 +105,8 @@ fn settings_that_cannot_be_are_told_with_the_fix() {
     let run = |text: &str| {
         let config = folder.path().join("edge.toml");
         fs::write(&config, text).unwrap();
-        failure(
-            binary("edge-encoder")
+        run_failing(
+            binary_command("edge-encoder")
                 .arg("run")
                 .arg("--config")
                 .arg(config)
@@ -120,6 +120,8 @@ fn settings_that_cannot_be_are_told_with_the_fix() {
     assert!(
         run(&format!("{endpoint}device = 'two words'\n[[source]]\nstdin = true")).contains("visible ASCII")
     );
-    let none = failure(binary("edge-encoder").args(["status", "--socket"]).arg(folder.path().join("none")));
+    let none = run_failing(
+        binary_command("edge-encoder").args(["status", "--socket"]).arg(folder.path().join("none")),
+    );
     assert!(none.contains("check that it is running"), "{none}");
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use axum::http::Request;
 use flate2::{Compression, write::GzEncoder};
-use lopside_e2e::{Cloud, in_clone};
+use lopside_e2e::{CloudDecoder, in_clone};
 use lopside_proto::{
     inference::{ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient},
     v1::{DecodeRequest, Input, decoder_service_client::DecoderServiceClient, input::Value},
@@ -41,17 +41,17 @@ fn huge_png() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_unpacks_to_much_is_refused_and_memory_stays() {
-    let cloud = Cloud::start(&[&in_clone("bundles")]);
+    let cloud = CloudDecoder::start(&[&in_clone("bundles")]);
     let warm = Load::start(&cloud.url, 2, |_| false);
     warm.wait(100).await;
     let _ = warm.stop().await;
-    let before = cloud.memory();
+    let before = cloud.resident_bytes();
 
     let bomb = bomb();
     assert!(bomb.len() < 1 << 20);
     for path in ["/v2/models/fashion.reconstruct/infer", "/v2/models/photo/infer"] {
         let request = Request::post(path).header("content-encoding", "gzip");
-        let (answer, _) = cloud.http(request, bomb.clone()).await;
+        let (answer, _) = cloud.send_http(request, bomb.clone()).await;
         assert_eq!(answer.status(), 413, "{path}");
     }
     let client = GrpcInferenceServiceClient::connect(cloud.url.clone()).await.unwrap();
@@ -76,7 +76,7 @@ async fn what_unpacks_to_much_is_refused_and_memory_stays() {
     };
     assert_eq!(own.decode(message).await.unwrap_err().code(), Code::InvalidArgument);
 
-    let after = cloud.memory();
+    let after = cloud.resident_bytes();
     assert!(after < before + GROWTH, "{before} → {after} bytes");
     let healthy = Load::start(&cloud.url, 2, |_| false);
     healthy.wait(100).await;

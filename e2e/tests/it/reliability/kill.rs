@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use lopside_e2e::{Cloud, in_clone, serve_on};
+use lopside_e2e::{CloudDecoder, in_clone, serve_command_on};
 
 use super::load::{Load, away};
 
@@ -11,8 +11,8 @@ fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn start(port: u16) -> Cloud {
-    Cloud::run(&mut serve_on(port, &[&in_clone("bundles/fashion")]))
+fn start(port: u16) -> CloudDecoder {
+    CloudDecoder::run(&mut serve_command_on(port, &[&in_clone("bundles/fashion")]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +32,7 @@ async fn callers_go_on_after_a_server_was_killed_and_came_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orderly_stop_loses_no_answer() {
-    let mut cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let mut cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
     let load = Load::start(&cloud.url, 4, away);
     load.wait(200).await;
     let (status, log) = cloud.stop();

@@ -6,7 +6,7 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use lopside_e2e::{Cloud, in_clone, sample_frame};
+use lopside_e2e::{CloudDecoder, in_clone, sample_frame};
 use lopside_proto::{inference::ModelInferRequest, v1::DecodeRequest};
 use prost::Message as _;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -71,7 +71,7 @@ fn requests(frame: &[u8]) -> Vec<(&'static str, &'static str, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_requests_are_refused_and_hurt_nobody() {
-    let mut cloud = Cloud::start(&[&in_clone("bundles/fashion")]);
+    let mut cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
     let healthy = Load::start(&cloud.url, 2, |_| false);
     let mut rng = StdRng::seed_from_u64(5);
     let http1 = Client::builder(TokioExecutor::new()).build_http::<Body>();

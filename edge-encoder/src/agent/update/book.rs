@@ -8,50 +8,50 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     disk,
-    state::{Event, State, next},
+    state::{UpdateEvent, UpdateState, next_state},
 };
-use crate::{EdgeError, error::io as at};
+use crate::{EdgeError, error::io_error as at};
 
-const NAME: &str = "state.json";
-const SCHEMA: u32 = 1;
+const STATE_FILE: &str = "state.json";
+const STATE_SCHEMA: u32 = 1;
 
 /// The update state, in memory and on the disk.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub(crate) struct StateStore {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<UpdateState>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Page {
+struct StateFile {
     schema: u32,
-    state: State,
+    state: UpdateState,
 }
 
-impl Book {
+impl StateStore {
     /// Reads the state file of the folder; starts with an empty state if the file is missing or unreadable.
     pub(crate) fn open(folder: &Path) -> Self {
-        let path = folder.join(NAME);
-        let state = read(&path).unwrap_or_else(|error| {
+        let path = folder.join(STATE_FILE);
+        let state = read_state(&path).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot read the update state; the configured bundle encodes");
-            State::default()
+            UpdateState::default()
         });
         Self { path, state: Mutex::new(state) }
     }
 
     /// Returns the current state.
-    pub(crate) fn state(&self) -> State {
-        self.locked().clone()
+    pub(crate) fn state(&self) -> UpdateState {
+        self.lock_state().clone()
     }
 
     /// Applies an event that takes effect only once the new state is on the disk.
     ///
     /// # Errors
     /// [`EdgeError::Io`]; the state is then unchanged.
-    pub(crate) fn commit(&self, event: Event) -> Result<State, EdgeError> {
-        let mut state = self.locked();
-        let after = next(&state, event);
+    pub(crate) fn commit(&self, event: UpdateEvent) -> Result<UpdateState, EdgeError> {
+        let mut state = self.lock_state();
+        let after = next_state(&state, event);
         if after != *state {
             self.write(&after)?;
             *state = after.clone();
@@ -60,9 +60,9 @@ impl Book {
     }
 
     /// Applies an event that has already happened, even if the new state cannot be written to the disk.
-    pub(crate) fn note(&self, event: Event) -> State {
-        let mut state = self.locked();
-        let after = next(&state, event);
+    pub(crate) fn note(&self, event: UpdateEvent) -> UpdateState {
+        let mut state = self.lock_state();
+        let after = next_state(&state, event);
         if after != *state {
             if let Err(error) = self.write(&after) {
                 tracing::error!(%error, "cannot write the update state; it is kept in memory only");
@@ -72,25 +72,28 @@ impl Book {
         after
     }
 
-    fn write(&self, state: &State) -> Result<(), EdgeError> {
-        let page = Page { schema: SCHEMA, state: state.clone() };
+    fn write(&self, state: &UpdateState) -> Result<(), EdgeError> {
+        let page = StateFile { schema: STATE_SCHEMA, state: state.clone() };
         disk::replace(&self.path, &serde_json::to_vec_pretty(&page)?)
     }
 
-    fn locked(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, UpdateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn read(path: &Path) -> Result<State, EdgeError> {
+fn read_state(path: &Path) -> Result<UpdateState, EdgeError> {
     let text = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(UpdateState::default()),
         read => read.map_err(at(path))?,
     };
-    let wrong = |reason: String| EdgeError::File { path: path.to_owned(), reason };
-    let page: Page = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-    if page.schema != SCHEMA {
-        return Err(wrong(format!("it has schema {}, but this version reads schema {SCHEMA}", page.schema)));
+    let wrong = |reason: String| EdgeError::InvalidFile { path: path.to_owned(), reason };
+    let page: StateFile = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    if page.schema != STATE_SCHEMA {
+        return Err(wrong(format!(
+            "it has schema {}, but this version reads schema {STATE_SCHEMA}",
+            page.schema
+        )));
     }
     Ok(page.state)
 }
@@ -111,18 +114,18 @@ mod tests {
     #[test]
     fn what_was_committed_is_known_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let book = Book::open(folder.path());
-        let state = book.commit(Event::Installed(release())).unwrap();
-        assert_eq!((Book::open(folder.path()).state(), book.state()), (state.clone(), state));
+        let book = StateStore::open(folder.path());
+        let state = book.commit(UpdateEvent::Installed(release())).unwrap();
+        assert_eq!((StateStore::open(folder.path()).state(), book.state()), (state.clone(), state));
     }
 
     #[test]
     fn what_the_disk_does_not_take_is_not_committed_and_noted_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let book = Book::open(&folder.path().join("missing"));
-        assert!(book.commit(Event::Installed(release())).is_err());
-        assert_eq!(book.state(), State::default());
-        assert_eq!(book.note(Event::Installed(release())).current, Some(release()));
+        let book = StateStore::open(&folder.path().join("missing"));
+        assert!(book.commit(UpdateEvent::Installed(release())).is_err());
+        assert_eq!(book.state(), UpdateState::default());
+        assert_eq!(book.note(UpdateEvent::Installed(release())).current, Some(release()));
         assert_eq!(book.state().current, Some(release()));
     }
 
@@ -130,8 +133,8 @@ mod tests {
     fn a_file_that_says_nothing_is_as_none() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "{}", "{\"schema\": 2, \"state\": {}}"] {
-            fs::write(folder.path().join(NAME), text).unwrap();
-            assert_eq!(Book::open(folder.path()).state(), State::default(), "{text}");
+            fs::write(folder.path().join(STATE_FILE), text).unwrap();
+            assert_eq!(StateStore::open(folder.path()).state(), UpdateState::default(), "{text}");
         }
     }
 }

@@ -15,22 +15,22 @@ use tonic::{
 
 use crate::{
     EdgeError,
-    client::{Counters, Target, remote},
+    client::{CloudTarget, WireCounters, remote_error},
 };
 
 /// A connection to the bundle service.
-pub(crate) struct Cloud {
+pub(crate) struct BundleClient {
     service: BundleServiceClient<Channel>,
     bearer: Option<MetadataValue<Ascii>>,
 }
 
-impl Cloud {
+impl BundleClient {
     /// Connects.
     ///
     /// # Errors
     /// [`EdgeError::Connect`].
-    pub(crate) async fn connect(target: &Target) -> Result<Self, EdgeError> {
-        let channel = target.connect(&Counters::default(), None).await?;
+    pub(crate) async fn connect(target: &CloudTarget) -> Result<Self, EdgeError> {
+        let channel = target.connect(&WireCounters::default(), None).await?;
         Ok(Self { service: BundleServiceClient::new(channel), bearer: target.bearer() })
     }
 
@@ -38,13 +38,13 @@ impl Cloud {
     ///
     /// # Errors
     /// [`EdgeError::Remote`] with the cloud's reason.
-    pub(crate) async fn channel(
+    pub(crate) async fn get_channel(
         &mut self,
         request: GetChannelRequest,
         patience: Duration,
     ) -> Result<GetChannelResponse, EdgeError> {
-        let request = self.request(request);
-        answered(timeout(patience, self.service.get_channel(request)).await.ok(), patience)
+        let request = self.authorized_request(request);
+        unwrap_answer(timeout(patience, self.service.get_channel(request)).await.ok(), patience)
     }
 
     /// Downloads a file, starting at an offset.
@@ -56,11 +56,11 @@ impl Cloud {
         request: DownloadRequest,
         patience: Duration,
     ) -> Result<Streaming<DownloadResponse>, EdgeError> {
-        let request = self.request(request);
-        answered(timeout(patience, self.service.download(request)).await.ok(), patience)
+        let request = self.authorized_request(request);
+        unwrap_answer(timeout(patience, self.service.download(request)).await.ok(), patience)
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    fn authorized_request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if let Some(bearer) = &self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
@@ -70,10 +70,10 @@ impl Cloud {
 }
 
 /// Unwraps an answer; `None` means that none arrived in time.
-fn answered<T>(
+fn unwrap_answer<T>(
     answer: Option<Result<tonic::Response<T>, Status>>,
     patience: Duration,
 ) -> Result<T, EdgeError> {
     let late = || Err(Status::deadline_exceeded(format!("no answer within {} s", patience.as_secs())));
-    answer.unwrap_or_else(late).map(tonic::Response::into_inner).map_err(|status| remote(&status))
+    answer.unwrap_or_else(late).map(tonic::Response::into_inner).map_err(|status| remote_error(&status))
 }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::{EdgeError, error::io as at};
+use crate::{EdgeError, error::io_error as at};
 
 /// Replaces a file atomically.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {

@@ -16,35 +16,35 @@ use lopside_proto::v1::{DownloadRequest, DownloadResponse};
 use tokio::{task::spawn_blocking, time::timeout};
 use tonic::Streaming;
 
-use super::{cloud::Cloud, disk, folder::Folder, offer::Offered};
-use crate::{EdgeError, client::remote, error::io as at};
+use super::{cloud::BundleClient, disk, folder::BundleFolder, offer::OfferedFile};
+use crate::{EdgeError, client::remote_error, error::io_error as at};
 
 /// Downloads a file, unless it is present.
-pub(super) async fn fetch(
-    cloud: &mut Cloud,
-    folder: &Folder,
-    file: &Offered,
+pub(super) async fn fetch_file(
+    cloud: &mut BundleClient,
+    folder: &BundleFolder,
+    file: &OfferedFile,
     patience: Duration,
 ) -> Result<(), EdgeError> {
-    let (whole, part) = (folder.download(file), folder.part(file));
-    if fs::metadata(&whole).is_ok_and(|there| there.len() == file.bytes) {
+    let (whole, part) = (folder.download_path(file), folder.part_path(file));
+    if fs::metadata(&whole).is_ok_and(|there| there.len() == file.size_bytes) {
         return Ok(());
     }
-    let (opened, offset) = open(&part, file.bytes)?;
-    if offset < file.bytes {
+    let (opened, offset) = open_part(&part, file.size_bytes)?;
+    if offset < file.size_bytes {
         let request = DownloadRequest { sha256: file.sha256.to_vec(), offset };
         let answers = cloud.download(request, patience).await?;
-        let incoming = Incoming { file: opened, part: &part, have: offset, want: file };
+        let incoming = FileDownload { file: opened, part: &part, received_bytes: offset, offered: file };
         let written = incoming.write(answers, patience).await;
-        written.inspect_err(|error| make_room(&part, error))?;
+        written.inspect_err(|error| remove_if_full(&part, error))?;
     }
     let (expected, path) = (file.digest(), file.path.clone());
-    blocking(move || finish(&part, &whole, &expected, path)).await
+    run_blocking(move || finish_part(&part, &whole, &expected, path)).await
 }
 
 /// Opens a part and returns the offset at which to resume. A part that is too long cannot belong to this file
 /// and is truncated.
-fn open(part: &Path, bytes: u64) -> Result<(File, u64), EdgeError> {
+fn open_part(part: &Path, bytes: u64) -> Result<(File, u64), EdgeError> {
     let open = || {
         let file = File::options().append(true).create(true).open(part)?;
         let have = file.metadata()?.len();
@@ -58,36 +58,39 @@ fn open(part: &Path, bytes: u64) -> Result<(File, u64), EdgeError> {
 }
 
 /// A file that is being downloaded.
-struct Incoming<'a> {
+struct FileDownload<'a> {
     file: File,
     part: &'a Path,
-    have: u64,
-    want: &'a Offered,
+    received_bytes: u64,
+    offered: &'a OfferedFile,
 }
 
-impl Incoming<'_> {
+impl FileDownload<'_> {
     /// Writes the received bytes until the file is complete.
     async fn write(
         mut self,
         mut answers: Streaming<DownloadResponse>,
         patience: Duration,
     ) -> Result<(), EdgeError> {
-        while self.have < self.want.bytes {
+        while self.received_bytes < self.offered.size_bytes {
             let next = timeout(patience, answers.message()).await;
-            let next =
-                next.map_err(|_| self.wrong(format!("no data received for {} s", patience.as_secs())))?;
-            let Some(DownloadResponse { bytes }) = next.map_err(|status| remote(&status))? else {
-                return Err(
-                    self.wrong(format!("the stream ended after {} of {} bytes", self.have, self.want.bytes))
-                );
+            let next = next
+                .map_err(|_| self.download_error(format!("no data received for {} s", patience.as_secs())))?;
+            let Some(DownloadResponse { bytes }) = next.map_err(|status| remote_error(&status))? else {
+                return Err(self.download_error(format!(
+                    "the stream ended after {} of {} bytes",
+                    self.received_bytes, self.offered.size_bytes
+                )));
             };
-            self.have += bytes.len() as u64;
-            if self.have > self.want.bytes {
-                return Err(self.wrong(format!("received more than its {} bytes", self.want.bytes)));
+            self.received_bytes += bytes.len() as u64;
+            if self.received_bytes > self.offered.size_bytes {
+                return Err(
+                    self.download_error(format!("received more than its {} bytes", self.offered.size_bytes))
+                );
             }
             let mut file = self.file;
             let part = self.part.to_owned();
-            self.file = blocking(move || {
+            self.file = run_blocking(move || {
                 file.write_all(&bytes).map_err(at(&part))?;
                 Ok(file)
             })
@@ -96,13 +99,13 @@ impl Incoming<'_> {
         Ok(())
     }
 
-    fn wrong(&self, reason: String) -> EdgeError {
-        EdgeError::Download { path: self.want.path.clone(), reason }
+    fn download_error(&self, reason: String) -> EdgeError {
+        EdgeError::Download { path: self.offered.path.clone(), reason }
     }
 }
 
 /// Removes the part if the disk is full, so that frames have space.
-fn make_room(part: &Path, error: &EdgeError) {
+fn remove_if_full(part: &Path, error: &EdgeError) {
     if let EdgeError::Io { source, .. } = error
         && [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&source.kind())
     {
@@ -112,9 +115,9 @@ fn make_room(part: &Path, error: &EdgeError) {
 }
 
 /// Verifies a complete part and renames it to its final name.
-fn finish(part: &Path, whole: &Path, expected: &Digest, path: String) -> Result<(), EdgeError> {
+fn finish_part(part: &Path, whole: &Path, expected: &Digest, path: String) -> Result<(), EdgeError> {
     let file = File::open(part).map_err(at(part))?;
-    let found = Digest::read(&file).map_err(at(part))?;
+    let found = Digest::from_reader(&file).map_err(at(part))?;
     if found != *expected {
         disk::remove(part)?;
         let reason = format!("its SHA-256 is {} instead of {}", found.as_str(), expected.as_str());
@@ -125,7 +128,7 @@ fn finish(part: &Path, whole: &Path, expected: &Digest, path: String) -> Result<
 }
 
 /// Runs disk operations on a thread where blocking is allowed.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(super) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EdgeError> + Send + 'static,
 ) -> Result<T, EdgeError> {
     spawn_blocking(work).await.map_err(|error| EdgeError::Thread(io::Error::other(error)))?

@@ -20,24 +20,24 @@ use rustix::fs::statvfs;
 
 use super::{
     disk,
-    offer::{MANIFEST, Offer, Offered},
+    offer::{MANIFEST_NAME, Offer, OfferedFile},
     state::Release,
 };
-use crate::{EdgeError, error::io};
+use crate::{EdgeError, error::io_error};
 
-const DOWNLOADS: &str = "download";
-const PART: &str = "part";
-const NEW: &str = "new";
+const DOWNLOAD_FOLDER: &str = "download";
+const PART_EXTENSION: &str = "part";
+const NEW_EXTENSION: &str = "new";
 
 /// The folder.
 #[derive(Debug, Clone)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct BundleFolder(PathBuf);
 
-impl Folder {
+impl BundleFolder {
     /// Opens the folder, and creates it if it is missing.
     pub(super) fn open(path: &Path) -> Result<Self, EdgeError> {
-        let downloads = path.join(DOWNLOADS);
-        fs::create_dir_all(&downloads).map_err(io(&downloads))?;
+        let downloads = path.join(DOWNLOAD_FOLDER);
+        fs::create_dir_all(&downloads).map_err(io_error(&downloads))?;
         Ok(Self(path.to_owned()))
     }
 
@@ -47,57 +47,58 @@ impl Folder {
     }
 
     /// Returns the path of the bundle with this latent space.
-    pub(super) fn bundle(&self, id: LatentSpaceId) -> PathBuf {
+    pub(super) fn bundle_path(&self, id: LatentSpaceId) -> PathBuf {
         self.0.join(id.to_string())
     }
 
     /// Returns the path of a completely downloaded file.
-    pub(super) fn download(&self, file: &Offered) -> PathBuf {
-        self.0.join(DOWNLOADS).join(file.digest().as_str())
+    pub(super) fn download_path(&self, file: &OfferedFile) -> PathBuf {
+        self.0.join(DOWNLOAD_FOLDER).join(file.digest().as_str())
     }
 
     /// Returns the path of a partly downloaded file.
-    pub(super) fn part(&self, file: &Offered) -> PathBuf {
-        self.download(file).with_added_extension(PART)
+    pub(super) fn part_path(&self, file: &OfferedFile) -> PathBuf {
+        self.download_path(file).with_added_extension(PART_EXTENSION)
     }
 
     /// Returns whether this bundle is assembled, judged by the digest of its manifest.
     pub(super) fn has(&self, release: &Release) -> bool {
-        let manifest = self.bundle(release.latent_space).join(MANIFEST);
-        File::open(manifest).and_then(Digest::read).is_ok_and(|found| found == release.manifest)
+        let manifest = self.bundle_path(release.latent_space).join(MANIFEST_NAME);
+        File::open(manifest).and_then(Digest::from_reader).is_ok_and(|found| found == release.manifest)
     }
 
     /// Checks that the disk has space for the missing files of a bundle.
     ///
     /// # Errors
-    /// [`EdgeError::NoRoom`] if it does not.
-    pub(super) fn check_room(&self, offer: &Offer) -> Result<(), EdgeError> {
-        let there = |file: &Offered| {
-            let lies =
-                [self.download(file), self.part(file)].into_iter().find_map(|path| fs::metadata(path).ok());
-            lies.map_or(0, |lies| lies.len()).min(file.bytes)
+    /// [`EdgeError::NotEnoughSpace`] if it does not.
+    pub(super) fn check_free_space(&self, offer: &Offer) -> Result<(), EdgeError> {
+        let there = |file: &OfferedFile| {
+            let lies = [self.download_path(file), self.part_path(file)]
+                .into_iter()
+                .find_map(|path| fs::metadata(path).ok());
+            lies.map_or(0, |lies| lies.len()).min(file.size_bytes)
         };
         let needed = offer.bytes() - offer.files.iter().map(there).sum::<u64>();
         // If the file system does not report its free space, writing will show it.
         let free =
             statvfs(&self.0).map_or(u64::MAX, |system| system.f_bavail.saturating_mul(system.f_frsize));
         if free < needed {
-            return Err(EdgeError::NoRoom { path: self.0.clone(), needed, free });
+            return Err(EdgeError::NotEnoughSpace { path: self.0.clone(), needed, free });
         }
         Ok(())
     }
 
     /// Assembles the bundle; all of its files must be downloaded.
     pub(super) fn assemble(&self, offer: &Offer) -> Result<(), EdgeError> {
-        let bundle = self.bundle(offer.release.latent_space);
-        let fresh = bundle.with_added_extension(NEW);
+        let bundle = self.bundle_path(offer.release.latent_space);
+        let fresh = bundle.with_added_extension(NEW_EXTENSION);
         disk::remove(&fresh)?;
-        fs::create_dir(&fresh).map_err(io(&fresh))?;
+        fs::create_dir(&fresh).map_err(io_error(&fresh))?;
         for file in &offer.files {
             let to = fresh.join(&file.path);
             let parent = to.parent().unwrap_or(&fresh);
-            fs::create_dir_all(parent).map_err(io(parent))?;
-            disk::link(&self.download(file), &to)?;
+            fs::create_dir_all(parent).map_err(io_error(parent))?;
+            disk::link(&self.download_path(file), &to)?;
         }
         for file in &offer.files {
             let folders = Path::new(&file.path).ancestors().skip(1);
@@ -109,26 +110,27 @@ impl Folder {
 
     /// Removes a bundle and its files, so that all of it is downloaded again.
     pub(super) fn discard(&self, offer: &Offer) -> Result<(), EdgeError> {
-        disk::remove(&self.bundle(offer.release.latent_space))?;
+        disk::remove(&self.bundle_path(offer.release.latent_space))?;
         offer.files.iter().try_for_each(|file| {
-            disk::remove(&self.download(file))?;
-            disk::remove(&self.part(file))
+            disk::remove(&self.download_path(file))?;
+            disk::remove(&self.part_path(file))
         })
     }
 
     /// Removes bundles other than these, and downloads other than those of this offer.
     pub(super) fn sweep(&self, keep: &[&Release], offer: Option<&Offer>) -> Result<(), EdgeError> {
-        for name in names(&self.0)? {
+        for name in entry_names(&self.0)? {
             let (id, end) = name.split_once('.').unwrap_or((&name, ""));
             let Ok(id) = id.parse::<LatentSpaceId>() else { continue };
             let is_kept = end.is_empty() && keep.iter().any(|release| release.latent_space == id);
-            if !is_kept && ["", NEW].contains(&end) {
+            if !is_kept && ["", NEW_EXTENSION].contains(&end) {
                 disk::remove(&self.0.join(&name))?;
             }
         }
-        let downloads = self.0.join(DOWNLOADS);
-        let wanted: Vec<Digest> = offer.iter().flat_map(|offer| &offer.files).map(Offered::digest).collect();
-        for name in names(&downloads)? {
+        let downloads = self.0.join(DOWNLOAD_FOLDER);
+        let wanted: Vec<Digest> =
+            offer.iter().flat_map(|offer| &offer.files).map(OfferedFile::digest).collect();
+        for name in entry_names(&downloads)? {
             let digest = name.strip_suffix(".part").unwrap_or(&name);
             let is_ours = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
             if is_ours && !wanted.iter().any(|wanted| wanted.as_str() == digest) {
@@ -139,8 +141,8 @@ impl Folder {
     }
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, EdgeError> {
-    let entries = fs::read_dir(folder).map_err(io(folder))?;
+fn entry_names(folder: &Path) -> Result<Vec<String>, EdgeError> {
+    let entries = fs::read_dir(folder).map_err(io_error(folder))?;
     Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
@@ -148,14 +150,14 @@ fn names(folder: &Path) -> Result<Vec<String>, EdgeError> {
 mod tests {
     use super::*;
 
-    fn offered(path: &str, text: &str) -> Offered {
+    fn offered(path: &str, text: &str) -> OfferedFile {
         let digest = Digest::of(text.as_bytes());
         let byte = |at: usize| u8::from_str_radix(&digest.as_str()[2 * at..2 * at + 2], 16).unwrap();
-        Offered { path: path.into(), bytes: text.len() as u64, sha256: std::array::from_fn(byte) }
+        OfferedFile { path: path.into(), size_bytes: text.len() as u64, sha256: std::array::from_fn(byte) }
     }
 
     fn offer(number: u8, files: &[(&str, &str)]) -> Offer {
-        let files: Vec<Offered> = files.iter().map(|(path, text)| offered(path, text)).collect();
+        let files: Vec<OfferedFile> = files.iter().map(|(path, text)| offered(path, text)).collect();
         let release = Release {
             bundle: "toy".into(),
             latent_space: LatentSpaceId::new([number; 8]),
@@ -164,15 +166,15 @@ mod tests {
         Offer { release, files }
     }
 
-    fn opened() -> (tempfile::TempDir, Folder) {
+    fn opened() -> (tempfile::TempDir, BundleFolder) {
         let root = tempfile::tempdir().unwrap();
-        let folder = Folder::open(root.path()).unwrap();
+        let folder = BundleFolder::open(root.path()).unwrap();
         (root, folder)
     }
 
-    fn put(folder: &Folder, offer: &Offer, files: &[(&str, &str)]) {
+    fn put(folder: &BundleFolder, offer: &Offer, files: &[(&str, &str)]) {
         for (file, (_, text)) in offer.files.iter().zip(files) {
-            fs::write(folder.download(file), text).unwrap();
+            fs::write(folder.download_path(file), text).unwrap();
         }
     }
 
@@ -185,7 +187,7 @@ mod tests {
         put(&folder, &offer, &files);
         folder.assemble(&offer).unwrap();
         assert!(folder.has(&offer.release));
-        let bundle = folder.bundle(offer.release.latent_space);
+        let bundle = folder.bundle_path(offer.release.latent_space);
         assert_eq!(fs::read(bundle.join("golden/b.png")).unwrap(), b"a");
         // The bundle replaces another one of the same latent space.
         fs::write(bundle.join("bundle.json"), "changed").unwrap();
@@ -207,23 +209,26 @@ mod tests {
         fs::create_dir(root.path().join("0303030303030303.new")).unwrap();
         fs::write(root.path().join("state.json"), "").unwrap();
         fs::create_dir(root.path().join("fashion")).unwrap();
-        fs::write(folder.part(&offers[2].files[0]), "o").unwrap();
+        fs::write(folder.part_path(&offers[2].files[0]), "o").unwrap();
         folder.sweep(&[&offers[1].release], Some(&offers[2])).unwrap();
-        let mut names = names(root.path()).unwrap();
+        let mut names = entry_names(root.path()).unwrap();
         names.sort();
-        assert_eq!(names, ["0202020202020202", DOWNLOADS, "fashion", "state.json"]);
-        assert!(folder.part(&offers[2].files[0]).exists() && !folder.download(&offers[0].files[1]).exists());
+        assert_eq!(names, ["0202020202020202", DOWNLOAD_FOLDER, "fashion", "state.json"]);
+        assert!(
+            folder.part_path(&offers[2].files[0]).exists()
+                && !folder.download_path(&offers[0].files[1]).exists()
+        );
         folder.sweep(&[], None).unwrap();
-        assert!(!folder.part(&offers[2].files[0]).exists());
+        assert!(!folder.part_path(&offers[2].files[0]).exists());
     }
 
     #[test]
     fn a_disk_without_room_is_told_before_anything_is_written() {
         let (_root, folder) = opened();
         let mut offer = offer(1, &[("bundle.json", "{}")]);
-        folder.check_room(&offer).unwrap();
-        offer.files[0].bytes = 1 << 62;
-        let error = folder.check_room(&offer).unwrap_err().to_string();
+        folder.check_free_space(&offer).unwrap();
+        offer.files[0].size_bytes = 1 << 62;
+        let error = folder.check_free_space(&offer).unwrap_err().to_string();
         assert!(error.contains("free some disk space") && error.contains("4611686018427387904"), "{error}");
     }
 }

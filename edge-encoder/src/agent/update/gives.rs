@@ -6,19 +6,19 @@ use crate::{AnyEncoder, EdgeError};
 
 /// The kind of inputs that an agent's sources deliver, determined by the encoder that they were started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Gives {
-    Pictures,
+pub(super) enum InputKind {
+    Images,
     Windows { channels: Vec<String>, length: u32, stride: u32 },
     Tensors(Vec<u32>),
 }
 
-impl Gives {
+impl InputKind {
     /// Returns the kind of inputs that an encoder accepts.
-    pub(super) fn of(encoder: &AnyEncoder) -> Self {
+    pub(super) fn from_encoder(encoder: &AnyEncoder) -> Self {
         match encoder {
-            AnyEncoder::Picture(..) => Self::Pictures,
-            AnyEncoder::Vector(encoder, _) => match encoder.input() {
-                InputSpec::Picture(_) => Self::Pictures,
+            AnyEncoder::ImageCodec(..) => Self::Images,
+            AnyEncoder::FixedLatent(encoder, _) => match encoder.input_spec() {
+                InputSpec::Picture(_) => Self::Images,
                 InputSpec::Series(spec) => {
                     let (channels, length, stride) = (spec.channels.clone(), spec.length, spec.stride);
                     Self::Windows { channels, length, stride }
@@ -31,20 +31,20 @@ impl Gives {
     /// Checks that an encoder accepts these inputs.
     ///
     /// # Errors
-    /// [`EdgeError::OtherSources`] with both kinds.
+    /// [`EdgeError::SourceMismatch`] with both kinds.
     pub(super) fn check(&self, encoder: &AnyEncoder) -> Result<(), EdgeError> {
-        let takes = Self::of(encoder);
+        let takes = Self::from_encoder(encoder);
         if takes == *self {
             return Ok(());
         }
-        Err(EdgeError::OtherSources { takes: takes.to_string(), given: self.to_string() })
+        Err(EdgeError::SourceMismatch { takes: takes.to_string(), given: self.to_string() })
     }
 }
 
-impl Display for Gives {
+impl Display for InputKind {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pictures => f.write_str("images"),
+            Self::Images => f.write_str("images"),
             Self::Windows { channels, length, stride } => {
                 write!(
                     f,

@@ -41,83 +41,88 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(super) use self::{book::Book, state::Event};
-pub(crate) use self::{cloud::Cloud, report::Updates, settings::UpdateTable};
-use self::{folder::Folder, gives::Gives, install::Trial, report::Progress, task::Task};
+pub(super) use self::{book::StateStore, state::UpdateEvent};
+pub(crate) use self::{cloud::BundleClient, report::UpdateStatus, settings::UpdateTable};
+use self::{
+    folder::BundleFolder, gives::InputKind, install::BundleTrial, report::PollProgress, task::UpdateTask,
+};
 pub use self::{report::UpdateReport, settings::UpdateSettings};
-use super::encoders::{Probation, Swap};
-use crate::{AnyEncoder, EdgeError, client::Target};
+use super::encoders::{EncoderSwap, PreviousEncoder};
+use crate::{AnyEncoder, EdgeError, client::CloudTarget};
 
 /// Capacity of the queue of encoders to the encoding thread.
-const SWAPS: usize = 1;
+const SWAP_QUEUE: usize = 1;
 
 /// Initial state of the agent's encoder and its updates.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct InitialEncoder {
     pub(super) encoder: AnyEncoder,
-    pub(super) probation: Option<Probation>,
+    pub(super) probation: Option<PreviousEncoder>,
     /// `None` without a channel.
-    pub(super) updating: Option<Beginning>,
+    pub(super) updates: Option<PendingUpdates>,
 }
 
 /// Updates before their task is started.
 #[derive(Debug)]
-pub(super) struct Beginning {
+pub(super) struct PendingUpdates {
     settings: UpdateSettings,
-    folder: Folder,
-    book: Arc<Book>,
+    folder: BundleFolder,
+    book: Arc<StateStore>,
     /// The latent space of the configured bundle, which encodes if none is installed.
-    configured: lopside_latent::LatentSpaceId,
-    gives: Gives,
-    progress: watch::Sender<Progress>,
+    configured_space: lopside_latent::LatentSpaceId,
+    gives: InputKind,
+    progress: watch::Sender<PollProgress>,
 }
 
 /// The server to poll, and the identity of the device.
 #[derive(Debug)]
-pub(super) struct Asking {
-    pub(super) target: Target,
+pub(super) struct PollTarget {
+    pub(super) target: CloudTarget,
     pub(super) device: String,
     /// Time limit for an answer of the cloud.
-    pub(super) patience: Duration,
+    pub(super) answer_timeout: Duration,
 }
 
 /// Chooses the initial encoder, and prepares updates.
 ///
 /// # Errors
 /// [`EdgeError::Io`] if the folder cannot be created.
-pub(super) fn begin(settings: Option<UpdateSettings>, configured: AnyEncoder) -> Result<Begun, EdgeError> {
+pub(super) fn begin(
+    settings: Option<UpdateSettings>,
+    configured: AnyEncoder,
+) -> Result<InitialEncoder, EdgeError> {
     let Some(settings) = settings else {
-        return Ok(Begun { encoder: configured, probation: None, updating: None });
+        return Ok(InitialEncoder { encoder: configured, probation: None, updates: None });
     };
-    let folder = Folder::open(&settings.folder)?;
-    let book = Arc::new(Book::open(folder.path()));
-    let (id, gives) = (configured.latent_space(), Gives::of(&configured));
-    let (encoder, probation) = start::choose(&folder, &book, configured, &settings.encode);
+    let folder = BundleFolder::open(&settings.folder)?;
+    let book = Arc::new(StateStore::open(folder.path()));
+    let (id, gives) = (configured.latent_space(), InputKind::from_encoder(&configured));
+    let (encoder, probation) = start::choose_encoder(&folder, &book, configured, &settings.encode);
     let progress = watch::Sender::default();
-    let updating = Beginning { settings, folder, book, configured: id, gives, progress };
-    Ok(Begun { encoder, probation, updating: Some(updating) })
+    let updating = PendingUpdates { settings, folder, book, configured_space: id, gives, progress };
+    Ok(InitialEncoder { encoder, probation, updates: Some(updating) })
 }
 
 /// Starts the update task if there is a channel; new encoders arrive over the receiver.
 pub(super) fn start(
-    updating: Option<Beginning>,
-    asking: Asking,
-) -> (mpsc::Receiver<Swap>, Option<JoinHandle<()>>) {
-    let (swaps, queue) = mpsc::channel(SWAPS);
+    updating: Option<PendingUpdates>,
+    asking: PollTarget,
+) -> (mpsc::Receiver<EncoderSwap>, Option<JoinHandle<()>>) {
+    let (swaps, queue) = mpsc::channel(SWAP_QUEUE);
     (queue, updating.map(|updating| updating.start(asking, swaps)))
 }
 
-impl Beginning {
+impl PendingUpdates {
     /// Returns the handle that reports the progress of updates.
-    pub(super) fn updates(&self) -> Updates {
+    pub(super) fn updates(&self) -> UpdateStatus {
         let channel = self.settings.channel.clone();
-        Updates { channel, book: Arc::clone(&self.book), progress: self.progress.subscribe() }
+        UpdateStatus { channel, states: Arc::clone(&self.book), progress: self.progress.subscribe() }
     }
 
-    fn start(self, asking: Asking, swaps: mpsc::Sender<Swap>) -> JoinHandle<()> {
-        let Self { settings, folder, book, configured, gives, progress } = self;
-        let trial = Trial { folder, book, gives, options: settings.encode };
-        let task = Task { settings, asking, trial, configured, swaps, progress };
+    fn start(self, asking: PollTarget, swaps: mpsc::Sender<EncoderSwap>) -> JoinHandle<()> {
+        let Self { settings, folder, book, configured_space: configured, gives, progress } = self;
+        let trial = BundleTrial { folder, states: book, input_kind: gives, options: settings.encode };
+        let task = UpdateTask { settings, asking, trial, configured, swaps, progress };
         tokio::spawn(task.run())
     }
 }

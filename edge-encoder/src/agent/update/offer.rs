@@ -13,68 +13,74 @@
 
 use std::collections::HashSet;
 
-use lopside_bundle::{AnyManifest, Digest, FileRef, is_plain};
+use lopside_bundle::{AnyManifest, Digest, FileRef, is_plain_path};
 use lopside_latent::LatentSpaceId;
 use lopside_proto::v1::{BundleFile, GetChannelResponse};
 
 use super::state::Release;
 use crate::EdgeError;
 
-pub(super) const MANIFEST: &str = "bundle.json";
+pub(super) const MANIFEST_NAME: &str = "bundle.json";
 const MAX_FILES: usize = 32;
 const MAX_FILE_BYTES: u64 = 256 << 20;
-const MAX_BYTES: u64 = 512 << 20;
+const MAX_TOTAL_BYTES: u64 = 512 << 20;
 const MAX_MANIFEST_BYTES: u64 = 16 << 20;
-const MAX_PATH: usize = 255;
-const MAX_NAME: usize = 64;
+const MAX_PATH_BYTES: usize = 255;
+const MAX_NAME_BYTES: usize = 64;
 
 /// A bundle that may be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) release: Release,
     /// The files, `bundle.json` first.
-    pub(super) files: Vec<Offered>,
+    pub(super) files: Vec<OfferedFile>,
 }
 
 /// A file of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Offered {
+pub(super) struct OfferedFile {
     pub(super) path: String,
-    pub(super) bytes: u64,
+    pub(super) size_bytes: u64,
     pub(super) sha256: [u8; 32],
 }
 
 /// Returns the offered latent space, before the rest of the answer is checked.
-pub(super) fn latent_space(answer: &GetChannelResponse) -> Result<LatentSpaceId, EdgeError> {
+pub(super) fn offered_space(answer: &GetChannelResponse) -> Result<LatentSpaceId, EdgeError> {
     let bytes = <[u8; 8]>::try_from(&answer.latent_space[..]);
-    bytes.map(LatentSpaceId::new).map_err(|_| wrong("its latent-space identifier does not have 8 bytes"))
+    bytes
+        .map(LatentSpaceId::new)
+        .map_err(|_| invalid_offer("its latent-space identifier does not have 8 bytes"))
 }
 
 impl Offer {
     /// Parses the cloud's answer.
     ///
     /// # Errors
-    /// [`EdgeError::Offer`], which names the invalid part.
+    /// [`EdgeError::InvalidOffer`], which names the invalid part.
     pub(super) fn parse(answer: GetChannelResponse) -> Result<Self, EdgeError> {
-        let latent_space = latent_space(&answer)?;
+        let latent_space = offered_space(&answer)?;
         if answer.files.len() > MAX_FILES {
-            return Err(wrong(format!(
+            return Err(invalid_offer(format!(
                 "it has {} files, but at most {MAX_FILES} are allowed",
                 answer.files.len()
             )));
         }
-        let files: Vec<Offered> = answer.files.into_iter().map(Offered::parse).collect::<Result<_, _>>()?;
-        let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-        if bytes > MAX_BYTES {
-            return Err(wrong(format!("it has {bytes} bytes, but at most {MAX_BYTES} are allowed")));
+        let files: Vec<OfferedFile> =
+            answer.files.into_iter().map(OfferedFile::parse).collect::<Result<_, _>>()?;
+        let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
+        if bytes > MAX_TOTAL_BYTES {
+            return Err(invalid_offer(format!(
+                "it has {bytes} bytes, but at most {MAX_TOTAL_BYTES} are allowed"
+            )));
         }
         check_paths(&files)?;
-        let first = files.first().filter(|file| file.path == MANIFEST);
-        let manifest = first.ok_or_else(|| wrong(format!("its first file is not {MANIFEST}")))?.digest();
+        let first = files.first().filter(|file| file.path == MANIFEST_NAME);
+        let manifest =
+            first.ok_or_else(|| invalid_offer(format!("its first file is not {MANIFEST_NAME}")))?.digest();
         let bundle = answer.bundle;
-        if bundle.len() > MAX_NAME || !bundle.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(wrong(format!(
-                "its bundle name must have at most {MAX_NAME} characters, all visible ASCII"
+        if bundle.len() > MAX_NAME_BYTES || !bundle.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(invalid_offer(format!(
+                "its bundle name must have at most {MAX_NAME_BYTES} characters, all visible ASCII"
             )));
         }
         Ok(Self { release: Release { bundle, latent_space, manifest }, files })
@@ -82,77 +88,78 @@ impl Offer {
 
     /// Returns the total size of the files, in bytes.
     pub(super) fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        self.files.iter().map(|file| file.size_bytes).sum()
     }
 
     /// Restricts the offer to the files that its `bundle.json` lists for the edge; only these are downloaded.
     ///
     /// # Errors
-    /// [`EdgeError::Offer`] if offer and manifest disagree, [`EdgeError::NoGolden`] if the bundle has nothing
+    /// [`EdgeError::InvalidOffer`] if offer and manifest disagree, [`EdgeError::NoGoldenInputs`] if the bundle has nothing
     /// to be tried on.
-    pub(super) fn named_by(mut self, manifest: &AnyManifest) -> Result<Self, EdgeError> {
+    pub(super) fn restrict_to_manifest(mut self, manifest: &AnyManifest) -> Result<Self, EdgeError> {
         let Release { bundle, latent_space, .. } = &self.release;
         if manifest.latent_space() != *latent_space {
             let found = manifest.latent_space();
-            return Err(wrong(format!(
+            return Err(invalid_offer(format!(
                 "its bundle.json has latent space {found}, but the channel announces {latent_space}"
             )));
         }
         if manifest.golden().is_empty() {
-            return Err(EdgeError::NoGolden { bundle: bundle.clone() });
+            return Err(EdgeError::NoGoldenInputs { bundle: bundle.clone() });
         }
-        let named = manifest.edge_files();
+        let named = manifest.device_files();
         let offered = |file: &FileRef| {
-            let same = |offered: &&Offered| offered.path == file.path && offered.bytes == file.bytes;
+            let same = |offered: &&OfferedFile| offered.path == file.path && offered.size_bytes == file.bytes;
             self.files.iter().find(same).is_some_and(|offered| offered.digest() == file.sha256)
         };
         if let Some(other) = named.iter().find(|file| !offered(file)) {
-            return Err(wrong(format!("{} does not match its entry in bundle.json", other.path)));
+            return Err(invalid_offer(format!("{} does not match its entry in bundle.json", other.path)));
         }
         let named: HashSet<&str> = named.iter().map(|file| &file.path[..]).collect();
-        self.files.retain(|file| file.path == MANIFEST || named.contains(&file.path[..]));
+        self.files.retain(|file| file.path == MANIFEST_NAME || named.contains(&file.path[..]));
         Ok(self)
     }
 }
 
-impl Offered {
+impl OfferedFile {
     fn parse(file: BundleFile) -> Result<Self, EdgeError> {
         let BundleFile { path, bytes, sha256 } = file;
         let odd = |part: &str| part.is_empty() || part == "." || part.contains(char::is_control);
-        if path.len() > MAX_PATH || path.split('/').any(odd) || !is_plain(&path) {
-            return Err(wrong(format!("{path:?} is not a plain relative path inside the bundle")));
+        if path.len() > MAX_PATH_BYTES || path.split('/').any(odd) || !is_plain_path(&path) {
+            return Err(invalid_offer(format!("{path:?} is not a plain relative path inside the bundle")));
         }
-        let most = if path == MANIFEST { MAX_MANIFEST_BYTES } else { MAX_FILE_BYTES };
+        let most = if path == MANIFEST_NAME { MAX_MANIFEST_BYTES } else { MAX_FILE_BYTES };
         if bytes > most {
-            return Err(wrong(format!("{path} has {bytes} bytes, but at most {most} are allowed")));
+            return Err(invalid_offer(format!("{path} has {bytes} bytes, but at most {most} are allowed")));
         }
-        let sha256 =
-            sha256.try_into().map_err(|_| wrong(format!("the digest of {path} does not have 32 bytes")))?;
-        Ok(Self { path, bytes, sha256 })
+        let sha256 = sha256
+            .try_into()
+            .map_err(|_| invalid_offer(format!("the digest of {path} does not have 32 bytes")))?;
+        Ok(Self { path, size_bytes: bytes, sha256 })
     }
 
     /// Returns the SHA-256 of the file.
     pub(super) fn digest(&self) -> Digest {
-        Digest::new(&self.sha256)
+        Digest::from_bytes(&self.sha256)
     }
 }
 
 /// Checks that no path occurs twice or is a folder of another.
-fn check_paths(files: &[Offered]) -> Result<(), EdgeError> {
+fn check_paths(files: &[OfferedFile]) -> Result<(), EdgeError> {
     let inside = |path: &str, folder: &str| {
         path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     for (at, file) in files.iter().enumerate() {
         let others = files.iter().enumerate().filter(|(other, _)| *other != at);
         if others.map(|(_, other)| &other.path).any(|other| inside(other, &file.path)) {
-            return Err(wrong(format!("{} is listed twice, or is also a folder", file.path)));
+            return Err(invalid_offer(format!("{} is listed twice, or is also a folder", file.path)));
         }
     }
     Ok(())
 }
 
-fn wrong(what: impl Into<String>) -> EdgeError {
-    EdgeError::Offer(what.into())
+fn invalid_offer(what: impl Into<String>) -> EdgeError {
+    EdgeError::InvalidOffer(what.into())
 }
 
 #[cfg(test)]
@@ -175,7 +182,7 @@ mod tests {
     fn a_bundle_in_its_folder_is_taken() {
         let offer = Offer::parse(answer(vec![file("bundle.json", 9), file("golden/a.png", 5)])).unwrap();
         assert_eq!((offer.bytes(), offer.files.len()), (14, 2));
-        assert_eq!(offer.release.manifest, Digest::new(&[1; 32]));
+        assert_eq!(offer.release.manifest, Digest::from_bytes(&[1; 32]));
     }
 
     #[test]

@@ -3,21 +3,21 @@ use std::{fmt::Write, sync::Arc, time::Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::Book;
+use super::StateStore;
 
 /// Handle that reports the state of updates over the air.
 #[derive(Debug, Clone)]
-pub(crate) struct Updates {
+pub(crate) struct UpdateStatus {
     pub(super) channel: String,
-    pub(super) book: Arc<Book>,
-    pub(super) progress: watch::Receiver<Progress>,
+    pub(super) states: Arc<StateStore>,
+    pub(super) progress: watch::Receiver<PollProgress>,
 }
 
 /// The result of the last poll of the channel.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Progress {
+pub(super) struct PollProgress {
     /// Time of the last answer.
-    pub(super) checked: Option<Instant>,
+    pub(super) answered_at: Option<Instant>,
     /// The latent space that the channel offers.
     pub(super) offered: Option<String>,
     pub(super) last_error: Option<String>,
@@ -40,16 +40,16 @@ pub struct UpdateReport {
     pub refused: Option<String>,
 }
 
-impl Updates {
+impl UpdateStatus {
     /// Returns the current state.
     pub(crate) fn report(&self) -> UpdateReport {
-        let (state, progress) = (self.book.state(), self.progress.borrow().clone());
+        let (state, progress) = (self.states.state(), self.progress.borrow().clone());
         let refused = state.refused.last();
         UpdateReport {
             channel: self.channel.clone(),
             state: state.phase().name().to_owned(),
             offered: progress.offered,
-            checked_seconds: progress.checked.map(|at| at.elapsed().as_secs_f64()),
+            checked_seconds: progress.answered_at.map(|at| at.elapsed().as_secs_f64()),
             last_error: progress.last_error,
             refused: refused.map(|refused| {
                 let release = &refused.release;
@@ -61,12 +61,12 @@ impl Updates {
 
 impl UpdateReport {
     /// Returns a copy without the values that change with time alone.
-    pub(crate) fn lasting(&self) -> Self {
+    pub(crate) fn without_times(&self) -> Self {
         Self { checked_seconds: None, ..self.clone() }
     }
 
     /// Writes the state for people.
-    pub(crate) fn write(&self, out: &mut String) -> std::fmt::Result {
+    pub(crate) fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let Self { channel, state, .. } = self;
         match self.checked_seconds {
             Some(seconds) => writeln!(out, "bundle: {state}, channel {channel} polled {seconds:.0} s ago")?,

@@ -2,12 +2,12 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use crate::{EdgeError, EncodeOptions, agent::settings::wrong};
+use crate::{EdgeError, EncodeOptions, agent::settings::invalid_setting};
 
 const DEFAULT_FOLDER: &str = "bundles";
 const DEFAULT_EVERY_MINUTES: f64 = 60.0;
-const MINUTE: f64 = 60.0;
-const MAX_CHANNEL: usize = 64;
+const SECONDS_PER_MINUTE: f64 = 60.0;
+const MAX_CHANNEL_BYTES: usize = 64;
 
 /// Settings of updates over the air.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct UpdateSettings {
     /// The folder for installed bundles.
     pub folder: PathBuf,
     /// Approximate interval between polls of the channel.
-    pub every: Duration,
+    pub poll_interval: Duration,
     /// Encode options of the installed bundles.
     pub encode: EncodeOptions,
 }
@@ -36,26 +36,30 @@ impl UpdateTable {
     /// channel.
     ///
     /// # Errors
-    /// [`EdgeError::Agent`], which names the invalid setting.
+    /// [`EdgeError::InvalidSettings`], which names the invalid setting.
     pub(crate) fn settings(
         &self,
         channel: Option<String>,
         encode: EncodeOptions,
     ) -> Result<Option<UpdateSettings>, EdgeError> {
         let Some(channel) = channel.or_else(|| self.channel.clone()) else { return Ok(None) };
-        if !(1..=MAX_CHANNEL).contains(&channel.len()) || !channel.bytes().all(|byte| byte.is_ascii_graphic())
+        if !(1..=MAX_CHANNEL_BYTES).contains(&channel.len())
+            || !channel.bytes().all(|byte| byte.is_ascii_graphic())
         {
-            return Err(wrong(format!(
-                "{channel:?} is not a valid channel name: use 1 to {MAX_CHANNEL} visible ASCII characters"
+            return Err(invalid_setting(format!(
+                "{channel:?} is not a valid channel name: use 1 to {MAX_CHANNEL_BYTES} visible ASCII characters"
             )));
         }
         let minutes = self.every_minutes.unwrap_or(DEFAULT_EVERY_MINUTES);
-        let every = Duration::try_from_secs_f64(minutes * MINUTE).ok().filter(|every| !every.is_zero());
+        let every =
+            Duration::try_from_secs_f64(minutes * SECONDS_PER_MINUTE).ok().filter(|every| !every.is_zero());
         Ok(Some(UpdateSettings {
             channel,
             folder: self.folder.clone().unwrap_or_else(|| DEFAULT_FOLDER.into()),
-            every: every.ok_or_else(|| {
-                wrong(format!("every_minutes = {minutes} is invalid: use a number of minutes over 0"))
+            poll_interval: every.ok_or_else(|| {
+                invalid_setting(format!(
+                    "every_minutes = {minutes} is invalid: use a number of minutes over 0"
+                ))
             })?,
             encode,
         }))
@@ -67,12 +71,12 @@ mod tests {
     use lopside_latent::picture::Quality;
 
     use super::*;
-    use crate::PictureOptions;
+    use crate::ImageCodecOptions;
 
     fn settings(text: &str, flag: Option<&str>) -> Result<Option<UpdateSettings>, String> {
         let table: UpdateTable = toml::from_str(text).map_err(|error| error.to_string())?;
-        let picture = PictureOptions::new(Quality::new(50).unwrap());
-        let encode = EncodeOptions { picture, fast: false };
+        let picture = ImageCodecOptions::new(Quality::new(50).unwrap());
+        let encode = EncodeOptions { image_codec: picture, use_fast: false };
         table.settings(flag.map(str::to_owned), encode).map_err(|error| error.to_string())
     }
 
@@ -80,7 +84,7 @@ mod tests {
     fn without_a_channel_nothing_is_asked_for() {
         assert!(settings("every_minutes = 5", None).unwrap().is_none());
         let found = settings("channel = 'stable'\nevery_minutes = 0.5", None).unwrap().unwrap();
-        assert_eq!((&found.channel[..], found.every), ("stable", Duration::from_secs(30)));
+        assert_eq!((&found.channel[..], found.poll_interval), ("stable", Duration::from_secs(30)));
         assert_eq!(settings("channel = 'stable'", Some("beta")).unwrap().unwrap().channel, "beta");
     }
 

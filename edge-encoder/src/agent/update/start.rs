@@ -1,45 +1,46 @@
 use std::sync::Arc;
 
-use lopside_bundle::{Part, picture::AnyBundle};
+use lopside_bundle::{BundlePart, picture::AnyBundle};
 
 use super::{
-    Book,
-    folder::Folder,
-    gives::Gives,
-    state::{Event, Release},
+    StateStore,
+    folder::BundleFolder,
+    gives::InputKind,
+    state::{Release, UpdateEvent},
 };
-use crate::{AnyEncoder, EdgeError, EncodeOptions, agent::encoders::Probation};
+use crate::{AnyEncoder, EdgeError, EncodeOptions, agent::encoders::PreviousEncoder};
 
 /// Chooses the initial encoder: the first one that opens of the current bundle, the previous bundle and the
 /// configured one.
-pub(super) fn choose(
-    folder: &Folder,
-    book: &Arc<Book>,
+pub(super) fn choose_encoder(
+    folder: &BundleFolder,
+    book: &Arc<StateStore>,
     configured: AnyEncoder,
     options: &EncodeOptions,
-) -> (AnyEncoder, Option<Probation>) {
-    let gives = Gives::of(&configured);
-    begin(book);
+) -> (AnyEncoder, Option<PreviousEncoder>) {
+    let gives = InputKind::from_encoder(&configured);
+    count_start(book);
     loop {
         let state = book.state();
         let Some(release) = &state.current else { return (configured, None) };
-        if let Some(encoder) = open(folder, release, &gives, options) {
+        if let Some(encoder) = open_encoder(folder, release, &gives, options) {
             if state.probation.is_none() {
                 return (encoder, None);
             }
-            let before = state.previous.as_ref().and_then(|before| open(folder, before, &gives, options));
+            let before =
+                state.previous.as_ref().and_then(|before| open_encoder(folder, before, &gives, options));
             let book = Arc::clone(book);
-            return (encoder, Some(Probation { before: before.unwrap_or(configured), book }));
+            return (encoder, Some(PreviousEncoder { encoder: before.unwrap_or(configured), book }));
         }
-        book.note(Event::Lost);
+        book.note(UpdateEvent::Lost);
     }
 }
 
 /// Counts a start, which may exceed the limit of a bundle on probation.
-fn begin(book: &Book) {
+fn count_start(book: &StateStore) {
     let before = book.state();
     for refused in
-        book.note(Event::Started).refused.iter().filter(|refused| !before.refused.contains(refused))
+        book.note(UpdateEvent::Started).refused.iter().filter(|refused| !before.refused.contains(refused))
     {
         let release = &refused.release;
         tracing::error!(
@@ -51,10 +52,15 @@ fn begin(book: &Book) {
     }
 }
 
-fn open(folder: &Folder, release: &Release, gives: &Gives, options: &EncodeOptions) -> Option<AnyEncoder> {
-    let path = folder.bundle(release.latent_space);
+fn open_encoder(
+    folder: &BundleFolder,
+    release: &Release,
+    gives: &InputKind,
+    options: &EncodeOptions,
+) -> Option<AnyEncoder> {
+    let path = folder.bundle_path(release.latent_space);
     let open = || -> Result<AnyEncoder, EdgeError> {
-        let encoder = AnyEncoder::new(&AnyBundle::load(&path, Part::Encoder)?, options)?;
+        let encoder = AnyEncoder::new(&AnyBundle::load(&path, BundlePart::Encoder)?, options)?;
         gives.check(&encoder)?;
         Ok(encoder)
     };

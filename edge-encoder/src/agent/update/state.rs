@@ -5,7 +5,7 @@
 //!                   │         │           │
 //!                   └─────────┴───────────┴─► refused; the one before encodes
 //! ```
-//! Only [`next`] makes transitions; [`Book`](super::book::Book) stores the resulting state on the disk, in
+//! Only [`next_state`] makes transitions; [`StateStore`](super::book::StateStore) stores the resulting state on the disk, in
 //! this form:
 //!
 //! ```json
@@ -58,18 +58,18 @@ pub(crate) struct Release {
 /// The update state of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct State {
+pub(crate) struct UpdateState {
     pub(crate) current: Option<Release>,
     pub(crate) previous: Option<Release>,
     pub(crate) trial: Option<Release>,
-    pub(crate) probation: Option<Probation>,
-    pub(crate) refused: Vec<Refused>,
+    pub(crate) probation: Option<ProbationCounts>,
+    pub(crate) refused: Vec<RefusedRelease>,
 }
 
 /// Counters of a bundle that has not encoded a real input yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Probation {
+pub(crate) struct ProbationCounts {
     pub(crate) starts: u32,
     pub(crate) failures: u32,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Probation {
 /// A refused bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Refused {
+pub(crate) struct RefusedRelease {
     pub(crate) release: Release,
     pub(crate) reason: String,
     /// Whether it had replaced the previous bundle.
@@ -86,7 +86,7 @@ pub(crate) struct Refused {
 
 /// An event that changes the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum UpdateEvent {
     /// The agent starts.
     Started,
     /// The channel offers this bundle.
@@ -111,7 +111,7 @@ pub(crate) enum Event {
 
 /// The state of the current bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum BundlePhase {
     Configured,
     Probation,
     Confirmed,
@@ -119,25 +119,25 @@ pub(crate) enum Phase {
 }
 
 /// Returns the state after an event.
-pub(crate) fn next(state: &State, event: Event) -> State {
+pub(crate) fn next_state(state: &UpdateState, event: UpdateEvent) -> UpdateState {
     let mut state = state.clone();
     match event {
-        Event::Started => state.start(),
-        Event::Offered(release) => state.refused.retain(|refused| refused.release == release),
-        Event::UpToDate => state.refused.clear(),
-        Event::Refused(release, reason) => state.refuse(release, reason, false),
-        Event::TrialBegun(release) => state.trial = Some(release),
-        Event::TrialBroken => state.trial = None,
-        Event::Installed(release) => {
+        UpdateEvent::Started => state.apply_start(),
+        UpdateEvent::Offered(release) => state.refused.retain(|refused| refused.release == release),
+        UpdateEvent::UpToDate => state.refused.clear(),
+        UpdateEvent::Refused(release, reason) => state.refuse_release(release, reason, false),
+        UpdateEvent::TrialBegun(release) => state.trial = Some(release),
+        UpdateEvent::TrialBroken => state.trial = None,
+        UpdateEvent::Installed(release) => {
             state.previous = state.current.replace(release);
-            state.probation = Some(Probation::default());
+            state.probation = Some(ProbationCounts::default());
             (state.trial, state.refused) = (None, Vec::new());
         }
-        Event::Confirmed(id) if state.is_current(id) => state.probation = None,
-        Event::Failed(id, reason) if state.is_current(id) => state.fail(reason),
+        UpdateEvent::Confirmed(id) if state.is_current(id) => state.probation = None,
+        UpdateEvent::Failed(id, reason) if state.is_current(id) => state.apply_failure(reason),
         // The event concerns a bundle that has been replaced already.
-        Event::Confirmed(_) | Event::Failed(..) => {}
-        Event::Lost => {
+        UpdateEvent::Confirmed(_) | UpdateEvent::Failed(..) => {}
+        UpdateEvent::Lost => {
             state.current = state.previous.take();
             state.probation = None;
         }
@@ -145,34 +145,34 @@ pub(crate) fn next(state: &State, event: Event) -> State {
     state
 }
 
-impl State {
+impl UpdateState {
     /// Returns the state of the current bundle.
-    pub(crate) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> BundlePhase {
         match &self.current {
-            Some(_) if self.probation.is_some() => Phase::Probation,
-            _ if self.refused.iter().any(|refused| refused.ran) => Phase::RolledBack,
-            Some(_) => Phase::Confirmed,
-            None => Phase::Configured,
+            Some(_) if self.probation.is_some() => BundlePhase::Probation,
+            _ if self.refused.iter().any(|refused| refused.ran) => BundlePhase::RolledBack,
+            Some(_) => BundlePhase::Confirmed,
+            None => BundlePhase::Configured,
         }
     }
 
     /// Returns the refusal of this bundle, if it is refused.
-    pub(crate) fn refusal(&self, release: &Release) -> Option<&Refused> {
+    pub(crate) fn refusal(&self, release: &Release) -> Option<&RefusedRelease> {
         self.refused.iter().find(|refused| refused.release == *release)
     }
 
     /// Returns the latent space of the current bundle; `None` for the configured one.
-    pub(crate) fn latent_space(&self) -> Option<LatentSpaceId> {
+    pub(crate) fn current_space(&self) -> Option<LatentSpaceId> {
         self.current.as_ref().map(|release| release.latent_space)
     }
 
     fn is_current(&self, id: LatentSpaceId) -> bool {
-        self.latent_space() == Some(id)
+        self.current_space() == Some(id)
     }
 
-    fn start(&mut self) {
+    fn apply_start(&mut self) {
         if let Some(release) = self.trial.take() {
-            self.refuse(release, "the agent ended during its trial".to_owned(), false);
+            self.refuse_release(release, "the agent ended during its trial".to_owned(), false);
         }
         match &mut self.probation {
             Some(probation) if probation.starts >= MAX_STARTS => {
@@ -183,7 +183,7 @@ impl State {
         }
     }
 
-    fn fail(&mut self, reason: String) {
+    fn apply_failure(&mut self, reason: String) {
         let Some(probation) = &mut self.probation else { return };
         probation.failures += 1;
         if probation.failures >= MAX_FAILURES {
@@ -195,18 +195,18 @@ impl State {
         self.probation = None;
         let failed = std::mem::replace(&mut self.current, self.previous.take());
         if let Some(release) = failed {
-            self.refuse(release, reason, true);
+            self.refuse_release(release, reason, true);
         }
     }
 
-    fn refuse(&mut self, release: Release, reason: String, ran: bool) {
+    fn refuse_release(&mut self, release: Release, reason: String, ran: bool) {
         self.trial = None;
         self.refused.retain(|refused| refused.release != release);
-        self.refused.push(Refused { release, reason, ran });
+        self.refused.push(RefusedRelease { release, reason, ran });
     }
 }
 
-impl Phase {
+impl BundlePhase {
     /// Returns the name of the phase in status reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -250,42 +250,49 @@ mod tests {
         release(number).latent_space
     }
 
-    fn after(events: impl IntoIterator<Item = Event>) -> State {
-        events.into_iter().fold(State::default(), |state, event| next(&state, event))
+    fn state_after(events: impl IntoIterator<Item = UpdateEvent>) -> UpdateState {
+        events.into_iter().fold(UpdateState::default(), |state, event| next_state(&state, event))
     }
 
     /// All events until a bundle is confirmed.
-    fn taken(number: u8) -> [Event; 4] {
+    fn events_until_confirmed(number: u8) -> [UpdateEvent; 4] {
         let release = release(number);
         [
-            Event::Offered(release.clone()),
-            Event::TrialBegun(release.clone()),
-            Event::Installed(release),
-            Event::Confirmed(id(number)),
+            UpdateEvent::Offered(release.clone()),
+            UpdateEvent::TrialBegun(release.clone()),
+            UpdateEvent::Installed(release),
+            UpdateEvent::Confirmed(id(number)),
         ]
     }
 
-    fn failed(number: u8) -> Event {
-        Event::Failed(id(number), "not finite".into())
+    fn failed(number: u8) -> UpdateEvent {
+        UpdateEvent::Failed(id(number), "not finite".into())
     }
 
     #[test]
     fn a_bundle_is_tried_then_on_probation_then_confirmed() {
-        let phases: Vec<Phase> =
-            (0..=4).map(|count| after(taken(1).into_iter().take(count)).phase()).collect();
+        let phases: Vec<BundlePhase> = (0..=4)
+            .map(|count| state_after(events_until_confirmed(1).into_iter().take(count)).phase())
+            .collect();
         assert_eq!(
             phases,
-            [Phase::Configured, Phase::Configured, Phase::Configured, Phase::Probation, Phase::Confirmed]
+            [
+                BundlePhase::Configured,
+                BundlePhase::Configured,
+                BundlePhase::Configured,
+                BundlePhase::Probation,
+                BundlePhase::Confirmed
+            ]
         );
-        let state = after([taken(1), taken(2)].concat());
+        let state = state_after([events_until_confirmed(1), events_until_confirmed(2)].concat());
         assert_eq!((state.current, state.previous), (Some(release(2)), Some(release(1))));
     }
 
     #[test]
     fn a_crash_at_each_point_leaves_a_bundle_that_encodes() {
-        let events = [taken(1), taken(2)].concat();
+        let events = [events_until_confirmed(1), events_until_confirmed(2)].concat();
         for count in 0..=events.len() {
-            let state = after(events[..count].iter().cloned().chain([Event::Started]));
+            let state = state_after(events[..count].iter().cloned().chain([UpdateEvent::Started]));
             let expected = match count {
                 0..=2 => None,
                 3..=6 => Some(release(1)),
@@ -294,7 +301,7 @@ mod tests {
             assert_eq!(state.current, expected, "after {count} events");
             // A bundle that has not encoded yet has a previous bundle that has.
             if count == 7 {
-                assert_eq!((state.phase(), state.previous), (Phase::Probation, Some(release(1))));
+                assert_eq!((state.phase(), state.previous), (BundlePhase::Probation, Some(release(1))));
             }
             let tried = [2, 6].contains(&count);
             assert_eq!(state.trial, None);
@@ -305,74 +312,90 @@ mod tests {
 
     #[test]
     fn three_failures_bring_the_one_before_back() {
-        let events = [&taken(1)[..], &taken(2)[..3]].concat();
-        let installed = after(events);
-        let twice = next(&next(&installed, failed(2)), failed(2));
-        assert_eq!((twice.phase(), &twice.current), (Phase::Probation, &Some(release(2))));
-        let back = next(&twice, failed(2));
+        let events = [&events_until_confirmed(1)[..], &events_until_confirmed(2)[..3]].concat();
+        let installed = state_after(events);
+        let twice = next_state(&next_state(&installed, failed(2)), failed(2));
+        assert_eq!((twice.phase(), &twice.current), (BundlePhase::Probation, &Some(release(2))));
+        let back = next_state(&twice, failed(2));
         assert_eq!(
             (back.phase(), &back.current, &back.previous),
-            (Phase::RolledBack, &Some(release(1)), &None)
+            (BundlePhase::RolledBack, &Some(release(1)), &None)
         );
         assert_eq!(back.refusal(&release(2)).unwrap().reason, "not finite");
         // Events of a bundle that has been replaced do not change the state.
-        assert_eq!(next(&back, Event::Confirmed(id(2))), back);
-        assert_eq!(next(&back, failed(2)), back);
-        let confirmed = next(&twice, Event::Confirmed(id(2)));
-        assert_eq!((next(&confirmed, failed(2)), confirmed.phase()), (confirmed.clone(), Phase::Confirmed));
+        assert_eq!(next_state(&back, UpdateEvent::Confirmed(id(2))), back);
+        assert_eq!(next_state(&back, failed(2)), back);
+        let confirmed = next_state(&twice, UpdateEvent::Confirmed(id(2)));
+        assert_eq!(
+            (next_state(&confirmed, failed(2)), confirmed.phase()),
+            (confirmed.clone(), BundlePhase::Confirmed)
+        );
     }
 
     #[test]
     fn starts_without_an_input_bring_the_one_before_back() {
-        let mut state = after(taken(1).into_iter().take(3));
+        let mut state = state_after(events_until_confirmed(1).into_iter().take(3));
         for start in 1..=MAX_STARTS {
-            state = next(&state, Event::Started);
-            assert_eq!(state.probation, Some(Probation { starts: start, failures: 0 }));
+            state = next_state(&state, UpdateEvent::Started);
+            assert_eq!(state.probation, Some(ProbationCounts { starts: start, failures: 0 }));
         }
-        let state = next(&state, Event::Started);
-        assert_eq!((state.phase(), state.current.clone()), (Phase::RolledBack, None));
+        let state = next_state(&state, UpdateEvent::Started);
+        assert_eq!((state.phase(), state.current.clone()), (BundlePhase::RolledBack, None));
         assert!(state.refusal(&release(1)).unwrap().reason.contains("3 starts"));
-        assert_eq!(next(&state, Event::Started), state);
+        assert_eq!(next_state(&state, UpdateEvent::Started), state);
     }
 
     #[test]
     fn what_is_refused_stays_so_until_another_one_is_offered() {
-        let refused = after([Event::Refused(release(1), "no".into())]);
+        let refused = state_after([UpdateEvent::Refused(release(1), "no".into())]);
         assert_eq!(
-            (refused.phase(), next(&refused, Event::Offered(release(1)))),
-            (Phase::Configured, refused.clone())
+            (refused.phase(), next_state(&refused, UpdateEvent::Offered(release(1)))),
+            (BundlePhase::Configured, refused.clone())
         );
-        let forgotten = next(&refused, Event::Offered(release(2)));
+        let forgotten = next_state(&refused, UpdateEvent::Offered(release(2)));
         assert_eq!(forgotten.refusal(&release(1)), None);
         // The same latent space with another `bundle.json` is a different bundle.
-        assert_eq!(next(&refused, Event::UpToDate), State::default());
+        assert_eq!(next_state(&refused, UpdateEvent::UpToDate), UpdateState::default());
         let mended = Release { manifest: Digest::of(b"mended"), ..release(1) };
-        assert_eq!(next(&refused, Event::Offered(mended)).refused, []);
+        assert_eq!(next_state(&refused, UpdateEvent::Offered(mended)).refused, []);
     }
 
     #[test]
     fn one_that_cannot_be_opened_makes_room() {
-        let state = after([&taken(1)[..], &taken(2)[..3], &[Event::Lost]].concat());
+        let state = state_after(
+            [&events_until_confirmed(1)[..], &events_until_confirmed(2)[..3], &[UpdateEvent::Lost]].concat(),
+        );
         assert_eq!((state.current.clone(), state.probation), (Some(release(1)), None));
-        let state = next(&state, Event::Lost);
-        assert_eq!((state.current.clone(), state.phase()), (None, Phase::Configured));
-        assert_eq!(next(&state, Event::Lost), state);
+        let state = next_state(&state, UpdateEvent::Lost);
+        assert_eq!((state.current.clone(), state.phase()), (None, BundlePhase::Configured));
+        assert_eq!(next_state(&state, UpdateEvent::Lost), state);
     }
 
     #[test]
     fn a_trial_that_the_disk_broke_says_nothing_of_the_bundle() {
-        let state = after([Event::TrialBegun(release(1)), Event::TrialBroken, Event::Started]);
-        assert_eq!(state, State::default());
+        let state = state_after([
+            UpdateEvent::TrialBegun(release(1)),
+            UpdateEvent::TrialBroken,
+            UpdateEvent::Started,
+        ]);
+        assert_eq!(state, UpdateState::default());
     }
 
     #[test]
     fn it_survives_json() {
-        let state =
-            after([&taken(1)[..], &taken(2)[..3], &[Event::Refused(release(3), "no".into())]].concat());
+        let state = state_after(
+            [
+                &events_until_confirmed(1)[..],
+                &events_until_confirmed(2)[..3],
+                &[UpdateEvent::Refused(release(3), "no".into())],
+            ]
+            .concat(),
+        );
         let text = serde_json::to_string(&state).unwrap();
-        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
+        assert_eq!(serde_json::from_str::<UpdateState>(&text).unwrap(), state);
         assert!(
-            serde_json::from_str::<State>(&text.replace("0202020202020202", "../../etc/passwd")).is_err()
+            serde_json::from_str::<UpdateState>(&text.replace("0202020202020202", "../../etc/passwd"))
+                .is_err()
         );
     }
 }

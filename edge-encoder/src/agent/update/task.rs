@@ -15,48 +15,48 @@ use tokio::{
 };
 
 use super::{
-    Asking, UpdateSettings,
-    cloud::Cloud,
-    download::{blocking, fetch},
-    install::{Trial, is_damage, is_final},
+    PollTarget, UpdateSettings,
+    cloud::BundleClient,
+    download::{fetch_file, run_blocking},
+    install::{BundleTrial, concerns_bundle, is_disk_damage},
     offer::{self, Offer},
-    report::Progress,
-    state::{Event, Release},
+    report::PollProgress,
+    state::{Release, UpdateEvent},
 };
-use crate::{AnyEncoder, EdgeError, agent::encoders::Swap, error::io};
+use crate::{AnyEncoder, EdgeError, agent::encoders::EncoderSwap, error::io_error};
 
 /// The pause after a first failure; it doubles up to the usual interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// Random factor on pauses, so that devices do not poll at the same time.
-const JITTER: std::ops::Range<f64> = 0.8..1.2;
+const PAUSE_JITTER: std::ops::Range<f64> = 0.8..1.2;
 
 /// The task that polls the channel and installs the bundles that it offers.
-pub(super) struct Task {
+pub(super) struct UpdateTask {
     pub(super) settings: UpdateSettings,
-    pub(super) asking: Asking,
-    pub(super) trial: Trial,
+    pub(super) asking: PollTarget,
+    pub(super) trial: BundleTrial,
     pub(super) configured: LatentSpaceId,
-    pub(super) swaps: mpsc::Sender<Swap>,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) swaps: mpsc::Sender<EncoderSwap>,
+    pub(super) progress: watch::Sender<PollProgress>,
 }
 
-impl Task {
+impl UpdateTask {
     /// Runs until it is aborted.
     pub(super) async fn run(self) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let checked = self.check().await;
-            let every = self.settings.every;
+            let checked = self.poll_channel().await;
+            let every = self.settings.poll_interval;
             let wait = if checked.is_ok() { every } else { pause.min(every) };
             pause = if checked.is_ok() { FIRST_PAUSE } else { (2 * wait).max(FIRST_PAUSE) };
-            self.tell(checked.err());
-            let jitter = rand::rng().random_range(JITTER);
+            self.report_error(checked.err());
+            let jitter = rand::rng().random_range(PAUSE_JITTER);
             sleep(wait.mul_f64(jitter)).await;
         }
     }
 
     /// Records an error, and logs it once per reason.
-    fn tell(&self, error: Option<EdgeError>) {
+    fn report_error(&self, error: Option<EdgeError>) {
         let error = error.map(|error| error.to_string());
         self.progress.send_modify(|progress| {
             if let Some(error) = error.as_ref().filter(|error| progress.last_error.as_ref() != Some(error)) {
@@ -67,58 +67,58 @@ impl Task {
     }
 
     /// Polls the channel once.
-    async fn check(&self) -> Result<(), EdgeError> {
-        let mut cloud = Cloud::connect(&self.asking.target).await?;
-        let book = &self.trial.book;
-        let running = book.state().latent_space().unwrap_or(self.configured);
+    async fn poll_channel(&self) -> Result<(), EdgeError> {
+        let mut cloud = BundleClient::connect(&self.asking.target).await?;
+        let book = &self.trial.states;
+        let running = book.state().current_space().unwrap_or(self.configured);
         let request = GetChannelRequest {
             channel: self.settings.channel.clone(),
             device: self.asking.device.clone(),
             latent_space: running.as_bytes().to_vec(),
         };
-        let answer = cloud.channel(request, self.asking.patience).await?;
-        let offered = offer::latent_space(&answer)?;
+        let answer = cloud.get_channel(request, self.asking.answer_timeout).await?;
+        let offered = offer::offered_space(&answer)?;
         self.progress.send_modify(|progress| {
-            (progress.checked, progress.offered) = (Some(Instant::now()), Some(offered.to_string()));
+            (progress.answered_at, progress.offered) = (Some(Instant::now()), Some(offered.to_string()));
         });
         if offered == running {
-            book.commit(Event::UpToDate)?;
-            return self.tidy(None);
+            book.commit(UpdateEvent::UpToDate)?;
+            return self.remove_unused(None);
         }
         let offer = Offer::parse(answer)?;
-        let state = book.commit(Event::Offered(offer.release.clone()))?;
+        let state = book.commit(UpdateEvent::Offered(offer.release.clone()))?;
         if state.refusal(&offer.release).is_some() {
-            return self.tidy(None);
+            return self.remove_unused(None);
         }
         if state.probation.is_some() {
             return Ok(());
         }
-        self.take(&mut cloud, offer).await
+        self.install_offer(&mut cloud, offer).await
     }
 
     /// Installs an offered bundle, or records why it is refused.
-    async fn take(&self, cloud: &mut Cloud, offer: Offer) -> Result<(), EdgeError> {
+    async fn install_offer(&self, cloud: &mut BundleClient, offer: Offer) -> Result<(), EdgeError> {
         let release = offer.release.clone();
-        let encoder = match self.tried(cloud, offer.clone()).await {
+        let encoder = match self.try_offer(cloud, offer.clone()).await {
             Ok(encoder) => encoder,
             Err(error) => {
-                if is_damage(&error) {
+                if is_disk_damage(&error) {
                     self.trial.folder.discard(&offer)?;
                 }
-                if is_final(&error) {
-                    self.trial.book.commit(Event::Refused(release, error.to_string()))?;
-                    self.tidy(None)?;
+                if concerns_bundle(&error) {
+                    self.trial.states.commit(UpdateEvent::Refused(release, error.to_string()))?;
+                    self.remove_unused(None)?;
                 }
                 return Err(error);
             }
         };
         // If the agent ends, the receiver is gone, and the bundle is used at the next start.
-        let _ = self.swaps.send(Swap { encoder, book: Arc::clone(&self.trial.book) }).await;
-        self.tidy(None)
+        let _ = self.swaps.send(EncoderSwap { encoder, book: Arc::clone(&self.trial.states) }).await;
+        self.remove_unused(None)
     }
 
     /// Downloads and tries an offered bundle, and returns its encoder once it is the current one.
-    async fn tried(&self, cloud: &mut Cloud, offer: Offer) -> Result<AnyEncoder, EdgeError> {
+    async fn try_offer(&self, cloud: &mut BundleClient, offer: Offer) -> Result<AnyEncoder, EdgeError> {
         let release = offer.release.clone();
         if !self.trial.folder.has(&release) {
             self.download(cloud, offer).await?;
@@ -126,29 +126,29 @@ impl Task {
         let (trial, tried) = (self.trial.clone(), release.clone());
         spawn_blocking(move || trial.run(&tried)).await.unwrap_or_else(|panic| {
             let error = EdgeError::Model(format!("its trial was not completed: {panic}"));
-            self.trial.book.note(Event::Refused(release, error.to_string()));
+            self.trial.states.note(UpdateEvent::Refused(release, error.to_string()));
             Err(error)
         })
     }
 
-    async fn download(&self, cloud: &mut Cloud, offer: Offer) -> Result<(), EdgeError> {
-        let (folder, patience) = (&self.trial.folder, self.asking.patience);
-        let manifest = folder.download(&offer.files[0]);
-        folder.check_room(&offer)?;
-        fetch(cloud, folder, &offer.files[0], patience).await?;
-        let text = fs::read(&manifest).map_err(io(&manifest))?;
-        let offer = offer.named_by(&AnyManifest::parse(text)?)?;
-        self.tidy(Some(&offer))?;
+    async fn download(&self, cloud: &mut BundleClient, offer: Offer) -> Result<(), EdgeError> {
+        let (folder, patience) = (&self.trial.folder, self.asking.answer_timeout);
+        let manifest = folder.download_path(&offer.files[0]);
+        folder.check_free_space(&offer)?;
+        fetch_file(cloud, folder, &offer.files[0], patience).await?;
+        let text = fs::read(&manifest).map_err(io_error(&manifest))?;
+        let offer = offer.restrict_to_manifest(&AnyManifest::parse(text)?)?;
+        self.remove_unused(Some(&offer))?;
         for file in &offer.files[1..] {
-            fetch(cloud, folder, file, patience).await?;
+            fetch_file(cloud, folder, file, patience).await?;
         }
         let folder = folder.clone();
-        blocking(move || folder.assemble(&offer)).await
+        run_blocking(move || folder.assemble(&offer)).await
     }
 
     /// Removes unreferenced bundles and downloads.
-    fn tidy(&self, offer: Option<&Offer>) -> Result<(), EdgeError> {
-        let state = self.trial.book.state();
+    fn remove_unused(&self, offer: Option<&Offer>) -> Result<(), EdgeError> {
+        let state = self.trial.states.state();
         let keep: Vec<&Release> = [&state.current, &state.previous].into_iter().flatten().collect();
         self.trial.folder.sweep(&keep, offer)
     }

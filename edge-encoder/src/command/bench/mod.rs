@@ -13,98 +13,109 @@ use std::{
 use lopside_bundle::InputSpec;
 use lopside_latent::IdOnWire;
 
-use super::load;
+use super::load_encoder;
 use crate::{
-    AnyEncoder, EdgeError, Encoded, Encoder, Timing, cli::BenchArgs, config::FileConfig, source::Input,
+    AnyEncoder, EdgeError, EncodeTiming, EncodedFrame, FixedLatentEncoder, cli::BenchArgs,
+    config::ConfigFile, source::EncoderInput,
 };
 
 /// Runs `edge-encoder bench`.
-pub(super) fn run(args: BenchArgs, file: &FileConfig) -> Result<(), EdgeError> {
-    let encoder = load(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
-    let mut inputs: Vec<Input> = Vec::new();
+pub(super) fn run(args: BenchArgs, file: &ConfigFile) -> Result<(), EdgeError> {
+    let encoder = load_encoder(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
+    let mut inputs: Vec<EncoderInput> = Vec::new();
     if !args.inputs.is_empty() {
-        inputs = encoder.open(&args.inputs)?.map(|item| Ok(item?.input)).collect::<Result<_, EdgeError>>()?;
+        inputs = encoder
+            .open_inputs(&args.inputs)?
+            .map(|item| Ok(item?.input))
+            .collect::<Result<_, EdgeError>>()?;
     }
     match &encoder {
-        AnyEncoder::Vector(vector, _) => {
+        AnyEncoder::FixedLatent(vector, _) => {
             if inputs.is_empty() {
-                inputs.push(made_up(vector));
+                inputs.push(synthetic_input(vector));
             }
-            let runs = Runs::measure(&encoder, &inputs, args.runs.unwrap_or(vector::RUNS))?;
-            vector::Figures::new(&runs).report(args.json)
+            let runs = Measurements::measure(&encoder, &inputs, args.runs.unwrap_or(vector::DEFAULT_RUNS))?;
+            vector::FixedLatentFigures::new(&runs).report(args.json)
         }
-        AnyEncoder::Picture(_, options) => {
+        AnyEncoder::ImageCodec(_, options) => {
             if inputs.is_empty() {
-                inputs.push(Input::Picture(scene::photograph()));
+                inputs.push(EncoderInput::Image(scene::photograph()));
             }
-            let runs = Runs::measure(&encoder, &inputs, args.runs.unwrap_or(photo::RUNS))?;
-            photo::Figures::new(&runs, options).report(args.json)
+            let runs = Measurements::measure(&encoder, &inputs, args.runs.unwrap_or(photo::DEFAULT_RUNS))?;
+            photo::ImageCodecFigures::new(&runs, options).report(args.json)
         }
     }
 }
 
 /// Returns a synthetic input of the encoder's own size.
-fn made_up(encoder: &Encoder) -> Input {
-    match encoder.input() {
-        InputSpec::Picture(spec) => Input::Picture(scene::gradient(spec.width, spec.height)),
+fn synthetic_input(encoder: &FixedLatentEncoder) -> EncoderInput {
+    match encoder.input_spec() {
+        InputSpec::Picture(spec) => EncoderInput::Image(scene::gradient(spec.width, spec.height)),
         InputSpec::Series(_) | InputSpec::Tensor {} => {
             let count: u32 = encoder.input_dims().iter().product();
-            Input::Numbers((0..count).map(|i| (i as f32 / 7.0).sin()).collect())
+            EncoderInput::Values((0..count).map(|i| (i as f32 / 7.0).sin()).collect())
         }
     }
 }
 
 /// The measurements.
-struct Runs {
-    inputs: usize,
+struct Measurements {
+    input_count: usize,
     /// Number of encodings per input.
-    repeats: u32,
-    encodings: Vec<Encoding>,
+    runs_per_input: u32,
+    encodings: Vec<MeasuredEncoding>,
 }
 
 /// One encoding.
-struct Encoding {
-    timing: Timing,
+struct MeasuredEncoding {
+    timing: EncodeTiming,
     /// Wall-clock time: with several threads the means of the stages do not show how long the slowest thread
     /// took.
     elapsed: Duration,
-    bytes: usize,
+    frame_bytes: usize,
     megapixels: f64,
 }
 
-impl Runs {
-    fn measure(encoder: &AnyEncoder, inputs: &[Input], runs: u32) -> Result<Self, EdgeError> {
+impl Measurements {
+    fn measure(encoder: &AnyEncoder, inputs: &[EncoderInput], runs: u32) -> Result<Self, EdgeError> {
         let mut encodings = Vec::new();
         for input in inputs {
             let megapixels = match input {
-                Input::Picture(picture) => f64::from(picture.width()) * f64::from(picture.height()) / 1e6,
-                Input::Numbers(_) => 0.0,
+                EncoderInput::Image(picture) => {
+                    f64::from(picture.width()) * f64::from(picture.height()) / 1e6
+                }
+                EncoderInput::Values(_) => 0.0,
             };
             // The first run has cold caches and compiles the plans.
             encoder.encode(input, IdOnWire::Present)?;
             for _ in 0..runs {
                 let start = Instant::now();
-                let Encoded { timing, frame } =
+                let EncodedFrame { timing, frame } =
                     black_box(encoder.encode(black_box(input), IdOnWire::Present)?);
-                encodings.push(Encoding { timing, elapsed: start.elapsed(), bytes: frame.len(), megapixels });
+                encodings.push(MeasuredEncoding {
+                    timing,
+                    elapsed: start.elapsed(),
+                    frame_bytes: frame.len(),
+                    megapixels,
+                });
             }
         }
-        Ok(Self { inputs: inputs.len(), repeats: runs, encodings })
+        Ok(Self { input_count: inputs.len(), runs_per_input: runs, encodings })
     }
 
-    fn median(&self, value: impl Fn(&Encoding) -> f64) -> f64 {
+    fn median(&self, value: impl Fn(&MeasuredEncoding) -> f64) -> f64 {
         let mut values: Vec<f64> = self.encodings.iter().map(value).collect();
         values.sort_unstable_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(0.0)
     }
 
-    fn mean(&self, value: impl Fn(&Encoding) -> f64) -> f64 {
+    fn mean(&self, value: impl Fn(&MeasuredEncoding) -> f64) -> f64 {
         self.encodings.iter().map(value).sum::<f64>() / self.encodings.len().max(1) as f64
     }
 }
 
 /// Accessor of one stage of an encoding.
-type Stage = fn(&Timing) -> Duration;
+type TimingStage = fn(&EncodeTiming) -> Duration;
 
 /// Returns the peak memory of this process in MiB, from the KiB that Linux reports in `/proc/self/status`.
 fn peak_rss_mib() -> Option<f64> {

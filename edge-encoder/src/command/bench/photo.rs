@@ -1,14 +1,14 @@
 use serde::Serialize;
 
-use super::{Runs, Stage, peak_rss_mib, print_peak_rss};
-use crate::{EdgeError, PictureOptions};
+use super::{Measurements, TimingStage, peak_rss_mib, print_peak_rss};
+use crate::{EdgeError, ImageCodecOptions};
 
 /// Default number of times that each image is encoded.
-pub(super) const RUNS: u32 = 10;
+pub(super) const DEFAULT_RUNS: u32 = 10;
 
 /// The figures of an image codec.
 #[derive(Serialize)]
-pub(super) struct Figures {
+pub(super) struct ImageCodecFigures {
     pictures: usize,
     runs_a_picture: u32,
     quality: u8,
@@ -25,26 +25,26 @@ pub(super) struct Figures {
     peak_rss_mib: Option<f64>,
 }
 
-impl Figures {
-    pub(super) fn new(runs: &Runs, options: &PictureOptions) -> Self {
-        let ms = |stage: Stage| {
+impl ImageCodecFigures {
+    pub(super) fn new(runs: &Measurements, options: &ImageCodecOptions) -> Self {
+        let ms = |stage: TimingStage| {
             runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e3 / encoding.megapixels)
         };
         let total = runs.median(|encoding| encoding.elapsed.as_secs_f64() * 1e3 / encoding.megapixels);
         Self {
-            pictures: runs.inputs,
-            runs_a_picture: runs.repeats,
+            pictures: runs.input_count,
+            runs_a_picture: runs.runs_per_input,
             quality: options.quality.get(),
             threads: options.threads,
             mean_megapixels: runs.mean(|encoding| encoding.megapixels),
             median_preprocess_ms_per_megapixel: ms(|timing| timing.preprocess),
             median_model_ms_per_megapixel: ms(|timing| timing.model),
-            median_code_ms_per_megapixel: ms(|timing| timing.code),
+            median_code_ms_per_megapixel: ms(|timing| timing.coding),
             median_total_ms_per_megapixel: total,
             megapixels_per_second: 1e3 / total,
-            mean_frame_bytes: runs.mean(|encoding| encoding.bytes as f64),
+            mean_frame_bytes: runs.mean(|encoding| encoding.frame_bytes as f64),
             mean_bits_per_pixel: runs
-                .mean(|encoding| 8.0 * encoding.bytes as f64 / encoding.megapixels / 1e6),
+                .mean(|encoding| 8.0 * encoding.frame_bytes as f64 / encoding.megapixels / 1e6),
             peak_rss_mib: peak_rss_mib(),
         }
     }

@@ -3,8 +3,8 @@
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 
 /// Size of the photograph, in pixels.
-const WIDTH: u32 = 1152;
-const HEIGHT: u32 = 868;
+const PHOTOGRAPH_WIDTH: u32 = 1152;
+const PHOTOGRAPH_HEIGHT: u32 = 868;
 
 /// Returns a gradient from black to white along the diagonal.
 pub(super) fn gradient(width: u32, height: u32) -> DynamicImage {
@@ -15,14 +15,14 @@ pub(super) fn gradient(width: u32, height: u32) -> DynamicImage {
 /// Returns an image of one megapixel that costs about as much as a photograph: a sky that hardly changes,
 /// hills with an edge, and ground with texture at every scale.
 pub(super) fn photograph() -> DynamicImage {
-    RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
-        let hills = HEIGHT * 2 / 5 + octaves(x, 0, 8) / 2;
+    RgbImage::from_fn(PHOTOGRAPH_WIDTH, PHOTOGRAPH_HEIGHT, |x, y| {
+        let hills = PHOTOGRAPH_HEIGHT * 2 / 5 + octaves(x, 0, 8) / 2;
         if y < hills {
-            let haze = 60 * y / HEIGHT;
+            let haze = 60 * y / PHOTOGRAPH_HEIGHT;
             return Rgb([110 + haze, 150 + haze, 225 - haze / 2].map(|sample| sample as u8));
         }
         let texture = octaves(x, y, 7);
-        let light = (2 * texture + 60 * y / HEIGHT).saturating_sub(150);
+        let light = (2 * texture + 60 * y / PHOTOGRAPH_HEIGHT).saturating_sub(150);
         Rgb([light * 9 / 10, light, light * 6 / 10].map(|sample| sample.min(255) as u8))
     })
     .into()
@@ -41,12 +41,13 @@ fn noise(x: u32, y: u32, scale: u32) -> u32 {
     let (column, row) = (x >> scale, y >> scale);
     let (right, down) = (x - (column << scale), y - (row << scale));
     let between = |a: u32, b: u32, at: u32| ((a << scale) + b * at - a * at) >> scale;
-    let along = |row: u32| between(corner(column, row, scale), corner(column + 1, row, scale), right);
+    let along =
+        |row: u32| between(corner_hash(column, row, scale), corner_hash(column + 1, row, scale), right);
     between(along(row), along(row + 1), down)
 }
 
 /// Returns a hash of three numbers, 0 to 255.
-fn corner(x: u32, y: u32, scale: u32) -> u32 {
+fn corner_hash(x: u32, y: u32, scale: u32) -> u32 {
     let mut hash =
         x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77) ^ scale.wrapping_mul(0xc2b2_ae3d);
     hash = (hash ^ hash >> 15).wrapping_mul(0x2c1b_3c6d);
@@ -63,11 +64,11 @@ mod tests {
         let picture = photograph().to_rgb8();
         assert!((990_000..1_010_000).contains(&(picture.width() * picture.height())));
         let roughness = |y: u32| {
-            let steps =
-                (1..WIDTH).map(|x| picture.get_pixel(x, y)[1].abs_diff(picture.get_pixel(x - 1, y)[1]));
+            let steps = (1..PHOTOGRAPH_WIDTH)
+                .map(|x| picture.get_pixel(x, y)[1].abs_diff(picture.get_pixel(x - 1, y)[1]));
             steps.map(u64::from).sum::<u64>()
         };
-        let (sky, ground) = (roughness(10), roughness(HEIGHT - 10));
-        assert!(sky < 10 && ground > 2 * u64::from(WIDTH), "{sky} {ground}");
+        let (sky, ground) = (roughness(10), roughness(PHOTOGRAPH_HEIGHT - 10));
+        assert!(sky < 10 && ground > 2 * u64::from(PHOTOGRAPH_WIDTH), "{sky} {ground}");
     }
 }

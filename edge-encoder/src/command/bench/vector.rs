@@ -1,14 +1,14 @@
 use serde::Serialize;
 
-use super::{Runs, Stage, peak_rss_mib, print_peak_rss};
-use crate::{EdgeError, Timing};
+use super::{Measurements, TimingStage, peak_rss_mib, print_peak_rss};
+use crate::{EdgeError, EncodeTiming};
 
 /// Default number of times that each input is encoded.
-pub(super) const RUNS: u32 = 1000;
+pub(super) const DEFAULT_RUNS: u32 = 1000;
 
 /// The figures of a fixed-latent model.
 #[derive(Serialize)]
-pub(super) struct Figures {
+pub(super) struct FixedLatentFigures {
     inputs: usize,
     runs_an_input: u32,
     median_preprocess_us: f64,
@@ -20,17 +20,17 @@ pub(super) struct Figures {
     peak_rss_mib: Option<f64>,
 }
 
-impl Figures {
-    pub(super) fn new(runs: &Runs) -> Self {
-        let us = |stage: Stage| runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e6);
+impl FixedLatentFigures {
+    pub(super) fn new(runs: &Measurements) -> Self {
+        let us = |stage: TimingStage| runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e6);
         Self {
-            inputs: runs.inputs,
-            runs_an_input: runs.repeats,
+            inputs: runs.input_count,
+            runs_an_input: runs.runs_per_input,
             median_preprocess_us: us(|timing| timing.preprocess),
             median_model_us: us(|timing| timing.model),
-            median_code_us: us(|timing| timing.code),
-            median_total_us: us(Timing::total),
-            mean_frame_bytes: runs.mean(|encoding| encoding.bytes as f64),
+            median_code_us: us(|timing| timing.coding),
+            median_total_us: us(EncodeTiming::total),
+            mean_frame_bytes: runs.mean(|encoding| encoding.frame_bytes as f64),
             peak_rss_mib: peak_rss_mib(),
         }
     }

@@ -5,31 +5,31 @@ mod vector;
 
 use std::fs;
 
-use lopside_bundle::{Part, picture::AnyBundle};
-use lopside_latent::{LatentError, LatentSpaceId, latent_space_of};
+use lopside_bundle::{BundlePart, picture::AnyBundle};
+use lopside_latent::{LatentError, LatentSpaceId, peek_latent_space};
 
-use crate::{EdgeError, cli::InspectArgs, config::FileConfig, error::io};
+use crate::{EdgeError, cli::InspectArgs, config::ConfigFile, error::io_error};
 
 /// Wire version of the frames of image codecs.
-const PICTURE_VERSION: u8 = 2;
+const IMAGE_CODEC_VERSION: u8 = 2;
 
 /// Runs `edge-encoder inspect`.
-pub(super) fn run(args: InspectArgs, file: &FileConfig) -> Result<(), EdgeError> {
-    let bytes = fs::read(&args.frame).map_err(io(&args.frame))?;
+pub(super) fn run(args: InspectArgs, file: &ConfigFile) -> Result<(), EdgeError> {
+    let bytes = fs::read(&args.frame).map_err(io_error(&args.frame))?;
     let folder = file.bundle(args.bundle.bundle).ok();
-    let bundle = folder.map(|folder| AnyBundle::load(&folder, Part::Encoder)).transpose()?;
-    let id_bytes = if latent_space_of(&bytes)?.is_some() { 8 } else { 0 };
-    let frame = Frame { bytes: &bytes, id_bytes, session: bundle.as_ref().map(id_of) };
+    let bundle = folder.map(|folder| AnyBundle::load(&folder, BundlePart::Encoder)).transpose()?;
+    let id_bytes = if peek_latent_space(&bytes)?.is_some() { 8 } else { 0 };
+    let frame = InspectedFrame { bytes: &bytes, id_bytes, bundle_space: bundle.as_ref().map(bundle_space) };
     // The call of `latent_space_of` has verified that both bytes of the start exist.
-    if bytes[1] >> 4 == PICTURE_VERSION {
+    if bytes[1] >> 4 == IMAGE_CODEC_VERSION {
         let space = match &bundle {
-            Some(AnyBundle::Picture(bundle)) => Some(&bundle.space),
+            Some(AnyBundle::ImageCodec(bundle)) => Some(&bundle.space),
             _ => None,
         };
         picture::inspect(&frame, space, args.json)
     } else {
         let space = match &bundle {
-            Some(AnyBundle::Vector(bundle)) => Some(&bundle.space),
+            Some(AnyBundle::FixedLatent(bundle)) => Some(&bundle.space),
             _ => None,
         };
         vector::inspect(&frame, space, args.json)
@@ -37,29 +37,29 @@ pub(super) fn run(args: InspectArgs, file: &FileConfig) -> Result<(), EdgeError>
 }
 
 /// A frame to inspect.
-struct Frame<'a> {
+struct InspectedFrame<'a> {
     bytes: &'a [u8],
     /// Bytes of the latent-space identifier in the frame.
     id_bytes: usize,
     /// The latent space of the named bundle.
-    session: Option<LatentSpaceId>,
+    bundle_space: Option<LatentSpaceId>,
 }
 
-impl Frame<'_> {
+impl InspectedFrame<'_> {
     /// Checks that the frame is of the named bundle's latent space.
     fn check(&self, found: LatentSpaceId) -> Result<(), EdgeError> {
-        match self.session {
+        match self.bundle_space {
             Some(expected) if expected != found => {
-                Err(LatentError::OtherLatentSpace { found, expected }.into())
+                Err(LatentError::LatentSpaceMismatch { found, expected }.into())
             }
             _ => Ok(()),
         }
     }
 }
 
-fn id_of(bundle: &AnyBundle) -> LatentSpaceId {
+fn bundle_space(bundle: &AnyBundle) -> LatentSpaceId {
     match bundle {
-        AnyBundle::Vector(bundle) => bundle.space.id(),
-        AnyBundle::Picture(bundle) => bundle.space.id(),
+        AnyBundle::FixedLatent(bundle) => bundle.space.id(),
+        AnyBundle::ImageCodec(bundle) => bundle.space.id(),
     }
 }

@@ -1,38 +1,43 @@
-use lopside_latent::{LatentSpace, Limits};
+use lopside_latent::{FixedLatentSpace, Limits};
 use serde::Serialize;
 
-use super::Frame;
+use super::InspectedFrame;
 use crate::EdgeError;
 
 #[derive(Serialize)]
-struct Inspection {
+struct FixedLatentInspection {
     bytes: usize,
     latent_space: String,
     id_bytes: usize,
     shape: Vec<u32>,
     payload_bytes: usize,
     /// `null` if no bundle was named.
-    layers: Option<Layers>,
+    layers: Option<CarriedLayers>,
     /// `null` if no bundle was named.
     integers: Option<Vec<i32>>,
 }
 
 /// Number of layers in a frame, and number of layers of the latent.
 #[derive(Clone, Copy, Serialize)]
-struct Layers {
+struct CarriedLayers {
     carried: usize,
     of: usize,
 }
 
 /// Prints the contents of a frame of version 1; with the space also its integers.
-pub(super) fn inspect(frame: &Frame<'_>, space: Option<&LatentSpace>, json: bool) -> Result<(), EdgeError> {
-    let parsed = lopside_latent::Frame::parse(frame.bytes, &Limits::default(), frame.session)?;
+pub(super) fn inspect(
+    frame: &InspectedFrame<'_>,
+    space: Option<&FixedLatentSpace>,
+    json: bool,
+) -> Result<(), EdgeError> {
+    let parsed =
+        lopside_latent::FixedLatentFrame::parse(frame.bytes, &Limits::default(), frame.bundle_space)?;
     frame.check(parsed.latent_space)?;
     let integers = space.map(|space| space.decode(frame.bytes, &Limits::default())).transpose()?;
     let layers = space.zip(integers.as_ref()).and_then(|(space, integers)| {
-        Some(Layers { carried: space.layers_of(integers.len())?, of: space.layers().len() })
+        Some(CarriedLayers { carried: space.layer_count_of(integers.len())?, of: space.layers().len() })
     });
-    let inspection = Inspection {
+    let inspection = FixedLatentInspection {
         bytes: frame.bytes.len(),
         latent_space: parsed.latent_space.to_string(),
         id_bytes: frame.id_bytes,
@@ -49,13 +54,14 @@ pub(super) fn inspect(frame: &Frame<'_>, space: Option<&LatentSpace>, json: bool
     Ok(())
 }
 
-fn print(inspection: &Inspection) {
-    let Inspection { bytes, latent_space, id_bytes, shape, payload_bytes, layers, integers } = inspection;
+fn print(inspection: &FixedLatentInspection) {
+    let FixedLatentInspection { bytes, latent_space, id_bytes, shape, payload_bytes, layers, integers } =
+        inspection;
     println!("frame          version 1, {bytes} bytes, checksum valid");
     println!("latent space   {latent_space} ({id_bytes} bytes in the frame)");
     println!("shape          {shape:?}");
     println!("payload        {payload_bytes} bytes");
-    if let Some(Layers { carried, of }) = layers {
+    if let Some(CarriedLayers { carried, of }) = layers {
         println!("layers         {carried} of {of}");
     }
     match integers {

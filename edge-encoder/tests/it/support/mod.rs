@@ -1,17 +1,17 @@
 //! The bundle of an image codec as the trainer writes it, with artificial weights.
 
 use lopside_bundle::{
-    Part,
+    BundlePart,
     picture::{
-        AnyBundle, LayerSpec, PictureBundle, PictureCost, PictureDraft, PictureDraftHead, PictureInput,
-        PictureQuantiserSpec,
+        AnyBundle, ImageCodecBundle, ImageCodecCost, ImageCodecDraft, ImageCodecDraftHead, ImageCodecInput,
+        ImageCodecLayerSpec, ImageCodecQuantiserSpec,
     },
 };
 use lopside_latent::{
     Table, Tables,
     picture::{CLASSES, ChannelContext, ContextModel, ROW_CLASSES},
 };
-use lopside_onnx::{Dim, GraphBuilder, encode};
+use lopside_onnx::{Dim, GraphBuilder, encode_model};
 
 /// Number of mirrored samples on every side.
 pub(crate) const REACH: u32 = 4;
@@ -30,13 +30,13 @@ pub(crate) const SMALL: Model = Model { bands: 10, merges: &[4, 3], scaled: fals
 
 impl Model {
     /// Returns the layers, coarsest first.
-    pub(crate) fn layers(&self) -> Vec<LayerSpec> {
+    pub(crate) fn layers(&self) -> Vec<ImageCodecLayerSpec> {
         let levels = self.merges.len() + 1;
         let layer = |level: usize| {
             let channels = if level == 0 { self.bands } else { 4 * self.merges[level - 1] };
             let kept = channels - self.merges.get(level).copied().unwrap_or(0);
             let tensor = if levels == 1 { "bands".to_owned() } else { format!("layer{}", 8 << level) };
-            LayerSpec { tensor, channels: kept as u32, stride: 8 << level }
+            ImageCodecLayerSpec { tensor, channels: kept as u32, stride: 8 << level }
         };
         (0..levels).rev().map(layer).collect()
     }
@@ -45,7 +45,7 @@ impl Model {
     pub(crate) fn encoder(&self, outputs: &[&str]) -> Vec<u8> {
         let mut graph = GraphBuilder::new("encoder");
         let any = |channels: i64| [Dim::from("n"), channels.into(), Dim::from("h"), Dim::from("w")];
-        let picture = graph.input("picture", &any(3));
+        let picture = graph.add_input("picture", &any(3));
         let weight = weights(&mut graph, "analysis", [self.bands, 3, 16, 16]);
         let mut bands = graph.conv(&picture, &weight, "", 8, 0, "bands");
         for (level, &merged) in self.merges.iter().enumerate() {
@@ -53,8 +53,8 @@ impl Model {
             let name = format!("layer{}", 8 << level);
             if level == 0 && self.scaled {
                 let kept = graph.slice(&bands, 1, merged as i64, i64::MAX, "kept");
-                let two = graph.initializer("two", &[], &[2.0]).unwrap();
-                graph.node("Mul", &[&kept, &two], &name, &[]);
+                let two = graph.add_initializer("two", &[], &[2.0]).unwrap();
+                graph.add_node("Mul", &[&kept, &two], &name, &[]);
             } else {
                 graph.slice(&bands, 1, merged as i64, i64::MAX, &name);
             }
@@ -65,17 +65,17 @@ impl Model {
             bands = graph.conv(&ring, &weight, "", 2, 0, &name);
         }
         for output in outputs {
-            graph.output(output, &any(1));
+            graph.add_output(output, &any(1));
         }
-        encode(&graph.build())
+        encode_model(&graph.build())
     }
 
     /// Writes a bundle with this model, and loads it.
-    pub(crate) fn bundle(&self, folder: &std::path::Path) -> PictureBundle {
+    pub(crate) fn bundle(&self, folder: &std::path::Path) -> ImageCodecBundle {
         let layers = self.layers();
         let tensors: Vec<&str> = layers.iter().map(|layer| layer.tensor.as_str()).collect();
-        let cost = PictureCost { parameters: 1, macs_per_pixel: 1.0 };
-        let head = PictureDraftHead {
+        let cost = ImageCodecCost { parameters: 1, macs_per_pixel: 1.0 };
+        let head = ImageCodecDraftHead {
             name: "reconstruct".into(),
             version: 1,
             model: b"no model".to_vec(),
@@ -84,16 +84,16 @@ impl Model {
             scale: 1,
             cost,
         };
-        let draft = PictureDraft {
+        let draft = ImageCodecDraft {
             name: "photo-test".into(),
             description: "A photo model of made-up weights.".into(),
-            input: PictureInput { low: -0.5, high: 0.5, reach: REACH },
+            input: ImageCodecInput { low: -0.5, high: 0.5, reach: REACH },
             encoder: self.encoder(&tensors),
             input_tensor: "picture".into(),
             bands: "bands".into(),
             fast: None,
             encoder_cost: cost,
-            quantiser: PictureQuantiserSpec {
+            quantiser: ImageCodecQuantiserSpec {
                 steps: (0..100).map(|quality| 2.0 * 0.95_f32.powi(quality)).collect(),
                 gains: layers.iter().map(|layer| vec![1.0; layer.channels as usize]).collect(),
                 rounding: vec![0.5; layers.len()],
@@ -103,9 +103,9 @@ impl Model {
             heads: vec![head],
         };
         draft.write(folder, "# A test\n").unwrap();
-        match AnyBundle::load(folder, Part::Encoder).unwrap() {
-            AnyBundle::Picture(bundle) => bundle,
-            AnyBundle::Vector(_) => unreachable!("the bundle has schema 2"),
+        match AnyBundle::load(folder, BundlePart::Encoder).unwrap() {
+            AnyBundle::ImageCodec(bundle) => bundle,
+            AnyBundle::FixedLatent(_) => unreachable!("the bundle has schema 2"),
         }
     }
 }
@@ -116,12 +116,12 @@ fn ring(graph: &mut GraphBuilder, x: &str, channels: usize, level: usize) -> Str
     for axis in 0..2 {
         let name = |part: &str| format!("ring{level}.{axis}.{part}");
         let signs: Vec<f32> = (0..channels).map(|c| if (c >> axis) % 2 == 0 { 1.0 } else { -1.0 }).collect();
-        let signs = graph.initializer(&name("signs"), &[1, channels as i64, 1, 1], &signs).unwrap();
+        let signs = graph.add_initializer(&name("signs"), &[1, channels as i64, 1, 1], &signs).unwrap();
         let dim = axis as i64 + 2;
         let first = graph.slice(&x, dim, 0, 1, &name("first"));
-        let first = graph.node("Mul", &[&first, &signs], &name("before"), &[]);
+        let first = graph.add_node("Mul", &[&first, &signs], &name("before"), &[]);
         let last = graph.slice(&x, dim, -1, i64::MAX, &name("last"));
-        let last = graph.node("Mul", &[&last, &signs], &name("after"), &[]);
+        let last = graph.add_node("Mul", &[&last, &signs], &name("after"), &[]);
         x = graph.concat(&[&first, &x, &last], dim, &name("all"));
     }
     x
@@ -133,7 +133,7 @@ fn weights(graph: &mut GraphBuilder, name: &str, dims: [usize; 4]) -> String {
     let scale = (3.0 / (count / dims[0]) as f32).sqrt();
     let values: Vec<f32> =
         (0..count as u32).map(|i| scale * (hash(i) as f32 / 2.0_f32.powi(31) - 1.0)).collect();
-    graph.initializer(name, &dims.map(|dim| dim as i64), &values).unwrap()
+    graph.add_initializer(name, &dims.map(|dim| dim as i64), &values).unwrap()
 }
 
 /// Returns a pseudo-random number.
@@ -144,14 +144,14 @@ pub(crate) fn hash(i: u32) -> u32 {
     x ^ x >> 16
 }
 
-fn contexts(layers: &[LayerSpec]) -> ContextModel {
+fn contexts(layers: &[ImageCodecLayerSpec]) -> ContextModel {
     let channels: u32 = layers.iter().map(|layer| layer.channels).sum();
     let channel = ChannelContext {
         predictor: [0; 4],
-        near: [60, 70, 20, 20, 10, 10],
-        adaptive: 100,
-        bias: (0..100).collect(),
-        zero_plane: [2000, 50000],
+        neighbour_weights: [60, 70, 20, 20, 10, 10],
+        average_weight: 100,
+        biases: (0..100).collect(),
+        zero_plane_odds: [2000, 50000],
         references: Vec::new(),
         tables: (0..CLASSES as u32).map(|class| class / 17).collect(),
     };

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use edge_encoder::agent::{Report, UpdateReport, ask};
-use lopside_latent::{LatentSpaceId, latent_space_of};
+use edge_encoder::agent::{AgentReport, UpdateReport, request_status};
+use lopside_latent::{LatentSpaceId, peek_latent_space};
 use lopside_spool::{Class, Disk, Options, Spool};
-use lopside_uplink::Captured;
+use lopside_uplink::CapturedFrame;
 use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{interval, timeout};
@@ -108,8 +108,8 @@ impl Home {
                 return frames;
             }
             frames.extend(records.iter().map(|record| {
-                let captured = Captured::decode(&record.bytes[..]).unwrap();
-                latent_space_of(&captured.frame).unwrap().unwrap()
+                let captured = CapturedFrame::decode(&record.bytes[..]).unwrap();
+                peek_latent_space(&captured.frame).unwrap().unwrap()
             }));
         }
     }
@@ -117,14 +117,14 @@ impl Home {
 
 impl Agent {
     /// Waits for a status report that meets a condition.
-    pub(crate) async fn until(&self, wanted: impl Fn(&Report) -> bool) -> Report {
+    pub(crate) async fn until(&self, wanted: impl Fn(&AgentReport) -> bool) -> AgentReport {
         let mut last = None;
         let asked = timeout(LONGEST, async {
             let mut ticks = interval(Duration::from_millis(10));
             loop {
                 ticks.tick().await;
                 let socket = self.socket.clone();
-                last = tokio::task::spawn_blocking(move || ask(&socket).ok()).await.unwrap();
+                last = tokio::task::spawn_blocking(move || request_status(&socket).ok()).await.unwrap();
                 if let Some(report) = last.as_ref().filter(|report| wanted(report)) {
                     return report.clone();
                 }
@@ -140,12 +140,12 @@ impl Agent {
     }
 
     /// Waits until the agent encodes with the bundle of this latent space.
-    pub(crate) async fn until_uses(&self, id: LatentSpaceId) -> Report {
+    pub(crate) async fn until_uses(&self, id: LatentSpaceId) -> AgentReport {
         self.until(|report| report.latent_space.as_deref() == Some(&id.to_string())).await
     }
 
     /// Waits until all images that were put into the inbox are stored.
-    pub(crate) async fn until_stored(&self, home: &Home) -> Report {
+    pub(crate) async fn until_stored(&self, home: &Home) -> AgentReport {
         let count = home.count() as u64;
         self.until(|report| report.spool.classes.iter().map(|class| class.pending).sum::<u64>() == count)
             .await

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_encoder::{AnyEncoder, EncodeOptions, PictureOptions, golden::first_input};
+use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden::first_input};
 use image::{GrayImage, Luma};
 use lopside_bundle::{
-    AnyManifest, Channels, Cost, Dim, Draft, DraftHead, GoldenDraft, HeadKind, InputSpec, LatentSpec, Part,
-    PictureSpec, SeriesSpec, TensorSpec, picture::AnyBundle, put_golden,
+    AnyManifest, BundlePart, Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec,
+    GoldenInputDraft, HeadKind, ImageSpec, InputSpec, ModelCost, TensorSpec, TimeSeriesSpec,
+    picture::AnyBundle, put_golden_inputs,
 };
 use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables, picture::Quality};
-use lopside_onnx::{GraphBuilder, encode};
+use lopside_onnx::{GraphBuilder, encode_model};
 
 /// The computation of the encoder.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,7 @@ pub(crate) fn bundle(root: &Path, name: &str, toy: Toy) -> PathBuf {
         Toy::Window => std::fs::write(&input, "0.2,0.4,0.6,0.8\n").unwrap(),
         Toy::Times(_) | Toy::Fragile => picture([200, 100, 50, 25]).save(&input).unwrap(),
     }
-    put_golden(&folder, &[golden(&folder, &input)]).unwrap();
+    put_golden_inputs(&folder, &[golden(&folder, &input)]).unwrap();
     folder
 }
 
@@ -41,16 +42,16 @@ pub(crate) fn with_wrong_golden(folder: &Path) {
     picture([25, 50, 100, 200]).save(&other).unwrap();
     let mut wrong = golden(folder, &other);
     wrong.input = std::fs::read(folder.join("golden/bright.png")).unwrap();
-    put_golden(folder, &[GoldenDraft { name: "bright.png".into(), ..wrong }]).unwrap();
+    put_golden_inputs(folder, &[GoldenInputDraft { name: "bright.png".into(), ..wrong }]).unwrap();
 }
 
 /// Restores the correct golden frame of a bundle.
 pub(crate) fn mended(folder: &Path) {
-    put_golden(folder, &[golden(folder, &folder.join("golden/bright.png"))]).unwrap();
+    put_golden_inputs(folder, &[golden(folder, &folder.join("golden/bright.png"))]).unwrap();
 }
 
 pub(crate) fn without_golden(folder: &Path) {
-    put_golden(folder, &[]).unwrap();
+    put_golden_inputs(folder, &[]).unwrap();
 }
 
 pub(crate) fn latent_space(folder: &Path) -> LatentSpaceId {
@@ -61,22 +62,22 @@ pub(crate) fn picture(pixels: [u8; 4]) -> GrayImage {
     GrayImage::from_fn(2, 2, |x, y| Luma([pixels[(2 * y + x) as usize]]))
 }
 
-fn golden(folder: &Path, input: &Path) -> GoldenDraft {
-    let picture = PictureOptions::new(Quality::new(50).unwrap());
-    let bundle = AnyBundle::load(folder, Part::Encoder).unwrap();
-    let encoder = AnyEncoder::new(&bundle, &EncodeOptions { picture, fast: false }).unwrap();
+fn golden(folder: &Path, input: &Path) -> GoldenInputDraft {
+    let picture = ImageCodecOptions::new(Quality::new(50).unwrap());
+    let bundle = AnyBundle::load(folder, BundlePart::Encoder).unwrap();
+    let encoder = AnyEncoder::new(&bundle, &EncodeOptions { image_codec: picture, use_fast: false }).unwrap();
     let frame = encoder.encode(&first_input(&encoder, input).unwrap(), IdOnWire::Present).unwrap().frame;
     let name = input.file_name().unwrap().to_string_lossy().into_owned();
-    GoldenDraft { name, input: std::fs::read(input).unwrap(), frame }
+    GoldenInputDraft { name, input: std::fs::read(input).unwrap(), frame }
 }
 
 fn tensor(name: &str) -> TensorSpec {
     TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(4)] }
 }
 
-fn draft(toy: Toy) -> Draft {
-    let cost = Cost { parameters: 0, macs: 0 };
-    let head = DraftHead {
+fn draft(toy: Toy) -> FixedLatentDraft {
+    let cost = ModelCost { parameters: 0, macs: 0 };
+    let head = FixedLatentDraftHead {
         name: "reconstruct".into(),
         version: 1,
         kind: HeadKind::Tensor {},
@@ -85,14 +86,14 @@ fn draft(toy: Toy) -> Draft {
         output: tensor("out"),
         cost,
     };
-    Draft {
+    FixedLatentDraft {
         name: "toy".into(),
         description: "Four numbers for four pixels".into(),
         input: match toy {
             Toy::Times(_) | Toy::Fragile => {
-                InputSpec::Picture(PictureSpec::uniform(2, 2, Channels::Grey, 0.0, 1.0))
+                InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0))
             }
-            Toy::Window => InputSpec::Series(SeriesSpec {
+            Toy::Window => InputSpec::Series(TimeSeriesSpec {
                 length: 1,
                 stride: 1,
                 channels: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
@@ -103,7 +104,7 @@ fn draft(toy: Toy) -> Draft {
         encoder: model(toy),
         input_tensor: tensor("image"),
         encoder_cost: cost,
-        latent: vec![LatentSpec { tensor: tensor("latent"), gains: vec![100.0; 4] }],
+        latent: vec![FixedLatentLayerSpec { tensor: tensor("latent"), gains: vec![100.0; 4] }],
         tables: Tables::new(vec![Table::from_counts(0, &[1]).unwrap(); 4]).unwrap(),
         heads: vec![head],
     }
@@ -111,21 +112,21 @@ fn draft(toy: Toy) -> Draft {
 
 fn model(toy: Toy) -> Vec<u8> {
     let mut graph = GraphBuilder::new("toy");
-    let x = graph.input("image", &["n".into(), 4.into()]);
+    let x = graph.add_input("image", &["n".into(), 4.into()]);
     match toy {
         Toy::Times(factor) => {
-            let factor = graph.initializer("factor", &[1], &[factor]).unwrap();
-            graph.node("Mul", &[&x, &factor], "latent", &[]);
+            let factor = graph.add_initializer("factor", &[1], &[factor]).unwrap();
+            graph.add_node("Mul", &[&x, &factor], "latent", &[]);
         }
         Toy::Fragile => {
-            let square = graph.node("Mul", &[&x, &x], "square", &[]);
-            graph.node("Div", &[&square, &x], "latent", &[]);
+            let square = graph.add_node("Mul", &[&x, &x], "square", &[]);
+            graph.add_node("Div", &[&square, &x], "latent", &[]);
         }
         Toy::Window => {
-            let one = graph.initializer("factor", &[1], &[1.0]).unwrap();
-            graph.node("Mul", &[&x, &one], "latent", &[]);
+            let one = graph.add_initializer("factor", &[1], &[1.0]).unwrap();
+            graph.add_node("Mul", &[&x, &one], "latent", &[]);
         }
     }
-    graph.output("latent", &["n".into(), 4.into()]);
-    encode(&graph.build())
+    graph.add_output("latent", &["n".into(), 4.into()]);
+    encode_model(&graph.build())
 }

@@ -93,7 +93,7 @@ impl Channel {
 /// Returns the paths of the files of the encoder part.
 fn files(bundle: &Path) -> Vec<String> {
     let manifest = AnyManifest::read(bundle).unwrap();
-    let rest = manifest.edge_files().into_iter().map(|file| file.path.clone());
+    let rest = manifest.device_files().into_iter().map(|file| file.path.clone());
     std::iter::once("bundle.json".to_owned()).chain(rest).collect()
 }
 

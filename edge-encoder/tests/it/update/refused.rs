@@ -57,7 +57,7 @@ async fn a_bundle_that_cannot_be_tried_or_takes_other_inputs_is_refused() {
     refused("takes windows of 1 rows of the channels a, b, c, d, one every 1 rows, but the sources deliver images")
         .await;
     let report = agent.until_uses(latent_space(&old)).await;
-    assert!(report.text().contains("refused: toy"), "{}", report.text());
+    assert!(report.to_text().contains("refused: toy"), "{}", report.to_text());
     let bundles = fs::read_dir(home.path("updates")).unwrap().map(|entry| entry.unwrap().file_name());
     let mut bundles: Vec<_> = bundles.collect();
     bundles.sort();

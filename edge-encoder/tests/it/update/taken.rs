@@ -34,9 +34,9 @@ async fn another_bundle_takes_over_between_two_inputs() {
     (1..=5).for_each(|pixel| home.put([pixel; 4]));
     let report = agent.until_stored(&home).await;
     assert!(
-        report.text().contains(&after.to_string()) && report.text().contains("bundle: confirmed"),
+        report.to_text().contains(&after.to_string()) && report.to_text().contains("bundle: confirmed"),
         "{}",
-        report.text()
+        report.to_text()
     );
     channel.until_asked_by(after).await;
     agent.stop();

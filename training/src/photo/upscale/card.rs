@@ -2,44 +2,48 @@
 
 use std::{fs, path::Path};
 
-use lopside_bundle::picture::put_card;
+use lopside_bundle::picture::put_model_card;
 
 use super::{
     super::{
-        card::{options, stages},
-        illustration::{Illustration, Size, side_by_side},
+        card::{option_arguments, training_stages},
+        illustration::{CardImage, SheetLimits, side_by_side},
         run::PhotoRun,
     },
-    figures::Upscaling,
+    figures::UpscalingReport,
 };
-use crate::{TrainingError, error::io, split};
+use crate::{TrainingError, error::io_error, split};
 
 /// Heading of the section.
 const HEADING: &str = "## Twice the size\n";
 /// Heading of the section that follows it.
-const NEXT: &str = "## Made by\n";
+const NEXT_HEADING: &str = "## Made by\n";
 /// File name of the image.
-const PICTURE: &str = "upscale.png";
+const IMAGE_FILE: &str = "upscale.png";
 /// Limits on the image.
-const SIZE: Size = Size { crop: 120, limit: 200_000 };
+const SHEET_LIMITS: SheetLimits = SheetLimits { crop_side: 120, limit_bytes: 200_000 };
 
 /// Writes the section with measured figures, in place of an earlier one, and the image beside the card.
-pub(super) fn put(folder: &Path, run: &PhotoRun, figures: &Upscaling) -> Result<(), TrainingError> {
+pub(super) fn write_section(
+    folder: &Path,
+    run: &PhotoRun,
+    figures: &UpscalingReport,
+) -> Result<(), TrainingError> {
     let caption =
         "From left to right: the photograph, `reconstruct` enlarged (bicubic), `upscale`; quality 70";
-    let picture = side_by_side(PICTURE, caption, &figures.shown, SIZE)?;
+    let picture = side_by_side(IMAGE_FILE, caption, &figures.shown, SHEET_LIMITS)?;
     if let Some(picture) = &picture {
-        split::write(folder, picture.file, &picture.bytes)?;
+        split::write_file(folder, picture.file, &picture.bytes)?;
     }
     let path = folder.join("README.md");
-    let card = fs::read_to_string(&path).map_err(io(&path))?;
-    put_card(folder, &with(&card, &section(run, figures, picture.as_ref())))?;
+    let card = fs::read_to_string(&path).map_err(io_error(&path))?;
+    put_model_card(folder, &insert_section(&card, &format_section(run, figures, picture.as_ref())))?;
     Ok(())
 }
 
-fn section(run: &PhotoRun, figures: &Upscaling, picture: Option<&Illustration>) -> String {
+fn format_section(run: &PhotoRun, figures: &UpscalingReport, picture: Option<&CardImage>) -> String {
     let shown = picture.map_or_else(String::new, |picture| {
-        let Illustration { file, caption, .. } = picture;
+        let CardImage { file, caption, .. } = picture;
         format!("![{caption}]({file})\n\nThe image shows parts of test photographs that are CC0-1.0.\n\n")
     });
     format!(
@@ -54,29 +58,29 @@ fn section(run: &PhotoRun, figures: &Upscaling, picture: Option<&Illustration>) 
         table = figures.table(),
         parameters = figures.cost.parameters,
         macs = figures.cost.macs_per_pixel,
-        command = command(run),
+        command = reproduction_command(run),
     )
 }
 
 /// Returns the command that reproduces the head, starting from the last run of the commands in the card.
-fn command(run: &PhotoRun) -> String {
+fn reproduction_command(run: &PhotoRun) -> String {
     let origin = &run.origin;
     let whole = origin.done == origin.options.steps;
     let until = if whole { String::new() } else { format!(" --until {}", origin.done) };
     format!(
         "cargo run --release -p training -- upscale --bundle bundles/photo --run runs/photo-{} \
          --photos data/photos{}{until}",
-        stages(run).len() - 1,
-        options(&origin.options)
+        training_stages(run).len() - 1,
+        option_arguments(&origin.options)
     )
 }
 
 /// Returns the card with this section: in place of an earlier one, or before the section on how the bundle
 /// was made, or at the end.
-fn with(card: &str, section: &str) -> String {
+fn insert_section(card: &str, section: &str) -> String {
     let (before, after) = match card.split_once(HEADING) {
         Some((before, after)) => (before, after.find("\n## ").map_or("", |end| &after[end + 1..])),
-        None => card.split_at(card.find(NEXT).unwrap_or(card.len())),
+        None => card.split_at(card.find(NEXT_HEADING).unwrap_or(card.len())),
     };
     format!("{}\n\n{}\n\n{after}", before.trim_end(), section.trim_end()).trim_end().to_owned() + "\n"
 }
@@ -91,17 +95,17 @@ mod tests {
     #[test]
     fn the_section_comes_before_how_the_bundle_was_made_and_is_replaced() {
         let card = "# photo\n\n## Figures\n\nMany.\n\n## Made by\n\nHand.\n";
-        let first = with(card, GOOD);
+        let first = insert_section(card, GOOD);
         let expected =
             "# photo\n\n## Figures\n\nMany.\n\n## Twice the size\n\nGood.\n\n## Made by\n\nHand.\n";
         assert_eq!(first, expected);
-        assert_eq!(with(&first, BETTER), expected.replace("Good", "Better"));
+        assert_eq!(insert_section(&first, BETTER), expected.replace("Good", "Better"));
     }
 
     #[test]
     fn a_draft_gets_it_last() {
-        let first = with("# Draft\n", GOOD);
+        let first = insert_section("# Draft\n", GOOD);
         assert_eq!(first, "# Draft\n\n## Twice the size\n\nGood.\n");
-        assert_eq!(with(&first, BETTER), first.replace("Good", "Better"));
+        assert_eq!(insert_section(&first, BETTER), first.replace("Good", "Better"));
     }
 }

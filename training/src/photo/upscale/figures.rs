@@ -3,33 +3,33 @@
 use std::fmt;
 
 use image::{DynamicImage, imageops::FilterType};
-use lopside_bundle::picture::PictureCost;
+use lopside_bundle::picture::ImageCodecCost;
 use lopside_latent::picture::Quality;
 use lopside_quality::RdPoint;
 use serde::Serialize;
 
-use super::super::{compare::mean, illustration::Row, own::OwnCodec};
+use super::super::{compare::mean_of, illustration::SheetRow, own::BundleCodec};
 use crate::{TrainingError, photos};
 
 /// Measured qualities, in order of increasing bit rate.
 const QUALITIES: [u8; 4] = [20, 45, 70, 95];
 /// Quality of the side-by-side image.
-const SHOWN: u8 = 70;
+const SHOWN_QUALITY: u8 = 70;
 
 /// The head's figures, as means over the images.
 #[derive(Debug, Clone, Serialize)]
-pub struct Upscaling {
+pub struct UpscalingReport {
     /// Names of the photographs.
     pub pictures: Vec<String>,
     /// The cost of the head, per pixel of the encoder's input.
-    pub cost: PictureCost,
+    pub cost: ImageCodecCost,
     /// The figures of each quality.
     pub rows: Vec<UpscalingRow>,
     /// The halved photographs without coding, enlarged by cubic convolution (Catmull–Rom).
     pub uncompressed: Similarity,
     /// The photograph, the default head's image enlarged, and the image of the head.
     #[serde(skip)]
-    pub(crate) shown: Vec<Row>,
+    pub(crate) shown: Vec<SheetRow>,
 }
 
 /// The figures of one quality.
@@ -63,97 +63,102 @@ pub struct Similarity {
 /// # Errors
 /// [`TrainingError`] when an image cannot be coded or compared.
 pub(crate) fn measure(
-    own: &mut OwnCodec,
+    own: &mut BundleCodec,
     pictures: &[(String, DynamicImage)],
-) -> Result<Option<Upscaling>, TrainingError> {
+) -> Result<Option<UpscalingReport>, TrainingError> {
     let Some(cost) = own.upscaler_cost else { return Ok(None) };
-    let scenes: Vec<Scene<'_>> = pictures.iter().map(Scene::new).collect();
+    let scenes: Vec<HalvedPhoto<'_>> = pictures.iter().map(HalvedPhoto::new).collect();
     let (mut rows, mut shown) = (Vec::new(), Vec::new());
     for quality in QUALITIES.into_iter().filter_map(Quality::new) {
-        let answers = scenes.iter().map(|scene| scene.answer(own, quality)).collect::<Result<Vec<_>, _>>()?;
-        rows.push(row(quality, &scenes, &answers)?);
-        if quality.get() == SHOWN {
-            shown = scenes.iter().zip(answers).map(|(scene, answer)| scene.beside(answer)).collect();
+        let answers =
+            scenes.iter().map(|scene| scene.decode_images(own, quality)).collect::<Result<Vec<_>, _>>()?;
+        rows.push(measure_quality(quality, &scenes, &answers)?);
+        if quality.get() == SHOWN_QUALITY {
+            shown = scenes.iter().zip(answers).map(|(scene, answer)| scene.make_row(answer)).collect();
         }
     }
-    let enlarged: Vec<DynamicImage> = scenes.iter().map(|scene| scene.enlarged(&scene.half)).collect();
-    Ok(Some(Upscaling {
+    let enlarged: Vec<DynamicImage> = scenes.iter().map(|scene| scene.enlarge_half(&scene.half)).collect();
+    Ok(Some(UpscalingReport {
         pictures: pictures.iter().map(|(name, _)| name.clone()).collect(),
         cost,
         rows,
-        uncompressed: similarity(scenes.iter().zip(enlarged))?,
+        uncompressed: mean_similarity(scenes.iter().zip(enlarged))?,
         shown,
     }))
 }
 
 /// A photograph and the edge's view of it.
-struct Scene<'a> {
+struct HalvedPhoto<'a> {
     name: &'a str,
     truth: DynamicImage,
     half: DynamicImage,
 }
 
 /// The images decoded from a frame.
-struct Answer {
+struct DecodedImages {
     bytes: usize,
     upscaled: DynamicImage,
     enlarged: DynamicImage,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> HalvedPhoto<'a> {
     /// Crops an odd last row or column, which is absent at half the size.
     fn new((name, picture): &'a (String, DynamicImage)) -> Self {
         let truth = picture.crop_imm(0, 0, picture.width() & !1, picture.height() & !1);
-        Self { name, half: photos::half(&truth), truth }
+        Self { name, half: photos::halve_image(&truth), truth }
     }
 
-    fn answer(&self, own: &mut OwnCodec, quality: Quality) -> Result<Answer, TrainingError> {
+    fn decode_images(&self, own: &mut BundleCodec, quality: Quality) -> Result<DecodedImages, TrainingError> {
         let frame = own.encode(&self.half, quality)?;
         let reconstructed = own.decode(&frame)?;
-        let enlarged = self.enlarged(&reconstructed);
+        let enlarged = self.enlarge_half(&reconstructed);
         let upscaled = own.upscale(&frame)?.unwrap_or_else(|| enlarged.clone());
-        Ok(Answer { bytes: frame.len(), upscaled, enlarged })
+        Ok(DecodedImages { bytes: frame.len(), upscaled, enlarged })
     }
 
-    fn enlarged(&self, half: &DynamicImage) -> DynamicImage {
+    fn enlarge_half(&self, half: &DynamicImage) -> DynamicImage {
         half.resize_exact(self.truth.width(), self.truth.height(), FilterType::CatmullRom)
     }
 
-    fn beside(&self, answer: Answer) -> Row {
-        let Answer { enlarged, upscaled, .. } = answer;
-        Row { name: self.name.to_owned(), columns: vec![self.truth.clone(), enlarged, upscaled] }
+    fn make_row(&self, answer: DecodedImages) -> SheetRow {
+        let DecodedImages { enlarged, upscaled, .. } = answer;
+        SheetRow { name: self.name.to_owned(), images: vec![self.truth.clone(), enlarged, upscaled] }
     }
 }
 
-fn row(quality: Quality, scenes: &[Scene<'_>], answers: &[Answer]) -> Result<UpscalingRow, TrainingError> {
-    let pairs: Vec<(&Scene<'_>, &Answer)> = scenes.iter().zip(answers).collect();
-    let pixels = |scene: &Scene<'_>| f64::from(scene.half.width()) * f64::from(scene.half.height());
-    let of = |made: fn(&Answer) -> &DynamicImage| {
-        similarity(pairs.iter().map(|(scene, answer)| (*scene, made(answer).clone())))
+fn measure_quality(
+    quality: Quality,
+    scenes: &[HalvedPhoto<'_>],
+    answers: &[DecodedImages],
+) -> Result<UpscalingRow, TrainingError> {
+    let pairs: Vec<(&HalvedPhoto<'_>, &DecodedImages)> = scenes.iter().zip(answers).collect();
+    let pixels = |scene: &HalvedPhoto<'_>| f64::from(scene.half.width()) * f64::from(scene.half.height());
+    let of = |made: fn(&DecodedImages) -> &DynamicImage| {
+        mean_similarity(pairs.iter().map(|(scene, answer)| (*scene, made(answer).clone())))
     };
     Ok(UpscalingRow {
         quality: quality.get(),
-        bytes: mean(&pairs, |(_, answer)| answer.bytes as f64),
-        bpp: mean(&pairs, |(scene, answer)| answer.bytes as f64 * 8.0 / pixels(scene)),
+        bytes: mean_of(&pairs, |(_, answer)| answer.bytes as f64),
+        bpp: mean_of(&pairs, |(scene, answer)| answer.bytes as f64 * 8.0 / pixels(scene)),
         upscaled: of(|answer| &answer.upscaled)?,
         enlarged: of(|answer| &answer.enlarged)?,
     })
 }
 
-fn similarity<'a>(
-    pairs: impl Iterator<Item = (&'a Scene<'a>, DynamicImage)>,
+fn mean_similarity<'a>(
+    pairs: impl Iterator<Item = (&'a HalvedPhoto<'a>, DynamicImage)>,
 ) -> Result<Similarity, TrainingError> {
-    let point = |(scene, made): (&Scene<'_>, DynamicImage)| RdPoint::measure(0, 0, &scene.truth, made);
+    let point = |(scene, made): (&HalvedPhoto<'_>, DynamicImage)| RdPoint::measure(0, 0, &scene.truth, made);
     let points = pairs.map(point).collect::<Result<Vec<_>, _>>()?;
     let ms_ssim: Option<Vec<f64>> = points.iter().map(|point| point.ms_ssim).collect();
     Ok(Similarity {
-        psnr: mean(&points, |point| point.psnr),
-        ms_ssim: ms_ssim.map(|values| mean(&values, |value| *value)),
+        psnr: mean_of(&points, |point| point.psnr),
+        ms_ssim: ms_ssim.map(|values| mean_of(&values, |value| *value)),
         psnr_by_picture: points.iter().map(|point| point.psnr).collect(),
     })
 }
 
-impl Upscaling {
+impl UpscalingReport {
     /// Returns a table of all qualities.
     #[must_use]
     pub fn table(&self) -> String {
@@ -195,9 +200,9 @@ mod tests {
             upscaled: similarity(31.0, Some(0.96)),
             enlarged: similarity(30.25, None),
         };
-        let figures = Upscaling {
+        let figures = UpscalingReport {
             pictures: vec!["one.png".into()],
-            cost: PictureCost { parameters: 9, macs_per_pixel: 1.0 },
+            cost: ImageCodecCost { parameters: 9, macs_per_pixel: 1.0 },
             rows: vec![row],
             uncompressed: similarity(35.0, Some(0.99)),
             shown: Vec::new(),
@@ -212,7 +217,7 @@ mod tests {
     #[test]
     fn an_odd_last_row_counts_for_nothing() {
         let named = ("odd.png".to_owned(), DynamicImage::new_rgb8(7, 5));
-        let scene = Scene::new(&named);
+        let scene = HalvedPhoto::new(&named);
         assert_eq!((scene.truth.width(), scene.truth.height()), (6, 4));
         assert_eq!((scene.half.width(), scene.half.height()), (3, 2));
     }

@@ -14,34 +14,34 @@ mod figures;
 use burn::tensor::Device;
 use cloud_decoder::Runtime;
 use lopside_bundle::Digest;
-use lopside_onnx::encode;
+use lopside_onnx::encode_model;
 
 use super::{
-    PhotoOptions, Trained, export,
-    own::OwnCodec,
+    PhotoOptions, TrainedParts, export,
+    own::BundleCodec,
     run::PhotoRun,
-    steps::{add, open, tiles},
-    train::Training,
+    steps::{add_trained_head, build_tile_cache, open_photo_bundle},
+    train::PhotoTraining,
 };
 use crate::{TrainingError, cli::UpscaleArgs, engines, photos};
 
 pub(crate) use figures::measure;
-pub use figures::{Similarity, Upscaling, UpscalingRow};
+pub use figures::{Similarity, UpscalingReport, UpscalingRow};
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &UpscaleArgs) -> Result<(), TrainingError> {
-    let runtime = engines::runtime(&args.runtime.onnxruntime)?;
+    let runtime = engines::load_cpu_runtime(&args.runtime.onnxruntime)?;
     let before = PhotoRun::read(&args.run)?;
     check_encoder(args, &before)?;
     train(args, &before)?;
     let run = PhotoRun::read(&args.out)?;
-    let head = add(&args.bundle, &run)?;
+    let head = add_trained_head(&args.bundle, &run)?;
     eprintln!("{} now has head {:?} version {}", args.bundle.display(), head.name, head.version);
     report(args, &run, &runtime)
 }
 
 fn train(args: &UpscaleArgs, before: &PhotoRun) -> Result<(), TrainingError> {
-    let training = Training {
+    let training = PhotoTraining {
         options: PhotoOptions {
             width: args.width.unwrap_or(before.origin.options.width),
             blocks: args.blocks,
@@ -51,33 +51,33 @@ fn train(args: &UpscaleArgs, before: &PhotoRun) -> Result<(), TrainingError> {
             learning_rate: args.learning_rate,
             seed: args.seed,
             distortion: args.distortion,
-            trained: Trained::Decoder,
+            trained: TrainedParts::Decoder,
             scale: 2,
         },
-        tiles: tiles(&args.pictures, &args.out)?,
+        tiles: build_tile_cache(&args.pictures, &args.out)?,
         run: &args.out,
         resume: args.resume,
-        until: args.until,
-        from: Some(&args.run),
+        stop_step: args.until,
+        start_run: Some(&args.run),
     };
-    training.go(&args.device.open()?)
+    training.run(&args.device.open_device()?)
 }
 
 /// Checks that the run's encoder is the one that defines the bundle's latent space.
 fn check_encoder(args: &UpscaleArgs, run: &PhotoRun) -> Result<(), TrainingError> {
-    let encoder = export::encoder(&run.model(&Device::flex())?, &run.origin.options.spec())?;
-    if Digest::of(&encode(&encoder)) == open(&args.bundle)?.manifest.encoder.model.sha256 {
+    let encoder = export::encoder_graph(&run.model(&Device::flex())?, &run.origin.options.spec())?;
+    if Digest::of(&encode_model(&encoder)) == open_photo_bundle(&args.bundle)?.manifest.encoder.model.sha256 {
         return Ok(());
     }
-    Err(TrainingError::OtherEncoder { run: args.run.clone(), bundle: args.bundle.clone() })
+    Err(TrainingError::EncoderMismatch { run: args.run.clone(), bundle: args.bundle.clone() })
 }
 
 /// Measures the head on the test photographs and writes its figures into the card.
 fn report(args: &UpscaleArgs, run: &PhotoRun, runtime: &Runtime) -> Result<(), TrainingError> {
-    let pictures: Vec<_> = photos::whole(&args.pictures.test())?.collect::<Result<_, _>>()?;
-    let mut codec = OwnCodec::new(&open(&args.bundle)?, runtime)?;
+    let pictures: Vec<_> = photos::whole_photos(&args.pictures.test_folder())?.collect::<Result<_, _>>()?;
+    let mut codec = BundleCodec::new(&open_photo_bundle(&args.bundle)?, runtime)?;
     let Some(figures) = measure(&mut codec, &pictures)? else { return Ok(()) };
-    card::put(&args.bundle, run, &figures)?;
+    card::write_section(&args.bundle, run, &figures)?;
     print!("{}", figures.table());
     Ok(())
 }

@@ -29,7 +29,7 @@ impl Clock for Leaping {
         UNIX_EPOCH + self.now()
     }
 
-    fn waits(&self, wait: Duration) -> Duration {
+    fn begin_wait(&self, wait: Duration) -> Duration {
         (self.told)(wait);
         *self.now.lock().unwrap() += wait;
         Duration::ZERO

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
 
 use lopside_spool::Class;
 use lopside_uplink::{
-    Captured, Link, Outcome, Snapshot, Store, StoreSettings, Uplink, UplinkError, UplinkSettings,
+    CapturedFrame, LinkState, Store, StoreOutcome, StoreSettings, StoreSnapshot, Uplink, UplinkError,
+    UplinkSettings,
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -22,12 +23,12 @@ pub(crate) struct Edge {
     pub(crate) store: Store,
     disk: Disk,
     thread: JoinHandle<()>,
-    uplink: Option<(AbortHandle, watch::Receiver<Link>)>,
+    uplink: Option<(AbortHandle, watch::Receiver<LinkState>)>,
 }
 
 /// Returns settings of a spool that is large enough for a test and commits immediately.
 pub(crate) fn store_settings() -> StoreSettings {
-    StoreSettings { budget: 64 << 20, commit_delay: Duration::from_millis(1) }
+    StoreSettings { budget_bytes: 64 << 20, commit_delay: Duration::from_millis(1) }
 }
 
 /// Returns settings of an uplink that waits long for acknowledgements and reconnects quickly.
@@ -35,8 +36,8 @@ pub(crate) fn settings() -> UplinkSettings {
     UplinkSettings {
         device: DEVICE.into(),
         bearer: None,
-        patience: Duration::from_secs(30),
-        longest_pause: Duration::from_millis(50),
+        ack_timeout: Duration::from_secs(30),
+        max_pause: Duration::from_millis(50),
     }
 }
 
@@ -64,12 +65,12 @@ impl Edge {
     }
 
     /// Returns the state of the connection, and notifies of each change.
-    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+    pub(crate) fn link(&self) -> watch::Receiver<LinkState> {
         self.uplink.as_ref().unwrap().1.clone()
     }
 
     /// Returns the state of the store, and notifies of each change.
-    pub(crate) fn state(&self) -> watch::Receiver<Snapshot> {
+    pub(crate) fn state(&self) -> watch::Receiver<StoreSnapshot> {
         self.store.state()
     }
 
@@ -79,7 +80,7 @@ impl Edge {
         class: Class,
         number: u64,
         frame: Vec<u8>,
-    ) -> oneshot::Receiver<Outcome> {
+    ) -> oneshot::Receiver<StoreOutcome> {
         self.store.append(class, record(number, frame)).await.unwrap()
     }
 
@@ -91,7 +92,7 @@ impl Edge {
             outcomes.push(self.append(class, number, small_frame(number)).await);
         }
         for outcome in outcomes {
-            assert_eq!(outcome.await.unwrap(), Outcome::Stored);
+            assert_eq!(outcome.await.unwrap(), StoreOutcome::Stored);
         }
     }
 
@@ -117,7 +118,7 @@ impl Edge {
 pub(crate) fn record(number: u64, frame: Vec<u8>) -> Vec<u8> {
     let captured_ms = 1_790_000_000_000 + 1000 * number as i64;
     let (source, traceparent) = ("camera".into(), String::new());
-    Captured { captured_ms, source, traceparent, frame, item: None }.to_record()
+    CapturedFrame { captured_ms, source, traceparent, frame, file_item: None }.to_record()
 }
 
 /// Returns a frame of 25 bytes that begins with its number.
