@@ -11,15 +11,15 @@
 //! All of them implement [`Source`], with the same loop:
 //!
 //! ```
-//! use lopside_capture::{CaptureError, Source, What};
+//! use lopside_capture::{CaptureError, CapturedInput, Source};
 //!
 //! fn run(source: &mut dyn Source) -> Result<(), CaptureError> {
 //!     while let Some(captured) = source.next()? {
-//!         match captured.what {
-//!             What::Picture(picture) => drop(picture.decode()?),
-//!             What::Rows(window) => drop(window),
+//!         match captured.input {
+//!             CapturedInput::Image(image) => drop(image.decode()?),
+//!             CapturedInput::Window(window) => drop(window),
 //!             // Once its outputs are safe on the disk.
-//!             What::File(file) => file.done()?,
+//!             CapturedInput::File(file) => file.mark_done()?,
 //!         }
 //!     }
 //!     Ok(())

@@ -12,12 +12,12 @@
 //!
 //! ```
 //! use lopside_latent::{
-//!     IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables,
+//!     FixedLatentSpace, IdOnWire, LatentLayer, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables,
 //! };
 //!
 //! let tables = Tables::new(vec![Table::from_counts(-1, &[1, 8, 1])?, Table::from_counts(0, &[5, 5])?])?;
 //! let layer = LatentLayer { shape: Shape::new(&[2])?, quantiser: Quantiser::new(vec![1.0, 10.0])? };
-//! let space = LatentSpace::new(LatentSpaceId::new([7; 8]), vec![layer], tables)?;
+//! let space = FixedLatentSpace::new(LatentSpaceId::new([7; 8]), vec![layer], tables)?;
 //! let frame = space.encode(&[0.2, 0.1], IdOnWire::Present)?;
 //! assert_eq!(space.decode(&frame, &Limits::default())?, vec![0, 1]);
 //! # Ok::<(), lopside_latent::LatentError>(())

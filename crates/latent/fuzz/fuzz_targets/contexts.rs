@@ -9,8 +9,8 @@ use libfuzzer_sys::fuzz_target;
 use lopside_latent::{
     IdOnWire, LatentSpaceId, Limits, Table, Tables,
     picture::{
-        CLASSES, ChannelContext, ContextModel, LayerQuantiser, LayerShape, Layout, PictureHeader,
-        PictureSpace, Quality, ROW_CLASSES, Reference,
+        CLASSES, ChannelContext, ChannelReference, ContextModel, ImageCodecHeader, ImageCodecQuantiser,
+        ImageCodecSpace, LayerShape, Layout, Quality, ROW_CLASSES,
     },
 };
 
@@ -42,16 +42,17 @@ fn round_trip(file: &[u8]) {
     let layout = Layout::new(LAYERS.map(|(channels, stride)| LayerShape { channels, stride }).to_vec());
     let layout = layout.expect("the layout is valid");
     let gains = LAYERS.map(|(channels, _)| vec![1.0; channels as usize]).to_vec();
-    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 2]).expect("the quantiser is valid");
-    if let Ok(space) = PictureSpace::new(LatentSpaceId::new([7; 8]), layout, quantiser, contexts) {
+    let quantiser =
+        ImageCodecQuantiser::new(vec![1.0; 100], gains, vec![0.5; 2]).expect("the quantiser is valid");
+    if let Ok(space) = ImageCodecSpace::new(LatentSpaceId::new([7; 8]), layout, quantiser, contexts) {
         code(&space);
     }
 }
 
 /// Codes an image of two stripes, with small integers above and large ones below.
-fn code(space: &PictureSpace) {
+fn code(space: &ImageCodecSpace) {
     let quality = Quality::new(100).expect("the quality is valid");
-    let header = PictureHeader { width: 20, height: 530, grey: false, quality };
+    let header = ImageCodecHeader { width: 20, height: 530, is_grey: false, quality };
     let layer = |layer| {
         let count = space.layout().elements(layer, header.width, header.height);
         let integer = |i| if i < count / 2 { i as i16 % 3 - 1 } else { (i as i16).wrapping_mul(12_345) };
@@ -66,11 +67,11 @@ fn code(space: &PictureSpace) {
 fn contexts() -> ContextModel {
     let channel = |index: u16| ChannelContext {
         predictor: [10; 4],
-        near: [900; 6],
-        adaptive: 900,
-        bias: vec![300; 100],
-        zero_plane: [3000, 60_000],
-        references: (0..index.into()).map(|channel| Reference { channel, weight: 700 }).collect(),
+        neighbour_weights: [900; 6],
+        average_weight: 900,
+        biases: vec![300; 100],
+        zero_plane_odds: [3000, 60_000],
+        references: (0..index.into()).map(|channel| ChannelReference { channel, weight: 700 }).collect(),
         tables: (0..CLASSES as u32).map(|class| class / 25).collect(),
     };
     let tables = [Table::from_counts(0, &[1]), Table::from_counts(-2, &[1, 4, 9, 4, 1])];

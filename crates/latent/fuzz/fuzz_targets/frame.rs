@@ -7,15 +7,15 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use lopside_latent::{
-    Frame, IdOnWire, LatentLayer, LatentSpace, LatentSpaceId, Limits, Quantiser, Shape, Table, Tables,
-    latent_space_of,
+    FixedLatentFrame, FixedLatentSpace, IdOnWire, LatentLayer, LatentSpaceId, Limits, Quantiser, Shape,
+    Table, Tables, peek_latent_space,
 };
 
-static SPACE: LazyLock<LatentSpace> = LazyLock::new(space);
+static SPACE: LazyLock<FixedLatentSpace> = LazyLock::new(space);
 
 fuzz_target!(|bytes: &[u8]| {
     round_trip(bytes);
-    let framed = Frame { latent_space: SPACE.id(), shape: SPACE.shape(), payload: bytes };
+    let framed = FixedLatentFrame { latent_space: SPACE.id(), shape: SPACE.shape(), payload: bytes };
     for id in [IdOnWire::Present, IdOnWire::Session] {
         round_trip(&framed.to_bytes(id));
     }
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn round_trip(frame: &[u8]) {
     let Ok(integers) = SPACE.decode(frame, &Limits::default()) else { return };
-    let id = match latent_space_of(frame) {
+    let id = match peek_latent_space(frame) {
         Ok(Some(_)) => IdOnWire::Present,
         Ok(None) => IdOnWire::Session,
         Err(error) => panic!("a frame that decodes has an invalid header: {error}"),
@@ -34,7 +34,7 @@ fn round_trip(frame: &[u8]) {
 
 /// Returns a latent space with two layers, and tables of one, of seven and of many integers, some at the
 /// limits of `i32`.
-fn space() -> LatentSpace {
+fn space() -> FixedLatentSpace {
     let tables = [
         Table::from_counts(0, &[1]),
         Table::from_counts(-3, &[1, 4, 9, 20, 9, 4, 1]),
@@ -50,5 +50,6 @@ fn space() -> LatentSpace {
     };
     let layers = vec![layer(&[2, 2], 4), layer(&[2, 1, 3], 2)];
     let tables = Tables::new(tables).expect("the tables are valid");
-    LatentSpace::new(LatentSpaceId::new(*b"lopside\0"), layers, tables).expect("the latent space is valid")
+    FixedLatentSpace::new(LatentSpaceId::new(*b"lopside\0"), layers, tables)
+        .expect("the latent space is valid")
 }

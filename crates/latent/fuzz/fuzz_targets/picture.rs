@@ -10,15 +10,15 @@ use libfuzzer_sys::fuzz_target;
 use lopside_latent::{
     IdOnWire, LatentSpaceId, Limits, Table, Tables,
     picture::{
-        CLASSES, ChannelContext, ContextModel, LayerQuantiser, LayerShape, Layout, PictureFrame,
-        PictureHeader, PictureSpace, Quality, ROW_CLASSES, Reference, keep_layers,
+        CLASSES, ChannelContext, ChannelReference, ContextModel, ImageCodecFrame, ImageCodecHeader,
+        ImageCodecQuantiser, ImageCodecSpace, LayerShape, Layout, Quality, ROW_CLASSES, truncate_layers,
     },
 };
 
 /// Small limits, so that a run is fast and memory use beyond a limit is detected.
 const LIMITS: Limits = Limits { max_frame_bytes: 1 << 14, max_elements: 0, max_pixels: 1 << 14 };
 
-static SPACE: LazyLock<PictureSpace> = LazyLock::new(space);
+static SPACE: LazyLock<ImageCodecSpace> = LazyLock::new(space);
 
 fuzz_target!(|bytes: &[u8]| {
     round_trip(bytes);
@@ -29,20 +29,20 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// Builds a frame whose header and lengths of the first payloads are taken from `front`.
 fn framed([quality, width, height, flags, first, second]: &[u8; 6], bytes: &[u8]) -> Vec<u8> {
-    let grey = flags & 1 == 1;
+    let is_grey = flags & 1 == 1;
     let quality = Quality::new(quality % 100 + 1).expect("the quality is valid");
     // Up to 32 × 1024, so that a narrow image has up to three stripes.
-    let header = PictureHeader {
+    let header = ImageCodecHeader {
         width: u32::from(width % 32) + 1,
         height: (u32::from(*height) + 1) << (flags >> 1 & 3),
-        grey,
+        is_grey,
         quality,
     };
     let (a, rest) = bytes.split_at(usize::from(*first).min(bytes.len()));
     let (b, c) = rest.split_at(usize::from(*second).min(rest.len()));
     let payloads = [a, b, c][..usize::from(flags >> 3) % 3 + 1].to_vec();
     let id = if flags & 0x80 == 0 { IdOnWire::Present } else { IdOnWire::Session };
-    PictureFrame { latent_space: SPACE.id(), header, payloads }.to_bytes(id)
+    ImageCodecFrame { latent_space: SPACE.id(), header, payloads }.to_bytes(id)
 }
 
 fn round_trip(frame: &[u8]) {
@@ -53,7 +53,7 @@ fn round_trip(frame: &[u8]) {
     let roomy = Limits { max_frame_bytes: usize::MAX, ..LIMITS };
     assert_eq!(SPACE.decode(&again, &roomy).as_ref(), Ok(&picture), "the integers differ");
     for kept in 1..=picture.layers.len() {
-        let part = keep_layers(frame, kept, &LIMITS, Some(SPACE.id()))
+        let part = truncate_layers(frame, kept, &LIMITS, Some(SPACE.id()))
             .expect("a frame that decodes can be shortened");
         let part = SPACE.decode(&part, &LIMITS).expect("a shortened frame can be decoded");
         assert_eq!((part.header, &part.layers[..]), (picture.header, &picture.layers[..kept]));
@@ -62,18 +62,19 @@ fn round_trip(frame: &[u8]) {
 
 /// Returns a latent space with three layers at strides 32, 16 and 8, predictors, references between and
 /// within layers, and tables of one and of many integers.
-fn space() -> PictureSpace {
+fn space() -> ImageCodecSpace {
     let layer = |channels, stride| LayerShape { channels, stride };
     let layout = Layout::new(vec![layer(1, 32), layer(2, 16), layer(2, 8)]).expect("the layout is valid");
     let gains = vec![vec![1.0], vec![1.0; 2], vec![1.0; 2]];
-    let quantiser = LayerQuantiser::new(vec![1.0; 100], gains, vec![0.5; 3]).expect("the quantiser is valid");
+    let quantiser =
+        ImageCodecQuantiser::new(vec![1.0; 100], gains, vec![0.5; 3]).expect("the quantiser is valid");
     let channel = |index: u16| ChannelContext {
         predictor: if index < 3 { [200, 180, -150, 20] } else { [0; 4] },
-        near: [900, 800, 300, 200, 100, u16::MAX],
-        adaptive: 9000 * index,
-        bias: (0..100).map(|quality| 600 * quality).collect(),
-        zero_plane: [3000, 60_000],
-        references: (0..index.into()).map(|channel| Reference { channel, weight: 700 }).collect(),
+        neighbour_weights: [900, 800, 300, 200, 100, u16::MAX],
+        average_weight: 9000 * index,
+        biases: (0..100).map(|quality| 600 * quality).collect(),
+        zero_plane_odds: [3000, 60_000],
+        references: (0..index.into()).map(|channel| ChannelReference { channel, weight: 700 }).collect(),
         tables: (0..CLASSES as u32).map(|class| class / 13).collect(),
     };
     let tables = [
@@ -89,6 +90,6 @@ fn space() -> PictureSpace {
         Tables::new(tables).expect("the tables are valid"),
     );
     let contexts = contexts.expect("the contexts are valid");
-    PictureSpace::new(LatentSpaceId::new(*b"lopside\0"), layout, quantiser, contexts)
+    ImageCodecSpace::new(LatentSpaceId::new(*b"lopside\0"), layout, quantiser, contexts)
         .expect("the latent space is valid")
 }
