@@ -52,26 +52,43 @@ fn coder_work(
 ) -> Result<(Vec<CoderWork>, usize), BenchError> {
     let space = &bundle.space;
     let maps = ImageCodecEncoder::new(bundle)?.layers(picture)?;
-    let content = |quality: Quality| {
-        let header =
-            ImageCodecHeader { width: picture.width(), height: picture.height(), is_grey: false, quality };
-        let channels = |layer: usize| space.layout().layers()[layer].channels as usize;
-        let coefficients = |(layer, maps): (usize, &Vec<f32>)| {
-            space.quantise_coefficients(layer, channels(layer), quality.index(), maps)
-        };
-        let layers = maps.iter().enumerate().map(coefficients).collect::<Result<Vec<_>, _>>()?;
-        let frame = space.encode(header, &layers, IdOnWire::Present)?;
-        Ok(CoderWork { header, layers, frame })
-    };
-    let contents = our_qualities().map(content).collect::<Result<_, BenchError>>()?;
+    let contents = our_qualities()
+        .map(|quality| CoderWork::new(space, picture, &maps, quality))
+        .collect::<Result<_, BenchError>>()?;
     Ok((contents, maps.iter().map(Vec::len).sum()))
 }
 
 impl CoderWork {
+    /// Quantises and encodes the feature maps of an image's layers at one quality.
+    fn new(
+        space: &ImageCodecSpace,
+        picture: &DynamicImage,
+        maps: &[Vec<f32>],
+        quality: Quality,
+    ) -> Result<Self, BenchError> {
+        let header =
+            ImageCodecHeader { width: picture.width(), height: picture.height(), is_grey: false, quality };
+        let mut layers = Vec::with_capacity(maps.len());
+        for (layer, maps) in maps.iter().enumerate() {
+            let channels = space.layout().layers()[layer].channels as usize;
+            layers.push(space.quantise_coefficients(layer, channels, quality.index(), maps)?);
+        }
+        let frame = space.encode(header, &layers, IdOnWire::Present)?;
+        Ok(Self { header, layers, frame })
+    }
+
     fn jobs<'a>(&'a self, space: &'a ImageCodecSpace, bpp: f64) -> [TimedJob<'a>; 2] {
-        let name = |way: &str| format!("{way}, quality {} ({bpp:.2} bpp)", self.header.quality.get());
-        let encode = || Ok(space.encode(self.header, &self.layers, IdOnWire::Present)?.len());
-        let decode = || Ok(space.decode(&self.frame, &Limits::default()).map(|_| self.frame.len())?);
-        [EncodeJob::new(name("encode"), encode), EncodeJob::new(name("decode"), decode)]
+        [
+            EncodeJob::new(self.job_name("encode", bpp), || {
+                Ok(space.encode(self.header, &self.layers, IdOnWire::Present)?.len())
+            }),
+            EncodeJob::new(self.job_name("decode", bpp), || {
+                Ok(space.decode(&self.frame, &Limits::default()).map(|_| self.frame.len())?)
+            }),
+        ]
+    }
+
+    fn job_name(&self, way: &str, bpp: f64) -> String {
+        format!("{way}, quality {} ({bpp:.2} bpp)", self.header.quality.get())
     }
 }

@@ -26,9 +26,9 @@ pub(crate) fn load_inputs(options: &CodecArgs) -> Result<(ImageCodecBundle, Dyna
     let AnyBundle::ImageCodec(bundle) = AnyBundle::load(&options.bundle, BundlePart::Encoder)? else {
         return Err(BenchError::NotPhotoBundle { folder: options.bundle.display().to_string() });
     };
-    let failed = |source| BenchError::Image { path: options.picture.display().to_string(), source };
-    let picture = image::open(&options.picture).map_err(failed)?.to_rgb8().into();
-    Ok((bundle, picture))
+    let picture = image::open(&options.picture)
+        .map_err(|source| BenchError::Image { path: options.picture.display().to_string(), source })?;
+    Ok((bundle, picture.to_rgb8().into()))
 }
 
 /// Returns the number of pixels of an image.

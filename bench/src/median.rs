@@ -8,6 +8,11 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// Returns the median of one figure of several samples; 0 without samples.
+pub(crate) fn median_of<T>(samples: &[T], figure: impl Fn(&T) -> f64) -> f64 {
+    median(samples.iter().map(figure).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use crate::{
     BenchError,
     error::{io_error, measurement_error},
-    median::median,
+    median::median_of,
     proc::read_field,
     scratch::scratch_folder,
     table::{Measurement, print_rows},
@@ -145,20 +145,19 @@ fn measure_backlog(options: &SpoolArgs) -> Result<Vec<Measurement>, BenchError> 
         spool.acknowledge(Class::Normal, last.number).map_err(measurement_error)?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let name = |what: &str| format!("backlog of {} MB: {what}", options.backlog);
+    let backlog = format!("backlog of {} MB", options.backlog);
     Ok(vec![
-        Measurement::new(name("recovery"), 1e3 * recovery, "ms"),
-        Measurement::new(name("records found"), pending as f64, ""),
-        Measurement::new(name("read and acknowledged"), pending as f64 / seconds, "1/s"),
-        Measurement::new(name("additional memory"), (resident_bytes()? - before) / 1e6, "MB"),
+        Measurement::new(format!("{backlog}: recovery"), 1e3 * recovery, "ms"),
+        Measurement::new(format!("{backlog}: records found"), pending as f64, ""),
+        Measurement::new(format!("{backlog}: read and acknowledged"), pending as f64 / seconds, "1/s"),
+        Measurement::new(format!("{backlog}: additional memory"), (resident_bytes()? - before) / 1e6, "MB"),
     ])
 }
 
 fn median_figures(figures: &[QueueFigures]) -> QueueFigures {
-    let of = |figure: fn(&QueueFigures) -> f64| median(figures.iter().map(figure).collect());
     QueueFigures {
-        records_per_second: of(|one| one.records_per_second),
-        amplification: of(|one| one.amplification),
+        records_per_second: median_of(figures, |one| one.records_per_second),
+        amplification: median_of(figures, |one| one.amplification),
     }
 }
 

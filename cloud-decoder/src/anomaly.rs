@@ -59,17 +59,17 @@ pub(crate) fn score_frame(
     let known: Vec<(&ScorePartSpec, f32)> = known.collect();
     let score = known.iter().map(|(part, value)| part.term(*value)).sum();
     let quantile = score_quantiles(spec, evidence).quantile(score);
-    let part = |(part, value): (&ScorePartSpec, f32)| AnomalyPart {
-        name: part.name.clone(),
-        value,
-        quantile: part.quantiles.quantile(value),
-    };
     let heat_map = match (input, evidence.input_and_reconstruction) {
         (InputSpec::Picture(picture), Some((input, output))) => Some(heat_map(picture, input, output)?),
         _ => None,
     };
     let anomalous = quantile >= spec.threshold;
-    Ok(Anomaly { score, quantile, anomalous, parts: known.into_iter().map(part).collect(), heat_map })
+    let parts = known.into_iter().map(|(part, value)| AnomalyPart {
+        name: part.name.clone(),
+        value,
+        quantile: part.quantiles.quantile(value),
+    });
+    Ok(Anomaly { score, quantile, anomalous, parts: parts.collect(), heat_map })
 }
 
 fn score_quantiles<'a>(spec: &'a ScoreSpec, evidence: ScoreInput<'_>) -> &'a Quantiles {
@@ -107,12 +107,12 @@ fn heat_map(spec: &ImageSpec, input: &[f32], output: &[f32]) -> Result<Vec<u8>, 
     let spans: Vec<f32> = spec.low.iter().zip(&spec.high).map(|(low, high)| high - low).collect();
     let map = RgbImage::from_fn(spec.width, spec.height, |x, y| {
         let pixel = (y * spec.width + x) as usize;
-        let of = |(channel, span): (usize, &f32)| {
+        let errors = spans.iter().enumerate().map(|(channel, span)| {
             let at = channel * pixels + pixel;
             let pair = input.get(at).zip(output.get(at));
             pair.map_or(0.0, |(a, b)| (a - b).abs() / span)
-        };
-        let error = spans.iter().enumerate().map(of).sum::<f32>() / spans.len() as f32;
+        });
+        let error = errors.sum::<f32>() / spans.len() as f32;
         heat_colour(error / WHITE_ERROR)
     });
     encode_png(&DynamicImage::from(map))
@@ -120,8 +120,7 @@ fn heat_map(spec: &ImageSpec, input: &[f32], output: &[f32]) -> Result<Vec<u8>, 
 
 /// Returns the colour of a relative error, 0 to 1.
 fn heat_colour(value: f32) -> Rgb<u8> {
-    let ramp = |from: f32| ((value - from) * 3.0 * 255.0).round() as u8;
-    Rgb([ramp(0.0), ramp(1.0 / 3.0), ramp(2.0 / 3.0)])
+    Rgb([0.0, 1.0 / 3.0, 2.0 / 3.0].map(|from: f32| ((value - from) * 3.0 * 255.0).round() as u8))
 }
 
 #[cfg(test)]

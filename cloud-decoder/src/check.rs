@@ -126,24 +126,22 @@ pub struct ConnectionReport {
 #[must_use]
 pub fn check_settings(settings: &Settings) -> CheckReport {
     let mut problems = Vec::new();
-    let mut note = |error: StartError| problems.push(error.to_string());
     let front = &settings.front;
     if let Some(Err(error)) = front.tls.as_ref().map(TlsFiles::load_config) {
-        note(error);
+        problems.push(error.to_string());
     }
     let api_keys = front.api_keys.as_ref().map(|file| KeysReport {
         file: file.clone(),
-        keys: ApiKeys::load(file, None).map_err(&mut note).ok().map(|keys| keys.count()),
+        keys: note_problem(ApiKeys::load(file, None), &mut problems).map(|keys| keys.count()),
     });
-    let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads)
-        .map_err(&mut note)
-        .ok();
+    let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads);
+    let runtime = note_problem(runtime, &mut problems);
     let registry = runtime.as_ref().and_then(|runtime| {
-        Registry::load(&settings.bundles, runtime, settings.batching).map_err(&mut note).ok()
+        note_problem(Registry::load(&settings.bundles, runtime, settings.batching), &mut problems)
     });
     let channels = settings.channels.as_ref().map(|file| ChannelsReport {
         file: file.clone(),
-        channels: report_channels(file, registry.as_ref(), &mut note),
+        channels: report_channels(file, registry.as_ref(), &mut problems),
     });
     CheckReport {
         ok: problems.is_empty(),
@@ -162,6 +160,11 @@ pub fn check_settings(settings: &Settings) -> CheckReport {
     }
 }
 
+/// Returns the value of a result; adds the message of an error to the problems.
+fn note_problem<T>(result: Result<T, StartError>, problems: &mut Vec<String>) -> Option<T> {
+    result.map_err(|error| problems.push(error.to_string())).ok()
+}
+
 fn report_bundles(registry: &Registry) -> Vec<BundleReport> {
     registry.catalog().newest_bundles().map(|served| report_bundle(served)).collect()
 }
@@ -175,13 +178,13 @@ fn report_bundle(served: &ServedBundle) -> BundleReport {
 fn report_channels(
     file: &Path,
     registry: Option<&Registry>,
-    note: &mut impl FnMut(StartError),
+    problems: &mut Vec<String>,
 ) -> Vec<ChannelReport> {
-    let file = ChannelFile::load(file, None).map_err(&mut *note).ok();
+    let file = note_problem(ChannelFile::load(file, None), problems);
     let channels = file.iter().flat_map(ChannelFile::channels);
     let offered = channels.zip(registry.into_iter().cycle());
     offered
-        .filter_map(|(channel, registry)| report_channel(channel, registry).map_err(&mut *note).ok())
+        .filter_map(|(channel, registry)| note_problem(report_channel(channel, registry), problems))
         .collect()
 }
 

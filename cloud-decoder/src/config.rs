@@ -166,9 +166,12 @@ fn merge_batching(args: &ServeArgs, file: &ConfigFile) -> Result<BatchSettings, 
 }
 
 fn read_file(path: &Path) -> Result<ConfigFile, StartError> {
-    let wrong = |reason: String| StartError::Config { path: path.to_owned(), reason };
-    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| wrong(error.to_string()))
+    let text = fs::read_to_string(path).map_err(|error| config_error(path, &error))?;
+    toml::from_str(&text).map_err(|error| config_error(path, &error))
+}
+
+fn config_error(path: &Path, error: &impl ToString) -> StartError {
+    StartError::Config { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn core_count() -> usize {

@@ -94,12 +94,15 @@ fn input_of((index, input): (usize, v1::Input)) -> Result<ReferenceInput, ServeE
 }
 
 fn anomaly_of(anomaly: Anomaly) -> v1::Anomaly {
-    let part = |AnomalyPart { name, value, quantile }| v1::AnomalyPart { name, value, quantile };
     v1::Anomaly {
         score: anomaly.score,
         quantile: anomaly.quantile,
         anomalous: anomaly.anomalous,
-        parts: anomaly.parts.into_iter().map(part).collect(),
+        parts: anomaly
+            .parts
+            .into_iter()
+            .map(|AnomalyPart { name, value, quantile }| v1::AnomalyPart { name, value, quantile })
+            .collect(),
         heat_map: anomaly.heat_map.unwrap_or_default(),
     }
 }

@@ -69,9 +69,7 @@ impl<S: VersionedHead> ServedHead<S> {
             .collect::<Result<_, _>>();
         let name = HeadName { bundle, head: spec.name(), version: spec.version() };
         let engine = models.and_then(|models| Engine::start(models, name, starter.batching));
-        let refused =
-            |reason| StartError::Head { bundle: bundle.to_owned(), head: spec.name().to_owned(), reason };
-        let engine = engine.map_err(refused)?;
+        let engine = engine.map_err(|reason| head_error(bundle, spec.name(), reason))?;
         Ok(Arc::new(Self { spec, engine }))
     }
 }
@@ -105,9 +103,7 @@ impl<S: VersionedHead> Heads<S> {
     {
         let mut union: Vec<Arc<ServedHead<S>>> = Vec::new();
         for head in bundles.flat_map(|heads| &heads.all) {
-            let is_same =
-                |other: &Arc<ServedHead<S>>| other.name() == head.name() && other.version() == head.version();
-            if !union.iter().any(is_same) {
+            if !union.iter().any(|other| other.name() == head.name() && other.version() == head.version()) {
                 union.push(Arc::clone(head));
             }
         }
@@ -172,6 +168,11 @@ pub(crate) fn find_version<'a, H: VersionedHead>(
         let head = version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
         ServeError::UnknownHead { bundle: bundle.to_owned(), head, known: known.join(", ") }
     })
+}
+
+/// Returns the error for a head that cannot be served.
+pub(crate) fn head_error(bundle: &str, head: &str, reason: String) -> StartError {
+    StartError::Head { bundle: bundle.to_owned(), head: head.to_owned(), reason }
 }
 
 impl VersionedHead for FixedLatentHeadSpec {

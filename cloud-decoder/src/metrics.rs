@@ -25,9 +25,9 @@ pub(crate) fn router() -> Router {
 /// # Errors
 /// [`StartError::Listen`] if the address cannot be bound.
 pub(crate) async fn serve_metrics(address: SocketAddr) -> Result<(), StartError> {
-    let failed = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
     tracing::info!(url = format!("http://{address}/metrics"), "serving metrics");
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router()).await {

@@ -27,8 +27,9 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServeError> {
     let span = Span::current();
-    let work = move || span.in_scope(work);
-    tokio::task::spawn_blocking(work).await.map_err(|error| ServeError::Internal(error.to_string()))
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+        .await
+        .map_err(|error| ServeError::Internal(error.to_string()))
 }
 
 #[cfg(test)]

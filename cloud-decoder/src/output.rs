@@ -98,13 +98,12 @@ pub(crate) fn convert_values(
     format: OutputFormat,
     values: &[f32],
 ) -> Result<OutputValue, ServeError> {
-    let tensor =
-        |values: Vec<f32>| OutputValue::Tensor { shape: spec.output.item_dims().unwrap_or_default(), values };
     Ok(match (&spec.kind, format) {
         (HeadKind::Reconstruct(picture), OutputFormat::Natural | OutputFormat::Png) => {
             let picture = lopside_input::image_from_samples(values, picture);
-            let wrong = || ServeError::Internal("a reconstruction has the wrong size".into());
-            OutputValue::Png(encode_png(&picture.ok_or_else(wrong)?)?)
+            let picture =
+                picture.ok_or_else(|| ServeError::Internal("a reconstruction has the wrong size".into()))?;
+            OutputValue::Png(encode_png(&picture)?)
         }
         (HeadKind::Classify { labels }, OutputFormat::Natural | OutputFormat::ClassScores) => {
             OutputValue::ClassScores(class_scores(values, labels))
@@ -113,7 +112,10 @@ pub(crate) fn convert_values(
             shape: vec![series.length, series.channels.len() as u32],
             values: lopside_input::restore_window(values, series),
         },
-        _ => tensor(values.to_vec()),
+        _ => OutputValue::Tensor {
+            shape: spec.output.item_dims().unwrap_or_default(),
+            values: values.to_vec(),
+        },
     })
 }
 

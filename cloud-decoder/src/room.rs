@@ -53,8 +53,10 @@ impl MemoryBudget {
         head: &str,
         terms: RequestOptions,
     ) -> Result<MemoryPermit, ServeError> {
-        let full = |_| ServeError::Overloaded { head: head.to_owned(), retry_after: RETRY_AFTER };
-        let _waiting = self.queue_slots.try_acquire().map_err(full)?;
+        let _waiting = self
+            .queue_slots
+            .try_acquire()
+            .map_err(|_| ServeError::Overloaded { head: head.to_owned(), retry_after: RETRY_AFTER })?;
         let taken = Arc::clone(&self.units).acquire_many_owned(budget_units(pixels));
         let taken = timeout_at(terms.deadline.into(), taken).await;
         let taken = taken.map_err(|_| ServeError::DeadlineExceeded)?;
@@ -72,11 +74,11 @@ pub(crate) async fn run_with_permit<T: Send + 'static>(
     place: Arc<MemoryPermit>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServeError> {
-    let work = move || {
+    offload::run_blocking(move || {
         let _place = place;
         work()
-    };
-    offload::run_blocking(work).await
+    })
+    .await
 }
 
 fn budget_units(pixels: u64) -> u32 {

@@ -48,8 +48,8 @@ impl Runtime {
     /// See [`load`](Self::load).
     pub fn load_on(library: &Path, device: Device, number: u16, threads: usize) -> Result<Self, StartError> {
         let number = i32::from(number);
-        let refused = |reason| StartError::Library { path: library.to_owned(), reason };
-        let environment = shared_environment(library).map_err(refused)?;
+        let environment = shared_environment(library)
+            .map_err(|reason| StartError::Library { path: library.to_owned(), reason })?;
         let probed = match device {
             Device::Cpu => Err(CudaError::NotRequested),
             Device::Auto | Device::Cuda => probe_cuda(&environment, number),
@@ -119,13 +119,16 @@ enum CudaError {
 /// Checks that a session accepts the CUDA provider: it must be built into the library, and its own libraries
 /// must be found.
 fn probe_cuda(environment: &Environment, number: i32) -> Result<(), CudaError> {
-    let broken = |error: ort::Error| CudaError::ProviderFailed(error.to_string());
-    if !CUDA::is_available().map_err(broken)? {
+    if !CUDA::is_available().map_err(provider_error)? {
         return Err(CudaError::NotBuilt);
     }
-    let builder = Session::builder(environment).map_err(broken)?;
+    let builder = Session::builder(environment).map_err(provider_error)?;
     let builder = builder.with_execution_providers([cuda_provider(number)]);
-    builder.map(drop).map_err(|error| CudaError::ProviderFailed(error.to_string()))
+    builder.map(drop).map_err(provider_error)
+}
+
+fn provider_error(error: impl std::fmt::Display) -> CudaError {
+    CudaError::ProviderFailed(error.to_string())
 }
 
 /// Returns the CUDA provider of a device. Shapes vary, so the convolution algorithm is chosen by a heuristic

@@ -121,9 +121,10 @@ pub async fn start_server(settings: &Settings) -> Result<Server, StartError> {
     if let Some(every) = settings.watch_interval {
         tokio::spawn(watch_folders(Arc::downgrade(&registry), every));
     }
-    let listen_error = |source| StartError::Listen { address: settings.listen, source };
-    let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
-    let address = listener.local_addr().map_err(listen_error)?;
+    let address = settings.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
     let front = Front::new(listener, router, &settings.front, Arc::clone(&stats))?;
     let url = settings.url(address);
     tracing::info!(url, "ready");

@@ -31,16 +31,22 @@ impl DefaultOptions {
     /// # Errors
     /// [`ServeError::InvalidRequest`] for a header that cannot be parsed.
     pub(crate) fn read_headers(self, headers: &HeaderMap) -> Result<RequestOptions, ServeError> {
-        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        let grpc = text(GRPC_TIMEOUT)
+        let grpc = header_text(headers, GRPC_TIMEOUT)
             .map(|text| parse_grpc_timeout(text).ok_or_else(|| header_error(GRPC_TIMEOUT, text)));
-        let millis =
-            |text: &str| text.parse().map(Duration::from_millis).map_err(|_| header_error(TIMEOUT, text));
-        let own = text(TIMEOUT).map(millis);
+        let own = header_text(headers, TIMEOUT).map(parse_timeout_ms);
         let time = [grpc.transpose()?, own.transpose()?].into_iter().flatten().min();
-        let priority = text(PRIORITY).map(parse_priority).transpose()?.unwrap_or_default();
+        let priority = header_text(headers, PRIORITY).map(parse_priority).transpose()?.unwrap_or_default();
         Ok(RequestOptions { priority, ..RequestOptions::with_timeout(time.unwrap_or(self.timeout)) })
     }
+}
+
+/// Returns the value of a header; an empty text if it is not printable ASCII.
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+}
+
+fn parse_timeout_ms(text: &str) -> Result<Duration, ServeError> {
+    text.parse().map(Duration::from_millis).map_err(|_| header_error(TIMEOUT, text))
 }
 
 fn parse_priority(text: &str) -> Result<Priority, ServeError> {

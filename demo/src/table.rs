@@ -9,8 +9,9 @@ const NOTE: &str =
 
 /// Formats one JSON object per line.
 pub(crate) fn format_json(rows: &[CodecRow]) -> Result<String> {
-    let line = |row| serde_json::to_string(row).map(|line| line + "\n").map_err(|error| error.to_string());
-    rows.iter().map(line).collect()
+    rows.iter()
+        .map(|row| serde_json::to_string(row).map(|line| line + "\n").map_err(|error| error.to_string()))
+        .collect()
 }
 
 /// Formats one line per file, with a separator before each photograph.

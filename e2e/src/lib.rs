@@ -100,11 +100,10 @@ pub fn encode_samples(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
     let mut encode = binary_command("edge-encoder");
     encode.arg("encode").arg("--bundle").arg(in_clone("bundles/fashion")).arg("--out").arg(folder);
     let _ = run_stdout(encode.arg(in_clone(samples)));
-    let read = |path: &PathBuf| fs::read(path).expect("the frame can be read");
     let frames: Vec<_> = sorted_files(folder)
         .iter()
         .filter(|path| path.extension().is_some_and(|end| end == "lps"))
-        .map(read)
+        .map(|path| fs::read(path).expect("the frame can be read"))
         .collect();
     assert!(!frames.is_empty(), "{samples} does not contain any samples");
     frames
@@ -137,12 +136,13 @@ fn sorted_files(folder: &Path) -> Vec<PathBuf> {
 #[must_use]
 #[allow(clippy::expect_used)]
 pub fn frames_as_text(folder: &Path) -> String {
-    let line = |path: &PathBuf| {
+    let paths = sorted_files(folder);
+    let lines = paths.iter().map(|path| {
         let bytes = fs::read(path).expect("the frame can be read");
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{} {hex}\n", path.file_name().unwrap_or_default().to_string_lossy())
-    };
-    sorted_files(folder).iter().map(line).collect()
+    });
+    lines.collect()
 }
 
 /// A running cloud-decoder; killed when dropped.

@@ -81,15 +81,17 @@ impl DecoderClient {
         heads: &[String],
         input: Option<v1::Input>,
     ) -> Result<DecodedFrame, EdgeError> {
-        let output = |head: &String| OutputRequest {
-            head: head.clone(),
-            format: OutputFormat::Unspecified.into(),
-            version: 0,
-        };
         let mut request = Request::new(DecodeRequest {
             frames: vec![frame.into()],
             bundle: String::new(),
-            outputs: heads.iter().map(output).collect(),
+            outputs: heads
+                .iter()
+                .map(|head| OutputRequest {
+                    head: head.clone(),
+                    format: OutputFormat::Unspecified.into(),
+                    version: 0,
+                })
+                .collect(),
             inputs: input.into_iter().collect(),
         });
         request.set_timeout(self.timeout);
@@ -180,19 +182,16 @@ impl CloudTarget {
                 Ok::<_, std::io::Error>(TokioIo::new(CountedStream::new(stream, counters)))
             }
         });
-        let refused = |error| EdgeError::Connect { endpoint: self.url.clone(), reason: innermost(&error) };
-        endpoint.connect_with_connector(connector).await.map_err(refused)
+        let connected = endpoint.connect_with_connector(connector).await;
+        connected.map_err(|error| connect_error(&self.url, &error))
     }
 }
 
 fn secure_endpoint(endpoint: &str, security: &SecuritySettings) -> Result<Endpoint, EdgeError> {
     let target = parse_endpoint(endpoint)?;
     if target.uri().scheme_str() == Some("https") {
-        let refused = |error: tonic::transport::Error| EdgeError::Connect {
-            endpoint: endpoint.to_owned(),
-            reason: innermost(&error),
-        };
-        return target.tls_config(security.tls_config()?).map_err(refused);
+        let secured = target.tls_config(security.tls_config()?);
+        return secured.map_err(|error| connect_error(endpoint, &error));
     }
     if security.needs_tls() {
         return Err(EdgeError::TlsRequired { endpoint: endpoint.to_owned() });
@@ -201,12 +200,19 @@ fn secure_endpoint(endpoint: &str, security: &SecuritySettings) -> Result<Endpoi
 }
 
 fn parse_endpoint(endpoint: &str) -> Result<Endpoint, EdgeError> {
-    let bad = |reason: String| EdgeError::InvalidEndpoint { endpoint: endpoint.to_owned(), reason };
-    let uri: Uri = endpoint.parse().map_err(|error| bad(format!("{error}")))?;
+    let uri: Uri = endpoint.parse().map_err(|error| invalid_endpoint(endpoint, format!("{error}")))?;
     match uri.scheme_str() {
         Some("http" | "https") if uri.host().is_some() => Ok(Endpoint::from(uri)),
-        _ => Err(bad("it does not start with http:// or https://".into())),
+        _ => Err(invalid_endpoint(endpoint, "it does not start with http:// or https://".into())),
     }
+}
+
+fn invalid_endpoint(endpoint: &str, reason: String) -> EdgeError {
+    EdgeError::InvalidEndpoint { endpoint: endpoint.to_owned(), reason }
+}
+
+fn connect_error(endpoint: &str, error: &tonic::transport::Error) -> EdgeError {
+    EdgeError::Connect { endpoint: endpoint.to_owned(), reason: innermost(error) }
 }
 
 fn host_and_port(uri: &Uri) -> String {

@@ -147,19 +147,26 @@ impl ConfigFile {
     /// [`EdgeError::MissingSetting`] if a client certificate is configured without its key, or a key without its
     /// certificate.
     pub fn security(&self, flags: SecurityArgs) -> Result<SecuritySettings, EdgeError> {
-        let missing = |what, flag, env, key| EdgeError::MissingSetting { what, flag, env, key };
         let cert = flags.client_cert.or_else(|| self.client_cert.clone());
         let key = flags.client_key.or_else(|| self.client_key.clone());
         let client = match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             (Some(_), None) => {
-                let what = "the private key of the client certificate";
-                return Err(missing(what, "--client-key FILE", "LOPSIDE_CLIENT_KEY", "client_key"));
+                return Err(EdgeError::MissingSetting {
+                    what: "the private key of the client certificate",
+                    flag: "--client-key FILE",
+                    env: "LOPSIDE_CLIENT_KEY",
+                    key: "client_key",
+                });
             }
             (None, Some(_)) => {
-                let what = "the client certificate of the private key";
-                return Err(missing(what, "--client-cert FILE", "LOPSIDE_CLIENT_CERT", "client_cert"));
+                return Err(EdgeError::MissingSetting {
+                    what: "the client certificate of the private key",
+                    flag: "--client-cert FILE",
+                    env: "LOPSIDE_CLIENT_CERT",
+                    key: "client_cert",
+                });
             }
         };
         let ca = flags.ca.or_else(|| self.ca.clone());

@@ -51,9 +51,12 @@ pub fn load_verified(
 /// # Errors
 /// The reason why the file cannot be read.
 pub fn first_input(encoder: &AnyEncoder, path: &Path) -> Result<EncoderInput, EdgeError> {
-    let nothing =
-        || EdgeError::InvalidFile { path: path.to_owned(), reason: "it does not contain an input".into() };
-    Ok(encoder.open_inputs(&[path.to_owned()])?.next().ok_or_else(nothing)??.input)
+    let first = encoder.open_inputs(&[path.to_owned()])?.next();
+    let first = first.ok_or_else(|| EdgeError::InvalidFile {
+        path: path.to_owned(),
+        reason: "it does not contain an input".into(),
+    })?;
+    Ok(first?.input)
 }
 
 fn read(

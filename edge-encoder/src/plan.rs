@@ -46,25 +46,27 @@ impl ModelPlan {
     /// # Errors
     /// [`EdgeError::Model`] if the model fails or the number of values does not match the input.
     pub fn run(&self, input: &[f32]) -> Result<Vec<f32>, EdgeError> {
-        let run = || -> Result<Vec<f32>, TractError> {
-            let outputs = self.plan.run(tvec!(Tensor::from_shape(&self.input_dims, input)?.into()))?;
-            let mut values = Vec::new();
-            for output in &outputs {
-                values.extend(output.to_plain_array_view::<f32>()?.iter());
-            }
-            Ok(values)
-        };
-        run().map_err(|error| model_error(&error))
+        self.compute_values(input).map_err(|error| model_error(&error))
     }
 
     /// Runs the model on an input that `fill` writes, row-major, directly into the model's input tensor.
     pub(crate) fn run_filled(&self, fill: impl FnOnce(&mut [f32])) -> Result<ModelOutputs, EdgeError> {
-        let run = || -> Result<TVec<TValue>, TractError> {
-            let mut input = Tensor::zero::<f32>(&self.input_dims)?;
-            fill(input.try_as_plain_ram_mut()?.as_slice_mut()?);
-            self.plan.run(tvec!(input.into()))
-        };
-        run().map(ModelOutputs).map_err(|error| model_error(&error))
+        self.compute_outputs(fill).map(ModelOutputs).map_err(|error| model_error(&error))
+    }
+
+    fn compute_values(&self, input: &[f32]) -> Result<Vec<f32>, TractError> {
+        let outputs = self.plan.run(tvec!(Tensor::from_shape(&self.input_dims, input)?.into()))?;
+        let mut values = Vec::new();
+        for output in &outputs {
+            values.extend(output.to_plain_array_view::<f32>()?.iter());
+        }
+        Ok(values)
+    }
+
+    fn compute_outputs(&self, fill: impl FnOnce(&mut [f32])) -> Result<TVec<TValue>, TractError> {
+        let mut input = Tensor::zero::<f32>(&self.input_dims)?;
+        fill(input.try_as_plain_ram_mut()?.as_slice_mut()?);
+        self.plan.run(tvec!(input.into()))
     }
 }
 
@@ -85,8 +87,11 @@ impl ModelOutputs {
 
     /// Returns the values of output `number`, row-major.
     pub(crate) fn values(&self, number: usize) -> Result<&[f32], EdgeError> {
-        let values = || self.0[number].try_as_plain_ram()?.as_slice();
-        values().map_err(|error: TractError| model_error(&error))
+        self.plain_values(number).map_err(|error| model_error(&error))
+    }
+
+    fn plain_values(&self, number: usize) -> Result<&[f32], TractError> {
+        self.0[number].try_as_plain_ram()?.as_slice()
     }
 }
 

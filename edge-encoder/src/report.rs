@@ -113,11 +113,12 @@ impl SendReport {
     #[must_use]
     pub fn table(&self) -> String {
         let lines: Vec<&InputRow> = self.pictures.iter().chain([&self.mean]).collect();
-        let known = |column: &&Column| lines.iter().any(|row| (column.1)(row).is_some());
-        let columns: Vec<&Column> = COLUMNS.iter().filter(known).collect();
+        let columns: Vec<&Column> =
+            COLUMNS.iter().filter(|column| lines.iter().any(|row| (column.1)(row).is_some())).collect();
         let mut rows = vec![columns.iter().map(|column| column.0.to_owned()).collect::<Vec<_>>()];
-        let cell = |row: &InputRow, column: &Column| (column.1)(row).unwrap_or_default();
-        rows.extend(lines.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
+        for row in &lines {
+            rows.push(columns.iter().map(|column| (column.1)(row).unwrap_or_default()).collect());
+        }
         let widths: Vec<usize> = (0..columns.len())
             .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
             .collect();
@@ -183,13 +184,11 @@ fn align(row: &[String], widths: &[usize]) -> String {
 }
 
 fn mean_row(rows: &[InputRow]) -> InputRow {
-    let bytes =
-        |value: fn(&InputRow) -> u64| average(rows.iter().map(|row| value(row) as f64)).round() as u64;
     InputRow {
         name: "mean".to_owned(),
-        raw_bytes: bytes(|row| row.raw_bytes),
-        frame_bytes: bytes(|row| row.frame_bytes),
-        wire_bytes: bytes(|row| row.wire_bytes),
+        raw_bytes: mean_bytes(rows, |row| row.raw_bytes),
+        frame_bytes: mean_bytes(rows, |row| row.frame_bytes),
+        wire_bytes: mean_bytes(rows, |row| row.wire_bytes),
         edge_ms: average(rows.iter().map(|row| row.edge_ms)),
         round_trip_ms: average(rows.iter().map(|row| row.round_trip_ms)),
         picture: mean_figures(
@@ -238,6 +237,10 @@ fn mean_figures<T>(
 ) -> Option<T> {
     let groups: Vec<T> = rows.iter().filter_map(group).collect();
     (!groups.is_empty()).then(|| make(&|figure| average(groups.iter().map(figure))))
+}
+
+fn mean_bytes(rows: &[InputRow], value: fn(&InputRow) -> u64) -> u64 {
+    average(rows.iter().map(|row| value(row) as f64)).round() as u64
 }
 
 fn average(values: impl Iterator<Item = f64>) -> f64 {

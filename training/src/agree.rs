@@ -27,11 +27,8 @@ pub(crate) fn check_export(
     runtime: &Runtime,
 ) -> Result<f32, TrainingError> {
     let input = uniform_noise(blueprint);
-    let ort = |name: &'static str, model: &[u8], inputs: &[TensorValues]| {
-        OrtModel::new(runtime, name, model)?.run_each(inputs)
-    };
-    let whole_ort = ort(WHOLE_FILE, whole, std::slice::from_ref(&input))?;
-    let halves_ort = run_halves(halves, &input, ort)?;
+    let whole_ort = run_ort(runtime, WHOLE_FILE, whole, std::slice::from_ref(&input))?;
+    let halves_ort = run_halves(halves, &input, |name, model, inputs| run_ort(runtime, name, model, inputs))?;
     let whole_tract = run_tract(WHOLE_FILE, whole, std::slice::from_ref(&input))?;
     let halves_tract = run_halves(halves, &input, run_tract)?;
     let pairs = [
@@ -48,6 +45,15 @@ fn uniform_noise(blueprint: &Blueprint) -> TensorValues {
     let dims: Vec<usize> = std::iter::once(SAMPLES).chain(blueprint.input.dims()).collect();
     let values = (0..dims.iter().product()).map(|_| rng.random::<f32>()).collect();
     TensorValues { dims, values }
+}
+
+fn run_ort(
+    runtime: &Runtime,
+    name: &'static str,
+    model: &[u8],
+    inputs: &[TensorValues],
+) -> Result<Vec<TensorValues>, TrainingError> {
+    OrtModel::new(runtime, name, model)?.run_each(inputs)
 }
 
 fn run_tract(

@@ -86,8 +86,6 @@ fn reproduction_command(definition: &Definition, preset: &str) -> String {
         ReconstructionLoss::Bce => "bce",
     };
     let training = &definition.training;
-    let option =
-        |name: &str, value: Option<String>| value.map_or(String::new(), |value| format!(" --{name} {value}"));
     format!(
         "cargo run --release -p training -- bundle --preset {preset} --loss {loss} --epochs {} --batch {} \
          --encoder-rate {} --decoder-rate {} --seed {}{}{} --frame-bytes {} --out bundles/{}",
@@ -96,11 +94,16 @@ fn reproduction_command(definition: &Definition, preset: &str) -> String {
         training.encoder_rate,
         training.decoder_rate,
         training.seed,
-        option("labels", definition.data.labels.map(|labels| labels.to_string())),
-        option("normal", definition.data.normal.map(|class| class.to_string())),
+        format_option("labels", definition.data.labels.map(|labels| labels.to_string())),
+        format_option("normal", definition.data.normal.map(|class| class.to_string())),
         definition.frame.bytes,
         definition.bundle_name(),
     )
+}
+
+/// Returns an option with its value, or nothing if there is no value.
+fn format_option(name: &str, value: Option<String>) -> String {
+    value.map_or(String::new(), |value| format!(" --{name} {value}"))
 }
 
 /// Returns the shapes between the layers, joined by arrows.

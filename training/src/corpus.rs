@@ -108,22 +108,12 @@ impl Corpus {
         split: Split,
         limit: Option<usize>,
     ) -> Result<Self, TrainingError> {
-        let read = |name: &str| {
-            let path = folder.join(name);
-            if !path.is_file() {
-                return Err(TrainingError::DataNotFound { folder: folder.to_owned() });
-            }
-            let series = TimeSeries::read(&path)?;
-            let found = series.channels.len();
-            if found == input.channels {
-                return Ok(series);
-            }
-            let reason = format!("it has {found} channels, but the model expects {}", input.channels);
-            Err(TrainingError::InvalidData { path, reason })
-        };
-        let train = read("train.csv")?;
+        let train = read_series(folder, "train.csv", input.channels)?;
         let scaling = train.scaling();
-        let series = if split == Split::Train { train } else { read("test.csv")? };
+        let series = match split {
+            Split::Train => train,
+            Split::Test => read_series(folder, "test.csv", input.channels)?,
+        };
         let rows: Vec<usize> = (0..series.len().min(limit.unwrap_or(usize::MAX))).collect();
         let half =
             SeriesHalf::new(&series.select(&rows), input, definition.data.stride.unwrap_or(1), scaling)?;
@@ -157,6 +147,21 @@ impl Corpus {
             CorpusSamples::Series(half) => EncoderInput::Values(half.unscaled_window(index).to_vec()),
         }
     }
+}
+
+/// Reads a CSV file of a time series and checks that it has `channels` channels.
+fn read_series(folder: &Path, name: &str, channels: usize) -> Result<TimeSeries, TrainingError> {
+    let path = folder.join(name);
+    if !path.is_file() {
+        return Err(TrainingError::DataNotFound { folder: folder.to_owned() });
+    }
+    let series = TimeSeries::read(&path)?;
+    let found = series.channels.len();
+    if found == channels {
+        return Ok(series);
+    }
+    let reason = format!("it has {found} channels, but the model expects {channels}");
+    Err(TrainingError::InvalidData { path, reason })
 }
 
 impl SeriesHalf {

@@ -54,9 +54,10 @@ fn draw_chart(
     caption: &str,
     lines: &[CurveLine],
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let values = || history.iter().flat_map(|epoch| lines.iter().map(|(_, _, value)| value(epoch)));
-    let low = values().fold(f64::INFINITY, f64::min).max(1e-9);
-    let high = values().fold(low, f64::max);
+    let values: Vec<f64> =
+        history.iter().flat_map(|epoch| lines.iter().map(|(_, _, value)| value(epoch))).collect();
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min).max(1e-9);
+    let high = values.iter().copied().fold(low, f64::max);
     let y = IntoLogRange::log_scale(low * 0.9..high * 1.1);
     let mut chart = ChartBuilder::on(area)
         .margin(16)

@@ -61,20 +61,17 @@ impl OrtModel {
 
     /// Runs the model and returns all outputs; `inputs` are in the model's order.
     pub(crate) fn run_each(&mut self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, TrainingError> {
-        let name = self.name;
-        let failed = |error: ort::Error| TrainingError::ModelFailed {
-            model: format!("{name} in ONNX Runtime"),
-            reason: error.to_string(),
-        };
+        let model = self.name;
         let names: Vec<String> = self.session.inputs().iter().map(|input| input.name().to_owned()).collect();
         let mut named: Vec<(String, SessionInputValue<'_>)> = Vec::new();
         for (name, input) in names.into_iter().zip(inputs) {
             let tensor = TensorRef::from_array_view((input.dims.clone(), input.values.as_slice()));
-            named.push((name, tensor.map_err(failed)?.into()));
+            named.push((name, tensor.map_err(|error| ort_failed(model, &error))?.into()));
         }
-        let outputs = self.session.run(named).map_err(failed)?;
+        let outputs = self.session.run(named).map_err(|error| ort_failed(model, &error))?;
         let values = (0..outputs.len()).map(|index| {
-            let (shape, values) = outputs[index].try_extract_tensor::<f32>().map_err(failed)?;
+            let (shape, values) =
+                outputs[index].try_extract_tensor::<f32>().map_err(|error| ort_failed(model, &error))?;
             let dims = shape.iter().map(|&dim| dim as usize).collect();
             Ok(TensorValues { dims, values: values.to_vec() })
         });
@@ -115,12 +112,15 @@ impl OrtModel {
         let mut outputs: Vec<Vec<f32>> = Vec::new();
         for start in (0..count).step_by(batch) {
             let here = batch.min(count - start);
-            let slice = |(layer, dims): (&&[f32], &Vec<usize>)| {
-                let each = layer.len() / count;
-                let values = layer[start * each..(start + here) * each].to_vec();
-                TensorValues { dims: std::iter::once(here).chain(dims.iter().copied()).collect(), values }
-            };
-            let inputs: Vec<TensorValues> = layers.iter().zip(&dims).map(slice).collect();
+            let inputs: Vec<TensorValues> = layers
+                .iter()
+                .zip(&dims)
+                .map(|(layer, dims)| {
+                    let each = layer.len() / count;
+                    let values = layer[start * each..(start + here) * each].to_vec();
+                    TensorValues { dims: std::iter::once(here).chain(dims.iter().copied()).collect(), values }
+                })
+                .collect();
             for (number, output) in self.run_each(&inputs)?.into_iter().enumerate() {
                 match outputs.get_mut(number) {
                     Some(all) => all.extend(output.values),
@@ -141,27 +141,30 @@ impl OrtModel {
                 reason: format!("it has {} inputs, but the latent has {} layers", inputs.len(), layers.len()),
             });
         }
-        let dims = |(input, layer): (&ort::value::Outlet, &&[f32])| {
-            let each = layer.len() / count.max(1);
-            let shape = input.dtype().tensor_shape().and_then(|shape| shape.get(1..).map(<[i64]>::to_vec));
-            let declared: Vec<usize> =
-                shape.unwrap_or_default().iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
-            if declared.iter().product::<usize>() == each && !declared.is_empty() {
-                declared
-            } else {
-                vec![each]
-            }
-        };
-        Ok(inputs.iter().zip(layers).map(dims).collect())
+        let pairs = inputs.iter().zip(layers);
+        Ok(pairs.map(|(input, layer)| declared_dims(input, layer.len() / count.max(1))).collect())
     }
 
     /// Returns whether the first dimension of an input is fixed at 1.
     fn has_fixed_batch(&self) -> bool {
-        let first = |input: &ort::value::Outlet| {
-            input.dtype().tensor_shape().and_then(|shape| shape.first().copied())
-        };
-        self.session.inputs().iter().any(|input| first(input) == Some(1))
+        self.session
+            .inputs()
+            .iter()
+            .any(|input| input.dtype().tensor_shape().and_then(|shape| shape.first().copied()) == Some(1))
     }
+}
+
+/// Returns the dimensions of one item of an input as the model declares them, or a flat one if they do not
+/// have `count` values.
+fn declared_dims(input: &ort::value::Outlet, count: usize) -> Vec<usize> {
+    let shape = input.dtype().tensor_shape().and_then(|shape| shape.get(1..).map(<[i64]>::to_vec));
+    let declared: Vec<usize> =
+        shape.unwrap_or_default().iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
+    if declared.iter().product::<usize>() == count && !declared.is_empty() { declared } else { vec![count] }
+}
+
+fn ort_failed(name: &str, error: &ort::Error) -> TrainingError {
+    TrainingError::ModelFailed { model: format!("{name} in ONNX Runtime"), reason: error.to_string() }
 }
 
 /// A model in tract, compiled for inputs of fixed dimensions.
@@ -173,35 +176,37 @@ pub(crate) struct TractModel {
 impl TractModel {
     /// Compiles a model for inputs of these dimensions, batch first.
     pub(crate) fn new(name: &'static str, model: &[u8], dims: &[Vec<usize>]) -> Result<Self, TrainingError> {
-        let plan = || -> Result<_, TractError> {
-            // The file's shapes have a symbolic batch, which would contradict the fixed one.
-            let mut model = tract_onnx::onnx()
-                .with_ignore_value_info(true)
-                .with_ignore_output_shapes(true)
-                .model_for_read(&mut &*model)?;
-            for (index, dims) in dims.iter().enumerate() {
-                model.set_input_fact(index, InferenceFact::dt_shape(DatumType::F32, dims))?;
-            }
-            model.into_optimized()?.into_runnable()
-        };
-        Ok(Self { name, plan: plan().map_err(|error| tract_failed(name, &error))? })
+        let plan = compile_plan(model, dims).map_err(|error| tract_failed(name, &error))?;
+        Ok(Self { name, plan })
     }
 
     /// Runs the model and returns all outputs; `inputs` are in the model's order.
     pub(crate) fn run_each(&self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, TrainingError> {
-        let run = || -> Result<Vec<TensorValues>, TractError> {
-            let inputs = inputs
-                .iter()
-                .map(|input| TractTensor::from_shape(&input.dims, &input.values).map(TValue::from));
-            let outputs = self.plan.run(inputs.collect::<Result<TVec<_>, _>>()?)?;
-            let values = outputs.iter().map(|output| {
-                let values = output.to_plain_array_view::<f32>()?.iter().copied().collect();
-                Ok(TensorValues { dims: output.shape().to_vec(), values })
-            });
-            values.collect()
-        };
-        run().map_err(|error| tract_failed(self.name, &error))
+        self.run_plan(inputs).map_err(|error| tract_failed(self.name, &error))
     }
+
+    fn run_plan(&self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, TractError> {
+        let inputs =
+            inputs.iter().map(|input| TractTensor::from_shape(&input.dims, &input.values).map(TValue::from));
+        let outputs = self.plan.run(inputs.collect::<Result<TVec<_>, _>>()?)?;
+        let values = outputs.iter().map(|output| {
+            let values = output.to_plain_array_view::<f32>()?.iter().copied().collect();
+            Ok(TensorValues { dims: output.shape().to_vec(), values })
+        });
+        values.collect()
+    }
+}
+
+fn compile_plan(model: &[u8], dims: &[Vec<usize>]) -> Result<Arc<TypedRunnableModel>, TractError> {
+    // The file's shapes have a symbolic batch, which would contradict the fixed one.
+    let mut model = tract_onnx::onnx()
+        .with_ignore_value_info(true)
+        .with_ignore_output_shapes(true)
+        .model_for_read(&mut &*model)?;
+    for (index, dims) in dims.iter().enumerate() {
+        model.set_input_fact(index, InferenceFact::dt_shape(DatumType::F32, dims))?;
+    }
+    model.into_optimized()?.into_runnable()
 }
 
 fn tract_failed(name: &str, error: &TractError) -> TrainingError {

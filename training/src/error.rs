@@ -427,6 +427,11 @@ fn preset_names() -> String {
     crate::definition::PRESETS.map(|(name, _)| name).join(", ")
 }
 
+/// Returns the error of a data file with unexpected content.
+pub(crate) fn invalid_data(path: &Path, reason: String) -> TrainingError {
+    TrainingError::InvalidData { path: path.to_owned(), reason }
+}
+
 /// Returns a function that turns an I/O error at `path` into a [`TrainingError::Io`].
 pub(crate) fn io_error(path: &Path) -> impl FnOnce(std_io::Error) -> TrainingError {
     let path = path.to_owned();

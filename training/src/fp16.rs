@@ -47,8 +47,8 @@ struct HeadModel {
 pub(crate) fn run(args: &Fp16Args) -> Result<(), TrainingError> {
     let runtime = engines::load_cpu_runtime(&args.runtime.onnxruntime)?;
     let heads = newest_versions(load_heads(&args.bundle)?);
-    let wanted = |head: &&HeadModel| args.head.as_ref().is_none_or(|wanted| *wanted == head.name);
-    let wanted: Vec<&HeadModel> = heads.iter().filter(wanted).collect();
+    let wanted: Vec<&HeadModel> =
+        heads.iter().filter(|head| args.head.as_ref().is_none_or(|wanted| *wanted == head.name)).collect();
     if wanted.is_empty() {
         let known = heads.iter().map(|head| head.name.clone()).collect();
         return Err(TrainingError::UnknownHead { head: args.head.clone().unwrap_or_default(), known });
@@ -71,13 +71,15 @@ pub(crate) fn run(args: &Fp16Args) -> Result<(), TrainingError> {
 /// Returns the model in 16-bit floats and its largest difference.
 fn convert_head(head: &HeadModel, runtime: &Runtime) -> Result<(Vec<u8>, f32), TrainingError> {
     let model = decode_model(&head.model)?;
-    let input = |input: lopside_onnx::ModelInput| {
-        head.inputs.get(&input.name).cloned().ok_or_else(|| TrainingError::ModelFailed {
-            model: format!("head {:?}", head.name),
-            reason: format!("its model has an input {:?}, which the bundle does not name", input.name),
+    let inputs = model_inputs(&model, &[])?
+        .into_iter()
+        .map(|input| {
+            head.inputs.get(&input.name).cloned().ok_or_else(|| TrainingError::ModelFailed {
+                model: format!("head {:?}", head.name),
+                reason: format!("its model has an input {:?}, which the bundle does not name", input.name),
+            })
         })
-    };
-    let inputs = model_inputs(&model, &[])?.into_iter().map(input).collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
     let small = encode_model(&convert_to_fp16(&model)?);
     let before = OrtModel::new(runtime, "the head", &head.model)?.run_each(&inputs)?;
     let after = OrtModel::new(runtime, "the head in 16-bit floats", &small)?.run_each(&inputs)?;
@@ -94,22 +96,30 @@ fn load_heads(folder: &Path) -> Result<Vec<HeadModel>, TrainingError> {
             let names: Vec<&str> =
                 bundle.manifest.latent.iter().map(|layer| layer.tensor.name.as_str()).collect();
             let layers = draw_layers(&bundle.space, &names, &mut rng)?;
-            let head = |head: lopside_bundle::FixedLatentHead| HeadModel {
-                name: head.spec.name,
-                version: head.spec.version,
-                model: head.model,
-                inputs: layers.clone(),
-            };
-            bundle.heads.into_iter().map(head).collect()
+            bundle
+                .heads
+                .into_iter()
+                .map(|head| HeadModel {
+                    name: head.spec.name,
+                    version: head.spec.version,
+                    model: head.model,
+                    inputs: layers.clone(),
+                })
+                .collect()
         }
         AnyBundle::ImageCodec(bundle) => {
             let names: Vec<&str> = bundle.manifest.layers.iter().map(|layer| layer.tensor.as_str()).collect();
             let maps = draw_maps(&bundle.space, &names, &mut rng)?;
-            let head = |head: lopside_bundle::picture::ImageCodecHead| {
-                let inputs = with_quality(&maps, &head.spec);
-                HeadModel { name: head.spec.name, version: head.spec.version, model: head.model, inputs }
-            };
-            bundle.heads.into_iter().map(head).collect()
+            bundle
+                .heads
+                .into_iter()
+                .map(|head| HeadModel {
+                    inputs: with_quality(&maps, &head.spec),
+                    name: head.spec.name,
+                    version: head.spec.version,
+                    model: head.model,
+                })
+                .collect()
         }
     })
 }
@@ -160,10 +170,12 @@ fn draw_maps(
 ) -> Result<HashMap<String, TensorValues>, TrainingError> {
     let header = ImageCodecHeader { width: IMAGE_SIDE, height: IMAGE_SIDE, is_grey: false, quality: QUALITY };
     let layout = space.layout();
-    let integers = |layer| {
-        (0..layout.elements(layer, IMAGE_SIDE, IMAGE_SIDE)).map(|_| rng.random_range(-3..=3)).collect()
-    };
-    let layers = (0..names.len()).map(integers).collect();
+    let layers = (0..names.len())
+        .map(|layer| {
+            let count = layout.elements(layer, IMAGE_SIDE, IMAGE_SIDE);
+            (0..count).map(|_| rng.random_range(-3..=3)).collect()
+        })
+        .collect();
     let maps = space.dequantise(&ImageCodecLatent { header, layers })?;
     let named = maps.into_iter().zip(names).enumerate().map(|(layer, (values, &name))| {
         let [rows, columns] = layout.dims(layer, IMAGE_SIDE, IMAGE_SIDE);

@@ -17,8 +17,7 @@ const QUALITY: Quality = Quality::new(50).unwrap();
 /// Runs `training golden`.
 pub(crate) fn run(args: &GoldenArgs) -> Result<(), TrainingError> {
     let options = EncodeOptions { image_codec: ImageCodecOptions::new(QUALITY), use_fast: false };
-    let load = || AnyBundle::load(&args.bundle, BundlePart::Encoder);
-    let encoder = AnyEncoder::new(&load()?, &options)?;
+    let encoder = AnyEncoder::new(&AnyBundle::load(&args.bundle, BundlePart::Encoder)?, &options)?;
     let drafts =
         args.inputs.iter().map(|path| draft_golden(&encoder, path)).collect::<Result<Vec<_>, _>>()?;
     let mut names = HashSet::new();
@@ -26,7 +25,7 @@ pub(crate) fn run(args: &GoldenArgs) -> Result<(), TrainingError> {
         return Err(TrainingError::DuplicateGoldenName { name: twice.name.clone() });
     }
     put_golden_inputs(&args.bundle, &drafts)?;
-    golden::load_verified(&args.bundle, &load()?, &options)?;
+    golden::load_verified(&args.bundle, &AnyBundle::load(&args.bundle, BundlePart::Encoder)?, &options)?;
     for draft in &drafts {
         eprintln!("golden/{}: {} bytes, frame of {} bytes", draft.name, draft.input.len(), draft.frame.len());
     }

@@ -8,7 +8,7 @@ use crate::{
     TrainingError, bundle,
     calibrate::{self, LayerLatents},
     corpus::{Corpus, CorpusSamples},
-    definition::{Blueprint, Shape},
+    definition::Blueprint,
     engines::{OrtModel, TensorValues},
     net::Net,
     samples::Samples,
@@ -61,13 +61,15 @@ pub(crate) fn draft_bundle(
 /// Returns the latent and the taps as layers.
 fn layer_latents(blueprint: &Blueprint, latents: &[TensorValues]) -> Vec<LayerLatents> {
     let shapes = std::iter::once(blueprint.latent).chain(blueprint.taps.iter().map(|tap| tap.shape));
-    let layer = |(shape, latents): (Shape, &TensorValues)| {
-        let dims: Vec<u32> = shape.dims().into_iter().map(|dim| dim as u32).collect();
-        LayerLatents {
-            values: latents.values.clone(),
-            len: shape.values(),
-            runs: calibrate::run_count(&dims),
-        }
-    };
-    shapes.zip(latents).map(layer).collect()
+    shapes
+        .zip(latents)
+        .map(|(shape, latents)| {
+            let dims: Vec<u32> = shape.dims().into_iter().map(|dim| dim as u32).collect();
+            LayerLatents {
+                values: latents.values.clone(),
+                len: shape.values(),
+                runs: calibrate::run_count(&dims),
+            }
+        })
+        .collect()
 }

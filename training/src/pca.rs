@@ -92,15 +92,18 @@ impl Pca {
     #[must_use]
     pub fn mahalanobis(&self, rows: &[f32]) -> Vec<f64> {
         let least = self.variances.first().map_or(0.0, |first| first * NEGLIGIBLE_VARIANCE);
-        let distance = |row: &[f64]| {
-            let terms = row.iter().zip(&self.variances).filter(|&(_, &variance)| variance > least);
-            terms.map(|(value, variance)| value * value / variance).sum::<f64>()
-        };
         self.projected(rows)
             .flat_map(|chunk| {
-                chunk.as_slice().chunks_exact(self.count().max(1)).map(distance).collect::<Vec<_>>()
+                let rows = chunk.as_slice().chunks_exact(self.count().max(1));
+                rows.map(|row| self.scaled_distance(row, least)).collect::<Vec<_>>()
             })
             .collect()
+    }
+
+    /// Returns the sum of squared coordinates divided by their variances, over variances above `least`.
+    fn scaled_distance(&self, row: &[f64], least: f64) -> f64 {
+        let terms = row.iter().zip(&self.variances).filter(|&(_, &variance)| variance > least);
+        terms.map(|(value, variance)| value * value / variance).sum()
     }
 
     fn projected<'a>(&'a self, rows: &'a [f32]) -> impl Iterator<Item = DMatrix<f64>> + 'a {

@@ -34,18 +34,14 @@ impl Samples {
     /// [`TrainingError::UnsupportedDataSet`] for data that the model cannot read.
     pub(crate) fn new(corpus: &Corpus, blueprint: &Blueprint) -> Result<Self, TrainingError> {
         let definition = &blueprint.definition;
-        let rows = |signal: &Signal| match (&corpus.samples, signal) {
-            (CorpusSamples::Images(data), Signal::Picture(picture)) => {
-                Ok(SampleRows::pictures(data, *picture))
-            }
-            (CorpusSamples::Series(half), Signal::Series(_)) => Ok(SampleRows::Windows {
-                values: half.windows.values.clone(),
-                window_len: half.windows.window_len(),
-            }),
-            _ => Err(TrainingError::UnsupportedDataSet { set: definition.data.set.clone() }),
-        };
-        let target = definition.output.as_ref().map(rows).transpose()?;
-        Ok(Self { input: rows(&definition.input)?, target, labels: corpus.known_labels.clone() })
+        let set = &definition.data.set;
+        let target = definition
+            .output
+            .as_ref()
+            .map(|signal| SampleRows::from_corpus(corpus, signal, set))
+            .transpose()?;
+        let input = SampleRows::from_corpus(corpus, &definition.input, set)?;
+        Ok(Self { input, target, labels: corpus.known_labels.clone() })
     }
 
     /// Returns the number of samples.
@@ -72,16 +68,28 @@ impl Samples {
 }
 
 impl SampleRows {
+    /// Converts the samples of the data set `set` to a signal.
+    fn from_corpus(corpus: &Corpus, signal: &Signal, set: &str) -> Result<Self, TrainingError> {
+        match (&corpus.samples, signal) {
+            (CorpusSamples::Images(data), Signal::Picture(picture)) => Ok(Self::pictures(data, *picture)),
+            (CorpusSamples::Series(half), Signal::Series(_)) => Ok(Self::Windows {
+                values: half.windows.values.clone(),
+                window_len: half.windows.window_len(),
+            }),
+            _ => Err(TrainingError::UnsupportedDataSet { set: set.to_owned() }),
+        }
+    }
+
     fn pictures(data: &ImageDataset, picture: ImageSignal) -> Self {
         let spec = image_spec(&picture);
-        let planes = |index: usize| {
+        let channels = picture.channels.count();
+        let bytes = (0..data.len()).flat_map(|index| {
             let seen = to_model_image(&DynamicImage::from(data.grey_image(index)), &spec).into_bytes();
-            let channels = picture.channels.count();
             (0..channels)
                 .flat_map(move |channel| seen.clone().into_iter().skip(channel).step_by(channels))
                 .collect::<Vec<u8>>()
-        };
-        Self::Images { bytes: (0..data.len()).flat_map(planes).collect(), picture }
+        });
+        Self::Images { bytes: bytes.collect(), picture }
     }
 
     fn select_rows(&self, indices: &[usize]) -> Vec<f32> {

@@ -95,14 +95,20 @@ fn part_values(
         found.push((*part, scores.values.iter().skip(index).step_by(columns.len()).copied().collect()));
     }
     let each = net.blueprint().output.values();
-    let pairs = || normal.held_out_inputs.chunks_exact(each).zip(reconstruction.values.chunks_exact(each));
-    let squared =
-        |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
-    let energy = |a: &[f32]| a.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().max(1e-12);
-    found.push((AnomalyPart::Error, pairs().map(|pair| (squared(pair) / each as f64) as f32).collect()));
-    let relative = pairs().map(|pair| (squared(pair) / energy(pair.0)) as f32).collect();
+    let pairs = normal.held_out_inputs.chunks_exact(each).zip(reconstruction.values.chunks_exact(each));
+    let errors = pairs.clone().map(|(a, b)| (squared_error(a, b) / each as f64) as f32).collect();
+    found.push((AnomalyPart::Error, errors));
+    let relative = pairs.map(|(a, b)| (squared_error(a, b) / squared_norm(a).max(1e-12)) as f32).collect();
     found.push((AnomalyPart::RelativeError, relative));
     Ok(found)
+}
+
+fn squared_error(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+}
+
+fn squared_norm(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum()
 }
 
 /// Quantises latents. Returns their cost in bits and the dequantised latents.
@@ -115,11 +121,11 @@ fn quantise_latents(
     let mut arrived: Vec<TensorValues> =
         latents.iter().map(|layer| TensorValues { dims: layer.dims.clone(), values: Vec::new() }).collect();
     for row in 0..count {
-        let of_layer = |layer: &TensorValues| {
+        let mut latent = Vec::new();
+        for layer in latents {
             let each = layer.values.len() / count;
-            layer.values[row * each..][..each].to_vec()
-        };
-        let latent: Vec<f32> = latents.iter().flat_map(of_layer).collect();
+            latent.extend_from_slice(&layer.values[row * each..][..each]);
+        }
         let integers = space.quantise(&latent)?;
         bits.push(space.cost_bits(&integers)? as f32);
         let latent = space.dequantise(&integers)?;
@@ -140,22 +146,30 @@ fn score_spec(
         part_spec(*part, weight, columns, values).ok_or(TrainingError::TooFewNormalRows)
     });
     let parts: Vec<ScorePartSpec> = parts.collect::<Result<_, _>>()?;
-    let sums = |with_input: bool| {
-        let known: Vec<_> =
-            parts.iter().zip(found).filter(|(part, _)| with_input || !part.source.needs_input()).collect();
-        let samples = found.first().map_or(0, |(_, values)| values.len());
-        let sum = |sample: usize| known.iter().map(|(part, (_, values))| part.term(values[sample])).sum();
-        let sums: Vec<f32> = (0..samples).map(sum).collect();
-        Quantiles::from_samples(&sums, QUANTILE_POINTS).ok_or(TrainingError::TooFewNormalRows)
-    };
-    let (quantiles, quantiles_with_input) = (sums(false)?, Some(sums(true)?));
+    let quantiles = score_quantiles(&parts, found, false)?;
+    let quantiles_with_input = score_quantiles(&parts, found, true)?;
     Ok(ScoreSpec {
         parts,
         quantiles,
-        quantiles_with_input,
+        quantiles_with_input: Some(quantiles_with_input),
         threshold: anomaly.threshold,
         reconstruction: None,
     })
+}
+
+/// Computes the quantiles of the sums of all parts, or of the parts that do not require the reference input.
+fn score_quantiles(
+    parts: &[ScorePartSpec],
+    found: &[(AnomalyPart, Vec<f32>)],
+    with_input: bool,
+) -> Result<Quantiles, TrainingError> {
+    let known: Vec<_> =
+        parts.iter().zip(found).filter(|(part, _)| with_input || !part.source.needs_input()).collect();
+    let samples = found.first().map_or(0, |(_, values)| values.len());
+    let sums: Vec<f32> = (0..samples)
+        .map(|sample| known.iter().map(|(part, (_, values))| part.term(values[sample])).sum())
+        .collect();
+    Quantiles::from_samples(&sums, QUANTILE_POINTS).ok_or(TrainingError::TooFewNormalRows)
 }
 
 fn part_spec(

@@ -121,15 +121,18 @@ fn last_checkpoint<'a>(run: &'a Path, metrics: &Metrics) -> Checkpoint<'a> {
     Checkpoint { run, point: metrics.epochs.len() }
 }
 
+fn new_optimiser() -> ModuleOptimizer {
+    AdamConfig::new().with_epsilon(1e-8).init()
+}
+
 impl Trainer {
     fn new(blueprint: &Blueprint, device: &Device) -> Self {
         device.seed(blueprint.definition.training.seed);
         let device = device.clone().autodiff();
-        let adam = || AdamConfig::new().with_epsilon(1e-8).init();
         Self {
             net: Net::new(blueprint, &device),
-            encoder_optimiser: adam(),
-            decoder_optimiser: adam(),
+            encoder_optimiser: new_optimiser(),
+            decoder_optimiser: new_optimiser(),
             metrics: Metrics { definition: blueprint.definition.clone(), epochs: Vec::new() },
             device,
         }

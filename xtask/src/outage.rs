@@ -86,16 +86,13 @@ impl Outage<'_> {
 
     fn agent(&self, folder: &Path, address: &str) -> Result<Agent> {
         let config = folder.join("edge.toml");
-        let path = |name: &str| folder.join(name).display().to_string();
+        let [socket, spool, inbox, sent] =
+            [SOCKET, "spool", "inbox", "sent"].map(|name| folder.join(name).display().to_string());
         let text = format!(
-            "bundle = {:?}\nendpoint = \"http://{address}\"\ndevice = {DEVICE:?}\nsocket = {:?}\n\n\
-             [spool]\nfolder = {:?}\n\n[uplink]\nlongest_pause_seconds = 1\n\n\
-             [[source]]\nfolder = {:?}\nmoved_to = {:?}\n",
+            "bundle = {:?}\nendpoint = \"http://{address}\"\ndevice = {DEVICE:?}\nsocket = {socket:?}\n\n\
+             [spool]\nfolder = {spool:?}\n\n[uplink]\nlongest_pause_seconds = 1\n\n\
+             [[source]]\nfolder = {inbox:?}\nmoved_to = {sent:?}\n",
             self.bundle,
-            path(SOCKET),
-            path("spool"),
-            path("inbox"),
-            path("sent"),
         );
         fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
         let mut command = (self.binary)("edge-encoder");
@@ -142,13 +139,16 @@ impl Status {
             }
             let report: Value = serde_json::from_str(&line).map_err(|error| format!("{line:?}: {error}"))?;
             let classes = report["spool"]["classes"].as_array().map_or(&[][..], Vec::as_slice);
-            let sum = |of: &str| classes.iter().filter_map(|class| class[of].as_u64()).sum::<u64>() as usize;
-            let (pending, delivered) = (sum("pending"), sum("delivered"));
+            let (pending, delivered) = (sum_field(classes, "pending"), sum_field(classes, "delivered"));
             if wanted(pending, delivered) {
                 return Ok(pending);
             }
         }
     }
+}
+
+fn sum_field(classes: &[Value], field: &str) -> usize {
+    classes.iter().filter_map(|class| class[field].as_u64()).sum::<u64>() as usize
 }
 
 fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -172,12 +172,11 @@ fn put(pictures: &[PathBuf], inbox: &Path) -> Result<()> {
 
 /// Returns the number of frames of the device in the archive.
 fn archived(address: &str) -> Result<u64> {
-    let failed = |error: std::io::Error| format!("{address}: {error}");
-    let mut connection = TcpStream::connect(address).map_err(failed)?;
+    let mut connection = TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
     let request = format!("GET /v1/devices HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).map_err(failed)?;
+    connection.write_all(request.as_bytes()).map_err(|error| format!("{address}: {error}"))?;
     let mut answer = String::new();
-    connection.read_to_string(&mut answer).map_err(failed)?;
+    connection.read_to_string(&mut answer).map_err(|error| format!("{address}: {error}"))?;
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let devices: Value = serde_json::from_str(body).map_err(|error| format!("{answer:?}: {error}"))?;
     let mut all = devices["devices"].as_array().map_or(&[][..], Vec::as_slice).iter();

@@ -1,7 +1,7 @@
 //! The PostgreSQL server that the archive's tests start.
 
 use std::{
-    env, fs,
+    env, fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -30,7 +30,7 @@ pub(crate) fn programs() -> Result<PathBuf> {
     if !is_server(&programs) {
         eprintln!("xtask: downloading PostgreSQL {version} into {}", folder.display());
         wheels::fetch(PIN, &folder)?;
-        make_executable(&programs)?;
+        make_executable(&programs).map_err(|error| format!("{}: {error}", programs.display()))?;
     }
     Ok(programs)
 }
@@ -55,11 +55,9 @@ fn is_server(programs: &Path) -> bool {
     })
 }
 
-fn make_executable(programs: &Path) -> Result<()> {
-    let failed = |error| format!("{}: {error}", programs.display());
-    for program in fs::read_dir(programs).map_err(failed)? {
-        let path = program.map_err(failed)?.path();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+fn make_executable(programs: &Path) -> io::Result<()> {
+    for program in fs::read_dir(programs)? {
+        fs::set_permissions(program?.path(), fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
 }

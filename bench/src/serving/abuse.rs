@@ -25,7 +25,7 @@ use super::{
     fleet::RunningServer,
     load::{INFER_PATH, StopCondition, run_closed},
 };
-use crate::{BenchError, median::median};
+use crate::{BenchError, error::measurement_error, median::median};
 
 /// Number of slow connections.
 const SLOW_CONNECTIONS: usize = 2000;
@@ -74,13 +74,12 @@ pub(crate) fn measure_abuse(
 ) -> Result<AbuseFigures, BenchError> {
     let ServingContext { options, runtime, .. } = bench;
     let (mut quiet, mut abused, mut ratios, mut errors) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let until = StopCondition::Elapsed(options.round_time());
     for _ in 0..options.rounds.get() {
-        let ask =
-            || run_closed(&member.target, HEALTHY_CLIENTS, StopCondition::Elapsed(options.round_time()));
-        let (mut without, _) = runtime.block_on(ask())?;
+        let (mut without, _) = runtime.block_on(run_closed(&member.target, HEALTHY_CLIENTS, until))?;
         // A separate thread, so that the healthy clients' timing does not depend on it.
         let others = AbuseRunner::start(member, abuse)?;
-        let (mut with, _) = runtime.block_on(ask())?;
+        let (mut with, _) = runtime.block_on(run_closed(&member.target, HEALTHY_CLIENTS, until))?;
         drop(others);
         quiet.push(without.latency_quantile(0.99));
         abused.push(with.latency_quantile(0.99));
@@ -104,15 +103,14 @@ struct AbuseRunner {
 
 impl AbuseRunner {
     fn start(member: &RunningServer, abuse: Abuse) -> Result<Self, BenchError> {
-        let failed = |error: std::io::Error| BenchError::MeasurementFailed(error.to_string());
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_all().build().map_err(failed)?;
+        let runtime = builder.worker_threads(1).enable_all().build().map_err(measurement_error)?;
         let (address, body, model) =
             (member.address(), member.target.body().clone(), member.model_name.clone());
         let work = match abuse {
             Abuse::SlowConnections => {
                 raise_file_limit();
-                let connections = runtime.block_on(slow_connections(address)).map_err(failed)?;
+                let connections = runtime.block_on(slow_connections(address)).map_err(measurement_error)?;
                 runtime.spawn(send_slowly(connections)).abort_handle()
             }
             Abuse::DamagedRequests => runtime.spawn(send_damaged(address, body)).abort_handle(),

@@ -19,7 +19,10 @@ use super::{
     process::ProcessTree,
     server::{ServerProcess, free_ports},
 };
-use crate::{BenchError, error::io_error};
+use crate::{
+    BenchError,
+    error::{io_error, measurement_error},
+};
 
 /// Maximum difference between a server's output value and that of ONNX Runtime in this process, relative to
 /// the larger of 1 and the expected magnitude. Servers may use other kernels.
@@ -80,8 +83,9 @@ impl RunningServer {
 
     async fn check_output(&self, expected: &[f32]) -> Result<(), BenchError> {
         let found = self.target.connect().await?.fetch_values(&self.target).await?;
-        let far = |(a, b): (&f32, &f32)| (a - b).abs() > OUTPUT_TOLERANCE * b.abs().max(1.0);
-        if found.len() != expected.len() || found.iter().zip(expected).any(far) {
+        if found.len() != expected.len()
+            || found.iter().zip(expected).any(|(a, b)| (a - b).abs() > OUTPUT_TOLERANCE * b.abs().max(1.0))
+        {
             let name = self.peer.name.to_owned();
             return Err(BenchError::Server {
                 name,
@@ -94,29 +98,28 @@ impl RunningServer {
 
 /// Checks that a server is ready for requests.
 async fn check_ready(speaks: Protocol, address: SocketAddr, model: &str) -> Result<(), BenchError> {
-    let failed = |error: &dyn std::fmt::Display| BenchError::MeasurementFailed(error.to_string());
     match speaks {
         Protocol::OpenInference => {
             let client = Client::connect(format!("http://{address}")).await;
             let request = ModelReadyRequest { name: model.to_owned(), version: String::new() };
-            let mut client = client.map_err(|error| failed(&error))?;
+            let mut client = client.map_err(measurement_error)?;
             let answer = client.model_ready(request).await.map_err(|status| match status.code() {
                 tonic::Code::Unimplemented => BenchError::UnsupportedProtocol,
-                _ => failed(&status),
+                _ => measurement_error(status),
             })?;
-            if answer.into_inner().ready { Ok(()) } else { Err(failed(&"the model is not ready")) }
+            if answer.into_inner().ready { Ok(()) } else { Err(measurement_error("the model is not ready")) }
         }
         Protocol::Http { ready_path: ready, .. } => {
-            let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
+            let stream = TcpStream::connect(address).await.map_err(measurement_error)?;
             let handshake = http1::handshake(TokioIo::new(stream)).await;
-            let (mut sender, connection) = handshake.map_err(|error| failed(&error))?;
+            let (mut sender, connection) = handshake.map_err(measurement_error)?;
             tokio::spawn(connection);
             let request = Request::get(ready).header("host", address.to_string()).body(Empty::<Bytes>::new());
-            let request = request.map_err(|error| failed(&error))?;
-            let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+            let request = request.map_err(measurement_error)?;
+            let response = sender.send_request(request).await.map_err(measurement_error)?;
             let status = response.status();
-            response.into_body().collect().await.map_err(|error| failed(&error))?;
-            if status.is_success() { Ok(()) } else { Err(failed(&status)) }
+            response.into_body().collect().await.map_err(measurement_error)?;
+            if status.is_success() { Ok(()) } else { Err(measurement_error(status)) }
         }
     }
 }

@@ -50,14 +50,18 @@ pub(crate) fn measure_round(
     let log = fs::read_to_string(&round.log).map_err(io_error(&round.log))?;
     let mut times: Vec<f64> = log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
     times.sort_by(f64::total_cmp);
-    let quantile = |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |us| us / 1e3);
     Ok(RoundFigures {
         cpu_ms: cpu.as_secs_f64() * 1e3 / found.answered.max(1) as f64,
         per_second: found.per_second,
-        p50_ms: quantile(0.5),
-        p99_ms: quantile(0.99),
+        p50_ms: quantile_ms(&times, 0.5),
+        p99_ms: quantile_ms(&times, 0.99),
         errors: found.failed,
     })
+}
+
+/// Returns a quantile of sorted times in microseconds, in milliseconds; 0 if there are none.
+fn quantile_ms(times: &[f64], share: f64) -> f64 {
+    times.get((times.len() as f64 * share) as usize).map_or(0.0, |us| us / 1e3)
 }
 
 struct H2loadRound<'a> {
@@ -95,20 +99,26 @@ impl H2loadRound<'_> {
 
 /// Parses the output of `h2load`.
 fn parse_figures(text: &str) -> Option<H2loadFigures> {
-    let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
-    let before = |line: &str, word: &str| {
-        let part = line.split(", ").find_map(|part| part.strip_suffix(word))?;
-        part.rsplit(' ').next()?.parse::<f64>().ok()
-    };
-    let data = line("traffic: ")?.split(", ").find(|part| part.ends_with(" data"))?;
+    let data = find_line(text, "traffic: ")?.split(", ").find(|part| part.ends_with(" data"))?;
     let bytes = data.split_once('(')?.1.split_once(')')?.0.parse().ok()?;
-    let codes = line("status codes: ")?;
+    let codes = find_line(text, "status codes: ")?;
     Some(H2loadFigures {
-        per_second: before(line("finished in ")?, " req/s")?,
-        answered: before(codes, " 2xx")? as u64,
-        failed: before(line("requests: ")?, " failed")? as u64,
+        per_second: number_before(find_line(text, "finished in ")?, " req/s")?,
+        answered: number_before(codes, " 2xx")? as u64,
+        failed: number_before(find_line(text, "requests: ")?, " failed")? as u64,
         bytes,
     })
+}
+
+/// Returns the rest of the first line that begins with `start`.
+fn find_line<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(start))
+}
+
+/// Returns the number before a word in a list that is separated by commas.
+fn number_before(line: &str, word: &str) -> Option<f64> {
+    let part = line.split(", ").find_map(|part| part.strip_suffix(word))?;
+    part.rsplit(' ').next()?.parse().ok()
 }
 
 fn h2load_error(reason: &str) -> BenchError {

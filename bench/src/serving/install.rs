@@ -17,11 +17,12 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Returns the environment with this name, and installs it unless it exists.
 pub(crate) fn install_environment(name: &str) -> Result<PathBuf, BenchError> {
-    let failed = |reason: String| install_error(name, &reason);
     let packages = pinned_packages(name)
         .ok_or_else(|| install_error(name, "xtask/serving.txt does not list its packages"))?;
-    let folder = lopside_python::cache_folder().map_err(failed)?.join("serving").join(name);
-    lopside_python::ensure_environment(&folder, &packages, &packages.join(" "), &run).map_err(failed)?;
+    let cache = lopside_python::cache_folder().map_err(|reason| install_error(name, &reason))?;
+    let folder = cache.join("serving").join(name);
+    lopside_python::ensure_environment(&folder, &packages, &packages.join(" "), &run)
+        .map_err(|reason| install_error(name, &reason))?;
     Ok(folder)
 }
 

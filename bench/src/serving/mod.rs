@@ -140,14 +140,17 @@ impl ServingArgs {
 
     /// Returns cloud-decoder, if its binary is known, and the requested peers.
     fn selected_servers(&self) -> Result<Vec<Peer>, BenchError> {
-        let known = |name: &String| PEERS.into_iter().chain([OURS_ON_CPU]).find(|peer| peer.name == name);
         let peers = self.peers.iter().filter(|name| !name.is_empty()).map(|name| {
-            known(name).ok_or_else(|| BenchError::Server {
+            find_peer(name).ok_or_else(|| BenchError::Server {
                 name: name.clone(),
                 reason: "unknown peer; `cargo xtask bench serving --help` lists the peers".into(),
             })
         });
         self.decoder.iter().map(|_| Ok(OURS)).chain(peers).collect()
+    }
+
+    fn has_measurement(&self, what: ServingMeasurement) -> bool {
+        self.what.contains(&what)
     }
 }
 
@@ -178,29 +181,28 @@ fn measure_model(
         eprintln!("bench: {}: starting {}", model.name(), peer.name);
         members.push(RunningServer::start(peer, model, &expected, bench)?);
     }
-    let wanted = |what| bench.options.what.contains(&what);
-    if wanted(ServingMeasurement::Speed) {
+    if bench.options.has_measurement(ServingMeasurement::Speed) {
         eprintln!("bench: {}: measuring speed", model.name());
         report.add_speeds(model, speed::measure_speeds(&members, model, &mut floor, bench)?);
     }
     // These measurements include only servers with the protocol of cloud-decoder.
     let members: Vec<&RunningServer> =
         members.iter().filter(|member| member.peer.protocol == OURS.protocol).collect();
-    if wanted(ServingMeasurement::Tail) {
+    if bench.options.has_measurement(ServingMeasurement::Tail) {
         eprintln!("bench: {}: measuring at 70 % of the peak", model.name());
         report.tails.extend(strain::measure_tails(&members, model, bench)?);
     }
     for member in members {
         // Five times the peak of the tiny model exceeds the rate that the client can send.
-        if wanted(ServingMeasurement::Overload) && model == Model::Decoder {
+        if bench.options.has_measurement(ServingMeasurement::Overload) && model == Model::Decoder {
             eprintln!("bench: {}: measuring {} at five times its peak", model.name(), member.peer.name);
             report.overloads.push(strain::measure_overload(member, model, bench)?);
         }
-        if wanted(ServingMeasurement::Soak) && model == Model::Tiny {
+        if bench.options.has_measurement(ServingMeasurement::Soak) && model == Model::Tiny {
             eprintln!("bench: {}: soak test of {}", model.name(), member.peer.name);
             report.soaks.push(strain::measure_soak(member, model, bench)?);
         }
-        if wanted(ServingMeasurement::Abuse) && member.peer.name == OURS.name {
+        if bench.options.has_measurement(ServingMeasurement::Abuse) && member.peer.name == OURS.name {
             for &kind in Abuse::value_variants() {
                 eprintln!("bench: {}: measuring under abuse: {kind:?}", model.name());
                 report.abuses.push(abuse::measure_abuse(member, kind, bench)?);
@@ -208,4 +210,8 @@ fn measure_model(
         }
     }
     Ok(())
+}
+
+fn find_peer(name: &str) -> Option<Peer> {
+    PEERS.into_iter().chain([OURS_ON_CPU]).find(|peer| peer.name == name)
 }

@@ -108,12 +108,6 @@ impl Model {
         let model = self.graph()?;
         let lopside_onnx::Cost { parameters, macs } = lopside_onnx::model_cost(&model, &[("n", 1)])?;
         let cost = ModelCost { parameters, macs };
-        let tensor = |name: &str, shape: [usize; 3]| TensorSpec {
-            name: name.into(),
-            shape: std::iter::once(BundleDim::Symbol("n".into()))
-                .chain(shape.map(|extent| BundleDim::Fixed(extent as u32)))
-                .collect(),
-        };
         let channels = self.input_shape()[0];
         let head = FixedLatentDraftHead {
             name: HEAD_NAME.into(),
@@ -121,7 +115,7 @@ impl Model {
             kind: HeadKind::Tensor {},
             model: encode_model(&model),
             inputs: vec![INPUT_NAME.into()],
-            output: tensor(OUTPUT_NAME, self.output_shape()),
+            output: tensor_spec(OUTPUT_NAME, self.output_shape()),
             cost,
         };
         let table = Table::from_counts(-4, &[1; 9])?;
@@ -130,10 +124,10 @@ impl Model {
             description: "Benchmark model with random weights".into(),
             input: InputSpec::Tensor {},
             encoder: b"stays at the edge".to_vec(),
-            input_tensor: tensor("input", self.input_shape()),
+            input_tensor: tensor_spec("input", self.input_shape()),
             encoder_cost: cost,
             latent: vec![FixedLatentLayerSpec {
-                tensor: tensor(INPUT_NAME, self.input_shape()),
+                tensor: tensor_spec(INPUT_NAME, self.input_shape()),
                 gains: vec![1.0; channels],
             }],
             tables: Tables::new(vec![table; channels])?,
@@ -190,6 +184,16 @@ impl LayerBuilder {
     fn add_pixel_shuffle(&mut self, x: &str, name: &str) -> String {
         let attributes = [("blocksize", Attribute::Int(2)), ("mode", Attribute::Text("CRD".into()))];
         self.graph.add_node("DepthToSpace", &[x], name, &attributes)
+    }
+}
+
+/// Returns the specification of a tensor with a batch axis of any size.
+fn tensor_spec(name: &str, shape: [usize; 3]) -> TensorSpec {
+    TensorSpec {
+        name: name.into(),
+        shape: std::iter::once(BundleDim::Symbol("n".into()))
+            .chain(shape.map(|extent| BundleDim::Fixed(extent as u32)))
+            .collect(),
     }
 }
 

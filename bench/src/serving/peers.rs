@@ -231,16 +231,18 @@ fn triton_command(launch: &LaunchOptions<'_>) -> Result<Command, BenchError> {
 /// Returns Triton's model configuration. It does not set a queue policy, because with any policy this version
 /// occasionally delays requests by half a second.
 fn triton_config(model: Model) -> String {
-    let tensor =
-        |name: &str, dims: [usize; 3]| format!("{{ name: \"{name}\" data_type: TYPE_FP32 dims: {dims:?} }}");
     format!(
         "backend: \"python\"\nmax_batch_size: {}\ninput [{}]\noutput [{}]\n\
          instance_group [{{ kind: KIND_CPU count: 1 }}]\n\
          dynamic_batching {{}}\n",
         model.max_batch(),
-        tensor(INPUT_NAME, model.input_shape()),
-        tensor(OUTPUT_NAME, model.output_shape()),
+        triton_tensor(INPUT_NAME, model.input_shape()),
+        triton_tensor(OUTPUT_NAME, model.output_shape()),
     )
+}
+
+fn triton_tensor(name: &str, dims: [usize; 3]) -> String {
+    format!("{{ name: \"{name}\" data_type: TYPE_FP32 dims: {dims:?} }}")
 }
 
 fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), BenchError> {

@@ -73,11 +73,16 @@ impl PerfRun<'_> {
 fn parse_figures(csv: &str) -> Option<[f64; 3]> {
     let mut lines = csv.lines();
     let (header, line) = (lines.next()?, lines.next()?);
-    let value = |name: &str| {
-        let column = header.split(',').position(|column| column == name)?;
-        line.split(',').nth(column)?.parse().ok()
-    };
-    Some([value("Inferences/Second")?, value("p50 latency")?, value("p99 latency")?])
+    Some([
+        parse_column(header, line, "Inferences/Second")?,
+        parse_column(header, line, "p50 latency")?,
+        parse_column(header, line, "p99 latency")?,
+    ])
+}
+
+fn parse_column(header: &str, line: &str, name: &str) -> Option<f64> {
+    let column = header.split(',').position(|column| column == name)?;
+    line.split(',').nth(column)?.parse().ok()
 }
 
 fn perf_error(reason: &str) -> BenchError {

@@ -80,9 +80,13 @@ fn all_processes() -> impl Iterator<Item = (u32, ProcessStat)> {
 /// counted after the last parenthesis: state, parent, …
 fn parse(stat: &str) -> Option<ProcessStat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    let ticks = (11..15).map(number).sum::<Option<u64>>()?;
-    Some(ProcessStat { parent: number(1)?.try_into().ok()?, ticks, pages: number(21)? })
+    let ticks = (11..15).map(|index| parse_field(&fields, index)).sum::<Option<u64>>()?;
+    let parent = parse_field(&fields, 1)?.try_into().ok()?;
+    Some(ProcessStat { parent, ticks, pages: parse_field(&fields, 21)? })
+}
+
+fn parse_field(fields: &[&str], index: usize) -> Option<u64> {
+    fields.get(index)?.parse().ok()
 }
 
 #[cfg(test)]

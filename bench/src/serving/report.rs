@@ -149,13 +149,12 @@ impl ServingReport {
 
     /// Returns cloud-decoder's figures for the same model, client and concurrency as a peer's.
     fn our_speed(&self, peer: &ServerSpeed) -> Option<&ServerSpeed> {
-        let same = |ours: &&ServerSpeed| {
+        self.speeds.iter().filter(|_| peer.server != OURS.name).find(|ours| {
             ours.server == OURS.name
                 && ours.model == peer.model
                 && ours.client == peer.client
                 && ours.concurrency == peer.concurrency
-        };
-        self.speeds.iter().filter(|_| peer.server != OURS.name).find(same)
+        })
     }
 
     fn judge_figures(&self) -> Vec<Verdict> {
@@ -168,23 +167,25 @@ impl ServingReport {
         verdicts.extend(self.speeds.iter().filter_map(|speed| self.floor_verdict(speed)));
         verdicts.extend(self.tails.iter().filter_map(|ours| self.tail_verdict(ours)));
         for strain in self.overloads.iter().filter(|strain| strain.server == OURS.name) {
-            let what = |what: &str| format!("{}: {what} at 5 × the peak", strain.model);
             verdicts.push(Verdict::new(
-                what("goodput"),
+                format!("{}: goodput at 5 × the peak", strain.model),
                 strain.goodput / strain.peak,
                 RatioLimit::AtLeast(MIN_GOODPUT),
             ));
             verdicts.push(Verdict::new(
-                what("memory"),
+                format!("{}: memory at 5 × the peak", strain.model),
                 strain.memory_growth,
                 RatioLimit::AtMost(MAX_MEMORY_GROWTH),
             ));
         }
         for soak in self.soaks.iter().filter(|soak| soak.server == OURS.name) {
-            let what = |what: &str| format!("{}: {what} over {} requests", soak.model, soak.requests);
-            verdicts.push(Verdict::new(what("errors"), soak.errors as f64, RatioLimit::AtMost(0.0)));
             verdicts.push(Verdict::new(
-                what("memory"),
+                format!("{}: errors over {} requests", soak.model, soak.requests),
+                soak.errors as f64,
+                RatioLimit::AtMost(0.0),
+            ));
+            verdicts.push(Verdict::new(
+                format!("{}: memory over {} requests", soak.model, soak.requests),
                 soak.memory_growth,
                 RatioLimit::AtMost(MAX_MEMORY_GROWTH),
             ));
@@ -202,10 +203,9 @@ impl ServingReport {
     }
 
     fn tail_verdict(&self, ours: &LoadFigures) -> Option<Verdict> {
-        let same = |other: &&LoadFigures| {
-            other.server == "triton" && other.model == ours.model && other.load == ours.load
-        };
-        let triton = self.tails.iter().filter(|_| ours.server == OURS.name).find(same)?;
+        let mut others = self.tails.iter().filter(|_| ours.server == OURS.name);
+        let triton = others
+            .find(|other| other.server == "triton" && other.model == ours.model && other.load == ours.load)?;
         if ours.is_client_bound() || triton.is_client_bound() {
             return None;
         }
@@ -226,28 +226,29 @@ impl ServingReport {
 
 /// Returns the verdicts on our figures relative to those of a peer.
 fn peer_verdicts(ours: &ServerSpeed, peer: &ServerSpeed) -> Vec<Verdict> {
-    let by = if peer.client == LoadClient::H2load { ", measured by h2load" } else { "" };
-    let what = |what: &str| {
-        format!("{} with {} in flight: {what}, relative to {}{by}", peer.model, peer.concurrency, peer.server)
-    };
     let cpu = ours.figures.cpu_ms / peer.figures.cpu_ms;
     let rate = ours.figures.per_second / peer.figures.per_second;
     let mut verdicts = Vec::new();
     if peer.model == Model::Tiny.name() {
         if ["triton", "mosec"].contains(&peer.server.as_str()) {
-            verdicts.push(Verdict::new(what("CPU time"), cpu, RatioLimit::AtMost(MAX_TINY_CPU)));
+            let name = peer_verdict_name(peer, "CPU time");
+            verdicts.push(Verdict::new(name, cpu, RatioLimit::AtMost(MAX_TINY_CPU)));
         }
         if peer.server == "triton" {
-            verdicts.push(Verdict::new(
-                what("requests per second"),
-                rate,
-                RatioLimit::AtLeast(MIN_TINY_RATE),
-            ));
+            let name = peer_verdict_name(peer, "requests per second");
+            verdicts.push(Verdict::new(name, rate, RatioLimit::AtLeast(MIN_TINY_RATE)));
         }
     } else {
-        verdicts.push(Verdict::new(what("requests per second"), rate, RatioLimit::AtLeast(1.0)));
+        let name = peer_verdict_name(peer, "requests per second");
+        verdicts.push(Verdict::new(name, rate, RatioLimit::AtLeast(1.0)));
     }
     verdicts
+}
+
+/// Returns the name of the verdict on our figure relative to that of a peer.
+fn peer_verdict_name(peer: &ServerSpeed, figure: &str) -> String {
+    let by = if peer.client == LoadClient::H2load { ", measured by h2load" } else { "" };
+    format!("{} with {} in flight: {figure}, relative to {}{by}", peer.model, peer.concurrency, peer.server)
 }
 
 fn load_name(load: LoadLevel) -> &'static str {

@@ -15,7 +15,10 @@ use super::{
     peers::Protocol,
     perf,
 };
-use crate::{BenchError, median::median};
+use crate::{
+    BenchError,
+    median::{median, median_of},
+};
 
 /// Duration of a warm-up round, which is not counted.
 const WARM_UP_TIME: Duration = Duration::from_millis(500);
@@ -167,12 +170,11 @@ pub(crate) async fn measure_own_client(
 }
 
 fn median_sample(samples: &[RoundFigures]) -> RoundFigures {
-    let of = |figure: fn(&RoundFigures) -> f64| median(samples.iter().map(figure).collect());
     RoundFigures {
-        cpu_ms: of(|sample| sample.cpu_ms),
-        per_second: of(|sample| sample.per_second),
-        p50_ms: of(|sample| sample.p50_ms),
-        p99_ms: of(|sample| sample.p99_ms),
+        cpu_ms: median_of(samples, |sample| sample.cpu_ms),
+        per_second: median_of(samples, |sample| sample.per_second),
+        p50_ms: median_of(samples, |sample| sample.p50_ms),
+        p99_ms: median_of(samples, |sample| sample.p99_ms),
         errors: samples.iter().map(|sample| sample.errors).sum(),
     }
 }

@@ -17,7 +17,10 @@ use super::{
     process::ProcessTree,
     speed::measure_own_client,
 };
-use crate::{BenchError, median::median};
+use crate::{
+    BenchError,
+    median::{median, median_of},
+};
 
 /// Number of workers that determine the peak.
 const PEAK_CONCURRENCY: usize = 64;
@@ -129,8 +132,8 @@ pub(crate) fn measure_soak(
 ) -> Result<SoakFigures, BenchError> {
     let ServingContext { options, runtime, .. } = bench;
     let until = StopCondition::Requests(options.requests);
-    let load = || runtime.block_on(run_closed(&member.target, SOAK_CONCURRENCY, until));
-    let (done, memory) = watch_memory(member.tree(), load);
+    let (done, memory) =
+        watch_memory(member.tree(), || runtime.block_on(run_closed(&member.target, SOAK_CONCURRENCY, until)));
     let (tally, elapsed) = done?;
     print_failures(member, &tally);
     Ok(SoakFigures {
@@ -182,17 +185,15 @@ fn measure_load(
 
 /// Returns the medians of several rounds; requests that were not answered are summed.
 fn median_round(rounds: &[LoadFigures]) -> Option<LoadFigures> {
-    let middle = |of: fn(&LoadFigures) -> f64| median(rounds.iter().map(of).collect());
-    let sum = |of: fn(&LoadFigures) -> u64| rounds.iter().map(of).sum();
     Some(LoadFigures {
-        goodput: middle(|round| round.goodput),
-        p50_ms: middle(|round| round.p50_ms),
-        p99_ms: middle(|round| round.p99_ms),
-        client_p99_ms: middle(|round| round.client_p99_ms),
-        memory_growth: middle(|round| round.memory_growth),
-        rejected: sum(|round| round.rejected),
-        late: sum(|round| round.late),
-        failed: sum(|round| round.failed),
+        goodput: median_of(rounds, |round| round.goodput),
+        p50_ms: median_of(rounds, |round| round.p50_ms),
+        p99_ms: median_of(rounds, |round| round.p99_ms),
+        client_p99_ms: median_of(rounds, |round| round.client_p99_ms),
+        memory_growth: median_of(rounds, |round| round.memory_growth),
+        rejected: rounds.iter().map(|round| round.rejected).sum(),
+        late: rounds.iter().map(|round| round.late).sum(),
+        failed: rounds.iter().map(|round| round.failed).sum(),
         ..rounds.first()?.clone()
     })
 }
@@ -228,8 +229,8 @@ fn memory_growth(memory: &[f64]) -> f64 {
     if quarter == 0 {
         return 1.0;
     }
-    let of = |from: usize| median(memory[from..from + quarter].to_vec());
-    of(memory.len() - quarter) / of(quarter)
+    let last = median(memory[memory.len() - quarter..].to_vec());
+    last / median(memory[quarter..2 * quarter].to_vec())
 }
 
 #[cfg(test)]

@@ -8,11 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use training::{
-    EpochMetrics,
-    definition::{Blueprint, Definition},
-    evaluate::Evaluation,
-};
+use training::{EpochMetrics, definition::Definition, evaluate::Evaluation};
 
 use super::row::TheoryRow;
 use crate::{BenchError, error::io_error};
@@ -87,8 +83,8 @@ impl RowRecord {
     /// Returns whether the row, in the workspace at `root`, still has the same command and the same model
     /// definition.
     pub(super) fn is_current(&self, row: &TheoryRow, root: &Path) -> bool {
-        let same = |blueprint: Blueprint| blueprint.definition == self.definition;
-        self.command == row.command() && row.blueprint(root).is_ok_and(same)
+        self.command == row.command()
+            && row.blueprint(root).is_ok_and(|blueprint| blueprint.definition == self.definition)
     }
 }
 

@@ -110,13 +110,17 @@ impl TheoryRow {
         let cli = Cli::try_parse_from(
             std::iter::once("training".to_owned()).chain(self.resolve_model(root).command_words(Vec::new())),
         )?;
-        let not_a_model = || BenchError::UnknownModel { row: self.id.clone(), model: self.model.clone() };
         match cli.command {
             cli::Command::Bundle(args) => {
-                Ok(args.budget.apply_to(args.train.blueprint()?.ok_or_else(not_a_model)?))
+                let blueprint = args.train.blueprint()?.ok_or_else(|| self.unknown_model_error())?;
+                Ok(args.budget.apply_to(blueprint))
             }
-            _ => Err(not_a_model()),
+            _ => Err(self.unknown_model_error()),
         }
+    }
+
+    fn unknown_model_error(&self) -> BenchError {
+        BenchError::UnknownModel { row: self.id.clone(), model: self.model.clone() }
     }
 
     /// Returns the row with the path of its definition resolved against `root`.

@@ -64,15 +64,12 @@ fn train_model(
     if let Some(done) = completed_run(&run, &definition).filter(|_| !options.again) {
         return Ok(done);
     }
-    let mut more: Vec<OsString> = Vec::new();
-    let mut option = |name: &str, value: OsString| more.extend([name.into(), value]);
-    option("--run", run.clone().into());
-    option("--out", out.into());
+    let mut more: Vec<OsString> = vec!["--run".into(), run.clone().into(), "--out".into(), out.into()];
     if let Some(data) = data {
-        option("--data", data.into());
+        more.extend(["--data".into(), data.as_os_str().to_owned()]);
     }
     if let Some(class) = class {
-        option("--normal", class.to_string().into());
+        more.extend(["--normal".into(), OsString::from(class.to_string())]);
     }
     run_training(row.command_words(more))?;
     let path = run.join("evaluation.json");

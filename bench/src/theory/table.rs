@@ -81,19 +81,22 @@ fn format_figure(kind: Figure, record: &RowRecord) -> String {
 }
 
 fn format_layers(evaluation: &Evaluation) -> String {
-    let line = |name: &str, bytes: f64, mse: f64, accuracy: Option<f64>| {
-        let right = accuracy.map(|share| format!(", accuracy {:.2} %", 100.0 * share)).unwrap_or_default();
-        format!("{name}: {bytes:.1} bytes, test MSE {mse:.5}{right}")
-    };
-    let name =
-        |layers: usize| if layers == 1 { "base layer".into() } else { format!("first {layers} layers") };
     let fewer = evaluation
         .fewer_layers
         .iter()
-        .map(|of| line(&name(of.layers), of.frame_bytes, of.mse_frames, of.accuracy));
-    let all =
-        line("all layers", evaluation.frame.mean, evaluation.reconstruction.mse_frames, evaluation.accuracy);
+        .map(|of| format_layer_figures(&name_layers(of.layers), of.frame_bytes, of.mse_frames, of.accuracy));
+    let mse = evaluation.reconstruction.mse_frames;
+    let all = format_layer_figures("all layers", evaluation.frame.mean, mse, evaluation.accuracy);
     fewer.chain([all]).collect::<Vec<_>>().join("; ")
+}
+
+fn name_layers(layers: usize) -> String {
+    if layers == 1 { "base layer".into() } else { format!("first {layers} layers") }
+}
+
+fn format_layer_figures(name: &str, bytes: f64, mse: f64, accuracy: Option<f64>) -> String {
+    let right = accuracy.map(|share| format!(", accuracy {:.2} %", 100.0 * share)).unwrap_or_default();
+    format!("{name}: {bytes:.1} bytes, test MSE {mse:.5}{right}")
 }
 
 fn first_gradient(record: &RowRecord) -> f64 {
@@ -102,32 +105,38 @@ fn first_gradient(record: &RowRecord) -> f64 {
 
 /// Formats the means over the classes.
 fn format_one_class(figures: &[&AnomalyFigures]) -> String {
-    let mean = |of: &dyn Fn(&AnomalyFigures) -> f64| {
-        100.0 * figures.iter().map(|figures| of(figures)).sum::<f64>() / figures.len() as f64
-    };
     let parts = figures.first().map(|first| first.parts.iter().enumerate()).into_iter().flatten();
     let parts: Vec<String> = parts
-        .map(|(index, part)| format!("{} {:.1}", part.name, mean(&|figures| figures.parts[index].auroc)))
+        .map(|(index, part)| {
+            format!("{} {:.1}", part.name, mean_percent(figures, |class| class.parts[index].auroc))
+        })
         .collect();
     format!(
         "mean AUROC {:.1} with the input, {:.1} from the frame alone; parts: {}",
-        mean(&|figures| figures.with_input.auroc),
-        mean(&|figures| figures.frame_alone.auroc),
+        mean_percent(figures, |class| class.with_input.auroc),
+        mean_percent(figures, |class| class.frame_alone.auroc),
         parts.join(", ")
     )
 }
 
+/// Returns the mean of one figure over the classes, in percent.
+fn mean_percent(figures: &[&AnomalyFigures], figure: impl Fn(&AnomalyFigures) -> f64) -> f64 {
+    100.0 * figures.iter().copied().map(figure).sum::<f64>() / figures.len() as f64
+}
+
 fn format_series(figures: &AnomalyFigures) -> String {
-    let part = |name: &str, area: f64, points: Option<f64>| {
-        let points = points.map(|area| format!(" (points {area:.3})")).unwrap_or_default();
-        format!("{area:.3}{points} {name}")
-    };
     let (seeing, blind) = (&figures.with_input, &figures.frame_alone);
     format!(
         "AUROC {}, {}",
-        part("with the input", seeing.auroc, seeing.point_auroc),
-        part("from the frame alone", blind.auroc, blind.point_auroc)
+        format_area("with the input", seeing.auroc, seeing.point_auroc),
+        format_area("from the frame alone", blind.auroc, blind.point_auroc)
     )
+}
+
+/// Formats the AUROC of windows or rows, and that of points.
+fn format_area(name: &str, area: f64, points: Option<f64>) -> String {
+    let points = points.map(|area| format!(" (points {area:.3})")).unwrap_or_default();
+    format!("{area:.3}{points} {name}")
 }
 
 fn format_baselines(row: &TheoryRow, record: &RowRecord, records: &BTreeMap<String, RowRecord>) -> String {
@@ -144,14 +153,6 @@ fn format_baselines(row: &TheoryRow, record: &RowRecord, records: &BTreeMap<Stri
 /// Formats the baselines that were measured on the same samples.
 fn format_measured(kind: Figure, record: &RowRecord) -> Option<String> {
     let evaluation = &record.runs[0].evaluation;
-    let of = |method: &MethodFigures, scale: f64, digits: usize| {
-        let points = method.point_auroc.map(|area| format!(" (points {area:.digits$})")).unwrap_or_default();
-        format!("{} {:.digits$}{points}", method.name, scale * method.auroc)
-    };
-    let methods = |scale: f64, digits: usize| {
-        let all: Vec<String> = record.baselines.iter().map(|method| of(method, scale, digits)).collect();
-        Some(all.join(", "))
-    };
     match kind {
         Figure::Reconstruction => {
             let (values, mse) = (evaluation.latent_values, evaluation.reconstruction.mse_pca?);
@@ -164,10 +165,21 @@ fn format_measured(kind: Figure, record: &RowRecord) -> Option<String> {
                 .and_then(|ImageFigures { psnr_bicubic_db, .. }| psnr_bicubic_db)?;
             Some(format!("bicubic enlargement of the uncompressed encoder input: {psnr:.2} dB"))
         }
-        Figure::OneClass => methods(100.0, 1),
-        Figure::Series => methods(1.0, 3),
+        Figure::OneClass => Some(format_methods(&record.baselines, 100.0, 1)),
+        Figure::Series => Some(format_methods(&record.baselines, 1.0, 3)),
         Figure::Classes | Figure::Layers | Figure::Zeros | Figure::Gradient => None,
     }
+}
+
+fn format_methods(methods: &[MethodFigures], scale: f64, digits: usize) -> String {
+    let all: Vec<String> = methods.iter().map(|method| format_method(method, scale, digits)).collect();
+    all.join(", ")
+}
+
+/// Formats the AUROC of a method, multiplied by `scale`.
+fn format_method(method: &MethodFigures, scale: f64, digits: usize) -> String {
+    let points = method.point_auroc.map(|area| format!(" (points {area:.digits$})")).unwrap_or_default();
+    format!("{} {:.digits$}{points}", method.name, scale * method.auroc)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use crate::{
     BenchError,
     cloud::CloudDecoder,
     error::measurement_error,
-    median::median,
+    median::{median, median_of},
     scratch::scratch_folder,
     table::{Measurement, print_rows},
 };
@@ -101,23 +101,29 @@ impl UplinkArgs {
     fn spool_megabytes(&self) -> u64 {
         self.backlog.get() + self.backlog.get() / 8 + 64
     }
+
+    /// Creates the folder of a device whose agent connects through the relay.
+    fn create_home(&self, folder: &Path, device: &str, relay: &Relay) -> Result<AgentHome, BenchError> {
+        AgentHome::new(folder, device, relay.url(), self.spool_megabytes())
+    }
 }
 
 async fn measure_uplink(options: &UplinkArgs, folder: &Path) -> Result<Vec<Measurement>, BenchError> {
     let archive = format!("sqlite:{}", folder.join("archive.db").display());
     let cloud = CloudDecoder::start(&archive, folder)?;
     let relay = Relay::new(&cloud.url, options.link_properties())?;
-    let home = |device: &str| AgentHome::new(folder, device, relay.url(), options.spool_megabytes());
     let (mut empty, mut outages, mut bulks) = (Vec::new(), Vec::new(), Vec::new());
-    let backlog = home("backlog")?;
+    let backlog = options.create_home(folder, "backlog", &relay)?;
     let mut pending = options.backlog.get() * 1_000_000 / BACKLOG_FRAME_BYTES as u64;
     backlog::fill_spool(&backlog, pending, BACKLOG_FRAME_BYTES)?;
     for run in 1..=options.runs.get() {
-        empty.push(outage::idle_resident_bytes(&home(&format!("empty-{run}"))?, &relay).await?);
+        let home = options.create_home(folder, &format!("empty-{run}"), &relay)?;
+        empty.push(outage::idle_resident_bytes(&home, &relay).await?);
         let outage = outage::measure_outage(&backlog, &relay, options, pending).await?;
         pending = outage.pending;
         outages.push(outage);
-        bulks.push(bulk::measure_bulk(&home(&format!("bulk-{run}"))?, &relay).await?);
+        let home = options.create_home(folder, &format!("bulk-{run}"), &relay)?;
+        bulks.push(bulk::measure_bulk(&home, &relay).await?);
     }
     let mut rows = outage_rows(&outages);
     rows.extend(bulk_rows(&bulks));
@@ -126,17 +132,20 @@ async fn measure_uplink(options: &UplinkArgs, folder: &Path) -> Result<Vec<Measu
 }
 
 fn outage_rows(outages: &[OutageFigures]) -> Vec<Measurement> {
-    let middle = |figure: fn(&OutageFigures) -> f64| median(outages.iter().map(figure).collect());
     let waits: Vec<f64> = outages.iter().flat_map(|outage| outage.image_latencies_ms.clone()).collect();
     let longest = waits.iter().copied().fold(0.0, f64::max);
     vec![
-        Measurement::new("recovery after a kill", middle(|outage| outage.recovery_ms), "ms")
+        Measurement::new("recovery after a kill", median_of(outages, |outage| outage.recovery_ms), "ms")
             .at_most(MAX_RECOVERY_MS),
-        Measurement::new("drain: share of the link that frames use", middle(|outage| outage.link_share), "")
-            .at_least(MIN_LINK_SHARE),
+        Measurement::new(
+            "drain: share of the link that frames use",
+            median_of(outages, |outage| outage.link_share),
+            "",
+        )
+        .at_least(MIN_LINK_SHARE),
         Measurement::new(
             "drain: bytes on the wire per byte of a frame",
-            middle(|outage| outage.wire_bytes_per_byte),
+            median_of(outages, |outage| outage.wire_bytes_per_byte),
             "bytes/byte",
         ),
         Measurement::new("an image behind the backlog", median(waits), "ms").at_most(MAX_IMPORTANT_MS),
@@ -145,33 +154,41 @@ fn outage_rows(outages: &[OutageFigures]) -> Vec<Measurement> {
 }
 
 fn bulk_rows(bulks: &[BulkFigures]) -> Vec<Measurement> {
-    let middle = |figure: fn(&BulkFigures) -> f64| median(bulks.iter().map(figure).collect());
     let many = format!("{} frames of {} bytes", bulk::SMALL_FRAMES, bulk::SMALL_FRAME_BYTES);
-    let alone = format!("a single frame of {} bytes", middle(|bulk| bulk.single_frame_bytes));
+    let alone = format!("a single frame of {} bytes", median_of(bulks, |bulk| bulk.single_frame_bytes));
     vec![
-        Measurement::new(format!("{many}: overhead per frame"), middle(|bulk| bulk.overhead), "bytes")
-            .at_most(MAX_OVERHEAD_BYTES),
+        Measurement::new(
+            format!("{many}: overhead per frame"),
+            median_of(bulks, |bulk| bulk.overhead),
+            "bytes",
+        )
+        .at_most(MAX_OVERHEAD_BYTES),
         Measurement::new(
             format!("{many}: overhead per frame, to the cloud"),
-            middle(|bulk| bulk.overhead_up),
+            median_of(bulks, |bulk| bulk.overhead_up),
             "bytes",
         ),
-        Measurement::new(format!("{alone}: overhead"), middle(|bulk| bulk.single_overhead), "bytes"),
+        Measurement::new(
+            format!("{alone}: overhead"),
+            median_of(bulks, |bulk| bulk.single_overhead),
+            "bytes",
+        ),
         Measurement::new(
             format!("{alone}: overhead, to the cloud"),
-            middle(|bulk| bulk.single_overhead_up),
+            median_of(bulks, |bulk| bulk.single_overhead_up),
             "bytes",
         ),
     ]
 }
 
 fn memory_rows(empty: &[f64], outages: &[OutageFigures]) -> Vec<Measurement> {
-    let of = |figure: fn(&OutageFigures) -> f64| median(outages.iter().map(figure).collect()) / 1e6;
-    let (empty, found) = (median(empty.to_vec()) / 1e6, of(|outage| outage.resident_bytes));
+    let (empty, found) =
+        (median(empty.to_vec()) / 1e6, median_of(outages, |outage| outage.resident_bytes) / 1e6);
+    let sending = median_of(outages, |outage| outage.sending_bytes) / 1e6;
     vec![
         Measurement::new("memory with an empty spool", empty, "MB"),
         Measurement::new("memory with the backlog", found, "MB"),
         Measurement::new("additional memory with the backlog", found - empty, "MB"),
-        Measurement::new("memory while the backlog is sent", of(|outage| outage.sending_bytes), "MB"),
+        Measurement::new("memory while the backlog is sent", sending, "MB"),
     ]
 }

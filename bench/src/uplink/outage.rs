@@ -5,8 +5,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     BACKLOG_FRAME_BYTES, UplinkArgs,
-    agent::{Agent, AgentHome, class_counts},
+    agent::{Agent, AgentHome, ClassCounts, class_counts},
     relay::Relay,
+    wire::Traffic,
 };
 use crate::{BenchError, error::measurement_error};
 
@@ -94,12 +95,9 @@ async fn start_and_recover(home: &AgentHome, pending: u64) -> Result<(Agent, f64
 /// Measures the bytes of acknowledged frames during a window, as a share of the link's capacity, and the
 /// bytes on the wire per acknowledged byte.
 async fn measure_drain(agent: &Agent, relay: &Relay, window: Duration) -> Result<(f64, f64), BenchError> {
-    let look = || {
-        Ok::<_, BenchError>((class_counts(&agent.report()?, Class::Normal), relay.traffic(), Instant::now()))
-    };
-    let (before, traffic, start) = look()?;
+    let (before, traffic, start) = read_progress(agent, relay)?;
     sleep(window).await;
-    let (after, now, end) = look()?;
+    let (after, now, end) = read_progress(agent, relay)?;
     if after.pending == 0 {
         return Err(measurement_error(
             "the backlog was sent before the measurement ended: increase --backlog or reduce --seconds",
@@ -108,6 +106,11 @@ async fn measure_drain(agent: &Agent, relay: &Relay, window: Duration) -> Result
     let bytes = (after.delivered - before.delivered) as f64 * BACKLOG_FRAME_BYTES as f64;
     let carried = (end - start).as_secs_f64() * relay.rate();
     Ok((bytes / carried, now.since(traffic).wire_bytes() as f64 / bytes))
+}
+
+/// Returns the counts of the backlog's frames, the link's traffic so far, and the time of the reading.
+fn read_progress(agent: &Agent, relay: &Relay) -> Result<(ClassCounts, Traffic, Instant), BenchError> {
+    Ok((class_counts(&agent.report()?, Class::Normal), relay.traffic(), Instant::now()))
 }
 
 /// Measures the milliseconds until an image behind the backlog is acknowledged after the link is restored.
@@ -119,11 +122,16 @@ async fn measure_image_latency(
     relay.cut();
     agent.wait_until("the agent is disconnected", |report| !report.uplink.connected).await?;
     home.put_image()?;
-    let important = |report: &_| class_counts(report, Class::High);
-    let stored = agent.wait_until("the image is stored", |report| important(report).pending == 1).await?;
-    let before = important(&stored).delivered;
+    let stored = agent
+        .wait_until("the image is stored", |report| class_counts(report, Class::High).pending == 1)
+        .await?;
+    let before = class_counts(&stored, Class::High).delivered;
     relay.open();
-    agent.wait_until("the image is acknowledged", |report| important(report).delivered > before).await?;
+    agent
+        .wait_until("the image is acknowledged", |report| {
+            class_counts(report, Class::High).delivered > before
+        })
+        .await?;
     let begun = relay.first_byte_at().ok_or_else(|| {
         measurement_error("the image was acknowledged, but no byte passed through the simulated link")
     })?;

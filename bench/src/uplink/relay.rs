@@ -139,6 +139,13 @@ impl Drop for Relay {
     }
 }
 
+impl RelayState {
+    /// Records the current time as that of the first byte from the edge, unless it is already known.
+    fn record_first_byte(&self) {
+        lock_ignoring_poison(&self.first_byte_at).get_or_insert_with(Instant::now);
+    }
+}
+
 impl LinkDirection {
     fn new(rate: f64) -> Self {
         Self { rate, free_at: Mutex::new(Instant::now()), traffic: Mutex::default() }
@@ -183,13 +190,12 @@ async fn carry_connection(edge: TcpStream, shared: Arc<RelayState>) {
     let connected = async { new_socket()?.connect(shared.to).await };
     let Ok(cloud) = connected.await else { return };
     let ((from_edge, to_edge), (from_cloud, to_cloud)) = (edge.into_split(), cloud.into_split());
-    let begin = || {
-        lock_ignoring_poison(&shared.first_byte_at).get_or_insert_with(Instant::now);
-    };
     let mut is_open = shared.is_open.subscribe();
+    let up = carry_direction(from_edge, to_cloud, &shared.up, shared.delay, || shared.record_first_byte());
+    let down = carry_direction(from_cloud, to_edge, &shared.down, shared.delay, || {});
     tokio::select! {
-        () = carry_direction(from_edge, to_cloud, &shared.up, shared.delay, begin) => {}
-        () = carry_direction(from_cloud, to_edge, &shared.down, shared.delay, || {}) => {}
+        () = up => {}
+        () = down => {}
         _ = is_open.wait_for(|is_open| !is_open) => {}
     }
 }

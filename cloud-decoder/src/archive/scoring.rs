@@ -171,13 +171,16 @@ impl ScoringTarget {
             [OutputKind::Anomalies, OutputKind::ClassScores].map(|makes| served.first_head_of_kind(makes));
         let heads: Vec<(String, u32)> = made.into_iter().flatten().collect();
         let (head, version) = heads.first()?.clone();
-        let wanted =
-            |(head, version)| OutputRequest { head, version: Some(version), format: OutputFormat::Natural };
+        let wanted = heads.into_iter().map(|(head, version)| OutputRequest {
+            head,
+            version: Some(version),
+            format: OutputFormat::Natural,
+        });
         Some(Self {
             served: Arc::clone(served),
             space: *served.latent_space().as_bytes(),
             head: HeadKey { bundle: served.name().to_owned(), head, version },
-            wanted: heads.into_iter().map(wanted).collect(),
+            wanted: wanted.collect(),
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lopside_telemetry::metrics::{
-    BoundCounter, BoundHistogram, BoundUpDownCounter, KeyValue, duration_histogram, meter,
+    BoundCounter, BoundHistogram, BoundUpDownCounter, Counter, KeyValue, Meter, duration_histogram, meter,
 };
 
 use super::{job::DiscardReason, stats::RunTimes};
@@ -48,39 +48,35 @@ impl HeadMetrics {
             KeyValue::new("head", name.head.to_owned()),
             KeyValue::new("version", name.version.to_string()),
         ];
-        let meter = meter();
-        let requests =
-            meter.u64_counter("lopside.requests").with_description("Requests of a head, by result").build();
-        let by = |result: &'static str| {
-            let labels: Vec<KeyValue> =
-                labels.iter().cloned().chain([KeyValue::new("result", result)]).collect();
-            requests.bind(&labels)
-        };
-        let count = |name, about| meter.u64_counter(name).with_description(about).build().bind(&labels);
-        let seconds = |name, about| duration_histogram(name, about).bind(&labels);
-        let now = |name, unit, about| {
-            meter.i64_up_down_counter(name).with_unit(unit).with_description(about).build().bind(&labels)
-        };
-        let sizes = meter.u64_histogram("lopside.batch.size").with_description("Items per run");
+        let instruments = HeadInstruments { meter: meter(), labels };
+        let requests = instruments.meter.u64_counter("lopside.requests");
+        let requests = requests.with_description("Requests of a head, by result").build();
+        let sizes = instruments.meter.u64_histogram("lopside.batch.size").with_description("Items per run");
         Self {
-            success: by("success"),
-            failure: by("failure"),
-            expired: by("expired"),
-            abandoned: by("abandoned"),
-            refused: by("refused"),
-            items: count("lopside.items", "Items that a head has processed"),
-            runs: count("lopside.runs", "Runs of a model"),
-            batch_size: sizes.with_boundaries(BATCH_SIZE_BOUNDS.to_vec()).build().bind(&labels),
-            request_seconds: seconds(
-                "lopside.request.duration",
-                "Time from queueing a request to its response",
+            success: instruments.bind_result(&requests, "success"),
+            failure: instruments.bind_result(&requests, "failure"),
+            expired: instruments.bind_result(&requests, "expired"),
+            abandoned: instruments.bind_result(&requests, "abandoned"),
+            refused: instruments.bind_result(&requests, "refused"),
+            items: instruments.bind_counter("lopside.items", "Items that a head has processed"),
+            runs: instruments.bind_counter("lopside.runs", "Runs of a model"),
+            batch_size: sizes.with_boundaries(BATCH_SIZE_BOUNDS.to_vec()).build().bind(&instruments.labels),
+            request_seconds: instruments
+                .bind_durations("lopside.request.duration", "Time from queueing a request to its response"),
+            queue_seconds: instruments
+                .bind_durations("lopside.queue.duration", "Time from queueing a request to its run"),
+            input_seconds: instruments
+                .bind_durations("lopside.input.duration", "Time to assemble the inputs of a run"),
+            infer_seconds: instruments
+                .bind_durations("lopside.infer.duration", "Time that the model takes for a run"),
+            output_seconds: instruments
+                .bind_durations("lopside.output.duration", "Time to collect the outputs of a run"),
+            jobs: instruments.bind_up_down_counter("lopside.jobs", "{job}", "Queued and running requests"),
+            bytes: instruments.bind_up_down_counter(
+                "lopside.jobs.size",
+                "By",
+                "Bytes of the tensors of queued and running requests",
             ),
-            queue_seconds: seconds("lopside.queue.duration", "Time from queueing a request to its run"),
-            input_seconds: seconds("lopside.input.duration", "Time to assemble the inputs of a run"),
-            infer_seconds: seconds("lopside.infer.duration", "Time that the model takes for a run"),
-            output_seconds: seconds("lopside.output.duration", "Time to collect the outputs of a run"),
-            jobs: now("lopside.jobs", "{job}", "Queued and running requests"),
-            bytes: now("lopside.jobs.size", "By", "Bytes of the tensors of queued and running requests"),
         }
     }
 
@@ -122,5 +118,38 @@ impl HeadMetrics {
     pub(super) fn remove_job(&self, bytes: usize) {
         self.jobs.add(-1);
         self.bytes.add(-(bytes as i64));
+    }
+}
+
+/// The meter and the labels of one head, which create the instruments of its metrics.
+struct HeadInstruments {
+    meter: Meter,
+    labels: [KeyValue; 3],
+}
+
+impl HeadInstruments {
+    /// Binds the counter of requests to a result, in addition to the labels.
+    fn bind_result(&self, requests: &Counter<u64>, result: &'static str) -> BoundCounter<u64> {
+        let labels: Vec<KeyValue> =
+            self.labels.iter().cloned().chain([KeyValue::new("result", result)]).collect();
+        requests.bind(&labels)
+    }
+
+    fn bind_counter(&self, name: &'static str, about: &'static str) -> BoundCounter<u64> {
+        self.meter.u64_counter(name).with_description(about).build().bind(&self.labels)
+    }
+
+    fn bind_durations(&self, name: &'static str, about: &'static str) -> BoundHistogram<f64> {
+        duration_histogram(name, about).bind(&self.labels)
+    }
+
+    fn bind_up_down_counter(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        about: &'static str,
+    ) -> BoundUpDownCounter<i64> {
+        let counter = self.meter.i64_up_down_counter(name).with_unit(unit).with_description(about);
+        counter.build().bind(&self.labels)
     }
 }

@@ -125,8 +125,7 @@ impl Queue {
         let mut state = self.lock();
         state.jobs.push(job);
         state.concurrency.raise_to(self.items.load(Relaxed));
-        let waiting = || state.jobs.iter().map(|job| job.input.items()).sum::<usize>();
-        let wake = wake && (state.jobs.len() == 1 || waiting() >= self.expected_items(&state));
+        let wake = wake && (state.jobs.len() == 1 || state.waiting_items() >= self.expected_items(&state));
         drop(state);
         if wake {
             self.wake_engine();
@@ -220,14 +219,14 @@ impl Queue {
     /// Returns a permit if the queue has capacity.
     fn try_reserve(self: &Arc<Self>, items: usize, bytes: usize, priority: Priority) -> Option<Permit> {
         let share = if priority == Priority::Low { LOW_PRIORITY_DIVISOR } else { 1 };
-        let fits = |taken: usize, more: usize, bound: usize| taken == 0 || taken + more <= bound / share;
+        let (max_jobs, max_bytes) = (self.limits.max_jobs / share, self.limits.max_bytes / share);
         let jobs = self.jobs.fetch_add(1, Relaxed);
         let before = self.bytes.fetch_add(bytes, Relaxed);
         self.items.fetch_add(items, Relaxed);
         self.stats.record_permit(bytes);
         // Created before the check, so that its drop undoes the additions of a refused job.
         let permit = Permit { queue: Arc::clone(self), items, bytes };
-        (fits(jobs, 1, self.limits.max_jobs) && fits(before, bytes, self.limits.max_bytes)).then_some(permit)
+        (has_capacity(jobs, 1, max_jobs) && has_capacity(before, bytes, max_bytes)).then_some(permit)
     }
 
     /// Returns whether the jobs ahead and `items`, which are already counted, will be done by the deadline. A
@@ -270,6 +269,13 @@ impl Queue {
     }
 }
 
+impl QueueState {
+    /// Returns the number of items of all waiting jobs.
+    fn waiting_items(&self) -> usize {
+        self.jobs.iter().map(|job| job.input.items()).sum()
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.queue.jobs.fetch_sub(1, Relaxed);
@@ -277,6 +283,12 @@ impl Drop for Permit {
         self.queue.bytes.fetch_sub(self.bytes, Relaxed);
         self.queue.stats.record_release(self.bytes);
     }
+}
+
+/// Returns whether `more` can be added to what is taken without exceeding the bound. The first job is always
+/// admitted.
+fn has_capacity(taken: usize, more: usize, bound: usize) -> bool {
+    taken == 0 || taken + more <= bound
 }
 
 /// Removes the jobs that must not run, and returns them with the reasons.

@@ -25,23 +25,27 @@ pub(crate) fn measure_batch_size<E>(
     most: usize,
     mut time: impl FnMut(usize) -> Result<Duration, E>,
 ) -> Result<usize, E> {
-    let mut quickest = |items: usize| -> Result<Duration, E> {
-        let mut best = time(items)?;
-        for _ in 1..RUNS_PER_SIZE {
-            best = best.min(time(items)?);
-        }
-        Ok(best)
-    };
     let mut items = 1;
-    let mut last = quickest(items)?;
+    let mut last = measure_fastest_run(items, &mut time)?;
     while 2 * items <= most && last < MAX_RUN_TIME {
-        let next = quickest(2 * items)?;
+        let next = measure_fastest_run(2 * items, &mut time)?;
         if next.as_secs_f64() > 2.0 * MAX_COST_RATIO * last.as_secs_f64() {
             break;
         }
         (items, last) = (2 * items, next);
     }
     Ok(items)
+}
+
+fn measure_fastest_run<E>(
+    items: usize,
+    time: &mut impl FnMut(usize) -> Result<Duration, E>,
+) -> Result<Duration, E> {
+    let mut best = time(items)?;
+    for _ in 1..RUNS_PER_SIZE {
+        best = best.min(time(items)?);
+    }
+    Ok(best)
 }
 
 #[cfg(test)]

@@ -151,9 +151,9 @@ impl Channel {
 
     /// Explains why a suitable version of the bundle is not served. Scans all folders.
     fn why_not_served(&self, registry: &Registry) -> String {
-        let wanted = |version| self.version.is_none_or(|wanted| wanted == version);
         let mut index = registry.list_bundles().into_iter();
-        let found = index.rfind(|row| row.name == self.bundle && wanted(row.version));
+        let found = index
+            .rfind(|row| row.name == self.bundle && self.version.is_none_or(|wanted| wanted == row.version));
         let bundle = match self.version {
             Some(version) => format!("version {version} of bundle {:?}", self.bundle),
             None => format!("bundle {:?}", self.bundle),
@@ -192,16 +192,7 @@ impl CheckedFolder {
     fn check_folder(folder: &Path) -> Self {
         // Metadata is read before the contents: a file that changes in between differs at the next check.
         let mut file_states = vec![FileState::read_metadata(folder.join("bundle.json"))];
-        let mut read = || {
-            let part = DevicePart::read(folder)?;
-            let (_, named) =
-                part.files.split_first().unwrap_or_else(|| unreachable!("the manifest is first"));
-            file_states.extend(named.iter().map(|file| FileState::read_metadata(folder.join(&file.path))));
-            let files =
-                part.files.iter().map(|file| check_file(folder, file)).collect::<Result<_, BundleError>>()?;
-            Ok((part, files))
-        };
-        let part = read().map_err(|error: BundleError| error.to_string());
+        let part = check_part(folder, &mut file_states).map_err(|error| error.to_string());
         Self { folder: folder.to_owned(), file_states, part }
     }
 
@@ -217,6 +208,19 @@ impl FileState {
         let metadata = fs::metadata(&path).ok();
         Self { path, metadata: metadata.map(|file| (file.len(), file.modified().ok(), file.ino())) }
     }
+}
+
+/// Reads the part of a bundle that devices need, and checks its files. Adds the metadata of the files that the
+/// manifest names to `file_states`.
+fn check_part(
+    folder: &Path,
+    file_states: &mut Vec<FileState>,
+) -> Result<(DevicePart, Vec<OfferedFile>), BundleError> {
+    let part = DevicePart::read(folder)?;
+    let (_, named) = part.files.split_first().unwrap_or_else(|| unreachable!("the manifest is first"));
+    file_states.extend(named.iter().map(|file| FileState::read_metadata(folder.join(&file.path))));
+    let files = part.files.iter().map(|file| check_file(folder, file)).collect::<Result<_, BundleError>>()?;
+    Ok((part, files))
 }
 
 fn check_file(folder: &Path, file: &FileRef) -> Result<OfferedFile, BundleError> {

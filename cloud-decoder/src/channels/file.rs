@@ -44,26 +44,28 @@ impl ChannelFile {
     /// # Errors
     /// [`StartError::Channels`] naming the channel and the problem.
     pub(crate) fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
-        let refused = |reason: String| StartError::Channels { path: path.to_owned(), reason };
-        let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
+        let length = fs::metadata(path).map_err(|error| file_error(path, error.to_string()))?.len();
         if length > MAX_FILE_BYTES {
-            return Err(refused(format!(
-                "the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed"
-            )));
+            let reason = format!("the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed");
+            return Err(file_error(path, reason));
         }
-        let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-        let channels = parse_channels(&text).map_err(refused)?;
-        let kept = |channel: Channel| {
+        let text = fs::read_to_string(path).map_err(|error| file_error(path, error.to_string()))?;
+        let channels = parse_channels(&text).map_err(|reason| file_error(path, reason))?;
+        let channels = channels.into_iter().map(|channel| {
             let same = before.and_then(|before| before.0.iter().find(|old| old.has_same_config(&channel)));
             same.map_or_else(|| Arc::new(channel), Arc::clone)
-        };
-        Ok(Self(channels.into_iter().map(kept).collect()))
+        });
+        Ok(Self(channels.collect()))
     }
 
     /// Returns all channels, in the order of the file.
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         self.0.iter()
     }
+}
+
+fn file_error(path: &Path, reason: String) -> StartError {
+    StartError::Channels { path: path.to_owned(), reason }
 }
 
 fn parse_channels(text: &str) -> Result<Vec<Channel>, String> {
@@ -89,8 +91,8 @@ fn parse_channels(text: &str) -> Result<Vec<Channel>, String> {
 }
 
 fn is_channel_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits)
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod download;
 mod file;
 mod service;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -59,14 +59,12 @@ impl Channels {
         ready: watch::Receiver<bool>,
     ) -> Result<Self, StartError> {
         metrics::init_channel_counters();
-        let follow = |path: PathBuf| {
-            let every = settings.front.reload_interval;
-            let followed =
-                WatchedFiles { description: "channels", files: vec![path.clone()], interval: every };
+        let file = settings.channels.clone().map(|path| {
+            let interval = settings.front.reload_interval;
+            let followed = WatchedFiles { description: "channels", files: vec![path.clone()], interval };
             watch_files(followed, Arc::clone(stats), move |before| ChannelFile::load(&path, before))
-        };
-        let file = settings.channels.clone().map(follow).transpose()?;
-        let channels = Self { registry: Arc::clone(registry), file };
+        });
+        let channels = Self { registry: Arc::clone(registry), file: file.transpose()? };
         if let Some(file) = channels.file.clone() {
             tokio::spawn(channels.clone().watch_offers(file, ready));
         }

@@ -12,7 +12,7 @@ use lopside_proto::v1::{
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::{Channels, Offer, OfferedFile, devices::DeviceLog, download::Download};
+use super::{Channels, Offer, devices::DeviceLog, download::Download};
 use crate::ServeError;
 
 /// The service for the channels of a server.
@@ -72,8 +72,10 @@ fn parse_latent_space(bytes: &[u8]) -> Result<Option<LatentSpaceId>, ServeError>
     if bytes.is_empty() {
         return Ok(None);
     }
-    let wrong = |_| ServeError::InvalidRequest(format!("latent_space has {} bytes, not 8", bytes.len()));
-    bytes.try_into().map(|bytes| Some(LatentSpaceId::new(bytes))).map_err(wrong)
+    bytes
+        .try_into()
+        .map(|bytes| Some(LatentSpaceId::new(bytes)))
+        .map_err(|_| ServeError::InvalidRequest(format!("latent_space has {} bytes, not 8", bytes.len())))
 }
 
 fn check_device(device: &str) -> Result<(), ServeError> {
@@ -81,14 +83,14 @@ fn check_device(device: &str) -> Result<(), ServeError> {
 }
 
 fn channel_response(offer: &Offer) -> GetChannelResponse {
-    let file = |file: &OfferedFile| BundleFile {
+    let files = offer.files.iter().map(|file| BundleFile {
         path: file.path.clone(),
         bytes: file.bytes,
         sha256: file.sha256.to_vec(),
-    };
+    });
     GetChannelResponse {
         bundle: offer.bundle.clone(),
         latent_space: offer.latent_space.as_bytes().to_vec(),
-        files: offer.files.iter().map(file).collect(),
+        files: files.collect(),
     }
 }

@@ -84,8 +84,11 @@ impl Front {
         settings: &FrontSettings,
         stats: Arc<FrontStats>,
     ) -> Result<Self, StartError> {
-        let follow = |files: TlsFiles| files.watch_config(settings.reload_interval, Arc::clone(&stats));
-        let tls = settings.tls.clone().map(follow).transpose()?;
+        let tls = settings
+            .tls
+            .clone()
+            .map(|files| files.watch_config(settings.reload_interval, Arc::clone(&stats)))
+            .transpose()?;
         let workers = Workers::start(thread::available_parallelism().map_or(1, usize::from));
         let workers = workers.map_err(StartError::Threads)?;
         Ok(Self { listener, router, limits: settings.limits.clone(), tls, stats, workers })

@@ -52,11 +52,11 @@ pub(crate) fn watch_files<T: Send + Sync + 'static>(
             }
             let (followed, load, current) = (followed.clone(), load.clone(), sender.borrow().clone());
             let what = followed.description;
-            let look = move || {
+            let check = tokio::task::spawn_blocking(move || {
                 let found = digest_files(&followed.files);
                 (found, (found != seen).then(|| load(Some(&current))))
-            };
-            let Ok((found, loaded)) = tokio::task::spawn_blocking(look).await else { continue };
+            });
+            let Ok((found, loaded)) = check.await else { continue };
             seen = found;
             match loaded {
                 None => {}

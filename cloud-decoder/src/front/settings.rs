@@ -173,31 +173,46 @@ fn tls_files(
 
 impl ConnectionArgs {
     fn resolve_limits(self, file: Self) -> ConnectionLimits {
-        let number = |flag: Option<NonZeroU32>, file, default| flag.or(file).map_or(default, NonZeroU32::get);
-        let count = |flag: Option<NonZeroU32>, file, default| number(flag, file, default as u32) as usize;
-        let time = |flag: Option<NonZeroU32>, file: Option<NonZeroU32>| {
-            flag.or(file).map(|seconds| Duration::from_secs(seconds.get().into()))
-        };
         let default = ConnectionLimits::default();
         ConnectionLimits {
-            max_connections: count(self.max, file.max, default.max_connections),
-            max_connections_per_peer: count(
+            max_connections: merge_count(self.max, file.max, default.max_connections),
+            max_connections_per_peer: merge_count(
                 self.max_per_peer,
                 file.max_per_peer,
                 default.max_connections_per_peer,
             ),
-            first_byte_timeout: time(self.first_byte_seconds, file.first_byte_seconds)
+            first_byte_timeout: merge_seconds(self.first_byte_seconds, file.first_byte_seconds)
                 .unwrap_or(default.first_byte_timeout),
-            header_timeout: time(self.header_seconds, file.header_seconds).unwrap_or(default.header_timeout),
-            handshake_timeout: time(self.handshake_seconds, file.handshake_seconds)
+            header_timeout: merge_seconds(self.header_seconds, file.header_seconds)
+                .unwrap_or(default.header_timeout),
+            handshake_timeout: merge_seconds(self.handshake_seconds, file.handshake_seconds)
                 .unwrap_or(default.handshake_timeout),
-            body_timeout: time(self.body_seconds, file.body_seconds).unwrap_or(default.body_timeout),
-            idle_timeout: time(self.idle_seconds, file.idle_seconds).unwrap_or(default.idle_timeout),
-            ping_interval: time(self.ping_seconds, file.ping_seconds).unwrap_or(default.ping_interval),
+            body_timeout: merge_seconds(self.body_seconds, file.body_seconds).unwrap_or(default.body_timeout),
+            idle_timeout: merge_seconds(self.idle_seconds, file.idle_seconds).unwrap_or(default.idle_timeout),
+            ping_interval: merge_seconds(self.ping_seconds, file.ping_seconds)
+                .unwrap_or(default.ping_interval),
             ping_timeout: default.ping_timeout,
-            max_age: time(self.max_connection_age_seconds, file.max_connection_age_seconds),
-            max_streams: number(self.max_streams, file.max_streams, default.max_streams),
-            max_header_bytes: number(self.max_header_bytes, file.max_header_bytes, default.max_header_bytes),
+            max_age: merge_seconds(self.max_connection_age_seconds, file.max_connection_age_seconds),
+            max_streams: merge_number(self.max_streams, file.max_streams, default.max_streams),
+            max_header_bytes: merge_number(
+                self.max_header_bytes,
+                file.max_header_bytes,
+                default.max_header_bytes,
+            ),
         }
     }
+}
+
+/// Returns the flag, or else the value of the config file, or else the default.
+fn merge_number(flag: Option<NonZeroU32>, file: Option<NonZeroU32>, default: u32) -> u32 {
+    flag.or(file).map_or(default, NonZeroU32::get)
+}
+
+fn merge_count(flag: Option<NonZeroU32>, file: Option<NonZeroU32>, default: usize) -> usize {
+    merge_number(flag, file, default as u32) as usize
+}
+
+/// Returns the time of the flag, or else of the config file.
+fn merge_seconds(flag: Option<NonZeroU32>, file: Option<NonZeroU32>) -> Option<Duration> {
+    flag.or(file).map(|seconds| Duration::from_secs(seconds.get().into()))
 }

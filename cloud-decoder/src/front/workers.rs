@@ -42,16 +42,8 @@ impl Workers {
     /// The error of the operating system if it cannot provide a runtime or a thread.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
         let running = watch::Sender::new(());
-        let start = |number| {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            let (handle, mut running) = (runtime.handle().clone(), running.subscribe());
-            let until_dropped = async move { while running.changed().await.is_ok() {} };
-            let name = format!("connections-{number}");
-            thread::Builder::new().name(name).spawn(move || runtime.block_on(until_dropped))?;
-            Ok(Worker { runtime: handle, connections: Arc::default() })
-        };
-        let workers = (0..count.max(1)).map(start).collect::<io::Result<_>>()?;
-        Ok(Self { workers, _running: running })
+        let workers = (0..count.max(1)).map(|number| Worker::start(number, &running));
+        Ok(Self { workers: workers.collect::<io::Result<_>>()?, _running: running })
     }
 
     /// Returns the thread with the fewest connections, and counts one more connection there.
@@ -62,6 +54,18 @@ impl Workers {
         let worker = &self.workers[least.unwrap_or_default()];
         worker.connections.fetch_add(1, Relaxed);
         (&worker.runtime, WorkerPermit(Arc::clone(&worker.connections)))
+    }
+}
+
+impl Worker {
+    /// Starts a thread that ends when the sender `running` is dropped.
+    fn start(number: usize, running: &watch::Sender<()>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (handle, mut running) = (runtime.handle().clone(), running.subscribe());
+        let until_dropped = async move { while running.changed().await.is_ok() {} };
+        let name = format!("connections-{number}");
+        thread::Builder::new().name(name).spawn(move || runtime.block_on(until_dropped))?;
+        Ok(Self { runtime: handle, connections: Arc::default() })
     }
 }
 

@@ -207,13 +207,14 @@ impl From<&FixedLatentHeadSpec> for HeadBody {
 impl From<&HeadKind> for KindBody {
     fn from(kind: &HeadKind) -> Self {
         let HeadKind::Score(spec) = kind else { return Self::Vector(kind.clone()) };
-        let part = |part: &ScorePartSpec| PartBody {
-            name: part.name.clone(),
-            weight: part.weight,
-            needs_input: part.source.needs_input(),
-        };
-        let parts = spec.parts.iter().map(part).collect();
+        let parts = spec.parts.iter().map(PartBody::from).collect();
         Self::Score { score: ScoreBody { threshold: spec.threshold, parts } }
+    }
+}
+
+impl From<&ScorePartSpec> for PartBody {
+    fn from(part: &ScorePartSpec) -> Self {
+        Self { name: part.name.clone(), weight: part.weight, needs_input: part.source.needs_input() }
     }
 }
 

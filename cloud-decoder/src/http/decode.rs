@@ -125,15 +125,9 @@ fn parse_head(head: &str) -> Result<OutputRequest, ApiError> {
 /// 406 if the head cannot respond in such a format.
 pub(super) fn requested_format(headers: &HeaderMap, makes: OutputKind) -> Result<OutputFormat, ApiError> {
     let accept = headers.get(header::ACCEPT).map_or(Ok("*/*"), |value| value.to_str()).unwrap_or("*/*");
-    let takes = |wanted: &str| {
-        let range = wanted.split_once('/').map_or("", |(kind, _)| kind);
-        accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim()).any(|part| {
-            part == wanted || part == "*/*" || part.strip_suffix("/*").is_some_and(|part| part == range)
-        })
-    };
-    let json = takes("application/json");
+    let json = is_accepted(accept, "application/json");
     match makes {
-        OutputKind::Images if takes("image/png") => Ok(OutputFormat::Png),
+        OutputKind::Images if is_accepted(accept, "image/png") => Ok(OutputFormat::Png),
         OutputKind::Images if json => Ok(OutputFormat::Tensor),
         OutputKind::ClassScores | OutputKind::Anomalies | OutputKind::Tensors if json => {
             Ok(OutputFormat::Natural)
@@ -144,4 +138,12 @@ pub(super) fn requested_format(headers: &HeaderMap, makes: OutputKind) -> Result
             Err(ApiError::Http(StatusCode::NOT_ACCEPTABLE, reason))
         }
     }
+}
+
+/// Returns whether the value of an `Accept` header allows a media type.
+fn is_accepted(accept: &str, media_type: &str) -> bool {
+    let range = media_type.split_once('/').map_or("", |(kind, _)| kind);
+    accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim()).any(|part| {
+        part == media_type || part == "*/*" || part.strip_suffix("/*").is_some_and(|part| part == range)
+    })
 }

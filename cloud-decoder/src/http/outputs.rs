@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Anomaly, Output, OutputValue};
+use crate::{Anomaly, AnomalyPart, Output, OutputValue};
 
 /// The outputs of several heads.
 #[derive(Serialize, ToSchema)]
@@ -123,8 +123,8 @@ impl From<Output> for OutputBody {
             OutputValue::Png(png) => ValueBody::Png { png: BASE64_STANDARD.encode(png) },
             OutputValue::Tensor { shape, values } => ValueBody::Tensor { shape, values },
             OutputValue::ClassScores(scores) => {
-                let score = |(label, probability)| ScoreBody { label, probability };
-                ValueBody::Scores { class_scores: scores.into_iter().map(score).collect() }
+                let scores = scores.into_iter().map(|(label, probability)| ScoreBody { label, probability });
+                ValueBody::Scores { class_scores: scores.collect() }
             }
             OutputValue::Anomaly(anomaly) => ValueBody::Anomaly { anomaly: anomaly.into() },
         };
@@ -134,17 +134,18 @@ impl From<Output> for OutputBody {
 
 impl From<Anomaly> for AnomalyBody {
     fn from(anomaly: Anomaly) -> Self {
-        let part = |part: crate::AnomalyPart| PartBody {
-            name: part.name,
-            value: part.value,
-            quantile: part.quantile,
-        };
         Self {
             score: anomaly.score,
             quantile: anomaly.quantile,
             anomalous: anomaly.anomalous,
-            parts: anomaly.parts.into_iter().map(part).collect(),
+            parts: anomaly.parts.into_iter().map(PartBody::from).collect(),
             heat_map: anomaly.heat_map.map(|png| BASE64_STANDARD.encode(png)),
         }
+    }
+}
+
+impl From<AnomalyPart> for PartBody {
+    fn from(part: AnomalyPart) -> Self {
+        Self { name: part.name, value: part.value, quantile: part.quantile }
     }
 }

@@ -82,18 +82,23 @@ pub(super) fn unpack_batch(sender: &UploadSender, frames: &Frames) -> Result<Bat
 fn check_columns(frames: &Frames) -> Result<(), ServeError> {
     let count = frames.lengths.len();
     let bytes: u64 = frames.lengths.iter().map(|&len| u64::from(len)).sum();
-    let wrong = |what: String| Err(ServeError::InvalidRequest(format!("a message of {count} frames {what}")));
     if count == 0 {
-        return wrong("is empty".to_owned());
+        return Err(columns_error(count, "is empty"));
     }
     if frames.digests.len() != count || frames.elapsed_ms.len() != count - 1 {
         let (digests, elapsed) = (frames.digests.len(), frames.elapsed_ms.len());
-        return wrong(format!("has {digests} digests and {elapsed} times after the first frame"));
+        let fault = format!("has {digests} digests and {elapsed} times after the first frame");
+        return Err(columns_error(count, &fault));
     }
     if bytes != frames.frames.len() as u64 {
-        return wrong(format!("has {} bytes, but its lengths add up to {bytes}", frames.frames.len()));
+        let fault = format!("has {} bytes, but its lengths add up to {bytes}", frames.frames.len());
+        return Err(columns_error(count, &fault));
     }
     Ok(())
+}
+
+fn columns_error(count: usize, fault: &str) -> ServeError {
+    ServeError::InvalidRequest(format!("a message of {count} frames {fault}"))
 }
 
 #[cfg(test)]

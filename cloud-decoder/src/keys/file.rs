@@ -59,15 +59,13 @@ impl ApiKeys {
     /// # Errors
     /// [`StartError::ApiKeys`] naming the key and the problem.
     pub fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
-        let refused = |reason: String| StartError::ApiKeys { path: path.to_owned(), reason };
-        let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
+        let length = fs::metadata(path).map_err(|error| file_error(path, error.to_string()))?.len();
         if length > MAX_FILE_BYTES {
-            return Err(refused(format!(
-                "the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed"
-            )));
+            let reason = format!("the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed");
+            return Err(file_error(path, reason));
         }
-        let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-        let mut keys = parse_keys(&text).map_err(refused)?;
+        let text = fs::read_to_string(path).map_err(|error| file_error(path, error.to_string()))?;
+        let mut keys = parse_keys(&text).map_err(|reason| file_error(path, reason))?;
         for key in &mut keys.0 {
             if let Some(before) =
                 before.and_then(|before| before.0.iter().find(|old| old.digest == key.digest))
@@ -77,6 +75,10 @@ impl ApiKeys {
         }
         Ok(keys)
     }
+}
+
+fn file_error(path: &Path, reason: String) -> StartError {
+    StartError::ApiKeys { path: path.to_owned(), reason }
 }
 
 pub(super) fn parse_keys(text: &str) -> Result<ApiKeys, String> {
@@ -101,29 +103,32 @@ pub(super) fn parse_keys(text: &str) -> Result<ApiKeys, String> {
 
 fn build_key(entry: KeyEntry) -> Result<ApiKey, String> {
     let name = entry.name;
-    let wrong = |reason: &str| format!("key {name:?}: {reason}");
     if !is_key_name(&name) {
-        return Err(wrong("a name has 1 to 64 letters, digits, \"-\", \"_\" or \".\""));
+        return Err(key_error(&name, "a name has 1 to 64 letters, digits, \"-\", \"_\" or \".\""));
     }
-    let digest = parse_digest(&entry.sha256)
-        .ok_or_else(|| wrong("sha256 is not 64 hexadecimal digits: `cloud-decoder key` prints them"))?;
+    let digest = parse_digest(&entry.sha256).ok_or_else(|| {
+        key_error(&name, "sha256 is not 64 hexadecimal digits: `cloud-decoder key` prints them")
+    })?;
     let rate = entry.requests_per_second;
     if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Err(wrong(
+        return Err(key_error(
+            &name,
             "requests_per_second must be above 0: omit it for no limit, or set disabled = true",
         ));
     }
     if entry.burst.is_some() && rate.is_none() {
-        return Err(wrong("burst has no effect without requests_per_second: give both"));
+        return Err(key_error(&name, "burst has no effect without requests_per_second: give both"));
     }
     if entry.burst == Some(0) || entry.requests_per_day == Some(0) {
-        return Err(wrong(
+        return Err(key_error(
+            &name,
             "burst and requests_per_day must be at least 1; disabled = true refuses all requests",
         ));
     }
     let expires = entry.expires.as_ref().map(|date| {
-        to_system_time(date)
-            .ok_or_else(|| wrong("expires must be a date such as 2027-06-30 or 2027-06-30T12:00:00Z"))
+        to_system_time(date).ok_or_else(|| {
+            key_error(&name, "expires must be a date such as 2027-06-30 or 2027-06-30T12:00:00Z")
+        })
     });
     Ok(ApiKey {
         digest,
@@ -140,10 +145,14 @@ fn build_key(entry: KeyEntry) -> Result<ApiKey, String> {
     })
 }
 
+fn key_error(name: &str, reason: &str) -> String {
+    format!("key {name:?}: {reason}")
+}
+
 /// Returns whether `name` is valid as the name of a key.
 pub(super) fn is_key_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits)
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 fn parse_digest(hex: &str) -> Option<[u8; 32]> {

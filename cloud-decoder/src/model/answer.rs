@@ -60,12 +60,11 @@ impl BatchSlice {
 /// Joins the outputs of single items to the outputs of one batch.
 pub(super) fn join_outputs(answers: &[RunOutput]) -> Result<RunOutput, String> {
     let outputs = answers.first().map_or(0, |answer| answer.outputs.len());
-    let join = |number: usize| {
+    let outputs = (0..outputs).map(|number| {
         let parts: Vec<&[f32]> =
             answers.iter().map(|answer| answer.outputs[number].extract_tensor().1).collect();
         let values = parts.concat();
         Tensor::from_array(([values.len()], values)).map_err(|error| error.to_string())
-    };
-    let outputs = (0..outputs).map(join).collect::<Result<_, _>>()?;
-    Ok(RunOutput { outputs, items: answers.len() })
+    });
+    Ok(RunOutput { outputs: outputs.collect::<Result<_, _>>()?, items: answers.len() })
 }

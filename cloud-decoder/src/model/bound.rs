@@ -6,11 +6,11 @@
 
 use ort::{
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
-    session::Session,
+    session::{IoBinding, Session},
     value::{DynValue, Tensor},
 };
 
-use super::question::InferenceInput;
+use super::{question::InferenceInput, take_output};
 
 /// The memory of the tensors of a session's runs.
 #[derive(Debug)]
@@ -29,9 +29,10 @@ impl PinnedMemory {
     }
 
     fn at(session: &Session, at: &AllocationDevice<'_>, device: i32) -> Result<Self, ort::Error> {
-        let memory = |kind| MemoryInfo::new(at.clone(), device, AllocatorType::Device, kind);
-        let inputs = Allocator::new(session, memory(MemoryType::CPUInput)?)?;
-        Ok(Self { inputs, outputs: memory(MemoryType::CPUOutput)? })
+        let inputs = MemoryInfo::new(at.clone(), device, AllocatorType::Device, MemoryType::CPUInput)?;
+        let inputs = Allocator::new(session, inputs)?;
+        let outputs = MemoryInfo::new(at.clone(), device, AllocatorType::Device, MemoryType::CPUOutput)?;
+        Ok(Self { inputs, outputs })
     }
 
     /// Runs the model once and returns the outputs with these names.
@@ -44,24 +45,33 @@ impl PinnedMemory {
         question: &InferenceInput,
         outputs: &[String],
     ) -> Result<Vec<DynValue>, String> {
-        let text = |error: ort::Error| error.to_string();
         // A new binding per run: a binding owns the outputs of its last run, which callers still read.
-        let mut binding = session.create_binding().map_err(text)?;
+        let binding = self.bind_tensors(session, question, outputs).map_err(|error| error.to_string())?;
+        let mut made = session.run_binding(&binding).map_err(|error| error.to_string())?;
+        let values = outputs.iter().map(|name| take_output(&mut made, name)).collect::<Result<_, _>>()?;
+        drop(made);
+        binding.synchronize_outputs().map_err(|error| error.to_string())?;
+        Ok(values)
+    }
+
+    /// Creates a binding of a session with the values of all inputs and memory for the outputs.
+    fn bind_tensors(
+        &self,
+        session: &Session,
+        question: &InferenceInput,
+        outputs: &[String],
+    ) -> Result<IoBinding, ort::Error> {
+        let mut binding = session.create_binding()?;
         for input in &question.inputs {
-            let mut tensor = Tensor::<f32>::new(&self.inputs, input.shape.as_slice()).map_err(text)?;
-            tensor.try_extract_tensor_mut::<f32>().map_err(text)?.1.copy_from_slice(&input.values);
-            binding.bind_input(&input.name, &tensor).map_err(text)?;
+            let mut tensor = Tensor::<f32>::new(&self.inputs, input.shape.as_slice())?;
+            tensor.try_extract_tensor_mut::<f32>()?.1.copy_from_slice(&input.values);
+            binding.bind_input(&input.name, &tensor)?;
         }
         for output in outputs {
-            binding.bind_output_to_device(output, &self.outputs).map_err(text)?;
+            binding.bind_output_to_device(output, &self.outputs)?;
         }
-        binding.synchronize_inputs().map_err(text)?;
-        let mut made = session.run_binding(&binding).map_err(text)?;
-        let take = |name: &String| made.remove(name).ok_or_else(|| format!("the output {name:?} is missing"));
-        let values = outputs.iter().map(take).collect::<Result<_, _>>()?;
-        drop(made);
-        binding.synchronize_outputs().map_err(text)?;
-        Ok(values)
+        binding.synchronize_inputs()?;
+        Ok(binding)
     }
 }
 

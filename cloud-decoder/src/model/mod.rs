@@ -18,8 +18,8 @@ use std::{
 
 use lopside_bundle::LATENT_SPACE_KEY;
 use ort::{
-    session::{Session, SessionInputValue},
-    value::{DynValue, Tensor, TensorRef},
+    session::{Session, SessionInputValue, SessionOutputs},
+    value::{DynValue, Outlet, Tensor, TensorRef},
 };
 
 use crate::{
@@ -169,18 +169,21 @@ fn run(
     question: &InferenceInput,
     outputs: &[String],
 ) -> Result<Vec<DynValue>, String> {
-    let text = |error: ort::Error| error.to_string();
-    let inputs = question.inputs.iter().map(tensor_view).collect::<Result<Vec<_>, _>>().map_err(text)?;
-    let mut made = session.run(inputs).map_err(text)?;
-    let take = |name: &String| made.remove(name).ok_or_else(|| format!("the output {name:?} is missing"));
-    outputs.iter().map(take).collect()
+    let inputs = question.inputs.iter().map(tensor_view).collect::<Result<Vec<_>, _>>();
+    let inputs = inputs.map_err(|error| error.to_string())?;
+    let mut made = session.run(inputs).map_err(|error| error.to_string())?;
+    outputs.iter().map(|name| take_output(&mut made, name)).collect()
+}
+
+/// Removes the output with this name from the outputs of a run.
+fn take_output(made: &mut SessionOutputs<'_>, name: &str) -> Result<DynValue, String> {
+    made.remove(name).ok_or_else(|| format!("the output {name:?} is missing"))
 }
 
 /// Converts an output to a tensor of floats and checks its number of values.
 fn convert_output(value: DynValue, name: &str, expected: usize) -> Result<Tensor<f32>, String> {
-    let text = |error: ort::Error| error.to_string();
-    let output: Tensor<f32> = value.downcast().map_err(text)?;
-    let found = output.try_extract_tensor::<f32>().map_err(text)?.1.len();
+    let output: Tensor<f32> = value.downcast().map_err(|error| error.to_string())?;
+    let found = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?.1.len();
     if found == expected {
         Ok(output)
     } else {
@@ -190,8 +193,10 @@ fn convert_output(value: DynValue, name: &str, expected: usize) -> Result<Tensor
 
 /// Returns whether the model itself declares the first dimension of an input as 1.
 fn takes_one(session: &Session) -> bool {
-    let first = |outlet: &ort::value::Outlet| outlet.dtype().tensor_shape()?.first().copied();
-    session.inputs().iter().any(|input| first(input) == Some(1))
+    session
+        .inputs()
+        .iter()
+        .any(|input| input.dtype().tensor_shape().is_some_and(|shape| shape.first() == Some(&1)))
 }
 
 fn tensor_view(input: &NamedTensor) -> Result<(&str, SessionInputValue<'_>), ort::Error> {
@@ -200,11 +205,10 @@ fn tensor_view(input: &NamedTensor) -> Result<(&str, SessionInputValue<'_>), ort
 }
 
 fn check_io(session: &Session, io: &ModelIo) -> Result<(), String> {
-    let has = |outlets: &[ort::value::Outlet], name: &str| outlets.iter().any(|outlet| outlet.name() == name);
-    if let Some(missing) = io.inputs.iter().find(|input| !has(session.inputs(), input)) {
+    if let Some(missing) = io.inputs.iter().find(|input| !has_outlet(session.inputs(), input)) {
         return Err(format!("its model has no input {missing:?}"));
     }
-    if let Some(missing) = io.outputs.iter().find(|output| !has(session.outputs(), output)) {
+    if let Some(missing) = io.outputs.iter().find(|output| !has_outlet(session.outputs(), output)) {
         return Err(format!("its model has no output {missing:?}"));
     }
     let named = session.metadata().ok().and_then(|metadata| metadata.custom(LATENT_SPACE_KEY));
@@ -214,4 +218,8 @@ fn check_io(session: &Session, io: &ModelIo) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+fn has_outlet(outlets: &[Outlet], name: &str) -> bool {
+    outlets.iter().any(|outlet| outlet.name() == name)
 }

@@ -24,6 +24,19 @@ pub(crate) struct InferenceInput {
     pub(crate) output_lens: Vec<usize>,
 }
 
+impl NamedTensor {
+    /// Returns the shape of one item; `None` if the tensor does not have a batch dimension.
+    fn item_shape(&self) -> Option<&[usize]> {
+        self.shape.get(1..)
+    }
+
+    /// Returns a tensor with the same name and shape per item, with these items.
+    fn with_items(&self, items: usize, values: Vec<f32>) -> Self {
+        let shape = std::iter::once(items).chain(self.shape.iter().skip(1).copied()).collect();
+        Self { name: self.name.clone(), shape, values: Arc::new(values) }
+    }
+}
+
 impl InferenceInput {
     /// Returns the number of items.
     pub(crate) fn items(&self) -> usize {
@@ -33,9 +46,12 @@ impl InferenceInput {
     /// Returns whether both inputs can be joined: their tensors have the same names and the same shapes per
     /// item.
     pub(crate) fn has_same_shape(&self, other: &Self) -> bool {
-        let item = |input: &NamedTensor| input.shape.get(1..).map(<[usize]>::to_vec);
         self.inputs.len() == other.inputs.len()
-            && self.inputs.iter().zip(&other.inputs).all(|(a, b)| a.name == b.name && item(a) == item(b))
+            && self
+                .inputs
+                .iter()
+                .zip(&other.inputs)
+                .all(|(a, b)| a.name == b.name && a.item_shape() == b.item_shape())
     }
 
     /// Returns the size of all input and output tensors in bytes, at 4 bytes per value.
@@ -47,13 +63,12 @@ impl InferenceInput {
 
     /// Returns the input with its items repeated.
     pub(super) fn repeated(&self, times: usize) -> Self {
-        let input = |input: &NamedTensor| {
+        let inputs = self.inputs.iter().map(|input| {
             let items = times * input.shape.first().copied().unwrap_or(1);
-            let shape = std::iter::once(items).chain(input.shape.iter().skip(1).copied()).collect();
-            NamedTensor { name: input.name.clone(), shape, values: Arc::new(input.values.repeat(times)) }
-        };
+            input.with_items(items, input.values.repeat(times))
+        });
         Self {
-            inputs: self.inputs.iter().map(input).collect(),
+            inputs: inputs.collect(),
             output_lens: self.output_lens.iter().map(|len| times * len).collect(),
         }
     }
@@ -61,28 +76,25 @@ impl InferenceInput {
     /// Returns the input with items of zeros appended, up to `items` items.
     pub(super) fn padded(&self, items: usize) -> Self {
         let own = self.items().max(1);
-        let input = |input: &NamedTensor| {
+        let inputs = self.inputs.iter().map(|input| {
             let mut values = input.values.to_vec();
             values.resize(values.len() / own * items, 0.0);
-            let shape = std::iter::once(items).chain(input.shape.iter().skip(1).copied()).collect();
-            NamedTensor { name: input.name.clone(), shape, values: Arc::new(values) }
-        };
+            input.with_items(items, values)
+        });
         Self {
-            inputs: self.inputs.iter().map(input).collect(),
+            inputs: inputs.collect(),
             output_lens: self.output_lens.iter().map(|len| len / own * items).collect(),
         }
     }
 
     /// Returns one of `items` items.
     pub(super) fn single_item(&self, item: usize, items: usize) -> Self {
-        let input = |input: &NamedTensor| {
+        let inputs = self.inputs.iter().map(|input| {
             let each = input.values.len() / items;
-            let values = Arc::new(input.values[item * each..(item + 1) * each].to_vec());
-            let shape = std::iter::once(1).chain(input.shape.iter().skip(1).copied()).collect();
-            NamedTensor { name: input.name.clone(), shape, values }
-        };
+            input.with_items(1, input.values[item * each..(item + 1) * each].to_vec())
+        });
         Self {
-            inputs: self.inputs.iter().map(input).collect(),
+            inputs: inputs.collect(),
             output_lens: self.output_lens.iter().map(|len| len / items).collect(),
         }
     }
@@ -94,17 +106,14 @@ impl InferenceInput {
             return Some(Cow::Borrowed(first));
         }
         let items = questions.iter().map(Self::items).sum();
-        let input = |(number, input): (usize, &NamedTensor)| {
+        let inputs = first.inputs.iter().enumerate().map(|(number, input)| {
             let parts: Vec<&[f32]> =
                 questions.iter().map(|question| question.inputs[number].values.as_slice()).collect();
-            let shape = std::iter::once(items).chain(input.shape.iter().skip(1).copied()).collect();
-            NamedTensor { name: input.name.clone(), shape, values: Arc::new(parts.concat()) }
-        };
-        let output_len = |number: usize| questions.iter().map(|question| question.output_lens[number]).sum();
-        Some(Cow::Owned(Self {
-            inputs: first.inputs.iter().enumerate().map(input).collect(),
-            output_lens: (0..first.output_lens.len()).map(output_len).collect(),
-        }))
+            input.with_items(items, parts.concat())
+        });
+        let output_lens = (0..first.output_lens.len())
+            .map(|number| questions.iter().map(|question| question.output_lens[number]).sum());
+        Some(Cow::Owned(Self { inputs: inputs.collect(), output_lens: output_lens.collect() }))
     }
 }
 

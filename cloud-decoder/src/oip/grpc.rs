@@ -70,16 +70,11 @@ impl GrpcInferenceService for OipService {
     ) -> Result<Response<pb::ModelMetadataResponse>, Status> {
         let pb::ModelMetadataRequest { name, version } = request.into_inner();
         let model = self.find_model(&name, &version)?;
-        let tensor = |TensorInfo { name, datatype, shape }| pb::model_metadata_response::TensorMetadata {
-            name,
-            datatype: datatype.name().to_owned(),
-            shape,
-        };
         Ok(Response::new(pb::ModelMetadataResponse {
             versions: model.versions().iter().map(ToString::to_string).collect(),
             platform: PLATFORM.to_owned(),
-            inputs: model.inputs().into_iter().map(tensor).collect(),
-            outputs: model.outputs().into_iter().map(tensor).collect(),
+            inputs: model.inputs().into_iter().map(describe_tensor).collect(),
+            outputs: model.outputs().into_iter().map(describe_tensor).collect(),
             name: model.name,
         }))
     }
@@ -99,7 +94,7 @@ impl GrpcInferenceService for OipService {
         // A stream may outlive every deadline, so each of its requests has a deadline of its own.
         let (oip, priority) =
             (self.clone(), self.default_options.read_headers(request.metadata().as_ref())?.priority);
-        let answer = move |request: Result<ModelInferRequest, Status>| {
+        let answers = request.into_inner().map(move |request| {
             let oip = oip.clone();
             async move {
                 let request = request?;
@@ -108,9 +103,8 @@ impl GrpcInferenceService for OipService {
                     RequestOptions { priority, ..RequestOptions::with_timeout(oip.default_options.timeout) };
                 Ok(stream_response(id, oip.infer_grpc(request, terms).await))
             }
-        };
-        let answers = request.into_inner().map(answer).buffer_unordered(STREAM_WIDTH);
-        Ok(Response::new(Box::pin(answers)))
+        });
+        Ok(Response::new(Box::pin(answers.buffer_unordered(STREAM_WIDTH))))
     }
 
     async fn model_config(
@@ -172,6 +166,11 @@ impl OipService {
         let request = request_of(request, terms)?;
         Ok(response_of(id, self.infer(request).await?))
     }
+}
+
+fn describe_tensor(tensor: TensorInfo) -> pb::model_metadata_response::TensorMetadata {
+    let TensorInfo { name, datatype, shape } = tensor;
+    pb::model_metadata_response::TensorMetadata { name, datatype: datatype.name().to_owned(), shape }
 }
 
 fn stream_response(id: String, answer: Result<ModelInferResponse, ServeError>) -> ModelStreamInferResponse {
@@ -244,17 +243,17 @@ fn number_parameter(parameters: &HashMap<String, InferParameter>, name: &str) ->
 
 fn response_of(id: String, response: InferResponse) -> ModelInferResponse {
     let raw_output_contents = response.outputs.iter().map(|output| output.values.raw()).collect();
-    let output = |output: super::tensor::OutputTensor| InferOutputTensor {
+    let outputs = response.outputs.into_iter().map(|output| InferOutputTensor {
         datatype: output.values.datatype().name().to_owned(),
         name: output.name,
         shape: output.shape,
         ..InferOutputTensor::default()
-    };
+    });
     ModelInferResponse {
         model_name: response.model,
         model_version: response.version.to_string(),
         id,
-        outputs: response.outputs.into_iter().map(output).collect(),
+        outputs: outputs.collect(),
         raw_output_contents,
         ..ModelInferResponse::default()
     }

@@ -46,11 +46,10 @@ impl RemainingInputs {
     }
 
     fn find(&self, name: &str) -> Result<usize, ServeError> {
-        let missing = || {
+        self.0.iter().position(|input| input.name == name).ok_or_else(|| {
             ServeError::InvalidRequest(format!(
                 "there is neither an input {name:?} nor \"frame\": send one of them"
             ))
-        };
-        self.0.iter().position(|input| input.name == name).ok_or_else(missing)
+        })
     }
 }

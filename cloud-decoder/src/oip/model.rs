@@ -65,18 +65,18 @@ impl OipService {
     /// Returns every head of every bundle, in its newest version.
     pub(super) fn models(&self) -> Vec<OipModel> {
         let catalog = self.registry().catalog();
-        let of = |(served, (head, version)): (&Arc<ServedBundle>, (String, u32))| OipModel {
+        let heads = catalog
+            .newest_bundles()
+            .flat_map(|served| served.names().into_iter().map(move |head| (served, head)));
+        let models = heads.map(|(served, (head, version))| OipModel {
             name: format!("{}.{head}", served.name()),
             bundle: served.name().to_owned(),
             head,
             version,
             takes_frames: false,
             served: Arc::clone(served),
-        };
-        let heads = catalog
-            .newest_bundles()
-            .flat_map(|served| served.names().into_iter().map(move |head| (served, head)));
-        heads.map(of).collect()
+        });
+        models.collect()
     }
 }
 
@@ -120,25 +120,27 @@ impl OipModel {
 
     /// Returns the inputs that a client must send: the layers, or the frame instead.
     pub(super) fn inputs(&self) -> Vec<TensorInfo> {
-        let frame = || vec![tensor_info(FRAME_INPUT, DataType::Bytes, &[1])];
         if self.takes_frames {
-            return frame();
+            return frame_inputs();
         }
         match self.served.as_ref() {
             ServedBundle::FixedLatent(service) => {
-                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else { return frame() };
-                let is_read = |tensor: &&TensorSpec| head.spec.inputs.contains(&tensor.name);
+                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
+                    return frame_inputs();
+                };
                 service
                     .manifest
                     .latent
                     .iter()
                     .map(|layer| &layer.tensor)
-                    .filter(is_read)
+                    .filter(|tensor| head.spec.inputs.contains(&tensor.name))
                     .map(float_info)
                     .collect()
             }
             ServedBundle::ImageCodec(service) => {
-                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else { return frame() };
+                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
+                    return frame_inputs();
+                };
                 let layers = service.manifest.layers.iter();
                 let layers = layers.map(|layer| map_info(&layer.tensor, i64::from(layer.channels)));
                 layers.chain([tensor_info(&head.spec.quality, DataType::Fp32, &[1])]).collect()
@@ -165,6 +167,11 @@ impl OipModel {
             }
         }
     }
+}
+
+/// Returns the inputs of a model that takes frames.
+fn frame_inputs() -> Vec<TensorInfo> {
+    vec![tensor_info(FRAME_INPUT, DataType::Bytes, &[1])]
 }
 
 fn derived_outputs(kind: &HeadKind) -> Vec<TensorInfo> {

@@ -38,8 +38,8 @@ pub(super) async fn infer(
         [] => vec![own],
         wanted => wanted.iter().map(|output| output.name.as_str()).collect(),
     };
-    let wanted = |&name: &&str| requested_output(model, own, name);
-    let wanted = names.iter().map(wanted).collect::<Result<Vec<_>, _>>()?;
+    let wanted =
+        names.iter().map(|name| requested_output(model, own, name)).collect::<Result<Vec<_>, _>>()?;
     let mut made = match source {
         InferenceSource::Frames(frames) => {
             let request = DecodeRequest {
@@ -56,11 +56,11 @@ pub(super) async fn infer(
             service.run_maps(maps, &wanted, (decoder.limits(), terms), decoder.memory_budget()).await?
         }
     };
-    let column = |(at, name): (usize, &&str)| {
+    let columns = names.iter().enumerate().map(|(at, name)| {
         let values = made.iter_mut().map(|outputs| take_value(outputs, at));
         join_values(name, values.collect())
-    };
-    names.iter().enumerate().map(column).collect()
+    });
+    columns.collect()
 }
 
 /// Returns the output of the head to request for an output name of the protocol.
@@ -89,14 +89,14 @@ fn read_maps(
     check_frames(items)?;
     let qualities = inputs.take(quality)?;
     let qualities = qualities_of(quality, qualities.into_floats(&[1])?)?;
-    let header = |&quality: &Quality| {
+    let headers = qualities.iter().map(|&quality| {
         service.codec.header(extents, quality).ok_or_else(|| {
             ServeError::InvalidRequest(format!(
                 "input {coarsest:?}: no image can have so many rows and columns"
             ))
         })
-    };
-    let headers = qualities.iter().map(header).collect::<Result<Vec<_>, _>>()?;
+    });
+    let headers = headers.collect::<Result<Vec<_>, _>>()?;
     let mut maps = vec![Vec::with_capacity(service.manifest.layers.len()); items];
     let Some(&first) = headers.first() else { return Ok(Vec::new()) };
     for (name, shape) in service.codec.shapes(first) {
@@ -117,15 +117,15 @@ fn read_maps(
 
 /// Converts values to qualities, which are whole numbers from 1 to 100.
 fn qualities_of(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError> {
-    let quality = |value: f32| {
+    let qualities = values.into_iter().map(|value| {
         let whole = (value.fract() == 0.0).then_some(value as u8);
         whole.and_then(Quality::new).ok_or_else(|| {
             ServeError::InvalidRequest(format!(
                 "input {name:?}: a quality is a whole number from 1 to 100, not {value}"
             ))
         })
-    };
-    values.into_iter().map(quality).collect()
+    });
+    qualities.collect()
 }
 
 fn take_value(outputs: &mut [Output], at: usize) -> OutputValue {

@@ -5,7 +5,7 @@ use lopside_proto::inference::{InferBatchStatistics, InferStatistics, ModelStati
 use super::{OipService, model::OipModel};
 use crate::{
     ServeError,
-    batch::stats::{HeadStats, TimingTotal},
+    batch::stats::{BatchTotals, HeadStats, TimingTotal},
 };
 
 impl OipService {
@@ -26,12 +26,6 @@ impl OipService {
 fn model_statistics(model: &OipModel, version: u32) -> Result<ModelStatistics, ServeError> {
     let stats = model.served.engine(&model.head, version)?.stats();
     let counts = stats.counts();
-    let batch = |(size, totals): (usize, crate::batch::stats::BatchTotals)| InferBatchStatistics {
-        batch_size: size as u64,
-        compute_input: Some(duration_of(totals.input)),
-        compute_infer: Some(duration_of(totals.infer)),
-        compute_output: Some(duration_of(totals.output)),
-    };
     Ok(ModelStatistics {
         name: model.name.clone(),
         version: version.to_string(),
@@ -39,9 +33,18 @@ fn model_statistics(model: &OipModel, version: u32) -> Result<ModelStatistics, S
         inference_count: counts.items,
         execution_count: counts.runs,
         inference_stats: Some(inference_statistics(stats)),
-        batch_stats: stats.batch_totals().into_iter().map(batch).collect(),
+        batch_stats: stats.batch_totals().into_iter().map(batch_statistics).collect(),
         memory_usage: Vec::new(),
     })
+}
+
+fn batch_statistics((size, totals): (usize, BatchTotals)) -> InferBatchStatistics {
+    InferBatchStatistics {
+        batch_size: size as u64,
+        compute_input: Some(duration_of(totals.input)),
+        compute_infer: Some(duration_of(totals.infer)),
+        compute_output: Some(duration_of(totals.output)),
+    }
 }
 
 fn inference_statistics(stats: &HeadStats) -> InferStatistics {

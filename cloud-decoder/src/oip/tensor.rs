@@ -66,9 +66,10 @@ impl InputTensor {
     /// # Errors
     /// [`ServeError::InvalidRequest`] unless there are four dimensions, with items, rows and columns of 1 or more.
     pub(super) fn extents(&self) -> Result<(usize, [usize; 2]), ServeError> {
-        let extent = |dim: i64| usize::try_from(dim).ok().filter(|&extent| extent > 0);
         let found = match self.shape[..] {
-            [items, _, rows, columns] => extent(items).zip(extent(rows)).zip(extent(columns)),
+            [items, _, rows, columns] => {
+                positive_extent(items).zip(positive_extent(rows)).zip(positive_extent(columns))
+            }
             _ => None,
         };
         let ((items, rows), columns) = found.ok_or_else(|| {
@@ -146,6 +147,11 @@ impl InputTensor {
     fn input_error(&self, reason: &str) -> ServeError {
         ServeError::InvalidRequest(format!("input {:?}: {reason}", self.name))
     }
+}
+
+/// Returns a dimension as an extent; `None` if it is less than 1.
+fn positive_extent(dim: i64) -> Option<usize> {
+    usize::try_from(dim).ok().filter(|&extent| extent > 0)
 }
 
 /// Splits a raw BYTES tensor into its elements; `None` if the lengths do not match the bytes.

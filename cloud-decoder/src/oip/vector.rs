@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::{FixedLatentHeadSpec, FixedLatentManifest, HeadKind, TensorSpec};
+use lopside_bundle::{FixedLatentHeadSpec, FixedLatentManifest, HeadKind};
 use lopside_latent::Limits;
 
 use super::{
@@ -44,8 +44,9 @@ pub(super) async fn infer(
     let spec = &head.spec;
     let from_frames = matches!(source, InferenceSource::Frames(_));
     if wanted.is_empty() {
-        let own = |tensor: &TensorSpec| RequestedOutput { name: tensor.name.clone(), classes: None };
-        wanted.extend(head_outputs(spec).map(own));
+        wanted.extend(
+            head_outputs(spec).map(|tensor| RequestedOutput { name: tensor.name.clone(), classes: None }),
+        );
     }
     wanted.iter().try_for_each(|wanted| check_output(model, spec, wanted, from_frames))?;
     let (share, bits) = match source {
@@ -114,11 +115,13 @@ async fn run_layers(
 impl HeadOutput {
     /// Returns the number of values that must be converted to another format.
     fn count_converted(&self, wanted: &[RequestedOutput]) -> usize {
-        let own = |wanted: &&RequestedOutput| {
-            wanted.classes.is_none() && head_outputs(&self.head.spec).any(|tensor| tensor.name == wanted.name)
-        };
-        let formed = wanted.iter().filter(|wanted| !own(wanted)).count();
+        let formed = wanted.iter().filter(|wanted| !self.is_unconverted(wanted)).count();
         formed * self.slice.first_output().len()
+    }
+
+    /// Returns whether an output is the model's own, without conversion.
+    fn is_unconverted(&self, wanted: &RequestedOutput) -> bool {
+        wanted.classes.is_none() && head_outputs(&self.head.spec).any(|tensor| tensor.name == wanted.name)
     }
 
     fn make_output(&self, wanted: &RequestedOutput) -> Result<OutputTensor, ServeError> {
@@ -134,8 +137,9 @@ impl HeadOutput {
             let shape = std::iter::once(items).chain(item_dims(tensor).map(|dim| dim as i64)).collect();
             return Ok(OutputTensor { name, shape, values: own });
         }
-        let item = |index| self.value(index, OutputFormat::Natural);
-        let made: Vec<OutputValue> = (0..self.slice.items()).map(item).collect::<Result<_, _>>()?;
+        let made: Vec<OutputValue> = (0..self.slice.items())
+            .map(|index| self.value(index, OutputFormat::Natural))
+            .collect::<Result<_, _>>()?;
         let (dims, values) = match wanted.name.as_str() {
             PNG_OUTPUT => (vec![1], OutputData::Texts(made.into_iter().filter_map(png_file).collect())),
             "probabilities" => self.probabilities(),
@@ -172,18 +176,23 @@ impl HeadOutput {
             _ => &[],
         };
         let classes = classes.min(each);
-        let of_item = |values: &[f32]| {
-            let mut order: Vec<usize> = (0..values.len()).collect();
-            order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
-            let text = |&class: &usize| {
-                let label = labels.get(class).map(|label| format!(":{label}")).unwrap_or_default();
-                format!("{}:{class}{label}", values[class]).into_bytes()
-            };
-            order.iter().take(classes).map(text).collect::<Vec<_>>()
-        };
-        let texts = values.chunks_exact(each.max(1)).flat_map(of_item).collect();
+        let texts = values
+            .chunks_exact(each.max(1))
+            .flat_map(|values| list_largest_classes(values, labels, classes))
+            .collect();
         OutputTensor { name, shape: vec![items as i64, classes as i64], values: OutputData::Texts(texts) }
     }
+}
+
+/// Returns `value:index:label` of the largest values, largest first.
+fn list_largest_classes(values: &[f32], labels: &[String], classes: usize) -> Vec<Vec<u8>> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    let texts = order.iter().take(classes).map(|&class| {
+        let label = labels.get(class).map(|label| format!(":{label}")).unwrap_or_default();
+        format!("{}:{class}{label}", values[class]).into_bytes()
+    });
+    texts.collect()
 }
 
 fn png_file(value: OutputValue) -> Option<Vec<u8>> {

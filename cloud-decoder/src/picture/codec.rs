@@ -82,8 +82,9 @@ impl ImageCodec {
     /// Returns the header of the largest image, in colour, whose coarsest layer has these rows and columns;
     /// `None` if the image is too large for a frame.
     pub(crate) fn header(&self, layer: [usize; 2], quality: Quality) -> Option<ImageCodecHeader> {
-        let side = |extent: usize| u32::try_from(extent).ok()?.checked_mul(self.space.layout().alignment());
-        let [height, width] = layer.map(side);
+        let alignment = self.space.layout().alignment();
+        let [height, width] =
+            layer.map(|extent| u32::try_from(extent).ok().and_then(|extent| extent.checked_mul(alignment)));
         let header = ImageCodecHeader { width: width?, height: height?, is_grey: false, quality };
         header.check_sides().ok().map(|()| header)
     }
@@ -173,10 +174,10 @@ impl ImageCodec {
 
     /// Adds names and shapes to feature maps.
     pub(crate) fn named_maps(&self, header: ImageCodecHeader, maps: Vec<Vec<f32>>) -> FeatureMaps {
-        let layer = |(values, (tensor, shape)): (Vec<f32>, (&str, [usize; 3]))| {
+        let layers = maps.into_iter().zip(self.shapes(header)).map(|(values, (tensor, shape))| {
             let shape = std::iter::once(1).chain(shape).collect();
             NamedTensor { name: tensor.to_owned(), shape, values: Arc::new(values) }
-        };
-        FeatureMaps { header, layers: maps.into_iter().zip(self.shapes(header)).map(layer).collect() }
+        });
+        FeatureMaps { header, layers: layers.collect() }
     }
 }

@@ -28,11 +28,12 @@ impl ImageCodecDecoder {
     /// [`StartError::Head`] if the head does not exist or its model is refused.
     pub fn new(runtime: &Runtime, bundle: &ImageCodecBundle, head: &str) -> Result<Self, StartError> {
         let name = bundle.manifest.name.clone();
-        let failed = |reason| StartError::Head { bundle: name.clone(), head: head.to_owned(), reason };
         let found = heads::find_version(&name, &bundle.heads, head, None)
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| heads::head_error(&name, head, error.to_string()))?;
         let codec = ImageCodec::new(&bundle.manifest, bundle.space.clone());
-        let model = codec.load(runtime, &found.spec, &found.model, 1).map_err(failed)?;
+        let model = codec
+            .load(runtime, &found.spec, &found.model, 1)
+            .map_err(|reason| heads::head_error(&name, head, reason))?;
         Ok(Self { bundle: name, codec, head: found.spec.clone(), model, limits: Limits::default() })
     }
 
@@ -48,9 +49,11 @@ impl ImageCodecDecoder {
     /// # Errors
     /// [`ServeError`], as a client of the server receives it, with frame index 0.
     pub fn decode(&mut self, frame: &[u8]) -> Result<DynamicImage, ServeError> {
-        let refused = |source| frame_error(&self.bundle, 0, source);
-        self.codec.check_frame(frame, self.head.scale, &self.limits).map_err(refused)?;
-        let maps = self.codec.maps(frame, &self.limits).map_err(refused)?;
+        self.codec
+            .check_frame(frame, self.head.scale, &self.limits)
+            .map_err(|source| frame_error(&self.bundle, 0, source))?;
+        let maps =
+            self.codec.maps(frame, &self.limits).map_err(|source| frame_error(&self.bundle, 0, source))?;
         let header = maps.header;
         let question = self.codec.question(&maps, &self.head);
         drop(maps);

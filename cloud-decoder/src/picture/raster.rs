@@ -28,15 +28,14 @@ impl Raster<'_> {
     /// # Errors
     /// [`ServeError::Internal`] if the output is smaller than the image.
     pub(crate) fn to_image(self, grey: bool) -> Result<DynamicImage, ServeError> {
-        let scale = 255.0 / (self.high - self.low);
-        // A cast from float to u8 saturates, which clamps values outside the range.
-        let sample = |value: f32| ((value - self.low) * scale).round() as u8;
+        let (low, scale) = (self.low, 255.0 / (self.high - self.low));
         let (width, height) = (self.width as u32, self.height as u32);
         let image = if grey {
-            let mean = self.pixels().map(|[r, g, b]| sample((r + g + b) / 3.0));
+            let mean = self.pixels().map(|[r, g, b]| convert_sample((r + g + b) / 3.0, low, scale));
             GrayImage::from_raw(width, height, self.collect(1, mean)).map(DynamicImage::from)
         } else {
-            let samples = self.pixels().flat_map(|pixel| pixel.map(sample));
+            let samples =
+                self.pixels().flat_map(|pixel| pixel.map(|value| convert_sample(value, low, scale)));
             RgbImage::from_raw(width, height, self.collect(3, samples)).map(DynamicImage::from)
         };
         image.ok_or_else(|| ServeError::Internal("a head's image has the wrong size".into()))
@@ -74,6 +73,12 @@ impl Raster<'_> {
         out.extend(samples);
         out
     }
+}
+
+/// Converts a sample to 8 bits, where `low` becomes 0; rounds to nearest and clamps.
+fn convert_sample(value: f32, low: f32, scale: f32) -> u8 {
+    // A cast from float to u8 saturates, which clamps values outside the range.
+    ((value - low) * scale).round() as u8
 }
 
 #[cfg(test)]

@@ -47,12 +47,12 @@ impl ImageCodecService {
     pub(crate) fn start(bundle: ImageCodecBundle, starter: &HeadLoader) -> Result<Self, StartError> {
         let ImageCodecBundle { manifest, space, heads, .. } = bundle;
         let codec = ImageCodec::new(&manifest, space);
-        let start = |ImageCodecHead { spec, model }| {
-            let load = |spec: &ImageCodecHeadSpec, tries| codec.load(&starter.runtime, spec, &model, tries);
-            ServedHead::start(starter, &manifest.name, spec, load)
-        };
-        let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
-        let heads = Heads::new(&manifest.name, heads);
+        let heads = heads.into_iter().map(|ImageCodecHead { spec, model }| {
+            ServedHead::start(starter, &manifest.name, spec, |spec, tries| {
+                codec.load(&starter.runtime, spec, &model, tries)
+            })
+        });
+        let heads = Heads::new(&manifest.name, heads.collect::<Result<_, _>>()?);
         Ok(Self { manifest: Arc::new(manifest), codec: Arc::new(codec), heads })
     }
 
@@ -73,11 +73,11 @@ impl ImageCodecService {
     ) -> Result<Vec<Vec<Output>>, ServeError> {
         let heads = self.requested_heads(ask.outputs)?;
         let scale = largest_scale(&heads);
-        let check = |(index, frame): (usize, &F)| {
-            let pixels = self.codec.check_frame(frame.as_ref(), scale, ask.limits);
-            pixels.map_err(|source| frame_error(&self.manifest.name, index, source))
-        };
-        let pixels = ask.frames.iter().enumerate().map(check).collect::<Result<Vec<_>, _>>()?;
+        let mut pixels = Vec::with_capacity(ask.frames.len());
+        for (index, frame) in ask.frames.iter().enumerate() {
+            let found = self.codec.check_frame(frame.as_ref(), scale, ask.limits);
+            pixels.push(found.map_err(|source| frame_error(&self.manifest.name, index, source))?);
+        }
         let mut answers = Vec::with_capacity(pixels.len());
         for (index, pixels) in pixels.into_iter().enumerate() {
             let place = Arc::new(room.acquire(pixels, &heads[0].0.spec.name, ask.options).await?);
@@ -154,8 +154,10 @@ impl ImageCodecService {
         for ((head, format), question) in heads.iter().zip(questions) {
             let answer = head.run(question, terms).await?;
             let (codec, spec, format) = (Arc::clone(&self.codec), head.spec.clone(), *format);
-            let make = move || convert_output(&codec, &spec, format, header, answer);
-            let value = run_with_permit(Arc::clone(place), make).await??;
+            let value = run_with_permit(Arc::clone(place), move || {
+                convert_output(&codec, &spec, format, header, answer)
+            })
+            .await??;
             outputs.push(Output { head: head.spec.name.clone(), version: head.spec.version, value });
         }
         Ok(outputs)

@@ -45,9 +45,8 @@ impl Catalog {
             versions.sort_by_key(|version| Reverse(version.number));
             share_heads(versions);
         }
-        let merged =
-            |(space, bundles): (LatentSpaceId, Vec<Arc<ServedBundle>>)| (space, merge_bundles(bundles));
-        Self { by_name, by_space: by_space.into_iter().map(merged).collect() }
+        let by_space = by_space.into_iter().map(|(space, bundles)| (space, merge_bundles(bundles)));
+        Self { by_name, by_space: by_space.collect() }
     }
 
     /// Returns the newest version of each bundle, ordered by name.

@@ -59,8 +59,8 @@ impl BundleFolder {
     }
 
     fn folder_name(&self) -> String {
-        let is_version = |folder: &Path| version_of(folder).is_some();
-        let named = if is_version(&self.folder) { self.folder.parent() } else { Some(self.folder.as_path()) };
+        let is_version = version_of(&self.folder).is_some();
+        let named = if is_version { self.folder.parent() } else { Some(self.folder.as_path()) };
         named.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
     }
 }

@@ -282,10 +282,9 @@ fn check_name(loaded: &[LoadedBundle], bundle: &LoadedBundle) -> Result<(), Star
 }
 
 fn catalog_of(loaded: &[LoadedBundle]) -> Catalog {
-    let version = |bundle: &LoadedBundle| BundleVersion {
+    Catalog::from_versions(loaded.iter().map(|bundle| BundleVersion {
         number: bundle.found.version,
         folder: bundle.found.folder.clone(),
         served: Arc::clone(&bundle.served),
-    };
-    Catalog::from_versions(loaded.iter().map(version))
+    }))
 }

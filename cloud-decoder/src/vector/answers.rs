@@ -46,9 +46,9 @@ pub(crate) struct FrameOutput<'a> {
 impl HeadOutputs {
     /// Returns the number of values that must be converted to another format.
     pub(super) fn count_converted(&self) -> usize {
-        let values = |wanted: &RequestedHead| item_dims(&wanted.head.spec.output).product::<usize>();
         let formed = self.requested.iter().filter(|wanted| wanted.format != OutputFormat::Tensor);
-        self.bits.len() * formed.map(values).sum::<usize>()
+        let values = formed.map(|wanted| item_dims(&wanted.head.spec.output).product::<usize>());
+        self.bits.len() * values.sum::<usize>()
     }
 
     /// Returns the requested outputs of every frame.
@@ -60,18 +60,19 @@ impl HeadOutputs {
     }
 
     fn convert_frame(&self, index: usize) -> Result<Vec<Output>, ServeError> {
-        let output = |RequestedHead { head, format, slice_index: made }: &RequestedHead| {
-            let input = self.reference_inputs.get(index).map(Vec::as_slice);
-            let item = FrameOutput {
-                bits: self.bits[index],
-                index,
-                reference_input: input,
-                slice: &self.slices[*made],
-            };
-            let value = item.convert_value(&self.manifest.input, &head.spec, *format)?;
-            Ok(Output { head: head.spec.name.clone(), version: head.spec.version, value })
+        self.requested.iter().map(|requested| self.convert_output(index, requested)).collect()
+    }
+
+    fn convert_output(&self, index: usize, requested: &RequestedHead) -> Result<Output, ServeError> {
+        let spec = &requested.head.spec;
+        let item = FrameOutput {
+            bits: self.bits[index],
+            index,
+            reference_input: self.reference_inputs.get(index).map(Vec::as_slice),
+            slice: &self.slices[requested.slice_index],
         };
-        self.requested.iter().map(output).collect()
+        let value = item.convert_value(&self.manifest.input, spec, requested.format)?;
+        Ok(Output { head: spec.name.clone(), version: spec.version, value })
     }
 }
 

@@ -37,17 +37,24 @@ impl Latents {
     ) -> Result<Self, ServeError> {
         let (manifest, space, limits) = (Arc::clone(manifest), Arc::clone(space), *limits);
         let (values, frames) = (frames.len() * space.len(), frames.to_vec());
-        let decode = move || {
-            let integers = frames.iter().map(|frame| space.decode(frame.as_ref(), &limits)).enumerate();
-            let integers = integers.map(|(index, row)| row.map_err(|source| (index, source)));
-            let latents = integers.collect::<Result<Vec<_>, _>>().and_then(|integers| {
-                Self::from_integers(&manifest, &space, &integers).map_err(|source| (0, source))
-            });
-            latents.map_err(|(index, source)| {
-                ServeError::from_frame_error(index, source, &manifest.name, FRAME_VERSION)
-            })
-        };
-        offload_if_large(values, decode).await?
+        offload_if_large(values, move || Self::decode_all(&manifest, &space, &frames, &limits)).await?
+    }
+
+    /// Decodes the latents of frames on the caller's thread.
+    fn decode_all<F: AsRef<[u8]>>(
+        manifest: &FixedLatentManifest,
+        space: &FixedLatentSpace,
+        frames: &[F],
+        limits: &Limits,
+    ) -> Result<Self, ServeError> {
+        let integers = frames.iter().map(|frame| space.decode(frame.as_ref(), limits)).enumerate();
+        let integers = integers.map(|(index, row)| row.map_err(|source| (index, source)));
+        let latents = integers.collect::<Result<Vec<_>, _>>().and_then(|integers| {
+            Self::from_integers(manifest, space, &integers).map_err(|source| (0, source))
+        });
+        latents.map_err(|(index, source)| {
+            ServeError::from_frame_error(index, source, &manifest.name, FRAME_VERSION)
+        })
     }
 
     /// Decodes the latents of those frames that can be decoded, each frame once. Also returns, for each frame, whether it
@@ -63,17 +70,22 @@ impl Latents {
     ) -> Result<(Self, Vec<bool>), ServeError> {
         let (manifest, space, limits) = (Arc::clone(manifest), Arc::clone(space), *limits);
         let (values, frames) = (frames.len() * space.len(), frames.to_vec());
-        let decode = move || {
-            let rows: Vec<Option<Vec<i32>>> =
-                frames.iter().map(|frame| space.decode(frame.as_ref(), &limits).ok()).collect();
-            let is_readable = rows.iter().map(Option::is_some).collect();
-            let rows: Vec<Vec<i32>> = rows.into_iter().flatten().collect();
-            let latents = Self::from_integers(&manifest, &space, &rows);
-            latents
-                .map(|latents| (latents, is_readable))
-                .map_err(|error| ServeError::Internal(error.to_string()))
-        };
-        offload_if_large(values, decode).await?
+        offload_if_large(values, move || Self::decode_readable(&manifest, &space, &frames, &limits)).await?
+    }
+
+    /// Decodes the latents of readable frames on the caller's thread.
+    fn decode_readable<F: AsRef<[u8]>>(
+        manifest: &FixedLatentManifest,
+        space: &FixedLatentSpace,
+        frames: &[F],
+        limits: &Limits,
+    ) -> Result<(Self, Vec<bool>), ServeError> {
+        let rows: Vec<Option<Vec<i32>>> =
+            frames.iter().map(|frame| space.decode(frame.as_ref(), limits).ok()).collect();
+        let is_readable = rows.iter().map(Option::is_some).collect();
+        let rows: Vec<Vec<i32>> = rows.into_iter().flatten().collect();
+        let latents = Self::from_integers(manifest, space, &rows);
+        latents.map(|latents| (latents, is_readable)).map_err(|error| ServeError::Internal(error.to_string()))
     }
 
     /// Returns the number of latents.
@@ -92,19 +104,18 @@ impl Latents {
     ) -> Result<Self, LatentError> {
         let rows = integers.iter().map(|row| space.dequantise(row)).collect::<Result<Vec<_>, _>>()?;
         let bits = integers.iter().map(|row| space.cost_bits(row)).collect::<Result<_, _>>()?;
-        let layer = |(number, spec): (usize, &FixedLatentLayerSpec)| {
+        let layers = manifest.latent.iter().enumerate().map(|(number, spec)| {
             let range = space.prefix_len(number)..space.prefix_len(number + 1);
             let values = rows.iter().flat_map(|row| row[range.clone()].iter().copied()).collect();
             layer_tensor(spec, rows.len(), values)
-        };
-        let layers = manifest.latent.iter().enumerate().map(layer).collect();
-        Ok(Self { count: rows.len(), layers, bits })
+        });
+        Ok(Self { count: rows.len(), layers: layers.collect(), bits })
     }
 
     /// Returns the inference input of a head.
     pub(super) fn question(&self, spec: &FixedLatentHeadSpec) -> InferenceInput {
-        let read = |layer: &&NamedTensor| spec.inputs.contains(&layer.name);
-        question(spec, self.layers.iter().filter(read).cloned().collect(), self.count)
+        let read = self.layers.iter().filter(|layer| spec.inputs.contains(&layer.name));
+        question(spec, read.cloned().collect(), self.count)
     }
 }
 

@@ -6,8 +6,7 @@ mod latents;
 use std::sync::Arc;
 
 use lopside_bundle::{
-    Dim, FixedLatentBundle, FixedLatentHeadSpec, FixedLatentLayerSpec, FixedLatentManifest, HeadKind,
-    TensorSpec,
+    Dim, FixedLatentBundle, FixedLatentHeadSpec, FixedLatentManifest, HeadKind, TensorSpec,
 };
 use lopside_latent::{FixedLatentSpace, Limits};
 
@@ -54,20 +53,14 @@ impl FixedLatentService {
     pub(crate) fn start(bundle: FixedLatentBundle, starter: &HeadLoader) -> Result<Self, StartError> {
         let FixedLatentBundle { manifest, space, heads, .. } = bundle;
         let zeros = Latents::from_integers(&manifest, &space, &[vec![0; space.len()]]);
-        let start = |head: lopside_bundle::FixedLatentHead| {
-            let io = |spec: &FixedLatentHeadSpec| ModelIo {
-                inputs: spec.inputs.clone(),
-                outputs: head_outputs(spec).map(|tensor| tensor.name.clone()).collect(),
-                latent_space: space.id().to_string(),
-            };
-            let load = |spec: &FixedLatentHeadSpec, tries| {
+        let heads = heads.into_iter().map(|head| {
+            ServedHead::start(starter, &manifest.name, head.spec, |spec, tries| {
                 let zeros = zeros.as_ref().map_err(ToString::to_string)?;
-                HeadModel::load(&starter.runtime, &head.model, &io(spec), (&zeros.question(spec), tries))
-            };
-            ServedHead::start(starter, &manifest.name, head.spec, load)
-        };
-        let heads = heads.into_iter().map(start).collect::<Result<_, _>>()?;
-        let heads = Heads::new(&manifest.name, heads);
+                let io = model_io(spec, &space);
+                HeadModel::load(&starter.runtime, &head.model, &io, (&zeros.question(spec), tries))
+            })
+        });
+        let heads = Heads::new(&manifest.name, heads.collect::<Result<_, _>>()?);
         Ok(Self { manifest: Arc::new(manifest), space: Arc::new(space), heads })
     }
 
@@ -212,8 +205,7 @@ impl FixedLatentService {
         terms: RequestOptions,
     ) -> Result<BatchSlice, ServeError> {
         let read = self.manifest.latent.iter().filter(|layer| head.spec.inputs.contains(&layer.tensor.name));
-        let layer = |(spec, values): (&FixedLatentLayerSpec, Vec<f32>)| layer_tensor(spec, items, values);
-        let layers = read.zip(layers).map(layer).collect();
+        let layers = read.zip(layers).map(|(spec, values)| layer_tensor(spec, items, values)).collect();
         head.run(question(&head.spec, layers, items), terms).await
     }
 
@@ -229,10 +221,10 @@ impl FixedLatentService {
 
     /// Returns the size of all tensors of a head in bytes per frame.
     fn item_bytes(&self, spec: &FixedLatentHeadSpec) -> usize {
-        let read = |layer: &&FixedLatentLayerSpec| spec.inputs.contains(&layer.tensor.name);
-        let layers = self.manifest.latent.iter().filter(read).map(|layer| &layer.tensor);
+        let layers = self.manifest.latent.iter().map(|layer| &layer.tensor);
+        let read = layers.filter(|tensor| spec.inputs.contains(&tensor.name));
         let values: usize =
-            layers.chain(head_outputs(spec)).map(|tensor| item_dims(tensor).product::<usize>()).sum();
+            read.chain(head_outputs(spec)).map(|tensor| item_dims(tensor).product::<usize>()).sum();
         values * size_of::<f32>()
     }
 
@@ -254,10 +246,20 @@ impl FixedLatentService {
             }
             let place = Arc::new(room.acquire(pixels, head, ask.options).await?);
             let (sent, spec, tensor) = (sent.clone(), input.clone(), encoder.input.clone());
-            let work = move || sent::convert_to_tensor(&sent, index, &spec, &tensor);
-            tensors.push(run_with_permit(place, work).await??);
+            let converted =
+                run_with_permit(place, move || sent::convert_to_tensor(&sent, index, &spec, &tensor)).await?;
+            tensors.push(converted?);
         }
         Ok(tensors)
+    }
+}
+
+/// Returns the names that a head's model must have.
+fn model_io(spec: &FixedLatentHeadSpec, space: &FixedLatentSpace) -> ModelIo {
+    ModelIo {
+        inputs: spec.inputs.clone(),
+        outputs: head_outputs(spec).map(|tensor| tensor.name.clone()).collect(),
+        latent_space: space.id().to_string(),
     }
 }
 

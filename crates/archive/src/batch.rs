@@ -90,22 +90,24 @@ impl Batch {
     /// Refuses values that no backend can store.
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {
         check_device_name(&self.device)?;
-        let refused = |why: String| Err(ArchiveError::refused_batch(&self.device, why));
         let records = self.records.len();
         if records > MAX_BATCH_RECORDS {
-            return refused(format!(
+            let why = format!(
                 "it has {records} records, but the limit is {MAX_BATCH_RECORDS}: send several batches"
-            ));
+            );
+            return Err(ArchiveError::refused_batch(&self.device, why));
         }
         let end = self.first_number.checked_add(records as u64);
         if self.first_number == 0 || end.is_none_or(|end| end > MAX_NUMBER) || self.floor > MAX_NUMBER {
-            return refused(format!(
-                "its record numbers must be 1 to {MAX_NUMBER}, and its floor at most {MAX_NUMBER}"
-            ));
+            let why =
+                format!("its record numbers must be 1 to {MAX_NUMBER}, and its floor at most {MAX_NUMBER}");
+            return Err(ArchiveError::refused_batch(&self.device, why));
         }
         self.records.iter().zip(self.first_number..).try_for_each(|(record, number)| {
             match record.find_fault() {
-                Some(fault) => refused(format!("record {number}: {fault}")),
+                Some(fault) => {
+                    Err(ArchiveError::refused_batch(&self.device, format!("record {number}: {fault}")))
+                }
                 None => Ok(()),
             }
         })
@@ -129,20 +131,24 @@ pub(crate) fn check_device_name(device: &str) -> Result<(), ArchiveError> {
 
 impl NewRecord {
     fn find_fault(&self) -> Option<String> {
-        let text = |text: &str, most: usize| text.len() <= most && !text.contains('\0');
         if self.frame.len() > MAX_FRAME_BYTES {
             return Some(format!(
                 "its frame has {} bytes, but the limit is {MAX_FRAME_BYTES}",
                 self.frame.len()
             ));
         }
-        if !text(&self.source, MAX_SOURCE_BYTES) {
+        if !is_valid_text(&self.source, MAX_SOURCE_BYTES) {
             return Some(format!("its source must have at most {MAX_SOURCE_BYTES} bytes and no NUL"));
         }
         let trace = self.trace.as_deref().unwrap_or_default();
-        (!text(trace, MAX_TRACE_BYTES))
+        (!is_valid_text(trace, MAX_TRACE_BYTES))
             .then(|| format!("its trace must have at most {MAX_TRACE_BYTES} bytes and no NUL"))
     }
+}
+
+/// Returns whether both backends can store a text: it is not longer than `max_bytes` and does not contain NUL.
+fn is_valid_text(text: &str, max_bytes: usize) -> bool {
+    text.len() <= max_bytes && !text.contains('\0')
 }
 
 #[cfg(test)]

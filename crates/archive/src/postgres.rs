@@ -65,7 +65,6 @@ async fn insert_frames(
     connection: &mut PgConnection,
     rows: &[NewRow<'_>],
 ) -> sqlx::Result<Vec<(i64, i64, i64)>> {
-    let longs = |column: fn(&NewRow<'_>) -> i64| rows.iter().map(column).collect::<Vec<_>>();
     let inserted = sqlx::query(
         "INSERT INTO frames (device_id, stream_id, number, captured_us, received_us, source, digest, \
          latent_space, trace, frame) \
@@ -73,17 +72,21 @@ async fn insert_frames(
          $7::bigint[], $8::bigint[], $9::text[], $10::bytea[]) \
          RETURNING stream_id, number, id",
     )
-    .bind(longs(|row| row.device_id))
-    .bind(longs(|row| row.stream_id))
-    .bind(longs(|row| row.number))
-    .bind(longs(|row| row.record.captured_us))
-    .bind(longs(|row| row.received_us))
+    .bind(collect_column(rows, |row| row.device_id))
+    .bind(collect_column(rows, |row| row.stream_id))
+    .bind(collect_column(rows, |row| row.number))
+    .bind(collect_column(rows, |row| row.record.captured_us))
+    .bind(collect_column(rows, |row| row.received_us))
     .bind(rows.iter().map(|row| row.record.source.as_str()).collect::<Vec<_>>())
-    .bind(longs(|row| i64::from(row.record.digest)))
-    .bind(longs(|row| i64::from_be_bytes(row.record.latent_space)))
+    .bind(collect_column(rows, |row| i64::from(row.record.digest)))
+    .bind(collect_column(rows, |row| i64::from_be_bytes(row.record.latent_space)))
     .bind(rows.iter().map(|row| row.record.trace.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.record.frame.as_slice()).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     inserted.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+fn collect_column(rows: &[NewRow<'_>], column: fn(&NewRow<'_>) -> i64) -> Vec<i64> {
+    rows.iter().map(column).collect()
 }

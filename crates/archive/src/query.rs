@@ -71,6 +71,14 @@ impl FrameQuery {
     }
 }
 
+impl PageCursor {
+    fn parse_text(text: &str) -> Option<Self> {
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let (captured, id) = text.split_at_checked(16).filter(|(_, id)| digits && id.len() == 16)?;
+        Some(Self { captured_us: parse_hex(captured)?, id: parse_hex(id)? })
+    }
+}
+
 impl fmt::Display for PageCursor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:016x}{:016x}", self.captured_us, self.id)
@@ -81,14 +89,13 @@ impl FromStr for PageCursor {
     type Err = ArchiveError;
 
     fn from_str(text: &str) -> Result<Self, ArchiveError> {
-        let parse = || {
-            let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-            let (captured, id) = text.split_at_checked(16).filter(|(_, id)| digits && id.len() == 16)?;
-            let number = |text| u64::from_str_radix(text, 16).ok().map(|number| number as i64);
-            Some(Self { captured_us: number(captured)?, id: number(id)? })
-        };
-        parse().ok_or_else(|| ArchiveError::InvalidCursor { found: text.chars().take(40).collect() })
+        Self::parse_text(text)
+            .ok_or_else(|| ArchiveError::InvalidCursor { found: text.chars().take(40).collect() })
     }
+}
+
+fn parse_hex(text: &str) -> Option<i64> {
+    u64::from_str_radix(text, 16).ok().map(|number| number as i64)
 }
 
 #[cfg(test)]

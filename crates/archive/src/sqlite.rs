@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sqlx::{
-    Row as _, Sqlite, SqliteConnection,
+    Pool, Row as _, Sqlite, SqliteConnection,
     query_builder::QueryBuilder,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -48,17 +48,30 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
     // A transaction queues behind all others of this process; the time for the lock itself is for other
     // processes.
     let turn = settings.acquire_timeout + Duration::from_secs(30);
-    let pool = || SqlitePoolOptions::new().acquire_timeout(turn).idle_timeout(None).max_lifetime(None);
-    let failed = |error| classify_error(path, "open its file", &error);
-    let writer = pool().max_connections(1).connect_with(writer).await.map_err(failed)?;
+    let writer = open_pool(path, writer, 1, turn).await?;
     let migrations = vec![
         new_migration(1, "archive", include_str!("../migrations/sqlite/0001_archive.sql")),
         new_migration(2, "senders", include_str!("../migrations/sqlite/0002_senders.sql")),
     ];
     store::migrate_schema(path, &writer, migrations).await?;
-    let readers =
-        pool().max_connections(settings.max_connections.max(1)).connect_with(options.read_only(true)).await;
-    Ok(Store { location: path.to_owned(), writer, readers: readers.map_err(failed)? })
+    let readers = open_pool(path, options.read_only(true), settings.max_connections.max(1), turn).await?;
+    Ok(Store { location: path.to_owned(), writer, readers })
+}
+
+async fn open_pool(
+    path: &str,
+    options: SqliteConnectOptions,
+    max_connections: u32,
+    acquire_timeout: Duration,
+) -> Result<Pool<Db>, ArchiveError> {
+    let pool = SqlitePoolOptions::new()
+        .acquire_timeout(acquire_timeout)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .max_connections(max_connections)
+        .connect_with(options)
+        .await;
+    pool.map_err(|error| classify_error(path, "open its file", &error))
 }
 
 fn classify_error(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {

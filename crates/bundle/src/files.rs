@@ -87,22 +87,27 @@ pub(crate) fn read(root: &Path, file: &FileRef) -> Result<Vec<u8>, BundleError> 
 
 /// Checks the length and digest of a file named by the manifest, in pieces. Returns its resolved path.
 pub(crate) fn verify_file(root: &Path, file: &FileRef) -> Result<PathBuf, BundleError> {
-    // The error may be shown to clients that must not learn the absolute path.
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => BundleError::Missing { path: file.path.clone() },
-        _ => io_error(Path::new(&file.path), source),
-    };
     let path = resolve_inside(root, &file.path).map_err(|error| match error {
-        BundleError::Io { source, .. } => failed(source),
+        BundleError::Io { source, .. } => listed_file_error(&file.path, source),
         error => error,
     })?;
-    let opened = File::open(&path).map_err(failed)?;
-    let found = opened.metadata().map_err(failed)?.len();
+    let opened = File::open(&path).map_err(|source| listed_file_error(&file.path, source))?;
+    let found = opened.metadata().map_err(|source| listed_file_error(&file.path, source))?.len();
     if found != file.bytes {
         return Err(BundleError::LengthMismatch { path: file.path.clone(), found, expected: file.bytes });
     }
-    compare_digest(Digest::from_reader(opened).map_err(failed)?, file)?;
+    let digest = Digest::from_reader(opened).map_err(|source| listed_file_error(&file.path, source))?;
+    compare_digest(digest, file)?;
     Ok(path)
+}
+
+/// Returns the error of a file named by the manifest. It contains the path as written in the manifest, because
+/// it may be shown to clients that must not learn the absolute path.
+fn listed_file_error(path: &str, source: io::Error) -> BundleError {
+    match source.kind() {
+        io::ErrorKind::NotFound => BundleError::Missing { path: path.to_owned() },
+        _ => io_error(Path::new(path), source),
+    }
 }
 
 fn compare_digest(found: Digest, file: &FileRef) -> Result<(), BundleError> {
@@ -149,11 +154,17 @@ pub fn is_plain_path(path: &str) -> bool {
 
 /// Resolves the path of a file, which must be inside the bundle even through symbolic links.
 fn resolve_inside(root: &Path, relative: &str) -> Result<PathBuf, BundleError> {
-    let outside = || BundleError::PathOutside { path: relative.to_owned() };
     if !is_plain_path(relative) {
-        return Err(outside());
+        return Err(BundleError::PathOutside { path: relative.to_owned() });
     }
-    let resolve = |path: PathBuf| path.canonicalize().map_err(|source| io_error(&path, source));
-    let path = resolve(root.join(relative))?;
-    if path.starts_with(resolve(root.to_owned())?) { Ok(path) } else { Err(outside()) }
+    let path = canonicalize_path(&root.join(relative))?;
+    if path.starts_with(canonicalize_path(root)?) {
+        Ok(path)
+    } else {
+        Err(BundleError::PathOutside { path: relative.to_owned() })
+    }
+}
+
+fn canonicalize_path(path: &Path) -> Result<PathBuf, BundleError> {
+    path.canonicalize().map_err(|source| io_error(path, source))
 }

@@ -80,8 +80,8 @@ impl ImageSpec {
     /// Creates a specification that maps the samples of all channels to `low…high`.
     #[must_use]
     pub fn with_uniform_range(width: u32, height: u32, channels: Channels, low: f32, high: f32) -> Self {
-        let each = |value| vec![value; channels.count() as usize];
-        Self { width, height, channels, low: each(low), high: each(high) }
+        let count = channels.count() as usize;
+        Self { width, height, channels, low: vec![low; count], high: vec![high; count] }
     }
 
     /// Returns the number of samples per image.
@@ -114,11 +114,9 @@ impl TimeSeriesSpec {
         require(self.mean.len() == count && self.deviation.len() == count, field, || {
             format!("mean and deviation must have {count} values, one per channel")
         })?;
-        let good = |deviation: &f32| deviation.is_finite() && *deviation > 0.0;
         require(self.mean.iter().all(|mean| mean.is_finite()), field, || "every mean must be finite".into())?;
-        require(self.deviation.iter().all(good), field, || {
-            "every deviation must be positive and finite".into()
-        })
+        let positive = self.deviation.iter().all(|deviation| deviation.is_finite() && *deviation > 0.0);
+        require(positive, field, || "every deviation must be positive and finite".into())
     }
 }
 

@@ -44,10 +44,9 @@ impl FixedLatentBundle {
         manifest.check()?;
         let space = read_space(folder, &manifest)?;
         let encoder = part.read_encoder(folder, &manifest.encoder.model)?;
-        let read = |spec: &FixedLatentHeadSpec| {
+        let heads = part.read_heads(&manifest.heads, |spec| {
             Ok(FixedLatentHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
-        };
-        let heads = part.read_heads(&manifest.heads, read)?;
+        })?;
         part.check_rest(folder, &manifest.model_card, &manifest.golden)?;
         Ok(Self { manifest, space, encoder, heads })
     }
@@ -75,11 +74,11 @@ fn read_space(folder: &Path, manifest: &FixedLatentManifest) -> Result<FixedLate
 
 /// Converts the layers to the types of the latent coder.
 pub(crate) fn latent_layers(latent: &[FixedLatentLayerSpec]) -> Result<Vec<LatentLayer>, BundleError> {
-    let layer = |layer: &FixedLatentLayerSpec| {
+    let layers = latent.iter().map(|layer| {
         Ok(LatentLayer {
             shape: Shape::new(&layer.tensor.item_dims().unwrap_or_default())?,
             quantiser: Quantiser::new(layer.gains.clone())?,
         })
-    };
-    latent.iter().map(layer).collect()
+    });
+    layers.collect()
 }

@@ -88,14 +88,14 @@ impl Quantiles {
         }
         let mut sorted = samples.to_vec();
         sorted.sort_by(f32::total_cmp);
-        let at = |point: usize| {
+        let quantiles = (0..points).map(|point| {
             let place = point as f64 / (points - 1) as f64 * (sorted.len() - 1) as f64;
             let low = place.floor() as usize;
             let high = (low + 1).min(sorted.len() - 1);
             let (a, b) = (f64::from(sorted[low]), f64::from(sorted[high]));
             (a + (b - a) * (place - low as f64)) as f32
-        };
-        Some(Self((0..points).map(at).collect()))
+        });
+        Some(Self(quantiles.collect()))
     }
 
     /// Returns the share of normal samples below a value, 0 to 1.
@@ -133,7 +133,7 @@ impl ScoreSpec {
     }
 
     pub(crate) fn check(&self, field: &str) -> Result<(), BundleError> {
-        let of = |name: &str| format!("{field}.{name}");
+        let parts_field = format!("{field}.parts");
         let mut sources: Vec<ScorePartSource> = self.parts.iter().map(|part| part.source).collect();
         sources.sort_by_key(|source| match source {
             ScorePartSource::Column(column) => u64::from(*column),
@@ -142,38 +142,39 @@ impl ScoreSpec {
             ScorePartSource::RelativeError => u64::MAX,
         });
         let columns = self.columns();
-        require(columns > 0, &of("parts"), || {
+        require(columns > 0, &parts_field, || {
             "at least one part must be a column of the head's output".into()
         })?;
         let in_order =
             (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == ScorePartSource::Column(i));
         sources.dedup();
         let once = sources.len() == self.parts.len();
-        require(in_order && once, &of("parts"), || {
+        require(in_order && once, &parts_field, || {
             "parts must have different sources, and the columns must be 0, 1, … in order".into()
         })?;
         let blind = self.parts.iter().any(|part| !part.source.needs_input());
-        require(blind, &of("parts"), || "at least one part must not need the input".into())?;
+        require(blind, &parts_field, || "at least one part must not need the input".into())?;
         let compares = self.parts.iter().any(|part| part.source.needs_input());
         let consistent = compares == self.quantiles_with_input.is_some();
-        require(consistent && (!compares || self.reconstruction.is_some()), &of("parts"), || {
+        require(consistent && (!compares || self.reconstruction.is_some()), &parts_field, || {
             "quantiles_with_input must be given if, and only if, a part needs the input, and such a part also needs \
              reconstruction"
                 .into()
         })?;
-        require((0.0..=1.0).contains(&self.threshold), &of("threshold"), || {
+        require((0.0..=1.0).contains(&self.threshold), &format!("{field}.threshold"), || {
             "it must be between 0 and 1".into()
         })?;
         for part in &self.parts {
             let positive = part.deviation.is_finite() && part.deviation > 0.0;
             let weighted = part.weight.is_finite() && part.weight >= 0.0;
-            require(part.mean.is_finite() && positive && weighted, &of("parts"), || {
+            require(part.mean.is_finite() && positive && weighted, &parts_field, || {
                 "every mean must be finite, every deviation positive, and no weight negative".into()
             })?;
-            part.quantiles.check(&of("parts"))?;
+            part.quantiles.check(&parts_field)?;
         }
-        self.quantiles.check(&of("quantiles"))?;
-        self.quantiles_with_input.as_ref().map_or(Ok(()), |q| q.check(&of("quantiles_with_input")))
+        self.quantiles.check(&format!("{field}.quantiles"))?;
+        let with_input = self.quantiles_with_input.as_ref();
+        with_input.map_or(Ok(()), |quantiles| quantiles.check(&format!("{field}.quantiles_with_input")))
     }
 }
 

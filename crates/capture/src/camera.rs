@@ -86,24 +86,26 @@ impl Camera {
     }
 
     fn failed(&self, doing: &str, error: &io::Error) -> CaptureError {
-        let reason = format!(
+        self.camera_error(format!(
             "cannot {doing}: {error}. Check that it is connected and not in use, and that the agent's user may read it (group video)"
-        );
+        ))
+    }
+
+    fn camera_error(&self, reason: String) -> CaptureError {
         CaptureError::Camera { device: self.options.device.clone(), reason }
     }
 
     fn open(&self) -> Result<Open, CaptureError> {
         let CameraOptions { device: path, width, height, fps } = &self.options;
-        let refused = |reason| CaptureError::Camera { device: path.clone(), reason };
         let device = Device::with_path(path).map_err(|error| self.failed("open it", &error))?;
         let formats = device.enum_formats().map_err(|error| self.failed("list its formats", &error))?;
         let offered: Vec<[u8; 4]> = formats.iter().map(|format| format.fourcc.repr).collect();
-        let fourcc = choose(&offered).map_err(refused)?;
+        let fourcc = choose(&offered).map_err(|reason| self.camera_error(reason))?;
         let asked = Format::new(*width, *height, FourCC::new(&fourcc));
         let format = device.set_format(&asked).map_err(|error| self.failed("set its format", &error))?;
         let (width, height, stride) = (format.width, format.height, format.stride);
-        let layout =
-            layout(fourcc, Answer { fourcc: format.fourcc.repr, width, height, stride }).map_err(refused)?;
+        let layout = layout(fourcc, Answer { fourcc: format.fourcc.repr, width, height, stride })
+            .map_err(|reason| self.camera_error(reason))?;
         // Some cameras have a single frame rate and refuse all others.
         if let Err(error) = device.set_params(&Parameters::with_fps(*fps)) {
             tracing::warn!(source = %self.context.name, fps, %error, "cannot set the frame rate; the camera uses its own");

@@ -182,8 +182,9 @@ fn parse_line(line: &[u8], channels: &[String], columns: Option<&[usize]>) -> Re
         return Ok(Line::Nothing);
     }
     let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"').trim()).collect();
-    let place = |channel: &String| fields.iter().position(|field| field == channel);
-    if let Some(columns) = channels.iter().map(place).collect() {
+    let named: Option<Vec<usize>> =
+        channels.iter().map(|channel| fields.iter().position(|field| field == channel)).collect();
+    if let Some(columns) = named {
         return Ok(Line::Header(columns));
     }
     let Some(columns) = columns else { return parse_first_line(&fields, channels) };

@@ -21,12 +21,12 @@ pub fn to_model_image(picture: &DynamicImage, spec: &ImageSpec) -> DynamicImage 
 #[must_use]
 pub fn image_samples(picture: &DynamicImage, spec: &ImageSpec) -> Vec<f32> {
     let bytes = picture.as_bytes();
-    let plane = |(channel, (low, high)): (usize, (&f32, &f32))| {
-        let (low, span) = (*low, high - low);
+    let planes = spec.low.iter().zip(&spec.high).enumerate().flat_map(|(channel, (&low, &high))| {
+        let span = high - low;
         let samples = bytes.iter().skip(channel).step_by(spec.channels.count() as usize);
         samples.map(move |&sample| low + span * (f32::from(sample) / 255.0))
-    };
-    spec.low.iter().zip(&spec.high).enumerate().flat_map(plane).collect()
+    });
+    planes.collect()
 }
 
 /// Returns the 8-bit image of a tensor: samples in their channel's `low…high` are mapped to 0…255, rounded to
@@ -39,13 +39,13 @@ pub fn image_from_samples(values: &[f32], spec: &ImageSpec) -> Option<DynamicIma
     }
     let pixels = spec.width as usize * spec.height as usize;
     let channels = spec.channels.count() as usize;
-    // A cast from float to u8 saturates, so values outside the range are clamped.
-    let sample = |pixel: usize, channel: usize| {
+    let samples = (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)));
+    let bytes = samples.map(|(pixel, channel)| {
         let (low, high) = (spec.low[channel], spec.high[channel]);
+        // A cast from float to u8 saturates, so values outside the range are clamped.
         ((values[channel * pixels + pixel] - low) * (255.0 / (high - low))).round() as u8
-    };
-    let bytes = (0..pixels).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)));
-    let bytes = bytes.map(|(pixel, channel)| sample(pixel, channel)).collect();
+    });
+    let bytes = bytes.collect();
     match spec.channels {
         Channels::Grey => GrayImage::from_raw(spec.width, spec.height, bytes).map(Into::into),
         Channels::Rgb => RgbImage::from_raw(spec.width, spec.height, bytes).map(Into::into),

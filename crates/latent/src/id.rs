@@ -37,13 +37,16 @@ impl FromStr for LatentSpaceId {
     type Err = LatentError;
 
     fn from_str(text: &str) -> Result<Self, LatentError> {
-        let bad = || LatentError::BadId { found: text.chars().take(40).collect() };
         if text.len() != 16 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(bad());
+            return Err(bad_id(text));
         }
-        let value = u64::from_str_radix(text, 16).map_err(|_| bad())?;
+        let value = u64::from_str_radix(text, 16).map_err(|_| bad_id(text))?;
         Ok(Self(value.to_be_bytes()))
     }
+}
+
+fn bad_id(text: &str) -> LatentError {
+    LatentError::BadId { found: text.chars().take(40).collect() }
 }
 
 #[cfg(test)]

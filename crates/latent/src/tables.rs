@@ -214,14 +214,14 @@ fn with_index(error: LatentError, index: usize) -> LatentError {
 /// index.
 fn apportion_frequencies(counts: &[u64]) -> Vec<u16> {
     let entries = counts.len() + 1;
-    let spare = TOTAL_FREQUENCY - entries as u64;
+    let spare = u128::from(TOTAL_FREQUENCY - entries as u64);
     let sum: u64 = counts.iter().sum();
-    let share = |count: u64| u128::from(count) * u128::from(spare);
     let divisor = u128::from(sum.max(1));
-    let mut parts: Vec<u64> = counts.iter().map(|&count| 1 + (share(count) / divisor) as u64).collect();
+    let mut parts: Vec<u64> =
+        counts.iter().map(|&count| 1 + (u128::from(count) * spare / divisor) as u64).collect();
     parts.push(1);
     let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
-    by_remainder.sort_by_key(|&i| (std::cmp::Reverse(share(counts[i]) % divisor), i));
+    by_remainder.sort_by_key(|&i| (std::cmp::Reverse(u128::from(counts[i]) * spare % divisor), i));
     let left = TOTAL_FREQUENCY - parts.iter().sum::<u64>();
     if sum == 0 {
         // Without any occurrences, all integers are equally likely.

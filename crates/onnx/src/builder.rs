@@ -139,10 +139,9 @@ impl GraphBuilder {
         name: &str,
         attributes: &[(&str, Attribute)],
     ) {
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         self.graph.node.push(NodeProto {
-            input: owned(inputs),
-            output: owned(outputs),
+            input: copy_names(inputs),
+            output: copy_names(outputs),
             name: Some(name.to_owned()),
             op_type: Some(op_type.to_owned()),
             attribute: attributes.iter().map(|(name, value)| attribute_proto(name, value)).collect(),
@@ -217,10 +216,9 @@ impl GraphBuilder {
     /// Takes the elements `start..end` along an axis. Negative indices count from the end; `i64::MAX` is the
     /// end.
     pub fn slice(&mut self, x: &str, axis: i64, start: i64, end: i64, name: &str) -> String {
-        let constant = |part: &str| format!("{name}.{part}");
-        let starts = self.add_integers(&constant("start"), &[start]);
-        let ends = self.add_integers(&constant("end"), &[end]);
-        let axes = self.add_integers(&constant("axis"), &[axis]);
+        let starts = self.add_integers(&format!("{name}.start"), &[start]);
+        let ends = self.add_integers(&format!("{name}.end"), &[end]);
+        let axes = self.add_integers(&format!("{name}.axis"), &[axis]);
         self.add_node("Slice", &[x, &starts, &ends, &axes], name, &[])
     }
 
@@ -261,6 +259,10 @@ fn check_size(name: &str, dims: &[i64], data: &[f32]) -> Result<(), OnnxError> {
     }
     let (tensor, dims) = (name.to_owned(), dims.to_vec());
     Err(OnnxError::InitializerSizeMismatch { tensor, dims, found: data.len() })
+}
+
+fn copy_names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 fn with_bias<'a>(x: &'a str, weight: &'a str, bias: &'a str) -> Vec<&'a str> {

@@ -50,9 +50,8 @@ pub fn model_cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, O
     let (mut sum, mut parameters) = (0_u64, count_parameters(graph)?);
     for node in &graph.node {
         shapes.infer_node(node);
-        let too_many = || OnnxError::InvalidSize { name: node_label(node).to_owned() };
-        sum = sum.checked_add(count_macs(node, &shapes, &functions)?).ok_or_else(too_many)?;
-        parameters = parameters.checked_add(stored_parameters(node)?).ok_or_else(too_many)?;
+        sum = sum.checked_add(count_macs(node, &shapes, &functions)?).ok_or_else(|| size_error(node))?;
+        parameters = parameters.checked_add(stored_parameters(node)?).ok_or_else(|| size_error(node))?;
     }
     Ok(Cost { parameters, macs: sum })
 }
@@ -99,6 +98,11 @@ pub(crate) fn float_initializers(graph: &GraphProto) -> Result<Vec<(&str, u64)>,
     sized.collect()
 }
 
+/// Returns the error for a sum that exceeds 64 bits at this node.
+fn size_error(node: &NodeProto) -> OnnxError {
+    OnnxError::InvalidSize { name: node_label(node).to_owned() }
+}
+
 fn count_parameters(graph: &GraphProto) -> Result<u64, OnnxError> {
     float_initializers(graph)?.into_iter().try_fold(0_u64, |sum, (name, count)| {
         sum.checked_add(count).ok_or_else(|| OnnxError::InvalidSize { name: clip_name(name) })
@@ -132,9 +136,10 @@ pub(crate) fn function_names(model: &ModelProto) -> FunctionNames<'_> {
 }
 
 fn hides_counted(node: &NodeProto, functions: &FunctionNames<'_>) -> bool {
-    let inside = |inner: &NodeProto| is_counted(inner) || hides_counted(inner, functions);
     functions.contains(&(node.op_type(), node.domain()))
-        || node_bodies(node).any(|body| body.node.iter().any(inside))
+        || node_bodies(node)
+            .flat_map(|body| &body.node)
+            .any(|inner| is_counted(inner) || hides_counted(inner, functions))
 }
 
 /// Returns the multiply-accumulates of a counted node; `None` beyond 64 bits.

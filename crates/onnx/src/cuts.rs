@@ -82,20 +82,25 @@ pub fn find_cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>
     let costs = HalfCosts::new(&sweep, &function_names(model), symbols)?;
     let tensors: Vec<&str> = places.iter().map(|&(_, tensor)| tensor).collect();
     let extents = SymbolicShapes::new(&proto, symbols, &tensors);
-    let cut = |(node, tensor): (usize, &str)| {
+    let mut cuts = Vec::with_capacity(places.len());
+    for (node, tensor) in places {
         let shape = extents.shape_of(tensor);
-        let fixed: Option<Vec<u64>> =
-            shape.as_ref().and_then(|dims| dims.iter().map(Extent::fixed).collect());
-        Cut {
+        cuts.push(Cut {
             tensor: tensor.to_owned(),
             op: proto.node[node].op_type().to_owned(),
-            element_count: fixed.and_then(|dims| crate::rules::checked_product(&dims)),
+            element_count: shape.as_deref().and_then(fixed_element_count),
             shape,
             encoder: costs.encoder[node].clone(),
             decoder: costs.decoder[node].clone(),
-        }
-    };
-    Ok(places.into_iter().map(cut).collect())
+        });
+    }
+    Ok(cuts)
+}
+
+/// Returns the number of elements of a shape; `None` if a dimension is not fixed.
+fn fixed_element_count(shape: &[Extent]) -> Option<u64> {
+    let dims: Option<Vec<u64>> = shape.iter().map(Extent::fixed).collect();
+    crate::rules::checked_product(&dims?)
 }
 
 /// The first and the last node that use a node's result or a tensor. It belongs to the encoder of every cut
@@ -104,6 +109,13 @@ pub fn find_cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>
 struct UseRange {
     first: usize,
     last: usize,
+}
+
+impl UseRange {
+    /// Extends the range so that it includes another one.
+    fn widen(&mut self, other: Self) {
+        *self = Self { first: self.first.min(other.first), last: self.last.max(other.last) };
+    }
 }
 
 /// The uses of nodes and tensors, in the order of the nodes.
@@ -175,26 +187,23 @@ impl<'g, 'a> CrossingSweep<'g, 'a> {
 
     /// Records that a tensor is first needed at the node `first` and last needed at `last`.
     fn record_use(&mut self, tensor: &'a str, first: usize, last: usize) {
-        let widen = |span: &mut UseRange| {
-            *span = UseRange { first: span.first.min(first), last: span.last.max(last) }
-        };
         let fresh = UseRange { first, last };
         match self.graph.origin(tensor) {
             Some(Origin::Initializer) => {
-                self.initializer_uses.entry(tensor).and_modify(widen).or_insert(fresh);
+                self.initializer_uses.entry(tensor).and_modify(|span| span.widen(fresh)).or_insert(fresh);
             }
             Some(Origin::Node(node)) => {
                 if self.depends_on_inputs[node] {
                     self.node_uses[node] = Some(UseRange { first: node, last: node });
                 } else {
-                    widen(self.node_uses[node].get_or_insert(fresh));
+                    self.node_uses[node].get_or_insert(fresh).widen(fresh);
                 }
                 if !self.graph.is_constant(node) {
-                    self.tensor_uses.entry(tensor).and_modify(widen).or_insert(fresh);
+                    self.tensor_uses.entry(tensor).and_modify(|span| span.widen(fresh)).or_insert(fresh);
                 }
             }
             Some(Origin::Input) => {
-                self.tensor_uses.entry(tensor).and_modify(widen).or_insert(fresh);
+                self.tensor_uses.entry(tensor).and_modify(|span| span.widen(fresh)).or_insert(fresh);
             }
             None => {}
         }
@@ -231,11 +240,9 @@ impl<'g, 'a> CrossingSweep<'g, 'a> {
                 && self.node_uses[node].is_some()
                 && self.crossing_counts[node] == 1
             {
-                let crosses =
-                    |tensor: &&str| self.tensor_uses.get(tensor).is_some_and(|span| span.last > node);
                 places.extend(
                     node_outputs(proto)
-                        .find(crosses)
+                        .find(|tensor| self.tensor_uses.get(tensor).is_some_and(|span| span.last > node))
                         .filter(|tensor| !results.contains(tensor))
                         .map(|at| (node, at)),
                 );
@@ -247,17 +254,13 @@ impl<'g, 'a> CrossingSweep<'g, 'a> {
     /// Returns the error that lists the tensors at the place that the fewest tensors cross.
     fn no_cut_error(&self) -> OnnxError {
         let nodes = &self.graph.proto.node;
-        let used = |node: &usize| self.depends_on_inputs[*node] && self.node_uses[*node].is_some();
-        let narrowest = (0..nodes.len()).filter(used).min_by_key(|&node| self.crossing_counts[node]);
-        let crosses = |node: usize| {
-            move |(tensor, span): &(&&'a str, &UseRange)| {
-                self.first_available(tensor) <= node && span.last > node
-            }
-        };
+        let narrowest = (0..nodes.len())
+            .filter(|&node| self.depends_on_inputs[node] && self.node_uses[node].is_some())
+            .min_by_key(|&node| self.crossing_counts[node]);
         let names = narrowest.map_or(Vec::new(), |node| {
             self.tensor_uses
                 .iter()
-                .filter(crosses(node))
+                .filter(|(tensor, span)| self.first_available(tensor) <= node && span.last > node)
                 .map(|(tensor, _)| clip_name(tensor))
                 .take(MAX_LISTED_NAMES)
                 .collect()
@@ -341,12 +344,9 @@ impl CostSum {
     }
 
     fn to_half_cost(&self) -> HalfCost {
-        let narrow = |sum: u128| {
+        let macs = self.macs.clone().and_then(|sum| {
             u64::try_from(sum).map_err(|_| OnnxError::InvalidSize { name: "the sum of all nodes".to_owned() })
-        };
-        HalfCost {
-            parameters: u64::try_from(self.parameters).unwrap_or(u64::MAX),
-            macs: self.macs.clone().and_then(narrow),
-        }
+        });
+        HalfCost { parameters: u64::try_from(self.parameters).unwrap_or(u64::MAX), macs }
     }
 }

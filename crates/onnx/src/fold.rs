@@ -28,14 +28,13 @@ pub(crate) fn fold_shapes(graph: &GraphProto) -> Cow<'_, GraphProto> {
 
 /// Returns the index of each such node and the dimensions that it outputs.
 fn known_shapes(graph: &GraphProto) -> Vec<(usize, Vec<i64>)> {
-    let is_shape = |node: &NodeProto| is_standard(node) && node.op_type() == "Shape";
-    if !graph.node.iter().any(is_shape) {
+    if !graph.node.iter().any(is_shape_node) {
         return Vec::new();
     }
     let mut shapes = Shapes::new(graph, &[]);
     let mut known = Vec::new();
     for (index, node) in graph.node.iter().enumerate() {
-        if is_shape(node)
+        if is_shape_node(node)
             && node_outputs(node).count() == 1
             && let Some(dims) = values::output_values(node, &shapes)
         {
@@ -44,6 +43,10 @@ fn known_shapes(graph: &GraphProto) -> Vec<(usize, Vec<i64>)> {
         shapes.infer_node(node);
     }
     known
+}
+
+fn is_shape_node(node: &NodeProto) -> bool {
+    is_standard(node) && node.op_type() == "Shape"
 }
 
 fn replace_by_constant(node: &mut NodeProto, dims: Vec<i64>) {

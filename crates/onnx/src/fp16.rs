@@ -92,14 +92,14 @@ struct Fp16Converter<'a> {
 
 impl<'a> Fp16Converter<'a> {
     fn new(proto: &'a GraphProto, graph: &'a Graph<'a>) -> Self {
-        let is_float = |info: &&ValueInfoProto| element_type(info) == Some(FLOAT);
-        let ends = proto.input.iter().chain(&proto.output).filter(is_float).map(ValueInfoProto::name);
+        let ends = proto.input.iter().chain(&proto.output);
+        let floats = ends.filter(|info| element_type(info) == Some(FLOAT)).map(ValueInfoProto::name);
         let operands = proto.node.iter().flat_map(|node| {
-            let pinned = move |(operand, _): &(usize, &String)| is_pinned(node, *operand);
-            node.input.iter().enumerate().filter(pinned).map(|(_, name)| name.as_str())
+            let inputs = node.input.iter().enumerate();
+            inputs.filter(move |(operand, _)| is_pinned(node, *operand)).map(|(_, name)| name.as_str())
         });
-        let constant = |name: &&str| graph.origin(name) == Some(Origin::Initializer);
-        let kept: HashSet<&str> = ends.chain(operands.filter(constant)).collect();
+        let constants = operands.filter(|name| graph.origin(name) == Some(Origin::Initializer));
+        let kept: HashSet<&str> = floats.chain(constants).collect();
         let mut converter = Self {
             kept_f32: kept,
             fp16_names: HashMap::new(),
@@ -125,10 +125,10 @@ impl<'a> Fp16Converter<'a> {
     }
 
     fn convert_graph(mut self, proto: &'a GraphProto) -> Result<GraphProto, OnnxError> {
-        let initializer = |tensor: &TensorProto| {
+        let initializer = proto.initializer.iter().map(|tensor| {
             if self.kept_f32.contains(tensor.name()) { Ok(tensor.clone()) } else { convert_tensor(tensor) }
-        };
-        let initializer = proto.initializer.iter().map(initializer).collect::<Result<_, _>>()?;
+        });
+        let initializer = initializer.collect::<Result<_, _>>()?;
         let mut given: Vec<&str> =
             self.fp16_names.keys().copied().filter(|name| !self.is_computed(name)).collect();
         given.sort_unstable();

@@ -31,7 +31,20 @@ pub struct ModelInput {
 pub fn model_inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<ModelInput>, OnnxError> {
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
     let stored: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
-    let extent = |dim| match dim {
+    let given = graph.input.iter().filter(|input| !stored.contains(input.name()));
+    Ok(given
+        .map(|input| ModelInput {
+            name: input.name().to_owned(),
+            element_type: element_type(input).unwrap_or_default(),
+            dims: declared_dims(input)
+                .map(|dims| dims.into_iter().map(|dim| bind_symbol(dim, symbols)).collect()),
+        })
+        .collect())
+}
+
+/// Returns the extent of a dimension, with the value of its symbol if that is listed.
+fn bind_symbol(dim: DeclaredDim, symbols: &[(&str, i64)]) -> Extent {
+    match dim {
         DeclaredDim::Fixed(extent) => Extent::Fixed(extent),
         DeclaredDim::Open(symbol) => {
             let bound = symbols.iter().find(|(name, _)| *name == symbol);
@@ -40,15 +53,7 @@ pub fn model_inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<M
                 None => Extent::Linear { symbol, numerator: 1, denominator: 1, offset: 0 },
             }
         }
-    };
-    let given = graph.input.iter().filter(|input| !stored.contains(input.name()));
-    Ok(given
-        .map(|input| ModelInput {
-            name: input.name().to_owned(),
-            element_type: element_type(input).unwrap_or_default(),
-            dims: declared_dims(input).map(|dims| dims.into_iter().map(extent).collect()),
-        })
-        .collect())
+    }
 }
 
 /// Replaces the declared dimensions of an input or output and keeps its element type. A model without an

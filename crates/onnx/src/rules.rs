@@ -18,60 +18,75 @@ use crate::{
 
 /// Returns the shape of the node's first output; `None` if no rule determines it.
 pub(crate) fn output_shape(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
-    let input = |index| shapes.input_shape(node, index);
     Ok(match node.op_type() {
-        "Gemm" => gemm(node, input(0)?, input(1)?),
-        "MatMul" => matmul(input(0)?, input(1)?),
-        "Conv" => ConvWindow::new(node, input(0)?, input(1)?).and_then(|window| window.conv_shape()),
+        "Gemm" => gemm(node, shapes.input_shape(node, 0)?, shapes.input_shape(node, 1)?),
+        "MatMul" => matmul(shapes.input_shape(node, 0)?, shapes.input_shape(node, 1)?),
+        "Conv" => {
+            let (x, weight) = (shapes.input_shape(node, 0)?, shapes.input_shape(node, 1)?);
+            ConvWindow::new(node, x, weight).and_then(|window| window.conv_shape())
+        }
         "ConvTranspose" => {
-            ConvWindow::new(node, input(0)?, input(1)?).and_then(|window| window.conv_transpose_shape())
+            let (x, weight) = (shapes.input_shape(node, 0)?, shapes.input_shape(node, 1)?);
+            ConvWindow::new(node, x, weight).and_then(|window| window.conv_transpose_shape())
         }
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "And" | "Or"
         | "Xor" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Where" => {
-            let inputs: Vec<&[u64]> = (0..node.input.len()).map(input).collect::<Result<_, _>>()?;
-            broadcast(&inputs)
+            broadcast(&input_shapes(node, shapes)?)
         }
         "Reshape" => {
             let target = shapes.input_integers(node, 1);
-            let from = input(0)?;
+            let from = shapes.input_shape(node, 0)?;
             target.and_then(|target| reshape(from, target, int_attribute(node, "allowzero", 0) != 0))
         }
-        "Flatten" => flatten(input(0)?, int_attribute(node, "axis", 1)),
+        "Flatten" => flatten(shapes.input_shape(node, 0)?, int_attribute(node, "axis", 1)),
         "Concat" => {
-            let inputs: Vec<&[u64]> = (0..node.input.len()).map(input).collect::<Result<_, _>>()?;
+            let inputs = input_shapes(node, shapes)?;
             find_attribute(node, "axis").and_then(|axis| concat(&inputs, axis.i()))
         }
-        "DepthToSpace" => depth_to_space(input(0)?, int_attribute(node, "blocksize", 0)),
-        "GRU" | "LSTM" | "RNN" => RecurrentLayer::new(node, input(0)?, input(2)?).map(|found| found.states()),
-        op if keeps_shape(op) => Some(input(0)?.to_vec()),
+        "DepthToSpace" => depth_to_space(shapes.input_shape(node, 0)?, int_attribute(node, "blocksize", 0)),
+        "GRU" | "LSTM" | "RNN" => {
+            let (x, weight) = (shapes.input_shape(node, 0)?, shapes.input_shape(node, 2)?);
+            RecurrentLayer::new(node, x, weight).map(|found| found.states())
+        }
+        op if keeps_shape(op) => Some(shapes.input_shape(node, 0)?.to_vec()),
         op => rearranged_shape(op, node, shapes)?,
     })
 }
 
+/// Returns the shapes of all inputs of the node.
+fn input_shapes<'a>(node: &NodeProto, shapes: &'a Shapes<'_>) -> Result<Vec<&'a [u64]>, OnnxError> {
+    (0..node.input.len()).map(|index| shapes.input_shape(node, index)).collect()
+}
+
 /// Returns the output shape of an operator that rearranges, pools or resamples elements.
 fn rearranged_shape(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<Shape>, OnnxError> {
-    let input = |index| shapes.input_shape(node, index);
     Ok(match op {
-        "Split" => input(0).map(|_| layout::split(node, shapes)?.first().cloned())?,
-        "Transpose" => layout::transpose(node, input(0)?),
-        "Squeeze" => layout::squeeze(node, shapes, input(0)?),
-        "Unsqueeze" => layout::unsqueeze(node, shapes, input(0)?),
-        "Slice" => layout::slice(node, shapes, input(0)?),
-        "Pad" => layout::pad(node, shapes, input(0)?),
-        "Gather" => layout::gather(node, input(0)?, input(1)?),
-        "SpaceToDepth" => layout::space_to_depth(node, input(0)?),
-        "Shape" => {
-            input(0).map(|_| values::output_values(node, shapes).map(|values| vec![values.len() as u64]))?
-        }
-        "Size" => input(0).map(|_| Some(Vec::new()))?,
+        "Split" => shapes.input_shape(node, 0).map(|_| layout::split(node, shapes)?.first().cloned())?,
+        "Transpose" => layout::transpose(node, shapes.input_shape(node, 0)?),
+        "Squeeze" => layout::squeeze(node, shapes, shapes.input_shape(node, 0)?),
+        "Unsqueeze" => layout::unsqueeze(node, shapes, shapes.input_shape(node, 0)?),
+        "Slice" => layout::slice(node, shapes, shapes.input_shape(node, 0)?),
+        "Pad" => layout::pad(node, shapes, shapes.input_shape(node, 0)?),
+        "Gather" => layout::gather(node, shapes.input_shape(node, 0)?, shapes.input_shape(node, 1)?),
+        "SpaceToDepth" => layout::space_to_depth(node, shapes.input_shape(node, 0)?),
+        "Shape" => shapes
+            .input_shape(node, 0)
+            .map(|_| values::output_values(node, shapes).map(|values| vec![values.len() as u64]))?,
+        "Size" => shapes.input_shape(node, 0).map(|_| Some(Vec::new()))?,
         "ConstantOfShape" => shapes.input_integers(node, 0).and_then(layout::shape_from_values),
-        "Expand" => input(0).map(|from| layout::expand(from, shapes.input_integers(node, 1)?))?,
-        "Tile" => input(0).map(|from| layout::tile(from, shapes.input_integers(node, 1)?))?,
-        "MaxPool" | "AveragePool" | "LpPool" => resample::pool_shape(node, input(0)?),
-        "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => resample::global_pool_shape(input(0)?),
-        "Resize" | "Upsample" => resample::resize_shape(node, shapes, input(0)?),
-        "ArgMax" | "ArgMin" => layout::reduce(node, shapes, input(0)?),
-        op if op.starts_with("Reduce") => layout::reduce(node, shapes, input(0)?),
+        "Expand" => {
+            shapes.input_shape(node, 0).map(|from| layout::expand(from, shapes.input_integers(node, 1)?))?
+        }
+        "Tile" => {
+            shapes.input_shape(node, 0).map(|from| layout::tile(from, shapes.input_integers(node, 1)?))?
+        }
+        "MaxPool" | "AveragePool" | "LpPool" => resample::pool_shape(node, shapes.input_shape(node, 0)?),
+        "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
+            resample::global_pool_shape(shapes.input_shape(node, 0)?)
+        }
+        "Resize" | "Upsample" => resample::resize_shape(node, shapes, shapes.input_shape(node, 0)?),
+        "ArgMax" | "ArgMin" => layout::reduce(node, shapes, shapes.input_shape(node, 0)?),
+        op if op.starts_with("Reduce") => layout::reduce(node, shapes, shapes.input_shape(node, 0)?),
         _ => None,
     })
 }
@@ -120,13 +135,18 @@ fn keeps_shape(op: &str) -> bool {
 }
 
 fn gemm(node: &NodeProto, a: &[u64], b: &[u64]) -> Option<Shape> {
-    let oriented = |shape: &[u64], flag: &str| match *shape {
+    let (m, inner_a) = oriented_dims(node, a, "transA")?;
+    let (inner_b, n) = oriented_dims(node, b, "transB")?;
+    (inner_a == inner_b).then(|| vec![m, n])
+}
+
+/// Returns the rows and columns of a matrix, which the attribute `flag` transposes.
+fn oriented_dims(node: &NodeProto, shape: &[u64], flag: &str) -> Option<(u64, u64)> {
+    match *shape {
         [rows, columns] if int_attribute(node, flag, 0) != 0 => Some((columns, rows)),
         [rows, columns] => Some((rows, columns)),
         _ => None,
-    };
-    let ((m, inner_a), (inner_b, n)) = (oriented(a, "transA")?, oriented(b, "transB")?);
-    (inner_a == inner_b).then(|| vec![m, n])
+    }
 }
 
 /// Returns the output shape of `MatMul`. A vector is treated as a matrix with one row or one column, and the

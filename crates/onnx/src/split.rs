@@ -19,8 +19,7 @@ use crate::{
     fold::fold_shapes,
     graph::{Graph, Origin, RequiredSubgraph, checked_graph},
     proto::{
-        GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto,
-        tensor_shape_proto::{Dimension, dimension},
+        GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto, tensor_shape_proto::dimension,
         type_proto,
     },
     symbolic::{Extent, SymbolicShapes},
@@ -129,16 +128,15 @@ fn check_crossing(
     decoder: &RequiredSubgraph<'_>,
     before_cut: &[bool],
 ) -> Result<(), OnnxError> {
-    let is_input = |tensor: &str| graph.origin(tensor) == Some(Origin::Input);
-    let crosses = |tensor: &str| match graph.origin(tensor) {
+    let crossing = decoder.tensors.iter().filter(|&&tensor| match graph.origin(tensor) {
         Some(Origin::Input) => true,
         Some(Origin::Node(node)) => before_cut[node] && !at.contains(&tensor),
         Some(Origin::Initializer) | None => false,
-    };
-    let crossing: Vec<String> =
-        decoder.tensors.iter().filter(|tensor| crosses(tensor)).map(|&tensor| tensor.to_owned()).collect();
+    });
+    let crossing: Vec<String> = crossing.map(|&tensor| tensor.to_owned()).collect();
     if !crossing.is_empty() {
-        let inputs = crossing.iter().filter(|tensor| is_input(tensor)).cloned().collect();
+        let inputs = crossing.iter().filter(|tensor| graph.origin(tensor) == Some(Origin::Input));
+        let inputs = inputs.cloned().collect();
         return Err(OnnxError::IncompleteCut { tensor: join_names(at), crossing, inputs });
     }
     match at.iter().find(|tensor| !decoder.tensors.contains(*tensor)) {
@@ -151,8 +149,7 @@ fn join_names(at: &[&str]) -> String {
     at.join("`, `")
 }
 
-/// Returns the declared or derived type and shape of a tensor of the cut. Only symbols that the model itself
-/// declares are written, because runtimes take a symbol as the promise that all extents with it are equal.
+/// Returns the declared or derived type and shape of a tensor of the cut.
 fn latent_info(
     graph: &GraphProto,
     at: &str,
@@ -162,16 +159,8 @@ fn latent_info(
     if let Some(known) = graph.value_info.iter().find(|info| info.name() == at) {
         return known.clone();
     }
-    let dim = |extent: &Extent| match extent {
-        Extent::Fixed(extent) => i64::try_from(*extent).map_or(Dim::Symbol(String::new()), Dim::Fixed),
-        Extent::Linear { symbol, numerator: 1, denominator: 1, offset: 0 }
-            if declares_symbol(graph, symbol) =>
-        {
-            Dim::Symbol(symbol.clone())
-        }
-        Extent::Linear { .. } | Extent::Unknown => Dim::Symbol(String::new()),
-    };
-    let dims: Option<Vec<Dim>> = extents.shape_of(at).map(|extents| extents.iter().map(dim).collect());
+    let dims: Option<Vec<Dim>> =
+        extents.shape_of(at).map(|extents| extents.iter().map(|extent| declare_dim(graph, extent)).collect());
     let mut info = float_value_info(at, dims.as_deref());
     if let Some(type_proto::Value::TensorType(tensor)) =
         info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
@@ -184,15 +173,28 @@ fn latent_info(
     info
 }
 
+/// Returns the dimension to declare for an extent. Only symbols that the model itself declares are written,
+/// because runtimes take a symbol as the promise that all extents with it are equal.
+fn declare_dim(graph: &GraphProto, extent: &Extent) -> Dim {
+    match extent {
+        Extent::Fixed(extent) => i64::try_from(*extent).map_or(Dim::Symbol(String::new()), Dim::Fixed),
+        Extent::Linear { symbol, numerator: 1, denominator: 1, offset: 0 }
+            if declares_symbol(graph, symbol) =>
+        {
+            Dim::Symbol(symbol.clone())
+        }
+        Extent::Linear { .. } | Extent::Unknown => Dim::Symbol(String::new()),
+    }
+}
+
 /// Returns whether an input has a dimension with this symbol.
 fn declares_symbol(graph: &GraphProto, symbol: &str) -> bool {
     let dims = graph.input.iter().filter_map(|input| match input.r#type.as_ref()?.value.as_ref()? {
         type_proto::Value::TensorType(tensor) => tensor.shape.as_ref(),
         _ => None,
     });
-    let is_it =
-        |dim: &Dimension| matches!(&dim.value, Some(dimension::Value::DimParam(name)) if name == symbol);
-    dims.flat_map(|shape| &shape.dim).any(is_it)
+    dims.flat_map(|shape| &shape.dim)
+        .any(|dim| matches!(&dim.value, Some(dimension::Value::DimParam(name)) if name == symbol))
 }
 
 /// Returns the graph of the needed nodes and tensors.
@@ -202,33 +204,34 @@ fn extract_half(
     latents: &[ValueInfoProto],
     output: Vec<ValueInfoProto>,
 ) -> GraphProto {
-    let used = |name: &str| needs.tensors.contains(name);
-    let quantization_annotation: Vec<_> =
-        clone_matching(&graph.quantization_annotation, |annotation| used(annotation.tensor_name()));
-    let parameters: BTreeSet<&str> = quantization_annotation
-        .iter()
-        .flat_map(|annotation| &annotation.quant_parameter_tensor_names)
-        .map(StringStringEntryProto::value)
-        .collect();
-    let stored = |name: &str| used(name) || parameters.contains(name);
+    let quantization_annotation: Vec<_> = clone_matching(&graph.quantization_annotation, |annotation| {
+        needs.tensors.contains(annotation.tensor_name())
+    });
+    let mut stored: BTreeSet<&str> = needs.tensors.clone();
+    stored.extend(
+        quantization_annotation
+            .iter()
+            .flat_map(|annotation| &annotation.quant_parameter_tensor_names)
+            .map(StringStringEntryProto::value),
+    );
     let declared: BTreeSet<&str> = latents.iter().chain(&output).map(ValueInfoProto::name).collect();
 
     let nodes = graph.node.iter().zip(&needs.nodes).filter(|(_, needed)| **needed);
     GraphProto {
         node: nodes.map(|(node, _)| node.clone()).collect(),
         name: graph.name.clone(),
-        initializer: clone_matching(&graph.initializer, |tensor| stored(tensor.name())),
+        initializer: clone_matching(&graph.initializer, |tensor| stored.contains(tensor.name())),
         sparse_initializer: clone_matching(&graph.sparse_initializer, |sparse| {
-            sparse.values.as_ref().is_some_and(|values| stored(values.name()))
+            sparse.values.as_ref().is_some_and(|values| stored.contains(values.name()))
         }),
         doc_string: graph.doc_string.clone(),
         value_info: clone_matching(&graph.value_info, |info| {
-            used(info.name()) && !declared.contains(info.name())
+            needs.tensors.contains(info.name()) && !declared.contains(info.name())
         }),
         input: latents
             .iter()
             .cloned()
-            .chain(clone_matching(&graph.input, |info| used(info.name())))
+            .chain(clone_matching(&graph.input, |info| needs.tensors.contains(info.name())))
             .collect(),
         output,
         quantization_annotation,

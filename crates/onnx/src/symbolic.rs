@@ -81,30 +81,26 @@ impl<'a> SymbolicShapes<'a> {
         let open = open_symbols(graph, symbols);
         // Different values, so that two extents are not equal by coincidence.
         let base: Vec<u64> = (0..open.len() as u64).map(|index| MIN_PROBE + 384 * index).collect();
-        let derive = |values: &[u64]| {
-            let probes = open.iter().zip(values).map(|(symbol, &value)| (symbol.as_str(), value as i64));
-            derive_shapes(graph, &symbols.iter().copied().chain(probes).collect::<Vec<_>>(), tensors)
-        };
-        let at_base = derive(&base);
+        let at_base = derive_shapes(graph, symbols, (&open, &base), tensors);
         let varied: Vec<[DerivedShapes<'_>; 2]> = (0..open.len())
             .map(|index| {
                 [2, 3].map(|factor| {
                     let mut values = base.clone();
                     values[index] *= factor;
-                    derive(&values)
+                    derive_shapes(graph, symbols, (&open, &values), tensors)
                 })
             })
             .collect();
-        let extents = |(&tensor, shape): (&&'a str, &Shape)| {
+        let extents = at_base.iter().map(|(&tensor, shape)| {
             let dims = shape.iter().enumerate().map(|(axis, &at_base)| {
-                let at =
-                    |found: &DerivedShapes<'_>| found.get(tensor).and_then(|shape| shape.get(axis)).copied();
-                let varied = varied.iter().map(|[two, three]| at(two).zip(at(three)));
+                let varied = varied.iter().map(|[two, three]| {
+                    derived_extent(two, tensor, axis).zip(derived_extent(three, tensor, axis))
+                });
                 fit_line(at_base, &open, &base, &varied.collect::<Vec<_>>())
             });
             (tensor, dims.collect())
-        };
-        Self(at_base.iter().map(extents).collect())
+        });
+        Self(extents.collect())
     }
 
     pub(crate) fn shape_of(&self, tensor: &str) -> Option<Vec<Extent>> {
@@ -114,8 +110,20 @@ impl<'a> SymbolicShapes<'a> {
 
 type DerivedShapes<'a> = HashMap<&'a str, Shape>;
 
-fn derive_shapes<'a>(graph: &GraphProto, symbols: &[(&str, i64)], tensors: &[&'a str]) -> DerivedShapes<'a> {
-    let mut shapes = Shapes::new(graph, symbols);
+fn derived_extent(found: &DerivedShapes<'_>, tensor: &str, axis: usize) -> Option<u64> {
+    found.get(tensor)?.get(axis).copied()
+}
+
+/// Derives the shapes of tensors, with values for the listed and for the open symbols.
+fn derive_shapes<'a>(
+    graph: &GraphProto,
+    symbols: &[(&str, i64)],
+    (open, values): (&[String], &[u64]),
+    tensors: &[&'a str],
+) -> DerivedShapes<'a> {
+    let probes = open.iter().zip(values).map(|(symbol, &value)| (symbol.as_str(), value as i64));
+    let symbols: Vec<(&str, i64)> = symbols.iter().copied().chain(probes).collect();
+    let mut shapes = Shapes::new(graph, &symbols);
     for node in &graph.node {
         shapes.infer_node(node);
     }

@@ -34,11 +34,14 @@ impl<'a> ElementTypes<'a> {
         self.0.get(tensor).copied()
     }
 
+    fn input_type(&self, node: &NodeProto, index: usize) -> Option<i32> {
+        node.input.get(index).and_then(|name| self.type_of(name))
+    }
+
     fn output_type(&self, node: &NodeProto, index: usize) -> Option<i32> {
         if !is_standard(node) {
             return None;
         }
-        let input = |index: usize| node.input.get(index).and_then(|name| self.type_of(name));
         let bool = Some(DataType::Bool as i32);
         let int64 = Some(DataType::Int64 as i32);
         match (node.op_type(), index) {
@@ -52,12 +55,12 @@ impl<'a> ElementTypes<'a> {
                 _,
             )
             | ("Dropout", 1) => bool,
-            ("QuantizeLinear", _) => input(2).or(Some(DataType::Uint8 as i32)),
+            ("QuantizeLinear", _) => self.input_type(node, 2).or(Some(DataType::Uint8 as i32)),
             ("DynamicQuantizeLinear", 0) => Some(DataType::Uint8 as i32),
             ("ConvInteger" | "MatMulInteger", _) => Some(DataType::Int32 as i32),
-            ("QLinearConv" | "QLinearMatMul", _) => input(7),
-            ("DequantizeLinear" | "Where", _) => input(1),
-            _ => input(0),
+            ("QLinearConv" | "QLinearMatMul", _) => self.input_type(node, 7),
+            ("DequantizeLinear" | "Where", _) => self.input_type(node, 1),
+            _ => self.input_type(node, 0),
         }
     }
 }

@@ -26,10 +26,9 @@ const READY_FILE: &str = "lopside-ready";
 /// # Errors
 /// A message when none of the environment variables is set.
 pub fn cache_folder() -> Result<PathBuf, String> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("LOPSIDE_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("lopside")))
-        .or_else(|| set("HOME").map(|dir| dir.join(".cache/lopside")))
+    env_path("LOPSIDE_CACHE")
+        .or_else(|| env_path("XDG_CACHE_HOME").map(|dir| dir.join("lopside")))
+        .or_else(|| env_path("HOME").map(|dir| dir.join(".cache/lopside")))
         .ok_or_else(|| "there is no cache folder: set LOPSIDE_CACHE to a folder".to_owned())
 }
 
@@ -94,4 +93,9 @@ pub fn site_packages(environment: &Path) -> Result<(PathBuf, String), String> {
         .next()
         .ok_or_else(|| format!("{} does not contain a lib/pythonX.Y folder", environment.display()))?;
     Ok((lib.join(format!("python{version}/site-packages")), version))
+}
+
+/// Returns the path in an environment variable; `None` if the variable is empty or not set.
+fn env_path(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -8,7 +8,7 @@
 //! left out: they are never the best choice, and the rate is a function of quality only if both rise
 //! together. The remaining points rise strictly.
 
-use std::{cmp::Ordering, ops::Range};
+use std::ops::Range;
 
 use crate::{QualityError, pchip::Pchip};
 
@@ -86,8 +86,9 @@ fn compare_curves(anchor: &Pchip, test: &Pchip, reached: Range<f64>) -> Result<B
 
 /// Returns the logarithm of the rate as a curve over quality.
 fn log_rate_curve(curve: &'static str, points: &[RatePoint]) -> Result<Pchip, QualityError> {
-    let bad = |point: &&RatePoint| !(point.bpp > 0.0 && point.bpp.is_finite() && point.quality.is_finite());
-    if let Some(&RatePoint { bpp, quality }) = points.iter().find(bad) {
+    let invalid =
+        points.iter().find(|point| !(point.bpp > 0.0 && point.bpp.is_finite() && point.quality.is_finite()));
+    if let Some(&RatePoint { bpp, quality }) = invalid {
         return Err(QualityError::InvalidRatePoint { curve, bpp, quality });
     }
     let rising = undominated_points(points);
@@ -100,11 +101,9 @@ fn log_rate_curve(curve: &'static str, points: &[RatePoint]) -> Result<Pchip, Qu
 
 /// Returns the points that no other point dominates, in ascending order of rate and quality.
 fn undominated_points(points: &[RatePoint]) -> Vec<RatePoint> {
-    let cheapest_first = |a: &RatePoint, b: &RatePoint| -> Ordering {
-        a.bpp.total_cmp(&b.bpp).then(b.quality.total_cmp(&a.quality))
-    };
     let mut sorted = points.to_vec();
-    sorted.sort_by(cheapest_first);
+    // At the same rate the best point comes first, because it dominates the others.
+    sorted.sort_by(|a, b| a.bpp.total_cmp(&b.bpp).then(b.quality.total_cmp(&a.quality)));
     let mut best = f64::NEG_INFINITY;
     sorted.retain(|point| {
         let better = point.quality > best;

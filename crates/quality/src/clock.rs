@@ -64,10 +64,13 @@ pub(crate) fn ms_per_megapixel(seconds: Vec<f64>, pixels: u64) -> Result<f64, Qu
 
 /// Returns the CPU time that this thread and the process's terminated children have used so far.
 fn cpu_time() -> Result<Duration, QualityError> {
-    let failed = |error: nix::Error| QualityError::ClockUnavailable { reason: error.to_string() };
-    let thread = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_err(failed)?;
-    let children = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(failed)?;
+    let thread = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_err(clock_error)?;
+    let children = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(clock_error)?;
     Ok(Duration::from(thread) + duration(children.user_time()) + duration(children.system_time()))
+}
+
+fn clock_error(error: nix::Error) -> QualityError {
+    QualityError::ClockUnavailable { reason: error.to_string() }
 }
 
 fn duration(time: TimeVal) -> Duration {

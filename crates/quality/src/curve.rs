@@ -63,11 +63,11 @@ impl RdCurve {
     /// # Errors
     /// The errors of [`Peer::encode`], [`Peer::decode`] and [`RdPoint::measure`].
     pub fn of_peer(peer: &dyn Peer, image: &DynamicImage, settings: &[u8]) -> Result<Self, QualityError> {
-        let point = |&quality: &u8| {
+        let mut points = Vec::with_capacity(settings.len());
+        for &quality in settings {
             let file = peer.encode(image, quality)?;
-            RdPoint::measure(u32::from(quality), file.len(), image, peer.decode(&file)?)
-        };
-        let points = settings.iter().map(point).collect::<Result<_, _>>()?;
+            points.push(RdPoint::measure(u32::from(quality), file.len(), image, peer.decode(&file)?)?);
+        }
         Ok(Self { codec: peer.name(), points })
     }
 
@@ -102,10 +102,10 @@ impl RdCurve {
     /// MS-SSIM are left out.
     #[must_use]
     pub fn ms_ssim_points(&self) -> Vec<RatePoint> {
-        let point = |point: &RdPoint| {
-            point.ms_ssim.map(|value| RatePoint { bpp: point.bpp, quality: ms_ssim_db(value) })
-        };
-        self.points.iter().filter_map(point).collect()
+        self.points
+            .iter()
+            .filter_map(|point| Some(RatePoint { bpp: point.bpp, quality: ms_ssim_db(point.ms_ssim?) }))
+            .collect()
     }
 
     fn settings(&self) -> Vec<u32> {
@@ -138,13 +138,13 @@ fn csv_field(text: &str) -> String {
 }
 
 fn mean_point(curves: &[RdCurve], index: usize) -> RdPoint {
-    let points = || curves.iter().map(|curve| &curve.points[index]);
+    let points: Vec<&RdPoint> = curves.iter().map(|curve| &curve.points[index]).collect();
     let count = curves.len() as f64;
-    let similarities: Option<f64> = points().map(|point| point.ms_ssim).sum();
+    let similarities: Option<f64> = points.iter().map(|point| point.ms_ssim).sum();
     RdPoint {
         quality_setting: curves[0].points[index].quality_setting,
-        bpp: points().map(|point| point.bpp).sum::<f64>() / count,
-        psnr: points().map(|point| point.psnr).sum::<f64>() / count,
+        bpp: points.iter().map(|point| point.bpp).sum::<f64>() / count,
+        psnr: points.iter().map(|point| point.psnr).sum::<f64>() / count,
         ms_ssim: similarities.map(|sum| sum / count),
     }
 }

@@ -42,10 +42,10 @@ pub fn ms_ssim(a: &DynamicImage, b: &DynamicImage) -> Result<f64, QualityError> 
     check_size(a.shape)?;
     let window = ms_ssim_window();
     let channels = usize::from(a.shape.channels);
-    let similarity = |channel| {
+    let similarities = (0..channels).map(|channel| {
         plane_similarity(&window, Plane::from_channel(&a, channel), Plane::from_channel(&b, channel))
-    };
-    Ok((0..channels).map(similarity).sum::<f64>() / channels as f64)
+    });
+    Ok(similarities.sum::<f64>() / channels as f64)
 }
 
 /// Converts [`ms_ssim`] to dB, `−10 · log10(1 − x)`, which spreads the values near 1, in which codecs differ:
@@ -141,8 +141,8 @@ struct Moments {
 
 impl Moments {
     fn with_width(width: usize) -> Self {
-        let row = || vec![0.0; width];
-        Self { mean_a: row(), mean_b: row(), squares: row(), product: row() }
+        let row = vec![0.0; width];
+        Self { mean_a: row.clone(), mean_b: row.clone(), squares: row.clone(), product: row }
     }
 
     /// Filters vertically: computes the moments of the windows whose first row is `y`, for every column.
@@ -212,11 +212,10 @@ fn filter_row(window: &[f32; WINDOW_LENGTH], from: &[f32], to: &mut [f32]) {
 /// Returns the window along one side: a Gaussian with a standard deviation of 1.5 samples and the sum 1.
 #[must_use]
 pub fn ms_ssim_window() -> [f32; WINDOW_LENGTH] {
-    let weight = |tap: usize| {
+    let window: [f32; WINDOW_LENGTH] = std::array::from_fn(|tap| {
         let distance = tap as f32 - (WINDOW_LENGTH / 2) as f32;
         (-distance * distance / (2.0 * SIGMA * SIGMA)).exp()
-    };
-    let window: [f32; WINDOW_LENGTH] = std::array::from_fn(weight);
+    });
     let sum: f32 = window.iter().sum();
     window.map(|weight| weight / sum)
 }

@@ -66,12 +66,14 @@ impl Pchip {
     /// Returns the integral between `low` and `high`, both within the range of the points.
     pub(crate) fn integrate(&self, low: f64, high: f64) -> f64 {
         let pieces = self.piece_at(low)..=self.piece_at(high);
-        let part = |piece: usize| {
-            let start = self.x[piece];
-            let antiderivative = |x: f64| self.antiderivative(piece, x - start);
-            antiderivative(high.min(self.x[piece + 1])) - antiderivative(low.max(start))
-        };
-        pieces.map(part).sum()
+        pieces.map(|piece| self.integrate_piece(piece, low, high)).sum()
+    }
+
+    /// Returns the integral over the part of a piece between `low` and `high`.
+    fn integrate_piece(&self, piece: usize, low: f64, high: f64) -> f64 {
+        let start = self.x[piece];
+        let (from, to) = (low.max(start) - start, high.min(self.x[piece + 1]) - start);
+        self.antiderivative(piece, to) - self.antiderivative(piece, from)
     }
 
     fn antiderivative(&self, piece: usize, t: f64) -> f64 {

@@ -104,10 +104,9 @@ impl ContactSheet {
     /// size limit is checked.
     fn size(&self, (width, height): (u32, u32), pairs: u64) -> (u64, u64) {
         let (columns, scale) = (u64::from(self.columns), u64::from(self.scale));
-        let side = |half: u64, cells: u64| half.saturating_mul(cells).saturating_add(u64::from(MARGIN));
         let across = (u64::from(width) * scale).saturating_add(u64::from(MARGIN));
         let down = (u64::from(height) * scale).saturating_mul(2).saturating_add(u64::from(GAP + MARGIN));
-        (side(across, pairs.min(columns)), side(down, pairs.div_ceil(columns)))
+        (side_length(across, pairs.min(columns)), side_length(down, pairs.div_ceil(columns)))
     }
 
     /// Returns the upper left corner of a cell, in sheet pixels.
@@ -126,6 +125,11 @@ impl ContactSheet {
             }
         }
     }
+}
+
+/// Returns the length of a sheet's side with this many cells, each of which includes one margin.
+fn side_length(cell: u64, cells: u64) -> u64 {
+    cell.saturating_mul(cells).saturating_add(u64::from(MARGIN))
 }
 
 /// Checks that a sheet of this width and height is within [`MAX_SHEET_PIXELS`].

@@ -71,10 +71,12 @@ pub fn measure_encode_times<E: From<QualityError>>(
             seconds.push(measure_cpu_time(&mut job.encode)?.1);
         }
     }
-    let time = |((job, bytes), seconds): ((EncodeJob<'_, E>, usize), Vec<f64>)| {
-        Ok(EncodeTime { name: job.name, bytes, ms_per_megapixel: ms_per_megapixel(seconds, pixels)? })
-    };
-    jobs.into_iter().zip(bytes).zip(seconds).map(time).collect()
+    let mut times = Vec::with_capacity(jobs.len());
+    for ((job, bytes), seconds) in jobs.into_iter().zip(bytes).zip(seconds) {
+        let ms_per_megapixel = ms_per_megapixel(seconds, pixels)?;
+        times.push(EncodeTime { name: job.name, bytes, ms_per_megapixel });
+    }
+    Ok(times)
 }
 
 #[cfg(test)]

@@ -42,17 +42,15 @@ impl Header {
     /// Parses a header. Returns `None` if it is damaged.
     #[must_use]
     pub fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
-        if bytes[..4] != MAGIC || word(4) != crc32c::crc32c(&bytes[8..]) {
+        if bytes[..4] != MAGIC || read_u32(bytes, 4) != crc32c::crc32c(&bytes[8..]) {
             return None;
         }
         let header = Self {
-            first_number: long(16),
-            record_count: word(24),
-            body_bytes: word(12),
-            checksum: word(8),
-            epoch: long(32),
+            first_number: read_u64(bytes, 16),
+            record_count: read_u32(bytes, 24),
+            body_bytes: read_u32(bytes, 12),
+            checksum: read_u32(bytes, 8),
+            epoch: read_u64(bytes, 32),
         };
         (header.record_count > 0 && header.first_number.checked_add(header.record_count.into()).is_some())
             .then_some(header)
@@ -156,6 +154,14 @@ impl BlockBuilder {
         self.bytes.resize(header.block_len() as usize, 0);
         self.bytes
     }
+}
+
+fn read_u32(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn read_u64(bytes: &[u8; HEADER_BYTES], at: usize) -> u64 {
+    u64::from(read_u32(bytes, at)) | u64::from(read_u32(bytes, at + 4)) << 32
 }
 
 fn pad_len(len: u64) -> u64 {

@@ -26,11 +26,7 @@ impl ReceivedNumbers {
 
     /// Returns the number of records in the range `of` that the receiver has.
     pub(crate) fn count(&self, of: &RangeInclusive<u64>) -> u64 {
-        let within = |range: &RangeInclusive<u64>| {
-            let (first, last) = (*range.start().max(of.start()), *range.end().min(of.end()));
-            if first > last { 0 } else { last - first + 1 }
-        };
-        self.0.iter().map(within).sum()
+        self.0.iter().map(|range| count_common(range, of)).sum()
     }
 
     /// Returns the last number of the unbroken run that begins at `first` and that the receiver has; `first -
@@ -48,6 +44,12 @@ impl ReceivedNumbers {
     pub(crate) fn drop_up_to(&mut self, number: u64) {
         self.0.retain(|range| *range.end() > number);
     }
+}
+
+/// Returns the number of records that are in both ranges.
+fn count_common(range: &RangeInclusive<u64>, other: &RangeInclusive<u64>) -> u64 {
+    let (first, last) = (*range.start().max(other.start()), *range.end().min(other.end()));
+    if first > last { 0 } else { last - first + 1 }
 }
 
 #[cfg(test)]

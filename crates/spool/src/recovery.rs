@@ -70,22 +70,13 @@ impl Recovery {
     ) -> io::Result<Self> {
         let mut state = known.unwrap_or(State { spool_name: name, ..State::default() });
         state.generation += 1;
-        let mut look = |class: Class| -> io::Result<RecoveredClass> {
-            let firsts = first_numbers(names, class);
-            let counters = &mut state.classes[class.index()];
-            if known.is_none()
-                && let Some(&first) = firsts.first()
-            {
-                // The state is lost. All records before the oldest segment count as delivered.
-                counters.cursor = first.saturating_sub(1);
-                counters.delivered = counters.cursor;
-            }
-            let left = RecoveredClass::inspect_class(storage, class, &firsts, counters.cursor)?;
-            state.torn_ends += u64::from(left.is_torn);
-            Ok(left)
-        };
+        let is_lost = known.is_none();
         let [low, normal, high] = Class::ALL;
-        let classes = [look(low)?, look(normal)?, look(high)?];
+        let classes = [
+            RecoveredClass::inspect_and_count(storage, names, low, is_lost, &mut state)?,
+            RecoveredClass::inspect_and_count(storage, names, normal, is_lost, &mut state)?,
+            RecoveredClass::inspect_and_count(storage, names, high, is_lost, &mut state)?,
+        ];
         Ok(Self { state, classes })
     }
 
@@ -133,6 +124,26 @@ fn first_numbers(names: &[String], class: Class) -> Vec<u64> {
 }
 
 impl RecoveredClass {
+    /// Inspects a class and updates the state with the findings; `is_lost` means that no state was on disk.
+    fn inspect_and_count<S: Storage>(
+        storage: &S,
+        names: &[String],
+        class: Class,
+        is_lost: bool,
+        state: &mut State,
+    ) -> io::Result<Self> {
+        let firsts = first_numbers(names, class);
+        let counters = &mut state.classes[class.index()];
+        if is_lost && let Some(&first) = firsts.first() {
+            // All records before the oldest segment count as delivered.
+            counters.cursor = first.saturating_sub(1);
+            counters.delivered = counters.cursor;
+        }
+        let left = Self::inspect_class(storage, class, &firsts, counters.cursor)?;
+        state.torn_ends += u64::from(left.is_torn);
+        Ok(left)
+    }
+
     fn inspect_class<S: Storage>(storage: &S, class: Class, firsts: &[u64], done: u64) -> io::Result<Self> {
         let (segments, finished) = (VecDeque::new(), Vec::new());
         let mut left = Self { class, committed: done, segments, tail: None, finished, is_torn: false };

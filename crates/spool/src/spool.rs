@@ -210,9 +210,8 @@ impl<S: Storage> Spool<S> {
     /// Returns whether there are acknowledgements that are not yet on disk.
     #[must_use]
     pub fn has_unsaved_acknowledgements(&self) -> bool {
-        let is_ahead =
-            |class: Class| self.class_counters(class).cursor > self.saved_state.classes[class.index()].cursor;
-        Class::ALL.into_iter().any(is_ahead)
+        let (current, saved) = (&self.state.classes, &self.saved_state.classes);
+        current.iter().zip(saved).any(|(current, saved)| current.cursor > saved.cursor)
     }
 
     /// Returns the highest record number of a class that is settled on disk. The spool no longer asks the
@@ -240,8 +239,7 @@ impl<S: Storage> Spool<S> {
             return Ok(Vec::new());
         };
         let (first, epoch) = (block.header.first_number, block.header.epoch);
-        let record = |(number, bytes)| Record { epoch, number, bytes };
-        Ok((first..).zip(block.records).map(record).collect())
+        Ok((first..).zip(block.records).map(|(number, bytes)| Record { epoch, number, bytes }).collect())
     }
 
     /// Declares that the records of a class up to `number`, which have been read, are about to be sent. If

@@ -102,6 +102,23 @@ impl Counters {
         self.count_dropped(DropReason::Evicted, last.saturating_sub(self.cursor));
         self.cursor = self.cursor.max(last);
     }
+
+    /// Returns the values in their order on disk.
+    fn to_values(self) -> impl Iterator<Item = u64> {
+        let Self { cursor: done, delivered, dropped, highest_sent: sent, doubt_range: doubt } = self;
+        [done, delivered].into_iter().chain(dropped).chain([sent]).chain(doubt)
+    }
+
+    /// Takes the values in their order on disk; missing values are 0.
+    fn from_values(values: &mut impl Iterator<Item = u64>) -> Self {
+        Self {
+            cursor: next_value(values),
+            delivered: next_value(values),
+            dropped: [(); 3].map(|()| next_value(values)),
+            highest_sent: next_value(values),
+            doubt_range: [(); 2].map(|()| next_value(values)),
+        }
+    }
 }
 
 /// The cursors and counters of all classes.
@@ -120,11 +137,7 @@ pub struct State {
 
 impl State {
     fn to_bytes(self) -> [u8; STATE_BYTES] {
-        let counters = |class: Counters| {
-            let Counters { cursor: done, delivered, dropped, highest_sent: sent, doubt_range: doubt } = class;
-            [done, delivered].into_iter().chain(dropped).chain([sent]).chain(doubt)
-        };
-        let classes = self.classes.into_iter().flat_map(counters);
+        let classes = self.classes.into_iter().flat_map(Counters::to_values);
         let mut bytes = [0; STATE_BYTES];
         for (number, value) in [self.generation, self.torn_ends].into_iter().chain(classes).enumerate() {
             bytes[8 + 8 * number..][..8].copy_from_slice(&value.to_le_bytes());
@@ -143,17 +156,14 @@ impl State {
         }
         let name = u32::from_le_bytes(*bytes[..STATE_BYTES].last_chunk()?);
         let mut values = bytes[8..].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
-        let mut next = || values.next().unwrap_or_default();
-        let (generation, torn) = (next(), next());
-        let classes = [(); CLASS_COUNT].map(|()| Counters {
-            cursor: next(),
-            delivered: next(),
-            dropped: [(); 3].map(|()| next()),
-            highest_sent: next(),
-            doubt_range: [(); 2].map(|()| next()),
-        });
+        let (generation, torn) = (next_value(&mut values), next_value(&mut values));
+        let classes = [(); CLASS_COUNT].map(|()| Counters::from_values(&mut values));
         Some(Self { generation, spool_name: name, torn_ends: torn, classes })
     }
+}
+
+fn next_value(values: &mut impl Iterator<Item = u64>) -> u64 {
+    values.next().unwrap_or_default()
 }
 
 /// The open state file.
@@ -173,15 +183,16 @@ impl<F: File> StateFile<F> {
             storage.sync()?;
             return Ok((Self { file }, None));
         }
-        let file = storage.open(FILE_NAME)?;
-        let slot = |at: u64| -> io::Result<Option<State>> {
-            let mut bytes = [0; STATE_BYTES];
-            let read = file.read_at(at, &mut bytes)?;
-            Ok(State::parse(&bytes[..read]))
-        };
-        let found = [slot(0)?, slot(SLOT_BYTES)?];
+        let file = Self { file: storage.open(FILE_NAME)? };
+        let found = [file.read_slot(0)?, file.read_slot(SLOT_BYTES)?];
         let newest = found.into_iter().flatten().max_by_key(|state| state.generation);
-        Ok((Self { file }, newest))
+        Ok((file, newest))
+    }
+
+    fn read_slot(&self, at: u64) -> io::Result<Option<State>> {
+        let mut bytes = [0; STATE_BYTES];
+        let read = self.file.read_at(at, &mut bytes)?;
+        Ok(State::parse(&bytes[..read]))
     }
 
     /// Writes a state to the slot that does not hold the last one, and syncs the file.

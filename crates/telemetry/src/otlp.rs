@@ -37,11 +37,14 @@ impl Otlp {
             check_protocol()?;
         }
         let resource = resource(service);
-        let wrong = |error: opentelemetry_otlp::ExporterBuildError| TelemetryError::Otlp(error.to_string());
-        let spans =
-            traces.map(|_| SpanExporter::builder().with_tonic().build().map_err(wrong)).transpose()?;
-        let sent =
-            measures.map(|_| MetricExporter::builder().with_tonic().build().map_err(wrong)).transpose()?;
+        let spans = traces
+            .map(|_| SpanExporter::builder().with_tonic().build())
+            .transpose()
+            .map_err(|error| TelemetryError::Otlp(error.to_string()))?;
+        let sent = measures
+            .map(|_| MetricExporter::builder().with_tonic().build())
+            .transpose()
+            .map_err(|error| TelemetryError::Otlp(error.to_string()))?;
         let spans = spans.map(|exporter| {
             SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter).build()
         });

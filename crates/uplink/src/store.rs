@@ -106,24 +106,15 @@ impl Store {
     where
         S::File: Send,
     {
-        let open = move |show: &mut dyn FnMut(&[u8])| {
-            let options = Options::new(settings.budget_bytes, rand::random());
-            Spool::open_with_newest(
-                storage()?,
-                Options { max_record_bytes: MAX_RECORD_BYTES, ..options },
-                show,
-            )
-        };
         let mut items = StoredItems::default();
-        let spool = open(&mut |record| items.add(record))?;
-        let open = move || open(&mut |_| {});
+        let spool = open_spool(&storage, settings.budget_bytes, &mut |record| items.add(record))?;
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
         let (told, state) = watch::channel(snapshot(&spool));
         let delay = settings.commit_delay;
         let waiting = Vec::new();
         let keeper = StoreThread {
             spool,
-            open,
+            open: move || open_spool(&storage, settings.budget_bytes, &mut |_| {}),
             commit_delay: delay,
             queue,
             pending: waiting,
@@ -216,6 +207,16 @@ impl Store {
         self.send_command(command(answer)).await?;
         asked.await.map_err(|_| UplinkError::SpoolReopened)
     }
+}
+
+/// Opens the spool with a new epoch, and passes the records that were committed last to `show`.
+fn open_spool<S: Storage>(
+    storage: &impl Fn() -> Result<S, SpoolError>,
+    budget_bytes: u64,
+    show: &mut dyn FnMut(&[u8]),
+) -> Result<Spool<S>, SpoolError> {
+    let options = Options::new(budget_bytes, rand::random());
+    Spool::open_with_newest(storage()?, Options { max_record_bytes: MAX_RECORD_BYTES, ..options }, show)
 }
 
 /// A record whose result is not on the disk yet.

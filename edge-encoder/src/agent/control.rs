@@ -24,13 +24,12 @@ pub struct RateBounds {
 
 /// Returns the pressure to save bytes, from 0 for none to 1 for the maximum.
 pub(super) fn link_pressure(store: &StoreSnapshot, link: &LinkState, budget: u64) -> f64 {
-    let between = |value: f64, [low, high]: [f64; 2]| ((value - low) / (high - low)).clamp(0.0, 1.0);
-    let filled = between(store.size_bytes as f64 / budget as f64, SPOOL_FILL_RANGE);
+    let filled = normalise_to_range(store.size_bytes as f64 / budget as f64, SPOOL_FILL_RANGE);
     if link.connected_at.is_none() || link.bytes_per_second <= 0.0 {
         return filled;
     }
     let behind = store.size_bytes as f64 / link.bytes_per_second;
-    filled.max(between(behind, [LOW_BACKLOG.as_secs_f64(), HIGH_BACKLOG.as_secs_f64()]))
+    filled.max(normalise_to_range(behind, [LOW_BACKLOG.as_secs_f64(), HIGH_BACKLOG.as_secs_f64()]))
 }
 
 impl RateBounds {
@@ -45,6 +44,11 @@ impl RateBounds {
         let [few, many] = self.layers.map(|layers| layers.map_or(all, usize::from).clamp(1, all) as f64);
         (many - pressure * (many - few)).round() as usize
     }
+}
+
+/// Scales a value so that the range becomes 0 to 1, and clamps it.
+fn normalise_to_range(value: f64, [low, high]: [f64; 2]) -> f64 {
+    ((value - low) / (high - low)).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]

@@ -81,11 +81,13 @@ async fn retry_later(
         source = job.source.name,
         "the spool is full; the file waits until frames have been delivered"
     );
-    let delivered =
-        |state: &StoreSnapshot| state.classes.iter().map(|(counters, _)| counters.delivered).sum::<u64>();
-    let before = delivered(&store.borrow());
-    let sent = store.wait_for(|state| delivered(state) > before).await.is_ok();
+    let before = count_delivered(&store.borrow());
+    let sent = store.wait_for(|state| count_delivered(state) > before).await.is_ok();
     if sent && let Some(inputs) = inputs.upgrade() {
         let _ = inputs.send(job).await;
     }
+}
+
+fn count_delivered(state: &StoreSnapshot) -> u64 {
+    state.classes.iter().map(|(counters, _)| counters.delivered).sum()
 }

@@ -34,7 +34,7 @@ mod status;
 mod tally;
 mod update;
 
-use std::{sync::Arc, thread, time::Instant};
+use std::{path::Path, sync::Arc, thread, time::Instant};
 
 use lopside_capture::StopHandle;
 use lopside_spool::{Disk, SpoolError};
@@ -78,9 +78,8 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), EdgeError> {
     let folder = settings.spool.clone();
-    let disk = move || Disk::open(&folder).map_err(SpoolError::disk_error("open its folder"));
     let options = StoreSettings { budget_bytes: settings.budget_bytes, commit_delay: settings.commit_delay };
-    let (store, items, store_thread) = Store::start(disk, options)?;
+    let (store, items, store_thread) = Store::start(move || open_disk(&folder), options)?;
     let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
     let InitialEncoder { encoder, probation, updates: updating } =
         update::begin(settings.update.clone(), encoder)?;
@@ -132,6 +131,10 @@ pub async fn run(
     Ok(())
 }
 
+fn open_disk(folder: &Path) -> Result<Disk, SpoolError> {
+    Disk::open(folder).map_err(SpoolError::disk_error("open its folder"))
+}
+
 fn uplink_settings(settings: &AgentSettings, target: &CloudTarget) -> UplinkSettings {
     UplinkSettings {
         device: settings.device.clone(),
@@ -143,11 +146,12 @@ fn uplink_settings(settings: &AgentSettings, target: &CloudTarget) -> UplinkSett
 
 async fn run_uplink(uplink: Arc<Uplink>, target: CloudTarget) {
     let counters = WireCounters::default();
-    let connect = || async {
-        let channel = target.connect(&counters, None).await;
-        channel.map_err(|error| UplinkError::Connect(error.to_string()))
-    };
-    uplink.run(connect).await;
+    uplink
+        .run(|| async {
+            let channel = target.connect(&counters, None).await;
+            channel.map_err(|error| UplinkError::Connect(error.to_string()))
+        })
+        .await;
 }
 
 async fn join_thread(thread: thread::JoinHandle<()>) {

@@ -204,7 +204,6 @@ impl AgentSettings {
                 "two sources are named {twice:?}: give each source a unique name"
             )));
         }
-        let most = |seconds: Option<u64>, default| Duration::from_secs(seconds.unwrap_or(default).max(1));
         Ok(Self {
             device: device_name(merged.device)?,
             endpoint: merged.endpoint,
@@ -215,8 +214,8 @@ impl AgentSettings {
                 .unwrap_or_else(|| DEFAULT_SPOOL.into()),
             budget_bytes: budget,
             commit_delay: Duration::from_millis(spool.commit_ms.unwrap_or(DEFAULT_COMMIT_MS)),
-            ack_timeout: most(uplink.patience_seconds, DEFAULT_PATIENCE_SECONDS),
-            max_pause: most(uplink.longest_pause_seconds, DEFAULT_LONGEST_PAUSE_SECONDS),
+            ack_timeout: positive_duration(uplink.patience_seconds, DEFAULT_PATIENCE_SECONDS),
+            max_pause: positive_duration(uplink.longest_pause_seconds, DEFAULT_LONGEST_PAUSE_SECONDS),
             socket: merged.socket,
             bounds: rate.bounds(merged.quality, merged.layers, budget)?,
             update: update.settings(merged.channel, merged.encode)?,
@@ -320,23 +319,24 @@ impl SourceTable {
     }
 
     fn format(&self) -> Result<StreamFormat, EdgeError> {
-        let raw = |format| {
-            let (Some(width), Some(height)) = (self.width, self.height) else {
-                return Err(invalid_setting("raw images need width and height"));
-            };
-            Ok(StreamFormat::Raw(RawLayout::new(width, height, format)?))
-        };
         match self.format.as_deref().unwrap_or("auto") {
             "auto" => Ok(StreamFormat::Auto),
             "mjpeg" => Ok(StreamFormat::Mjpeg),
             "pnm" => Ok(StreamFormat::Pnm),
-            "grey8" => raw(RawFormat::Grey8),
-            "rgb24" => raw(RawFormat::Rgb24),
-            "yuv420p" => raw(RawFormat::Yuv420p),
+            "grey8" => self.raw_format(RawFormat::Grey8),
+            "rgb24" => self.raw_format(RawFormat::Rgb24),
+            "yuv420p" => self.raw_format(RawFormat::Yuv420p),
             other => Err(invalid_setting(format!(
                 "format = {other:?} is not one of auto, mjpeg, pnm, grey8, rgb24 or yuv420p"
             ))),
         }
+    }
+
+    fn raw_format(&self, format: RawFormat) -> Result<StreamFormat, EdgeError> {
+        let (Some(width), Some(height)) = (self.width, self.height) else {
+            return Err(invalid_setting("raw images need width and height"));
+        };
+        Ok(StreamFormat::Raw(RawLayout::new(width, height, format)?))
     }
 }
 
@@ -368,6 +368,11 @@ fn device_name(name: Option<String>) -> Result<String, EdgeError> {
         "{name:?} is not a valid device name: set device, LOPSIDE_DEVICE_NAME or --device to 1 to {MAX_NAME_BYTES} visible \
          ASCII characters"
     )))
+}
+
+/// Returns the given number of seconds, or else the default; at least one second.
+fn positive_duration(seconds: Option<u64>, default: u64) -> Duration {
+    Duration::from_secs(seconds.unwrap_or(default).max(1))
 }
 
 fn duration_from_seconds(key: &str, given: Option<f64>, default: f64) -> Result<Duration, EdgeError> {

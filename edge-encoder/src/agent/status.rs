@@ -2,14 +2,17 @@
 
 use std::{
     fmt::Write as _,
-    io::Read as _,
+    io::{self, Read as _},
     os::unix::{fs::FileTypeExt as _, net::UnixStream},
     path::Path,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use lopside_spool::{Class, DropReason};
+use lopside_spool::{Class, Counters, DropReason};
 use lopside_uplink::{LinkState, StoreSnapshot};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt as _, net::UnixListener, sync::watch, task::JoinHandle};
@@ -171,14 +174,13 @@ impl StatusSource {
 
     fn uplink_report(&self) -> UplinkReport {
         let link = self.link.borrow();
-        let seconds = |at: tokio::time::Instant| at.elapsed().as_secs_f64();
         UplinkReport {
             endpoint: self.counters.endpoint.clone(),
             connected: link.connected_at.is_some(),
-            connected_seconds: link.connected_at.map(seconds),
+            connected_seconds: link.connected_at.map(seconds_since),
             connections: link.connection_count,
             last_error: link.last_error.clone(),
-            acknowledged_seconds: link.last_acknowledged_at.map(seconds),
+            acknowledged_seconds: link.last_acknowledged_at.map(seconds_since),
             bytes_per_second: link.bytes_per_second,
             round_trip_ms: link.round_trip.map(|time| 1e3 * time.as_secs_f64()),
         }
@@ -186,45 +188,50 @@ impl StatusSource {
 
     fn spool_report(&self) -> SpoolReport {
         let state = self.store.borrow();
-        let class = |(class, (counters, pending)): (Class, &(lopside_spool::Counters, u64))| {
-            let [evicted, refused, damaged] = [DropReason::Evicted, DropReason::Refused, DropReason::Damaged]
-                .map(|reason| counters.dropped(reason));
-            let (delivered, in_doubt) = (counters.delivered, counters.in_doubt_count());
-            ClassReport {
-                class: class.name().to_owned(),
-                produced: delivered + evicted + refused + damaged + in_doubt + pending,
-                delivered,
-                pending: *pending,
-                evicted,
-                refused,
-                damaged,
-                in_doubt,
-            }
-        };
+        let classes = Class::ALL.into_iter().zip(&state.classes);
         SpoolReport {
             bytes: state.size_bytes,
             budget: self.counters.budget_bytes,
             failure: state.failure.clone(),
             torn: state.torn_logs,
             damaged_bytes: state.damaged_bytes,
-            classes: Class::ALL.into_iter().zip(&state.classes).map(class).collect(),
+            classes: classes
+                .map(|(class, (counters, pending))| ClassReport::new(class, counters, *pending))
+                .collect(),
+        }
+    }
+}
+
+impl ClassReport {
+    fn new(class: Class, counters: &Counters, pending: u64) -> Self {
+        let [evicted, refused, damaged] = [DropReason::Evicted, DropReason::Refused, DropReason::Damaged]
+            .map(|reason| counters.dropped(reason));
+        let (delivered, in_doubt) = (counters.delivered, counters.in_doubt_count());
+        Self {
+            class: class.name().to_owned(),
+            produced: delivered + evicted + refused + damaged + in_doubt + pending,
+            delivered,
+            pending,
+            evicted,
+            refused,
+            damaged,
+            in_doubt,
         }
     }
 }
 
 impl super::input::SourceState {
     fn source_report(&self) -> SourceReport {
-        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         let counted = self.counters.input_counts();
         SourceReport {
             name: self.name.clone(),
             captured: counted.captured,
-            encoded: read(&self.counters.encoded),
-            bytes: read(&self.counters.bytes),
-            too_fast: read(&self.counters.too_fast),
-            unchanged: read(&self.counters.unchanged),
+            encoded: read_count(&self.counters.encoded),
+            bytes: read_count(&self.counters.bytes),
+            too_fast: read_count(&self.counters.too_fast),
+            unchanged: read_count(&self.counters.unchanged),
             damaged: counted.damaged,
-            failed: read(&self.counters.failed),
+            failed: read_count(&self.counters.failed),
             last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -256,11 +263,10 @@ pub(super) fn serve(path: &Path, status: StatusSource) -> Result<JoinHandle<()>,
 /// # Errors
 /// [`EdgeError::AgentUnreachable`] if no agent listens there, [`EdgeError::Json`] if the answer is not a report.
 pub fn request_status(path: &Path) -> Result<AgentReport, EdgeError> {
-    let nobody = |source| EdgeError::AgentUnreachable { path: path.to_owned(), source };
-    let stream = UnixStream::connect(path).map_err(nobody)?;
-    stream.set_read_timeout(Some(STATUS_TIMEOUT)).map_err(nobody)?;
+    let stream = UnixStream::connect(path).map_err(agent_unreachable(path))?;
+    stream.set_read_timeout(Some(STATUS_TIMEOUT)).map_err(agent_unreachable(path))?;
     let mut text = String::new();
-    stream.take(MAX_REPORT_BYTES).read_to_string(&mut text).map_err(nobody)?;
+    stream.take(MAX_REPORT_BYTES).read_to_string(&mut text).map_err(agent_unreachable(path))?;
     Ok(serde_json::from_str(&text)?)
 }
 
@@ -302,8 +308,8 @@ impl AgentReport {
         if let Some(update) = &self.update {
             update.write_text(out)?;
         }
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        writeln!(out, "spool: {:.1} of {:.0} MB", megabytes(spool.bytes), megabytes(spool.budget))?;
+        let [used_mb, budget_mb] = [spool.bytes, spool.budget].map(|bytes| bytes as f64 / 1e6);
+        writeln!(out, "spool: {used_mb:.1} of {budget_mb:.0} MB")?;
         if let Some(failure) = &spool.failure {
             writeln!(out, "spool: FAILED: {failure}")?;
         }
@@ -341,4 +347,17 @@ impl AgentReport {
         }
         Ok(())
     }
+}
+
+/// Returns a function that turns an error at the socket `path` into an [`EdgeError::AgentUnreachable`].
+fn agent_unreachable(path: &Path) -> impl Fn(io::Error) -> EdgeError {
+    move |source| EdgeError::AgentUnreachable { path: path.to_owned(), source }
+}
+
+fn seconds_since(at: tokio::time::Instant) -> f64 {
+    at.elapsed().as_secs_f64()
+}
+
+fn read_count(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
 }

@@ -116,21 +116,22 @@ pub(super) fn format_csv(
 ) -> Result<Vec<u8>, EdgeError> {
     let columns = output.shape.last().map_or(1, |&extent| extent.max(1) as usize);
     let beside = if input.len() == output.values.len() { input } else { &[] };
-    let failed = |error: &dyn std::error::Error| {
-        EdgeError::UnexpectedAnswer(format!("its numbers cannot be written as CSV: {error}"))
-    };
     let mut lines = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
     if !beside.is_empty() && channels.len() == columns {
         let decoded = channels.iter().map(|channel| format!("{channel} decoded"));
         let names = channels.iter().cloned().chain(decoded);
-        lines.write_record(names.map(String::into_bytes)).map_err(|error| failed(&error))?;
+        lines.write_record(names.map(String::into_bytes)).map_err(|error| csv_error(&error))?;
     }
     for (row, values) in output.values.chunks(columns).enumerate() {
         let before = beside.chunks(columns).nth(row).unwrap_or_default();
         let cells = before.iter().chain(values).map(f32::to_string);
-        lines.write_record(cells.map(String::into_bytes)).map_err(|error| failed(&error))?;
+        lines.write_record(cells.map(String::into_bytes)).map_err(|error| csv_error(&error))?;
     }
-    lines.into_inner().map_err(|error| failed(&error))
+    lines.into_inner().map_err(|error| csv_error(&error))
+}
+
+fn csv_error(error: &dyn std::error::Error) -> EdgeError {
+    EdgeError::UnexpectedAnswer(format!("its numbers cannot be written as CSV: {error}"))
 }
 
 /// Returns the channel names of an encoder that takes windows; none for other encoders.

@@ -36,13 +36,10 @@ fn check_space(folder: &Path, budget: u64) -> Finding {
     let used = fs::read_dir(folder).map_or(0, |entries| {
         entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
     });
-    let megabytes = |bytes: u64| bytes / 1_000_000;
+    let [free_mb, budget_mb, used_mb] = [free, budget, used].map(|bytes| bytes / 1_000_000);
     let found = format!(
-        "{} MB are free in {}; of the budget of {} MB, {} MB are used",
-        megabytes(free),
-        folder.display(),
-        megabytes(budget),
-        megabytes(used)
+        "{free_mb} MB are free in {}; of the budget of {budget_mb} MB, {used_mb} MB are used",
+        folder.display()
     );
     if free + used >= budget {
         Finding::good("spool", found)

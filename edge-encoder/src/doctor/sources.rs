@@ -27,11 +27,11 @@ pub(super) fn examine(source: &SourceSettings) -> Finding {
 }
 
 fn examine_command(what: &str, name: &str) -> Finding {
-    let missing = || {
+    let Some(path) = find_program(name) else {
         let found = format!("the program {name:?} was not found");
-        Finding::bad(what, found, "install it, or give its full path in command")
+        return Finding::bad(what, found, "install it, or give its full path in command");
     };
-    find_program(name).map_or_else(missing, |path| Finding::good(what, path.display()))
+    Finding::good(what, path.display())
 }
 
 fn examine_folder(what: &str, path: &Path) -> Finding {
@@ -49,10 +49,13 @@ fn examine_folder(what: &str, path: &Path) -> Finding {
 
 /// Returns the path of a program, found as a shell would find it.
 fn find_program(name: &str) -> Option<PathBuf> {
-    let runs = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(runs);
+        return Some(PathBuf::from(name)).filter(|path| is_executable(path));
     }
     let folders = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&folders).map(|folder| folder.join(name)).find(runs)
+    env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| is_executable(path))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
 }

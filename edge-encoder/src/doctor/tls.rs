@@ -20,12 +20,9 @@ pub(super) fn examine_certificates(security: &SecuritySettings) -> Vec<Finding> 
 }
 
 fn examine_certificate(what: &str, path: &Path) -> Finding {
-    let bad = |found: String| {
-        Finding::bad(what, format!("{}: {found}", path.display()), "put a PEM certificate into this file")
-    };
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) => return bad(error.to_string()),
+        Err(error) => return invalid_certificate(what, path, &error.to_string()),
     };
     let ends = Pem::iter_from_buffer(&bytes).filter_map(|pem| {
         let pem = pem.ok()?;
@@ -34,8 +31,12 @@ fn examine_certificate(what: &str, path: &Path) -> Finding {
     });
     match ends.min() {
         Some(end) => judge_expiry(what, path, end, SystemTime::now()),
-        None => bad("it does not contain a certificate".to_owned()),
+        None => invalid_certificate(what, path, "it does not contain a certificate"),
     }
+}
+
+fn invalid_certificate(what: &str, path: &Path, found: &str) -> Finding {
+    Finding::bad(what, format!("{}: {found}", path.display()), "put a PEM certificate into this file")
 }
 
 fn judge_expiry(what: &str, path: &Path, end: SystemTime, now: SystemTime) -> Finding {

@@ -134,10 +134,10 @@ impl ImageCodecEncoder {
         });
         let AnalysedImage { layers, finest, mut timing } = self.analyse(&picture, options.threads, finest)?;
         let start = Instant::now();
-        let coarser = layers.iter().take(wanted).enumerate();
-        let channels = |layer: usize| self.space.layout().layers()[layer].channels as usize;
-        let coarser = coarser
-            .map(|(layer, maps)| self.space.quantise_coefficients(layer, channels(layer), quality, maps));
+        let coarser = layers.iter().take(wanted).enumerate().map(|(layer, maps)| {
+            let channels = self.space.layout().layers()[layer].channels as usize;
+            self.space.quantise_coefficients(layer, channels, quality, maps)
+        });
         let mut coefficients = coarser.collect::<Result<Vec<_>, _>>()?;
         drop(layers);
         coefficients.extend(finest.map(|values| self.space.to_coefficients(all - 1, values)));
@@ -154,8 +154,8 @@ impl ImageCodecEncoder {
     /// # Errors
     /// [`EdgeError::ImageSize`] or [`EdgeError::Model`], as [`ImageCodecEncoder::encode`].
     pub fn layers(&self, picture: &DynamicImage) -> Result<Vec<Vec<f32>>, EdgeError> {
-        let copy = |maps: &[f32]| Ok(maps.to_vec());
-        let AnalysedImage { mut layers, finest, .. } = self.analyse(&to_eight_bit(picture), 1, Some(copy))?;
+        let AnalysedImage { mut layers, finest, .. } =
+            self.analyse(&to_eight_bit(picture), 1, Some(|maps: &[f32]| Ok(maps.to_vec())))?;
         layers.extend(finest);
         Ok(layers)
     }

@@ -89,8 +89,9 @@ impl SplitModel {
 
     /// Returns the plan that computes the bands of an input `[1, 3, rows, columns]`.
     pub(super) fn first_plan(&self, [rows, columns]: [usize; 2]) -> Result<Arc<ModelPlan>, EdgeError> {
-        let make = || ModelPlan::from_model(self.first.clone(), vec![1, 3, rows, columns]);
-        self.first_plans.get_or_make([rows, columns], make)
+        self.first_plans.get_or_make([rows, columns], || {
+            ModelPlan::from_model(self.first.clone(), vec![1, 3, rows, columns])
+        })
     }
 
     /// Computes the layers of low bands `[low, rows, columns]`, coarsest first.
@@ -102,12 +103,18 @@ impl SplitModel {
         if self.low_bands == 0 {
             return Ok(Vec::new());
         }
-        let make = || ModelPlan::from_model(self.second.clone(), vec![1, self.low_bands, rows, columns]);
-        let outputs = self.second_plans.get_or_make([rows, columns], make)?.run_filled(|input| {
+        let outputs = self.second_plan([rows, columns])?.run_filled(|input| {
             input.copy_from_slice(&low);
             drop(low);
         })?;
         output_maps(&outputs)
+    }
+
+    /// Returns the plan that computes the layers of an input `[1, low, rows, columns]`.
+    fn second_plan(&self, [rows, columns]: [usize; 2]) -> Result<Arc<ModelPlan>, EdgeError> {
+        self.second_plans.get_or_make([rows, columns], || {
+            ModelPlan::from_model(self.second.clone(), vec![1, self.low_bands, rows, columns])
+        })
     }
 }
 
@@ -192,8 +199,12 @@ fn output_maps(outputs: &ModelOutputs) -> Result<Vec<Vec<f32>>, EdgeError> {
 
 /// Returns the part of a model between one tensor and others.
 fn cut_model(model: &InferenceModel, from: OutletId, to: &[OutletId]) -> Result<InferenceModel, EdgeError> {
-    let cut = || model.clone().with_input_outlets(&[from])?.with_output_outlets(to)?.into_compact();
-    cut().map_err(|error| model_error(&error))
+    model
+        .clone()
+        .with_input_outlets(&[from])
+        .and_then(|model| model.with_output_outlets(to))
+        .and_then(InferenceModel::into_compact)
+        .map_err(|error| model_error(&error))
 }
 
 fn find_outlet(model: &InferenceModel, tensor: &str) -> Result<OutletId, EdgeError> {

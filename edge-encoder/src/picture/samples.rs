@@ -73,7 +73,6 @@ impl<'a> MirroredSamples<'a> {
         let [width, height] = [picture.width() as usize, picture.height() as usize];
         let aligned_width = width.next_multiple_of(alignment);
         let reach = input.reach as usize;
-        let column = |x| channels * mirrored_index(x, aligned_width, width, reach);
         let span = input.high - input.low;
         Self {
             bytes: picture.as_bytes(),
@@ -82,7 +81,9 @@ impl<'a> MirroredSamples<'a> {
             height,
             aligned_height: height.next_multiple_of(alignment),
             reach,
-            columns: (0..aligned_width + 2 * reach).map(column).collect(),
+            columns: (0..aligned_width + 2 * reach)
+                .map(|x| channels * mirrored_index(x, aligned_width, width, reach))
+                .collect(),
             values: std::array::from_fn(|sample| input.low + span * (sample as f32 / 255.0)),
         }
     }

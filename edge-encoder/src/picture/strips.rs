@@ -88,10 +88,10 @@ where
         });
         let next = AtomicUsize::new(0);
         let threads = threads.clamp(1, self.grid.strip_count());
-        let work = || self.run_worker(&next, &planes);
         let timing = thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut timing = work()?;
+            let others: Vec<_> =
+                (1..threads).map(|_| scope.spawn(|| self.run_worker(&next, &planes))).collect();
+            let mut timing = self.run_worker(&next, &planes)?;
             for other in others {
                 timing += other.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
             }

@@ -11,7 +11,7 @@ mod output_names;
 
 use std::{
     fs::{self, File},
-    io::{BufReader, Read},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -60,8 +60,9 @@ pub type NamedInputs = Box<dyn Iterator<Item = Result<NamedInput, EdgeError>>>;
 /// # Errors
 /// As [`open_images`].
 pub fn open_inputs(inputs: &[PathBuf]) -> Result<NamedInputs, EdgeError> {
-    let named = |item: NamedImage| NamedInput { name: item.name, input: EncoderInput::Image(item.picture) };
-    Ok(Box::new(open_images(inputs)?.map(move |item| item.map(named))))
+    Ok(Box::new(open_images(inputs)?.map(|item| {
+        item.map(|NamedImage { name, picture }| NamedInput { name, input: EncoderInput::Image(picture) })
+    })))
 }
 
 /// Returns the images of these files and folders.
@@ -104,16 +105,19 @@ fn is_container(path: &Path) -> bool {
 fn file_kind(path: &Path) -> Option<FileKind> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
-    if ends(&[".png", ".jpg", ".jpeg", ".webp", ".pgm", ".ppm", ".pnm"]) {
+    if has_suffix(name, &[".png", ".jpg", ".jpeg", ".webp", ".pgm", ".ppm", ".pnm"]) {
         Some(FileKind::Picture)
-    } else if ends(&[".npy"]) {
+    } else if has_suffix(name, &[".npy"]) {
         Some(FileKind::Npy)
-    } else if ends(&["-idx3-ubyte", ".idx3-ubyte", ".idx"]) {
+    } else if has_suffix(name, &["-idx3-ubyte", ".idx3-ubyte", ".idx"]) {
         Some(FileKind::Idx)
     } else {
         None
     }
+}
+
+fn has_suffix(name: &str, suffixes: &[&str]) -> bool {
+    suffixes.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// Returns the files of these files and folders, in the order in which they are read.
@@ -186,6 +190,10 @@ pub(crate) fn open_reader(path: &Path) -> Result<Box<dyn Read>, EdgeError> {
 
 fn invalid_file(path: &Path, reason: &str) -> EdgeError {
     EdgeError::InvalidFile { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+fn npy_error(path: &Path, error: &io::Error) -> EdgeError {
+    invalid_file(path, &format!("not a readable .npy file: {error}"))
 }
 
 /// Returns the file name without its extensions.

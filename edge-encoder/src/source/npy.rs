@@ -3,7 +3,7 @@ use std::{io::Read, path::Path};
 use image::{DynamicImage, GrayImage, RgbImage};
 use npyz::{DType, NpyFile, Order, TypeChar};
 
-use super::{NamedImage, NamedImages, file_stem, invalid_file, numbered_name};
+use super::{NamedImage, NamedImages, file_stem, invalid_file, npy_error, numbered_name};
 use crate::EdgeError;
 
 /// The largest array, in samples.
@@ -12,8 +12,7 @@ const MAX_SAMPLES: u64 = 1 << 30;
 /// Reads the images of an array of shape `[h, w]`, `[h, w, 3]`, `[n, h, w]` or `[n, h, w, 3]`, of `u1`, or of
 /// `f4` with values of 0 to 1.
 pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<NamedImages, EdgeError> {
-    let bad = |error: std::io::Error| invalid_file(path, &format!("not a readable .npy file: {error}"));
-    let file = NpyFile::new(from).map_err(bad)?;
+    let file = NpyFile::new(from).map_err(|error| npy_error(path, &error))?;
     if file.order() != Order::C {
         return Err(invalid_file(
             path,
@@ -29,10 +28,10 @@ pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<NamedImages, Edge
     })?;
     let samples = match file.dtype() {
         DType::Plain(kind) if kind.type_char() == TypeChar::Uint && kind.size_field() == 1 => {
-            file.into_vec::<u8>().map_err(bad)?
+            file.into_vec::<u8>().map_err(|error| npy_error(path, &error))?
         }
         DType::Plain(kind) if kind.type_char() == TypeChar::Float && kind.size_field() == 4 => {
-            floats_to_bytes(path, &file.into_vec::<f32>().map_err(bad)?)?
+            floats_to_bytes(path, &file.into_vec::<f32>().map_err(|error| npy_error(path, &error))?)?
         }
         other => {
             return Err(invalid_file(
@@ -70,19 +69,23 @@ impl ArrayLayout {
             [n, h, w, 3] => (Some(n), h, w, true),
             _ => return None,
         };
-        let side = |extent: u64| u32::try_from(extent).ok().filter(|&extent| extent > 0);
         let count = count.map(usize::try_from).transpose().ok()?;
-        Some(Self { count, height: side(height)?, width: side(width)?, is_colour: colour })
+        Some(Self { count, height: parse_side(height)?, width: parse_side(width)?, is_colour: colour })
     }
 
     fn split(self, path: &Path, samples: &[u8]) -> NamedImages {
         let each = self.height as usize * self.width as usize * if self.is_colour { 3 } else { 1 };
-        let item = |(number, pixels): (usize, &[u8])| {
-            let name = if self.count.is_some() { numbered_name(path, number) } else { file_stem(path) };
-            self.image_from(pixels).map(|picture| NamedImage { name, picture })
-        };
-        let items: Vec<NamedImage> = samples.chunks_exact(each).enumerate().filter_map(item).collect();
+        let items: Vec<NamedImage> = samples
+            .chunks_exact(each)
+            .enumerate()
+            .filter_map(|(number, pixels)| self.named_image(path, number, pixels))
+            .collect();
         Box::new(items.into_iter().map(Ok))
+    }
+
+    fn named_image(&self, path: &Path, number: usize, pixels: &[u8]) -> Option<NamedImage> {
+        let name = if self.count.is_some() { numbered_name(path, number) } else { file_stem(path) };
+        self.image_from(pixels).map(|picture| NamedImage { name, picture })
     }
 
     fn image_from(&self, pixels: &[u8]) -> Option<DynamicImage> {
@@ -93,4 +96,9 @@ impl ArrayLayout {
             GrayImage::from_raw(self.width, self.height, pixels)?.into()
         })
     }
+}
+
+/// Returns the side of an image, or `None` if it is zero or too large.
+fn parse_side(extent: u64) -> Option<u32> {
+    u32::try_from(extent).ok().filter(|&extent| extent > 0)
 }

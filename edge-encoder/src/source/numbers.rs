@@ -19,7 +19,7 @@ use npyz::{DType, NpyFile, Order, TypeChar};
 
 use super::{
     EncoderInput, NO_INPUTS, NamedInput, NamedInputs, file_stem, invalid_file, join_paths, list_files,
-    numbered_name, open_reader,
+    npy_error, numbered_name, open_reader,
 };
 use crate::EdgeError;
 
@@ -175,8 +175,7 @@ struct NpyArray {
 }
 
 fn read_npy(path: &Path, from: Box<dyn Read>) -> Result<NpyArray, EdgeError> {
-    let bad = |error: std::io::Error| invalid_file(path, &format!("not a readable .npy file: {error}"));
-    let file = NpyFile::new(from).map_err(bad)?;
+    let file = NpyFile::new(from).map_err(|error| npy_error(path, &error))?;
     if file.order() != Order::C {
         return Err(invalid_file(
             path,
@@ -187,13 +186,12 @@ fn read_npy(path: &Path, from: Box<dyn Read>) -> Result<NpyArray, EdgeError> {
     if shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_FILE_VALUES) {
         return Err(invalid_file(path, "the array has over 2^28 numbers: split it"));
     }
-    let size = |file: &NpyFile<Box<dyn Read>>| match file.dtype() {
-        DType::Plain(kind) if kind.type_char() == TypeChar::Float => Some(kind.size_field()),
-        _ => None,
-    };
-    let numbers = match size(&file) {
-        Some(4) => file.into_vec::<f32>().map_err(bad)?,
-        Some(8) => file.into_vec::<f64>().map_err(bad)?.into_iter().map(|number| number as f32).collect(),
+    let numbers = match float_bytes(&file.dtype()) {
+        Some(4) => file.into_vec::<f32>().map_err(|error| npy_error(path, &error))?,
+        Some(8) => {
+            let doubles = file.into_vec::<f64>().map_err(|error| npy_error(path, &error))?;
+            doubles.into_iter().map(|number| number as f32).collect()
+        }
         _ => {
             return Err(invalid_file(
                 path,
@@ -206,6 +204,14 @@ fn read_npy(path: &Path, from: Box<dyn Read>) -> Result<NpyArray, EdgeError> {
             Err(invalid_file(path, &format!("number {index} is {}: use finite numbers", numbers[index])))
         }
         None => Ok(NpyArray { shape, numbers }),
+    }
+}
+
+/// Returns the bytes per number if the type is a float.
+fn float_bytes(dtype: &DType) -> Option<u64> {
+    match dtype {
+        DType::Plain(kind) if kind.type_char() == TypeChar::Float => Some(kind.size_field()),
+        _ => None,
     }
 }
 
@@ -247,12 +253,11 @@ fn find_columns(
     first: &csv::StringRecord,
     channels: &[String],
 ) -> Result<Vec<usize>, EdgeError> {
-    let place = |channel: &String| first.iter().position(|field| field == channel);
-    if let Some(columns) = channels.iter().map(place).collect() {
+    if let Some(columns) = channels.iter().map(|channel| find_channel(first, channel)).collect() {
         return Ok(columns);
     }
     // A line that names only some channels is a header in which the others are missing.
-    let named = channels.iter().any(|channel| place(channel).is_some());
+    let named = channels.iter().any(|channel| find_channel(first, channel).is_some());
     if !named && first.len() == channels.len() {
         return Ok((0..channels.len()).collect());
     }
@@ -261,6 +266,10 @@ fn find_columns(
         path,
         &format!("it has {} columns and no header that names all of the channels: {names}", first.len()),
     ))
+}
+
+fn find_channel(first: &csv::StringRecord, channel: &str) -> Option<usize> {
+    first.iter().position(|field| field == channel)
 }
 
 fn parse_field(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32, EdgeError> {

@@ -105,12 +105,14 @@ pub fn scores(
         return Err(TrainingError::TooFewNormalRows);
     }
     let fitted = FittedBaselines::new(rows, baselines);
-    let timed = |&baseline: &Baseline| {
-        let start = Instant::now();
-        let scores = fitted.scores(baseline, seed);
-        (scores, start.elapsed().as_secs_f64())
-    };
-    Ok(baselines.iter().map(timed).collect())
+    Ok(baselines
+        .iter()
+        .map(|&baseline| {
+            let start = Instant::now();
+            let scores = fitted.scores(baseline, seed);
+            (scores, start.elapsed().as_secs_f64())
+        })
+        .collect())
 }
 
 /// Evaluates every method with each class in turn as the normal one. Returns one row per method, with the
@@ -173,14 +175,17 @@ pub fn series_rows(
     let rows = DetectorRows { train: &normal, test: &seen.values, dims: seen.window_len() };
     let flags = seen.flag_windows(&test.anomalies);
     let scored = scores(rows, baselines, seed)?;
-    let row = |(baseline, (scores, seconds)): (&Baseline, TimedScores)| BaselineResult {
-        auroc: auroc(&scores, &flags).unwrap_or(f64::NAN),
-        average_precision: average_precision(&scores, &flags).unwrap_or(f64::NAN),
-        point_auroc: auroc(&seen.point_scores(&scores), &test.anomalies),
-        seconds,
-        ..empty_result(data, *baseline)
-    };
-    Ok(baselines.iter().zip(scored).map(row).collect())
+    Ok(baselines
+        .iter()
+        .zip(scored)
+        .map(|(baseline, (scores, seconds))| BaselineResult {
+            auroc: auroc(&scores, &flags).unwrap_or(f64::NAN),
+            average_precision: average_precision(&scores, &flags).unwrap_or(f64::NAN),
+            point_auroc: auroc(&seen.point_scores(&scores), &test.anomalies),
+            seconds,
+            ..empty_result(data, *baseline)
+        })
+        .collect())
 }
 
 fn empty_result(data: &str, baseline: Baseline) -> BaselineResult {

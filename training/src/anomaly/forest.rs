@@ -46,9 +46,13 @@ impl IsolationForest {
     /// Returns one score per row, `2^(-mean depth / usual depth)`, from 0 to 1; equation 2 of the paper.
     #[must_use]
     pub fn scores(&self, rows: &[f32]) -> Vec<f64> {
-        let depth = |row: &[f32]| self.trees.iter().map(|tree| leaf_depth(tree, row)).sum::<f64>();
         let scale = self.mean_path_length.max(f64::MIN_POSITIVE) * self.trees.len() as f64;
-        rows.chunks_exact(self.dims).map(|row| (-depth(row) / scale).exp2()).collect()
+        rows.chunks_exact(self.dims)
+            .map(|row| {
+                let depth: f64 = self.trees.iter().map(|tree| leaf_depth(tree, row)).sum();
+                (-depth / scale).exp2()
+            })
+            .collect()
     }
 }
 
@@ -81,8 +85,8 @@ impl<R: Rng> TreeGrower<'_, R> {
     fn draw_cut(&mut self, members: &[usize]) -> Option<(usize, f32)> {
         let ranges: Vec<_> = (0..self.dims)
             .filter_map(|channel| {
-                let values = || members.iter().map(|&member| self.value(member, channel));
-                let (low, high) = (values().fold(f32::MAX, f32::min), values().fold(f32::MIN, f32::max));
+                let values = members.iter().map(|&member| self.value(member, channel));
+                let (low, high) = (values.clone().fold(f32::MAX, f32::min), values.fold(f32::MIN, f32::max));
                 (low < high).then_some((channel, low, high))
             })
             .collect();

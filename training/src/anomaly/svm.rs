@@ -58,13 +58,13 @@ impl OneClassSvm {
     /// outside.
     #[must_use]
     pub fn scores(&self, rows: &[f32]) -> Vec<f64> {
-        let inside = |row: &[f32]| {
-            let vectors = self.vectors.chunks_exact(self.dims).zip(&self.coefficients);
-            vectors
-                .map(|(vector, alpha)| alpha * f64::from(gaussian_kernel(row, vector, self.width)))
-                .sum::<f64>()
-        };
-        rows.chunks_exact(self.dims).map(|row| self.offset - inside(row)).collect()
+        rows.chunks_exact(self.dims).map(|row| self.offset - self.sum_kernels(row)).collect()
+    }
+
+    /// Returns the weighted sum of the kernels of a row with all support vectors.
+    fn sum_kernels(&self, row: &[f32]) -> f64 {
+        let vectors = self.vectors.chunks_exact(self.dims).zip(&self.coefficients);
+        vectors.map(|(vector, alpha)| alpha * f64::from(gaussian_kernel(row, vector, self.width))).sum()
     }
 }
 
@@ -122,9 +122,12 @@ fn solve_dual(kernel: &KernelMatrix, outside: f64) -> (Vec<f64>, f64) {
 
 /// Returns the coefficient that gains most from a decrease and the one that gains most from an increase.
 fn worst_pair(alphas: &[f64], gradient: &[f64]) -> Option<(usize, usize)> {
-    let by_gradient = |&a: &usize, &b: &usize| gradient[a].total_cmp(&gradient[b]);
-    let down = (0..alphas.len()).filter(|&index| alphas[index] > 0.0).max_by(by_gradient)?;
-    let up = (0..alphas.len()).filter(|&index| alphas[index] < 1.0).min_by(by_gradient)?;
+    let down = (0..alphas.len())
+        .filter(|&index| alphas[index] > 0.0)
+        .max_by(|&a, &b| gradient[a].total_cmp(&gradient[b]))?;
+    let up = (0..alphas.len())
+        .filter(|&index| alphas[index] < 1.0)
+        .min_by(|&a, &b| gradient[a].total_cmp(&gradient[b]))?;
     Some((down, up))
 }
 

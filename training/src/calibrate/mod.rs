@@ -143,20 +143,19 @@ fn search_scale(
     target: f64,
 ) -> Result<Calibration, SearchError> {
     let plan = CalibrationPlan::new(layers, check_layers(layers, sensitivities)?);
-    let at = |scale: i32, rows: &RowSelection| calibrate_scale(layers, sensitivities, scale, rows);
     let (mut fits, mut too_large) = (-HALF_RANGE, HALF_RANGE);
-    let mut smallest = rate(&at(fits, &plan.search)?);
+    let mut smallest = rate(&calibrate_scale(layers, sensitivities, fits, &plan.search)?);
     while smallest > target {
         if fits <= -MAX_HALF_RANGES * HALF_RANGE {
             return Err(SearchError::BelowMinimum { target, smallest });
         }
         (fits, too_large) = (fits - HALF_RANGE, fits);
-        smallest = rate(&at(fits, &plan.search)?);
+        smallest = rate(&calibrate_scale(layers, sensitivities, fits, &plan.search)?);
     }
     let mut end = HALF_RANGE;
     while too_large - fits > 1 {
         let middle = fits + (too_large - fits) / 2;
-        if rate(&at(middle, &plan.search)?) <= target {
+        if rate(&calibrate_scale(layers, sensitivities, middle, &plan.search)?) <= target {
             fits = middle;
         } else {
             too_large = middle;
@@ -169,12 +168,14 @@ fn search_scale(
     }
     if plan.held_out {
         // The rate is measured on latents that the tables were not counted on.
-        let Calibration { mean_frame_bytes, bits_per_value: bits_a_value, .. } = at(fits, &plan.search)?;
-        return Ok(Calibration { mean_frame_bytes, bits_per_value: bits_a_value, ..at(fits, &plan.result)? });
+        let Calibration { mean_frame_bytes, bits_per_value, .. } =
+            calibrate_scale(layers, sensitivities, fits, &plan.search)?;
+        let all = calibrate_scale(layers, sensitivities, fits, &plan.result)?;
+        return Ok(Calibration { mean_frame_bytes, bits_per_value, ..all });
     }
     // Tables counted over all latents fit the sample a little less well than tables of the sample.
     loop {
-        let all = at(fits, &plan.result)?;
+        let all = calibrate_scale(layers, sensitivities, fits, &plan.result)?;
         if rate(&all) <= target || fits <= -MAX_HALF_RANGES * HALF_RANGE {
             return Ok(all);
         }
@@ -184,39 +185,42 @@ fn search_scale(
 
 /// Validates the layers and returns the number of latents, which is the same in all layers.
 fn check_layers(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, TrainingError> {
-    let refused = |reason: String| Err(TrainingError::InvalidLatents { reason });
     if layers.is_empty() || layers.len() != sensitivities.len() {
-        return refused(format!(
+        return Err(latents_error(format!(
             "there are {} layers, but sensitivities for {}",
             layers.len(),
             sensitivities.len()
-        ));
+        )));
     }
     let count = layers[0].values.len() / layers[0].len.max(1);
     for (index, (layer, sensitivities)) in layers.iter().zip(sensitivities).enumerate() {
         let even = (1..=MAX_RUNS).contains(&layer.runs) && layer.len.is_multiple_of(layer.runs);
         if layer.len == 0 || !even {
-            return refused(format!(
+            return Err(latents_error(format!(
                 "layer {index}: the number of runs, {}, does not suit the number of values, {}",
                 layer.runs, layer.len
-            ));
+            )));
         }
         if count == 0 || layer.values.len() != count * layer.len {
             let values = layer.values.len();
-            return refused(format!(
+            return Err(latents_error(format!(
                 "layer {index}: {values} values do not make {count} latents of {} values",
                 layer.len
-            ));
+            )));
         }
         if sensitivities.len() != layer.runs {
             let found = sensitivities.len();
-            return refused(format!(
+            return Err(latents_error(format!(
                 "layer {index}: there are {found} sensitivities, but {} runs",
                 layer.runs
-            ));
+            )));
         }
     }
     Ok(count)
+}
+
+fn latents_error(reason: String) -> TrainingError {
+    TrainingError::InvalidLatents { reason }
 }
 
 /// Rows of latents to count and rows to measure.
@@ -240,15 +244,15 @@ impl CalibrationPlan {
         let sample = count.min(SEARCH_LATENTS).min((SEARCH_VALUES / each).max(1));
         let shortest = layers.iter().map(|layer| layer.len / layer.runs).min().unwrap_or(1);
         let held_out = count > 1 && count * shortest < MIN_UNSMOOTHED_VALUES;
-        let first = |rows: usize| (0..rows).collect::<Vec<_>>();
+        let first: Vec<usize> = (0..sample).collect();
         let search = if held_out {
             let (measured, counted) =
                 (0..count).partition(|row| row % HELD_OUT_INTERVAL == HELD_OUT_INTERVAL.min(count) - 1);
             RowSelection { counted, measured }
         } else {
-            RowSelection { counted: first(sample), measured: first(sample) }
+            RowSelection { counted: first.clone(), measured: first.clone() }
         };
-        Self { search, result: RowSelection { counted: first(count), measured: first(sample) }, held_out }
+        Self { search, result: RowSelection { counted: (0..count).collect(), measured: first }, held_out }
     }
 }
 
@@ -259,19 +263,16 @@ fn calibrate_scale(
     scale: i32,
     rows: &RowSelection,
 ) -> Result<Calibration, TrainingError> {
-    let gain = |s: &f64| {
-        ((0.5 * s.log2() * STEPS_PER_OCTAVE + f64::from(scale)).round() / STEPS_PER_OCTAVE).exp2() as f32
-    };
     let (mut gains, mut measured, mut tables, mut spaces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (layer, sensitivities) in layers.iter().zip(sensitivities) {
-        let quantiser = Quantiser::new(sensitivities.iter().map(gain).collect())?;
-        let quantise = |row: &usize| quantiser.quantise(layer.row(*row));
-        let counted: Vec<Vec<i32>> = rows.counted.iter().map(quantise).collect::<Result<_, _>>()?;
+        let gains_of_layer = sensitivities.iter().map(|&sensitivity| run_gain(sensitivity, scale));
+        let quantiser = Quantiser::new(gains_of_layer.collect())?;
+        let counted = quantise_rows(&quantiser, layer, &rows.counted)?;
         let run = layer.len / layer.runs;
         for number in 0..layer.runs {
             tables.push(table::of(&counted, number * run..(number + 1) * run)?);
         }
-        measured.push(rows.measured.iter().map(quantise).collect::<Result<Vec<_>, _>>()?);
+        measured.push(quantise_rows(&quantiser, layer, &rows.measured)?);
         gains.push(quantiser.gains().to_vec());
         spaces.push(LatentLayer { shape: Shape::new(&[layer.len as u32])?, quantiser });
     }
@@ -289,6 +290,20 @@ fn calibrate_scale(
         mean_frame_bytes: bytes as f64 / count as f64,
         bits_per_value: bits / (count * space.len()) as f64,
     })
+}
+
+/// Returns the gain of a run at a scale, a power of 2^(1/16).
+fn run_gain(sensitivity: f64, scale: i32) -> f32 {
+    let step = (0.5 * sensitivity.log2() * STEPS_PER_OCTAVE + f64::from(scale)).round();
+    (step / STEPS_PER_OCTAVE).exp2() as f32
+}
+
+fn quantise_rows(
+    quantiser: &Quantiser,
+    layer: &LayerLatents,
+    rows: &[usize],
+) -> Result<Vec<Vec<i32>>, TrainingError> {
+    rows.iter().map(|&row| Ok(quantiser.quantise(layer.row(row))?)).collect()
 }
 
 #[cfg(test)]

@@ -119,27 +119,34 @@ fn draw_perturbations(layer: &LayerLatents, group: &[(usize, f64)], count: usize
 fn run_deviation(layer: &LayerLatents, values: &[f32], number: usize) -> f64 {
     let run = layer.len / layer.runs;
     let of_run = values.chunks_exact(layer.len).flat_map(|row| &row[number * run..(number + 1) * run]);
-    let values = || of_run.clone().map(|&value| f64::from(value));
-    let count = values().count().max(1) as f64;
-    let mean = values().sum::<f64>() / count;
-    (values().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+    let of_run = of_run.map(|&value| f64::from(value));
+    let count = of_run.clone().count().max(1) as f64;
+    let mean = of_run.clone().sum::<f64>() / count;
+    (of_run.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
 }
 
 /// Returns the weight of a squared change in each output: 1 for a single output, otherwise the inverse mean
 /// square.
 fn output_weights(outputs: &[Vec<f32>]) -> Vec<f64> {
-    let weight = |output: &Vec<f32>| {
-        let squares: f64 = output.iter().map(|&value| f64::from(value).powi(2)).sum();
-        output.len() as f64 / squares.max(f64::MIN_POSITIVE)
-    };
-    if outputs.len() == 1 { vec![1.0] } else { outputs.iter().map(weight).collect() }
+    if outputs.len() == 1 {
+        return vec![1.0];
+    }
+    outputs
+        .iter()
+        .map(|output| {
+            let squares: f64 = output.iter().map(|&value| f64::from(value).powi(2)).sum();
+            output.len() as f64 / squares.max(f64::MIN_POSITIVE)
+        })
+        .collect()
 }
 
 fn weighted_squares(above: &[Vec<f32>], below: &[Vec<f32>], weights: &[f64]) -> f64 {
-    let output = |((above, below), weight): ((&Vec<f32>, &Vec<f32>), &f64)| {
-        weight * above.iter().zip(below).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
-    };
-    above.iter().zip(below).zip(weights).map(output).sum()
+    let outputs = above.iter().zip(below).zip(weights);
+    outputs
+        .map(|((above, below), weight)| {
+            weight * above.iter().zip(below).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+        })
+        .sum()
 }
 
 #[cfg(test)]

@@ -59,15 +59,17 @@ impl Prior {
     /// Adds the prior's observations to the counts of the integers from `low` on.
     fn add(&self, low: i32, counts: &mut [u64]) {
         let different = counts.iter().filter(|&&count| count > 0).count() as f64;
-        let weight = |index: usize| {
-            let distance = (f64::from(low) + index as f64 - self.mean).abs();
-            (-std::f64::consts::SQRT_2 * distance / self.deviation).exp()
-        };
-        let sum: f64 = (0..counts.len()).map(weight).sum();
+        let sum: f64 = (0..counts.len()).map(|index| self.weigh_integer(low, index)).sum();
         for (index, count) in counts.iter_mut().enumerate() {
-            let share = weight(index) / sum.max(f64::MIN_POSITIVE);
+            let share = self.weigh_integer(low, index) / sum.max(f64::MIN_POSITIVE);
             *count = (OBSERVATION_WEIGHT * (*count as f64 + different * share)).round() as u64;
         }
+    }
+
+    /// Returns the probability of the integer `low + index`, up to a common factor.
+    fn weigh_integer(&self, low: i32, index: usize) -> f64 {
+        let distance = (f64::from(low) + index as f64 - self.mean).abs();
+        (-std::f64::consts::SQRT_2 * distance / self.deviation).exp()
     }
 }
 

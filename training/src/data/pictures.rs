@@ -1,6 +1,6 @@
 //! Labelled images of one size, in two halves, from four IDX files named like MNIST's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use edge_encoder::source::{self, idx};
 
@@ -37,18 +37,11 @@ impl ImageDataset {
             Split::Train => "train",
             Split::Test => "t10k",
         };
-        let file = |kind: &str| {
-            let plain = folder.join(format!("{prefix}-{kind}-ubyte"));
-            let packed = folder.join(format!("{prefix}-{kind}-ubyte.gz"));
-            [plain, packed]
-                .into_iter()
-                .find(|path| path.is_file())
-                .ok_or_else(|| TrainingError::DataNotFound { folder: folder.to_owned() })
-        };
-        let mut labels = idx::read_labels(&file("labels-idx1")?)?;
+        let mut labels = idx::read_labels(&find_idx_file(folder, prefix, "labels-idx1")?)?;
         labels.truncate(limit.unwrap_or(labels.len()));
         let (mut samples, mut picture_len) = (Vec::new(), 0);
-        for item in source::open_images(&[file("images-idx3")?])?.take(labels.len()) {
+        let images = find_idx_file(folder, prefix, "images-idx3")?;
+        for item in source::open_images(&[images])?.take(labels.len()) {
             let picture = item?.picture.to_luma8();
             picture_len = picture.len();
             samples.extend(picture.into_raw());
@@ -83,4 +76,14 @@ impl ImageDataset {
             .map(|&sample| f32::from(sample) / 255.0)
             .collect()
     }
+}
+
+/// Returns the path of an IDX file, plain or compressed.
+fn find_idx_file(folder: &Path, prefix: &str, kind: &str) -> Result<PathBuf, TrainingError> {
+    let plain = folder.join(format!("{prefix}-{kind}-ubyte"));
+    let packed = folder.join(format!("{prefix}-{kind}-ubyte.gz"));
+    [plain, packed]
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| TrainingError::DataNotFound { folder: folder.to_owned() })
 }

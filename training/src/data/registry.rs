@@ -106,21 +106,17 @@ impl RegistryPackage {
     }
 
     fn run(&self, command: &mut Command) -> Result<(), TrainingError> {
-        let program = command.get_program().to_string_lossy().into_owned();
-        let failed = |reason: String| TrainingError::RegistryCommand {
+        let reason = match command.output() {
+            Ok(output) if output.status.success() => return Ok(()),
+            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(TrainingError::RegistryCommand {
             package: Box::new(*self),
-            program: program.clone(),
+            program: command.get_program().to_string_lossy().into_owned(),
             reason,
             needs: self.registry.required_software(),
-        };
-        let output = match command.output() {
-            Ok(output) => output,
-            Err(error) => return Err(failed(error.to_string())),
-        };
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        })
     }
 }
 

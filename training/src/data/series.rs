@@ -4,7 +4,10 @@ use std::{fmt::Write as _, fs::File, io::Read, path::Path};
 
 use csv::StringRecord;
 
-use crate::{TrainingError, error::io_error};
+use crate::{
+    TrainingError,
+    error::{invalid_data, io_error},
+};
 
 /// A time series or table: rows of one number per channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,28 +54,28 @@ impl TimeSeries {
     }
 
     pub(super) fn parse(from: impl Read, path: &Path, columns: &CsvColumns) -> Result<Self, TrainingError> {
-        let wrong = |reason: String| TrainingError::InvalidData { path: path.to_owned(), reason };
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(from);
-        let header = reader.headers().map_err(|error| wrong(error.to_string()))?.clone();
+        let header = reader.headers().map_err(|error| invalid_data(path, error.to_string()))?.clone();
         let label = header.iter().position(|name| name == columns.anomaly_column);
-        let is_channel =
-            |&(index, name): &(usize, &str)| Some(index) != label && !columns.skipped_columns.contains(&name);
         let (places, channels): (Vec<_>, Vec<_>) = header
             .iter()
             .enumerate()
-            .filter(is_channel)
+            .filter(|&(index, name)| Some(index) != label && !columns.skipped_columns.contains(&name))
             .map(|(place, name)| (place, name.to_owned()))
             .unzip();
         if channels.is_empty() {
-            return Err(wrong("it does not have a column of numbers".to_owned()));
+            return Err(invalid_data(path, "it does not have a column of numbers".to_owned()));
         }
         let mut series = Self { channels, values: Vec::new(), anomalies: Vec::new() };
         for record in reader.records() {
-            let record = record.map_err(|error| wrong(error.to_string()))?;
+            let record = record.map_err(|error| invalid_data(path, error.to_string()))?;
             for &place in &places {
-                series.values.push(parse_number(&record, place).map_err(&wrong)?);
+                let value = parse_number(&record, place).map_err(|reason| invalid_data(path, reason))?;
+                series.values.push(value);
             }
-            let flag = label.map_or(Ok(0.0), |place| parse_number(&record, place)).map_err(&wrong)?;
+            let flag = label
+                .map_or(Ok(0.0), |place| parse_number(&record, place))
+                .map_err(|reason| invalid_data(path, reason))?;
             series.anomalies.push(flag != 0.0);
         }
         Ok(series)
@@ -122,18 +125,19 @@ impl TimeSeries {
     /// Returns mean and standard deviation of every channel. Call it on the training part.
     #[must_use]
     pub fn scaling(&self) -> Scaling {
-        let channel = |channel: usize| {
-            self.values.iter().skip(channel).step_by(self.channels.len()).map(|&x| f64::from(x))
-        };
         let count = self.len().max(1) as f64;
         let moments = (0..self.channels.len()).map(|index| {
-            let mean = channel(index).sum::<f64>() / count;
-            let variance = channel(index).map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+            let mean = self.channel_values(index).sum::<f64>() / count;
+            let variance = self.channel_values(index).map(|x| (x - mean).powi(2)).sum::<f64>() / count;
             let deviation = variance.sqrt() as f32;
             (mean as f32, if deviation > 0.0 { deviation } else { 1.0 })
         });
         let (mean, deviation) = moments.unzip();
         Scaling { mean, deviation }
+    }
+
+    fn channel_values(&self, channel: usize) -> impl Iterator<Item = f64> {
+        self.values.iter().skip(channel).step_by(self.channels.len()).map(|&x| f64::from(x))
     }
 }
 

@@ -220,14 +220,10 @@ impl Stage {
     /// Describes the stage in the terms of a definition, such as `conv 3×3, stride 2, relu`.
     #[must_use]
     pub fn label(&self) -> String {
-        let strided = |name: &str, kernel: usize, stride: usize| match stride {
-            1 => format!("{name} {kernel}×{kernel}"),
-            _ => format!("{name} {kernel}×{kernel}, stride {stride}"),
-        };
         let mut label = match &self.operation {
             Operation::Dense => "dense".to_owned(),
-            Operation::Conv { kernel, stride } => strided("conv", *kernel, *stride),
-            Operation::ConvTranspose { kernel, stride } => strided("conv-transpose", *kernel, *stride),
+            Operation::Conv { kernel, stride } => conv_label("conv", *kernel, *stride),
+            Operation::ConvTranspose { kernel, stride } => conv_label("conv-transpose", *kernel, *stride),
             Operation::SubPixel { kernel, factor } => format!("sub-pixel {kernel}×{kernel}, ×{factor}"),
             Operation::Residual(blocks) => format!("residual ×{}", blocks.len()),
             Operation::Flatten => "flatten".to_owned(),
@@ -242,6 +238,13 @@ impl Stage {
             label += activation.name();
         }
         label
+    }
+}
+
+fn conv_label(name: &str, kernel: usize, stride: usize) -> String {
+    match stride {
+        1 => format!("{name} {kernel}×{kernel}"),
+        _ => format!("{name} {kernel}×{kernel}, stride {stride}"),
     }
 }
 

@@ -50,8 +50,9 @@ pub(super) fn check_definition(definition: Definition) -> Result<Blueprint, Rule
 
 /// Checks that a text has 1 to 64 of the characters a–z, 0–9 and -.
 pub(super) fn check_name(place: &str, text: &str) -> Result<(), RuleViolation> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+    if (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    {
         return Ok(());
     }
     let what = format!("`{}` is not a valid name", text.chars().take(80).collect::<String>().escape_debug());
@@ -59,14 +60,9 @@ pub(super) fn check_name(place: &str, text: &str) -> Result<(), RuleViolation> {
 }
 
 fn check_signal(place: &str, signal: &Signal) -> Result<(), RuleViolation> {
-    let sides = |pairs: [(&str, usize); 2]| {
-        pairs
-            .into_iter()
-            .try_for_each(|(side, found)| check_limits(&format!("{place}.{side}"), found, 1, MAX_SIDE))
-    };
     match signal {
         Signal::Picture(picture) => {
-            sides([("picture.width", picture.width), ("picture.height", picture.height)])?;
+            check_sides(place, [("picture.width", picture.width), ("picture.height", picture.height)])?;
             if picture.low.is_finite() && picture.high.is_finite() && picture.low < picture.high {
                 return Ok(());
             }
@@ -74,9 +70,15 @@ fn check_signal(place: &str, signal: &Signal) -> Result<(), RuleViolation> {
             Err(RuleViolation::new(format!("{place}.picture"), what, "set low to a number below high"))
         }
         Signal::Series(series) => {
-            sides([("series.length", series.length), ("series.channels", series.channels)])
+            check_sides(place, [("series.length", series.length), ("series.channels", series.channels)])
         }
     }
+}
+
+fn check_sides(place: &str, sides: [(&str, usize); 2]) -> Result<(), RuleViolation> {
+    sides
+        .into_iter()
+        .try_for_each(|(side, found)| check_limits(&format!("{place}.{side}"), found, 1, MAX_SIDE))
 }
 
 fn infer_shapes(definition: Definition) -> Result<Blueprint, RuleViolation> {
@@ -287,11 +289,10 @@ fn check_value_range(definition: &Definition) -> Result<(), RuleViolation> {
 }
 
 fn check_consistency(definition: &Definition, consistency: &ConsistencyTerm) -> Result<(), RuleViolation> {
-    let place = |key: &str| format!("objective.consistency.{key}");
-    check_weight(&place("weight"), consistency.weight)?;
+    check_weight("objective.consistency.weight", consistency.weight)?;
     if !(0.0..=1.0).contains(&consistency.threshold) {
         let what = format!("{} is not a probability", consistency.threshold);
-        return Err(RuleViolation::new(place("threshold"), what, "use a number from 0 to 1"));
+        return Err(RuleViolation::new("objective.consistency.threshold", what, "use a number from 0 to 1"));
     }
     if definition.classifier.is_none() {
         return Err(RuleViolation::new(
@@ -301,21 +302,32 @@ fn check_consistency(definition: &Definition, consistency: &ConsistencyTerm) -> 
         ));
     }
     if consistency.flip && matches!(definition.input, Signal::Series(_)) {
-        return Err(RuleViolation::new(place("flip"), "a time series cannot be mirrored", "remove the key"));
+        return Err(RuleViolation::new(
+            "objective.consistency.flip",
+            "a time series cannot be mirrored",
+            "remove the key",
+        ));
     }
     Ok(())
 }
 
 fn check_contrastive(definition: &Definition, contrastive: &ContrastiveTerm) -> Result<(), RuleViolation> {
-    let place = |key: &str| format!("objective.contrastive.{key}");
-    check_weight(&place("weight"), contrastive.weight)?;
-    check_positive(&place("temperature"), contrastive.temperature)?;
+    check_weight("objective.contrastive.weight", contrastive.weight)?;
+    check_positive("objective.contrastive.temperature", contrastive.temperature)?;
     if contrastive.kind == ContrastiveKind::Supervised && definition.classifier.is_none() {
         let fix = "add [classifier] with labels, or use kind = \"nt-xent\"";
-        return Err(RuleViolation::new(place("kind"), "a supervised loss requires labels", fix));
+        return Err(RuleViolation::new(
+            "objective.contrastive.kind",
+            "a supervised loss requires labels",
+            fix,
+        ));
     }
     if contrastive.flip && matches!(definition.input, Signal::Series(_)) {
-        return Err(RuleViolation::new(place("flip"), "a time series cannot be mirrored", "remove the key"));
+        return Err(RuleViolation::new(
+            "objective.contrastive.flip",
+            "a time series cannot be mirrored",
+            "remove the key",
+        ));
     }
     if definition.training.batch < 2 {
         let what = "a contrastive loss compares the samples of a batch, but the batch has only one";

@@ -11,13 +11,17 @@ use super::Definition;
 #[must_use]
 pub fn differences(a: &Definition, b: &Definition) -> Option<[String; 2]> {
     let [a, b] = [a, b].map(flatten_keys);
-    let listed = |own: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
-        let keys = own.keys().chain(other.keys().filter(|key| !own.contains_key(*key)));
-        let differing = keys.filter(|key| own.get(*key) != other.get(*key));
-        let text = |key: &String| format!("{key} = {}", own.get(key).map_or("(not set)", String::as_str));
-        differing.map(text).collect::<Vec<_>>().join(", ")
-    };
-    (a != b).then(|| [listed(&a, &b), listed(&b, &a)])
+    (a != b).then(|| [list_differing(&a, &b), list_differing(&b, &a)])
+}
+
+/// Lists the keys that differ from `other`, with their values in `own`.
+fn list_differing(own: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> String {
+    let keys = own.keys().chain(other.keys().filter(|key| !own.contains_key(*key)));
+    let differing = keys.filter(|key| own.get(*key) != other.get(*key));
+    let texts: Vec<String> = differing
+        .map(|key| format!("{key} = {}", own.get(key).map_or("(not set)", String::as_str)))
+        .collect();
+    texts.join(", ")
 }
 
 fn flatten_keys(definition: &Definition) -> BTreeMap<String, String> {

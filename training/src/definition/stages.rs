@@ -135,25 +135,33 @@ impl StageBuilder {
         self.nesting += 1;
         check_limits(&format!("{place}, nested residual layers"), self.nesting, 1, MAX_NESTING)?;
         let place = format!("{place}.layers");
-        let block = |_| {
-            let stages = self.stages(part, layers, shape, &place)?;
-            let output = stages.last().map_or(shape, Stage::next_input);
-            if !stages.iter().any(|stage| stage.depth() > 0) {
-                return Err(RuleViolation::new(
-                    &place,
-                    "none of these layers has weights",
-                    "add a dense or conv layer",
-                ));
-            }
-            if output == shape {
-                return Ok(stages);
-            }
-            let what = format!("the input is {shape} and the output is {output}, so they cannot be added");
-            Err(RuleViolation::new(&place, what, format!("make the last layer output {shape}")))
-        };
-        let blocks = (0..repeat).map(block).collect();
+        let blocks = (0..repeat).map(|_| self.build_block(part, layers, shape, &place)).collect();
         self.nesting -= 1;
         blocks
+    }
+
+    /// Builds one residual block, whose output is added to its input.
+    fn build_block(
+        &mut self,
+        part: ModelPart,
+        layers: &[Layer],
+        shape: Shape,
+        place: &str,
+    ) -> Result<Vec<Stage>, RuleViolation> {
+        let stages = self.stages(part, layers, shape, place)?;
+        let output = stages.last().map_or(shape, Stage::next_input);
+        if !stages.iter().any(|stage| stage.depth() > 0) {
+            return Err(RuleViolation::new(
+                place,
+                "none of these layers has weights",
+                "add a dense or conv layer",
+            ));
+        }
+        if output == shape {
+            return Ok(stages);
+        }
+        let what = format!("the input is {shape} and the output is {output}, so they cannot be added");
+        Err(RuleViolation::new(place, what, format!("make the last layer output {shape}")))
     }
 
     fn add_tap(

@@ -33,16 +33,20 @@ struct DiagramBlock {
     tap: Option<String>,
 }
 
+impl DiagramBlock {
+    fn is_decoder(&self) -> bool {
+        self.colour == CLOUD_COLOUR
+    }
+}
+
 /// Returns the diagram as SVG.
 #[must_use]
 pub fn render_svg(blueprint: &Blueprint) -> String {
     let blocks = collect_blocks(blueprint);
     let largest = blocks.iter().map(|block| block.shape.values()).max().unwrap_or(1);
-    let step = BLOCK_WIDTH + GAP;
-    let x = |index: usize| MARGIN + index as f64 * step;
     let definition = &blueprint.definition;
     let title = 2.0 * MARGIN + LETTER_WIDTH * definition.description.chars().count() as f64;
-    let width = (x(blocks.len()) + 2.0 * MARGIN).max(title);
+    let width = (block_left(blocks.len()) + 2.0 * MARGIN).max(title);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {DIAGRAM_HEIGHT:.0}\" width=\"{width:.0}\" \
          height=\"{DIAGRAM_HEIGHT:.0}\" font-family=\"sans-serif\" font-size=\"11\">\n\
@@ -50,19 +54,17 @@ pub fn render_svg(blueprint: &Blueprint) -> String {
     );
     draw_text(&mut out, [MARGIN, 24.0], "font-size=\"16\" font-weight=\"bold\"", &definition.name);
     draw_text(&mut out, [MARGIN, 42.0], "fill=\"#555555\"", &definition.description);
-    draw_halves(&mut out, &blocks, &x);
+    draw_halves(&mut out, &blocks);
     for (index, block) in blocks.iter().enumerate() {
-        draw_block(&mut out, block, x(index), block_height(block.shape.values(), largest));
+        draw_block(&mut out, block, block_left(index), block_height(block.shape.values(), largest));
     }
-    draw_arcs(&mut out, &blocks, &x, largest);
+    draw_arcs(&mut out, &blocks, largest);
     out + "</svg>\n"
 }
 
 /// Returns the blocks of input, encoder, latent, decoder and output, followed by the classifier.
 fn collect_blocks(blueprint: &Blueprint) -> Vec<DiagramBlock> {
-    let signal =
-        |label: &str, shape| DiagramBlock { label: label.into(), shape, colour: SIGNAL_COLOUR, tap: None };
-    let mut blocks = vec![signal("input", blueprint.input)];
+    let mut blocks = vec![signal_block("input", blueprint.input)];
     let latent = blueprint.latent_stage();
     for (index, stage) in blueprint.encoder.iter().enumerate() {
         if let (Operation::Tap(name), Some(last)) = (&stage.operation, blocks.last_mut()) {
@@ -77,9 +79,13 @@ fn collect_blocks(blueprint: &Blueprint) -> Vec<DiagramBlock> {
         }
     }
     blocks.extend(blueprint.decoder.iter().map(|stage| stage_block(stage, CLOUD_COLOUR)));
-    blocks.push(signal("output", blueprint.definition.output().shape()));
+    blocks.push(signal_block("output", blueprint.definition.output().shape()));
     blocks.extend(blueprint.classifier.iter().map(|stage| stage_block(stage, CLASSIFIER_COLOUR)));
     blocks
+}
+
+fn signal_block(label: &str, shape: Shape) -> DiagramBlock {
+    DiagramBlock { label: label.into(), shape, colour: SIGNAL_COLOUR, tap: None }
 }
 
 fn stage_block(stage: &Stage, colour: &'static str) -> DiagramBlock {
@@ -90,13 +96,18 @@ fn stage_block(stage: &Stage, colour: &'static str) -> DiagramBlock {
     DiagramBlock { label: stage.label(), shape: stage.next_input(), colour, tap }
 }
 
+/// Returns the left edge of a block.
+fn block_left(index: usize) -> f64 {
+    MARGIN + index as f64 * (BLOCK_WIDTH + GAP)
+}
+
 fn block_height(values: usize, largest: usize) -> f64 {
     let share = (1.0 + values as f64).ln() / (1.0 + largest as f64).ln();
     12.0 + (MAX_BLOCK_HEIGHT - 12.0) * share
 }
 
 /// Draws the labels of the halves above their blocks.
-fn draw_halves(out: &mut String, blocks: &[DiagramBlock], x: &impl Fn(usize) -> f64) {
+fn draw_halves(out: &mut String, blocks: &[DiagramBlock]) {
     for (colour, name) in [(EDGE_COLOUR, "edge"), (CLOUD_COLOUR, "cloud"), (CLASSIFIER_COLOUR, "classifier")]
     {
         let mut own = blocks.iter().enumerate().filter(|(_, block)| {
@@ -104,7 +115,7 @@ fn draw_halves(out: &mut String, blocks: &[DiagramBlock], x: &impl Fn(usize) -> 
         });
         let Some((first, _)) = own.next() else { continue };
         let last = own.next_back().map_or(first, |(last, _)| last);
-        let (from, to) = (x(first) - GAP / 4.0, x(last) + BLOCK_WIDTH + GAP / 4.0);
+        let (from, to) = (block_left(first) - GAP / 4.0, block_left(last) + BLOCK_WIDTH + GAP / 4.0);
         let _ = writeln!(
             out,
             "<rect x=\"{from:.1}\" y=\"64\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\" \
@@ -145,19 +156,16 @@ fn draw_block(out: &mut String, block: &DiagramBlock, x: f64, height: f64) {
 }
 
 /// Draws an arc above the blocks, leading to each join and starting at its tap.
-fn draw_arcs(out: &mut String, blocks: &[DiagramBlock], x: &impl Fn(usize) -> f64, largest: usize) {
-    let top = |index: usize| {
-        let block: &DiagramBlock = &blocks[index];
-        CENTRE_Y - block_height(block.shape.values(), largest) / 2.0 - 16.0
-    };
-    let encoder = |block: &DiagramBlock| block.colour != CLOUD_COLOUR;
-    for (to, join) in blocks.iter().enumerate().filter(|(_, block)| !encoder(block) && block.tap.is_some()) {
-        let Some(from) = blocks.iter().position(|block| encoder(block) && block.tap == join.tap) else {
+fn draw_arcs(out: &mut String, blocks: &[DiagramBlock], largest: usize) {
+    for (to, join) in blocks.iter().enumerate().filter(|(_, block)| block.is_decoder() && block.tap.is_some())
+    {
+        let Some(from) = blocks.iter().position(|block| !block.is_decoder() && block.tap == join.tap) else {
             continue;
         };
-        let (a, b) = (x(from) + BLOCK_WIDTH / 2.0, x(to) + BLOCK_WIDTH / 2.0);
-        let highest = (from..=to).map(top).fold(f64::INFINITY, f64::min);
-        let (start, end) = (top(from) + 4.0, top(to) + 4.0);
+        let (a, b) = (block_left(from) + BLOCK_WIDTH / 2.0, block_left(to) + BLOCK_WIDTH / 2.0);
+        let tops = (from..=to).map(|index| arc_top(&blocks[index], largest));
+        let highest = tops.fold(f64::INFINITY, f64::min);
+        let (start, end) = (arc_top(&blocks[from], largest) + 4.0, arc_top(join, largest) + 4.0);
         // A cubic curve reaches three quarters of the way to its control points; the arc must pass above the
         // blocks in between.
         let apex = highest - 10.0;
@@ -170,6 +178,11 @@ fn draw_arcs(out: &mut String, blocks: &[DiagramBlock], x: &impl Fn(usize) -> f6
         let name = format!("tap {}", join.tap.as_deref().unwrap_or_default());
         draw_text(out, [f64::midpoint(a, b), apex - 4.0], "font-size=\"9\" text-anchor=\"middle\"", &name);
     }
+}
+
+/// Returns the height at which an arc passes above a block.
+fn arc_top(block: &DiagramBlock, largest: usize) -> f64 {
+    CENTRE_Y - block_height(block.shape.values(), largest) / 2.0 - 16.0
 }
 
 /// Draws a text at a position.

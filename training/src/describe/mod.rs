@@ -166,12 +166,11 @@ impl LayerDescription {
 
 impl Asymmetry {
     fn new(encoder: &PartDescription, decoder: &PartDescription) -> Self {
-        let ratio = |decoder: u64, encoder: u64| decoder as f64 / encoder as f64;
         Self {
-            depth: ratio(decoder.depth as u64, encoder.depth as u64),
-            width: ratio(decoder.widest as u64, encoder.widest as u64),
-            parameters: ratio(decoder.parameters, encoder.parameters),
-            macs: ratio(decoder.macs, encoder.macs),
+            depth: decoder.depth as f64 / encoder.depth as f64,
+            width: decoder.widest as f64 / encoder.widest as f64,
+            parameters: decoder.parameters as f64 / encoder.parameters as f64,
+            macs: decoder.macs as f64 / encoder.macs as f64,
         }
     }
 }

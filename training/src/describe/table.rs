@@ -41,10 +41,11 @@ fn format_part(title: &str, part: &PartDescription) -> String {
     rows.push([total, String::new(), group_digits(part.parameters), group_digits(part.macs)]);
     let widths = [0, 1, 2, 3].map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
     let [layer, output, parameters, macs] = widths;
-    let line =
-        |[a, b, c, d]: &[String; 4]| format!("{a:layer$}  {b:>output$}  {c:>parameters$}  {d:>macs$}\n");
     let rule = "─".repeat(widths.iter().sum::<usize>() + 6) + "\n";
-    let lines: Vec<String> = rows.iter().map(line).collect();
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|[a, b, c, d]| format!("{a:layer$}  {b:>output$}  {c:>parameters$}  {d:>macs$}\n"))
+        .collect();
     let (first, rest) = lines.split_at(1);
     let (middle, last) = rest.split_at(rest.len() - 1);
     [first.concat(), rule.clone(), middle.concat(), rule, last.concat(), "\n".to_owned()].concat()

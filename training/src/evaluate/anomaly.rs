@@ -43,48 +43,56 @@ pub struct ScoreFigures {
 
 /// Computes the figures. Returns `None` if the samples are all normal or all anomalies.
 pub(super) fn anomaly_figures(through: &RoundTrip, test: &Corpus) -> Option<AnomalyFigures> {
-    let figures = |name: &str, of: &[Anomaly], score: &dyn Fn(&Anomaly) -> f32| {
-        let scores: Vec<f64> = of.iter().map(|anomaly| f64::from(score(anomaly))).collect();
-        let point_auroc = match &test.samples {
-            CorpusSamples::Series(half) => auroc(&half.windows.point_scores(&scores), &half.row_anomalies),
-            CorpusSamples::Images(_) => None,
-        };
-        Some(ScoreFigures { name: name.to_owned(), auroc: auroc(&scores, &test.anomalies)?, point_auroc })
-    };
-    let names = through.with_input_verdicts.first()?.parts.iter().map(|part| part.name.clone());
-    let part = |(index, name): (usize, String)| {
-        figures(&name, &through.with_input_verdicts, &|anomaly| anomaly.parts[index].value)
-    };
-    let share = |anomalous: bool| {
-        let of_kind =
-            through.frame_only_verdicts.iter().zip(&test.anomalies).filter(|(_, is)| **is == anomalous);
-        let called: Vec<bool> = of_kind.map(|(verdict, _)| verdict.anomalous).collect();
-        called.iter().filter(|&&called| called).count() as f64 / called.len().max(1) as f64
-    };
+    let (alone, with_input) = (&through.frame_only_verdicts, &through.with_input_verdicts);
+    let parts = with_input.first()?.parts.iter().enumerate();
     Some(AnomalyFigures {
         anomalies: test.anomalies.iter().filter(|&&anomaly| anomaly).count(),
-        frame_alone: figures("score of the frame alone", &through.frame_only_verdicts, &|anomaly| {
-            anomaly.score
-        })?,
-        with_input: figures("score with the input", &through.with_input_verdicts, &|anomaly| anomaly.score)?,
-        parts: names.enumerate().map(part).collect::<Option<_>>()?,
-        false_alarms: share(false),
-        found: share(true),
+        frame_alone: score_figures("score of the frame alone", alone, test, |anomaly| anomaly.score)?,
+        with_input: score_figures("score with the input", with_input, test, |anomaly| anomaly.score)?,
+        parts: parts
+            .map(|(index, part)| {
+                score_figures(&part.name, with_input, test, |anomaly| anomaly.parts[index].value)
+            })
+            .collect::<Option<_>>()?,
+        false_alarms: called_share(alone, test, false),
+        found: called_share(alone, test, true),
     })
+}
+
+/// Computes the figures of one score. Returns `None` if the samples are all normal or all anomalies.
+fn score_figures(
+    name: &str,
+    verdicts: &[Anomaly],
+    test: &Corpus,
+    score: impl Fn(&Anomaly) -> f32,
+) -> Option<ScoreFigures> {
+    let scores: Vec<f64> = verdicts.iter().map(|anomaly| f64::from(score(anomaly))).collect();
+    let point_auroc = match &test.samples {
+        CorpusSamples::Series(half) => auroc(&half.windows.point_scores(&scores), &half.row_anomalies),
+        CorpusSamples::Images(_) => None,
+    };
+    Some(ScoreFigures { name: name.to_owned(), auroc: auroc(&scores, &test.anomalies)?, point_auroc })
+}
+
+/// Returns the share of the anomalies, or of the normal samples, that are called anomalous.
+fn called_share(verdicts: &[Anomaly], test: &Corpus, anomalous: bool) -> f64 {
+    let of_kind = verdicts.iter().zip(&test.anomalies).filter(|(_, is)| **is == anomalous);
+    let called: Vec<bool> = of_kind.map(|(verdict, _)| verdict.anomalous).collect();
+    called.iter().filter(|&&called| called).count() as f64 / called.len().max(1) as f64
 }
 
 impl AnomalyFigures {
     /// Formats the figures as a Markdown table.
     #[must_use]
     pub fn table(&self) -> String {
-        let rows = || [&self.frame_alone, &self.with_input].into_iter().chain(&self.parts);
-        let points = rows().any(|row| row.point_auroc.is_some());
+        let rows = [&self.frame_alone, &self.with_input].into_iter().chain(&self.parts);
+        let points = rows.clone().any(|row| row.point_auroc.is_some());
         let mut text = String::from(if points {
             "| score | AUROC, samples | AUROC, points |\n|---|---|---|\n"
         } else {
             "| score | AUROC |\n|---|---|\n"
         });
-        for row in rows() {
+        for row in rows {
             let _ = write!(text, "| {} | {:.4} |", row.name, row.auroc);
             if points {
                 let _ = write!(text, " {:.4} |", row.point_auroc.unwrap_or(f64::NAN));

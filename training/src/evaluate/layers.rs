@@ -29,16 +29,17 @@ pub(super) fn layer_figures(
         return Ok(Vec::new());
     }
     let targets = reconstruction::sample_rows(service, test, true)?;
-    let of = |layers| {
-        let through = RoundTrip::send(service, test, Some(layers))?;
-        Ok(LayerFigures {
-            layers,
-            frame_bytes: through.spread().mean,
-            mse_frames: reconstruction::mean_squared_error(&targets, &through.reconstructions),
-            accuracy: through.accuracy(test),
+    (1..all)
+        .map(|layers| {
+            let through = RoundTrip::send(service, test, Some(layers))?;
+            Ok(LayerFigures {
+                layers,
+                frame_bytes: through.spread().mean,
+                mse_frames: reconstruction::mean_squared_error(&targets, &through.reconstructions),
+                accuracy: through.accuracy(test),
+            })
         })
-    };
-    (1..all).map(of).collect()
+        .collect()
 }
 
 impl LayerFigures {

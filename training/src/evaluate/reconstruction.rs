@@ -103,11 +103,6 @@ impl ReconstructionFigures {
     /// Formats the figures as a Markdown table.
     #[must_use]
     pub fn table(&self, evaluation: &Evaluation) -> String {
-        let row = |what: &str, bytes: String, mse: f64| {
-            let psnr = if mse == 0.0 { "lossless".into() } else { format!("{:.2}", psnr_of_unit_mse(mse)) };
-            let psnr = if self.picture.is_some() { format!(" {psnr} |") } else { String::new() };
-            format!("| {what} | {bytes} | {mse:.5} |{psnr}\n")
-        };
         let (frame, values) = (evaluation.frame, evaluation.latent_values);
         let sizes = format!("{:.1} ({}–{})", frame.mean, frame.min, frame.max);
         let mut text = if self.picture.is_some() {
@@ -115,22 +110,31 @@ impl ReconstructionFigures {
         } else {
             String::from("| | bytes per sample | MSE |\n|---|---|---|\n")
         };
-        text += &row("this bundle, through real frames", sizes, self.mse_frames);
-        text += &row("this bundle, latents not quantised", format!("{}", 4 * values), self.mse_float);
+        let unquantised = (4 * values).to_string();
+        text += &self.table_row("this bundle, through real frames", &sizes, self.mse_frames);
+        text += &self.table_row("this bundle, latents not quantised", &unquantised, self.mse_float);
         if let Some(mse) = self.mse_pca {
-            text += &row(&format!("PCA, {values} components, not quantised"), format!("{}", 4 * values), mse);
+            text += &self.table_row(&format!("PCA, {values} components, not quantised"), &unquantised, mse);
         }
         if let Some(picture) = &self.picture {
             if let Some(psnr) = picture.psnr_bicubic_db {
-                text +=
-                    &row("the encoder's input, enlarged (bicubic)", "–".into(), 10_f64.powf(-psnr / 10.0));
+                let mse = 10_f64.powf(-psnr / 10.0);
+                text += &self.table_row("the encoder's input, enlarged (bicubic)", "–", mse);
             }
             for (name, peer) in [("JPEG", picture.jpeg_smallest), ("WebP", picture.webp_smallest)] {
-                text += &row(&format!("{name}, lowest quality"), format!("{:.1}", peer.mean_bytes), peer.mse);
+                let bytes = format!("{:.1}", peer.mean_bytes);
+                text += &self.table_row(&format!("{name}, lowest quality"), &bytes, peer.mse);
             }
-            text += &row("PNG", format!("{:.1}", picture.png_bytes), 0.0);
+            text += &self.table_row("PNG", &format!("{:.1}", picture.png_bytes), 0.0);
         }
-        text + &row("raw", evaluation.raw_bytes.to_string(), 0.0)
+        text + &self.table_row("raw", &evaluation.raw_bytes.to_string(), 0.0)
+    }
+
+    /// Formats a row of the table, with a PSNR for images.
+    fn table_row(&self, what: &str, bytes: &str, mse: f64) -> String {
+        let psnr = if mse == 0.0 { "lossless".into() } else { format!("{:.2}", psnr_of_unit_mse(mse)) };
+        let psnr = if self.picture.is_some() { format!(" {psnr} |") } else { String::new() };
+        format!("| {what} | {bytes} | {mse:.5} |{psnr}\n")
     }
 }
 

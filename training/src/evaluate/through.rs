@@ -59,18 +59,13 @@ impl RoundTrip {
             inputs.iter().map(|input| service.encode_frame(input, layers)).collect::<Result<Vec<_>, _>>()?;
         self.record_frames(service, &frames)?;
         let heads = &service.bundle.manifest.heads;
-        let natural = |head: &lopside_bundle::FixedLatentHeadSpec| OutputRequest {
-            head: head.name.clone(),
-            version: None,
-            format: OutputFormat::Natural,
-        };
         let scored = heads.iter().filter(|head| layers.is_none() && matches!(head.kind, HeadKind::Score(_)));
-        let scores: Vec<OutputRequest> = scored.map(natural).collect();
+        let scores: Vec<OutputRequest> = scored.map(natural_output).collect();
         let others = heads[1..].iter().filter(|head| matches!(head.kind, HeadKind::Classify { .. }));
         let first =
             OutputRequest { head: heads[0].name.clone(), version: None, format: OutputFormat::Tensor };
         let wanted: Vec<OutputRequest> =
-            std::iter::once(first).chain(others.map(natural)).chain(scores.iter().cloned()).collect();
+            std::iter::once(first).chain(others.map(natural_output)).chain(scores.iter().cloned()).collect();
         let request = DecodeRequest { outputs: &wanted, ..DecodeRequest::new(&frames) };
         for output in service.decode_frames(request)?.into_iter().flatten() {
             match output.value {
@@ -114,12 +109,11 @@ impl RoundTrip {
         let mut sizes = self.sizes.clone();
         sizes.sort_unstable();
         let mean = sizes.iter().sum::<usize>() as f64 / sizes.len().max(1) as f64;
-        let at = |index: usize| sizes.get(index).copied().unwrap_or(0);
         SizeDistribution {
             mean,
-            min: at(0),
-            median: at(sizes.len() / 2),
-            max: at(sizes.len().saturating_sub(1)),
+            min: sizes.first().copied().unwrap_or(0),
+            median: sizes.get(sizes.len() / 2).copied().unwrap_or(0),
+            max: sizes.last().copied().unwrap_or(0),
         }
     }
 
@@ -128,6 +122,11 @@ impl RoundTrip {
         let right = self.classes.iter().zip(&test.classes).filter(|(found, class)| found == class).count();
         (!self.classes.is_empty()).then(|| right as f64 / self.classes.len() as f64)
     }
+}
+
+/// Requests the natural output of a head.
+fn natural_output(head: &lopside_bundle::FixedLatentHeadSpec) -> OutputRequest {
+    OutputRequest { head: head.name.clone(), version: None, format: OutputFormat::Natural }
 }
 
 /// Returns the index of the most probable label.

@@ -99,11 +99,14 @@ impl Net {
     /// # Errors
     /// [`TrainingError`] when weights cannot be read.
     pub fn classifier_head(&self) -> Result<Option<ModelProto>, TrainingError> {
-        let write = |net: &Self, graph: &mut GraphBuilder| {
+        if self.classifier.is_none() {
+            return Ok(None);
+        }
+        let model = self.build_model(|net, graph| {
             graph.add_input(LATENT, &batch_of(net.blueprint.latent));
             net.write_classifier(graph)
-        };
-        self.classifier.as_ref().map(|_| self.build_model(write)).transpose()
+        })?;
+        Ok(Some(model))
     }
 
     pub(super) fn build_model(

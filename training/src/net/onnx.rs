@@ -163,19 +163,20 @@ impl LayerWriter<'_> {
         // ONNX expects the steps first.
         let mut x = self.graph.transpose(x, &[1, 0, 2], &self.tensor_name("steps"));
         for (index, gates) in layers.iter().enumerate() {
-            let part = |name: &str| format!("{index}.{name}");
-            let weight = self.gates(&part("weight"), gates.iter().map(|gate| &gate.input_transform))?;
-            let recurrent =
-                self.gates(&part("recurrent"), gates.iter().map(|gate| &gate.hidden_transform))?;
-            let bias = self.biases(&part("bias"), gates)?;
+            let input_matrices = gates.iter().map(|gate| &gate.input_transform);
+            let weight = self.gates(&format!("{index}.weight"), input_matrices)?;
+            let state_matrices = gates.iter().map(|gate| &gate.hidden_transform);
+            let recurrent = self.gates(&format!("{index}.recurrent"), state_matrices)?;
+            let bias = self.biases(&format!("{index}.bias"), gates)?;
             let inputs = [&x, &weight, &recurrent, &bias].map(String::as_str);
-            let (node, states) = (self.tensor_name(&part(cell.name())), self.tensor_name(&part("states")));
+            let node = self.tensor_name(&format!("{index}.{}", cell.name()));
+            let states = self.tensor_name(&format!("{index}.states"));
             if index + 1 == layers.len() {
                 self.graph.add_node_with_outputs(op, &inputs, &["", &states], &node, &attributes);
                 x = self.graph.squeeze(&states, 0, &self.result_name("last"));
             } else {
                 self.graph.add_node_with_outputs(op, &inputs, &[&states], &node, &attributes);
-                x = self.graph.squeeze(&states, 1, &self.tensor_name(&part("series")));
+                x = self.graph.squeeze(&states, 1, &self.tensor_name(&format!("{index}.series")));
             }
         }
         Ok(x)
@@ -258,8 +259,7 @@ impl LayerWriter<'_> {
 
 fn bias_of(linear: &Linear) -> Tensor<1> {
     let weight = linear.weight.val();
-    let none = || Tensor::zeros([weight.dims()[1]], &weight.device());
-    linear.bias.as_ref().map_or_else(none, Param::val)
+    linear.bias.as_ref().map_or_else(|| Tensor::zeros([weight.dims()[1]], &weight.device()), Param::val)
 }
 
 /// Returns the attributes for strides and for pads (or crops) before and after rows and columns.

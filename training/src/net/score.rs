@@ -74,8 +74,8 @@ impl Net {
             TensorNames { prefix: "again", last: RE_ENCODED_LATENT },
         )?;
         let values = self.blueprint.latent.values() as i64;
-        let rows = |graph: &mut GraphBuilder, x: &str, name: &str| graph.reshape(x, &[-1, values], name);
-        let (first, again) = (rows(graph, LATENT, "first.row"), rows(graph, RE_ENCODED_LATENT, "again.row"));
+        let first = graph.reshape(LATENT, &[-1, values], "first.row");
+        let again = graph.reshape(RE_ENCODED_LATENT, &[-1, values], "again.row");
         let moved = graph.add_node("Sub", &[&first, &again], "again.difference", &[]);
         let scale: Vec<f32> = density.deviation.iter().map(|deviation| 1.0 / deviation).collect();
         let scale = graph.add_initializer("again.scale", &[values], &scale)?;

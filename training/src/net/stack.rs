@@ -75,18 +75,15 @@ impl Stack {
 impl Weights {
     fn new(stage: &Stage, device: &Device) -> Option<Self> {
         let (from, to) = (stage.input.width(), stage.output.width());
-        let conv = |kernel: usize, stride: usize, channels: usize| {
-            let [height, width] = map_sides(stage.input).map(|side| same_padding(side, kernel, stride));
-            Conv2dConfig::new([from, channels], [kernel; 2])
-                .with_stride([stride; 2])
-                .with_padding(PaddingConfig2d::Explicit(height[0], width[0], height[1], width[1]))
-                .init(device)
-        };
         Some(match &stage.operation {
             Operation::Dense => Self::Dense(LinearConfig::new(from, to).init(device)),
-            Operation::Conv { kernel, stride } => Self::Conv(conv(*kernel, *stride, to)),
-            Operation::SubPixel { kernel, factor } => Self::Conv(conv(*kernel, 1, to * factor * factor)),
-            Operation::Tap(_) => Self::Conv(conv(1, 1, to)),
+            Operation::Conv { kernel, stride } => {
+                Self::Conv(init_conv(stage.input, to, *kernel, *stride, device))
+            }
+            Operation::SubPixel { kernel, factor } => {
+                Self::Conv(init_conv(stage.input, to * factor * factor, *kernel, 1, device))
+            }
+            Operation::Tap(_) => Self::Conv(init_conv(stage.input, to, 1, 1, device)),
             Operation::ConvTranspose { kernel, stride } => {
                 let [before, after] = transposed_crop(*kernel, *stride);
                 Self::ConvTranspose(
@@ -118,6 +115,15 @@ impl Weights {
             Operation::Flatten | Operation::Reshape | Operation::Join(_) => return None,
         })
     }
+}
+
+/// Creates a convolution of maps of the shape `input`, padded so that only the stride changes their size.
+fn init_conv(input: Shape, channels: usize, kernel: usize, stride: usize, device: &Device) -> Conv2d {
+    let [height, width] = map_sides(input).map(|side| same_padding(side, kernel, stride));
+    Conv2dConfig::new([input.width(), channels], [kernel; 2])
+        .with_stride([stride; 2])
+        .with_padding(PaddingConfig2d::Explicit(height[0], width[0], height[1], width[1]))
+        .init(device)
 }
 
 fn apply_layer(

@@ -60,13 +60,9 @@ struct AugmentedView {
 impl AugmentedView {
     fn draw(picture: &ImageSignal, change: Augmentation, rng: &mut impl Rng) -> Self {
         let erased = change.erase && rng.random::<f32>() < ERASE_PROBABILITY;
-        let mut span = |side: usize| {
-            let longest = ((side as f32 * MAX_ERASED_SHARE) as i64).max(1);
-            let (length, from) = (rng.random_range(1..=longest), rng.random_range(0..side as i64));
-            if erased { [from, from + length] } else { [0, 0] }
-        };
         let shift = i64::from(change.shift);
-        let [[left, right], [top, bottom]] = [span(picture.width), span(picture.height)];
+        let [left, right] = draw_erased_span(picture.width, erased, rng);
+        let [top, bottom] = draw_erased_span(picture.height, erased, rng);
         Self {
             right: rng.random_range(-shift..=shift),
             down: rng.random_range(-shift..=shift),
@@ -76,22 +72,31 @@ impl AugmentedView {
     }
 
     fn apply_to(&self, sample: &[f32], picture: &ImageSignal) -> Vec<f32> {
-        let (width, height) = (picture.width as i64, picture.height as i64);
-        let pixel = |at: usize| {
-            let (plane, y, x) = (at as i64 / (width * height), at as i64 / width % height, at as i64 % width);
-            let [left, top, right, bottom] = self.erased;
-            let seen = if self.mirrored { width - 1 - x } else { x };
-            let (from_x, from_y) = (seen - self.right, y - self.down);
-            let inside = (0..width).contains(&from_x) && (0..height).contains(&from_y);
-            let erased = (left..right).contains(&x) && (top..bottom).contains(&y);
-            if inside && !erased {
-                sample[((plane * height + from_y) * width + from_x) as usize]
-            } else {
-                picture.low
-            }
-        };
-        (0..sample.len()).map(pixel).collect()
+        (0..sample.len()).map(|at| self.augmented_pixel(at, sample, picture)).collect()
     }
+
+    fn augmented_pixel(&self, at: usize, sample: &[f32], picture: &ImageSignal) -> f32 {
+        let (width, height) = (picture.width as i64, picture.height as i64);
+        let (plane, y, x) = (at as i64 / (width * height), at as i64 / width % height, at as i64 % width);
+        let [left, top, right, bottom] = self.erased;
+        let seen = if self.mirrored { width - 1 - x } else { x };
+        let (from_x, from_y) = (seen - self.right, y - self.down);
+        let inside = (0..width).contains(&from_x) && (0..height).contains(&from_y);
+        let erased = (left..right).contains(&x) && (top..bottom).contains(&y);
+        if inside && !erased {
+            sample[((plane * height + from_y) * width + from_x) as usize]
+        } else {
+            picture.low
+        }
+    }
+}
+
+/// Draws the start (inclusive) and the end (exclusive) of an erased rectangle along one side. The span is
+/// drawn, but empty, if nothing is erased.
+fn draw_erased_span(side: usize, erased: bool, rng: &mut impl Rng) -> [i64; 2] {
+    let longest = ((side as f32 * MAX_ERASED_SHARE) as i64).max(1);
+    let (length, from) = (rng.random_range(1..=longest), rng.random_range(0..side as i64));
+    if erased { [from, from + length] } else { [0, 0] }
 }
 
 #[cfg(test)]

@@ -51,11 +51,13 @@ fn confident_classes(logits: Tensor<2>, threshold: f32) -> Vec<Option<u8>> {
     let [n, classes] = logits.dims();
     let probabilities: Vec<f32> =
         activation::softmax(logits, 1).into_data().try_to_vec().unwrap_or_else(|_| vec![0.0; n * classes]);
-    let best = |row: &[f32]| {
-        let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
-        (*best.1 >= threshold).then_some(best.0 as u8)
-    };
-    probabilities.chunks_exact(classes).map(best).collect()
+    probabilities
+        .chunks_exact(classes)
+        .map(|row| {
+            let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+            (*best.1 >= threshold).then_some(best.0 as u8)
+        })
+        .collect()
 }
 
 #[cfg(test)]

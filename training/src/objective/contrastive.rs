@@ -14,16 +14,25 @@ pub(super) fn contrastive_loss(views: Tensor<2>, labels: &[Option<u8>], temperat
     let count = 2 * labels.len();
     let length = views.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
     let unit = views / length;
-    let square = |value: &dyn Fn(usize, usize) -> f32| {
-        let values = (0..count * count).map(|at| value(at / count, at % count)).collect::<Vec<f32>>();
-        Tensor::<2>::from_data(TensorData::new(values, [count, count]), &device)
-    };
     let similarity = unit.clone().matmul(unit.transpose()) / temperature;
-    let similarity = similarity + square(&|i, j| if i == j { SELF_SIMILARITY } else { 0.0 });
-    let positive = |i: usize, j: usize| i != j && same_label(labels, i % labels.len(), j % labels.len());
-    let each: Vec<f32> = (0..count).map(|i| (0..count).filter(|&j| positive(i, j)).count() as f32).collect();
-    let wanted = square(&|i, j| if positive(i, j) { 1.0 / each[i] } else { 0.0 });
+    let diagonal = square_matrix(count, |i, j| if i == j { SELF_SIMILARITY } else { 0.0 });
+    let similarity = similarity + Tensor::<2>::from_data(diagonal, &device);
+    let each: Vec<f32> =
+        (0..count).map(|i| (0..count).filter(|&j| is_positive(labels, i, j)).count() as f32).collect();
+    let wanted = square_matrix(count, |i, j| if is_positive(labels, i, j) { 1.0 / each[i] } else { 0.0 });
+    let wanted = Tensor::<2>::from_data(wanted, &device);
     (activation::log_softmax(similarity, 1) * wanted).sum().neg() / count as f32
+}
+
+/// Computes a matrix `[count, count]` from the value at each row and column.
+fn square_matrix(count: usize, value: impl Fn(usize, usize) -> f32) -> TensorData {
+    let values: Vec<f32> = (0..count * count).map(|at| value(at / count, at % count)).collect();
+    TensorData::new(values, [count, count])
+}
+
+/// Returns whether view j is in P(i).
+fn is_positive(labels: &[Option<u8>], i: usize, j: usize) -> bool {
+    i != j && same_label(labels, i % labels.len(), j % labels.len())
 }
 
 fn same_label(labels: &[Option<u8>], i: usize, j: usize) -> bool {

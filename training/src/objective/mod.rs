@@ -97,19 +97,29 @@ fn contrastive_term(
     rng: &mut impl Rng,
     device: &Device,
 ) -> Tensor<1> {
-    let n = batch.labels.len();
-    let input = &net.blueprint().definition.input;
     let change = Augmentation { shift: contrastive.shift, flip: contrastive.flip, erase: true };
-    let mut view = || {
-        let values = augment::augment_samples(&batch.input, n, input, change, rng);
-        net.encode(to_rows(&values, n, device)).latent
-    };
-    let views = Tensor::cat(vec![view(), view()], 0);
+    let first = encode_augmented(net, batch, change, rng, device);
+    let second = encode_augmented(net, batch, change, rng, device);
+    let views = Tensor::cat(vec![first, second], 0);
     let labels = match contrastive.kind {
-        ContrastiveKind::NtXent => vec![None; n],
+        ContrastiveKind::NtXent => vec![None; batch.labels.len()],
         ContrastiveKind::Supervised => batch.labels.clone(),
     };
     contrastive::contrastive_loss(views, &labels, contrastive.temperature as f32)
+}
+
+/// Encodes one augmentation of each sample, `[n, values]`.
+fn encode_augmented(
+    net: &Net,
+    batch: &TrainingBatch,
+    change: Augmentation,
+    rng: &mut impl Rng,
+    device: &Device,
+) -> Tensor<2> {
+    let n = batch.labels.len();
+    let input = &net.blueprint().definition.input;
+    let values = augment::augment_samples(&batch.input, n, input, change, rng);
+    net.encode(to_rows(&values, n, device)).latent
 }
 
 /// Sets the taps of randomly chosen samples to zeros.

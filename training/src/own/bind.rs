@@ -17,19 +17,9 @@ impl Bindings {
     pub(super) fn new(inputs: &[ModelInput], arguments: &[String]) -> Result<Self, TrainingError> {
         let mut bindings = Self { bound: Vec::new(), unbound_batches: Vec::new() };
         for argument in arguments {
-            let refused =
-                |reason: String| TrainingError::InvalidBinding { argument: argument.clone(), reason };
-            let (name, value) =
-                argument.split_once('=').ok_or_else(|| refused("use the form NAME=NUMBER".to_owned()))?;
-            let numbers: Option<Vec<i64>> =
-                value.split(',').map(|text| text.trim().parse().ok().filter(|&number| number > 0)).collect();
-            let numbers =
-                numbers.ok_or_else(|| refused(format!("{value:?} is not a list of positive integers")))?;
-            match (inputs.iter().find(|input| input.name == name), &numbers[..]) {
-                (Some(input), numbers) => bindings.bind_input(input, numbers).map_err(refused)?,
-                (None, [number]) => bindings.bind_symbol(inputs, name, *number).map_err(refused)?,
-                (None, _) => return Err(refused(format!("the model does not have an input `{name}`"))),
-            }
+            bindings
+                .bind_argument(inputs, argument)
+                .map_err(|reason| TrainingError::InvalidBinding { argument: argument.clone(), reason })?;
         }
         bindings.bind_batches(inputs);
         Ok(bindings)
@@ -37,6 +27,19 @@ impl Bindings {
 
     pub(super) fn symbols(&self) -> Vec<(&str, i64)> {
         self.bound.iter().map(|(symbol, number)| (symbol.as_str(), *number)).collect()
+    }
+
+    /// Parses one argument and binds its numbers. The error is the reason.
+    fn bind_argument(&mut self, inputs: &[ModelInput], argument: &str) -> Result<(), String> {
+        let (name, value) = argument.split_once('=').ok_or("use the form NAME=NUMBER")?;
+        let numbers: Option<Vec<i64>> =
+            value.split(',').map(|text| text.trim().parse().ok().filter(|&number| number > 0)).collect();
+        let numbers = numbers.ok_or_else(|| format!("{value:?} is not a list of positive integers"))?;
+        match (inputs.iter().find(|input| input.name == name), &numbers[..]) {
+            (Some(input), numbers) => self.bind_input(input, numbers),
+            (None, [number]) => self.bind_symbol(inputs, name, *number),
+            (None, _) => Err(format!("the model does not have an input `{name}`")),
+        }
     }
 
     fn bind_input(&mut self, input: &ModelInput, numbers: &[i64]) -> Result<(), String> {

@@ -173,11 +173,8 @@ impl PreparedModel {
         let first: Vec<Vec<f32>> = all.iter().map(|values| first_two(values, count)).collect();
         let (decoder, outputs, left_out) = fix_decoder(source, &latents, &first, wish, runtime)?;
         let rows = InputSplit::new(count);
-        let part = |rows: &[usize]| {
-            let pairs = latents.iter().zip(&all);
-            pairs.map(|(latent, values)| select_rows(latent, values, rows)).collect::<Vec<_>>()
-        };
-        let (calibrated, tested) = (part(&rows.calibrated), part(&rows.tested));
+        let calibrated = select_latents(&latents, &all, &rows.calibrated);
+        let tested = select_latents(&latents, &all, &rows.tested);
         Ok(Self { given, rows, encoder, decoder, latents, outputs, left_out, calibrated, tested })
     }
 
@@ -277,6 +274,11 @@ impl InputSplit {
         let (tested, calibrated) = (0..count).partition(|row| row % TEST_INTERVAL == TEST_INTERVAL - 1);
         Self { calibrated, tested, held_out: true }
     }
+}
+
+/// Selects rows of every tensor of the cut.
+fn select_latents(latents: &[NamedTensor], values: &[Vec<f32>], rows: &[usize]) -> Vec<LayerLatents> {
+    latents.iter().zip(values).map(|(latent, values)| select_rows(latent, values, rows)).collect()
 }
 
 /// Selects rows of a tensor.

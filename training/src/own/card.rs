@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lopside_onnx::{Cost, OnnxError};
 use lopside_quality::group_digits;
 
 use super::{
@@ -33,11 +34,8 @@ pub(super) fn write_card(made: &BundleReport, source: &ExternalModel<'_>) -> Str
         .iter()
         .map(|head| format!("| {} | {} | `{}` | {:?} |\n", head.name, head.kind, head.output, head.shape))
         .collect();
-    let cost = |cost: &Result<lopside_onnx::Cost, lopside_onnx::OnnxError>| match cost {
-        Ok(cost) => (group_digits(cost.parameters), group_digits(cost.macs)),
-        Err(_) => ("unknown".to_owned(), "unknown".to_owned()),
-    };
-    let (encoder, decoder) = (cost(&source.halves.encoder_cost), cost(&source.halves.decoder_cost));
+    let encoder = format_cost(&source.halves.encoder_cost);
+    let decoder = format_cost(&source.halves.decoder_cost);
     format!(
         "# {name}\n\n`{model}`, cut in two at {at} by Lopside: the encoder runs at the edge, the decoder in the cloud.\n\n\
          - model: `{model}`, SHA-256 {sha256}\n- latent space: {space}\n- largest difference between the \
@@ -69,6 +67,14 @@ pub(super) fn write_card(made: &BundleReport, source: &ExternalModel<'_>) -> Str
     )
 }
 
+/// Formats the numbers of parameters and of multiply-accumulates.
+fn format_cost(cost: &Result<Cost, OnnxError>) -> (String, String) {
+    match cost {
+        Ok(cost) => (group_digits(cost.parameters), group_digits(cost.macs)),
+        Err(_) => ("unknown".to_owned(), "unknown".to_owned()),
+    }
+}
+
 fn one_by_one(why: &str) -> String {
     format!(
         "the decoder takes one item at a time ({why}), so the cloud runs the frames of a request one after the other; to \
@@ -89,13 +95,12 @@ fn left_out(made: &BundleReport) -> String {
 impl BundleReport {
     /// Formats the report for people; `out` is the bundle's folder.
     pub(super) fn text(&self, out: &Path) -> String {
-        let note = |why: &String| format!("\nNote: {}.\n", one_by_one(why));
         let heads: Vec<String> =
             self.heads.iter().map(|head| format!("{} ({})", head.name, head.kind)).collect();
         format!(
             "{}{}{}\nlatent space {}, heads: {}\nbundle {} in {}\n",
             self.figures(),
-            self.one_by_one.as_ref().map_or(String::new(), note),
+            self.one_by_one.as_ref().map_or(String::new(), |why| format!("\nNote: {}.\n", one_by_one(why))),
             left_out(self),
             self.latent_space,
             heads.join(", "),
@@ -148,12 +153,13 @@ fn format_point(point: &RatePoint) -> String {
 }
 
 fn format_cells(outputs: &[OutputError]) -> String {
-    let cell = |output: &OutputError| {
-        let error = format!("{:.2} %", 100.0 * output.relative_rms);
-        match output.top1_agreement {
-            Some(share) => format!("{error} | {:.1} %", 100.0 * share),
-            None => error,
-        }
-    };
-    outputs.iter().map(cell).collect::<Vec<_>>().join(" | ")
+    outputs.iter().map(format_error).collect::<Vec<_>>().join(" | ")
+}
+
+fn format_error(output: &OutputError) -> String {
+    let error = format!("{:.2} %", 100.0 * output.relative_rms);
+    match output.top1_agreement {
+        Some(share) => format!("{error} | {:.1} %", 100.0 * share),
+        None => error,
+    }
 }

@@ -33,18 +33,15 @@ impl BatchedHalf {
     ) -> Result<Self, TrainingError> {
         // Intermediate shapes from the exporter are valid for its own batch only.
         model.graph.iter_mut().for_each(|graph| graph.value_info.clear());
-        let mut declare = |batch: &Dim| {
-            for end in ends {
-                set_dims(&mut model, &end.name, &end.onnx_dims(batch.clone()));
-            }
-            encode_model(&model)
-        };
-        let (open, single) = (declare(&Dim::from("n")), declare(&Dim::from(1)));
+        declare_batch(&mut model, ends, &Dim::from("n"));
+        let open = encode_model(&model);
+        declare_batch(&mut model, ends, &Dim::from(1));
+        let single = encode_model(&model);
         let items: Vec<&[f32]> = items.iter().map(Vec::as_slice).collect();
         let alone = OrtModel::new(runtime, name, &single)?.run_items(&items, 2, 1)?;
         let one_by_one = check_batching(runtime, name, &open, &items, &alone).err();
         if one_by_one.is_none() {
-            declare(&Dim::from("n"));
+            declare_batch(&mut model, ends, &Dim::from("n"));
         }
         Ok(Self { name, model, single_item_reason: one_by_one })
     }
@@ -52,6 +49,13 @@ impl BatchedHalf {
     /// Opens the half in ONNX Runtime.
     pub(super) fn open(&self, runtime: &Runtime) -> Result<OrtModel, TrainingError> {
         OrtModel::new(runtime, self.name, &encode_model(&self.model))
+    }
+}
+
+/// Declares the dimensions of these inputs and outputs, with `batch` as the first.
+fn declare_batch(model: &mut ModelProto, ends: &[&NamedTensor], batch: &Dim) {
+    for end in ends {
+        set_dims(model, &end.name, &end.onnx_dims(batch.clone()));
     }
 }
 
@@ -63,12 +67,14 @@ fn check_batching(
     items: &[&[f32]],
     alone: &[Vec<f32>],
 ) -> Result<(), String> {
-    let run = || OrtModel::new(runtime, name, model)?.run_items(items, 2, 2);
-    let found = run().map_err(|error: TrainingError| error.to_string())?;
+    let found = OrtModel::new(runtime, name, model)
+        .and_then(|mut model| model.run_items(items, 2, 2))
+        .map_err(|error| error.to_string())?;
     for (found, alone) in found.iter().zip(alone) {
         let scale = alone.iter().fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
-        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= TOLERANCE * scale;
-        if found.len() != alone.len() || !found.iter().zip(alone).all(near) {
+        if found.len() != alone.len()
+            || !found.iter().zip(alone).all(|(a, b)| (a - b).abs() <= TOLERANCE * scale)
+        {
             return Err("two items in a batch do not give the same results as each alone".to_owned());
         }
     }

@@ -1,6 +1,7 @@
 //! The calibration inputs of an external model: images, or tensors in their raw form.
 
 use std::{
+    fmt::Display,
     fs::{self, File},
     io::{Cursor, Read as _},
     path::Path,
@@ -27,6 +28,13 @@ pub(super) struct Normalise {
     pub(super) std: Vec<f32>,
 }
 
+impl Normalise {
+    /// Returns the normalised values of a sample, one per channel.
+    fn apply_to(&self, sample: f32) -> Vec<f32> {
+        self.mean.iter().zip(&self.std).map(|(mean, std)| (sample - mean) / std).collect()
+    }
+}
+
 /// Inputs with the specification of their conversion to the encoder's tensor.
 #[derive(Debug)]
 pub(super) struct CalibrationInputs {
@@ -48,13 +56,10 @@ impl CalibrationInputs {
         } else {
             let spec = image_spec(path, tensor, normalise)?;
             let inputs = source::open_inputs(&[path.to_owned()])?;
-            let small = |input: EncoderInput| match input {
-                // Images are resized at once: the photographs of a folder may exceed the memory.
-                EncoderInput::Image(picture) => EncoderInput::Image(to_model_image(&picture, &spec)),
-                numbers @ EncoderInput::Values(_) => numbers,
-            };
-            let inputs = inputs
-                .map(|named| named.map(|named| source::NamedInput { input: small(named.input), ..named }));
+            // Images are resized at once: the photographs of a folder may exceed the memory.
+            let inputs = inputs.map(|named| {
+                named.map(|named| source::NamedInput { input: resize_image(named.input, &spec), ..named })
+            });
             let inputs = collect_inputs(inputs, most)?;
             Self { spec: InputSpec::Picture(spec), inputs }
         };
@@ -66,12 +71,22 @@ impl CalibrationInputs {
 
     /// Returns the encoder's tensors for all inputs, one after the other.
     pub(super) fn samples(&self) -> Vec<f32> {
-        let samples = |input: &EncoderInput| match (input, &self.spec) {
-            (EncoderInput::Image(picture), InputSpec::Picture(spec)) => image_samples(picture, spec),
-            (EncoderInput::Values(numbers), _) => numbers.clone(),
-            (EncoderInput::Image(_), _) => Vec::new(),
-        };
-        self.inputs.iter().flat_map(samples).collect()
+        self.inputs
+            .iter()
+            .flat_map(|input| match (input, &self.spec) {
+                (EncoderInput::Image(picture), InputSpec::Picture(spec)) => image_samples(picture, spec),
+                (EncoderInput::Values(numbers), _) => numbers.clone(),
+                (EncoderInput::Image(_), _) => Vec::new(),
+            })
+            .collect()
+    }
+}
+
+/// Converts an image to the form of `spec`. Other inputs stay as they are.
+fn resize_image(input: EncoderInput, spec: &ImageSpec) -> EncoderInput {
+    match input {
+        EncoderInput::Image(picture) => EncoderInput::Image(to_model_image(&picture, spec)),
+        numbers @ EncoderInput::Values(_) => numbers,
     }
 }
 
@@ -84,12 +99,15 @@ fn collect_inputs(
 
 /// Returns whether the path has arrays instead of images.
 fn is_numbers(path: &Path) -> Result<bool, TrainingError> {
-    let array = |path: &Path| path.extension().is_some_and(|ending| ending == "npy" || ending == "npz");
     if !path.is_dir() {
-        return Ok(array(path));
+        return Ok(is_array(path));
     }
     let entries = fs::read_dir(path).map_err(io_error(path))?;
-    Ok(entries.flatten().any(|entry| array(&entry.path())))
+    Ok(entries.flatten().any(|entry| is_array(&entry.path())))
+}
+
+fn is_array(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "npy" || ending == "npz")
 }
 
 /// Returns the image specification for a tensor `[channels, height, width]`.
@@ -109,16 +127,11 @@ fn image_spec(path: &Path, tensor: &NamedTensor, normalise: &Normalise) -> Resul
         }
     };
     let count = channels.count() as usize;
-    let each = |option: &str, values: &[f32]| match values {
-        [one] => Ok(vec![*one; count]),
-        values if values.len() == count => Ok(values.to_vec()),
-        values => {
-            Err(data_error(path, format!("--{option} has {} values for {count} channels", values.len())))
-        }
+    let normalise = Normalise {
+        mean: values_per_channel(path, "mean", &normalise.mean, count)?,
+        std: values_per_channel(path, "std", &normalise.std, count)?,
     };
-    let (mean, std) = (each("mean", &normalise.mean)?, each("std", &normalise.std)?);
-    let at = |sample: f32| mean.iter().zip(&std).map(|(mean, std)| (sample - mean) / std).collect::<Vec<_>>();
-    let (low, high) = (at(0.0), at(1.0));
+    let (low, high) = (normalise.apply_to(0.0), normalise.apply_to(1.0));
     if low
         .iter()
         .zip(&high)
@@ -129,23 +142,42 @@ fn image_spec(path: &Path, tensor: &NamedTensor, normalise: &Normalise) -> Resul
     Ok(ImageSpec { width, height, channels, low, high })
 }
 
+/// Returns the values of an option, one per channel. A single value applies to all channels.
+fn values_per_channel(
+    path: &Path,
+    option: &str,
+    values: &[f32],
+    count: usize,
+) -> Result<Vec<f32>, TrainingError> {
+    match values {
+        [one] => Ok(vec![*one; count]),
+        values if values.len() == count => Ok(values.to_vec()),
+        values => {
+            Err(data_error(path, format!("--{option} has {} values for {count} channels", values.len())))
+        }
+    }
+}
+
 /// Reads tensors from `.npy` files or from an `.npz` file with one array.
 fn read_tensors(path: &Path, dims: &[u32]) -> Result<NamedInputs, TrainingError> {
     if path.extension().is_none_or(|ending| ending != "npz") {
         return Ok(numbers::open_tensors(&[path.to_owned()], dims)?);
     }
-    let bad = |reason: String| data_error(path, format!("not a readable .npz file: {reason}"));
-    let mut archive =
-        ZipArchive::new(File::open(path).map_err(io_error(path))?).map_err(|error| bad(error.to_string()))?;
+    let file = File::open(path).map_err(io_error(path))?;
+    let mut archive = ZipArchive::new(file).map_err(|error| archive_error(path, &error))?;
     if archive.len() != 1 {
         let names: Vec<&str> = archive.file_names().collect();
         let reason = format!("it has {} arrays ({}): save only the inputs", names.len(), names.join(", "));
         return Err(data_error(path, reason));
     }
     let mut bytes = Vec::new();
-    let entry = archive.by_index(0).map_err(|error| bad(error.to_string()))?;
-    entry.take(MAX_ARRAY_BYTES).read_to_end(&mut bytes).map_err(|error| bad(error.to_string()))?;
+    let entry = archive.by_index(0).map_err(|error| archive_error(path, &error))?;
+    entry.take(MAX_ARRAY_BYTES).read_to_end(&mut bytes).map_err(|error| archive_error(path, &error))?;
     Ok(numbers::read_tensors(path, Box::new(Cursor::new(bytes)), dims)?)
+}
+
+fn archive_error(path: &Path, error: &dyn Display) -> TrainingError {
+    data_error(path, format!("not a readable .npz file: {error}"))
 }
 
 fn data_error(path: &Path, reason: String) -> TrainingError {

@@ -75,22 +75,27 @@ pub(super) fn build_heads(
             }
         })
         .collect();
-    let any = |is: fn(&HeadKind) -> bool| heads.iter().any(|head| is(&head.kind));
-    let shapes: Vec<String> =
-        outputs.iter().map(|output| format!("`{}` [n, {}]", output.name, output.text())).collect();
-    let none = |option: &str, wanted: String| TrainingError::ModelFailed {
-        model: option.to_owned(),
-        reason: format!("no output is {wanted}; the outputs are {}", shapes.join(", ")),
-    };
-    if wish.reconstruct && !any(|kind| matches!(kind, HeadKind::Reconstruct(_))) {
-        return Err(none("--reconstruct", "an image with the channels of an input image".to_owned()));
+    if wish.reconstruct && !heads.iter().any(|head| matches!(head.kind, HeadKind::Reconstruct(_))) {
+        let wanted = "an image with the channels of an input image";
+        return Err(no_output_error("--reconstruct", wanted, outputs));
     }
     if let Some(labels) = &wish.labels
-        && !any(|kind| matches!(kind, HeadKind::Classify { .. }))
+        && !heads.iter().any(|head| matches!(head.kind, HeadKind::Classify { .. }))
     {
-        return Err(none("--labels", format!("[n, {}], one number per label", labels.len())));
+        let wanted = format!("[n, {}], one number per label", labels.len());
+        return Err(no_output_error("--labels", &wanted, outputs));
     }
     Ok(heads)
+}
+
+/// Returns the error of an option that does not match any output.
+fn no_output_error(option: &str, wanted: &str, outputs: &[NamedTensor]) -> TrainingError {
+    let shapes: Vec<String> =
+        outputs.iter().map(|output| format!("`{}` [n, {}]", output.name, output.text())).collect();
+    TrainingError::ModelFailed {
+        model: option.to_owned(),
+        reason: format!("no output is {wanted}; the outputs are {}", shapes.join(", ")),
+    }
 }
 
 fn head_kind(output: &NamedTensor, input: &InputSpec, wish: &RequestedHeads) -> HeadKind {

@@ -51,12 +51,8 @@ struct HalfRow {
 impl Listing {
     /// Lists the best cuts first.
     pub(super) fn new(inputs: &[ModelInput], bindings: &Bindings, cuts: &[Cut]) -> Self {
-        let input = |input: &ModelInput| InputRow {
-            name: input.name.clone(),
-            shape: format_extents(input.dims.as_deref()),
-        };
         Self {
-            inputs: inputs.iter().map(input).collect(),
+            inputs: inputs.iter().map(input_row).collect(),
             batches: bindings.unbound_batches.clone(),
             cuts: rank_cuts(cuts).into_iter().map(|(cut, optimal)| cut_row(cut, optimal)).collect(),
         }
@@ -86,16 +82,15 @@ impl Listing {
 
 impl CutRow {
     fn cells(&self) -> Vec<String> {
-        let known = |number: Option<u64>| number.map_or("unknown".to_owned(), group_digits);
         vec![
             if self.optimal { "*" } else { "" }.to_owned(),
             self.tensor.clone(),
             self.op.clone(),
             format_shape(self.shape.as_ref()),
-            known(self.bytes),
-            known(self.encoder.macs),
+            format_count(self.bytes),
+            format_count(self.encoder.macs),
             group_digits(self.encoder.parameters),
-            known(self.decoder.macs),
+            format_count(self.decoder.macs),
             group_digits(self.decoder.parameters),
         ]
     }
@@ -123,6 +118,10 @@ fn table_header() -> Vec<String> {
     names.map(str::to_owned).to_vec()
 }
 
+fn input_row(input: &ModelInput) -> InputRow {
+    InputRow { name: input.name.clone(), shape: format_extents(input.dims.as_deref()) }
+}
+
 fn cut_row(cut: &Cut, optimal: bool) -> CutRow {
     CutRow {
         tensor: cut.tensor.clone(),
@@ -148,6 +147,10 @@ fn format_extents(dims: Option<&[Extent]>) -> Option<Vec<String>> {
     dims.map(|dims| dims.iter().map(ToString::to_string).collect())
 }
 
+fn format_count(count: Option<u64>) -> String {
+    count.map_or("unknown".to_owned(), group_digits)
+}
+
 fn format_shape(dims: Option<&Vec<String>>) -> String {
     dims.map_or("unknown".to_owned(), |dims| format!("[{}]", dims.join(", ")))
 }
@@ -156,8 +159,9 @@ fn format_shape(dims: Option<&Vec<String>>) -> String {
 fn align_columns(rows: &[Vec<String>]) -> String {
     const NAME_COLUMNS: usize = 4;
     let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
     let mut text = String::new();
     for row in rows {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {

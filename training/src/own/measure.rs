@@ -52,8 +52,8 @@ pub(super) struct OutputError {
 impl LatentStatistics {
     pub(super) fn from_layer(tensor: &NamedTensor, layer: &LayerLatents) -> Self {
         let count = layer.values.len().max(1) as f64;
-        let values = || layer.values.iter().map(|&value| f64::from(value));
-        let mean = values().sum::<f64>() / count;
+        let values = layer.values.iter().map(|&value| f64::from(value));
+        let mean = values.clone().sum::<f64>() / count;
         Self {
             tensor: tensor.name.clone(),
             shape: tensor.dims.clone(),
@@ -61,7 +61,7 @@ impl LatentStatistics {
             min: layer.values.iter().copied().fold(f32::INFINITY, f32::min),
             max: layer.values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
             mean,
-            deviation: (values().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt(),
+            deviation: (values.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt(),
             zeros: layer.values.iter().filter(|&&value| value == 0.0).count() as f64 / count,
         }
     }
@@ -113,17 +113,18 @@ impl DecoderBench<'_> {
 
     /// Measures the errors of outputs against the expected ones.
     pub(super) fn errors(&self, found: &[Vec<f32>]) -> Vec<OutputError> {
-        let error = |(number, found): (usize, &Vec<f32>)| {
-            let (output, expected) = (&self.outputs[number], &self.expected[number]);
-            let items = expected.chunks(output.values()).zip(found.chunks(output.values()));
-            let same = items.filter(|(a, b)| largest_index(a) == largest_index(b)).count();
-            OutputError {
-                output: output.name.clone(),
-                relative_rms: relative_rms(expected, found),
-                top1_agreement: self.classes[number].then(|| same as f64 / self.count as f64),
-            }
-        };
-        found.iter().enumerate().map(error).collect()
+        found.iter().enumerate().map(|(number, found)| self.output_error(number, found)).collect()
+    }
+
+    fn output_error(&self, number: usize, found: &[f32]) -> OutputError {
+        let (output, expected) = (&self.outputs[number], &self.expected[number]);
+        let items = expected.chunks(output.values()).zip(found.chunks(output.values()));
+        let same = items.filter(|(a, b)| largest_index(a) == largest_index(b)).count();
+        OutputError {
+            output: output.name.clone(),
+            relative_rms: relative_rms(expected, found),
+            top1_agreement: self.classes[number].then(|| same as f64 / self.count as f64),
+        }
     }
 }
 
@@ -143,10 +144,11 @@ fn latent_space(
     latents: &[NamedTensor],
     calibration: &Calibration,
 ) -> Result<FixedLatentSpace, TrainingError> {
-    let layer = |(latent, gains): (&NamedTensor, &Vec<f32>)| -> Result<LatentLayer, TrainingError> {
-        Ok(LatentLayer { shape: Shape::new(&latent.dims)?, quantiser: Quantiser::new(gains.clone())? })
-    };
-    let layers = latents.iter().zip(&calibration.gains).map(layer).collect::<Result<_, _>>()?;
+    let mut layers = Vec::with_capacity(latents.len());
+    for (latent, gains) in latents.iter().zip(&calibration.gains) {
+        let (shape, quantiser) = (Shape::new(&latent.dims)?, Quantiser::new(gains.clone())?);
+        layers.push(LatentLayer { shape, quantiser });
+    }
     Ok(FixedLatentSpace::new(LatentSpaceId::new([0; 8]), layers, calibration.tables.clone())?)
 }
 
@@ -163,8 +165,11 @@ fn largest_index(values: &[f32]) -> Option<usize> {
 }
 
 fn relative_rms(expected: &[f32], found: &[f32]) -> f64 {
-    let sum = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
-    let error = sum(&mut expected.iter().zip(found).map(|(a, b)| f64::from(a - b)));
-    let scale = sum(&mut expected.iter().map(|&value| f64::from(value)));
+    let error = sum_squares(expected.iter().zip(found).map(|(a, b)| f64::from(a - b)));
+    let scale = sum_squares(expected.iter().map(|&value| f64::from(value)));
     if error == 0.0 { 0.0 } else { (error / scale.max(f64::MIN_POSITIVE)).sqrt() }
+}
+
+fn sum_squares(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum()
 }

@@ -112,35 +112,32 @@ fn print_report(
 /// Returns the model's only input, without its batch. Fails for several inputs, because an edge encoder reads
 /// one.
 fn only_input(inputs: &[ModelInput]) -> Result<NamedTensor, TrainingError> {
-    let dim = |dim: &Extent| match dim {
+    let [input] = inputs else {
+        let reason = format!("it has {} inputs, but an edge encoder reads exactly one", inputs.len());
+        return Err(TrainingError::ModelFailed { model: "the model".into(), reason });
+    };
+    let dims = input.dims.iter().flatten().map(|dim| match dim {
         Extent::Fixed(extent) => i64::try_from(*extent).unwrap_or(0),
         _ => 0,
-    };
-    let one = |input: &ModelInput| {
-        NamedTensor::new(&input.name, &input.dims.iter().flatten().map(dim).collect::<Vec<_>>())
-    };
-    match inputs {
-        [input] => one(input),
-        inputs => {
-            let reason = format!("it has {} inputs, but an edge encoder reads exactly one", inputs.len());
-            Err(TrainingError::ModelFailed { model: "the model".into(), reason })
-        }
-    }
+    });
+    NamedTensor::new(&input.name, &dims.collect::<Vec<_>>())
 }
 
 /// Returns the command line, for the model card.
 fn command_line() -> String {
-    let quoted = |argument: String| {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=,:+@".contains(letter);
-        if argument.chars().all(plain) && !argument.is_empty() {
-            argument
-        } else {
-            format!("'{}'", argument.replace('\'', "'\\''"))
-        }
-    };
-    let arguments =
-        std::env::args_os().skip(1).map(|argument| quoted(argument.to_string_lossy().into_owned()));
+    let arguments = std::env::args_os().skip(1).map(|argument| quote_argument(&argument.to_string_lossy()));
     std::iter::once("training".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// Quotes an argument for a shell, if it needs quotes.
+fn quote_argument(argument: &str) -> String {
+    let is_plain =
+        argument.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./=,:+@".contains(letter));
+    if is_plain && !argument.is_empty() {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', "'\\''"))
+    }
 }
 
 /// Cuts an external model at these tensors and verifies on random inputs that the halves compute the same as

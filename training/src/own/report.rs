@@ -6,7 +6,7 @@ use lopside_onnx::{Cost, OnnxError};
 use lopside_quality::group_digits;
 use serde::Serialize;
 
-use super::{Agreement, VerifiedHalves, verify};
+use super::{Agreement, VerifiedHalves};
 use crate::split::{DECODER_FILE, ENCODER_FILE};
 
 /// Report on a cut, for people and programs.
@@ -27,6 +27,12 @@ struct LatentReport<'a> {
     tensor: &'a str,
     shape: &'a [i64],
     bytes: u64,
+}
+
+impl LatentReport<'_> {
+    fn text(&self) -> String {
+        format!("cut at {} {:?}: {} bytes as f32\n", self.tensor, self.shape, group_digits(self.bytes))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -60,14 +66,14 @@ impl CostReport {
 impl<'a> CutReport<'a> {
     pub(super) fn new(at: &'a [String], halves: &'a VerifiedHalves) -> Self {
         let verification = &halves.verification;
-        let latent = |latent: &'a verify::ObservedTensor| LatentReport {
+        let latents = verification.latents.iter().map(|latent| LatentReport {
             tensor: &latent.tensor,
             shape: &latent.dims,
             bytes: 4 * latent.dims.iter().map(|&dim| dim.unsigned_abs()).product::<u64>(),
-        };
+        });
         Self {
             at,
-            latents: verification.latents.iter().map(latent).collect(),
+            latents: latents.collect(),
             encoder: CostReport::new(&halves.encoder_cost),
             decoder: CostReport::new(&halves.decoder_cost),
             onnx_runtime_difference: verification.onnx_runtime_difference,
@@ -84,11 +90,6 @@ impl<'a> CutReport<'a> {
 
     /// Formats the report for people; `out` is the folder of the halves.
     pub(super) fn text(&self, out: &Path) -> String {
-        let half = |name: &str, cost: &CostReport| format!("{}: {}\n", out.join(name).display(), cost.text());
-        let cut = |latent: &LatentReport<'_>| {
-            let bytes = group_digits(latent.bytes);
-            format!("cut at {} {:?}: {bytes} bytes as f32\n", latent.tensor, latent.shape)
-        };
         let tract = match self.tract_difference {
             Some(difference) => format!("tract: the encoder differs by at most {difference:.1e}\n"),
             None => format!(
@@ -97,14 +98,14 @@ impl<'a> CutReport<'a> {
             ),
         };
         let last = [
-            half(ENCODER_FILE, &self.encoder),
-            half(DECODER_FILE, &self.decoder),
+            format!("{}: {}\n", out.join(ENCODER_FILE).display(), self.encoder.text()),
+            format!("{}: {}\n", out.join(DECODER_FILE).display(), self.decoder.text()),
             format!(
                 "ONNX Runtime: the halves differ from the whole model by at most {:.1e}\n",
                 self.onnx_runtime_difference
             ),
             tract,
         ];
-        self.latents.iter().map(cut).chain(last).collect()
+        self.latents.iter().map(LatentReport::text).chain(last).collect()
     }
 }

@@ -77,8 +77,7 @@ pub(super) fn verify_halves(
     let given = random_inputs(inputs)?;
     let at = output_names(encoder);
     let wanted = output_names(&whole);
-    let least = saturating_tensors(&whole);
-    let least = |name: &str| if least.contains(name) { MIN_SATURATING_SCALE } else { f32::MIN_POSITIVE };
+    let saturating = saturating_tensors(&whole);
     let cut = encoder.graph.iter().flat_map(|graph| graph.output.iter().cloned());
     whole.graph.iter_mut().for_each(|graph| graph.output.extend(cut.clone()));
     let expected = {
@@ -95,21 +94,17 @@ pub(super) fn verify_halves(
         for name in names {
             let what = format!("{name} of the whole model and of the {half} in ONNX Runtime");
             let (a, b) = (float_values(&expected, name)?, float_values(found, name)?);
-            worst = worst.max(compare_values(&what, &a, &b, least(name))?);
+            worst = worst.max(compare_values(&what, &a, &b, min_scale(&saturating, name))?);
         }
     }
-    let seen = |tensors: &TensorMap, name: &String| {
-        let dims = tensors.get(name).map_or(Vec::new(), |value| value.shape().to_vec());
-        ObservedTensor { tensor: name.clone(), dims }
-    };
-    let at: Vec<ObservedTensor> = at.iter().map(|name| seen(&latents, name)).collect();
+    let at: Vec<ObservedTensor> = at.iter().map(|name| observe_tensor(&latents, name)).collect();
     let tract = run_in_tract(encoder, &at, inputs, &given, |name, found| {
         let what = format!("{name} in tract and in ONNX Runtime");
-        compare_values(&what, &float_values(&expected, name)?, found, least(name))
+        compare_values(&what, &float_values(&expected, name)?, found, min_scale(&saturating, name))
     })?;
     Ok(Verification {
         latents: at,
-        outputs: wanted.iter().map(|name| seen(&answers, name)).collect(),
+        outputs: wanted.iter().map(|name| observe_tensor(&answers, name)).collect(),
         onnx_runtime_difference: worst,
         tract,
     })
@@ -119,6 +114,12 @@ type TensorMap = HashMap<String, DynValue>;
 
 fn output_names(model: &ModelProto) -> Vec<String> {
     model.graph.iter().flat_map(|graph| graph.output.iter().map(|output| output.name().to_owned())).collect()
+}
+
+/// Returns a tensor with its shape, which is empty if the tensor is missing.
+fn observe_tensor(tensors: &TensorMap, name: &str) -> ObservedTensor {
+    let dims = tensors.get(name).map_or(Vec::new(), |value| value.shape().to_vec());
+    ObservedTensor { tensor: name.to_owned(), dims }
 }
 
 /// Draws seeded values of these inputs' types: floats from -1 to 1, small integers, booleans.
@@ -144,23 +145,26 @@ fn random_inputs(inputs: &[ModelInput]) -> Result<TensorMap, TrainingError> {
 }
 
 fn fixed_dims(input: &ModelInput) -> Result<Vec<i64>, TrainingError> {
-    let unbound = |what: String| TrainingError::InvalidBinding {
-        argument: format!("{}=…", input.name),
-        reason: format!(
-            "{what}: bind it to a number, because the cut is verified on inputs of a fixed shape"
-        ),
-    };
     let Some(dims) = &input.dims else {
-        return Err(unbound("the model does not declare a shape".to_owned()));
+        return Err(unbound_error(input, "the model does not declare a shape"));
     };
     dims.iter()
         .map(|dim| match dim {
             Extent::Fixed(extent) => {
-                i64::try_from(*extent).map_err(|_| unbound(format!("{dim} is too large")))
+                i64::try_from(*extent).map_err(|_| unbound_error(input, &format!("{dim} is too large")))
             }
-            open => Err(unbound(format!("dimension `{open}` is open"))),
+            open => Err(unbound_error(input, &format!("dimension `{open}` is open"))),
         })
         .collect()
+}
+
+fn unbound_error(input: &ModelInput, what: &str) -> TrainingError {
+    TrainingError::InvalidBinding {
+        argument: format!("{}=…", input.name),
+        reason: format!(
+            "{what}: bind it to a number, because the cut is verified on inputs of a fixed shape"
+        ),
+    }
 }
 
 fn random_tensor(
@@ -169,40 +173,52 @@ fn random_tensor(
     dims: Vec<i64>,
     count: usize,
 ) -> Result<DynValue, TrainingError> {
-    let failed = |error: ort::Error| model_error("a random input", &error);
-    Ok(match input.element_type {
+    draw_tensor(rng, input.element_type, dims, count)
+        .map_err(|error| model_error("a random input", &error))?
+        .ok_or_else(|| TrainingError::ModelFailed {
+            model: format!("input `{}`", input.name),
+            reason: format!(
+                "its elements have ONNX's type {}, which is not supported for random inputs: export the model with \
+                 inputs of f32, f64, u8, i32, i64 or bool",
+                input.element_type
+            ),
+        })
+}
+
+/// Draws a tensor of an ONNX element type, or returns `None` for an unsupported type.
+fn draw_tensor(
+    rng: &mut StdRng,
+    element_type: i32,
+    dims: Vec<i64>,
+    count: usize,
+) -> ort::Result<Option<DynValue>> {
+    Ok(Some(match element_type {
         1 => {
             let values: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
-            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+            Tensor::from_array((dims, values))?.into_dyn()
         }
         11 => {
             let values: Vec<f64> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
-            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+            Tensor::from_array((dims, values))?.into_dyn()
         }
         2 => {
             let values: Vec<u8> = (0..count).map(|_| rng.random()).collect();
-            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+            Tensor::from_array((dims, values))?.into_dyn()
         }
         6 => {
             let values: Vec<i32> = (0..count).map(|_| rng.random_range(0..2)).collect();
-            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+            Tensor::from_array((dims, values))?.into_dyn()
         }
         7 => {
             let values: Vec<i64> = (0..count).map(|_| rng.random_range(0..2)).collect();
-            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+            Tensor::from_array((dims, values))?.into_dyn()
         }
         9 => {
             let values: Vec<bool> = (0..count).map(|_| rng.random()).collect();
-            Tensor::from_array((dims, values)).map_err(failed)?.into_dyn()
+            Tensor::from_array((dims, values))?.into_dyn()
         }
-        other => {
-            let reason = format!(
-                "its elements have ONNX's type {other}, which is not supported for random inputs: export the model with \
-                 inputs of f32, f64, u8, i32, i64 or bool"
-            );
-            return Err(TrainingError::ModelFailed { model: format!("input `{}`", input.name), reason });
-        }
-    })
+        _ => return Ok(None),
+    }))
 }
 
 /// Runs a model and returns its outputs. `given` holds the inputs by name.
@@ -231,8 +247,8 @@ fn model_error(what: &str, error: &ort::Error) -> TrainingError {
 
 /// Converts the values of a tensor to `f32` for comparison.
 fn float_values(tensors: &TensorMap, name: &str) -> Result<Vec<f32>, TrainingError> {
-    let refused = |reason: String| TrainingError::ModelFailed { model: format!("tensor `{name}`"), reason };
-    let value = tensors.get(name).ok_or_else(|| refused("ONNX Runtime did not return it".to_owned()))?;
+    let value =
+        tensors.get(name).ok_or_else(|| tensor_error(name, "ONNX Runtime did not return it".to_owned()))?;
     macro_rules! as_floats {
         ($kind:ty) => {
             value.try_extract_tensor::<$kind>().map(|(_, data)| data.iter().map(|&v| v as f32).collect())
@@ -249,10 +265,15 @@ fn float_values(tensors: &TensorMap, name: &str) -> Result<Vec<f32>, TrainingErr
             .try_extract_tensor::<bool>()
             .map(|(_, data)| data.iter().map(|&flag| if flag { 1.0 } else { 0.0 }).collect()),
         other => {
-            return Err(refused(format!("its type, {other:?}, cannot be compared: cut at another tensor")));
+            let reason = format!("its type, {other:?}, cannot be compared: cut at another tensor");
+            return Err(tensor_error(name, reason));
         }
     };
-    found.map_err(|error| refused(error.to_string()))
+    found.map_err(|error| tensor_error(name, error.to_string()))
+}
+
+fn tensor_error(name: &str, reason: String) -> TrainingError {
+    TrainingError::ModelFailed { model: format!("tensor `{name}`"), reason }
 }
 
 /// Runs the encoder as the edge does; its outputs arrive as one concatenated row.
@@ -263,12 +284,13 @@ fn run_in_tract(
     given: &TensorMap,
     difference: impl Fn(&str, &[f32]) -> Result<f32, TrainingError>,
 ) -> Result<Agreement, TrainingError> {
-    let impossible = |reason: String| Ok(Agreement::Unsupported { reason });
     let [input] = inputs else {
-        return impossible(format!("an edge encoder reads one tensor, but this one reads {}", inputs.len()));
+        let reason = format!("an edge encoder reads one tensor, but this one reads {}", inputs.len());
+        return Ok(Agreement::Unsupported { reason });
     };
     if input.element_type != 1 {
-        return impossible(format!("an edge encoder reads f32, but `{}` has another type", input.name));
+        let reason = format!("an edge encoder reads f32, but `{}` has another type", input.name);
+        return Ok(Agreement::Unsupported { reason });
     }
     let dims: Vec<usize> = fixed_dims(input)?.iter().map(|&dim| dim as usize).collect();
     let (bytes, values_in) = (encode_model(encoder), float_values(given, &input.name)?);
@@ -276,8 +298,8 @@ fn run_in_tract(
     let ran = panic::catch_unwind(|| ModelPlan::new(&bytes, dims)?.run(&values_in));
     let found = match ran {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => return impossible(error.to_string()),
-        Err(_) => return impossible("tract panicked on this model".to_owned()),
+        Ok(Err(error)) => return Ok(Agreement::Unsupported { reason: error.to_string() }),
+        Err(_) => return Ok(Agreement::Unsupported { reason: "tract panicked on this model".to_owned() }),
     };
     let mut rest = found.as_slice();
     let mut worst = 0.0_f32;
@@ -290,7 +312,8 @@ fn run_in_tract(
     if rest.is_empty() {
         Ok(Agreement::Within { difference: worst })
     } else {
-        impossible("tract returned more values than ONNX Runtime".to_owned())
+        let reason = "tract returned more values than ONNX Runtime".to_owned();
+        Ok(Agreement::Unsupported { reason })
     }
 }
 
@@ -299,6 +322,11 @@ fn saturating_tensors(model: &ModelProto) -> HashSet<String> {
     let nodes = model.graph.iter().flat_map(|graph| &graph.node);
     let bounded = nodes.filter(|node| matches!(node.op_type(), "Sigmoid" | "HardSigmoid" | "Tanh"));
     bounded.flat_map(|node| node.output.iter().cloned()).collect()
+}
+
+/// Returns the minimum scale of the values of a tensor.
+fn min_scale(saturating: &HashSet<String>, name: &str) -> f32 {
+    if saturating.contains(name) { MIN_SATURATING_SCALE } else { f32::MIN_POSITIVE }
 }
 
 /// Returns the largest difference, relative to the largest magnitude of `expected` or to `least` if that is

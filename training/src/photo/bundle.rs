@@ -82,12 +82,14 @@ fn fast_encoder(
 }
 
 fn layer_specs(spec: &PhotoSpec) -> Vec<ImageCodecLayerSpec> {
-    let layer = |level| ImageCodecLayerSpec {
-        tensor: layer_name(spec, level),
-        channels: spec.layer_channels(level) as u32,
-        stride: spec.stride(level) as u32,
-    };
-    (0..spec.levels()).rev().map(layer).collect()
+    (0..spec.levels())
+        .rev()
+        .map(|level| ImageCodecLayerSpec {
+            tensor: layer_name(spec, level),
+            channels: spec.layer_channels(level) as u32,
+            stride: spec.stride(level) as u32,
+        })
+        .collect()
 }
 
 /// Returns the name of the head that makes images at the spec's scale.

@@ -7,7 +7,6 @@
 
 use std::path::Path;
 
-use burn::{module::Param, tensor::Tensor};
 use lopside_latent::{
     LatentError, Table, Tables,
     picture::{
@@ -44,16 +43,22 @@ const MIN_OCCURRENCES: u64 = 200;
 /// # Errors
 /// [`TrainingError::Latent`] when a step, gain or rounding offset is invalid.
 pub(crate) fn build_quantiser(model: &PhotoModel) -> Result<ImageCodecQuantiser, TrainingError> {
-    let octave =
-        |q: usize| COARSEST_OCTAVE + (FINEST_OCTAVE - COARSEST_OCTAVE) * q as f32 / (QUALITIES - 1) as f32;
-    let steps = (0..QUALITIES).map(|q| octave(q).exp2() / 255.0).collect();
-    let gain = |gains: &Param<Tensor<1>>| -> Vec<f32> {
-        let logarithms: Vec<f32> = gains.val().into_data().try_to_vec().unwrap_or_default();
-        logarithms.into_iter().map(f32::exp2).collect()
-    };
-    let gains: Vec<Vec<f32>> = model.gains.iter().map(gain).collect();
+    let steps = (0..QUALITIES).map(|quality| octave_of(quality).exp2() / 255.0).collect();
+    let gains: Vec<Vec<f32>> = model
+        .gains
+        .iter()
+        .map(|gains| {
+            let logarithms: Vec<f32> = gains.val().into_data().try_to_vec().unwrap_or_default();
+            logarithms.into_iter().map(f32::exp2).collect()
+        })
+        .collect();
     let rounding = vec![ROUNDING_OFFSET; gains.len()];
     Ok(ImageCodecQuantiser::new(steps, gains, rounding)?)
+}
+
+/// Returns the binary logarithm of the quantisation step at a quality, 0 to 99, for samples 0 to 255.
+fn octave_of(quality: usize) -> f32 {
+    COARSEST_OCTAVE + (FINEST_OCTAVE - COARSEST_OCTAVE) * quality as f32 / (QUALITIES - 1) as f32
 }
 
 /// Counts the context model from the photographs below `folder`.
@@ -165,22 +170,28 @@ fn fit_context(
         }
         weights = normal.solve(false);
     }
-    let part = |weight: f64| (weight * FIXED_POINT_ONE).round().min(65535.0) as u16;
     let mut near = [0; NEIGHBOURS];
-    near.iter_mut().zip(&weights).for_each(|(near, &weight)| *near = part(weight));
+    near.iter_mut().zip(&weights).for_each(|(near, &weight)| *near = to_fixed_point(weight));
     let references = chosen
         .iter()
         .zip(&weights[NEIGHBOURS + 1..])
-        .map(|(&other, &weight)| ChannelReference { channel: other as u32, weight: part(weight) });
+        .map(|(&other, &weight)| ChannelReference { channel: other as u32, weight: to_fixed_point(weight) });
     ChannelContext {
         predictor,
         neighbour_weights: near,
-        average_weight: part(weights[NEIGHBOURS]),
-        biases: interpolate_biases(&weights[fixed..]).iter().map(|&bias| part(bias).max(1)).collect(),
+        average_weight: to_fixed_point(weights[NEIGHBOURS]),
+        biases: interpolate_biases(&weights[fixed..])
+            .iter()
+            .map(|&bias| to_fixed_point(bias).max(1))
+            .collect(),
         zero_plane_odds: [1; 2],
         references: references.filter(|reference| reference.weight > 0).collect(),
         tables: vec![0; CLASSES],
     }
+}
+
+fn to_fixed_point(weight: f64) -> u16 {
+    (weight * FIXED_POINT_ONE).round().min(65535.0) as u16
 }
 
 /// Interpolates linearly between the knots.
@@ -205,19 +216,20 @@ fn draw_position(views: &[QuantisedPhoto], channel: usize, rng: &mut StdRng) -> 
 /// Returns the average that the coder has at each row of a channel, in steps; it starts with the mean of the
 /// whole channel.
 fn running_averages(coded: &CodedChannel) -> Vec<f64> {
-    let mean = |row: &[i32]| {
-        row.iter().map(|v| f64::from(v.unsigned_abs().min(255))).sum::<f64>() / row.len() as f64
-    };
-    let mut average = mean(&coded.residuals);
+    let mut average = mean_magnitude(&coded.residuals);
     coded
         .residuals
         .chunks_exact(coded.columns)
         .map(|row| {
             let before = average;
-            average = average * 0.75 + mean(row) * 0.25;
+            average = average * 0.75 + mean_magnitude(row) * 0.25;
             before
         })
         .collect()
+}
+
+fn mean_magnitude(residuals: &[i32]) -> f64 {
+    residuals.iter().map(|v| f64::from(v.unsigned_abs().min(255))).sum::<f64>() / residuals.len() as f64
 }
 
 /// Returns the earlier channels whose magnitudes correlate best with this channel's, at most [`MAX_REFERENCES`].
@@ -383,9 +395,13 @@ fn count_plane(
         let other = reference.channel as usize;
         (&view.channels[other].magnitudes, layers[other].1 - layers[channel].1)
     });
-    let energy = || Energy::new(context, view.quality, coded.columns, references);
     let mut plane = Plane::new(coded.rows, coded.columns);
-    walk_plane(energy, &mut plane, &mut coded.residuals.clone(), counts)?;
+    walk_plane(
+        || Energy::new(context, view.quality, coded.columns, references),
+        &mut plane,
+        &mut coded.residuals.clone(),
+        counts,
+    )?;
     Ok(())
 }
 
@@ -400,13 +416,19 @@ fn push_table(tables: &mut Vec<Table>, seen: &Histogram, class: usize) -> Result
     let magnitude = 2.0_f64.powf((class as f64 + 23.5) / 4.0) / FIXED_POINT_ONE;
     let ratio = magnitude / (1.0 + magnitude);
     let reach = (12.0 * magnitude).ceil().min(400.0) as i32 + 1;
-    let extent = |edge: Option<(&i32, &u64)>| edge.map_or(0, |(&value, _)| value.clamp(-1000, 1000));
-    let min = extent(seen.0.first_key_value()).min(-reach);
-    let max = extent(seen.0.last_key_value()).max(reach);
-    let prior = |value: i32| 8.0 * ratio.powi(value.abs()) * (1.0 - ratio) / (1.0 + ratio);
+    let min = clamp_extreme(seen.0.first_key_value()).min(-reach);
+    let max = clamp_extreme(seen.0.last_key_value()).max(reach);
     let counts: Vec<u64> = (min..=max)
-        .map(|value| seen.0.get(&value).copied().unwrap_or(0) * 256 + (prior(value) * 256.0) as u64)
+        .map(|value| {
+            let prior = 8.0 * ratio.powi(value.abs()) * (1.0 - ratio) / (1.0 + ratio);
+            seen.0.get(&value).copied().unwrap_or(0) * 256 + (prior * 256.0) as u64
+        })
         .collect();
     tables.push(Table::from_counts(min, &counts)?);
     Ok(tables.len() as u32 - 1)
+}
+
+/// Returns the smallest or largest entry of a histogram, limited to the table's range; 0 if there is none.
+fn clamp_extreme(entry: Option<(&i32, &u64)>) -> i32 {
+    entry.map_or(0, |(&value, _)| value.clamp(-1000, 1000))
 }

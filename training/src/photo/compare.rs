@@ -40,18 +40,8 @@ pub(crate) fn compare_all(curves: &[Vec<RdCurve>]) -> Result<Vec<BdRateCompariso
 }
 
 fn compare_codecs(codec: &[RdCurve], anchor: &[RdCurve]) -> Result<BdRateComparison, TrainingError> {
-    let by = |points: fn(&RdCurve) -> Vec<RatePoint>| -> Result<Vec<(f64, f64, f64)>, QualityError> {
-        anchor
-            .iter()
-            .zip(codec)
-            .map(|(anchor, codec)| {
-                let BdRate { percent, low, high } =
-                    bd_rate_within(&points(anchor), &points(codec), BPP_RANGE.0, BPP_RANGE.1)?;
-                Ok((percent, low, high))
-            })
-            .collect()
-    };
-    let (psnr, ms_ssim) = (by(RdCurve::psnr_points)?, by(RdCurve::ms_ssim_points)?);
+    let psnr = compare_images(codec, anchor, RdCurve::psnr_points)?;
+    let ms_ssim = compare_images(codec, anchor, RdCurve::ms_ssim_points)?;
     Ok(BdRateComparison {
         codec: codec[0].codec.clone(),
         anchor: anchor[0].codec.clone(),
@@ -60,6 +50,23 @@ fn compare_codecs(codec: &[RdCurve], anchor: &[RdCurve]) -> Result<BdRateCompari
         ms_ssim_percent: mean_of(&ms_ssim, |value| value.0),
         ms_ssim_by_picture: ms_ssim,
     })
+}
+
+/// Returns the BD-rate of each image, with the lower and upper end of the compared range.
+fn compare_images(
+    codec: &[RdCurve],
+    anchor: &[RdCurve],
+    points: fn(&RdCurve) -> Vec<RatePoint>,
+) -> Result<Vec<(f64, f64, f64)>, QualityError> {
+    anchor
+        .iter()
+        .zip(codec)
+        .map(|(anchor, codec)| {
+            let BdRate { percent, low, high } =
+                bd_rate_within(&points(anchor), &points(codec), BPP_RANGE.0, BPP_RANGE.1)?;
+            Ok((percent, low, high))
+        })
+        .collect()
 }
 
 /// Returns the mean of `of` over the values.

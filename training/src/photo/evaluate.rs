@@ -73,9 +73,9 @@ pub(crate) fn evaluate(
     let mut curves: Vec<Vec<RdCurve>> =
         vec![own_curves(own, &pictures, "Lopside photo", BundleCodec::encode)?];
     for (peer, settings) in &peers {
-        let of_picture =
-            |(_, picture): &(String, DynamicImage)| RdCurve::of_peer(peer.as_ref(), picture, settings);
-        curves.push(pictures.iter().map(of_picture).collect::<Result<_, _>>()?);
+        let peer_curves =
+            pictures.iter().map(|(_, picture)| RdCurve::of_peer(peer.as_ref(), picture, settings));
+        curves.push(peer_curves.collect::<Result<_, _>>()?);
     }
     let mut means: Vec<RdCurve> =
         curves.iter().map(|curves| RdCurve::mean(curves)).collect::<Result<_, _>>()?;
@@ -134,8 +134,11 @@ fn own_curves(
 }
 
 fn mean_curve(curve: &RdCurve) -> MeanCurve {
-    let point = |p: &RdPoint| (p.quality_setting, p.bpp, p.psnr, p.ms_ssim.unwrap_or(f64::NAN));
-    MeanCurve { codec: curve.codec.clone(), points: curve.points.iter().map(point).collect() }
+    let points = curve.points.iter();
+    MeanCurve {
+        codec: curve.codec.clone(),
+        points: points.map(|p| (p.quality_setting, p.bpp, p.psnr, p.ms_ssim.unwrap_or(f64::NAN))).collect(),
+    }
 }
 
 fn draw_plots(means: &[RdCurve], out: &Path) -> Result<(), TrainingError> {

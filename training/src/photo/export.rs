@@ -127,19 +127,18 @@ impl<'a> PhotoGraph<'a> {
     /// Adds a ring of mirrored neighbours, like [`mirror::ring`](super::mirror::ring).
     fn ring(&mut self, x: &str, parities: &[[Parity; 2]]) -> Result<String, TrainingError> {
         self.ring_count += 1;
-        let prefix = format!("ring{}", self.ring_count);
         let mut x = x.to_owned();
         for axis in 0..2 {
-            let name = |part: &str| format!("{prefix}.{axis}.{part}");
+            let name = format!("ring{}.{axis}", self.ring_count);
             let signs: Vec<f32> = parities.iter().map(|parity| parity[axis].sign()).collect();
             let shape = [1, parities.len() as i64, 1, 1];
-            let signs = self.builder.add_initializer(&name("signs"), &shape, &signs)?;
+            let signs = self.builder.add_initializer(&format!("{name}.signs"), &shape, &signs)?;
             let dim = axis as i64 + 2;
-            let first = self.builder.slice(&x, dim, 0, 1, &name("first"));
-            let first = self.builder.add_node("Mul", &[&first, &signs], &name("before"), &[]);
-            let last = self.builder.slice(&x, dim, -1, i64::MAX, &name("last"));
-            let last = self.builder.add_node("Mul", &[&last, &signs], &name("after"), &[]);
-            x = self.builder.concat(&[&first, &x, &last], dim, &name("all"));
+            let first = self.builder.slice(&x, dim, 0, 1, &format!("{name}.first"));
+            let first = self.builder.add_node("Mul", &[&first, &signs], &format!("{name}.before"), &[]);
+            let last = self.builder.slice(&x, dim, -1, i64::MAX, &format!("{name}.last"));
+            let last = self.builder.add_node("Mul", &[&last, &signs], &format!("{name}.after"), &[]);
+            x = self.builder.concat(&[&first, &x, &last], dim, &format!("{name}.all"));
         }
         Ok(x)
     }
@@ -177,18 +176,19 @@ impl<'a> PhotoGraph<'a> {
         }
         let mut x = self.conv3(&bent, &trunk.head, "head")?;
         for (i, block) in trunk.blocks.iter().enumerate() {
-            let name = |part: &str| format!("block{i}.{part}");
+            let name = format!("block{i}");
             let width = self.spec.width;
-            let scale = self.linear(&description, &block.film, &name("scale"), 1.0, 0, width)?;
-            let shift = self.linear(&description, &block.film, &name("shift"), 0.0, width, 2 * width)?;
-            let scale = self.reshape(&scale, width, &name("scale4"));
-            let shift = self.reshape(&shift, width, &name("shift4"));
-            let y = self.conv3(&x, &block.first, &name("first"))?;
-            let y = self.builder.add_node("Mul", &[&y, &scale], &name("scaled"), &[]);
-            let y = self.builder.add_node("Add", &[&y, &shift], &name("shifted"), &[]);
-            let y = self.builder.relu(&y, &name("relu"));
-            let y = self.conv3(&y, &block.second, &name("second"))?;
-            x = self.builder.add_node("Add", &[&x, &y], &name("sum"), &[]);
+            let scale = self.linear(&description, &block.film, &format!("{name}.scale"), 1.0, 0, width)?;
+            let shift =
+                self.linear(&description, &block.film, &format!("{name}.shift"), 0.0, width, 2 * width)?;
+            let scale = self.reshape(&scale, width, &format!("{name}.scale4"));
+            let shift = self.reshape(&shift, width, &format!("{name}.shift4"));
+            let y = self.conv3(&x, &block.first, &format!("{name}.first"))?;
+            let y = self.builder.add_node("Mul", &[&y, &scale], &format!("{name}.scaled"), &[]);
+            let y = self.builder.add_node("Add", &[&y, &shift], &format!("{name}.shifted"), &[]);
+            let y = self.builder.relu(&y, &format!("{name}.relu"));
+            let y = self.conv3(&y, &block.second, &format!("{name}.second"))?;
+            x = self.builder.add_node("Add", &[&x, &y], &format!("{name}.sum"), &[]);
         }
         let tail = self.conv3(&x, &trunk.tail, "tail")?;
         let residual = self.builder.depth_to_space(&tail, STRIDE as i64, "pixels");
@@ -204,15 +204,16 @@ impl<'a> PhotoGraph<'a> {
 
     /// Doubles the size, like [`double::double_images`].
     fn doubled(&mut self, x: &str, name: &str) -> Result<String, TrainingError> {
-        let part = |part: &str| format!("{name}.{part}");
         let reach = double::FILTER_REACH as i64;
-        let pads = self.builder.add_integers(&part("pads"), &[0, 0, reach, reach, 0, 0, reach, reach]);
+        let pads =
+            self.builder.add_integers(&format!("{name}.pads"), &[0, 0, reach, reach, 0, 0, reach, reach]);
         let mode = ("mode", Attribute::Text("edge".into()));
-        let around = self.builder.add_node("Pad", &[x, &pads], &part("around"), &[mode]);
+        let around = self.builder.add_node("Pad", &[x, &pads], &format!("{name}.around"), &[mode]);
         let shape = double::FILTER_SHAPE.map(|dim| dim as i64);
-        let weight = self.builder.add_initializer(&part("weight"), &shape, &double::phase_filters())?;
+        let weight =
+            self.builder.add_initializer(&format!("{name}.weight"), &shape, &double::phase_filters())?;
         let group = ("group", Attribute::Int(3));
-        let phases = self.builder.add_node("Conv", &[&around, &weight], &part("phases"), &[group]);
+        let phases = self.builder.add_node("Conv", &[&around, &weight], &format!("{name}.phases"), &[group]);
         Ok(self.builder.depth_to_space(&phases, 2, name))
     }
 

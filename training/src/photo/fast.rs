@@ -70,17 +70,16 @@ impl BandEquations {
     /// Adds an image: its halved samples `[1, 3, h/2, w/2]` and its bands `[1, kept, …]`.
     fn add(&mut self, halved: &Tensor<4>, bands: &Tensor<4>) {
         let ([.., height, width], [_, kept, rows, columns]) = (halved.dims(), bands.dims());
-        let values = |x: &Tensor<4>| x.clone().into_data().try_to_vec::<f32>().unwrap_or_default();
-        let (samples, bands) = (values(halved), values(bands));
+        let (samples, bands) = (to_values(halved), to_values(bands));
         let places: Vec<[usize; 2]> =
             (0..rows * columns).step_by(BLOCK_INTERVAL).map(|at| [at / columns, at % columns]).collect();
-        let patch = |place: [usize; 2], i: usize| {
-            let (colour, y, x) =
-                (i / (FILTER_SIDE * FILTER_SIDE), i / FILTER_SIDE % FILTER_SIDE, i % FILTER_SIDE);
-            samples[(colour * height + place[0] * FILTER_STRIDE + y) * width + place[1] * FILTER_STRIDE + x]
-        };
         let inputs = self.squares.nrows();
-        let x = DMatrix::from_fn(inputs, places.len(), |i, n| f64::from(patch(places[n], i)));
+        let x = DMatrix::from_fn(inputs, places.len(), |i, n| {
+            let ([row, column], colour) = (places[n], i / (FILTER_SIDE * FILTER_SIDE));
+            let y = row * FILTER_STRIDE + i / FILTER_SIDE % FILTER_SIDE;
+            let x = column * FILTER_STRIDE + i % FILTER_SIDE;
+            f64::from(samples[(colour * height + y) * width + x])
+        });
         let y = DMatrix::from_fn(places.len(), kept, |n, band| {
             f64::from(bands[(band * rows + places[n][0]) * columns + places[n][1]])
         });
@@ -97,6 +96,10 @@ impl BandEquations {
         let values: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
         Some(Tensor::from_data(TensorData::new(values, [kept, 3, FILTER_SIDE, FILTER_SIDE]), &Device::flex()))
     }
+}
+
+fn to_values(x: &Tensor<4>) -> Vec<f32> {
+    x.clone().into_data().try_to_vec().unwrap_or_default()
 }
 
 fn encoder_graph(kept: usize, weights: Tensor<4>) -> Result<ModelProto, TrainingError> {

@@ -42,13 +42,11 @@ pub(crate) struct SheetRow {
 /// Returns the curves, and a side-by-side image of the photographs that are allowed in a bundle, if it is
 /// small enough.
 pub(crate) fn card_images(means: &[RdCurve], rows: &[SheetRow]) -> Result<Vec<CardImage>, TrainingError> {
-    let curve = |file, caption, quality| {
-        let plot = RdPlot { quality, ..psnr_plot(means) };
-        Ok::<_, TrainingError>(CardImage { file, caption, bytes: plot.svg()?.into_bytes() })
-    };
+    let psnr = "PSNR over bits per pixel, mean over the images";
+    let ms_ssim = "MS-SSIM over bits per pixel, mean over the images";
     let mut all: Vec<CardImage> = vec![
-        curve("psnr.svg", "PSNR over bits per pixel, mean over the images", QualityAxis::Psnr)?,
-        curve("ms-ssim.svg", "MS-SSIM over bits per pixel, mean over the images", QualityAxis::MsSsim)?,
+        draw_curves(means, "psnr.svg", psnr, QualityAxis::Psnr)?,
+        draw_curves(means, "ms-ssim.svg", ms_ssim, QualityAxis::MsSsim)?,
     ];
     let caption = "From left to right: the original, Lopside, JPEG and WebP at equal bytes";
     all.extend(side_by_side(
@@ -58,6 +56,16 @@ pub(crate) fn card_images(means: &[RdCurve], rows: &[SheetRow]) -> Result<Vec<Ca
         SheetLimits { crop_side: CROP_SIDE, limit_bytes: LIMIT_BYTES },
     )?);
     Ok(all)
+}
+
+fn draw_curves(
+    means: &[RdCurve],
+    file: &'static str,
+    caption: &'static str,
+    quality: QualityAxis,
+) -> Result<CardImage, TrainingError> {
+    let plot = RdPlot { quality, ..psnr_plot(means) };
+    Ok(CardImage { file, caption, bytes: plot.svg()?.into_bytes() })
 }
 
 /// Limits on the size of a side-by-side image.

@@ -57,8 +57,7 @@ pub fn lapped_transform(bands: usize) -> DMatrix<f64> {
     let rotation = principal_axes(&covariance.view((half, half), (half, half)).into_owned());
     let odd = rotation * start.rows(half, half);
     DMatrix::from_fn(bands, 2 * bands, |row, n| {
-        let value = |source: &DMatrix<f64>, row| -> f64 { source[(row, n)] };
-        if row.is_multiple_of(2) { value(&start, row / 2) } else { value(&odd, row / 2) }
+        if row.is_multiple_of(2) { start[(row / 2, n)] } else { odd[(row / 2, n)] }
     })
 }
 
@@ -68,16 +67,18 @@ pub fn lapped_transform(bands: usize) -> DMatrix<f64> {
 /// half leaves it orthogonal.
 fn feasible_transform(bands: usize) -> DMatrix<f64> {
     let half = bands / 2;
-    let cosine = |k: usize, n: usize| {
-        let norm = if k == 0 { (1.0 / bands as f64).sqrt() } else { (2.0 / bands as f64).sqrt() };
-        norm * (PI / bands as f64 * (n as f64 + 0.5) * k as f64).cos()
-    };
     DMatrix::from_fn(bands, 2 * bands, |row, n| {
         let (k, mirrored) = (row % half, n >= bands);
         let n = if mirrored { 2 * bands - 1 - n } else { n };
-        let difference = 0.5 * (cosine(2 * k, n) - cosine(2 * k + 1, n));
+        let difference = 0.5 * (cosine_value(bands, 2 * k, n) - cosine_value(bands, 2 * k + 1, n));
         if mirrored && row >= half { -difference } else { difference }
     })
+}
+
+/// Returns sample `n` of row `k` of the orthonormal cosine transform of `bands` bands.
+fn cosine_value(bands: usize, k: usize, n: usize) -> f64 {
+    let norm = if k == 0 { (1.0 / bands as f64).sqrt() } else { (2.0 / bands as f64).sqrt() };
+    norm * (PI / bands as f64 * (n as f64 + 0.5) * k as f64).cos()
 }
 
 /// Returns the covariance of `n` samples of a first-order autoregressive process.

@@ -17,7 +17,9 @@ use burn::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
-    DistortionMeasure, PhotoOptions, TrainedParts, average, double,
+    DistortionMeasure, PhotoOptions, TrainedParts, average,
+    compare::mean_of,
+    double,
     model::{COARSEST_OCTAVE, FINEST_OCTAVE, PhotoModel, condition_of, quantisation_step},
     ms_ssim::ms_ssim,
     quantise::{quantise_rdoq, round_with_dead_zone},
@@ -122,9 +124,8 @@ impl PhotoLearner {
         let distortion = match self.metrics.options.distortion {
             DistortionMeasure::Mse => mean_square(missing - residual) / rounding.clone(),
             DistortionMeasure::MsSsim => {
-                let unlike = |other: Tensor<4>| ms_ssim(picture.clone() + 0.5, other + 0.5) * -1.0 + 1.0;
-                let least = unlike(linear.clone().detach()).detach() + MS_SSIM_OFFSET;
-                unlike(linear + residual * step) / least
+                let least = ms_ssim_distortion(picture, linear.clone().detach()).detach() + MS_SSIM_OFFSET;
+                ms_ssim_distortion(picture, linear + residual * step) / least
             }
         };
         if self.metrics.options.trained == TrainedParts::Decoder {
@@ -167,9 +168,8 @@ impl PhotoLearner {
             let batches = tiles.validation_batches(crop, 8).step_by(3);
             let figures: Vec<[f64; 2]> =
                 batches.flat_map(|batch| self.measure_batch(&batch, octave, &mut rng)).collect();
-            let mean = |i: usize| figures.iter().map(|f| f[i]).sum::<f64>() / figures.len() as f64;
-            bpp.push(mean(0));
-            psnr.push(mean(1));
+            bpp.push(mean_of(&figures, |figures| figures[0]));
+            psnr.push(mean_of(&figures, |figures| figures[1]));
         }
         self.metrics.points.push(ValidationPoint { step, train_loss, bpp, psnr });
         &self.metrics.points[self.metrics.points.len() - 1]
@@ -255,6 +255,11 @@ fn draw_octaves(rng: &mut StdRng, n: usize, device: &Device) -> Tensor<2> {
 /// Returns the mean square of each image, `[n, 1, 1, 1]`.
 fn mean_square(x: Tensor<4>) -> Tensor<4> {
     x.square().mean_dim(1).mean_dim(2).mean_dim(3)
+}
+
+/// Returns 1 − MS-SSIM of each pair of images, samples −0.5 to 0.5, `[n, 1, 1, 1]`.
+fn ms_ssim_distortion(picture: &Tensor<4>, other: Tensor<4>) -> Tensor<4> {
+    ms_ssim(picture.clone() + 0.5, other + 0.5) * -1.0 + 1.0
 }
 
 fn to_values(x: Tensor<4>) -> Vec<f64> {

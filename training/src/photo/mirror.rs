@@ -36,7 +36,8 @@ pub(crate) fn extend(x: Tensor<4>, margin: usize) -> Tensor<4> {
 /// Returns `(w + flips of w) / 4`: filters `[out, in, k, k]` with the symmetry of their channel's parity.
 pub(crate) fn symmetrise_filters(w: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
     let device = w.device();
-    let by = |axis| channel_signs(parities, axis, &device).swap_dims(0, 1);
-    let w = (w.clone() + w.flip([2]) * by(0)) * 0.5;
-    (w.clone() + w.flip([3]) * by(1)) * 0.5
+    (0..2).fold(w, |w, axis| {
+        let signs = channel_signs(parities, axis, &device).swap_dims(0, 1);
+        (w.clone() + w.flip([axis as isize + 2]) * signs) * 0.5
+    })
 }

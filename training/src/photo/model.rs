@@ -33,10 +33,12 @@ impl PhotoModel {
     /// Returns a model with the lapped transform, its inverse, and a residual network whose output is zero.
     #[must_use]
     pub fn new(spec: &PhotoSpec, device: &Device) -> Self {
-        let gains = |level| Param::from_tensor(Tensor::zeros([spec.layer_channels(level)], device));
         Self {
             analysis: LinearFilters::lapped(spec, device),
-            gains: (0..spec.levels()).rev().map(gains).collect(),
+            gains: (0..spec.levels())
+                .rev()
+                .map(|level| Param::from_tensor(Tensor::zeros([spec.layer_channels(level)], device)))
+                .collect(),
             synthesis: LinearFilters::lapped(spec, device),
             trunk: ResidualNetwork::new(spec, device),
             rates: RateModel::new(spec, device),
@@ -86,11 +88,14 @@ impl PhotoModel {
 
     /// Returns the quantisation steps of each layer's channels, `[n, c, 1, 1]`.
     fn layer_steps(&self, octave: &Tensor<2>) -> Vec<Tensor<4>> {
-        let gain = |gain: &Param<Tensor<1>>| {
-            let channels = gain.dims()[0];
-            (gain.val() * -std::f32::consts::LN_2).exp().reshape([1, channels, 1, 1])
-        };
-        self.gains.iter().map(|gains| quantisation_step(octave.clone()) * gain(gains)).collect()
+        self.gains
+            .iter()
+            .map(|gains| {
+                let channels = gains.dims()[0];
+                quantisation_step(octave.clone())
+                    * (gains.val() * -std::f32::consts::LN_2).exp().reshape([1, channels, 1, 1])
+            })
+            .collect()
     }
 }
 

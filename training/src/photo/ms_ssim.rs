@@ -53,11 +53,11 @@ fn scale_similarity(a: Tensor<4>, b: Tensor<4>, luminance: bool) -> Tensor<4> {
 fn window_mean(x: Tensor<4>) -> Tensor<4> {
     let channels = x.dims()[1];
     let (window, device) = (ms_ssim_window(), x.device());
-    let options = || ConvOptions::new([1, 1], [0, 0], [1, 1], channels);
+    let options = ConvOptions::new([1, 1], [0, 0], [1, 1], channels);
     let values = TensorData::new(window.repeat(channels), [channels, 1, window.len(), 1]);
     let window: Tensor<4> = Tensor::from_data(values, &device);
-    let rows = conv2d(x, window.clone(), None, options());
-    conv2d(rows, window.swap_dims(2, 3), None, options())
+    let rows = conv2d(x, window.clone(), None, options.clone());
+    conv2d(rows, window.swap_dims(2, 3), None, options)
 }
 
 fn halve_scale(x: Tensor<4>) -> Tensor<4> {

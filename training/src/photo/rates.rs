@@ -82,11 +82,10 @@ impl RateModel {
 /// Returns the estimated bits of each image, `[n, 1, 1, 1]`: `scaled` are its layers in steps, `scales` their
 /// predicted scales, `rng` is the source of the noise.
 pub(crate) fn estimate_bits(scaled: &[Tensor<4>], scales: &[Tensor<4>], rng: &mut impl Rng) -> Tensor<4> {
-    let of_layer = |(scaled, scale): (&Tensor<4>, &Tensor<4>)| {
+    let layers = scaled.iter().zip(scales).map(|(scaled, scale)| {
         let noise = uniform_noise(scaled.dims(), rng, &scaled.device());
         laplace_bits(scaled.clone() + noise, scale.clone()).sum_dim(1).sum_dim(2).sum_dim(3)
-    };
-    let layers = scaled.iter().zip(scales).map(of_layer);
+    });
     layers.reduce(|sum, bits| sum + bits).unwrap_or_else(|| unreachable!("a model has a layer"))
 }
 

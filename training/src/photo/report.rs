@@ -28,15 +28,7 @@ impl PhotoEvaluation {
     pub fn bd_rates(&self) -> String {
         let head = "| codec | against | BD-rate, PSNR | from – to, dB | BD-rate, MS-SSIM | from – to, dB |\n\
                     |---|---|---|---|---|---|\n";
-        let row = |comparison: &BdRateComparison| {
-            let BdRateComparison { codec, anchor, psnr_percent, ms_ssim_percent, .. } = comparison;
-            let (psnr, ms_ssim) =
-                (mean_range(&comparison.psnr_by_picture), mean_range(&comparison.ms_ssim_by_picture));
-            format!(
-                "| {codec} | {anchor} | {psnr_percent:+.1} % | {psnr} | {ms_ssim_percent:+.1} % | {ms_ssim} |\n"
-            )
-        };
-        head.to_owned() + &self.comparisons.iter().map(row).collect::<String>()
+        head.to_owned() + &self.comparisons.iter().map(format_comparison).collect::<String>()
     }
 
     /// Returns the parameters and multiply-accumulates of both halves.
@@ -55,11 +47,7 @@ impl PhotoEvaluation {
     pub fn times(&self) -> String {
         let head = "| codec | bits per pixel | CPU ms per megapixel | × libwebp | × libjpeg-turbo |\n\
                     |---|---|---|---|---|\n";
-        let row = |time: &EncodingTime| {
-            let EncodingTime { codec, bpp, ms_per_megapixel, to_webp, to_jpeg } = time;
-            format!("| {codec} | {bpp:.2} | {ms_per_megapixel:.1} | {to_webp:.2} | {to_jpeg:.2} |\n")
-        };
-        head.to_owned() + &self.edge_times.iter().map(row).collect::<String>()
+        head.to_owned() + &self.edge_times.iter().map(format_time).collect::<String>()
     }
 
     /// Returns all figures as JSON.
@@ -67,9 +55,24 @@ impl PhotoEvaluation {
     /// # Errors
     /// [`TrainingError::InvalidJson`], which does not occur in practice.
     pub fn json(&self) -> Result<String, TrainingError> {
-        let failed = |source| TrainingError::InvalidJson { path: "evaluation.json".into(), source };
-        Ok(serde_json::to_string_pretty(self).map_err(failed)? + "\n")
+        let json = serde_json::to_string_pretty(self)
+            .map_err(|source| TrainingError::InvalidJson { path: "evaluation.json".into(), source })?;
+        Ok(json + "\n")
     }
+}
+
+/// Returns a row of the table of BD-rates.
+fn format_comparison(comparison: &BdRateComparison) -> String {
+    let BdRateComparison { codec, anchor, psnr_percent, ms_ssim_percent, .. } = comparison;
+    let (psnr, ms_ssim) =
+        (mean_range(&comparison.psnr_by_picture), mean_range(&comparison.ms_ssim_by_picture));
+    format!("| {codec} | {anchor} | {psnr_percent:+.1} % | {psnr} | {ms_ssim_percent:+.1} % | {ms_ssim} |\n")
+}
+
+/// Returns a row of the table of encoding times.
+fn format_time(time: &EncodingTime) -> String {
+    let EncodingTime { codec, bpp, ms_per_megapixel, to_webp, to_jpeg } = time;
+    format!("| {codec} | {bpp:.2} | {ms_per_megapixel:.1} | {to_webp:.2} | {to_jpeg:.2} |\n")
 }
 
 /// Returns the mean ends of the compared ranges.

@@ -79,17 +79,25 @@ fn encode_jobs<'a>(
 /// Returns the means over the images, each with its number of pixels and its times in the order of [`encode_jobs`].
 fn mean_times(by_picture: &[(u64, Vec<EncodeTime>)]) -> Vec<EncodingTime> {
     let Some((_, first)) = by_picture.first() else { return Vec::new() };
-    let ms = |job: usize| mean_of(by_picture, |(_, times)| times[job].ms_per_megapixel);
-    let bpp =
-        |job: usize| mean_of(by_picture, |(pixels, times)| times[job].bytes as f64 * 8.0 / *pixels as f64);
-    let time = |(job, time): (usize, &EncodeTime)| EncodingTime {
-        codec: time.name.clone(),
-        bpp: bpp(job),
-        ms_per_megapixel: ms(job),
-        to_webp: ms(job) / ms(WEBP_JOB),
-        to_jpeg: ms(job) / ms(JPEG_JOB),
-    };
-    first.iter().enumerate().map(time).collect()
+    first
+        .iter()
+        .enumerate()
+        .map(|(job, time)| {
+            let ms = mean_ms(by_picture, job);
+            EncodingTime {
+                codec: time.name.clone(),
+                bpp: mean_of(by_picture, |(pixels, times)| times[job].bytes as f64 * 8.0 / *pixels as f64),
+                ms_per_megapixel: ms,
+                to_webp: ms / mean_ms(by_picture, WEBP_JOB),
+                to_jpeg: ms / mean_ms(by_picture, JPEG_JOB),
+            }
+        })
+        .collect()
+}
+
+/// Returns the mean time of a job over the images, in milliseconds per megapixel.
+fn mean_ms(by_picture: &[(u64, Vec<EncodeTime>)], job: usize) -> f64 {
+    mean_of(by_picture, |(_, times)| times[job].ms_per_megapixel)
 }
 
 fn pixel_count(picture: &DynamicImage) -> u64 {

@@ -47,14 +47,18 @@ pub(crate) fn photo_layers(
     model: &PhotoModel,
     spec: &PhotoSpec,
 ) -> Result<Vec<PhotoLayers>, TrainingError> {
-    let layer = |layer: Tensor<4>| {
-        let [_, _, rows, columns] = layer.dims();
-        (rows, columns, layer.into_data().try_to_vec().unwrap_or_default())
-    };
-    let maps_of = |picture: Tensor<4>| PhotoLayers {
-        layers: model.analysis.analyse(picture, spec).into_iter().map(layer).collect(),
-    };
-    central_images(folder, spec)?.map(|picture| Ok(maps_of(picture?))).collect()
+    central_images(folder, spec)?
+        .map(|picture| {
+            let layers = model.analysis.analyse(picture?, spec).into_iter().map(layer_values).collect();
+            Ok(PhotoLayers { layers })
+        })
+        .collect()
+}
+
+/// Returns rows, columns and values of a layer of one image.
+fn layer_values(layer: Tensor<4>) -> (usize, usize, Vec<f32>) {
+    let [_, _, rows, columns] = layer.dims();
+    (rows, columns, layer.into_data().try_to_vec().unwrap_or_default())
 }
 
 /// Iterates over the central parts of the training photographs, halved, `[1, 3, h, w]`; their sides are

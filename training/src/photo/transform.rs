@@ -11,7 +11,7 @@ use burn::{
 };
 
 use super::{
-    lapped::lapped_transform,
+    lapped::{Parity, lapped_transform},
     mirror,
     spec::{COLOURS, PhotoSpec, REACH, STRIDE},
 };
@@ -87,16 +87,20 @@ impl LinearFilters {
 fn symmetrise_merge(weight: Tensor<4>, spec: &PhotoSpec, level: usize) -> Tensor<4> {
     let device = weight.device();
     let (outer, inner) = (spec.parities(level + 1), spec.parities(level));
-    let merged = spec.merges[level];
-    let signs = |axis: usize| {
-        let values: Vec<f32> = outer
-            .iter()
-            .flat_map(|out| inner[..merged].iter().map(move |from| out[axis].compose(from[axis]).sign()))
-            .collect();
-        Tensor::<4>::from_data(TensorData::new(values, [4 * merged, merged, 1, 1]), &device)
-    };
-    let w = (weight.clone() + weight.flip([2]) * signs(0)) * 0.5;
-    (w.clone() + w.flip([3]) * signs(1)) * 0.5
+    let merged = &inner[..spec.merges[level]];
+    (0..2).fold(weight, |w, axis| {
+        let signs = merge_signs(&outer, merged, axis, &device);
+        (w.clone() + w.flip([axis as isize + 2]) * signs) * 0.5
+    })
+}
+
+/// Returns the sign of each pair of an outer and an inner channel, 1 or −1, `[outer, inner, 1, 1]`.
+fn merge_signs(outer: &[[Parity; 2]], inner: &[[Parity; 2]], axis: usize, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = outer
+        .iter()
+        .flat_map(|out| inner.iter().map(move |from| out[axis].compose(from[axis]).sign()))
+        .collect();
+    Tensor::from_data(TensorData::new(values, [outer.len(), inner.len(), 1, 1]), device)
 }
 
 fn lapped_bands(spec: &PhotoSpec, device: &Device) -> Tensor<4> {

@@ -67,14 +67,15 @@ pub(super) fn unpack(deb: &Path, folder: &Path) -> Result<(), TrainingError> {
 
 /// Runs a command and returns its standard output, trimmed.
 fn run_command(mut command: Command) -> Result<String, TrainingError> {
+    let reason = match command.output() {
+        Ok(output) if output.status.success() => {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
     let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |reason: String| TrainingError::DebianCommand { program: program.clone(), reason };
-    let output = command.output().map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    } else {
-        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
-    }
+    Err(TrainingError::DebianCommand { program, reason })
 }
 
 #[cfg(test)]

@@ -100,19 +100,22 @@ pub(super) struct TileView {
 impl TileView {
     /// Appends the part's three colour planes.
     fn append(self, tile: &[u8], side: usize, samples: &mut Vec<f32>) {
-        let bit = |index: u8| self.orientation >> index & 1 == 1;
-        let mirrored = |mirror: bool, at: usize| if mirror { side - 1 - at } else { at };
-        let (left_right, top_bottom) = (bit(0), bit(1));
-        let (down, across) = if bit(2) { (1, TILE_SIDE) } else { (TILE_SIDE, 1) };
+        let [left_right, top_bottom, is_swapped] = [0_u8, 1, 2].map(|bit| self.orientation >> bit & 1 == 1);
+        let (down, across) = if is_swapped { (1, TILE_SIDE) } else { (TILE_SIDE, 1) };
         let origin = self.y * TILE_SIDE + self.x;
         for colour in 0..3 {
             for row in 0..side {
-                let start = origin + mirrored(top_bottom, row) * down;
-                let pixels = (0..side).map(|column| start + mirrored(left_right, column) * across);
+                let start = origin + mirror_if(top_bottom, row, side) * down;
+                let pixels = (0..side).map(|column| start + mirror_if(left_right, column, side) * across);
                 samples.extend(pixels.map(|pixel| f32::from(tile[pixel * 3 + colour]) / 255.0 - 0.5));
             }
         }
     }
+}
+
+/// Returns the position, or its mirror image within `side` positions if `is_mirrored`.
+fn mirror_if(is_mirrored: bool, position: usize, side: usize) -> usize {
+    if is_mirrored { side - 1 - position } else { position }
 }
 
 /// Returns a generator whose key is seed and step side by side, so that no two pairs share a generator.

@@ -28,11 +28,10 @@ impl TileSet {
         if index.tile_count(TileSubset::Train) == 0 || !index.matches_files(cache) {
             return Err(TrainingError::TileCacheMissing { cache: cache.to_owned() });
         }
-        let read = |subset: TileSubset| {
-            let path = cache.join(subset.file_name());
-            fs::read(&path).map(Arc::from).map_err(io_error(&path))
-        };
-        Ok(Self { train: read(TileSubset::Train)?, validation: read(TileSubset::Validation)? })
+        Ok(Self {
+            train: Self::read_subset(cache, TileSubset::Train)?,
+            validation: Self::read_subset(cache, TileSubset::Validation)?,
+        })
     }
 
     /// Returns the number of tiles in a subset.
@@ -71,6 +70,11 @@ impl TileSet {
                 tiles.map(|index| (self.tile(TileSubset::Validation, index), view)),
             )
         })
+    }
+
+    fn read_subset(cache: &Path, subset: TileSubset) -> Result<Arc<[u8]>, TrainingError> {
+        let path = cache.join(subset.file_name());
+        fs::read(&path).map(Arc::from).map_err(io_error(&path))
     }
 
     fn bytes(&self, subset: TileSubset) -> &[u8] {

@@ -281,8 +281,12 @@ async fn count_response(response: Response<Incoming>) -> Result<CountedResponse,
 }
 
 fn grpc_status(headers: &HeaderMap) -> Option<(String, String)> {
-    let text = |name| Some(headers.get(name)?.to_str().ok()?.to_owned());
-    Some((text("grpc-status")?, text("grpc-message").unwrap_or_default()))
+    let message = header_text(headers, "grpc-message");
+    Some((header_text(headers, "grpc-status")?, message.unwrap_or_default()))
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
 fn infer_request(model: Model, name: &str, values: Vec<u8>) -> ModelInferRequest {

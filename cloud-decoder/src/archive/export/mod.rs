@@ -95,8 +95,9 @@ impl Export {
         let ids: Vec<i64> = metas.iter().map(|meta| meta.id).collect();
         let mut bytes: HashMap<i64, Vec<u8>> =
             self.archive.read_frame_bytes(&ids).await?.into_iter().collect();
-        let frame = |meta: FrameMeta| Some(Frame { bytes: bytes.remove(&meta.id)?, meta });
-        Ok(Some(metas.into_iter().filter_map(frame).collect()))
+        let frames =
+            metas.into_iter().filter_map(|meta| Some(Frame { bytes: bytes.remove(&meta.id)?, meta }));
+        Ok(Some(frames.collect()))
     }
 
     async fn next_metas(&mut self) -> Result<Vec<FrameMeta>, ServeError> {

@@ -62,10 +62,10 @@ impl ParquetEncoder {
             .set_offset_index_disabled(true)
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_column_statistics_enabled(ColumnPath::from("frame"), EnabledStatistics::None);
-        let plain = |properties: parquet::file::properties::WriterPropertiesBuilder, column: &&str| {
-            properties.set_column_dictionary_enabled(ColumnPath::from(*column), false)
-        };
-        let properties = DISTINCT_COLUMNS.iter().fold(properties, plain).build();
+        let properties = DISTINCT_COLUMNS.iter().fold(properties, |properties, &column| {
+            properties.set_column_dictionary_enabled(ColumnPath::from(column), false)
+        });
+        let properties = properties.build();
         let schema = parse_message_type(SCHEMA)?;
         let writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties));
         Ok(Self(writer?))
@@ -108,10 +108,9 @@ impl RowGroupWriter<'_> {
         self.write_required::<Int64Type>(|frame| frame.meta.captured_us)?;
         self.write_required::<Int64Type>(|frame| frame.meta.received_us)?;
         self.write_required::<ByteArrayType>(|frame| byte_array(&frame.meta.source))?;
-        let space = |frame: &Frame| {
+        self.write_optional::<ByteArrayType>(|frame| {
             latent_space_id(frame.meta.latent_space).map(|space| byte_array(&space.to_string()))
-        };
-        self.write_optional::<ByteArrayType>(space)?;
+        })?;
         self.write_optional::<ByteArrayType>(|frame| frame.meta.trace.as_deref().map(byte_array))
     }
 

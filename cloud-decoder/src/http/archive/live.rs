@@ -218,8 +218,7 @@ impl LiveClient {
                 found.map(|frame| frame.meta).filter(|meta| self.lower_bound.is_met(meta))
             }
         };
-        let of_device = |meta: &FrameMeta| self.device.as_ref().is_none_or(|device| *device == meta.device);
-        Ok(meta.filter(of_device))
+        Ok(meta.filter(|meta| self.device.as_ref().is_none_or(|device| *device == meta.device)))
     }
 
     async fn send_frame(&self, meta: &FrameMeta) -> Result<(), Disconnected> {

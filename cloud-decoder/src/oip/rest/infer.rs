@@ -73,6 +73,10 @@ async fn run_inference(
     let call = offload_if_large(values, move || request::parse_body(model, &headers, terms, &body)).await??;
     let made = oip.infer(call.request).await?;
     let values = made.outputs.iter().map(|output| output.values.len()).sum();
-    let raw = move |output: usize| call.raw_outputs.get(output).copied().unwrap_or(call.all_raw);
-    offload_if_large(values, move || response::inference_response(call.id, &made, raw)).await?
+    offload_if_large(values, move || {
+        response::inference_response(call.id, &made, |output| {
+            call.raw_outputs.get(output).copied().unwrap_or(call.all_raw)
+        })
+    })
+    .await?
 }

@@ -145,24 +145,29 @@ fn split_body(headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, Bytes), ApiEr
 
 fn parse_tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, ApiError> {
     let Input { name, shape, datatype, parameters, data } = input;
-    let wrong = |reason: &str| bad_request(format!("input {name:?}: {reason}"));
     let raw = parameters.get("binary_data_size");
     let data = match (raw, data) {
         (Some(size), None) => {
             let size = size.as_u64().and_then(|size| usize::try_from(size).ok());
             let size = size.filter(|&size| size <= rest.len());
             InputData::Raw(rest.split_to(size.ok_or_else(|| {
-                wrong("binary_data_size must be a number of at most the remaining bytes of the body")
+                input_error(
+                    &name,
+                    "binary_data_size must be a number of at most the remaining bytes of the body",
+                )
             })?))
         }
         (None, Some(elements)) => {
             let packed = parameters.get(CONTENT_TYPE).and_then(Value::as_str) == Some(BASE64);
-            let decode = |text: &[u8]| BASE64_STANDARD.decode(text).ok();
-            let elements = if packed { elements.decoded(decode) } else { Some(elements) };
-            elements.ok_or_else(|| wrong("its data are not base64"))?.data()
+            let elements = if packed {
+                elements.decoded(|text| BASE64_STANDARD.decode(text).ok())
+            } else {
+                Some(elements)
+            };
+            elements.ok_or_else(|| input_error(&name, "its data are not base64"))?.data()
         }
-        (Some(_), Some(_)) => return Err(wrong("it has both data and binary_data_size")),
-        (None, None) => return Err(wrong("it has neither data nor binary_data_size")),
+        (Some(_), Some(_)) => return Err(input_error(&name, "it has both data and binary_data_size")),
+        (None, None) => return Err(input_error(&name, "it has neither data nor binary_data_size")),
     };
     Ok(InputTensor { name, datatype, shape, data })
 }
@@ -174,6 +179,10 @@ fn parse_output(output: Output) -> RequestedOutput {
 
 fn bool_parameter(parameters: &Map<String, Value>, name: &str) -> Option<bool> {
     parameters.get(name)?.as_bool()
+}
+
+fn input_error(name: &str, reason: &str) -> ApiError {
+    bad_request(format!("input {name:?}: {reason}"))
 }
 
 fn bad_request(reason: String) -> ApiError {

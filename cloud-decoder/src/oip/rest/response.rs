@@ -50,18 +50,21 @@ pub(super) fn inference_response(
 
 /// Converts a configuration to JSON, with enumerations by name.
 pub(super) fn config_json(config: ModelConfig) -> Value {
-    let kind = |kind: i32| DataType::try_from(kind).unwrap_or_default().as_str_name();
     let inputs = config.input.iter().map(|input| {
         json!({
             "name": input.name,
-            "data_type": kind(input.data_type),
+            "data_type": data_type_name(input.data_type),
             "dims": input.dims,
             "optional": input.optional,
         })
     });
-    let outputs = config.output.iter().map(
-        |output| json!({ "name": output.name, "data_type": kind(output.data_type), "dims": output.dims }),
-    );
+    let outputs = config.output.iter().map(|output| {
+        json!({
+            "name": output.name,
+            "data_type": data_type_name(output.data_type),
+            "dims": output.dims,
+        })
+    });
     let instances = config
         .instance_group
         .iter()
@@ -91,4 +94,8 @@ pub(super) fn config_json(config: ModelConfig) -> Value {
         "dynamic_batching": batching,
         "model_transaction_policy": { "decoupled": false },
     })
+}
+
+fn data_type_name(kind: i32) -> &'static str {
+    DataType::try_from(kind).unwrap_or_default().as_str_name()
 }

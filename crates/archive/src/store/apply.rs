@@ -204,9 +204,10 @@ async fn load_devices(
     );
     let found: Vec<(String, i64, i64)> =
         sqlx::query_as(AssertSqlSafe(select)).bind(&names).fetch_all(connection).await?;
-    let sender =
-        |(name, id, turn): (String, i64, i64)| (name, StoredDevice { id, connection: turn.cast_unsigned() });
-    Ok(found.into_iter().map(sender).collect())
+    let devices = found
+        .into_iter()
+        .map(|(name, id, turn)| (name, StoredDevice { id, connection: turn.cast_unsigned() }));
+    Ok(devices.collect())
 }
 
 /// Finds the streams of the batches, and creates new ones.
@@ -243,10 +244,11 @@ async fn write_streams(
     connection: &mut Connection,
     streams: impl Iterator<Item = &StoredStream>,
 ) -> sqlx::Result<()> {
-    let row = |StoredStream { id, spool, watermark }: &StoredStream| {
-        (*id, watermark.floor(), watermark.ranges_text(), *spool)
-    };
-    let rows: Vec<_> = streams.map(row).collect();
+    let rows: Vec<_> = streams
+        .map(|StoredStream { id, spool, watermark }| {
+            (*id, watermark.floor(), watermark.ranges_text(), *spool)
+        })
+        .collect();
     let update = format!(
         "UPDATE streams SET floor = CAST(r.value ->> 1 AS bigint), ranges = r.value ->> 2, spool = CAST(r.value ->> 3 AS bigint) \
          FROM {JSON_ROWS} AS r WHERE streams.id = CAST(r.value ->> 0 AS bigint)"

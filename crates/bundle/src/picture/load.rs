@@ -74,10 +74,9 @@ impl ImageCodecBundle {
         let encoder = part.read_encoder(folder, &manifest.encoder.model)?;
         let fast = manifest.encoder.fast.as_ref().filter(|_| part != BundlePart::Heads);
         let fast_encoder = fast.map(|fast| files::read(folder, &fast.model)).transpose()?;
-        let read = |spec: &ImageCodecHeadSpec| {
+        let heads = part.read_heads(&manifest.heads, |spec| {
             Ok(ImageCodecHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
-        };
-        let heads = part.read_heads(&manifest.heads, read)?;
+        })?;
         part.check_rest(folder, &manifest.model_card, &manifest.golden)?;
         Ok(Self { manifest, space, encoder, fast_encoder, heads })
     }

@@ -191,9 +191,9 @@ impl ImageCodecManifest {
     /// # Errors
     /// Returns [`BundleError::Latent`] if the layers are not valid for any image.
     pub fn build_layout(&self) -> Result<Layout, BundleError> {
-        let shape =
-            |layer: &ImageCodecLayerSpec| LayerShape { channels: layer.channels, stride: layer.stride };
-        Ok(Layout::new(self.layers.iter().map(shape).collect())?)
+        let shapes =
+            self.layers.iter().map(|layer| LayerShape { channels: layer.channels, stride: layer.stride });
+        Ok(Layout::new(shapes.collect())?)
     }
 
     /// Returns the quantiser.

@@ -132,12 +132,9 @@ impl CommandSource {
         if self.context.stop.is_stopped() {
             return Ok(());
         }
-        let again = |backoff: &mut Backoff| {
-            ProgramState::Waiting(backoff.delay(self.context.clock.now().saturating_sub(since)))
-        };
         if let Some(error) = failed {
             if self.options.restart != RestartPolicy::Never {
-                self.state = again(&mut self.backoff);
+                self.schedule_restart(since);
             }
             return Err(error);
         }
@@ -145,14 +142,20 @@ impl CommandSource {
         let program = self.options.argv[0].display().to_string();
         tracing::info!(source = %self.context.name, program, %status, "the program has ended");
         match self.options.restart {
-            RestartPolicy::Always => self.state = again(&mut self.backoff),
-            RestartPolicy::OnFailure if !status.success() => self.state = again(&mut self.backoff),
+            RestartPolicy::Always => self.schedule_restart(since),
+            RestartPolicy::OnFailure if !status.success() => self.schedule_restart(since),
             RestartPolicy::Never if !status.success() => {
                 return Err(CaptureError::ProgramFailed { program, status });
             }
             RestartPolicy::OnFailure | RestartPolicy::Never => {}
         }
         Ok(())
+    }
+
+    /// Sets the state to wait before the program, which was started at this time, is started again.
+    fn schedule_restart(&mut self, started_at: Duration) {
+        let ran = self.context.clock.now().saturating_sub(started_at);
+        self.state = ProgramState::Waiting(self.backoff.delay(ran));
     }
 }
 

@@ -1,5 +1,5 @@
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, Read},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -35,11 +35,6 @@ impl Process {
                 "{source}: the command is empty; give a program"
             )));
         };
-        let failed = |error: io::Error| CaptureError::StartProgram {
-            program: program.display().to_string(),
-            fix: advice_for(&error),
-            source: error,
-        };
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -47,12 +42,12 @@ impl Process {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(failed)?;
+            .map_err(|error| start_error(program, error))?;
         let group = Pid::from_child(&child);
         let parts = watch_child(&mut child, group, source);
         let (ended, stdout) = parts.map_err(|error| {
             kill_group(&mut child, group);
-            failed(error)
+            start_error(program, error)
         })?;
         Ok(Self { child, group, pidfd: ended, stdout })
     }
@@ -130,6 +125,14 @@ fn log_lines(from: impl Read, source: &str) {
         } else {
             tracing::debug!(source, "(a line over {MAX_LINE_BYTES} bytes)");
         }
+    }
+}
+
+fn start_error(program: &OsStr, error: io::Error) -> CaptureError {
+    CaptureError::StartProgram {
+        program: program.display().to_string(),
+        fix: advice_for(&error),
+        source: error,
     }
 }
 

@@ -188,9 +188,12 @@ fn remove_file(path: &Path) -> Result<(), CaptureError> {
 }
 
 fn refuse_same_folder(folder: &Path, other: &Path, message: &str) -> Result<(), CaptureError> {
-    let real = |path: &Path| fs::canonicalize(path).map_err(CaptureError::file_error("resolve", path));
-    if real(folder)? == real(other)? {
+    if resolve_path(folder)? == resolve_path(other)? {
         return Err(CaptureError::InvalidSetting(format!("{}: {message}", folder.display())));
     }
     Ok(())
+}
+
+fn resolve_path(path: &Path) -> Result<PathBuf, CaptureError> {
+    fs::canonicalize(path).map_err(CaptureError::file_error("resolve", path))
 }

@@ -116,10 +116,9 @@ impl FolderSource {
     /// # Errors
     /// [`CaptureError::FileOperation`].
     pub fn finish_stored(&self, is_stored: impl Fn(u64) -> bool) -> Result<Vec<u64>, CaptureError> {
-        let failed = || CaptureError::file_error("list", &self.path);
         let mut others = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed())? {
-            let entry = entry.map_err(failed())?;
+        for entry in fs::read_dir(&self.path).map_err(CaptureError::file_error("list", &self.path))? {
+            let entry = entry.map_err(CaptureError::file_error("list", &self.path))?;
             let (name, path) = (entry.file_name(), entry.path());
             let (Some(print), Some(key)) =
                 (Fingerprint::read_fingerprint(&path), Fingerprint::file_key(&path))
@@ -180,8 +179,9 @@ impl FolderSource {
     }
 
     fn list(&mut self) -> Result<(), CaptureError> {
-        let fits = |name: &OsStr, print| self.is_wanted(name) && !self.files.is_known(name, print);
-        let (found, more) = scan::list(&self.path, MAX_WAITING_FILES, fits)?;
+        let (found, more) = scan::list(&self.path, MAX_WAITING_FILES, |name, print| {
+            self.is_wanted(name) && !self.files.is_known(name, print)
+        })?;
         self.settling.add_found(found, self.context.clock.now());
         self.needs_listing = more;
         Ok(())

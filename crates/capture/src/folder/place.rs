@@ -18,19 +18,18 @@ const MAX_SAME_NAME: u32 = 100_000;
 /// Moves a file into a folder, also across file systems, and never over another file: a number is added to
 /// its name.
 pub(crate) fn move_into(file: &Path, folder: &Path) -> Result<(), CaptureError> {
-    let failed = || CaptureError::file_error("move", file);
     let name = file.file_name().unwrap_or_default();
     match rename_to_free(file, folder, name) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             let copy = copy_hidden(file, folder, name)
                 .map_err(CaptureError::file_error("copy a file into", folder))?;
-            rename_to_free(&copy, folder, name).map_err(failed())?;
+            rename_to_free(&copy, folder, name).map_err(CaptureError::file_error("move", file))?;
             // The new name must be on the disk before the original file is removed.
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(CaptureError::file_error("sync", folder))?;
             fs::remove_file(file).map_err(CaptureError::file_error("remove", file))
         }
-        placed => placed.map_err(failed()),
+        placed => placed.map_err(CaptureError::file_error("move", file)),
     }
 }
 

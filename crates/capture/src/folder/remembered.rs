@@ -53,10 +53,10 @@ pub(crate) struct DoneList {
 impl DoneList {
     /// Opens or creates the list of a folder's files.
     pub(crate) fn open(path: &Path, folder: &Path) -> Result<Self, CaptureError> {
-        let failed = || CaptureError::file_error("open the list", path);
-        let mut file = File::options().read(true).append(true).create(true).open(path).map_err(failed())?;
-        let (known, lines) = read_list(&file).map_err(failed())?;
-        let torn = !ends_with_line(&mut file).map_err(failed())?;
+        let opened = File::options().read(true).append(true).create(true).open(path);
+        let mut file = opened.map_err(open_error(path))?;
+        let (known, lines) = read_list(&file).map_err(open_error(path))?;
+        let torn = !ends_with_line(&mut file).map_err(open_error(path))?;
         let most = 2 * known.len() + MIN_COMPACT_LINES;
         let (path, folder) = (path.to_owned(), folder.to_owned());
         Ok(Self { path, folder, file, known, line_count: lines, compact_at: most, may_be_torn: torn })
@@ -111,6 +111,10 @@ impl DoneList {
         (self.line_count, self.compact_at) = (self.known.len(), 2 * self.known.len() + MIN_COMPACT_LINES);
         Ok(())
     }
+}
+
+fn open_error(path: &Path) -> impl FnOnce(io::Error) -> CaptureError {
+    CaptureError::file_error("open the list", path)
 }
 
 fn format_line(name: &OsStr, print: Fingerprint, outcome: FileOutcome) -> String {

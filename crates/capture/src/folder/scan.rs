@@ -19,10 +19,9 @@ pub(crate) fn list(
     most: usize,
     fits: impl Fn(&OsStr, Fingerprint) -> bool,
 ) -> Result<(BTreeSet<FoundFile>, bool), CaptureError> {
-    let failed = || CaptureError::file_error("list", folder);
     let (mut found, mut more) = (BTreeSet::new(), false);
-    for entry in fs::read_dir(folder).map_err(failed())? {
-        let entry = entry.map_err(failed())?;
+    for entry in fs::read_dir(folder).map_err(CaptureError::file_error("list", folder))? {
+        let entry = entry.map_err(CaptureError::file_error("list", folder))?;
         let Some(print) = Fingerprint::read_fingerprint(&entry.path()) else { continue };
         if fits(&entry.file_name(), print) {
             found.insert((print, entry.file_name()));

@@ -33,18 +33,14 @@ pub(crate) struct FolderWatch(OwnedFd);
 
 impl FolderWatch {
     pub(crate) fn open(path: &Path) -> Result<Self, CaptureError> {
-        let failed = |error: Errno| CaptureError::WatchFolder {
-            path: path.to_owned(),
-            source: error.into(),
-            fix: advice_for(error),
-        };
-        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
+        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
+            .map_err(|error| watch_error(path, error))?;
         let flags = WatchFlags::CLOSE_WRITE
             | WatchFlags::MOVED_TO
             | WatchFlags::DELETE_SELF
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
-        inotify::add_watch(&fd, path, flags).map_err(failed)?;
+        inotify::add_watch(&fd, path, flags).map_err(|error| watch_error(path, error))?;
         Ok(Self(fd))
     }
 
@@ -82,6 +78,10 @@ fn parse_event(flags: ReadFlags, name: Option<&[u8]>) -> Option<FolderChange> {
     } else {
         name.map(|name| FolderChange::Finished(OsStr::from_bytes(name).to_owned()))
     }
+}
+
+fn watch_error(path: &Path, error: Errno) -> CaptureError {
+    CaptureError::WatchFolder { path: path.to_owned(), source: error.into(), fix: advice_for(error) }
 }
 
 /// Returns the advice for a system error.

@@ -85,8 +85,8 @@ impl LumaGrid {
                 (*sum, *count) = (*sum + u64::from(luma(*pixel)), *count + 1);
             }
         }
-        let mean = |(sum, count): (u64, u64)| (sum * UNITS_PER_LEVEL / count.max(1)) as u16;
-        Self { size, cells: sums.into_iter().map(mean).collect() }
+        let means = sums.into_iter().map(|(sum, count)| (sum * UNITS_PER_LEVEL / count.max(1)) as u16);
+        Self { size, cells: means.collect() }
     }
 
     /// Returns the difference in grey levels; `None` if the sizes differ.
@@ -99,8 +99,7 @@ impl LumaGrid {
 
 /// Returns the cell index of each pixel along one side.
 fn cell_indices(side: u32, cells: u32) -> Vec<usize> {
-    let cell = |at: u32| u64::from(at) * u64::from(cells.min(side)) / u64::from(side);
-    (0..side).map(|at| cell(at) as usize).collect()
+    (0..side).map(|at| (u64::from(at) * u64::from(cells.min(side)) / u64::from(side)) as usize).collect()
 }
 
 fn grey([level]: [u8; 1]) -> u32 {

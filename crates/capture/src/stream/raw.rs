@@ -79,9 +79,10 @@ impl RawLayout {
             RawFormat::Yuv420p => Some(self.decode_yuv420p(&samples).into()),
             RawFormat::Yuyv => Some(self.decode_yuyv(&samples).into()),
         };
-        let mismatch =
-            || ImageError::Parameter(ParameterError::from_kind(ParameterErrorKind::DimensionMismatch));
-        picture.ok_or_else(|| CaptureError::DecodeImage(mismatch()))
+        picture.ok_or_else(|| {
+            let mismatch = ParameterError::from_kind(ParameterErrorKind::DimensionMismatch);
+            CaptureError::DecodeImage(ImageError::Parameter(mismatch))
+        })
     }
 
     fn chroma_width(self) -> usize {
@@ -122,8 +123,8 @@ impl StreamSplitter for RawLayout {
 /// Converts BT.601 of limited range with the coefficients of ITU-R BT.601-7 rounded to 8 fractional bits.
 fn yuv_to_rgb(y: u8, u: u8, v: u8) -> image::Rgb<u8> {
     let (y, u, v) = (298 * (i32::from(y) - 16), i32::from(u) - 128, i32::from(v) - 128);
-    let sample = |sum: i32| ((sum + 128) >> 8).clamp(0, 255) as u8;
-    image::Rgb([sample(y + 409 * v), sample(y - 100 * u - 208 * v), sample(y + 516 * u)])
+    let sums = [y + 409 * v, y - 100 * u - 208 * v, y + 516 * u];
+    image::Rgb(sums.map(|sum| ((sum + 128) >> 8).clamp(0, 255) as u8))
 }
 
 #[cfg(test)]

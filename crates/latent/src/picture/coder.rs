@@ -53,15 +53,16 @@ impl StripeContext {
         planes: &[&[i16]],
     ) -> Result<Vec<u8>, LatentError> {
         let (mut coder, first) = (BitEncoder::new(), self.planes.len());
-        let before = |channel: usize, coded: &mut [i32]| {
-            subtract_prediction(
-                planes[channel],
-                place.columns,
-                predictor_weights(model, first + channel),
-                coded,
-            );
-        };
-        self.walk_layer(&mut coder, model, place, before, |_, _| Ok(()))?;
+        self.walk_layer(
+            &mut coder,
+            model,
+            place,
+            |channel, coded| {
+                let weights = predictor_weights(model, first + channel);
+                subtract_prediction(planes[channel], place.columns, weights, coded);
+            },
+            |_, _| Ok(()),
+        )?;
         Ok(coder.finish())
     }
 
@@ -106,10 +107,15 @@ impl StripeContext {
     ) -> Result<Vec<i16>, LatentError> {
         let (mut coder, first) = (BitDecoder::new(payload)?, self.planes.len());
         let mut values = Vec::with_capacity(place.elements());
-        let after = |channel: usize, coded: &[i32]| {
-            add_prediction(coded, place.columns, predictor_weights(model, first + channel), &mut values)
-        };
-        self.walk_layer(&mut coder, model, place, |_, coded| coded.fill(0), after)?;
+        self.walk_layer(
+            &mut coder,
+            model,
+            place,
+            |_, coded| coded.fill(0),
+            |channel, coded| {
+                add_prediction(coded, place.columns, predictor_weights(model, first + channel), &mut values)
+            },
+        )?;
         if coder.fully_read() { Ok(values) } else { Err(LatentError::Payload) }
     }
 
@@ -144,8 +150,8 @@ impl StripeContext {
         visitor: &mut impl PlaneVisitor,
     ) -> Result<bool, LatentError> {
         let mut plane = Plane::new(place.rows, place.columns);
-        let energy = || self.channel_energy(model, place, self.planes.len());
-        let zero = walk_plane(energy, &mut plane, coded, visitor)?;
+        let zero =
+            walk_plane(|| self.channel_energy(model, place, self.planes.len()), &mut plane, coded, visitor)?;
         self.planes.push((plane, place.stride_log2));
         Ok(zero)
     }
@@ -230,15 +236,14 @@ fn predict_value(plane: &[i16], columns: usize, at: usize, weights: [i32; 4]) ->
         return 0;
     }
     let (row, column) = (at / columns, at % columns);
-    let value = |at: usize| i32::from(plane[at]);
     let around = match (row, column) {
         (0, 0) => [0; 4],
-        (0, _) => [value(at - 1); 4],
+        (0, _) => [plane[at - 1]; 4],
         (_, column) => {
-            let above = value(at - columns);
-            let left = if column == 0 { above } else { value(at - 1) };
-            let above_left = if column == 0 { above } else { value(at - columns - 1) };
-            let above_right = if column + 1 == columns { above } else { value(at - columns + 1) };
+            let above = plane[at - columns];
+            let left = if column == 0 { above } else { plane[at - 1] };
+            let above_left = if column == 0 { above } else { plane[at - columns - 1] };
+            let above_right = if column + 1 == columns { above } else { plane[at - columns + 1] };
             [left, above, above_left, above_right]
         }
     };

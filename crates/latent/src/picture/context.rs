@@ -83,12 +83,8 @@ impl ContextModel {
         for (index, channel) in channels.iter().enumerate() {
             channel.check(index, tables.as_slice().len())?;
         }
-        let layer_is_whole = |odds: &Vec<u16>| odds.len() == ROW_CLASSES && odds.iter().all(|&o| o > 0);
-        if !zero_rows.iter().all(layer_is_whole) {
-            return Err(LatentError::BadContext {
-                channel: 0,
-                reason: "the model must have 81 odds of zero rows per layer",
-            });
+        if !zero_rows.iter().all(|odds| odds.len() == ROW_CLASSES && odds.iter().all(|&o| o > 0)) {
+            return Err(bad_context(0, "the model must have 81 odds of zero rows per layer"));
         }
         Ok(Self { channels, zero_rows, tables })
     }
@@ -156,21 +152,20 @@ impl ContextModel {
 
 impl ChannelContext {
     fn check(&self, index: usize, tables: usize) -> Result<(), LatentError> {
-        let bad = |reason| Err(LatentError::BadContext { channel: index, reason });
         if self.biases.len() != QUALITIES {
-            return bad("it must have 100 biases, one per quality");
+            return Err(bad_context(index, "it must have 100 biases, one per quality"));
         }
         if self.tables.len() != CLASSES || self.tables.iter().any(|&table| table as usize >= tables) {
-            return bad("it must have 49 table indices, each of an existing table");
+            return Err(bad_context(index, "it must have 49 table indices, each of an existing table"));
         }
         if self.references.len() > MAX_REFERENCES {
-            return bad("it must have at most 16 references");
+            return Err(bad_context(index, "it must have at most 16 references"));
         }
         if self.references.iter().any(|reference| reference.channel as usize >= index) {
-            return bad("every reference must be an earlier channel");
+            return Err(bad_context(index, "every reference must be an earlier channel"));
         }
         if self.zero_plane_odds.contains(&0) {
-            return bad("the odds of a zero plane must not be 0");
+            return Err(bad_context(index, "the odds of a zero plane must not be 0"));
         }
         Ok(())
     }
@@ -193,10 +188,10 @@ impl ChannelContext {
     }
 
     fn read(bytes: &mut &[u8]) -> Result<Self, LatentError> {
-        let mut word = || read_u16(bytes, "channel");
-        let mut words = |count: usize| (0..count).map(|_| word()).collect::<Result<Vec<u16>, _>>();
-        let (predictor, near, adaptive) = (words(4)?, words(NEIGHBOURS)?, words(1)?[0]);
-        let (bias, zero_plane) = (words(QUALITIES)?, words(2)?);
+        let predictor = read_words(bytes, 4)?;
+        let near = read_words(bytes, NEIGHBOURS)?;
+        let adaptive = read_u16(bytes, "channel")?;
+        let (bias, zero_plane) = (read_words(bytes, QUALITIES)?, read_words(bytes, 2)?);
         let count = varint::read(bytes, FILE_KIND, "number of references")?.min(MAX_REFERENCES as u32 + 1);
         let references = (0..count)
             .map(|_| {
@@ -218,6 +213,15 @@ impl ChannelContext {
             tables,
         })
     }
+}
+
+const fn bad_context(channel: usize, reason: &'static str) -> LatentError {
+    LatentError::BadContext { channel, reason }
+}
+
+/// Reads numbers of a channel.
+fn read_words(bytes: &mut &[u8], count: usize) -> Result<Vec<u16>, LatentError> {
+    (0..count).map(|_| read_u16(bytes, "channel")).collect()
 }
 
 fn read_u16(bytes: &mut &[u8], field: &'static str) -> Result<u16, LatentError> {

@@ -66,17 +66,23 @@ impl RdoqCosts {
 
 impl TableCosts {
     fn new(table: &Table) -> Self {
-        let both =
-            |magnitude: i32| f32::midpoint(table.symbol_bits(magnitude), table.symbol_bits(-magnitude));
-        let (zero_bits, one, two) = (table.symbol_bits(0), both(1), both(2));
-        let least =
-            |bits: f32| (f32::from(SIXTEENTHS_PER_STEP) * LAMBDA * bits / 2.0).ceil().clamp(0.0, 15.0) as i32;
+        let (zero_bits, one, two) = (table.symbol_bits(0), mean_bits(table, 1), mean_bits(table, 2));
         Self {
             zero_bits,
             one_extra_bits: one - zero_bits,
-            thresholds: [least(one - zero_bits), least(two - one)],
+            thresholds: [rdoq_threshold(one - zero_bits), rdoq_threshold(two - one)],
         }
     }
+}
+
+/// Returns the mean cost of the two integers of a magnitude, in bits.
+fn mean_bits(table: &Table, magnitude: i32) -> f32 {
+    f32::midpoint(table.symbol_bits(magnitude), table.symbol_bits(-magnitude))
+}
+
+/// Returns the threshold in sixteenths below which the smaller integer is coded, which saves `bits` bits.
+fn rdoq_threshold(bits: f32) -> i32 {
+    (f32::from(SIXTEENTHS_PER_STEP) * LAMBDA * bits / 2.0).ceil().clamp(0.0, 15.0) as i32
 }
 
 /// Returns the integer nearest to a number of sixteenths.

@@ -31,18 +31,17 @@ impl Layout {
     /// one before it, if a layer has zero or more than 4096 channels, or if there are zero or more than 8
     /// layers.
     pub fn new(layers: Vec<LayerShape>) -> Result<Self, LatentError> {
-        let bad = |reason| Err(LatentError::BadLayout { reason });
         if !(1..=8).contains(&layers.len()) {
-            return bad("it must have 1 to 8 layers");
+            return Err(bad_layout("it must have 1 to 8 layers"));
         }
         if layers.iter().any(|layer| !(1..=4096).contains(&layer.channels)) {
-            return bad("every layer must have 1 to 4096 channels");
+            return Err(bad_layout("every layer must have 1 to 4096 channels"));
         }
         if layers.iter().any(|layer| !layer.stride.is_power_of_two() || layer.stride > STRIPE_ROWS) {
-            return bad("every stride must be a power of two from 1 to 512");
+            return Err(bad_layout("every stride must be a power of two from 1 to 512"));
         }
         if layers.windows(2).any(|pair| pair[0].stride <= pair[1].stride) {
-            return bad("each layer's stride must be smaller than that of the layer before it");
+            return Err(bad_layout("each layer's stride must be smaller than that of the layer before it"));
         }
         Ok(Self { layers })
     }
@@ -90,6 +89,10 @@ impl Layout {
         let step = (STRIPE_ROWS / stride) as usize;
         number * step..((number + 1) * step).min(rows)
     }
+}
+
+const fn bad_layout(reason: &'static str) -> LatentError {
+    LatentError::BadLayout { reason }
 }
 
 #[cfg(test)]

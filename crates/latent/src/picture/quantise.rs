@@ -28,15 +28,8 @@ impl ImageCodecQuantiser {
     /// Returns [`LatentError::BadGain`] for a step or gain that is not positive and finite or a rounding
     /// outside 0 to 0.5, [`LatentError::CountMismatch`] if there are not 100 steps or not one rounding per layer.
     pub fn new(steps: Vec<f32>, gains: Vec<Vec<f32>>, rounding: Vec<f32>) -> Result<Self, LatentError> {
-        let positive = |(index, &value): (usize, &f32)| {
-            if value.is_finite() && value > 0.0 {
-                Ok(())
-            } else {
-                Err(LatentError::BadGain { index, value: value.to_string() })
-            }
-        };
-        steps.iter().enumerate().try_for_each(positive)?;
-        gains.iter().flatten().enumerate().try_for_each(positive)?;
+        check_positive(steps.iter())?;
+        check_positive(gains.iter().flatten())?;
         if let Some(index) = rounding.iter().position(|r| !(0.0..=0.5).contains(r)) {
             return Err(LatentError::BadGain { index, value: rounding[index].to_string() });
         }
@@ -148,6 +141,16 @@ fn check_finite(maps: &[f32]) -> Result<(), LatentError> {
     }
     let index = maps.iter().position(|value| !value.is_finite()).unwrap_or_default();
     Err(LatentError::NotFinite { index, value: maps[index].to_string() })
+}
+
+/// Checks that all values are positive and finite.
+fn check_positive<'a>(values: impl Iterator<Item = &'a f32>) -> Result<(), LatentError> {
+    for (index, &value) in values.enumerate() {
+        if !value.is_finite() || value <= 0.0 {
+            return Err(LatentError::BadGain { index, value: value.to_string() });
+        }
+    }
+    Ok(())
 }
 
 /// Rounds a scaled value; values that are too large saturate.

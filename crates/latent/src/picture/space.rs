@@ -212,8 +212,9 @@ impl ImageCodecSpace {
             .iter()
             .map(|payload| split_stripes(payload, stripes))
             .collect::<Result<Vec<_>, _>>()?;
-        let elements = |layer| self.layout.elements(layer, header.width, header.height);
-        let mut layers: Vec<Vec<i16>> = (0..present).map(|layer| vec![0; elements(layer)]).collect();
+        let mut layers: Vec<Vec<i16>> = (0..present)
+            .map(|layer| vec![0; self.layout.elements(layer, header.width, header.height)])
+            .collect();
         for number in 0..stripes {
             let mut stripe = StripeContext::default();
             for (layer, (values, streams)) in layers.iter_mut().zip(&payloads).enumerate() {

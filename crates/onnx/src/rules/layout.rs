@@ -35,15 +35,15 @@ pub(super) fn transpose(node: &NodeProto, from: &[u64]) -> Option<Shape> {
     let Some(order) = find_attribute(node, "perm") else {
         return Some(from.iter().rev().copied().collect());
     };
-    let mut seen = vec![false; from.len()];
-    let mut place = |to: &i64| {
-        let at = resolve_axis(*to, from.len())?;
-        (!std::mem::replace(&mut seen[at], true)).then(|| from[at])
-    };
     if order.ints.len() != from.len() {
         return None;
     }
-    order.ints.iter().map(&mut place).collect()
+    let mut seen = vec![false; from.len()];
+    let dims = order.ints.iter().map(|&to| {
+        let at = resolve_axis(to, from.len())?;
+        (!std::mem::replace(&mut seen[at], true)).then(|| from[at])
+    });
+    dims.collect()
 }
 
 pub(super) fn squeeze(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
@@ -98,16 +98,17 @@ pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>>
     } else {
         // All parts are as large as the first, except the last.
         let size = from[axis].div_ceil(parts.max(1));
-        let start = |part: u64| part.saturating_mul(size).min(from[axis]);
-        (0..parts).map(|part| start(part + 1) - start(part)).collect()
+        (0..parts).map(|part| from[axis].saturating_sub(part.saturating_mul(size)).min(size)).collect()
     };
     let total = sizes.iter().try_fold(0_u64, |sum, &size| sum.checked_add(size))?;
-    let part = |size| {
-        let mut shape = from.to_vec();
-        shape[axis] = size;
-        shape
-    };
-    (total == from[axis] && sizes.len() as u64 == parts).then(|| sizes.into_iter().map(part).collect())
+    (total == from[axis] && sizes.len() as u64 == parts)
+        .then(|| sizes.into_iter().map(|size| replace_extent(from, axis, size)).collect())
+}
+
+fn replace_extent(shape: &[u64], axis: usize, extent: u64) -> Shape {
+    let mut shape = shape.to_vec();
+    shape[axis] = extent;
+    shape
 }
 
 /// Returns the output shape of `Slice`. Negative starts and ends count from the end; both are clamped to the
@@ -141,8 +142,7 @@ pub(crate) fn slice_length(extent: u64, start: i64, end: i64, step: i64) -> Opti
 /// Returns the first index of a slice and the index before which it stops.
 pub(crate) fn slice_bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
     let extent = i64::try_from(extent).ok()?;
-    let from_end = |at: i64| if at < 0 { at.saturating_add(extent) } else { at };
-    let (start, end) = (from_end(start), from_end(end));
+    let [start, end] = [start, end].map(|at| if at < 0 { at.saturating_add(extent) } else { at });
     match step {
         0 => None,
         1.. => Some((start.clamp(0, extent), end.clamp(0, extent))),

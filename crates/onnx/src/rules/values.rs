@@ -12,27 +12,29 @@ use crate::{
 
 /// Returns the values of the node's first output if they follow from shapes and known integers.
 pub(crate) fn output_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let values = |index| shapes.input_integers(node, index);
     let found = match node.op_type() {
         "Shape" => shape_values(node, shapes)?,
         "Size" => vec![i64::try_from(super::checked_product(shapes.input_shape(node, 0).ok()?)?).ok()?],
-        "Cast" if is_integer(int_attribute(node, "to", 0)) => values(0)?.to_vec(),
-        "Identity" | "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" => values(0)?.to_vec(),
+        "Cast" if is_integer(int_attribute(node, "to", 0)) => shapes.input_integers(node, 0)?.to_vec(),
+        "Identity" | "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" => {
+            shapes.input_integers(node, 0)?.to_vec()
+        }
         "Gather" => gather(node, shapes)?,
         "Slice" => slice(node, shapes)?,
         "Concat" => concat_values(node, shapes)?,
-        "ConstantOfShape" => fill_values(node, values(0)?)?,
+        "ConstantOfShape" => fill_values(node, shapes.input_integers(node, 0)?)?,
         "ReduceProd" => {
-            vec![values(0)?.iter().try_fold(1_i64, |product, &value| product.checked_mul(value))?]
+            let mut values = shapes.input_integers(node, 0)?.iter();
+            vec![values.try_fold(1_i64, |product, &value| product.checked_mul(value))?]
         }
-        "Where" => select(values(0)?, values(1)?, values(2)?)?,
-        "Equal" => combine_elementwise(values(0)?, values(1)?, |a, b| Some(i64::from(a == b)))?,
-        "Add" => combine_elementwise(values(0)?, values(1)?, i64::checked_add)?,
-        "Sub" => combine_elementwise(values(0)?, values(1)?, i64::checked_sub)?,
-        "Mul" => combine_elementwise(values(0)?, values(1)?, i64::checked_mul)?,
-        "Div" => combine_elementwise(values(0)?, values(1)?, i64::checked_div)?,
-        "Min" if node.input.len() == 2 => combine_elementwise(values(0)?, values(1)?, |a, b| Some(a.min(b)))?,
-        "Max" if node.input.len() == 2 => combine_elementwise(values(0)?, values(1)?, |a, b| Some(a.max(b)))?,
+        "Where" => select(node, shapes)?,
+        "Equal" => combine_elementwise(node, shapes, |a, b| Some(i64::from(a == b)))?,
+        "Add" => combine_elementwise(node, shapes, i64::checked_add)?,
+        "Sub" => combine_elementwise(node, shapes, i64::checked_sub)?,
+        "Mul" => combine_elementwise(node, shapes, i64::checked_mul)?,
+        "Div" => combine_elementwise(node, shapes, i64::checked_div)?,
+        "Min" if node.input.len() == 2 => combine_elementwise(node, shapes, |a, b| Some(a.min(b)))?,
+        "Max" if node.input.len() == 2 => combine_elementwise(node, shapes, |a, b| Some(a.max(b)))?,
         _ => return None,
     };
     (found.len() <= MAX_VALUES).then_some(found)
@@ -99,19 +101,33 @@ fn gather(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
 
 fn slice(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
     let from = shapes.input_integers(node, 0)?;
-    let one = |index, name| match list_argument(node, shapes, index, name).ok()?.as_deref() {
-        Some([value]) => Some(Some(*value)),
-        None => Some(None),
-        Some(_) => None,
-    };
     if shapes.input_shape(node, 0).ok()?.len() != 1 {
         return None;
     }
-    let (start, end, step) = (one(1, "starts")??, one(2, "ends")??, one(4, "steps")?.unwrap_or(1));
+    let start = only_value(node, shapes, (1, "starts"), None)?;
+    let end = only_value(node, shapes, (2, "ends"), None)?;
+    let step = only_value(node, shapes, (4, "steps"), Some(1))?;
     let count = slice_length(from.len() as u64, start, end, step)?;
     let (first, _) = slice_bounds(from.len() as u64, start, end, step)?;
-    let at = |taken: u64| first.checked_add(i64::try_from(taken).ok()?.checked_mul(step)?);
-    (0..count).map(|taken| from.get(usize::try_from(at(taken)?).ok()?).copied()).collect()
+    let values = (0..count).map(|taken| {
+        let at = first.checked_add(i64::try_from(taken).ok()?.checked_mul(step)?)?;
+        from.get(usize::try_from(at).ok()?).copied()
+    });
+    values.collect()
+}
+
+/// Returns the only value of a [`list_argument`], or the default if the argument is left out.
+fn only_value(
+    node: &NodeProto,
+    shapes: &Shapes<'_>,
+    (index, name): (usize, &str),
+    default: Option<i64>,
+) -> Option<i64> {
+    match list_argument(node, shapes, index, name).ok()?.as_deref() {
+        Some([value]) => Some(*value),
+        None => default,
+        Some(_) => None,
+    }
 }
 
 fn concat_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
@@ -133,9 +149,14 @@ fn fill_values(node: &NodeProto, dims: &[i64]) -> Option<Vec<i64>> {
     Some(vec![value; count])
 }
 
-/// Applies an operation elementwise; a list of one element combines with a list of any length.
-fn combine_elementwise(a: &[i64], b: &[i64], of: impl Fn(i64, i64) -> Option<i64>) -> Option<Vec<i64>> {
-    match (a, b) {
+/// Applies an operation elementwise to the first two inputs; a list of one element combines with a list of
+/// any length.
+fn combine_elementwise(
+    node: &NodeProto,
+    shapes: &Shapes<'_>,
+    of: impl Fn(i64, i64) -> Option<i64>,
+) -> Option<Vec<i64>> {
+    match (shapes.input_integers(node, 0)?, shapes.input_integers(node, 1)?) {
         ([a], b) => b.iter().map(|&b| of(*a, b)).collect(),
         (a, [b]) => a.iter().map(|&a| of(a, *b)).collect(),
         (a, b) if a.len() == b.len() => a.iter().zip(b).map(|(&a, &b)| of(a, b)).collect(),
@@ -143,10 +164,18 @@ fn combine_elementwise(a: &[i64], b: &[i64], of: impl Fn(i64, i64) -> Option<i64
     }
 }
 
-fn select(which: &[i64], yes: &[i64], no: &[i64]) -> Option<Vec<i64>> {
-    let len = which.len().max(yes.len()).max(no.len());
-    let at =
-        |list: &[i64], index: usize| if list.len() == 1 { list.first() } else { list.get(index) }.copied();
-    let one = |index| at(which, index).and_then(|flag| at(if flag != 0 { yes } else { no }, index));
-    (0..len).map(one).collect()
+fn select(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
+    let which = shapes.input_integers(node, 0)?;
+    let (yes, no) = (shapes.input_integers(node, 1)?, shapes.input_integers(node, 2)?);
+    let values = (0..which.len().max(yes.len()).max(no.len())).map(|index| {
+        let flag = broadcast_element(which, index)?;
+        broadcast_element(if flag != 0 { yes } else { no }, index)
+    });
+    values.collect()
+}
+
+/// Returns an element of a list; a list of one element stands for a list of any length.
+fn broadcast_element(list: &[i64], index: usize) -> Option<i64> {
+    let element = if list.len() == 1 { list.first() } else { list.get(index) };
+    element.copied()
 }

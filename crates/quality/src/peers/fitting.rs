@@ -47,8 +47,7 @@ pub fn fitting(peer: &dyn Peer, image: &DynamicImage, bytes: usize) -> Result<Fi
 /// # Errors
 /// Returns the errors of [`jpeg_encode`](crate::jpeg_encode).
 pub fn jpeg_fitting(image: &DynamicImage, bytes: usize) -> Result<Fitting, QualityError> {
-    let encode = |quality| jpeg::jpeg_encode(image, quality);
-    let (quality, file) = finest(jpeg::QUALITIES, bytes, encode)?;
+    let (quality, file) = finest(jpeg::QUALITIES, bytes, |quality| jpeg::jpeg_encode(image, quality))?;
     let size = file.len();
     Fitting::new(image, quality, size, jpeg::decoded(image, quality, file)?)
 }

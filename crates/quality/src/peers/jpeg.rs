@@ -70,8 +70,7 @@ pub(super) fn decoded(
 /// Returns [`QualityError::InvalidTarget`] if the target is NaN, or the errors of [`jpeg_encode`].
 pub fn jpeg_at_psnr(image: &DynamicImage, target_db: f64) -> Result<JpegPoint, QualityError> {
     let shape = ImageView::new(image)?.shape;
-    let point = |quality| jpeg_point(image, quality);
-    Search { qualities: QUALITIES, target_db, point }.run(shape)
+    Search { qualities: QUALITIES, target_db, point: |quality| jpeg_point(image, quality) }.run(shape)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -87,24 +87,24 @@ impl TurboJpeg {
 }
 
 fn decode_file(file: &[u8]) -> Result<DynamicImage, QualityError> {
-    let failed = |error: io::Error| failed("decode", &error);
-    let decompress = Decompress::new_mem(file).map_err(failed)?;
+    let decompress = Decompress::new_mem(file).map_err(|error| failed("decode", &error))?;
     let (width, height) = decompress.size();
     if width.saturating_mul(height) > MAX_PIXELS {
         let reason = format!("{width}×{height} exceeds the limit of {MAX_PIXELS} pixels");
         return Err(QualityError::CodecFailed { codec: CODEC, action: "decode", reason });
     }
     let is_grey = decompress.color_space() == ColorSpace::JCS_GRAYSCALE;
-    let mut started = if is_grey { decompress.grayscale() } else { decompress.rgb() }.map_err(failed)?;
-    let samples: Vec<u8> = started.read_scanlines().map_err(failed)?;
-    started.finish().map_err(failed)?;
+    let mut started = if is_grey { decompress.grayscale() } else { decompress.rgb() }
+        .map_err(|error| failed("decode", &error))?;
+    let samples: Vec<u8> = started.read_scanlines().map_err(|error| failed("decode", &error))?;
+    started.finish().map_err(|error| failed("decode", &error))?;
     let (width, height) = (width as u32, height as u32);
     let image = if is_grey {
         GrayImage::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)
     } else {
         RgbImage::from_raw(width, height, samples).map(DynamicImage::ImageRgb8)
     };
-    image.ok_or_else(|| self::failed("decode", &"the file has too few samples"))
+    image.ok_or_else(|| failed("decode", &"the file has too few samples"))
 }
 
 /// Runs a call into libjpeg, which reports errors by unwinding with a message.

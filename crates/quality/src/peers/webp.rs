@@ -106,8 +106,7 @@ pub fn webp_point(image: &DynamicImage, quality: u8) -> Result<WebpPoint, Qualit
 /// Returns [`QualityError::InvalidTarget`] if the target is NaN, or the errors of [`webp_encode`].
 pub fn webp_at_psnr(image: &DynamicImage, target_db: f64) -> Result<WebpPoint, QualityError> {
     let shape = ImageView::new(image)?.shape;
-    let point = |quality| webp_point(image, quality);
-    Search { qualities: QUALITIES, target_db, point }.run(shape)
+    Search { qualities: QUALITIES, target_db, point: |quality| webp_point(image, quality) }.run(shape)
 }
 
 fn failed(action: &'static str, reason: &str) -> QualityError {

@@ -45,9 +45,8 @@ pub(super) fn draw_chart<B: DrawingBackend>(
 where
     B::ErrorType: 'static,
 {
-    let rate = |point: &RatePoint| point.bpp;
     match plot.rate {
-        RateAxis::Linear => draw_over(plot, lines, area, value_range(lines, rate)),
+        RateAxis::Linear => draw_over(plot, lines, area, value_range(lines, |point| point.bpp)),
         RateAxis::Log => {
             let decades = value_range(lines, |point| point.bpp.log10());
             let rates = 10_f64.powf(decades.start)..10_f64.powf(decades.end);
@@ -114,21 +113,23 @@ fn draw_line<'a, B: DrawingBackend + 'a, X: RateCoordinates>(
     (red, green, blue): (u8, u8, u8),
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let colour = RGBColor(red, green, blue);
-    let points = || line.points.iter().map(|point| (point.bpp, point.quality));
-    let sample = move |at| {
+    let points: Vec<(f64, f64)> = line.points.iter().map(|point| (point.bpp, point.quality)).collect();
+    chart.draw_series(points.iter().map(|&point| Circle::new(point, 4, colour.filled())))?;
+    let series = chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
+    series.label(line.name).legend(move |at| {
         EmptyElement::at(at)
             + PathElement::new([(0, 0), (20, 0)], colour.stroke_width(2))
             + Circle::new((10, 0), 4, colour.filled())
-    };
-    chart.draw_series(points().map(|point| Circle::new(point, 4, colour.filled())))?;
-    chart.draw_series(LineSeries::new(points(), colour.stroke_width(2)))?.label(line.name).legend(sample);
+    });
     Ok(())
 }
 
 /// Returns the range of the values with a margin; a single value has a margin of one unit on each side.
 fn value_range(lines: &[PlotLine<'_>], value: impl Fn(&RatePoint) -> f64) -> Range<f64> {
-    let values = || lines.iter().flat_map(|line| line.points.iter().map(&value));
-    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for value in lines.iter().flat_map(|line| &line.points).map(value) {
+        (low, high) = (low.min(value), high.max(value));
+    }
     let margin = if high > low { MARGIN * (high - low) } else { 1.0 };
     low - margin..high + margin
 }

@@ -87,15 +87,19 @@ fn read_state(path: &Path) -> Result<UpdateState, EdgeError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(UpdateState::default()),
         read => read.map_err(at(path))?,
     };
-    let wrong = |reason: String| EdgeError::InvalidFile { path: path.to_owned(), reason };
-    let page: StateFile = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let page: StateFile =
+        serde_json::from_slice(&text).map_err(|error| invalid_state_file(path, error.to_string()))?;
     if page.schema != STATE_SCHEMA {
-        return Err(wrong(format!(
-            "it has schema {}, but this version reads schema {STATE_SCHEMA}",
-            page.schema
-        )));
+        return Err(invalid_state_file(
+            path,
+            format!("it has schema {}, but this version reads schema {STATE_SCHEMA}", page.schema),
+        ));
     }
     Ok(page.state)
+}
+
+fn invalid_state_file(path: &Path, reason: String) -> EdgeError {
+    EdgeError::InvalidFile { path: path.to_owned(), reason }
 }
 
 #[cfg(test)]

@@ -74,6 +74,10 @@ fn unwrap_answer<T>(
     answer: Option<Result<tonic::Response<T>, Status>>,
     patience: Duration,
 ) -> Result<T, EdgeError> {
-    let late = || Err(Status::deadline_exceeded(format!("no answer within {} s", patience.as_secs())));
-    answer.unwrap_or_else(late).map(tonic::Response::into_inner).map_err(|status| remote_error(&status))
+    answer
+        .unwrap_or_else(|| {
+            Err(Status::deadline_exceeded(format!("no answer within {} s", patience.as_secs())))
+        })
+        .map(tonic::Response::into_inner)
+        .map_err(|status| remote_error(&status))
 }

@@ -11,12 +11,7 @@ use crate::{EdgeError, error::io_error as at};
 /// Replaces a file atomically.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {
     let fresh = path.with_added_extension("new");
-    let write = || {
-        let mut file = File::create(&fresh)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(at(&fresh))?;
+    write_synced(&fresh, bytes).map_err(at(&fresh))?;
     rename(&fresh, path)
 }
 
@@ -33,11 +28,11 @@ pub(super) fn sync(folder: &Path) -> Result<(), EdgeError> {
 
 /// Links a file under another name, or copies it if the file system does not support links.
 pub(super) fn link(from: &Path, to: &Path) -> Result<(), EdgeError> {
-    let copy = |_| {
+    let linked = fs::hard_link(from, to).or_else(|_| {
         fs::copy(from, to)?;
         File::open(to)?.sync_all()
-    };
-    fs::hard_link(from, to).or_else(copy).map_err(at(to))
+    });
+    linked.map_err(at(to))
 }
 
 /// Removes a file, or a folder with its contents, if it exists.
@@ -51,4 +46,10 @@ pub(super) fn remove(path: &Path) -> Result<(), EdgeError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
         _ => Ok(()),
     }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

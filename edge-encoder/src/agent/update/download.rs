@@ -30,7 +30,7 @@ pub(super) async fn fetch_file(
     if fs::metadata(&whole).is_ok_and(|there| there.len() == file.size_bytes) {
         return Ok(());
     }
-    let (opened, offset) = open_part(&part, file.size_bytes)?;
+    let (opened, offset) = open_part(&part, file.size_bytes).map_err(at(&part))?;
     if offset < file.size_bytes {
         let request = DownloadRequest { sha256: file.sha256.to_vec(), offset };
         let answers = cloud.download(request, patience).await?;
@@ -44,17 +44,14 @@ pub(super) async fn fetch_file(
 
 /// Opens a part and returns the offset at which to resume. A part that is too long cannot belong to this file
 /// and is truncated.
-fn open_part(part: &Path, bytes: u64) -> Result<(File, u64), EdgeError> {
-    let open = || {
-        let file = File::options().append(true).create(true).open(part)?;
-        let have = file.metadata()?.len();
-        if have <= bytes {
-            return Ok((file, have));
-        }
-        file.set_len(0)?;
-        Ok((file, 0))
-    };
-    open().map_err(at(part))
+fn open_part(part: &Path, bytes: u64) -> io::Result<(File, u64)> {
+    let file = File::options().append(true).create(true).open(part)?;
+    let have = file.metadata()?.len();
+    if have <= bytes {
+        return Ok((file, have));
+    }
+    file.set_len(0)?;
+    Ok((file, 0))
 }
 
 /// A file that is being downloaded.

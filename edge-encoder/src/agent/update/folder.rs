@@ -72,13 +72,8 @@ impl BundleFolder {
     /// # Errors
     /// [`EdgeError::NotEnoughSpace`] if it does not.
     pub(super) fn check_free_space(&self, offer: &Offer) -> Result<(), EdgeError> {
-        let there = |file: &OfferedFile| {
-            let lies = [self.download_path(file), self.part_path(file)]
-                .into_iter()
-                .find_map(|path| fs::metadata(path).ok());
-            lies.map_or(0, |lies| lies.len()).min(file.size_bytes)
-        };
-        let needed = offer.bytes() - offer.files.iter().map(there).sum::<u64>();
+        let present: u64 = offer.files.iter().map(|file| self.present_bytes(file)).sum();
+        let needed = offer.bytes() - present;
         // If the file system does not report its free space, writing will show it.
         let free =
             statvfs(&self.0).map_or(u64::MAX, |system| system.f_bavail.saturating_mul(system.f_frsize));
@@ -86,6 +81,14 @@ impl BundleFolder {
             return Err(EdgeError::NotEnoughSpace { path: self.0.clone(), needed, free });
         }
         Ok(())
+    }
+
+    /// Returns the number of bytes of a file that are downloaded.
+    fn present_bytes(&self, file: &OfferedFile) -> u64 {
+        let found = [self.download_path(file), self.part_path(file)]
+            .into_iter()
+            .find_map(|path| fs::metadata(path).ok());
+        found.map_or(0, |found| found.len()).min(file.size_bytes)
     }
 
     /// Assembles the bundle; all of its files must be downloaded.

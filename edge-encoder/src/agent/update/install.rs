@@ -33,8 +33,11 @@ impl BundleTrial {
             Ok(encoder)
         });
         if let Err(error) = &tried {
-            let refused = || UpdateEvent::Refused(release.clone(), error.to_string());
-            self.states.note(if concerns_bundle(error) { refused() } else { UpdateEvent::TrialBroken });
+            self.states.note(if concerns_bundle(error) {
+                UpdateEvent::Refused(release.clone(), error.to_string())
+            } else {
+                UpdateEvent::TrialBroken
+            });
         }
         tried
     }

@@ -108,24 +108,27 @@ impl Offer {
             return Err(EdgeError::NoGoldenInputs { bundle: bundle.clone() });
         }
         let named = manifest.device_files();
-        let offered = |file: &FileRef| {
-            let same = |offered: &&OfferedFile| offered.path == file.path && offered.size_bytes == file.bytes;
-            self.files.iter().find(same).is_some_and(|offered| offered.digest() == file.sha256)
-        };
-        if let Some(other) = named.iter().find(|file| !offered(file)) {
+        if let Some(other) = named.iter().find(|file| !self.has_file(file)) {
             return Err(invalid_offer(format!("{} does not match its entry in bundle.json", other.path)));
         }
         let named: HashSet<&str> = named.iter().map(|file| &file.path[..]).collect();
         self.files.retain(|file| file.path == MANIFEST_NAME || named.contains(&file.path[..]));
         Ok(self)
     }
+
+    /// Returns whether a file is offered with its length and digest.
+    fn has_file(&self, file: &FileRef) -> bool {
+        self.files
+            .iter()
+            .find(|offered| offered.path == file.path && offered.size_bytes == file.bytes)
+            .is_some_and(|offered| offered.digest() == file.sha256)
+    }
 }
 
 impl OfferedFile {
     fn parse(file: BundleFile) -> Result<Self, EdgeError> {
         let BundleFile { path, bytes, sha256 } = file;
-        let odd = |part: &str| part.is_empty() || part == "." || part.contains(char::is_control);
-        if path.len() > MAX_PATH_BYTES || path.split('/').any(odd) || !is_plain_path(&path) {
+        if path.len() > MAX_PATH_BYTES || path.split('/').any(is_odd_part) || !is_plain_path(&path) {
             return Err(invalid_offer(format!("{path:?} is not a plain relative path inside the bundle")));
         }
         let most = if path == MANIFEST_NAME { MAX_MANIFEST_BYTES } else { MAX_FILE_BYTES };
@@ -146,16 +149,23 @@ impl OfferedFile {
 
 /// Checks that no path occurs twice or is a folder of another.
 fn check_paths(files: &[OfferedFile]) -> Result<(), EdgeError> {
-    let inside = |path: &str, folder: &str| {
-        path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
     for (at, file) in files.iter().enumerate() {
         let others = files.iter().enumerate().filter(|(other, _)| *other != at);
-        if others.map(|(_, other)| &other.path).any(|other| inside(other, &file.path)) {
+        if others.map(|(_, other)| &other.path).any(|other| is_inside(other, &file.path)) {
             return Err(invalid_offer(format!("{} is listed twice, or is also a folder", file.path)));
         }
     }
     Ok(())
+}
+
+/// Returns whether a path is that of the folder or lies inside it.
+fn is_inside(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Returns whether a part of a path is refused.
+fn is_odd_part(part: &str) -> bool {
+    part.is_empty() || part == "." || part.contains(char::is_control)
 }
 
 fn invalid_offer(what: impl Into<String>) -> EdgeError {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use lopside_bundle::{BundlePart, picture::AnyBundle};
 
@@ -59,14 +59,15 @@ fn open_encoder(
     options: &EncodeOptions,
 ) -> Option<AnyEncoder> {
     let path = folder.bundle_path(release.latent_space);
-    let open = || -> Result<AnyEncoder, EdgeError> {
-        let encoder = AnyEncoder::new(&AnyBundle::load(&path, BundlePart::Encoder)?, options)?;
-        gives.check(&encoder)?;
-        Ok(encoder)
-    };
-    let opened = open();
+    let opened = load_encoder(&path, gives, options);
     if let Err(error) = &opened {
         tracing::error!(%error, bundle = %path.display(), "cannot open an installed bundle; using the previous one");
     }
     opened.ok()
+}
+
+fn load_encoder(bundle: &Path, gives: &InputKind, options: &EncodeOptions) -> Result<AnyEncoder, EdgeError> {
+    let encoder = AnyEncoder::new(&AnyBundle::load(bundle, BundlePart::Encoder)?, options)?;
+    gives.check(&encoder)?;
+    Ok(encoder)
 }

@@ -27,9 +27,6 @@ pub(super) struct ImageCodecFigures {
 
 impl ImageCodecFigures {
     pub(super) fn new(runs: &Measurements, options: &ImageCodecOptions) -> Self {
-        let ms = |stage: TimingStage| {
-            runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e3 / encoding.megapixels)
-        };
         let total = runs.median(|encoding| encoding.elapsed.as_secs_f64() * 1e3 / encoding.megapixels);
         Self {
             pictures: runs.input_count,
@@ -37,9 +34,9 @@ impl ImageCodecFigures {
             quality: options.quality.get(),
             threads: options.threads,
             mean_megapixels: runs.mean(|encoding| encoding.megapixels),
-            median_preprocess_ms_per_megapixel: ms(|timing| timing.preprocess),
-            median_model_ms_per_megapixel: ms(|timing| timing.model),
-            median_code_ms_per_megapixel: ms(|timing| timing.coding),
+            median_preprocess_ms_per_megapixel: median_stage_ms(runs, |timing| timing.preprocess),
+            median_model_ms_per_megapixel: median_stage_ms(runs, |timing| timing.model),
+            median_code_ms_per_megapixel: median_stage_ms(runs, |timing| timing.coding),
             median_total_ms_per_megapixel: total,
             megapixels_per_second: 1e3 / total,
             mean_frame_bytes: runs.mean(|encoding| encoding.frame_bytes as f64),
@@ -69,4 +66,9 @@ impl ImageCodecFigures {
         print_peak_rss(self.peak_rss_mib);
         Ok(())
     }
+}
+
+/// Returns the median time of a stage, in milliseconds per megapixel.
+fn median_stage_ms(runs: &Measurements, stage: TimingStage) -> f64 {
+    runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e3 / encoding.megapixels)
 }

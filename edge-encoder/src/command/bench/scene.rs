@@ -8,8 +8,7 @@ const PHOTOGRAPH_HEIGHT: u32 = 868;
 
 /// Returns a gradient from black to white along the diagonal.
 pub(super) fn gradient(width: u32, height: u32) -> DynamicImage {
-    let shade = |x: u32, y: u32| Luma([(255 * (x + y) / (width + height)) as u8]);
-    GrayImage::from_fn(width, height, shade).into()
+    GrayImage::from_fn(width, height, |x, y| Luma([(255 * (x + y) / (width + height)) as u8])).into()
 }
 
 /// Returns an image of one megapixel that costs about as much as a photograph: a sky that hardly changes,
@@ -40,10 +39,16 @@ fn octaves(x: u32, y: u32, coarsest: u32) -> u32 {
 fn noise(x: u32, y: u32, scale: u32) -> u32 {
     let (column, row) = (x >> scale, y >> scale);
     let (right, down) = (x - (column << scale), y - (row << scale));
-    let between = |a: u32, b: u32, at: u32| ((a << scale) + b * at - a * at) >> scale;
-    let along =
-        |row: u32| between(corner_hash(column, row, scale), corner_hash(column + 1, row, scale), right);
-    between(along(row), along(row + 1), down)
+    let [upper, lower] = [row, row + 1].map(|row| {
+        let corners = [column, column + 1].map(|column| corner_hash(column, row, scale));
+        interpolate_corners(corners, right, scale)
+    });
+    interpolate_corners([upper, lower], down, scale)
+}
+
+/// Interpolates between two corners that are `1 << scale` pixels apart, at pixel `at`.
+fn interpolate_corners([first, second]: [u32; 2], at: u32, scale: u32) -> u32 {
+    ((first << scale) + second * at - first * at) >> scale
 }
 
 /// Returns a hash of three numbers, 0 to 255.

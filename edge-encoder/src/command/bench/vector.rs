@@ -22,14 +22,13 @@ pub(super) struct FixedLatentFigures {
 
 impl FixedLatentFigures {
     pub(super) fn new(runs: &Measurements) -> Self {
-        let us = |stage: TimingStage| runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e6);
         Self {
             inputs: runs.input_count,
             runs_an_input: runs.runs_per_input,
-            median_preprocess_us: us(|timing| timing.preprocess),
-            median_model_us: us(|timing| timing.model),
-            median_code_us: us(|timing| timing.coding),
-            median_total_us: us(EncodeTiming::total),
+            median_preprocess_us: median_stage_us(runs, |timing| timing.preprocess),
+            median_model_us: median_stage_us(runs, |timing| timing.model),
+            median_code_us: median_stage_us(runs, |timing| timing.coding),
+            median_total_us: median_stage_us(runs, EncodeTiming::total),
             mean_frame_bytes: runs.mean(|encoding| encoding.frame_bytes as f64),
             peak_rss_mib: peak_rss_mib(),
         }
@@ -49,4 +48,9 @@ impl FixedLatentFigures {
         print_peak_rss(self.peak_rss_mib);
         Ok(())
     }
+}
+
+/// Returns the median time of a stage, in microseconds.
+fn median_stage_us(runs: &Measurements, stage: TimingStage) -> f64 {
+    runs.median(|encoding| stage(&encoding.timing).as_secs_f64() * 1e6)
 }

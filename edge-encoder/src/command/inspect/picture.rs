@@ -80,13 +80,12 @@ fn count_integers(
 ) -> Result<Vec<IntegerCounts>, EdgeError> {
     let decoded = space.decode(bytes, limits)?;
     let layers = space.layout().layers().iter().zip(&decoded.layers);
-    let count = |integers: &[i16]| integers.iter().filter(|&&integer| integer != 0).count();
     Ok(layers
         .map(|(shape, integers)| IntegerCounts {
             stride: shape.stride,
             channels: shape.channels,
             count: integers.len(),
-            nonzero: count(integers),
+            nonzero: integers.iter().filter(|&&integer| integer != 0).count(),
         })
         .collect())
 }

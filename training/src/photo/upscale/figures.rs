@@ -120,6 +120,11 @@ impl<'a> HalvedPhoto<'a> {
         half.resize_exact(self.truth.width(), self.truth.height(), FilterType::CatmullRom)
     }
 
+    /// Returns the number of pixels at half the size.
+    fn half_pixels(&self) -> f64 {
+        f64::from(self.half.width()) * f64::from(self.half.height())
+    }
+
     fn make_row(&self, answer: DecodedImages) -> SheetRow {
         let DecodedImages { enlarged, upscaled, .. } = answer;
         SheetRow { name: self.name.to_owned(), images: vec![self.truth.clone(), enlarged, upscaled] }
@@ -132,24 +137,21 @@ fn measure_quality(
     answers: &[DecodedImages],
 ) -> Result<UpscalingRow, TrainingError> {
     let pairs: Vec<(&HalvedPhoto<'_>, &DecodedImages)> = scenes.iter().zip(answers).collect();
-    let pixels = |scene: &HalvedPhoto<'_>| f64::from(scene.half.width()) * f64::from(scene.half.height());
-    let of = |made: fn(&DecodedImages) -> &DynamicImage| {
-        mean_similarity(pairs.iter().map(|(scene, answer)| (*scene, made(answer).clone())))
-    };
     Ok(UpscalingRow {
         quality: quality.get(),
         bytes: mean_of(&pairs, |(_, answer)| answer.bytes as f64),
-        bpp: mean_of(&pairs, |(scene, answer)| answer.bytes as f64 * 8.0 / pixels(scene)),
-        upscaled: of(|answer| &answer.upscaled)?,
-        enlarged: of(|answer| &answer.enlarged)?,
+        bpp: mean_of(&pairs, |(scene, answer)| answer.bytes as f64 * 8.0 / scene.half_pixels()),
+        upscaled: mean_similarity(pairs.iter().map(|(scene, answer)| (*scene, answer.upscaled.clone())))?,
+        enlarged: mean_similarity(pairs.iter().map(|(scene, answer)| (*scene, answer.enlarged.clone())))?,
     })
 }
 
 fn mean_similarity<'a>(
     pairs: impl Iterator<Item = (&'a HalvedPhoto<'a>, DynamicImage)>,
 ) -> Result<Similarity, TrainingError> {
-    let point = |(scene, made): (&HalvedPhoto<'_>, DynamicImage)| RdPoint::measure(0, 0, &scene.truth, made);
-    let points = pairs.map(point).collect::<Result<Vec<_>, _>>()?;
+    let points = pairs
+        .map(|(scene, made)| RdPoint::measure(0, 0, &scene.truth, made))
+        .collect::<Result<Vec<_>, _>>()?;
     let ms_ssim: Option<Vec<f64>> = points.iter().map(|point| point.ms_ssim).collect();
     Ok(Similarity {
         psnr: mean_of(&points, |point| point.psnr),
@@ -164,14 +166,16 @@ impl UpscalingReport {
     pub fn table(&self) -> String {
         let head = "| quality | bytes | bits per pixel sent | upscale, PSNR | MS-SSIM | reconstruct and bicubic, PSNR | \
                     MS-SSIM | gain, dB |\n|---|---|---|---|---|---|---|---|\n";
-        let row = |row: &UpscalingRow| {
-            let UpscalingRow { quality, bytes, bpp, upscaled, enlarged } = row;
-            let gain = upscaled.psnr - enlarged.psnr;
-            format!("| {quality} | {bytes:.0} | {bpp:.3} | {upscaled} | {enlarged} | {gain:+.2} |\n")
-        };
         let last = format!("| without coding, bicubic | | 24 | | | {} | |\n", self.uncompressed);
-        head.to_owned() + &self.rows.iter().map(row).collect::<String>() + &last
+        head.to_owned() + &self.rows.iter().map(format_row).collect::<String>() + &last
     }
+}
+
+/// Returns a row of the table.
+fn format_row(row: &UpscalingRow) -> String {
+    let UpscalingRow { quality, bytes, bpp, upscaled, enlarged } = row;
+    let gain = upscaled.psnr - enlarged.psnr;
+    format!("| {quality} | {bytes:.0} | {bpp:.3} | {upscaled} | {enlarged} | {gain:+.2} |\n")
 }
 
 impl fmt::Display for Similarity {
