@@ -17,18 +17,18 @@ use v4l::{
 };
 
 use crate::{
-    CaptureError, Captured, Context, Counted, Picture, Source, What,
-    stream::{PictureFormat, PictureOptions, Pictures, Raw, RawFormat},
+    CaptureError, Captured, CapturedImage, CapturedInput, InputCounts, Source, SourceContext,
+    stream::{ImageStreamOptions, ImageStreamReader, RawFormat, RawLayout, StreamFormat},
 };
 
 const MJPG: [u8; 4] = *b"MJPG";
 const YUYV: [u8; 4] = *b"YUYV";
 /// Number of buffers that the driver fills while one is read.
-const BUFFERS: u32 = 4;
+const BUFFER_COUNT: u32 = 4;
 /// Interval at which a wait checks whether it was stopped.
-const LOOK: Duration = Duration::from_millis(200);
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time limit for the first image of a camera.
-const START: Duration = Duration::from_secs(10);
+const FIRST_IMAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The camera and the format that it is asked for. A camera that does not support it uses the nearest one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,32 +45,32 @@ pub struct CameraOptions {
 
 /// A camera as a source. It is opened at the first call of `next`, and reopened after an error. A stop takes
 /// effect within a fifth of a second, but not before the first image.
-pub struct Camera {
-    context: Context,
+pub struct CameraSource {
+    context: SourceContext,
     options: CameraOptions,
-    open: Option<Open>,
-    counted: Counted,
+    open: Option<OpenCamera>,
+    counts: InputCounts,
 }
 
-struct Open {
+struct OpenCamera {
     device: Device,
     stream: mmap::Stream<'static>,
-    layout: Layout,
+    layout: BufferLayout,
     /// Whether the camera has delivered an image.
-    started: bool,
+    has_image: bool,
 }
 
 /// Layout of the camera's images in its buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+enum BufferLayout {
     Jpeg,
     /// Raw samples, with the number of bytes from one row to the next.
-    Rows(Raw, usize),
+    Rows(RawLayout, usize),
 }
 
 /// The format that the driver has set.
 #[derive(Debug, Clone, Copy)]
-struct Answer {
+struct DriverFormat {
     fourcc: [u8; 4],
     width: u32,
     height: u32,
@@ -78,14 +78,14 @@ struct Answer {
     stride: u32,
 }
 
-impl Camera {
+impl CameraSource {
     /// Creates a camera source; the device is opened later.
     #[must_use]
-    pub fn new(context: Context, options: CameraOptions) -> Self {
-        Self { context, options, open: None, counted: Counted::default() }
+    pub fn new(context: SourceContext, options: CameraOptions) -> Self {
+        Self { context, options, open: None, counts: InputCounts::default() }
     }
 
-    fn failed(&self, doing: &str, error: &io::Error) -> CaptureError {
+    fn operation_error(&self, doing: &str, error: &io::Error) -> CaptureError {
         self.camera_error(format!(
             "cannot {doing}: {error}. Check that it is connected and not in use, and that the agent's user may read it (group video)"
         ))
@@ -95,83 +95,92 @@ impl Camera {
         CaptureError::Camera { device: self.options.device.clone(), reason }
     }
 
-    fn open(&self) -> Result<Open, CaptureError> {
+    fn open(&self) -> Result<OpenCamera, CaptureError> {
         let CameraOptions { device: path, width, height, fps } = &self.options;
-        let device = Device::with_path(path).map_err(|error| self.failed("open it", &error))?;
-        let formats = device.enum_formats().map_err(|error| self.failed("list its formats", &error))?;
+        let device = Device::with_path(path).map_err(|error| self.operation_error("open it", &error))?;
+        let formats =
+            device.enum_formats().map_err(|error| self.operation_error("list its formats", &error))?;
         let offered: Vec<[u8; 4]> = formats.iter().map(|format| format.fourcc.repr).collect();
-        let fourcc = choose(&offered).map_err(|reason| self.camera_error(reason))?;
+        let fourcc = choose_format(&offered).map_err(|reason| self.camera_error(reason))?;
         let asked = Format::new(*width, *height, FourCC::new(&fourcc));
-        let format = device.set_format(&asked).map_err(|error| self.failed("set its format", &error))?;
+        let format =
+            device.set_format(&asked).map_err(|error| self.operation_error("set its format", &error))?;
         let (width, height, stride) = (format.width, format.height, format.stride);
-        let layout = layout(fourcc, Answer { fourcc: format.fourcc.repr, width, height, stride })
-            .map_err(|reason| self.camera_error(reason))?;
+        let layout =
+            buffer_layout(fourcc, DriverFormat { fourcc: format.fourcc.repr, width, height, stride })
+                .map_err(|reason| self.camera_error(reason))?;
         // Some cameras have a single frame rate and refuse all others.
         if let Err(error) = device.set_params(&Parameters::with_fps(*fps)) {
             tracing::warn!(source = %self.context.name, fps, %error, "cannot set the frame rate; the camera uses its own");
         }
-        let stream = mmap::Stream::with_buffers(&device, Type::VideoCapture, BUFFERS);
-        let mut stream = stream.map_err(|error| self.failed("map its buffers", &error))?;
-        stream.set_timeout(START);
+        let stream = mmap::Stream::with_buffers(&device, Type::VideoCapture, BUFFER_COUNT);
+        let mut stream = stream.map_err(|error| self.operation_error("map its buffers", &error))?;
+        stream.set_timeout(FIRST_IMAGE_TIMEOUT);
         tracing::info!(source = %self.context.name, width, height, format = %format.fourcc, "camera opened");
-        Ok(Open { device, stream, layout, started: false })
+        Ok(OpenCamera { device, stream, layout, has_image: false })
     }
 
     /// Waits for an image. Returns `None` if the source was stopped or the image is damaged.
-    fn read(&mut self, open: &mut Open) -> io::Result<Option<Picture>> {
-        while open.started
-            && open.device.handle().poll(PollFlags::IN.bits() as i16, LOOK.as_millis() as i32)? == 0
+    fn read_image(&mut self, open: &mut OpenCamera) -> io::Result<Option<CapturedImage>> {
+        while open.has_image
+            && open
+                .device
+                .handle()
+                .poll(PollFlags::IN.bits() as i16, STOP_POLL_INTERVAL.as_millis() as i32)?
+                == 0
         {
             if self.context.stop.is_stopped() {
                 return Ok(None);
             }
         }
         let (buffer, metadata) = open.stream.next()?;
-        open.started = true;
+        open.has_image = true;
         let used = (metadata.bytesused as usize).min(buffer.len());
-        let picture = open.layout.picture(&buffer[..used]);
+        let picture = open.layout.parse_buffer(&buffer[..used]);
         if picture.is_some() {
-            self.counted.captured += 1;
+            self.counts.captured += 1;
         } else {
-            self.counted.damaged += 1;
-            self.counted.skipped += used as u64;
+            self.counts.damaged += 1;
+            self.counts.skipped += used as u64;
         }
         Ok(picture)
     }
 }
 
-impl Source for Camera {
+impl Source for CameraSource {
     fn next(&mut self) -> Result<Option<Captured>, CaptureError> {
         while !self.context.stop.is_stopped() {
             let mut open = match self.open.take() {
                 Some(open) => open,
                 None => self.open()?,
             };
-            let picture = self.read(&mut open).map_err(|error| self.failed("read it", &error))?;
+            let picture =
+                self.read_image(&mut open).map_err(|error| self.operation_error("read it", &error))?;
             self.open = Some(open);
             if let Some(picture) = picture {
-                return Ok(Some(self.context.captured(What::Picture(picture))));
+                return Ok(Some(self.context.capture_now(CapturedInput::Image(picture))));
             }
         }
         self.open = None;
         Ok(None)
     }
 
-    fn counted(&self) -> Counted {
-        self.counted
+    fn input_counts(&self) -> InputCounts {
+        self.counts
     }
 }
 
-impl Layout {
+impl BufferLayout {
     /// Returns the image of a buffer, or `None` if it is incomplete.
-    fn picture(self, buffer: &[u8]) -> Option<Picture> {
+    fn parse_buffer(self, buffer: &[u8]) -> Option<CapturedImage> {
         match self {
             Self::Jpeg => {
-                let options = PictureOptions { format: PictureFormat::Mjpeg, ..PictureOptions::default() };
-                Pictures::new(buffer, options).ok()?.next_picture().ok()?
+                let options =
+                    ImageStreamOptions { format: StreamFormat::Mjpeg, ..ImageStreamOptions::default() };
+                ImageStreamReader::new(buffer, options).ok()?.next_image().ok()?
             }
             Self::Rows(raw, stride) => {
-                let (row, rows) = (raw.row(), raw.size() / raw.row());
+                let (row, rows) = (raw.row_bytes(), raw.image_bytes() / raw.row_bytes());
                 // The padding of the last row may be missing.
                 let samples: Vec<u8> = buffer
                     .chunks(stride)
@@ -180,14 +189,14 @@ impl Layout {
                     .flatten()
                     .copied()
                     .collect();
-                (samples.len() == raw.size()).then(|| Picture::raw(raw, samples))
+                (samples.len() == raw.image_bytes()).then(|| CapturedImage::from_raw(raw, samples))
             }
         }
     }
 }
 
 /// Chooses the format to ask for.
-fn choose(offered: &[[u8; 4]]) -> Result<[u8; 4], String> {
+fn choose_format(offered: &[[u8; 4]]) -> Result<[u8; 4], String> {
     let choice = [MJPG, YUYV].into_iter().find(|format| offered.contains(format));
     choice.ok_or_else(|| {
         let names: Vec<String> = offered.iter().map(|format| format.escape_ascii().to_string()).collect();
@@ -197,21 +206,21 @@ fn choose(offered: &[[u8; 4]]) -> Result<[u8; 4], String> {
 }
 
 /// Returns the buffer layout that the driver's answer describes.
-fn layout(asked: [u8; 4], answer: Answer) -> Result<Layout, String> {
-    let Answer { fourcc, width, height, stride } = answer;
+fn buffer_layout(asked: [u8; 4], answer: DriverFormat) -> Result<BufferLayout, String> {
+    let DriverFormat { fourcc, width, height, stride } = answer;
     if fourcc != asked {
         let (asked, given) = (asked.escape_ascii(), fourcc.escape_ascii());
         return Err(format!("it was set to {asked} but delivers {given}: configure another size"));
     }
     if fourcc == MJPG {
-        return Ok(Layout::Jpeg);
+        return Ok(BufferLayout::Jpeg);
     }
-    let raw = Raw::new(width, height, RawFormat::Yuyv).map_err(|error| error.to_string())?;
-    let row = raw.row();
+    let raw = RawLayout::new(width, height, RawFormat::Yuyv).map_err(|error| error.to_string())?;
+    let row = raw.row_bytes();
     match stride as usize {
         // Old drivers leave it out.
-        0 => Ok(Layout::Rows(raw, row)),
-        stride if stride >= row => Ok(Layout::Rows(raw, stride)),
+        0 => Ok(BufferLayout::Rows(raw, row)),
+        stride if stride >= row => Ok(BufferLayout::Rows(raw, stride)),
         stride => {
             Err(format!("its rows have {row} bytes, but begin every {stride} bytes: its driver is broken"))
         }
@@ -221,46 +230,59 @@ fn layout(asked: [u8; 4], answer: Answer) -> Result<Layout, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Stop;
+    use crate::StopHandle;
 
-    const ANSWER: Answer = Answer { fourcc: YUYV, width: 2, height: 2, stride: 4 };
+    const ANSWER: DriverFormat = DriverFormat { fourcc: YUYV, width: 2, height: 2, stride: 4 };
 
     #[test]
     fn mjpg_is_preferred_to_yuyv_and_nothing_else_is_taken() {
-        assert_eq!(choose(&[*b"RGB3", YUYV, MJPG]), Ok(MJPG));
-        assert_eq!(choose(&[*b"RGB3", YUYV]), Ok(YUYV));
-        let error = choose(&[*b"pRAA", *b"RG10"]).unwrap_err();
+        assert_eq!(choose_format(&[*b"RGB3", YUYV, MJPG]), Ok(MJPG));
+        assert_eq!(choose_format(&[*b"RGB3", YUYV]), Ok(YUYV));
+        let error = choose_format(&[*b"pRAA", *b"RG10"]).unwrap_err();
         assert!(error.contains("neither MJPG nor YUYV, but [pRAA, RG10]"), "{error}");
     }
 
     #[test]
     fn the_answer_of_the_driver_counts() {
-        let raw = Raw::new(2, 2, RawFormat::Yuyv).unwrap();
+        let raw = RawLayout::new(2, 2, RawFormat::Yuyv).unwrap();
         for (stride, expected) in [(0, 4), (4, 4), (64, 64)] {
-            assert_eq!(layout(YUYV, Answer { stride, ..ANSWER }), Ok(Layout::Rows(raw, expected)));
+            assert_eq!(
+                buffer_layout(YUYV, DriverFormat { stride, ..ANSWER }),
+                Ok(BufferLayout::Rows(raw, expected))
+            );
         }
-        assert_eq!(layout(MJPG, Answer { fourcc: MJPG, stride: 0, ..ANSWER }), Ok(Layout::Jpeg));
-        assert!(layout(YUYV, Answer { stride: 3, ..ANSWER }).unwrap_err().contains("its driver is broken"));
-        assert!(layout(MJPG, ANSWER).unwrap_err().contains("set to MJPG but delivers YUYV"));
-        assert!(layout(YUYV, Answer { width: 0, ..ANSWER }).is_err());
+        assert_eq!(
+            buffer_layout(MJPG, DriverFormat { fourcc: MJPG, stride: 0, ..ANSWER }),
+            Ok(BufferLayout::Jpeg)
+        );
+        assert!(
+            buffer_layout(YUYV, DriverFormat { stride: 3, ..ANSWER })
+                .unwrap_err()
+                .contains("its driver is broken")
+        );
+        assert!(buffer_layout(MJPG, ANSWER).unwrap_err().contains("set to MJPG but delivers YUYV"));
+        assert!(buffer_layout(YUYV, DriverFormat { width: 0, ..ANSWER }).is_err());
     }
 
     #[test]
     fn padding_of_rows_is_left_out_and_half_a_picture_is_damaged() {
-        let layout = layout(YUYV, Answer { stride: 6, ..ANSWER }).unwrap();
+        let layout = buffer_layout(YUYV, DriverFormat { stride: 6, ..ANSWER }).unwrap();
         let buffer = [16, 128, 235, 128, 0, 0, 235, 128, 16, 128];
-        assert_eq!(layout.picture(&buffer).unwrap().bytes().unwrap(), [16, 128, 235, 128, 235, 128, 16, 128]);
-        assert_eq!(layout.picture(&buffer[..9]), None);
-        assert_eq!(Layout::Jpeg.picture(b"\xff\xd8\xff\xda no end"), None);
+        assert_eq!(
+            layout.parse_buffer(&buffer).unwrap().bytes().unwrap(),
+            [16, 128, 235, 128, 235, 128, 16, 128]
+        );
+        assert_eq!(layout.parse_buffer(&buffer[..9]), None);
+        assert_eq!(BufferLayout::Jpeg.parse_buffer(b"\xff\xd8\xff\xda no end"), None);
         let jpeg = b"\xff\xd8\xff\xda\x00\x02 picture\xff\xd9";
         let padded = [&jpeg[..], &[0; 40]].concat();
-        assert_eq!(Layout::Jpeg.picture(&padded).unwrap().bytes(), Some(&jpeg[..]));
+        assert_eq!(BufferLayout::Jpeg.parse_buffer(&padded).unwrap().bytes(), Some(&jpeg[..]));
     }
 
     #[test]
     fn a_camera_that_is_not_there_is_named() {
         let options = CameraOptions { device: "/dev/no-camera".into(), width: 640, height: 480, fps: 30 };
-        let mut camera = Camera::new(Context::new("door", &Stop::new().unwrap()), options);
+        let mut camera = CameraSource::new(SourceContext::new("door", &StopHandle::new().unwrap()), options);
         let error = camera.next().unwrap_err().to_string();
         assert!(error.contains("the camera /dev/no-camera: cannot open it"), "{error}");
         assert!(error.contains("group video"), "{error}");

@@ -345,8 +345,8 @@ fn camera(table: &SourceTable, device: &Path) -> Result<(String, SourceKind), Ed
     let (Some(width), Some(height)) = (table.width, table.height) else {
         return Err(invalid_setting("a camera needs width and height"));
     };
-    let (device, fps) = (device_name.to_owned(), table.fps.unwrap_or(30));
-    let options = lopside_capture::camera::CameraOptions { device_name, width, height, fps };
+    let (device, fps) = (device.to_owned(), table.fps.unwrap_or(30));
+    let options = lopside_capture::camera::CameraOptions { device, width, height, fps };
     Ok(("camera".into(), SourceKind::Camera(options)))
 }
 

@@ -101,7 +101,7 @@ fn open_source(
         }
         #[cfg(feature = "v4l")]
         SourceKind::Camera(options) => {
-            Box::new(lopside_capture::camera::Camera::new(context, options.clone())?)
+            Box::new(lopside_capture::camera::CameraSource::new(context, options.clone()))
         }
     };
     Ok((source, StoredItems::default()))

@@ -65,8 +65,8 @@ impl RawLayout {
 
     /// Returns the number of bytes per row; only valid if the samples of a pixel are adjacent.
     #[cfg(feature = "v4l")]
-    pub(crate) fn row(self) -> usize {
-        self.size() / self.height as usize
+    pub(crate) fn row_bytes(self) -> usize {
+        self.image_bytes() / self.height as usize
     }
 
     /// Decodes the image of these samples.
