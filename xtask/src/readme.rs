@@ -2,7 +2,10 @@
 
 use std::{fs, process::Command};
 
-use crate::{Result, processes, workspace::root};
+use crate::{
+    Result, processes,
+    workspace::{remove_package_variables, root},
+};
 
 /// The first line of a block whose commands are run. Blocks that need hours or other machines begin with `sh no-test`.
 const TESTED: &str = "```sh";
@@ -19,6 +22,7 @@ pub(crate) fn run() -> Result<()> {
         ));
     }
     let mut shell = Command::new("bash");
+    remove_package_variables(&mut shell);
     processes::run(shell.current_dir(root()).args(["-euxo", "pipefail", "-c", &script]))
 }
 

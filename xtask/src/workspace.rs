@@ -19,16 +19,21 @@ pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// Runs cargo in the root of the clone. The variables that the outer cargo sets for this program (`CARGO_PKG_…`) are not
-/// passed on: build scripts that depend on them would run again, and half of the dependencies would be rebuilt.
+/// Runs cargo in the root of the clone.
 pub(crate) fn cargo(args: &[&str], env: &[(&str, &Path)]) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    remove_package_variables(&mut command);
+    command.current_dir(root()).args(args).envs(env.iter().copied());
+    processes::run(&mut command)
+}
+
+/// Removes the variables that the outer cargo sets for this program (`CARGO_PKG_…`) from a command that will run cargo again.
+/// Otherwise build scripts that depend on them would run again, and half of the dependencies would be rebuilt.
+pub(crate) fn remove_package_variables(command: &mut Command) {
     for (name, _) in env::vars_os().filter(|(name, _)| is_own(&name.to_string_lossy())) {
         command.env_remove(name);
     }
-    command.current_dir(root()).args(args).envs(env.iter().copied());
-    processes::run(&mut command)
 }
 
 /// Builds release binaries. `--workspace` does not build more than these binaries: it makes cargo resolve the features of
