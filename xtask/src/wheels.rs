@@ -14,11 +14,13 @@ pub(crate) fn fetch(pin: &str, folder: &Path) -> Result<()> {
     let fresh = folder.with_extension(format!("new-{}", std::process::id()));
     let wheels = fresh.join("wheels");
     fs::create_dir_all(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
-    let done = download(pin, &wheels).and_then(|()| unpack(&wheels, &fresh)).and_then(|()| {
-        let _ = fs::remove_dir_all(&wheels);
-        let _ = fs::remove_dir_all(folder);
-        fs::rename(&fresh, folder).map_err(|error| format!("{}: {error}", folder.display()))
-    });
+    let done = download(pin, &wheels, "3.12", env::consts::ARCH)
+        .and_then(|()| unpack(&wheels, &fresh))
+        .and_then(|()| {
+            let _ = fs::remove_dir_all(&wheels);
+            let _ = fs::remove_dir_all(folder);
+            fs::rename(&fresh, folder).map_err(|error| format!("{}: {error}", folder.display()))
+        });
     let _ = fs::remove_dir_all(&fresh);
     done
 }
@@ -28,10 +30,11 @@ pub(crate) fn version(pin: &str, package: &str) -> Result<String> {
     lopside_python::pinned_version(&root().join(pin), package)
 }
 
-fn download(pin: &str, wheels: &Path) -> Result<()> {
-    let platform = format!("manylinux_2_28_{}", env::consts::ARCH);
+/// Downloads the wheels that a requirements file pins, for a Python version such as `3.12` and a processor.
+pub(crate) fn download(pin: &str, wheels: &Path, python: &str, machine: &str) -> Result<()> {
+    let (platform, abi) = (format!("manylinux_2_28_{machine}"), format!("cp{}", python.replace('.', "")));
     let fixed = ["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"];
-    let python = ["--implementation", "cp", "--python-version", "3.12", "--abi", "cp312", "--abi", "abi3"];
+    let python = ["--implementation", "cp", "--python-version", python, "--abi", &abi, "--abi", "abi3"];
     let mut command = Command::new("python3");
     command.args(fixed).args(python).args(["--abi", "none", "--platform", &platform]);
     command.arg("-d").arg(wheels).arg("-r").arg(root().join(pin));
