@@ -2,10 +2,10 @@
 
 use edge_encoder::ImageCodecEncoder;
 use image::DynamicImage;
-use lopside_bundle::picture::ImageCodecBundle;
+use lopside_bundle::image_codec::ImageCodecBundle;
 use lopside_latent::{
     IdOnWire, Limits,
-    picture::{Coefficients, ImageCodecHeader, ImageCodecSpace, Quality},
+    image_codec::{Coefficients, ImageCodecHeader, ImageCodecSpace, Quality},
 };
 use lopside_quality::{EncodeJob, measure_encode_times};
 

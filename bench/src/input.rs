@@ -3,9 +3,9 @@
 use image::DynamicImage;
 use lopside_bundle::{
     BundlePart,
-    picture::{AnyBundle, ImageCodecBundle},
+    image_codec::{AnyBundle, ImageCodecBundle},
 };
-use lopside_latent::picture::Quality;
+use lopside_latent::image_codec::Quality;
 use lopside_quality::{EncodeJob, Webp};
 
 use crate::{BenchError, CodecArgs};

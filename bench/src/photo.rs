@@ -4,8 +4,8 @@ use std::array;
 
 use edge_encoder::{EncodeTiming, ImageCodecEncoder, ImageCodecOptions};
 use image::DynamicImage;
-use lopside_bundle::picture::ImageCodecBundle;
-use lopside_latent::picture::Quality;
+use lopside_bundle::image_codec::ImageCodecBundle;
+use lopside_latent::image_codec::Quality;
 use lopside_quality::{EncodeJob, TurboJpeg, measure_encode_times};
 
 use crate::{
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &CodecArgs) -> Result<(), BenchError> {
     let mut model = f64::INFINITY;
     if let [jpeg, webp, slow, ours @ ..] = &times[..] {
         rows.extend(
-            [jpeg, webp, slow].map(|peer| Measurement::new(&peer.name, peer.ms_per_megapixel, TIME_UNIT)),
+            [jpeg, webp, slow].map(|time| Measurement::new(&time.name, time.ms_per_megapixel, TIME_UNIT)),
         );
         timings.push(fast_timings);
         for (time, timings) in ours.iter().zip(&timings) {

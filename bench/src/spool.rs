@@ -12,7 +12,8 @@ use std::{
 };
 
 use clap::Args;
-use lopside_spool::{Class, Disk, Options, Spool};
+use lopside_delivery::Class;
+use lopside_spool::{Disk, Options, Spool};
 use redb::{Database, TableDefinition, WriteTransaction};
 use rusqlite::Connection;
 

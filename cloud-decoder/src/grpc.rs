@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header::CONTENT_TYPE};
 use lopside_bundle::{
     FixedLatentHeadSpec, FixedLatentLayerSpec, FixedLatentManifest, HeadKind, ImageSpec, InputSpec,
     ScorePartSpec, TimeSeriesSpec,
-    picture::{ImageCodecHeadSpec, ImageCodecLayerSpec},
+    image_codec::{ImageCodecHeadSpec, ImageCodecLayerSpec},
 };
 use lopside_proto::v1::{self, decoder_service_server::DecoderService};
 use tonic::{Request, Response, Status};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lopside_bundle::{
     FixedLatentHeadSpec,
-    picture::{ImageCodecHead, ImageCodecHeadSpec},
+    image_codec::{ImageCodecHead, ImageCodecHeadSpec},
 };
 
 use crate::{

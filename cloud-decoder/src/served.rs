@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::picture::AnyBundle;
+use lopside_bundle::image_codec::AnyBundle;
 use lopside_latent::LatentSpaceId;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use image::DynamicImage;
 use lopside_quality::{
-    Fitting, LabelledSheet, Peer as _, QualityError, Webp, fitting, group_digits, jpeg_fitting, psnr,
+    Baseline as _, Fitting, LabelledSheet, QualityError, Webp, fitting, group_digits, jpeg_fitting, psnr,
 };
 use serde::Serialize;
 
@@ -45,11 +45,11 @@ impl Comparison {
         self.sheet.push(&format!("{name}, original"), original)?;
         self.push(sent, "Lopside", *frame_bytes, psnr(original, reconstruction)?, reconstruction)?;
         let webp = Webp::default();
-        let peers = [
+        let codecs = [
             ("JPEG 4:2:0".to_owned(), jpeg_fitting(original, *frame_bytes)?),
             (webp.name(), fitting(&webp, original, *frame_bytes)?),
         ];
-        for (codec, Fitting { point, picture }) in peers {
+        for (codec, Fitting { point, picture }) in codecs {
             self.push(sent, &codec, point.bytes, point.psnr, &picture)?;
         }
         Ok(())
@@ -81,7 +81,7 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     #[test]
-    fn peers_get_as_many_bytes_and_all_are_shown() {
+    fn baselines_get_as_many_bytes_and_all_are_shown() {
         let wave = |x: u32, y: u32| (120.0 + 90.0 * (x as f32 / 9.0).sin() * (y as f32 / 7.0).cos()) as u8;
         let picture = |step: u8| -> DynamicImage {
             RgbImage::from_fn(160, 90, |x, y| Rgb([wave(x, y) / step * step; 3])).into()

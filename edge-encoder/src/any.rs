@@ -1,9 +1,9 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use image::DynamicImage;
-use lopside_bundle::{FixedLatentHeadSpec, HeadKind, InputSpec, picture::AnyBundle};
+use lopside_bundle::{FixedLatentHeadSpec, HeadKind, InputSpec, image_codec::AnyBundle};
 use lopside_input::to_model_image;
-use lopside_latent::{IdOnWire, LatentSpaceId, Limits, picture::Quality};
+use lopside_latent::{IdOnWire, LatentSpaceId, Limits, image_codec::Quality};
 
 use crate::{
     EdgeError, EncodedFrame, FixedLatentEncoder, ImageCodecEncoder, ImageCodecOptions,

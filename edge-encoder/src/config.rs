@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use lopside_latent::picture::Quality;
+use lopside_latent::image_codec::Quality;
 use serde::Deserialize;
 
 use crate::{

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use lopside_bundle::{GoldenInputSpec, picture::AnyBundle};
+use lopside_bundle::{GoldenInputSpec, image_codec::AnyBundle};
 
 use crate::{AnyEncoder, EdgeError, EncodeOptions, source::EncoderInput};
 

@@ -1,5 +1,8 @@
 //! The `lopside.v1` protocol and the Open Inference Protocol: messages, clients and servers, generated from
-//! the `.proto` files. The crate does not contain any logic.
+//! the `.proto` files. The only code written by hand converts [`FrameClass`](v1::FrameClass) to and from
+//! [`Class`](lopside_delivery::Class).
+
+mod frame_class;
 
 /// The `lopside.v1` protocol: decoding, ingest, and the download of bundles.
 #[allow(missing_docs, clippy::pedantic)]
@@ -12,9 +15,6 @@ pub mod v1 {
 pub mod inference {
     tonic::include_proto!("inference");
 }
-
-/// Upper bound on the bytes of one frame in an archive.
-pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// The compiled `.proto` files as a `FileDescriptorSet`, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -9,11 +9,11 @@ use std::{collections::HashMap, path::Path};
 use cloud_decoder::Runtime;
 use lopside_bundle::{
     BundlePart, add_version,
-    picture::{AnyBundle, ImageCodecHeadSpec},
+    image_codec::{AnyBundle, ImageCodecHeadSpec},
 };
 use lopside_latent::{
     FixedLatentSpace,
-    picture::{ImageCodecHeader, ImageCodecLatent, ImageCodecSpace, Quality},
+    image_codec::{ImageCodecHeader, ImageCodecLatent, ImageCodecSpace, Quality},
 };
 use lopside_onnx::{convert_to_fp16, decode_model, encode_model, model_inputs};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};

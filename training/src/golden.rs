@@ -6,8 +6,8 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden};
-use lopside_bundle::{BundlePart, GoldenInputDraft, picture::AnyBundle, put_golden_inputs};
-use lopside_latent::{IdOnWire, picture::Quality};
+use lopside_bundle::{BundlePart, GoldenInputDraft, image_codec::AnyBundle, put_golden_inputs};
+use lopside_latent::{IdOnWire, image_codec::Quality};
 
 use crate::{TrainingError, cli::GoldenArgs, error::io_error};
 

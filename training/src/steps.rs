@@ -6,7 +6,7 @@ use std::{
 };
 
 use cloud_decoder::Runtime;
-use lopside_bundle::{BundlePart, FixedLatentDraft, picture::AnyBundle};
+use lopside_bundle::{BundlePart, FixedLatentDraft, image_codec::AnyBundle};
 use lopside_onnx::encode_model;
 use lopside_quality::ContactSheet;
 use serde::Serialize;

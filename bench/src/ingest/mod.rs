@@ -5,9 +5,9 @@
 //! that inserts the same frames into an SQLite table (WAL, `synchronous=FULL`), with one transaction per
 //! message: the best that a server without a group commit could achieve.
 
-mod alone;
 mod device;
 mod lists;
+mod sqlite_baseline;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
 
@@ -59,13 +59,16 @@ pub(crate) struct IngestArgs {
 pub(crate) fn run(options: &IngestArgs) -> Result<(), BenchError> {
     let runtime = Runtime::new().map_err(measurement_error)?;
     let scratch = scratch_folder(&options.folder)?;
-    let alone: Vec<f64> = (0..options.runs.get())
+    let baseline: Vec<f64> = (0..options.runs.get())
         .map(|run| {
-            alone::frames_per_second(&scratch.path().join(format!("alone-{run}.db")), options.device_load(1))
+            sqlite_baseline::frames_per_second(
+                &scratch.path().join(format!("alone-{run}.db")),
+                options.device_load(1),
+            )
         })
         .collect::<Result<_, _>>()?;
-    let alone = median(alone);
-    let mut rows = vec![Measurement::new("SQLite alone, one transaction per message", alone, "frames/s")];
+    let baseline = median(baseline);
+    let mut rows = vec![Measurement::new("SQLite alone, one transaction per message", baseline, "frames/s")];
     let sqlite = format!("sqlite:{}", scratch.path().join("archive.db").display());
     let archives = [("SQLite", Some(sqlite)), ("PostgreSQL", options.postgres.clone())];
     for (name, url) in archives.into_iter().filter_map(|(name, url)| Some((name, url?))) {
@@ -77,7 +80,7 @@ pub(crate) fn run(options: &IngestArgs) -> Result<(), BenchError> {
                 })
                 .collect::<Result<_, _>>()?;
             let row = Measurement::new(format!("{name}, {devices} devices"), median(rates), "frames/s");
-            rows.push(row.with_ratio("SQLite alone", alone));
+            rows.push(row.with_ratio("SQLite alone", baseline));
         }
         if options.list > 0 {
             rows.extend(runtime.block_on(lists::measure_lists(

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{fleet::RunningServer, load::INFER_PATH, speed::RoundFigures};
+use super::{fleet::RunningServer, load::INFER_PATH, round_figures::RoundFigures};
 use crate::{BenchError, error::io_error};
 
 /// Concurrent requests per connection, the same number as in the bench's own client.

@@ -9,8 +9,8 @@
 //! them.
 
 mod abuse;
+mod bare_loop;
 mod fleet;
-mod floor;
 mod h2load;
 mod install;
 mod load;
@@ -19,6 +19,7 @@ mod peers;
 mod perf;
 mod process;
 mod report;
+mod round_figures;
 mod server;
 mod speed;
 mod strain;
@@ -34,8 +35,8 @@ use tokio::runtime::Runtime;
 
 use self::{
     abuse::Abuse,
+    bare_loop::BareLoop,
     fleet::RunningServer,
-    floor::BareLoop,
     models::Model,
     peers::{OURS, OURS_ON_CPU, PEERS, Peer},
     report::ServingReport,
@@ -174,8 +175,8 @@ fn measure_model(
     bench: &ServingContext<'_>,
     report: &mut ServingReport,
 ) -> Result<(), BenchError> {
-    let mut floor = BareLoop::new(model, bench.options.threads.get())?;
-    let expected = floor.run()?;
+    let mut bare_loop = BareLoop::new(model, bench.options.threads.get())?;
+    let expected = bare_loop.run()?;
     let mut members = Vec::with_capacity(servers.len());
     for &peer in servers {
         eprintln!("bench: {}: starting {}", model.name(), peer.name);
@@ -183,7 +184,7 @@ fn measure_model(
     }
     if bench.options.has_measurement(ServingMeasurement::Speed) {
         eprintln!("bench: {}: measuring speed", model.name());
-        report.add_speeds(model, speed::measure_speeds(&members, model, &mut floor, bench)?);
+        report.add_speeds(model, speed::measure_speeds(&members, model, &mut bare_loop, bench)?);
     }
     // These measurements include only servers with the protocol of cloud-decoder.
     let members: Vec<&RunningServer> =

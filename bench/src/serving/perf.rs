@@ -7,7 +7,7 @@ use lopside_proto::inference::{
     ModelStatisticsRequest, grpc_inference_service_client::GrpcInferenceServiceClient as Client,
 };
 
-use super::{install, process::ProcessTree, speed::RoundFigures};
+use super::{install, process::ProcessTree, round_figures::RoundFigures};
 use crate::{BenchError, error::io_error};
 
 /// Number of measurement windows that must agree.

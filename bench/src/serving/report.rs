@@ -282,7 +282,7 @@ fn print_strain(strain: &LoadFigures) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serving::speed::RoundFigures;
+    use crate::serving::round_figures::RoundFigures;
 
     fn speed(server: &str, model: Model, cpu_ms: f64, per_second: f64) -> ServerSpeed {
         let figures = RoundFigures { cpu_ms, per_second, p50_ms: 1.0, p99_ms: 2.0, errors: 0 };

@@ -7,18 +7,16 @@ use tokio::runtime::Runtime;
 
 use super::{
     ServingContext,
+    bare_loop::BareLoop,
     fleet::RunningServer,
-    floor::BareLoop,
     h2load,
     load::{StopCondition, run_closed},
     models::Model,
     peers::Protocol,
     perf,
+    round_figures::RoundFigures,
 };
-use crate::{
-    BenchError,
-    median::{median, median_of},
-};
+use crate::{BenchError, median::median};
 
 /// Duration of a warm-up round, which is not counted.
 const WARM_UP_TIME: Duration = Duration::from_millis(500);
@@ -33,21 +31,6 @@ pub(crate) enum LoadClient {
     H2load,
     /// Triton's load generator, for servers with its protocol and request statistics
     PerfAnalyzer,
-}
-
-/// Figures of one round, or the medians of several.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct RoundFigures {
-    /// CPU time of the server per request, in milliseconds.
-    pub(crate) cpu_ms: f64,
-    /// Requests answered per second.
-    pub(crate) per_second: f64,
-    /// Median latency in milliseconds.
-    pub(crate) p50_ms: f64,
-    /// The 99th percentile of the latency, in milliseconds.
-    pub(crate) p99_ms: f64,
-    /// Number of requests that were not answered.
-    pub(crate) errors: u64,
 }
 
 /// The figures of a server.
@@ -72,7 +55,7 @@ pub(crate) struct ModelSpeeds {
 pub(crate) fn measure_speeds(
     members: &[RunningServer],
     model: Model,
-    floor: &mut BareLoop,
+    bare_loop: &mut BareLoop,
     bench: &ServingContext<'_>,
 ) -> Result<ModelSpeeds, BenchError> {
     let options = bench.options;
@@ -92,14 +75,14 @@ pub(crate) fn measure_speeds(
                         bench.runtime,
                     )?);
                 }
-                floors.push(floor.cpu_ms(options.round_time() / 2)?);
+                floors.push(bare_loop.cpu_ms(options.round_time() / 2)?);
             }
             servers.extend(asked.iter().zip(samples).map(|(member, samples)| ServerSpeed {
                 server: member.peer.name.to_owned(),
                 model: model.name(),
                 client,
                 concurrency,
-                figures: median_sample(&samples),
+                figures: RoundFigures::medians(&samples),
             }));
         }
     }
@@ -167,27 +150,4 @@ pub(crate) async fn measure_own_client(
         p99_ms: tally.latency_quantile(0.99),
         errors: tally.failed + tally.rejected + tally.late,
     })
-}
-
-fn median_sample(samples: &[RoundFigures]) -> RoundFigures {
-    RoundFigures {
-        cpu_ms: median_of(samples, |sample| sample.cpu_ms),
-        per_second: median_of(samples, |sample| sample.per_second),
-        p50_ms: median_of(samples, |sample| sample.p50_ms),
-        p99_ms: median_of(samples, |sample| sample.p99_ms),
-        errors: samples.iter().map(|sample| sample.errors).sum(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_several_samples_the_medians_count_and_all_errors() {
-        let sample =
-            |cpu_ms, errors| RoundFigures { cpu_ms, per_second: 1.0, p50_ms: 1.0, p99_ms: 1.0, errors };
-        let found = median_sample(&[sample(3.0, 1), sample(1.0, 0), sample(2.0, 4)]);
-        assert_eq!((found.cpu_ms.to_bits(), found.errors), (2.0_f64.to_bits(), 5));
-    }
 }

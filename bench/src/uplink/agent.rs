@@ -8,7 +8,7 @@ use std::{
 };
 
 use edge_encoder::agent::{AgentReport, ClassReport, request_status};
-use lopside_spool::Class;
+use lopside_delivery::Class;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{

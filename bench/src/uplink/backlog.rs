@@ -1,4 +1,5 @@
-use lopside_spool::{Class, Disk, Options, Spool};
+use lopside_delivery::Class;
+use lopside_spool::{Disk, Options, Spool};
 use lopside_uplink::CapturedFrame;
 
 use super::agent::AgentHome;

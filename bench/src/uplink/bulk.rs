@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lopside_spool::Class;
+use lopside_delivery::Class;
 use tokio::time::sleep;
 
 use super::{

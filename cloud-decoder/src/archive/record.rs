@@ -1,7 +1,8 @@
 //! Metadata of an archived frame as JSON, the same in lists, events and exports.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use lopside_archive::{Class, Frame, FrameMeta, LatentSpaceKey, Score};
+use lopside_archive::{Frame, FrameMeta, LatentSpaceKey, Score};
+use lopside_delivery::Class;
 use lopside_latent::LatentSpaceId;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use lopside_bundle::{
     Dim, FixedLatentHeadSpec, FixedLatentLayerSpec, HeadKind, InputSpec, ScorePartSpec,
-    picture::{ImageCodecHeadSpec, ImageCodecLayerSpec},
+    image_codec::{ImageCodecHeadSpec, ImageCodecLayerSpec},
 };
 use serde::Serialize;
 use utoipa::ToSchema;

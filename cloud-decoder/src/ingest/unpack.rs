@@ -1,6 +1,7 @@
 //! Conversion of upload messages to archive batches.
 
-use lopside_archive::{Batch, Class, LatentSpaceKey, NewRecord};
+use lopside_archive::{Batch, LatentSpaceKey, NewRecord};
+use lopside_delivery::Class;
 use lopside_latent::peek_latent_space;
 use lopside_proto::v1::{FrameClass, Frames};
 
@@ -20,12 +21,9 @@ pub(super) struct UploadSender {
 
 /// Returns the class that a message names.
 pub(super) fn parse_class(class: i32) -> Result<Class, ServeError> {
-    match FrameClass::try_from(class) {
-        Ok(FrameClass::Low) => Ok(Class::Low),
-        Ok(FrameClass::Normal) => Ok(Class::Normal),
-        Ok(FrameClass::High) => Ok(Class::High),
-        Err(_) => Err(ServeError::InvalidRequest(format!("unknown class {class}"))),
-    }
+    FrameClass::try_from(class)
+        .map(Class::from)
+        .map_err(|_| ServeError::InvalidRequest(format!("unknown class {class}")))
 }
 
 /// Converts a message of a device to a batch, and checks the checksum of each frame.

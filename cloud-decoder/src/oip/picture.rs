@@ -3,7 +3,7 @@
 //! Feature maps do not describe any padding: their output has the full size that the strides imply, in
 //! colour.
 
-use lopside_latent::picture::Quality;
+use lopside_latent::image_codec::Quality;
 
 use super::{
     infer::{InferenceSource, RequestedOutput},

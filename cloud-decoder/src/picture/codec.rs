@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::picture::{ImageCodecHeadSpec, ImageCodecManifest};
+use lopside_bundle::image_codec::{ImageCodecHeadSpec, ImageCodecManifest};
 use lopside_latent::{
     LatentError, Limits,
-    picture::{ImageCodecFrame, ImageCodecHeader, ImageCodecSpace, Quality},
+    image_codec::{ImageCodecFrame, ImageCodecHeader, ImageCodecSpace, Quality},
 };
 
 use crate::{

@@ -1,5 +1,5 @@
 use image::DynamicImage;
-use lopside_bundle::picture::{ImageCodecBundle, ImageCodecHeadSpec};
+use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecHeadSpec};
 use lopside_latent::Limits;
 
 use crate::{

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::picture::{ImageCodecBundle, ImageCodecHead, ImageCodecHeadSpec, ImageCodecManifest};
-use lopside_latent::{LatentError, Limits, picture::ImageCodecHeader};
+use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecHead, ImageCodecHeadSpec, ImageCodecManifest};
+use lopside_latent::{LatentError, Limits, image_codec::ImageCodecHeader};
 
 use crate::{
     Output, OutputFormat, OutputRequest, OutputValue, RequestOptions, ServeError, StartError,

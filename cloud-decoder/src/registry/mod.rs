@@ -14,7 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use lopside_bundle::{BundlePart, picture::AnyBundle};
+use lopside_bundle::{BundlePart, image_codec::AnyBundle};
 use tokio::sync::watch;
 
 use crate::{

@@ -1,40 +1,16 @@
-use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{fmt, ops::RangeInclusive, sync::Arc};
 
+use lopside_delivery::Class;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
-    AppliedBatch, ArchiveError, Batch, Class, Device, Frame, FrameMeta, FramePage, FrameQuery, FramesSince,
-    HeadKey, LatentSpaceKey, NewScore, UnscoredFrame,
-    backend::{self, Backend},
+    AppliedBatch, ArchiveError, Batch, Device, Frame, FrameMeta, FramePage, FrameQuery, FramesSince, HeadKey,
+    LatentSpaceKey, NewScore, Settings, SweepReport, UnscoredFrame,
+    backend::Backend,
     batch::check_device_name,
+    open::open_backend,
     writer::{self, BatchJob, now_us},
 };
-
-/// Configuration of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Maximum age of a frame since its capture; a sweep deletes older ones. `None` keeps frames of any age.
-    pub max_age: Option<Duration>,
-    /// Maximum bytes of all frames together; a sweep deletes the oldest frames above it. `None` is unlimited.
-    pub max_bytes: Option<u64>,
-    /// Maximum number of database connections: all of them for PostgreSQL, at least 2; only the readers for
-    /// SQLite.
-    pub max_connections: u32,
-    /// Maximum wait for a connection, or for a lock that another process holds. With SQLite the wait for a
-    /// connection may be 30 seconds longer.
-    pub acquire_timeout: Duration,
-    /// Number of frames that a subscriber may be behind, at least 1.
-    pub feed_capacity: usize,
-}
-
-/// The result of a sweep.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SweepReport {
-    /// Number of deleted frames.
-    pub frames: u64,
-    /// Bytes of the deleted frames.
-    pub bytes: u64,
-}
 
 /// The archive: see the [crate documentation](crate). All clones share one archive.
 #[derive(Clone)]
@@ -43,19 +19,6 @@ pub struct Archive {
     jobs: mpsc::Sender<BatchJob>,
     feed: broadcast::Sender<Arc<FrameMeta>>,
     settings: Settings,
-}
-
-impl Default for Settings {
-    /// Keeps everything.
-    fn default() -> Self {
-        Self {
-            max_age: None,
-            max_bytes: None,
-            max_connections: 8,
-            acquire_timeout: Duration::from_secs(5),
-            feed_capacity: 1024,
-        }
-    }
 }
 
 impl Archive {
@@ -69,7 +32,7 @@ impl Archive {
     /// [`TooNew`](ArchiveError::TooNew), [`Corrupt`](ArchiveError::Corrupt), or another error of the
     /// database.
     pub async fn open(url: &str, settings: Settings) -> Result<Self, ArchiveError> {
-        let backend = backend::open(url, &settings).await?;
+        let backend = open_backend(url, &settings).await?;
         let (feed, _) = broadcast::channel(settings.feed_capacity.max(1));
         let jobs = writer::start(Arc::clone(&backend), feed.clone());
         Ok(Self { backend, jobs, feed, settings })

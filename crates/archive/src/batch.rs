@@ -1,12 +1,10 @@
-use crate::{ArchiveError, Class};
+use lopside_delivery::{Class, MAX_DEVICE_NAME_BYTES, MAX_FRAME_BYTES, is_valid_device_name};
+
+use crate::ArchiveError;
 
 /// Maximum number of records per batch.
 pub const MAX_BATCH_RECORDS: usize = 1 << 16;
-/// Maximum size of a frame in bytes.
-pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
-/// Maximum length of a device name in bytes.
-const MAX_DEVICE_BYTES: usize = 128;
 /// Maximum length of a source name in bytes.
 const MAX_SOURCE_BYTES: usize = 4096;
 /// Maximum length of a trace context in bytes. The W3C format has 55 today.
@@ -117,10 +115,8 @@ impl Batch {
 /// Returns why a device name is invalid, or `None` if it is valid.
 #[must_use]
 pub fn device_name_fault(device: &str) -> Option<String> {
-    let is_one =
-        (1..=MAX_DEVICE_BYTES).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_graphic());
-    (!is_one).then(|| {
-        format!("a device name must have 1 to {MAX_DEVICE_BYTES} visible ASCII characters and no spaces")
+    (!is_valid_device_name(device)).then(|| {
+        format!("a device name must have 1 to {MAX_DEVICE_NAME_BYTES} visible ASCII characters and no spaces")
     })
 }
 

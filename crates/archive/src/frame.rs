@@ -1,4 +1,6 @@
-use crate::{Class, HeadKey, LatentSpaceKey};
+use lopside_delivery::Class;
+
+use crate::{HeadKey, LatentSpaceKey};
 
 /// The metadata of an archived frame.
 #[derive(Debug, Clone, PartialEq)]

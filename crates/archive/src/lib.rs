@@ -7,10 +7,10 @@
 //! ```
 //!
 //! # Names
-//! A record is identified by its device, its epoch, its [`Class`] and its number. The numbers of a device's
-//! class ascend over all epochs, from 1 on, with gaps where the device had to drop records. An epoch is one
-//! opening of the device's spool. A later epoch uses a number again only if the device has lost the record
-//! that had it before.
+//! A record is identified by its device, its epoch, its [`Class`](lopside_delivery::Class) and its number.
+//! The numbers of a device's class ascend over all epochs, from 1 on, with gaps where the device had to drop
+//! records. An epoch is one opening of the device's spool. A later epoch uses a number again only if the
+//! device has lost the record that had it before.
 //!
 //! # Invariants
 //! - A batch is answered after its commit is on disk, and is applied as a whole or not at all.
@@ -34,25 +34,26 @@
 mod archive;
 mod backend;
 mod batch;
-mod class;
 mod device;
 mod error;
 mod frame;
+mod open;
 mod postgres;
 mod query;
 mod score;
+mod settings;
 mod sqlite;
+mod sweep_report;
 mod watermark;
 mod writer;
 
-pub use archive::{Archive, Settings, SweepReport};
-pub use batch::{
-    AppliedBatch, Batch, LatentSpaceKey, MAX_BATCH_RECORDS, MAX_FRAME_BYTES, NewRecord, device_name_fault,
-};
-pub use class::Class;
+pub use archive::Archive;
+pub use batch::{AppliedBatch, Batch, LatentSpaceKey, MAX_BATCH_RECORDS, NewRecord, device_name_fault};
 pub use device::Device;
 pub use error::ArchiveError;
 pub use frame::{Frame, FrameMeta, Score};
 pub use query::{FramePage, FrameQuery, FramesSince, MAX_PAGE_FRAMES, PageCursor};
 pub use score::{HeadKey, NewScore, UnscoredFrame};
+pub use settings::Settings;
+pub use sweep_report::SweepReport;
 pub use watermark::Watermark;

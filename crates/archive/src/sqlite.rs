@@ -121,8 +121,10 @@ async fn insert_frames(
 
 #[cfg(test)]
 mod tests {
+    use lopside_delivery::Class;
+
     use super::*;
-    use crate::{Batch, Class, NewRecord, backend::Backend as _};
+    use crate::{Batch, NewRecord, backend::Backend as _};
 
     fn batch() -> Batch {
         let record = NewRecord {

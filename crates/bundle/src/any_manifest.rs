@@ -4,8 +4,8 @@ use lopside_latent::LatentSpaceId;
 
 use crate::{
     BundleError, FileRef, FixedLatentManifest, GoldenInputSpec,
+    image_codec::{IMAGE_CODEC_SCHEMA, ImageCodecManifest},
     manifest_file::ManifestFile,
-    picture::{IMAGE_CODEC_SCHEMA, ImageCodecManifest},
 };
 
 /// A manifest of either kind, after all checks that do not need another file.

@@ -4,71 +4,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-
-use crate::{BundleError, FileRef};
+use crate::{BundleError, Digest, FileRef};
 
 /// Maximum size of a file of a bundle, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 31;
-/// Bytes per read where a file is only checked.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Digest(String);
-
-impl Digest {
-    /// Computes the digest of `bytes`.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self::from_bytes(&Sha256::digest(bytes).into())
-    }
-
-    /// Creates a digest from its 32 bytes.
-    #[must_use]
-    pub fn from_bytes(digest: &[u8; 32]) -> Self {
-        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// Computes the digest of everything that can be read from `from`, in pieces.
-    ///
-    /// # Errors
-    /// Returns the error of the reader.
-    pub fn from_reader(mut from: impl Read) -> io::Result<Self> {
-        let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
-        loop {
-            match from.read(&mut piece) {
-                Ok(0) => return Ok(Self::from_bytes(&digest.finalize().into())),
-                Ok(read) => digest.update(&piece[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Returns the 32 bytes, or `None` if the digits are malformed.
-    #[must_use]
-    pub fn to_bytes(&self) -> Option<[u8; 32]> {
-        let digits = self.0.as_bytes();
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        self.is_well_formed().then_some(bytes)
-    }
-
-    /// Returns the 64 digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn is_well_formed(&self) -> bool {
-        self.0.len() == 64 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    }
-}
 
 /// Reads a file named by the manifest and checks its length and digest.
 pub(crate) fn read(root: &Path, file: &FileRef) -> Result<Vec<u8>, BundleError> {
@@ -81,7 +20,7 @@ pub(crate) fn read(root: &Path, file: &FileRef) -> Result<Vec<u8>, BundleError> 
     if found != file.bytes {
         return Err(BundleError::LengthMismatch { path: file.path.clone(), found, expected: file.bytes });
     }
-    compare_digest(Digest::of(&bytes), file)?;
+    compare_digest(&Digest::of(&bytes), file)?;
     Ok(bytes)
 }
 
@@ -97,7 +36,7 @@ pub(crate) fn verify_file(root: &Path, file: &FileRef) -> Result<PathBuf, Bundle
         return Err(BundleError::LengthMismatch { path: file.path.clone(), found, expected: file.bytes });
     }
     let digest = Digest::from_reader(opened).map_err(|source| listed_file_error(&file.path, source))?;
-    compare_digest(digest, file)?;
+    compare_digest(&digest, file)?;
     Ok(path)
 }
 
@@ -110,12 +49,12 @@ fn listed_file_error(path: &str, source: io::Error) -> BundleError {
     }
 }
 
-fn compare_digest(found: Digest, file: &FileRef) -> Result<(), BundleError> {
-    if found == file.sha256 {
+fn compare_digest(found: &Digest, file: &FileRef) -> Result<(), BundleError> {
+    if *found == file.sha256 {
         return Ok(());
     }
-    let (path, expected) = (file.path.clone(), file.sha256.0.clone());
-    Err(BundleError::DigestMismatch { path, found: found.0, expected })
+    let [found, expected] = [found, &file.sha256].map(|digest| digest.as_str().to_owned());
+    Err(BundleError::DigestMismatch { path: file.path.clone(), found, expected })
 }
 
 /// Reads a file of at most `limit` bytes; of a longer file, the first `limit + 1` bytes.
@@ -133,11 +72,6 @@ pub(crate) fn write_file(folder: &Path, relative: &str, bytes: &[u8]) -> Result<
     let parent = path.parent().unwrap_or(folder);
     fs::create_dir_all(parent).map_err(|source| io_error(parent, source))?;
     fs::write(&path, bytes).map_err(|source| io_error(&path, source))
-}
-
-/// Returns the manifest entry of a file with these bytes.
-pub(crate) fn file_ref(path: String, bytes: &[u8]) -> FileRef {
-    FileRef { path, bytes: bytes.len() as u64, sha256: Digest::of(bytes) }
 }
 
 pub(crate) fn io_error(path: &Path, source: io::Error) -> BundleError {

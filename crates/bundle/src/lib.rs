@@ -13,35 +13,44 @@
 //! `encoder.onnx`: [`BundlePart`] selects the files that are needed.
 
 mod any_manifest;
+mod bundle_part;
 mod check;
-mod edge;
+mod device_part;
+mod digest;
 mod error;
+mod file_ref;
 mod files;
 mod golden;
+mod golden_draft;
+pub mod id_text;
 mod identity;
+pub mod image_codec;
 mod input;
 mod load;
 mod manifest;
 mod manifest_file;
-mod part;
-pub mod picture;
 pub mod score;
+mod tensor_spec;
 mod version;
 mod write;
 
 pub use any_manifest::AnyManifest;
-pub use edge::DevicePart;
+pub use bundle_part::BundlePart;
+pub use device_part::DevicePart;
+pub use digest::Digest;
 pub use error::BundleError;
-pub use files::{Digest, is_plain_path};
-pub use golden::{GoldenInputDraft, GoldenInputSpec, MAX_GOLDEN_INPUTS, put_golden_inputs};
+pub use file_ref::FileRef;
+pub use files::is_plain_path;
+pub use golden::{GoldenInputSpec, MAX_GOLDEN_INPUTS};
+pub use golden_draft::{GoldenInputDraft, put_golden_inputs};
 pub use identity::{LATENT_SPACE_KEY, fixed_latent_space_id};
 pub use input::{Channels, ImageSpec, InputSpec, TimeSeriesSpec};
 pub use load::{FixedLatentBundle, FixedLatentHead};
 pub use manifest::{
-    Dim, FIXED_LATENT_SCHEMA, FileRef, FixedLatentEncoderSpec, FixedLatentHeadSpec, FixedLatentLayerSpec,
-    FixedLatentManifest, HeadKind, ModelCost, TensorSpec,
+    FIXED_LATENT_SCHEMA, FixedLatentEncoderSpec, FixedLatentHeadSpec, FixedLatentLayerSpec,
+    FixedLatentManifest, HeadKind, ModelCost,
 };
-pub use part::BundlePart;
 pub use score::{Quantiles, ScorePartSource, ScorePartSpec, ScoreSpec};
+pub use tensor_spec::{Dim, TensorSpec};
 pub use version::add_version;
 pub use write::{FixedLatentDraft, FixedLatentDraftHead};

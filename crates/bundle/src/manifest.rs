@@ -6,9 +6,9 @@ use lopside_latent::LatentSpaceId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleError, Digest, GoldenInputSpec, ImageSpec, InputSpec, ScoreSpec, TimeSeriesSpec,
+    BundleError, FileRef, GoldenInputSpec, ImageSpec, InputSpec, ScoreSpec, TensorSpec, TimeSeriesSpec,
     check::{check_file, check_has_heads, check_head, check_name, head_field, require},
-    golden,
+    golden, id_text,
 };
 
 /// The version of the manifest that this build writes and reads.
@@ -42,18 +42,6 @@ pub struct FixedLatentManifest {
     /// The golden inputs, with which a device tests the encoder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub golden: Vec<GoldenInputSpec>,
-}
-
-/// A file of the bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileRef {
-    /// The path relative to the folder, with `/` between names.
-    pub path: String,
-    /// The length in bytes.
-    pub bytes: u64,
-    /// The SHA-256 digest.
-    pub sha256: Digest,
 }
 
 /// The encoder of a bundle.
@@ -125,41 +113,6 @@ pub enum HeadKind {
     Score(ScoreSpec),
     /// Numbers whose meaning only the caller defines.
     Tensor {},
-}
-
-/// A tensor of 32-bit floats.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TensorSpec {
-    /// The name in the ONNX graph.
-    pub name: String,
-    /// The shape; the first dimension is the batch and symbolic.
-    pub shape: Vec<Dim>,
-}
-
-/// One dimension of a tensor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Dim {
-    /// A fixed extent.
-    Fixed(u32),
-    /// A named dimension that the caller chooses, such as `n` for the batch.
-    Symbol(String),
-}
-
-impl TensorSpec {
-    /// Returns the dimensions after the batch, or `None` if not all of them are fixed.
-    #[must_use]
-    pub fn item_dims(&self) -> Option<Vec<u32>> {
-        let (Dim::Symbol(_), dims) = self.shape.split_first()? else { return None };
-        dims.iter().map(|dim| if let Dim::Fixed(extent) = dim { Some(*extent) } else { None }).collect()
-    }
-
-    /// Returns the product of [`item_dims`](Self::item_dims); `None` also on overflow.
-    #[must_use]
-    pub fn item_elements(&self) -> Option<u64> {
-        self.item_dims()?.iter().try_fold(1_u64, |product, &dim| product.checked_mul(u64::from(dim)))
-    }
 }
 
 /// The cost of a model.
@@ -284,20 +237,4 @@ fn check_fixed(field: &str, tensor: &TensorSpec) -> Result<(), BundleError> {
     require(tensor.item_elements().is_some_and(|values| values > 0), &format!("{field}.shape"), || {
         "it must be a named batch dimension and fixed dimensions of at least 1".into()
     })
-}
-
-/// Serialises a latent-space id as its text.
-pub(crate) mod id_text {
-    use lopside_latent::LatentSpaceId;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    // The `with` attribute of serde passes a reference.
-    #[allow(clippy::trivially_copy_pass_by_ref)]
-    pub(crate) fn serialize<S: Serializer>(id: &LatentSpaceId, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(id)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<LatentSpaceId, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
-    }
 }

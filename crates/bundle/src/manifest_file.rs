@@ -49,7 +49,7 @@ impl ManifestFile {
 
     /// Returns the entry that another manifest would have for this file.
     pub(crate) fn to_file_ref(&self) -> FileRef {
-        files::file_ref(MANIFEST_NAME.to_owned(), &self.text)
+        FileRef::of(MANIFEST_NAME.to_owned(), &self.text)
     }
 
     pub(crate) fn parse<M: DeserializeOwned>(&self) -> Result<M, BundleError> {

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::{
     BundleError, FileRef, FixedLatentHeadSpec, FixedLatentManifest,
-    files::{file_ref, write_file},
+    files::write_file,
+    image_codec::{IMAGE_CODEC_SCHEMA, ImageCodecHeadSpec, ImageCodecManifest},
     manifest_file::{self, ManifestFile},
-    picture::{IMAGE_CODEC_SCHEMA, ImageCodecHeadSpec, ImageCodecManifest},
 };
 
 /// Adds a model to the bundle in `folder`, of either kind, as the next version of a head, and returns that
@@ -72,7 +72,7 @@ fn insert_next_version<H: VersionedHead>(
     };
     let (_, version, file) = head.version_fields();
     *version = newest.saturating_add(1);
-    *file = file_ref(format!("heads/{name}-{version}.onnx"), model);
+    *file = FileRef::of(format!("heads/{name}-{version}.onnx"), model);
     let added = (*version, file.clone());
     heads.insert(place, head);
     Ok(added)

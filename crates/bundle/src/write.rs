@@ -3,12 +3,9 @@ use std::path::Path;
 use lopside_latent::{FixedLatentSpace, LatentSpaceId, Tables};
 
 use crate::{
-    BundleError, Digest, FIXED_LATENT_SCHEMA, FixedLatentEncoderSpec, FixedLatentHeadSpec,
-    FixedLatentLayerSpec, FixedLatentManifest, HeadKind, InputSpec, ModelCost, TensorSpec,
-    files::{file_ref, write_file},
-    fixed_latent_space_id,
-    load::latent_layers,
-    manifest_file,
+    BundleError, Digest, FIXED_LATENT_SCHEMA, FileRef, FixedLatentEncoderSpec, FixedLatentHeadSpec,
+    FixedLatentLayerSpec, FixedLatentManifest, HeadKind, InputSpec, ModelCost, TensorSpec, files::write_file,
+    fixed_latent_space_id, load::latent_layers, manifest_file,
 };
 
 /// The complete contents of a bundle, in memory.
@@ -102,14 +99,14 @@ impl FixedLatentDraft {
             latent_space: self.latent_space(),
             input: self.input.clone(),
             encoder: FixedLatentEncoderSpec {
-                model: file_ref("encoder.onnx".into(), &self.encoder),
+                model: FileRef::of("encoder.onnx".into(), &self.encoder),
                 input: self.input_tensor.clone(),
                 cost: self.encoder_cost,
             },
             latent: self.latent.clone(),
-            tables: file_ref("tables.bin".into(), &self.tables.to_bytes()),
+            tables: FileRef::of("tables.bin".into(), &self.tables.to_bytes()),
             heads: self.heads.iter().map(FixedLatentDraftHead::spec).collect(),
-            model_card: file_ref("README.md".into(), model_card.as_bytes()),
+            model_card: FileRef::of("README.md".into(), model_card.as_bytes()),
             golden: Vec::new(),
         }
     }
@@ -121,7 +118,7 @@ impl FixedLatentDraftHead {
             name: self.name.clone(),
             version: self.version,
             kind: self.kind.clone(),
-            model: file_ref(format!("heads/{}-{}.onnx", self.name, self.version), &self.model),
+            model: FileRef::of(format!("heads/{}-{}.onnx", self.name, self.version), &self.model),
             inputs: self.inputs.clone(),
             output: self.output.clone(),
             cost: self.cost,

@@ -136,14 +136,14 @@ impl CameraSource {
         let (buffer, metadata) = open.stream.next()?;
         open.has_image = true;
         let used = (metadata.bytesused as usize).min(buffer.len());
-        let picture = open.layout.parse_buffer(&buffer[..used]);
-        if picture.is_some() {
+        let image = open.layout.parse_buffer(&buffer[..used]);
+        if image.is_some() {
             self.counts.captured += 1;
         } else {
             self.counts.damaged += 1;
             self.counts.skipped += used as u64;
         }
-        Ok(picture)
+        Ok(image)
     }
 }
 
@@ -154,11 +154,11 @@ impl Source for CameraSource {
                 Some(open) => open,
                 None => self.open()?,
             };
-            let picture =
+            let image =
                 self.read_image(&mut open).map_err(|error| self.operation_error("read it", &error))?;
             self.open = Some(open);
-            if let Some(picture) = picture {
-                return Ok(Some(self.context.capture_now(CapturedInput::Image(picture))));
+            if let Some(image) = image {
+                return Ok(Some(self.context.capture_now(CapturedInput::Image(image))));
             }
         }
         self.open = None;

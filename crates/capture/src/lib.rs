@@ -39,21 +39,21 @@
 
 #[cfg(feature = "v4l")]
 pub mod camera;
+mod captured_image;
 mod clock;
 pub mod command;
 mod error;
 pub mod folder;
 mod lines;
 pub mod pace;
-mod picture;
 mod pipe;
 pub mod rows;
 mod source;
 mod stop;
 pub mod stream;
 
+pub use captured_image::CapturedImage;
 pub use clock::{Clock, SystemClock};
 pub use error::CaptureError;
-pub use picture::CapturedImage;
 pub use source::{Captured, CapturedInput, InputCounts, Source, SourceContext};
 pub use stop::StopHandle;

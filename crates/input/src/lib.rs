@@ -3,8 +3,8 @@
 //! Both hosts need this crate: the device for the inputs that it encodes, the cloud for the outputs of its
 //! heads and for reference inputs.
 
-mod picture;
-mod series;
+mod pixels;
+mod time_series;
 
-pub use picture::{image_from_samples, image_samples, to_model_image};
-pub use series::{normalise_window, restore_window};
+pub use pixels::{image_from_samples, image_samples, to_model_image};
+pub use time_series::{normalise_window, restore_window};

@@ -28,7 +28,7 @@ mod error;
 mod frame;
 mod framing;
 mod id;
-pub mod picture;
+pub mod image_codec;
 mod quantise;
 mod seal;
 mod shape;

@@ -6,7 +6,8 @@ use crate::{
     OnnxError,
     graph::{element_count, find_attribute, is_standard, node_bodies, node_label},
     proto::{GraphProto, ModelProto, NodeProto, tensor_proto::DataType},
-    rules::checked_product,
+    shape::checked_product,
+    shape_inference::infer_node,
     shapes::{Shapes, clip_name},
 };
 
@@ -49,7 +50,7 @@ pub fn model_cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, O
     let mut shapes = Shapes::new(graph, symbols);
     let (mut sum, mut parameters) = (0_u64, count_parameters(graph)?);
     for node in &graph.node {
-        shapes.infer_node(node);
+        infer_node(&mut shapes, node);
         sum = sum.checked_add(count_macs(node, &shapes, &functions)?).ok_or_else(|| size_error(node))?;
         parameters = parameters.checked_add(stored_parameters(node)?).ok_or_else(|| size_error(node))?;
     }

@@ -14,6 +14,8 @@ use crate::{
     fold::fold_shapes,
     graph::{Graph, Origin, checked_graph, node_bodies, node_label, node_outputs},
     proto::{ModelProto, ValueInfoProto},
+    shape::checked_product,
+    shape_inference::infer_node,
     shapes::{Shapes, clip_name},
     symbolic::{Extent, SymbolicShapes},
 };
@@ -100,7 +102,7 @@ pub fn find_cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>
 /// Returns the number of elements of a shape; `None` if a dimension is not fixed.
 fn fixed_element_count(shape: &[Extent]) -> Option<u64> {
     let dims: Option<Vec<u64>> = shape.iter().map(Extent::fixed).collect();
-    crate::rules::checked_product(&dims?)
+    checked_product(&dims?)
 }
 
 /// The first and the last node that use a node's result or a tensor. It belongs to the encoder of every cut
@@ -293,7 +295,7 @@ impl HalfCosts {
         let (mut starts, mut ends) = (vec![CostSum::default(); proto.node.len() + 1], Vec::new());
         ends.resize(proto.node.len() + 1, CostSum::default());
         for (index, node) in proto.node.iter().enumerate() {
-            shapes.infer_node(node);
+            infer_node(&mut shapes, node);
             let Some(span) = sweep.node_uses[index] else { continue };
             let tally = CostSum {
                 parameters: stored_parameters(node)?.into(),

@@ -9,6 +9,7 @@ use crate::{
         tensor_proto::DataType,
     },
     rules::values,
+    shape_inference::infer_node,
     shapes::Shapes,
 };
 
@@ -40,7 +41,7 @@ fn known_shapes(graph: &GraphProto) -> Vec<(usize, Vec<i64>)> {
         {
             known.push((index, dims));
         }
-        shapes.infer_node(node);
+        infer_node(&mut shapes, node);
     }
     known
 }

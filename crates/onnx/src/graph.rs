@@ -157,6 +157,11 @@ pub(crate) fn find_attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a 
     node.attribute.iter().find(|attribute| attribute.name() == name)
 }
 
+/// Returns the integer of the node's attribute with this name, or the default if the attribute is left out.
+pub(crate) fn int_attribute(node: &NodeProto, name: &str, default: i64) -> i64 {
+    find_attribute(node, name).map_or(default, AttributeProto::i)
+}
+
 /// Returns whether the node's operator is one of ONNX's standard operators.
 pub(crate) fn is_standard(node: &NodeProto) -> bool {
     matches!(node.domain(), "" | "ai.onnx")

@@ -12,8 +12,11 @@ mod inputs;
 mod model;
 mod pick;
 mod rules;
+mod shape;
+mod shape_inference;
 mod shapes;
 mod split;
+mod stored_values;
 mod symbolic;
 #[cfg(test)]
 mod testing;

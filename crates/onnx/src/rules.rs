@@ -3,17 +3,19 @@
 //! Extents, strides and pads come from files, so all arithmetic is checked. If a result does not fit, the
 //! shape is unknown.
 
-pub(crate) mod layout;
+mod conv_window;
+mod layout;
 mod recurrent;
 mod resample;
 pub(crate) mod values;
 
-use self::recurrent::RecurrentLayer;
+use self::{conv_window::ConvWindow, recurrent::RecurrentLayer};
 use crate::{
     OnnxError,
-    graph::find_attribute,
-    proto::{AttributeProto, NodeProto},
-    shapes::{MAX_RANK, Shape, Shapes},
+    graph::{find_attribute, int_attribute},
+    proto::NodeProto,
+    shape::{MAX_RANK, Shape, broadcast, checked_product},
+    shapes::Shapes,
 };
 
 /// Returns the shape of the node's first output; `None` if no rule determines it.
@@ -110,11 +112,6 @@ pub(crate) fn later_output(
     Ok(recurrence.filter(|_| last_states.contains(&index)).map(|found| found.last_state_shape()))
 }
 
-/// Returns the number of elements of a shape; `None` beyond 64 bits.
-pub(crate) fn checked_product(dims: &[u64]) -> Option<u64> {
-    dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim))
-}
-
 /// Returns whether the output has the shape of the first input.
 fn keeps_shape(op: &str) -> bool {
     #[rustfmt::skip]
@@ -160,21 +157,6 @@ fn matmul(a: &[u64], b: &[u64]) -> Option<Shape> {
         return None;
     }
     Some([&broadcast(&[batch_a, batch_b])?, rows, columns].concat())
-}
-
-fn broadcast(shapes: &[&[u64]]) -> Option<Shape> {
-    let rank = shapes.iter().map(|shape| shape.len()).max()?;
-    let mut out = vec![1; rank];
-    for shape in shapes {
-        for (to, &from) in out.iter_mut().rev().zip(shape.iter().rev()) {
-            match (*to, from) {
-                (1, _) => *to = from,
-                (to, from) if from == 1 || from == to => {}
-                _ => return None,
-            }
-        }
-    }
-    Some(out)
 }
 
 fn reshape(from: &[u64], target: &[i64], allow_zero: bool) -> Option<Shape> {
@@ -234,124 +216,6 @@ fn depth_to_space(from: &[u64], block: i64) -> Option<Shape> {
         return None;
     }
     Some(vec![batch, channels / area, height.checked_mul(block)?, width.checked_mul(block)?])
-}
-
-/// A convolution's window. `x` and `weight` are the shapes of the input and the weight, with one entry per
-/// spatial axis after the first two.
-struct ConvWindow<'a> {
-    node: &'a NodeProto,
-    x: &'a [u64],
-    weight: &'a [u64],
-    groups: u64,
-}
-
-impl<'a> ConvWindow<'a> {
-    fn new(node: &'a NodeProto, x: &'a [u64], weight: &'a [u64]) -> Option<Self> {
-        let groups = u64::try_from(int_attribute(node, "group", 1)).ok().filter(|&groups| groups > 0)?;
-        (x.len() >= 3 && x.len() == weight.len()).then_some(Self { node, x, weight, groups })
-    }
-
-    /// Returns the output shape of `Conv` for `x [n, c, …]` and weight `[m, c / groups, …]`.
-    fn conv_shape(&self) -> Option<Shape> {
-        if self.weight[1].checked_mul(self.groups)? != self.x[1]
-            || !self.weight[0].is_multiple_of(self.groups)
-        {
-            return None;
-        }
-        let extents = (0..self.x.len() - 2).map(|axis| {
-            let (size, stride) = (self.input_extent(axis)?, self.stride(axis)?);
-            if self.is_same() {
-                return u64::try_from(size.checked_add(stride - 1)? / stride).ok();
-            }
-            let room = size.checked_add(self.total_padding(axis)?)?.checked_sub(self.window_extent(axis)?)?;
-            u64::try_from(room).ok()?.checked_div(u64::try_from(stride).ok()?)?.checked_add(1)
-        });
-        self.with_extents(self.weight[0], extents)
-    }
-
-    /// Returns the output shape with `ceil_mode`: as for [`conv_shape`](Self::conv_shape), but the last window may reach
-    /// beyond the end as long as it does not start there.
-    fn ceil_mode_shape(&self) -> Option<Shape> {
-        let mut out = self.conv_shape()?;
-        for axis in 0..self.x.len() - 2 {
-            let (size, stride) = (self.input_extent(axis)?, self.stride(axis)?);
-            let room = size.checked_add(self.total_padding(axis)?)?.checked_sub(self.window_extent(axis)?)?;
-            let next = i64::try_from(out[axis + 2]).ok()?.checked_mul(stride)?;
-            let begin = self.list_attribute("pads", axis, 0)?;
-            if !self.is_same() && room % stride != 0 && next < size.checked_add(begin)? {
-                out[axis + 2] += 1;
-            }
-        }
-        Some(out)
-    }
-
-    /// Returns the output shape of `ConvTranspose` for `x [n, c, …]` and weight `[c, m / groups, …]`.
-    fn conv_transpose_shape(&self) -> Option<Shape> {
-        if self.weight[0] != self.x[1] || !self.weight[0].is_multiple_of(self.groups) {
-            return None;
-        }
-        let fixed = find_attribute(self.node, "output_shape").map(|fixed| fixed.ints.as_slice());
-        let extents = (0..self.x.len() - 2).map(|axis| {
-            if let Some(fixed) = fixed {
-                return u64::try_from(*fixed.get(axis)?).ok();
-            }
-            let (size, stride) = (self.input_extent(axis)?, self.stride(axis)?);
-            if self.is_same() {
-                return u64::try_from(size.checked_mul(stride)?).ok();
-            }
-            let last = size.checked_sub(1)?.checked_mul(stride)?.checked_add(self.window_extent(axis)?)?;
-            let extra = self.list_attribute("output_padding", axis, 0)?;
-            u64::try_from(last.checked_add(extra)?.checked_sub(self.total_padding(axis)?)?).ok()
-        });
-        self.with_extents(self.weight[1].checked_mul(self.groups)?, extents)
-    }
-
-    fn with_extents(&self, channels: u64, extents: impl Iterator<Item = Option<u64>>) -> Option<Shape> {
-        [Some(self.x[0]), Some(channels)].into_iter().chain(extents).collect()
-    }
-
-    fn input_extent(&self, axis: usize) -> Option<i64> {
-        i64::try_from(self.x[axis + 2]).ok()
-    }
-
-    fn stride(&self, axis: usize) -> Option<i64> {
-        self.list_attribute("strides", axis, 1).filter(|&stride| stride > 0)
-    }
-
-    /// Returns the extent of one window, dilation included.
-    fn window_extent(&self, axis: usize) -> Option<i64> {
-        let gaps = i64::try_from(self.weight[axis + 2].checked_sub(1)?).ok()?;
-        let dilation = self.list_attribute("dilations", axis, 1).filter(|&dilation| dilation > 0)?;
-        gaps.checked_mul(dilation)?.checked_add(1)
-    }
-
-    /// Returns the padding on both sides together; the list holds the starts of all axes before the ends.
-    fn total_padding(&self, axis: usize) -> Option<i64> {
-        if self.auto_pad() == b"VALID" {
-            return Some(0);
-        }
-        let ends = axis + self.x.len() - 2;
-        self.list_attribute("pads", axis, 0)?.checked_add(self.list_attribute("pads", ends, 0)?)
-    }
-
-    fn is_same(&self) -> bool {
-        matches!(self.auto_pad(), b"SAME_UPPER" | b"SAME_LOWER")
-    }
-
-    fn auto_pad(&self) -> &[u8] {
-        find_attribute(self.node, "auto_pad").map_or(b"NOTSET", |pad| pad.s())
-    }
-
-    fn list_attribute(&self, name: &str, index: usize, default: i64) -> Option<i64> {
-        match find_attribute(self.node, name) {
-            Some(list) => list.ints.get(index).copied(),
-            None => Some(default),
-        }
-    }
-}
-
-pub(super) fn int_attribute(node: &NodeProto, name: &str, default: i64) -> i64 {
-    find_attribute(node, name).map_or(default, AttributeProto::i)
 }
 
 #[cfg(test)]

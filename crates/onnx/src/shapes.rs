@@ -4,20 +4,11 @@ use std::collections::HashMap;
 
 use crate::{
     OnnxError,
-    graph::{find_attribute, is_standard, node_label, node_outputs},
+    graph::{find_attribute, node_label, node_outputs},
     proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
-    rules,
+    shape::{MAX_RANK, Shape},
+    stored_values::{stored_floats, stored_integers},
 };
-
-/// Maximum number of dimensions, more than any real tensor has. Shapes are copied between nodes, so a file
-/// must not determine their size.
-pub(crate) const MAX_RANK: usize = 64;
-
-/// Maximum length of a list of values that is tracked: shapes, axes and scales are short.
-pub(crate) const MAX_VALUES: usize = 1024;
-
-/// Dimensions, slowest first.
-pub(crate) type Shape = Vec<u64>;
 
 /// Shapes of the tensors seen so far. An unknown shape is stored as the error that a use of it returns.
 pub(crate) struct Shapes<'a> {
@@ -51,24 +42,42 @@ impl<'a> Shapes<'a> {
         shapes
     }
 
-    /// Derives the shapes of the node's outputs from its inputs' shapes, or failing that uses the declared
-    /// shapes.
-    pub(crate) fn infer_node(&mut self, node: &'a NodeProto) {
-        let named = node.output.iter().map(String::as_str).enumerate().filter(|(_, name)| !name.is_empty());
-        for (index, output) in named {
-            let derived = self.derive_output(node, index);
-            let shape = match (&derived, self.declared.get(output)) {
-                (Err(_), Some(declared)) => Ok(declared.clone()),
-                _ => derived,
-            };
-            self.known.insert(output, shape);
+    /// Records the shape of one of a node's outputs. A declared shape takes the place of one that cannot be
+    /// derived.
+    pub(crate) fn record_output(&mut self, output: &'a str, derived: Result<Shape, OnnxError>) {
+        let shape = match (&derived, self.declared.get(output)) {
+            (Err(_), Some(declared)) => Ok(declared.clone()),
+            _ => derived,
+        };
+        self.known.insert(output, shape);
+    }
+
+    /// Records the values of a short integer tensor.
+    pub(crate) fn record_integers(&mut self, tensor: &'a str, values: Vec<i64>) {
+        self.integers.insert(tensor, values);
+    }
+
+    /// Records the values of a `Constant` node, and returns the shape of its output; `None` for a kind of
+    /// value that is not supported.
+    pub(crate) fn record_constant_node(&mut self, node: &'a NodeProto) -> Option<Result<Shape, OnnxError>> {
+        let name = node_outputs(node).next()?;
+        if let Some(tensor) = find_attribute(node, "value").and_then(|value| value.t.as_ref()) {
+            self.record_constant(name, tensor);
+            return self.known.get(name).cloned();
         }
-        if is_standard(node)
-            && let (Some(name), Some(values)) =
-                (node_outputs(node).next(), rules::values::output_values(node, self))
-        {
-            self.integers.insert(name, values);
+        if let Some(list) = find_attribute(node, "value_ints") {
+            self.integers.insert(name, list.ints.clone());
+            return Some(Ok(vec![list.ints.len() as u64]));
         }
+        if let Some(list) = find_attribute(node, "value_floats") {
+            self.floats.insert(name, list.floats.clone());
+            return Some(Ok(vec![list.floats.len() as u64]));
+        }
+        if let Some(value) = find_attribute(node, "value_int") {
+            self.integers.insert(name, vec![value.i()]);
+        }
+        let scalar = ["value_int", "value_float"].iter().any(|kind| find_attribute(node, kind).is_some());
+        scalar.then(|| Ok(Vec::new()))
     }
 
     /// Returns the shape of the node's input with this index.
@@ -78,7 +87,7 @@ impl<'a> Shapes<'a> {
         self.look_up(node, name)
     }
 
-    /// Returns the shape of the node's first output; [`infer_node`](Self::infer_node) must have run.
+    /// Returns the shape of the node's first output; [`infer_node`](crate::shape_inference::infer_node) must have run.
     pub(crate) fn output_shape(&self, node: &NodeProto) -> Result<&[u64], OnnxError> {
         let name = node.output.first().filter(|name| !name.is_empty()).ok_or_else(|| unknown_shape(node))?;
         self.look_up(node, name)
@@ -101,6 +110,16 @@ impl<'a> Shapes<'a> {
         self.integers.get(node.input.get(index)?.as_str()).map(Vec::as_slice)
     }
 
+    /// Records a constant tensor's shape, and its values if they may serve as a shape or as scales.
+    fn record_constant(&mut self, name: &'a str, tensor: &TensorProto) {
+        self.known.insert(name, checked_dims(name, &tensor.dims));
+        if let Some(values) = stored_integers(tensor) {
+            self.integers.insert(name, values);
+        } else if let Some(values) = stored_floats(tensor) {
+            self.floats.insert(name, values);
+        }
+    }
+
     fn look_up(&self, node: &NodeProto, name: &str) -> Result<&[u64], OnnxError> {
         match self.known.get(name) {
             Some(Ok(shape)) => Ok(shape),
@@ -110,53 +129,10 @@ impl<'a> Shapes<'a> {
             }
         }
     }
-
-    fn derive_output(&mut self, node: &'a NodeProto, index: usize) -> Result<Shape, OnnxError> {
-        if !is_standard(node) {
-            return Err(unknown_shape(node));
-        }
-        if index > 0 {
-            return rules::later_output(node, index, self)?.ok_or_else(|| unknown_shape(node));
-        }
-        if node.op_type() == "Constant" {
-            return self.record_constant_node(node).ok_or_else(|| unknown_shape(node))?;
-        }
-        rules::output_shape(node, self)?.ok_or_else(|| unknown_shape(node))
-    }
-
-    /// Records a constant tensor's shape, and its values if they may serve as a shape or as scales.
-    fn record_constant(&mut self, name: &'a str, tensor: &TensorProto) {
-        self.known.insert(name, checked_dims(name, &tensor.dims));
-        if let Some(values) = rules::values::stored_integers(tensor) {
-            self.integers.insert(name, values);
-        } else if let Some(values) = rules::values::stored_floats(tensor) {
-            self.floats.insert(name, values);
-        }
-    }
-
-    fn record_constant_node(&mut self, node: &'a NodeProto) -> Option<Result<Shape, OnnxError>> {
-        let name = node_outputs(node).next()?;
-        if let Some(tensor) = find_attribute(node, "value").and_then(|value| value.t.as_ref()) {
-            self.record_constant(name, tensor);
-            return self.known.get(name).cloned();
-        }
-        if let Some(list) = find_attribute(node, "value_ints") {
-            self.integers.insert(name, list.ints.clone());
-            return Some(Ok(vec![list.ints.len() as u64]));
-        }
-        if let Some(list) = find_attribute(node, "value_floats") {
-            self.floats.insert(name, list.floats.clone());
-            return Some(Ok(vec![list.floats.len() as u64]));
-        }
-        if let Some(value) = find_attribute(node, "value_int") {
-            self.integers.insert(name, vec![value.i()]);
-        }
-        let scalar = ["value_int", "value_float"].iter().any(|kind| find_attribute(node, kind).is_some());
-        scalar.then(|| Ok(Vec::new()))
-    }
 }
 
-fn unknown_shape(node: &NodeProto) -> OnnxError {
+/// Returns the error for a node with shapes that no rule determines.
+pub(crate) fn unknown_shape(node: &NodeProto) -> OnnxError {
     OnnxError::UnknownShape { op: clip_name(node.op_type()), node: clip_name(node_label(node)) }
 }
 

@@ -10,7 +10,9 @@ use std::{collections::HashMap, fmt};
 
 use crate::{
     proto::GraphProto,
-    shapes::{DeclaredDim, Shape, Shapes, declared_dims},
+    shape::Shape,
+    shape_inference::infer_node,
+    shapes::{DeclaredDim, Shapes, declared_dims},
 };
 
 /// The smallest value that is substituted for a symbol.
@@ -125,7 +127,7 @@ fn derive_shapes<'a>(
     let symbols: Vec<(&str, i64)> = symbols.iter().copied().chain(probes).collect();
     let mut shapes = Shapes::new(graph, &symbols);
     for node in &graph.node {
-        shapes.infer_node(node);
+        infer_node(&mut shapes, node);
     }
     let known =
         tensors.iter().filter_map(|&tensor| Some((tensor, shapes.shape_of(tensor)?.as_ref().ok()?.clone())));

@@ -3,8 +3,8 @@
 use image::DynamicImage;
 
 use crate::{
-    ImageShape, Peer, QualityError, RatePoint, ms_ssim, ms_ssim_db, peers::in_colours_of, picture::ImageView,
-    psnr,
+    Baseline, ImageShape, QualityError, RatePoint, baselines::in_colours_of, image_view::ImageView, ms_ssim,
+    ms_ssim_db, psnr,
 };
 
 /// The first line of [`format_rd_csv`].
@@ -61,14 +61,18 @@ impl RdCurve {
     /// Measures a baseline codec at each of the settings on one image.
     ///
     /// # Errors
-    /// The errors of [`Peer::encode`], [`Peer::decode`] and [`RdPoint::measure`].
-    pub fn of_peer(peer: &dyn Peer, image: &DynamicImage, settings: &[u8]) -> Result<Self, QualityError> {
+    /// The errors of [`Baseline::encode`], [`Baseline::decode`] and [`RdPoint::measure`].
+    pub fn of_baseline(
+        baseline: &dyn Baseline,
+        image: &DynamicImage,
+        settings: &[u8],
+    ) -> Result<Self, QualityError> {
         let mut points = Vec::with_capacity(settings.len());
         for &quality in settings {
-            let file = peer.encode(image, quality)?;
-            points.push(RdPoint::measure(u32::from(quality), file.len(), image, peer.decode(&file)?)?);
+            let file = baseline.encode(image, quality)?;
+            points.push(RdPoint::measure(u32::from(quality), file.len(), image, baseline.decode(&file)?)?);
         }
-        Ok(Self { codec: peer.name(), points })
+        Ok(Self { codec: baseline.name(), points })
     }
 
     /// Returns the mean over several images of one codec's curves, setting by setting: of the bits per pixel,
@@ -167,7 +171,7 @@ mod tests {
     /// byte for the quality.
     struct UpperBits;
 
-    impl Peer for UpperBits {
+    impl Baseline for UpperBits {
         fn name(&self) -> String {
             "upper bits".to_owned()
         }
@@ -189,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_measured_at_every_setting() {
+    fn a_baseline_is_measured_at_every_setting() {
         let image = samples::natural_grey(180, 176);
-        let curve = RdCurve::of_peer(&UpperBits, &image, &[2, 5, 8]).unwrap();
+        let curve = RdCurve::of_baseline(&UpperBits, &image, &[2, 5, 8]).unwrap();
         assert_eq!((curve.codec.as_str(), curve.settings()), ("upper bits", vec![2, 5, 8]));
         let bpp = 8.0 + 8.0 / (180.0 * 176.0);
         assert!(curve.points.iter().all(|point| (point.bpp - bpp).abs() < 1e-12));

@@ -16,7 +16,7 @@ use image::{DynamicImage, Rgb, RgbImage, imageops};
 use crate::{
     QualityError,
     glyphs::{RasterHeight, glyph_width, raster_glyph},
-    picture::ImageView,
+    image_view::ImageView,
     sheet,
 };
 

@@ -7,9 +7,9 @@
 //! Features enable everything that a device does not need:
 //!
 //! - `webp`: the WebP baseline. It compiles libwebp and therefore needs a C compiler.
-//! - `peers`: `webp`, and the baselines that use libjpeg-turbo and libavif. libjpeg-turbo is compiled with a C
-//!   compiler, and with its SIMD code if NASM is installed; AVIF can be measured if `avifenc` and `avifdec` are
-//!   on PATH.
+//! - `baselines`: `webp`, and the baselines that use libjpeg-turbo and libavif. libjpeg-turbo is compiled
+//!   with a C compiler, and with its SIMD code if NASM is installed; AVIF can be measured if `avifenc` and
+//!   `avifdec` are on PATH.
 //! - `labels`: sheets of images with a line of text above each.
 //! - `plot`: curves as SVG and PNG.
 //! - `clock`: the CPU time of encoding, with one codec or several in turn, on Unix.
@@ -25,6 +25,7 @@
 //! # Ok::<(), lopside_quality::QualityError>(())
 //! ```
 
+mod baselines;
 mod bd_rate;
 #[cfg(feature = "clock")]
 mod clock;
@@ -32,13 +33,13 @@ mod curve;
 mod error;
 #[cfg(feature = "labels")]
 mod glyphs;
+mod image_shape;
+mod image_view;
 #[cfg(feature = "labels")]
 mod labelled;
 mod ms_ssim;
 mod number;
 mod pchip;
-mod peers;
-mod picture;
 #[cfg(feature = "plot")]
 mod plot;
 mod psnr;
@@ -48,24 +49,24 @@ mod sheet;
 #[cfg(feature = "clock")]
 mod speed;
 
+#[cfg(feature = "baselines")]
+pub use baselines::{Avif, TurboJpeg};
+pub use baselines::{
+    Baseline, ChromaSampling, CodecPoint, Fitting, JpegPoint, baseline_point, fitting, jpeg_at_psnr,
+    jpeg_encode, jpeg_fitting, jpeg_point, png_bytes,
+};
+#[cfg(feature = "webp")]
+pub use baselines::{Webp, WebpPoint, webp_at_psnr, webp_encode, webp_point};
 pub use bd_rate::{BdRate, RatePoint, bd_rate, bd_rate_within};
 #[cfg(feature = "clock")]
 pub use clock::encode_ms_per_megapixel;
 pub use curve::{RdCurve, RdPoint, format_rd_csv};
 pub use error::QualityError;
+pub use image_shape::ImageShape;
 #[cfg(feature = "labels")]
 pub use labelled::LabelledSheet;
 pub use ms_ssim::{MS_SSIM_EXPONENTS, MS_SSIM_MIN_SIDE, ms_ssim, ms_ssim_db, ms_ssim_window};
 pub use number::group_digits;
-#[cfg(feature = "peers")]
-pub use peers::{Avif, TurboJpeg};
-pub use peers::{
-    ChromaSampling, CodecPoint, Fitting, JpegPoint, Peer, fitting, jpeg_at_psnr, jpeg_encode, jpeg_fitting,
-    jpeg_point, peer_point, png_bytes,
-};
-#[cfg(feature = "webp")]
-pub use peers::{Webp, WebpPoint, webp_at_psnr, webp_encode, webp_point};
-pub use picture::ImageShape;
 #[cfg(feature = "plot")]
 pub use plot::{QualityAxis, RateAxis, RdPlot};
 pub use psnr::{mse, psnr, psnr_of_mse};

@@ -14,7 +14,7 @@
 
 use image::DynamicImage;
 
-use crate::{ImageShape, QualityError, picture::ImageView};
+use crate::{ImageShape, QualityError, image_view::ImageView};
 
 /// Minimum side length for [`ms_ssim`] in pixels: the window's 11 samples at the fifth scale.
 pub const MS_SSIM_MIN_SIDE: u32 = (WINDOW_LENGTH as u32) << (SCALES - 1);

@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 use image::{DynamicImage, RgbImage};
 use plotters::prelude::{IntoDrawingArea as _, SVGBackend};
 
-use crate::{QualityError, RatePoint, RdCurve, peers, picture::ImageView};
+use crate::{QualityError, RatePoint, RdCurve, baselines, image_view::ImageView};
 use pixels::PixelBackend;
 
 /// The description of a plot. Points with a value that is not finite are left out, and so are curves without
@@ -96,7 +96,7 @@ impl<'a> RdPlot<'a> {
     /// [`QualityError::CodecFailed`] when the PNG encoder fails.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), QualityError> {
         let pixels = DynamicImage::ImageRgb8(self.render()?);
-        write_file(path.as_ref(), &peers::png_encode(&ImageView::new(&pixels)?)?)
+        write_file(path.as_ref(), &baselines::png_encode(&ImageView::new(&pixels)?)?)
     }
 
     /// Returns the curves that have at least one point to draw.

@@ -1,6 +1,6 @@
 use image::DynamicImage;
 
-use crate::{QualityError, picture::ImageView};
+use crate::{QualityError, image_view::ImageView};
 
 /// The largest 8-bit sample.
 const PEAK: f64 = 255.0;

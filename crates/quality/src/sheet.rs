@@ -14,7 +14,7 @@ use std::{fs, path::Path};
 
 use image::{DynamicImage, Rgb, RgbImage};
 
-use crate::{QualityError, peers, picture::ImageView};
+use crate::{QualityError, baselines, image_view::ImageView};
 
 /// Maximum size of a sheet in pixels: 64 megapixels, 192 MB when rendered.
 pub const MAX_SHEET_PIXELS: u64 = 64_000_000;
@@ -146,7 +146,7 @@ pub(crate) fn save_sheet(path: &Path, sheet: RgbImage) -> Result<(), QualityErro
 }
 
 fn encode(sheet: RgbImage) -> Result<Vec<u8>, QualityError> {
-    peers::png_encode(&ImageView::new(&DynamicImage::ImageRgb8(sheet))?)
+    baselines::png_encode(&ImageView::new(&DynamicImage::ImageRgb8(sheet))?)
 }
 
 #[cfg(test)]

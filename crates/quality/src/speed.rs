@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroUsize};
 use image::DynamicImage;
 
 use crate::{
-    Peer, QualityError,
+    Baseline, QualityError,
     clock::{measure_cpu_time, ms_per_megapixel},
 };
 
@@ -35,11 +35,11 @@ impl<'a, E: From<QualityError>> EncodeJob<'a, E> {
     /// Creates a job for a baseline codec.
     pub fn for_baseline(
         name: impl Into<String>,
-        peer: impl Peer + 'a,
+        baseline: impl Baseline + 'a,
         image: &'a DynamicImage,
         quality: u8,
     ) -> Self {
-        Self::new(name, move || Ok(peer.encode(image, quality)?.len()))
+        Self::new(name, move || Ok(baseline.encode(image, quality)?.len()))
     }
 }
 

@@ -1,6 +1,6 @@
 use std::io;
 
-use crate::Class;
+use lopside_delivery::Class;
 
 /// Errors of the spool.
 #[derive(Debug, thiserror::Error)]

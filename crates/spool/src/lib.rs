@@ -4,9 +4,9 @@
 //! append ─► block in memory ─commit─► segment of the class ─read─► uplink ─acknowledge─► cursor ─► segment removed
 //!                             write + fdatasync                               write + fdatasync, then unlink
 //! ```
-//! A record belongs to a [`Class`], and each class is a separate log: the records of a class leave it in the
-//! order in which they entered, numbered without gaps. The reader decides which class goes first. Several
-//! records are committed together, as one [block](mod@block).
+//! A record belongs to a [`Class`](lopside_delivery::Class), and each class is a separate log: the records of
+//! a class leave it in the order in which they entered, numbered without gaps. The reader decides which class
+//! goes first. Several records are committed together, as one [block](mod@block).
 //!
 //! # Files
 //! | name | contents |
@@ -41,22 +41,20 @@
 //! so that a receiver does not confuse the numbers of a removed spool with those of the spool that replaced
 //! it.
 
-mod aside;
 pub mod block;
-mod class;
+mod class_log;
+mod damage;
 mod disk;
 mod error;
-mod lane;
 #[cfg(test)]
 mod model;
-mod received;
+mod received_numbers;
 mod recovery;
 pub mod segment;
 mod spool;
 pub mod state;
 mod storage;
 
-pub use class::Class;
 pub use disk::{Disk, DiskFile};
 pub use error::SpoolError;
 pub use spool::{AppendOutcome, Options, Record, Spool};

@@ -6,7 +6,13 @@
 
 use std::{collections::VecDeque, io, ops::Range};
 
-use crate::{Class, File, Storage, lane::Segment, segment, state::State};
+use lopside_delivery::Class;
+
+use crate::{
+    File, Storage,
+    segment::{self, Segment},
+    state::State,
+};
 
 /// Number of segments per class whose records are shown. There are two, because a new segment contains few
 /// records.

@@ -7,8 +7,10 @@
 
 use std::io;
 
+use lopside_delivery::Class;
+
 use crate::{
-    Class, File,
+    File,
     block::{ALIGNMENT, HEADER_BYTES, Header},
 };
 
@@ -26,6 +28,15 @@ pub struct Block {
     pub records: Vec<Vec<u8>>,
     /// Offset in the file at which the next block begins.
     pub next_offset: u64,
+}
+
+/// A segment of a class: its first record and its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// The number of the first record.
+    pub(crate) first_number: u64,
+    /// Size of the file in bytes.
+    pub(crate) bytes: u64,
 }
 
 /// Returns the file name of a segment.

@@ -1,12 +1,14 @@
 use std::{io, ops::RangeInclusive};
 
+use lopside_delivery::Class;
+
 use crate::{
-    Class, Counters, DropReason, SpoolError, Storage,
-    aside::DamageFiles,
-    lane::{ClassLog, Segment, SettleOutcome},
-    received::ReceivedNumbers,
+    Counters, DropReason, SpoolError, Storage,
+    class_log::{ClassLog, SettleOutcome},
+    damage::DamageFiles,
+    received_numbers::ReceivedNumbers,
     recovery::{self, Recovery},
-    segment,
+    segment::{self, Segment},
     state::{self, State, StateFile},
 };
 
@@ -121,7 +123,7 @@ impl<S: Storage> Spool<S> {
         let left =
             Recovery::inspect_all(&storage, &names, found, name).map_err(failed("scan its segments"))?;
         let state = left.state;
-        let aside = DamageFiles::open(&storage, &names, options.budget_bytes)
+        let damage = DamageFiles::open(&storage, &names, options.budget_bytes)
             .map_err(failed("list the damaged data that it has kept"))?;
         if let Some(found) = found {
             // After a failed sync the state may be only in the system's cache. Writing the same bytes at the
@@ -132,7 +134,7 @@ impl<S: Storage> Spool<S> {
         // hide them.
         file.write(state).map_err(failed("write its state"))?;
         left.clean_up(&storage).map_err(failed("clean up its segments"))?;
-        let lanes = left.classes.map(|class| {
+        let logs = left.classes.map(|class| {
             let known = state.classes[class.class.index()];
             ClassLog::new(class, options.epoch, known)
         });
@@ -146,8 +148,8 @@ impl<S: Storage> Spool<S> {
             state_file: file,
             saved_state: state,
             has_unsaved_drops: false,
-            logs: lanes,
-            damage: aside,
+            logs,
+            damage,
             has_unsynced_removals: true,
             is_poisoned: false,
         };

@@ -19,7 +19,9 @@
 
 use std::{io, ops::RangeInclusive};
 
-use crate::{Class, File, Storage};
+use lopside_delivery::Class;
+
+use crate::{File, Storage};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "state";

@@ -20,6 +20,7 @@ mod backoff;
 mod error;
 pub mod flow;
 mod items;
+mod link_state;
 mod message;
 mod record;
 mod session;
@@ -28,6 +29,7 @@ mod uplink;
 
 pub use error::UplinkError;
 pub use items::StoredItems;
+pub use link_state::LinkState;
 pub use record::{CapturedFrame, FileItem};
 pub use store::{Store, StoreOutcome, StoreSettings, StoreSnapshot};
-pub use uplink::{LinkState, Uplink, UplinkSettings};
+pub use uplink::{Uplink, UplinkSettings};

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use lopside_delivery::Class;
 use lopside_proto::v1::{FrameClass, Frames, Origin, Trace};
-use lopside_spool::{Class, Record};
+use lopside_spool::Record;
 
 use crate::{CapturedFrame, UplinkError};
 
@@ -22,24 +23,6 @@ pub(crate) struct UploadMessage {
     pub(crate) size_bytes: u64,
 }
 
-/// Converts a class of the spool into the class of the protocol.
-pub(crate) fn protocol_class(class: Class) -> FrameClass {
-    match class {
-        Class::Low => FrameClass::Low,
-        Class::Normal => FrameClass::Normal,
-        Class::High => FrameClass::High,
-    }
-}
-
-/// Converts a class of the protocol into the class of the spool.
-pub(crate) fn spool_class(class: FrameClass) -> Class {
-    match class {
-        FrameClass::Low => Class::Low,
-        FrameClass::Normal => Class::Normal,
-        FrameClass::High => Class::High,
-    }
-}
-
 /// Takes records from the front that make a message of at most `bytes` bytes, but at least one record. All
 /// are of one epoch and have consecutive numbers. Returns `None` if `records` is empty.
 pub(crate) fn take_message(
@@ -49,7 +32,7 @@ pub(crate) fn take_message(
 ) -> Result<Option<UploadMessage>, UplinkError> {
     let Some(first) = records.front() else { return Ok(None) };
     let (epoch, number) = (first.epoch, first.number);
-    let frames = Frames { epoch, class: protocol_class(class).into(), first: number, ..Frames::default() };
+    let frames = Frames { epoch, class: FrameClass::from(class).into(), first: number, ..Frames::default() };
     let mut message =
         UploadMessage { frames, last_number: number, size_bytes: MESSAGE_OVERHEAD_BYTES as u64 };
     let (mut payload, mut captured) = (Vec::new(), None);

@@ -2,11 +2,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use lopside_delivery::Class;
 use lopside_proto::v1::{
     Ack, FrameClass, Hello, Lane, UploadRequest, UploadResponse, Welcome,
     ingest_service_client::IngestServiceClient, upload_request, upload_response,
 };
-use lopside_spool::{Class, Record};
+use lopside_spool::Record;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
@@ -18,12 +19,7 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::{
-    LinkState, Store, StoreSnapshot, UplinkError,
-    flow::Flow,
-    message::{self, protocol_class, spool_class},
-    store::ReceivedRanges,
-};
+use crate::{LinkState, Store, StoreSnapshot, UplinkError, flow::Flow, message, store::ReceivedRanges};
 
 /// Capacity of the queue to HTTP/2, in messages: the maximum number in flight.
 const MESSAGE_QUEUE: usize = 64;
@@ -85,7 +81,7 @@ impl Session<'_> {
         let lanes = Class::ALL
             .into_iter()
             .zip(settled)
-            .map(|(class, settled)| Lane { class: protocol_class(class).into(), settled });
+            .map(|(class, settled)| Lane { class: FrameClass::from(class).into(), settled });
         let hello = Hello { device: self.device.to_owned(), lanes: lanes.collect(), spool };
         let hello = UploadRequest { message: Some(upload_request::Message::Hello(hello)) };
         messages.try_send(hello).map_err(|_| UplinkError::StreamEnded)?;
@@ -166,13 +162,13 @@ impl OpenSession<'_> {
     /// Reads more records of a class until they fill a message.
     async fn refill(&mut self, class: Class) -> Result<(), UplinkError> {
         while self.unsent_bytes(class) < self.flow.message_limit()
-            && self.state.borrow().classes[class as usize].1 > 0
+            && self.state.borrow().classes[class.index()].1 > 0
         {
             let records = self.store.read(class).await?;
             if records.is_empty() {
                 break;
             }
-            self.unsent[class as usize].extend(records);
+            self.unsent[class.index()].extend(records);
         }
         Ok(())
     }
@@ -187,7 +183,7 @@ impl OpenSession<'_> {
 
     /// Returns the number of bytes of a class that were read and not sent.
     fn unsent_bytes(&self, class: Class) -> u64 {
-        self.unsent[class as usize].iter().map(|record| record.bytes.len() as u64).sum()
+        self.unsent[class.index()].iter().map(|record| record.bytes.len() as u64).sum()
     }
 
     /// Sends one message of a class. Returns false if there is nothing to send, or if it has to wait.
@@ -199,11 +195,11 @@ impl OpenSession<'_> {
         if !self.flow.can_send_message(self.unsent_bytes(class).min(most), gathered, class == Class::High) {
             return Ok(false);
         }
-        let records = &mut self.unsent[class as usize];
+        let records = &mut self.unsent[class.index()];
         let Some(mut message) = message::take_message(class, records, most)? else { return Ok(false) };
-        let settled = self.state.borrow().settled[class as usize];
-        if settled > self.announced_settled[class as usize] {
-            self.announced_settled[class as usize] = settled;
+        let settled = self.state.borrow().settled[class.index()];
+        if settled > self.announced_settled[class.index()] {
+            self.announced_settled[class.index()] = settled;
             message.frames.settled = settled;
         }
         let request = UploadRequest { message: Some(upload_request::Message::Frames(message.frames)) };
@@ -219,7 +215,7 @@ impl OpenSession<'_> {
         };
         let class =
             FrameClass::try_from(class).map_err(|_| UplinkError::UnexpectedAnswer("an unknown class"))?;
-        let class = spool_class(class);
+        let class = Class::from(class);
         // An acknowledgement covers everything sent before it in its class, so a message that it skips would
         // be lost.
         if self.in_flight.pop_front() != Some((class, number)) || !self.flow.acknowledge(Instant::now()) {
@@ -236,7 +232,7 @@ fn parse_welcome(welcome: Welcome) -> Result<ReceivedRanges, UplinkError> {
     for of_class in welcome.known {
         let class = FrameClass::try_from(of_class.class)
             .map_err(|_| UplinkError::UnexpectedAnswer("an unknown class"))?;
-        known[spool_class(class) as usize]
+        known[Class::from(class).index()]
             .extend(of_class.ranges.into_iter().map(|range| range.first..=range.last));
     }
     Ok(known)

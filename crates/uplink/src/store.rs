@@ -11,9 +11,8 @@ use std::{
     time::Duration,
 };
 
-use lopside_spool::{
-    AppendOutcome, Class, Counters, DropReason, Options, Record, Spool, SpoolError, Storage,
-};
+use lopside_delivery::{Class, MAX_FRAME_BYTES};
+use lopside_spool::{AppendOutcome, Counters, DropReason, Options, Record, Spool, SpoolError, Storage};
 use tokio::{
     runtime,
     sync::{mpsc, oneshot, watch},
@@ -27,7 +26,7 @@ const COMMAND_QUEUE: usize = 256;
 /// Maximum number of bytes that wait to be committed together.
 const MAX_GATHERED_BYTES: usize = 256 << 10;
 /// The largest record in bytes: the largest frame that the cloud accepts, and its metadata.
-const MAX_RECORD_BYTES: usize = lopside_proto::MAX_FRAME_BYTES + 1024;
+const MAX_RECORD_BYTES: usize = MAX_FRAME_BYTES + 1024;
 /// Maximum age of an acknowledgement that is not on the disk.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before a failed disk is tried again.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lopside_capture::{CapturedImage, folder::TakenFile};
-use lopside_spool::Class;
+use lopside_delivery::Class;
 
 use super::{SourceSettings, tally::SourceCounters};
 

@@ -11,7 +11,7 @@ use lopside_capture::{
     folder::DoneAction,
     stream::{RawFormat, RawLayout, StreamFormat},
 };
-use lopside_spool::Class;
+use lopside_delivery::Class;
 use serde::Deserialize;
 
 use super::{

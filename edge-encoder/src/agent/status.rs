@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lopside_spool::{Class, Counters, DropReason};
+use lopside_delivery::Class;
+use lopside_spool::{Counters, DropReason};
 use lopside_uplink::{LinkState, StoreSnapshot};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt as _, net::UnixListener, sync::watch, task::JoinHandle};

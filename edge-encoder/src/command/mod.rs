@@ -14,7 +14,7 @@ mod status;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lopside_bundle::{BundlePart, picture::AnyBundle};
+use lopside_bundle::{BundlePart, image_codec::AnyBundle};
 
 use crate::{
     AnyEncoder, EdgeError,

@@ -8,7 +8,7 @@ mod update;
 
 use std::fmt::{self, Display, Formatter};
 
-use lopside_bundle::{BundlePart, picture::AnyBundle};
+use lopside_bundle::{BundlePart, image_codec::AnyBundle};
 use serde::Serialize;
 
 use crate::{EdgeError, agent::AgentSettings};

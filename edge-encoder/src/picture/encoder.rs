@@ -1,10 +1,10 @@
 use std::{borrow::Cow, time::Instant};
 
 use image::DynamicImage;
-use lopside_bundle::picture::{ImageCodecBundle, ImageCodecInput};
+use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecInput};
 use lopside_latent::{
     IdOnWire,
-    picture::{ImageCodecHeader, ImageCodecSpace, Quality},
+    image_codec::{ImageCodecHeader, ImageCodecSpace, Quality},
 };
 
 use super::{
@@ -148,7 +148,7 @@ impl ImageCodecEncoder {
     }
 
     /// Computes the layers of an image before quantisation, coarsest first, each `[channels, rows, columns]`
-    /// with the [layout's dimensions](lopside_latent::picture::Layout::dims); the finest layer has only the
+    /// with the [layout's dimensions](lopside_latent::image_codec::Layout::dims); the finest layer has only the
     /// channels that are computed.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use lopside_bundle::picture::{ImageCodecBundle, ImageCodecManifest};
-use lopside_latent::picture::Layout;
+use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecManifest};
+use lopside_latent::image_codec::Layout;
 use tract_onnx::prelude::{InferenceModel, OutletId};
 
 use super::cache::PlanCache;

@@ -1,7 +1,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use image::{DynamicImage, GrayImage, RgbImage};
-use lopside_bundle::picture::ImageCodecInput;
+use lopside_bundle::image_codec::ImageCodecInput;
 
 /// Converts an image to the input type of image codecs: 8-bit grey or RGB. Deeper samples are scaled, and an
 /// alpha channel is dropped; an image that is 8-bit grey or RGB already is not copied.

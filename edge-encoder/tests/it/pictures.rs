@@ -5,7 +5,7 @@ use edge_encoder::{EdgeError, ImageCodecEncoder, ImageCodecOptions, ModelPlan};
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 use lopside_latent::{
     IdOnWire, Limits,
-    picture::{Coefficients, ImageCodecHeader, ImageCodecLatent, Quality},
+    image_codec::{Coefficients, ImageCodecHeader, ImageCodecLatent, Quality},
 };
 
 fn options(threads: usize) -> ImageCodecOptions {
@@ -168,7 +168,7 @@ fn a_finer_quality_costs_more() {
 fn a_manifest_that_does_not_fit_its_model_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = SMALL.bundle(folder.path());
-    let refusal = |change: fn(&mut lopside_bundle::picture::ImageCodecManifest)| {
+    let refusal = |change: fn(&mut lopside_bundle::image_codec::ImageCodecManifest)| {
         let mut bundle = bundle.clone();
         change(&mut bundle.manifest);
         ImageCodecEncoder::new(&bundle).unwrap_err().to_string()

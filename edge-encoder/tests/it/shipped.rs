@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use edge_encoder::{EdgeError, EncodeOptions, ImageCodecOptions, golden::load_verified};
-use lopside_bundle::{BundlePart, GoldenInputDraft, picture::AnyBundle, put_golden_inputs};
-use lopside_latent::picture::Quality;
+use lopside_bundle::{BundlePart, GoldenInputDraft, image_codec::AnyBundle, put_golden_inputs};
+use lopside_latent::image_codec::Quality;
 
 fn in_clone(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)

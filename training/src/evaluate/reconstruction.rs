@@ -121,9 +121,9 @@ impl ReconstructionFigures {
                 let mse = 10_f64.powf(-psnr / 10.0);
                 text += &self.table_row("the encoder's input, enlarged (bicubic)", "–", mse);
             }
-            for (name, peer) in [("JPEG", picture.jpeg_smallest), ("WebP", picture.webp_smallest)] {
-                let bytes = format!("{:.1}", peer.mean_bytes);
-                text += &self.table_row(&format!("{name}, lowest quality"), &bytes, peer.mse);
+            for (name, codec) in [("JPEG", picture.jpeg_smallest), ("WebP", picture.webp_smallest)] {
+                let bytes = format!("{:.1}", codec.mean_bytes);
+                text += &self.table_row(&format!("{name}, lowest quality"), &bytes, codec.mse);
             }
             text += &self.table_row("PNG", &format!("{:.1}", picture.png_bytes), 0.0);
         }

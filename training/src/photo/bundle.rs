@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::{module::Module as _, tensor::Device};
 use lopside_bundle::{
     LATENT_SPACE_KEY,
-    picture::{
+    image_codec::{
         FastEncoderDraft, ImageCodecCost, ImageCodecDraft, ImageCodecDraftHead, ImageCodecInput,
         ImageCodecLayerSpec, ImageCodecQuantiserSpec,
     },

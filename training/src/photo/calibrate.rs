@@ -9,7 +9,7 @@ use std::path::Path;
 
 use lopside_latent::{
     LatentError, Table, Tables,
-    picture::{
+    image_codec::{
         CLASSES, ChannelContext, ChannelReference, ContextModel, Energy, ImageCodecQuantiser, NEIGHBOURS,
         Plane, PlaneVisitor, QUALITIES, ROW_CLASSES, walk_plane,
     },

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use lopside_bundle::picture::{ImageCodecDraft, ImageCodecManifest};
+use lopside_bundle::image_codec::{ImageCodecDraft, ImageCodecManifest};
 
 use super::{
     DistortionMeasure, PhotoOptions, TrainedParts,

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use image::DynamicImage;
-use lopside_bundle::picture::ImageCodecCost;
-use lopside_latent::picture::Quality;
+use lopside_bundle::image_codec::ImageCodecCost;
+use lopside_latent::image_codec::Quality;
 use lopside_quality::{
-    Avif, Peer, QualityAxis, RdCurve, RdPlot, RdPoint, TurboJpeg, Webp, fitting, format_rd_csv,
+    Avif, Baseline, QualityAxis, RdCurve, RdPlot, RdPoint, TurboJpeg, Webp, fitting, format_rd_csv,
 };
 use serde::Serialize;
 
@@ -69,13 +69,13 @@ pub(crate) fn evaluate(
     out: &Path,
 ) -> Result<PhotoEvaluation, TrainingError> {
     let pictures: Vec<(String, DynamicImage)> = photos::whole_photos(folder)?.collect::<Result<_, _>>()?;
-    let peers = baselines();
+    let codecs = baselines();
     let mut curves: Vec<Vec<RdCurve>> =
         vec![own_curves(own, &pictures, "Lopside photo", BundleCodec::encode)?];
-    for (peer, settings) in &peers {
-        let peer_curves =
-            pictures.iter().map(|(_, picture)| RdCurve::of_peer(peer.as_ref(), picture, settings));
-        curves.push(peer_curves.collect::<Result<_, _>>()?);
+    for (codec, settings) in &codecs {
+        let baseline_curves =
+            pictures.iter().map(|(_, picture)| RdCurve::of_baseline(codec.as_ref(), picture, settings));
+        curves.push(baseline_curves.collect::<Result<_, _>>()?);
     }
     let mut means: Vec<RdCurve> =
         curves.iter().map(|curves| RdCurve::mean(curves)).collect::<Result<_, _>>()?;
@@ -102,16 +102,16 @@ pub(crate) fn evaluate(
     Ok(evaluation)
 }
 
-fn baselines() -> Vec<(Box<dyn Peer>, Vec<u8>)> {
-    let mut peers: Vec<(Box<dyn Peer>, Vec<u8>)> = vec![
+fn baselines() -> Vec<(Box<dyn Baseline>, Vec<u8>)> {
+    let mut codecs: Vec<(Box<dyn Baseline>, Vec<u8>)> = vec![
         (Box::new(TurboJpeg::default()), (5..=95).step_by(5).collect()),
         (Box::new(Webp::default()), (0..=95).step_by(5).collect()),
     ];
     // AVIF is measured only if its programs are installed.
     if let Ok(avif) = Avif::find() {
-        peers.push((Box::new(avif), (10..=90).step_by(10).collect()));
+        codecs.push((Box::new(avif), (10..=90).step_by(10).collect()));
     }
-    peers
+    codecs
 }
 
 fn own_curves(
@@ -160,9 +160,9 @@ fn side_by_side(
     for (name, picture) in pictures {
         let (frame, decoded) = finest_within_budget(own, picture)?;
         let mut columns = vec![picture.clone(), decoded];
-        let peers: [&dyn Peer; 2] = [&TurboJpeg::default(), &Webp::default()];
-        for peer in peers {
-            columns.push(fitting(peer, picture, frame.len())?.picture);
+        let codecs: [&dyn Baseline; 2] = [&TurboJpeg::default(), &Webp::default()];
+        for codec in codecs {
+            columns.push(fitting(codec, picture, frame.len())?.picture);
         }
         rows.push(SheetRow { name: name.clone(), images: columns });
     }

@@ -3,8 +3,8 @@
 use cloud_decoder::{ImageCodecDecoder, Runtime};
 use edge_encoder::{ImageCodecEncoder, ImageCodecOptions};
 use image::DynamicImage;
-use lopside_bundle::picture::{ImageCodecBundle, ImageCodecCost};
-use lopside_latent::picture::Quality;
+use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecCost};
+use lopside_latent::image_codec::Quality;
 
 use super::bundle::UPSCALE_HEAD;
 use crate::TrainingError;

@@ -3,7 +3,7 @@
 //! estimator).
 
 use burn::tensor::Tensor;
-use lopside_latent::picture::LAMBDA;
+use lopside_latent::image_codec::LAMBDA;
 
 /// Rounding offset of the quantiser: a magnitude x becomes ⌊x + offset⌋; 0.5 rounds to the nearest integer.
 pub(crate) const ROUNDING_OFFSET: f32 = 0.4;

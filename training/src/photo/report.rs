@@ -82,7 +82,7 @@ fn mean_range(by_picture: &[(f64, f64, f64)]) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use lopside_bundle::picture::ImageCodecCost;
+    use lopside_bundle::image_codec::ImageCodecCost;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use image::DynamicImage;
-use lopside_latent::picture::Quality;
+use lopside_latent::image_codec::Quality;
 use lopside_quality::{EncodeJob, EncodeTime, TurboJpeg, Webp, measure_encode_times};
 use serde::Serialize;
 

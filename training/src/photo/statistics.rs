@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use image::DynamicImage;
 use lopside_bundle::{Channels, ImageSpec};
 use lopside_input::image_samples;
-use lopside_latent::picture::{ImageCodecQuantiser, Plane};
+use lopside_latent::image_codec::{ImageCodecQuantiser, Plane};
 
 use super::{model::PhotoModel, spec::PhotoSpec};
 use crate::{TrainingError, photos};
@@ -101,7 +101,12 @@ pub(crate) fn quantise_photo(
 
 fn code_channel(values: &[i16], rows: usize, columns: usize, predictor: [i16; 4]) -> CodedChannel {
     let mut integers = vec![0; values.len()];
-    lopside_latent::picture::subtract_prediction(values, columns, predictor.map(i32::from), &mut integers);
+    lopside_latent::image_codec::subtract_prediction(
+        values,
+        columns,
+        predictor.map(i32::from),
+        &mut integers,
+    );
     let mut plane = Plane::new(rows, columns);
     for (at, &value) in integers.iter().enumerate() {
         plane.set(at / columns, at % columns, value);

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use cloud_decoder::Runtime;
 use lopside_bundle::{
     BundlePart,
-    picture::{AnyBundle, ImageCodecBundle, ImageCodecDraftHead, add_head},
+    image_codec::{AnyBundle, ImageCodecBundle, ImageCodecDraftHead, add_head},
 };
 
 use super::{

@@ -13,11 +13,11 @@ use cloud_decoder::{
 };
 use lopside_bundle::{
     BundlePart, FixedLatentBundle,
-    picture::{AnyBundle, ImageCodecBundle},
+    image_codec::{AnyBundle, ImageCodecBundle},
 };
 use lopside_latent::{
     IdOnWire, Limits,
-    picture::{ImageCodecHeader, Quality},
+    image_codec::{ImageCodecHeader, Quality},
 };
 use tempfile::TempDir;
 

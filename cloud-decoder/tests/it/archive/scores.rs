@@ -1,7 +1,8 @@
 //! Scoring of archived frames in the background.
 
 use axum::http::Request;
-use lopside_archive::{Batch, Class, HeadKey, NewRecord};
+use lopside_archive::{Batch, HeadKey, NewRecord};
+use lopside_delivery::Class;
 use serde_json::{Value, json};
 
 use super::{

@@ -5,14 +5,14 @@ use std::path::Path;
 use lopside_bundle::{
     BundlePart, Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec, HeadKind,
     ImageSpec, InputSpec, LATENT_SPACE_KEY, ModelCost, TensorSpec,
-    picture::{
+    image_codec::{
         AnyBundle, ImageCodecBundle, ImageCodecCost, ImageCodecDraft, ImageCodecDraftHead, ImageCodecInput,
         ImageCodecLayerSpec, ImageCodecQuantiserSpec,
     },
 };
 use lopside_latent::{
     IdOnWire, Table, Tables,
-    picture::{
+    image_codec::{
         CLASSES, ChannelContext, ContextModel, ImageCodecHeader, ImageCodecSpace, Quality, ROW_CLASSES,
     },
 };

@@ -2,7 +2,7 @@
 
 use cloud_decoder::{Device, ImageCodecDecoder, Runtime, ServeError};
 use image::ColorType;
-use lopside_latent::{LatentError, Limits, picture::truncate_layers};
+use lopside_latent::{LatentError, Limits, image_codec::truncate_layers};
 use tempfile::tempdir;
 
 use super::{

@@ -1,7 +1,7 @@
 //! Feature maps instead of frames over the Open Inference Protocol.
 
 use axum::http::{Request, StatusCode};
-use lopside_latent::picture::ImageCodecLatent;
+use lopside_latent::image_codec::ImageCodecLatent;
 use serde_json::{Value, json};
 
 use super::{

@@ -9,8 +9,8 @@ use axum::{
 use cloud_decoder::{Device, Settings, cli::ServeArgs, serve};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use lopside_bundle::picture::ImageCodecBundle;
-use lopside_latent::picture::ImageCodecSpace;
+use lopside_bundle::image_codec::ImageCodecBundle;
+use lopside_latent::image_codec::ImageCodecSpace;
 use lopside_proto::v1::{
     DecodeRequest, GetBundleRequest, HeadKind, OutputFormat, OutputRequest,
     decoder_service_client::DecoderServiceClient, output::Value as Answer,

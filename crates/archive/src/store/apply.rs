@@ -4,6 +4,7 @@ use std::{
     sync::Arc,
 };
 
+use lopside_delivery::Class;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Pool, Row as _};
 
@@ -11,7 +12,7 @@ use super::{
     super::{BEGIN, Db, JSON_ROWS, ROW_LOCK, insert_frames},
     Connection, NewRow, read,
 };
-use crate::{AppliedBatch, ArchiveError, Batch, Class, FrameMeta, Watermark, backend::CommittedBatch};
+use crate::{AppliedBatch, ArchiveError, Batch, FrameMeta, Watermark, backend::CommittedBatch};
 
 /// Maximum number of ranges in a stream's watermark. A device exceeds it only if it leaves gaps and never
 /// raises its floor.

@@ -7,6 +7,7 @@
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
+use lopside_delivery::Class;
 use sqlx::{
     Database, Pool, SqlSafeStr as _,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -14,7 +15,7 @@ use sqlx::{
 
 use super::{Db, classify_error};
 use crate::{
-    ArchiveError, Batch, Class, Device, Frame, FrameMeta, FrameQuery, FramesSince, HeadKey, LatentSpaceKey,
+    ArchiveError, Batch, Device, Frame, FrameMeta, FrameQuery, FramesSince, HeadKey, LatentSpaceKey,
     NewRecord, NewScore, SweepReport, UnscoredFrame,
     backend::{Backend, CommittedBatch},
 };

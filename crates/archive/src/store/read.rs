@@ -1,9 +1,10 @@
 use std::ops::RangeInclusive;
 
+use lopside_delivery::Class;
 use sqlx::{Pool, Row as _};
 
 use super::{super::Db, Row};
-use crate::{Class, Device, Watermark};
+use crate::{Device, Watermark};
 
 /// Returns the numbers from `from` on that are applied or settled, over all epochs of a spool together.
 pub(super) async fn known_numbers(

@@ -8,7 +8,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use lopside_archive::{Archive, Batch, Class, FrameQuery};
+use lopside_archive::{Archive, Batch, FrameQuery};
+use lopside_delivery::Class;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::task::JoinSet;
 

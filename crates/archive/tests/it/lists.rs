@@ -1,6 +1,7 @@
 //! Frames are found, and are returned unchanged.
 
-use lopside_archive::{Archive, Batch, Class, FrameMeta, FrameQuery, HeadKey, NewRecord, NewScore};
+use lopside_archive::{Archive, Batch, FrameMeta, FrameQuery, HeadKey, NewRecord, NewScore};
+use lopside_delivery::Class;
 
 use crate::{START_US, batch, frames, open, record};
 

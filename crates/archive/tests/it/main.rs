@@ -3,7 +3,8 @@
 // A test helper panics to fail its test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use lopside_archive::{Archive, Batch, Class, FrameMeta, FrameQuery, NewRecord, Settings};
+use lopside_archive::{Archive, Batch, FrameMeta, FrameQuery, NewRecord, Settings};
+use lopside_delivery::Class;
 
 mod errors;
 mod kill;

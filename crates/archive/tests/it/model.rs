@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use lopside_archive::{AppliedBatch, Archive, Batch, Class, Settings, SweepReport};
+use lopside_archive::{AppliedBatch, Archive, Batch, Settings, SweepReport};
+use lopside_delivery::Class;
 use proptest::prelude::*;
 
 use crate::{START_US, batch, frames};

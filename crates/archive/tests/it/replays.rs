@@ -1,6 +1,7 @@
 //! Records are applied only once.
 
-use lopside_archive::{AppliedBatch, Batch, Class};
+use lopside_archive::{AppliedBatch, Batch};
+use lopside_delivery::Class;
 
 use crate::{batch, frames, numbers, open};
 

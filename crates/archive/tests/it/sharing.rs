@@ -1,6 +1,7 @@
 //! Many callers, several servers, and subscribers.
 
-use lopside_archive::{Archive, ArchiveError, Batch, Class, Settings};
+use lopside_archive::{Archive, ArchiveError, Batch, Settings};
+use lopside_delivery::Class;
 use tokio::{sync::broadcast::error::RecvError, task::JoinSet};
 
 use crate::{batch, frames, numbers, open};

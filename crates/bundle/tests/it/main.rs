@@ -5,4 +5,4 @@
 #![allow(clippy::unwrap_used)]
 
 mod bundles;
-mod edge_part;
+mod device_part;

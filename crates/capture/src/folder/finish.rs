@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
-    is_ignored,
+    done_list::{DoneList, FileOutcome},
+    fingerprint::Fingerprint,
+    ignored_name::is_ignored,
     place::move_into,
-    print::Fingerprint,
-    remembered::{DoneList, FileOutcome},
 };
 use crate::CaptureError;
 
@@ -97,7 +97,7 @@ pub(crate) struct FolderFiles {
 struct FolderState {
     /// Files that were taken and are not done.
     taken: HashMap<OsString, Fingerprint>,
-    remembered: Option<DoneList>,
+    done_list: Option<DoneList>,
 }
 
 impl FolderFiles {
@@ -120,7 +120,7 @@ impl FolderFiles {
                         "the list of done files would be captured as an input: begin its name with a dot";
                     refuse_same_folder(folder, parent.unwrap_or(Path::new(".")), message)?;
                 }
-                state.remembered = Some(DoneList::open(list, folder)?);
+                state.done_list = Some(DoneList::open(list, folder)?);
             }
             DoneAction::Delete => {}
         }
@@ -128,8 +128,8 @@ impl FolderFiles {
     }
 
     /// Returns whether the file is taken or done.
-    pub(crate) fn is_known(&self, name: &OsStr, print: Fingerprint) -> bool {
-        self.state().is_known(name, print)
+    pub(crate) fn is_known(&self, name: &OsStr, fingerprint: Fingerprint) -> bool {
+        self.state().is_known(name, fingerprint)
     }
 
     /// Takes a file, unless it is taken or done.
@@ -137,14 +137,14 @@ impl FolderFiles {
         self: &Arc<Self>,
         name: OsString,
         path: PathBuf,
-        print: Fingerprint,
+        fingerprint: Fingerprint,
     ) -> Option<TakenFile> {
         let mut state = self.state();
-        if state.is_known(&name, print) {
+        if state.is_known(&name, fingerprint) {
             return None;
         }
-        state.taken.insert(name.clone(), print);
-        Some(TakenFile { path, name, fingerprint: print, files: self.clone() })
+        state.taken.insert(name.clone(), fingerprint);
+        Some(TakenFile { path, name, fingerprint, files: self.clone() })
     }
 
     fn state(&self) -> MutexGuard<'_, FolderState> {
@@ -161,22 +161,22 @@ impl FolderFiles {
     fn finish_file(
         &self,
         name: OsString,
-        print: Fingerprint,
+        fingerprint: Fingerprint,
         outcome: FileOutcome,
     ) -> Result<(), CaptureError> {
         let mut state = self.state();
         // The file may have been rewritten, and taken again.
-        if state.taken.get(&name) == Some(&print) {
+        if state.taken.get(&name) == Some(&fingerprint) {
             state.taken.remove(&name);
         }
-        state.remembered.as_mut().map_or(Ok(()), |list| list.add(name, print, outcome))
+        state.done_list.as_mut().map_or(Ok(()), |list| list.add(name, fingerprint, outcome))
     }
 }
 
 impl FolderState {
-    fn is_known(&self, name: &OsStr, print: Fingerprint) -> bool {
-        self.taken.get(name) == Some(&print)
-            || self.remembered.as_ref().is_some_and(|list| list.is_listed(name, print))
+    fn is_known(&self, name: &OsStr, fingerprint: Fingerprint) -> bool {
+        self.taken.get(name) == Some(&fingerprint)
+            || self.done_list.as_ref().is_some_and(|list| list.is_listed(name, fingerprint))
     }
 }
 

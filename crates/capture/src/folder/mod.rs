@@ -15,10 +15,11 @@
 //! names of files that were taken and are not done, and those recorded by [`DoneAction::Remember`], grow with the
 //! folder.
 
+mod done_list;
+mod fingerprint;
 mod finish;
+mod ignored_name;
 mod place;
-mod print;
-mod remembered;
 mod scan;
 mod watch;
 
@@ -26,7 +27,7 @@ use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
     fs,
-    os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -35,8 +36,9 @@ use std::{
 pub use finish::{DoneAction, TakenFile};
 
 use self::{
+    fingerprint::Fingerprint,
     finish::FolderFiles,
-    print::Fingerprint,
+    ignored_name::is_ignored,
     scan::SettlingFiles,
     watch::{FolderChange, FolderWatch},
 };
@@ -120,7 +122,7 @@ impl FolderSource {
         for entry in fs::read_dir(&self.path).map_err(CaptureError::file_error("list", &self.path))? {
             let entry = entry.map_err(CaptureError::file_error("list", &self.path))?;
             let (name, path) = (entry.file_name(), entry.path());
-            let (Some(print), Some(key)) =
+            let (Some(fingerprint), Some(key)) =
                 (Fingerprint::read_fingerprint(&path), Fingerprint::file_key(&path))
             else {
                 continue;
@@ -130,7 +132,7 @@ impl FolderSource {
             }
             if !is_stored(key) {
                 others.push(key);
-            } else if let Some(taken) = self.files.take(name, path, print) {
+            } else if let Some(taken) = self.files.take(name, path, fingerprint) {
                 tracing::info!(source = &*self.context.name, file = %taken.path().display(), "file was stored completely before the last stop");
                 taken.mark_done()?;
             }
@@ -161,12 +163,12 @@ impl FolderSource {
                 continue;
             }
             let path = self.path.join(&name);
-            let Some(print) = Fingerprint::read_fingerprint(&path) else { continue };
-            if let Some(taken) = self.files.take(name, path, print) {
+            let Some(fingerprint) = Fingerprint::read_fingerprint(&path) else { continue };
+            if let Some(taken) = self.files.take(name, path, fingerprint) {
                 self.counted.captured += 1;
                 let source = self.context.name.clone();
                 return Ok(Some(Captured {
-                    captured_at: print.modified_at(),
+                    captured_at: fingerprint.modified_at(),
                     source_name: source,
                     input: CapturedInput::File(taken),
                 }));
@@ -179,8 +181,8 @@ impl FolderSource {
     }
 
     fn list(&mut self) -> Result<(), CaptureError> {
-        let (found, more) = scan::list(&self.path, MAX_WAITING_FILES, |name, print| {
-            self.is_wanted(name) && !self.files.is_known(name, print)
+        let (found, more) = scan::list(&self.path, MAX_WAITING_FILES, |name, fingerprint| {
+            self.is_wanted(name) && !self.files.is_known(name, fingerprint)
         })?;
         self.settling.add_found(found, self.context.clock.now());
         self.needs_listing = more;
@@ -211,25 +213,5 @@ impl Source for FolderSource {
 
     fn input_counts(&self) -> InputCounts {
         self.counted
-    }
-}
-
-/// Returns whether a name is hidden or that of an unfinished file.
-fn is_ignored(name: &OsStr) -> bool {
-    let name = name.as_bytes().to_ascii_lowercase();
-    name.starts_with(b".")
-        || [&b".part"[..], b".tmp", b".crdownload", b"~"].iter().any(|end| name.ends_with(end))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_unfinished_files_are_ignored() {
-        for name in [".hidden", "a.part", "a.jpg.TMP", "a.crdownload", "a.txt~"] {
-            assert!(is_ignored(OsStr::new(name)), "{name}");
-        }
-        assert!(!is_ignored(OsStr::new("part.jpg")));
     }
 }

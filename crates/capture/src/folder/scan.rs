@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::print::Fingerprint;
+use super::fingerprint::Fingerprint;
 use crate::CaptureError;
 
 /// A file that was found by listing.
@@ -22,9 +22,9 @@ pub(crate) fn list(
     let (mut found, mut more) = (BTreeSet::new(), false);
     for entry in fs::read_dir(folder).map_err(CaptureError::file_error("list", folder))? {
         let entry = entry.map_err(CaptureError::file_error("list", folder))?;
-        let Some(print) = Fingerprint::read_fingerprint(&entry.path()) else { continue };
-        if fits(&entry.file_name(), print) {
-            found.insert((print, entry.file_name()));
+        let Some(fingerprint) = Fingerprint::read_fingerprint(&entry.path()) else { continue };
+        if fits(&entry.file_name(), fingerprint) {
+            found.insert((fingerprint, entry.file_name()));
         }
         if found.len() > most {
             found.pop_last();
@@ -72,8 +72,8 @@ impl SettlingFiles {
             && let Some((_, (before, name))) = self.waiting.pop_front()
         {
             match look(&name) {
-                Some(print) if print == before => return Some(name),
-                Some(print) => self.waiting.push_back((now, (print, name))),
+                Some(fingerprint) if fingerprint == before => return Some(name),
+                Some(fingerprint) => self.waiting.push_back((now, (fingerprint, name))),
                 None => {}
             }
         }

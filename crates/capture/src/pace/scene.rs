@@ -46,8 +46,8 @@ impl SceneGate {
 
     /// Returns whether an image, captured at time `at`, passes. The first image passes, and so does one of a
     /// different size.
-    pub fn passes(&mut self, at: SystemTime, picture: &DynamicImage) -> bool {
-        let grid = LumaGrid::from_image(picture);
+    pub fn passes(&mut self, at: SystemTime, image: &DynamicImage) -> bool {
+        let grid = LumaGrid::from_image(image);
         let same = self.last.as_ref().is_some_and(|(before, last)| {
             // If the clock was set back, the elapsed time is unknown, and the image passes.
             let silent = at.duration_since(*before).map_or(true, |time| time >= self.max_silence);
@@ -61,11 +61,11 @@ impl SceneGate {
 }
 
 impl LumaGrid {
-    fn from_image(picture: &DynamicImage) -> Self {
-        let size = picture.dimensions();
-        match picture {
-            DynamicImage::ImageRgb8(picture) => Self::from_samples(size, picture, luma),
-            DynamicImage::ImageLuma8(picture) => Self::from_samples(size, picture, grey),
+    fn from_image(image: &DynamicImage) -> Self {
+        let size = image.dimensions();
+        match image {
+            DynamicImage::ImageRgb8(image) => Self::from_samples(size, image, luma),
+            DynamicImage::ImageLuma8(image) => Self::from_samples(size, image, grey),
             other => Self::from_samples(size, &other.to_luma8(), grey),
         }
     }
@@ -182,9 +182,9 @@ mod tests {
             let (mut now, mut last): (u64, Option<(u64, u8)>) = (0, None);
             for (level, gap) in levels {
                 now += gap;
-                let picture = RgbImage::from_pixel(37, 29, image::Rgb([level; 3]));
+                let image = RgbImage::from_pixel(37, 29, image::Rgb([level; 3]));
                 let expected = last.is_none_or(|(time, before)| now - time >= 100 || before.abs_diff(level) > threshold);
-                prop_assert_eq!(gate.passes(at(now), &picture.into()), expected);
+                prop_assert_eq!(gate.passes(at(now), &image.into()), expected);
                 last = if expected { Some((now, level)) } else { last };
             }
         }

@@ -8,7 +8,7 @@
 //! truncated file therefore does not swallow the next one, unless the length of its last segment happens to
 //! end at a marker of that next file. Each byte is walked over at most once.
 
-use super::cut::{SplitItem, StreamSplitter};
+use super::split::{SplitItem, StreamSplitter};
 
 /// First bytes of every file: SOI, and the first byte of the next marker.
 const START_BYTES: [u8; 3] = [0xff, 0xd8, 0xff];
@@ -39,7 +39,7 @@ enum WalkStep {
 }
 
 impl StreamSplitter for MjpegSplitter {
-    fn cut(&mut self, bytes: &[u8]) -> SplitItem {
+    fn split(&mut self, bytes: &[u8]) -> SplitItem {
         if self.offset == 0 {
             if !bytes.starts_with(&START_BYTES) {
                 return skip_to_start(bytes);
@@ -159,34 +159,34 @@ mod tests {
         file
     }
 
-    fn cuts(bytes: &[u8]) -> Vec<SplitItem> {
-        let (mut cutter, mut rest, mut cuts) = (MjpegSplitter::default(), bytes, Vec::new());
+    fn items(bytes: &[u8]) -> Vec<SplitItem> {
+        let (mut splitter, mut rest, mut items) = (MjpegSplitter::default(), bytes, Vec::new());
         while !rest.is_empty() {
-            let cut = match cutter.cut(rest) {
-                SplitItem::NeedsMore => cutter.give_up(rest),
-                cut => cut,
+            let item = match splitter.split(rest) {
+                SplitItem::NeedsMore => splitter.give_up(rest),
+                item => item,
             };
-            let (SplitItem::Garbage(count) | SplitItem::Damaged(count) | SplitItem::Complete(count)) = cut
+            let (SplitItem::Garbage(count) | SplitItem::Damaged(count) | SplitItem::Complete(count)) = item
             else {
                 panic!()
             };
             assert!(count > 0);
             rest = &rest[count..];
-            cuts.push(cut);
+            items.push(item);
         }
-        cuts
+        items
     }
 
     #[test]
-    fn a_thumbnail_does_not_cut() {
+    fn a_thumbnail_does_not_split() {
         let file = sample_file(&[1, 0xff, 0, 0xff, 0xd3, 0xff, 0xff, 0, 5]);
-        assert_eq!(cuts(&file), [SplitItem::Complete(file.len())]);
+        assert_eq!(items(&file), [SplitItem::Complete(file.len())]);
     }
 
     #[test]
     fn a_progressive_file_has_several_scans() {
         let file = sample_file(&[1, 2, 0xff, 0xc4, 0, 3, 7, 0xff, 0xda, 0, 2, 8, 8]);
-        assert_eq!(cuts(&file), [SplitItem::Complete(file.len())]);
+        assert_eq!(items(&file), [SplitItem::Complete(file.len())]);
     }
 
     #[test]
@@ -194,26 +194,26 @@ mod tests {
         let whole = sample_file(&[1, 2, 3, 4, 5, 6]);
         for len in 0..whole.len() {
             let bytes = [&whole[..len], &whole[..], b"--boundary"].concat();
-            let found = cuts(&bytes).contains(&SplitItem::Complete(whole.len()));
+            let found = items(&bytes).contains(&SplitItem::Complete(whole.len()));
             // If the length of the application segment happens to reach a marker of the thumbnail, or the one
             // behind the next SOI, the two files cannot be told apart.
-            assert!(found || [7, 13].contains(&len), "{len}: {:?}", cuts(&bytes));
+            assert!(found || [7, 13].contains(&len), "{len}: {:?}", items(&bytes));
         }
     }
 
     #[test]
     fn a_length_that_cannot_be_does_not_wait_for_its_bytes() {
         assert_eq!(
-            MjpegSplitter::default().cut(&[0xff, 0xd8, 0xff, 0xdb, 0xff, 0xd8]),
+            MjpegSplitter::default().split(&[0xff, 0xd8, 0xff, 0xdb, 0xff, 0xd8]),
             SplitItem::Damaged(4)
         );
-        assert_eq!(MjpegSplitter::default().cut(&[0xff, 0xd8, 0xff, 0xe0, 0, 1]), SplitItem::Damaged(4));
+        assert_eq!(MjpegSplitter::default().split(&[0xff, 0xd8, 0xff, 0xe0, 0, 1]), SplitItem::Damaged(4));
     }
 
     #[test]
     fn what_may_be_the_beginning_of_a_start_is_kept() {
-        assert_eq!(MjpegSplitter::default().cut(b"ab\xff"), SplitItem::Garbage(2));
-        assert_eq!(MjpegSplitter::default().cut(b"ab\xff\xd8"), SplitItem::Garbage(2));
-        assert_eq!(MjpegSplitter::default().cut(b"\xff\xd8"), SplitItem::NeedsMore);
+        assert_eq!(MjpegSplitter::default().split(b"ab\xff"), SplitItem::Garbage(2));
+        assert_eq!(MjpegSplitter::default().split(b"ab\xff\xd8"), SplitItem::Garbage(2));
+        assert_eq!(MjpegSplitter::default().split(b"\xff\xd8"), SplitItem::NeedsMore);
     }
 }

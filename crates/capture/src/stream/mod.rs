@@ -1,18 +1,18 @@
 //! Images and sensor rows from a byte stream: a program's output, standard input, a device.
 //!
-//! Decoding is left to the caller. A stream is cut into images, and damaged ones are skipped and counted; the
-//! caller decodes those that it keeps with [`CapturedImage::decode`].
+//! Decoding is left to the caller. A stream is split into images, and damaged ones are skipped and counted;
+//! the caller decodes those that it keeps with [`CapturedImage::decode`].
 
 mod buffer;
-mod cut;
+mod images;
 mod mjpeg;
-mod pictures;
 mod pnm;
 mod raw;
+mod split;
 
 use std::io::Read;
 
-pub use pictures::{ImageStreamOptions, ImageStreamReader, StreamFailure, StreamFormat};
+pub use images::{ImageStreamOptions, ImageStreamReader, StreamFailure, StreamFormat};
 pub use raw::{RawFormat, RawLayout};
 
 use crate::{
@@ -38,7 +38,7 @@ pub struct StreamSource<R> {
 }
 
 enum StreamReader<R> {
-    Pictures(ImageStreamReader<R>),
+    Images(ImageStreamReader<R>),
     Rows(WindowReader<R>),
 }
 
@@ -49,7 +49,7 @@ impl<R: Read + Send> StreamSource<R> {
     /// [`CaptureError::InvalidSetting`].
     pub fn new(context: SourceContext, from: R, content: StreamContent) -> Result<Self, CaptureError> {
         let parts = match content {
-            StreamContent::Images(options) => StreamReader::Pictures(ImageStreamReader::new(from, options)?),
+            StreamContent::Images(options) => StreamReader::Images(ImageStreamReader::new(from, options)?),
             StreamContent::Rows(options) => {
                 StreamReader::Rows(WindowReader::new(&context.name, from, options)?)
             }
@@ -75,9 +75,9 @@ impl<R: Read + Send> Source for StreamSource<R> {
             return Ok(None);
         }
         let next = match &mut self.parts {
-            StreamReader::Pictures(pictures) => {
-                let next = pictures.next_image().map_err(|failure| capture_error(&self.context, failure));
-                next.map(|picture: Option<CapturedImage>| picture.map(CapturedInput::Image))
+            StreamReader::Images(images) => {
+                let next = images.next_image().map_err(|failure| capture_error(&self.context, failure));
+                next.map(|image: Option<CapturedImage>| image.map(CapturedInput::Image))
             }
             StreamReader::Rows(windows) => {
                 windows.next_window().map(|window| window.map(CapturedInput::Window))
@@ -92,7 +92,7 @@ impl<R: Read + Send> Source for StreamSource<R> {
 
     fn input_counts(&self) -> InputCounts {
         match &self.parts {
-            StreamReader::Pictures(pictures) => pictures.input_counts(),
+            StreamReader::Images(images) => images.input_counts(),
             StreamReader::Rows(windows) => windows.input_counts(),
         }
     }

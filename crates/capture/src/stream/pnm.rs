@@ -2,7 +2,7 @@
 //! value in decimal with white space and `#` comments before each, one byte of white space, and the samples,
 //! two bytes each if the largest value is over 255.
 
-use super::cut::{SplitItem, StreamSplitter};
+use super::split::{SplitItem, StreamSplitter};
 
 /// The longest header in bytes, comments included.
 const MAX_HEADER_BYTES: usize = 1024;
@@ -30,7 +30,7 @@ impl PnmSplitter {
 }
 
 impl StreamSplitter for PnmSplitter {
-    fn cut(&mut self, bytes: &[u8]) -> SplitItem {
+    fn split(&mut self, bytes: &[u8]) -> SplitItem {
         if self.file_bytes.is_none() {
             if !is_start(bytes) {
                 return skip_to_start(bytes);
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn first(bytes: &[u8]) -> SplitItem {
-        PnmSplitter::new(1000).cut(bytes)
+        PnmSplitter::new(1000).split(bytes)
     }
 
     #[test]

@@ -3,7 +3,7 @@ use image::{
     error::{ParameterError, ParameterErrorKind},
 };
 
-use super::cut::{SplitItem, StreamSplitter};
+use super::split::{SplitItem, StreamSplitter};
 use crate::CaptureError;
 
 /// The largest side, in pixels.
@@ -72,14 +72,14 @@ impl RawLayout {
     /// Decodes the image of these samples.
     pub(crate) fn decode(self, samples: Vec<u8>) -> Result<DynamicImage, CaptureError> {
         let right = samples.len() == self.image_bytes();
-        let picture = match self.format {
+        let image = match self.format {
             _ if !right => None,
             RawFormat::Grey8 => GrayImage::from_raw(self.width, self.height, samples).map(Into::into),
             RawFormat::Rgb24 => RgbImage::from_raw(self.width, self.height, samples).map(Into::into),
             RawFormat::Yuv420p => Some(self.decode_yuv420p(&samples).into()),
             RawFormat::Yuyv => Some(self.decode_yuyv(&samples).into()),
         };
-        picture.ok_or_else(|| {
+        image.ok_or_else(|| {
             let mismatch = ParameterError::from_kind(ParameterErrorKind::DimensionMismatch);
             CaptureError::DecodeImage(ImageError::Parameter(mismatch))
         })
@@ -107,7 +107,7 @@ impl RawLayout {
 }
 
 impl StreamSplitter for RawLayout {
-    fn cut(&mut self, bytes: &[u8]) -> SplitItem {
+    fn split(&mut self, bytes: &[u8]) -> SplitItem {
         if bytes.len() < self.image_bytes() {
             SplitItem::NeedsMore
         } else {
@@ -136,12 +136,12 @@ mod tests {
         let red = [81, 90, 240];
         let planes = RawLayout::new(3, 1, RawFormat::Yuv420p).unwrap();
         assert_eq!(planes.image_bytes(), 7);
-        let picture = planes.decode(vec![16, 235, red[0], 128, red[1], 128, red[2]]).unwrap().to_rgb8();
-        assert_eq!(picture.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0]);
+        let image = planes.decode(vec![16, 235, red[0], 128, red[1], 128, red[2]]).unwrap().to_rgb8();
+        assert_eq!(image.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0]);
         let packed = RawLayout::new(2, 2, RawFormat::Yuyv).unwrap();
         let samples = vec![16, 128, 235, 128, red[0], red[1], red[0], red[2]];
-        let picture = packed.decode(samples).unwrap().to_rgb8();
-        assert_eq!(picture.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0, 255, 0, 0]);
+        let image = packed.decode(samples).unwrap().to_rgb8();
+        assert_eq!(image.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0, 255, 0, 0]);
     }
 
     #[test]

@@ -56,8 +56,8 @@ fn pictures_come_out_of_a_program() {
     let options = CommandOptions::new(argv, StreamContent::Images(ImageStreamOptions::default()));
     let mut command = open(CommandOptions { restart: RestartPolicy::Never, ..options });
     for sample in [7, 9] {
-        let CapturedInput::Image(picture) = command.next().unwrap().unwrap().input else { panic!() };
-        assert_eq!(picture.decode().unwrap().to_luma8().into_raw(), [sample]);
+        let CapturedInput::Image(image) = command.next().unwrap().unwrap().input else { panic!() };
+        assert_eq!(image.decode().unwrap().to_luma8().into_raw(), [sample]);
     }
     assert!(command.next().unwrap().is_none());
     assert_eq!(command.input_counts(), InputCounts { captured: 2, damaged: 0, skipped: 2 });

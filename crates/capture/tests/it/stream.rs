@@ -32,11 +32,11 @@ impl Read for Split<'_> {
 
 fn jpeg(seed: u8) -> Vec<u8> {
     let (width, height) = (17 + u32::from(seed % 5), 9);
-    let picture = RgbImage::from_fn(width, height, |x, y| {
+    let image = RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([(x * 13) as u8 ^ seed, (y * 29) as u8, seed.wrapping_mul(7)])
     });
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+    image.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
     bytes.into_inner()
 }
 
@@ -48,18 +48,18 @@ fn pnm(seed: u8) -> Vec<u8> {
     bytes
 }
 
-fn pictures(from: impl Read, options: ImageStreamOptions) -> (Vec<CapturedImage>, InputCounts) {
-    let mut pictures = ImageStreamReader::new(from, options).unwrap();
-    let found = std::iter::from_fn(|| pictures.next_image().unwrap()).collect();
-    (found, pictures.input_counts())
+fn images(from: impl Read, options: ImageStreamOptions) -> (Vec<CapturedImage>, InputCounts) {
+    let mut images = ImageStreamReader::new(from, options).unwrap();
+    let found = std::iter::from_fn(|| images.next_image().unwrap()).collect();
+    (found, images.input_counts())
 }
 
 fn of(format: StreamFormat) -> ImageStreamOptions {
     ImageStreamOptions { format, ..ImageStreamOptions::default() }
 }
 
-fn bytes_of(pictures: &[CapturedImage]) -> Vec<Vec<u8>> {
-    pictures.iter().map(|picture| picture.bytes().unwrap().to_vec()).collect()
+fn bytes_of(images: &[CapturedImage]) -> Vec<Vec<u8>> {
+    images.iter().map(|image| image.bytes().unwrap().to_vec()).collect()
 }
 
 /// Generates bytes between JPEG files, some of which look like parts of a JPEG file.
@@ -91,13 +91,13 @@ proptest! {
     ) {
         let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| jpeg(*seed)).collect();
         let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.clone(), jpeg(*seed)].concat()).collect();
-        let (at_once, counted) = pictures(&stream[..], of(StreamFormat::Mjpeg));
+        let (at_once, counted) = images(&stream[..], of(StreamFormat::Mjpeg));
         // Garbage may be taken for a file, but must not hide a real one.
         let found = bytes_of(&at_once);
         let mut rest = found.iter();
         prop_assert!(whole.iter().all(|file| rest.any(|found| found == file)));
         let split = Split { bytes: &stream, sizes, turn: 0 };
-        prop_assert_eq!(pictures(split, of(StreamFormat::Mjpeg)), (at_once, counted));
+        prop_assert_eq!(images(split, of(StreamFormat::Mjpeg)), (at_once, counted));
     }
 
     #[test]
@@ -108,7 +108,7 @@ proptest! {
         let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| pnm(*seed)).collect();
         let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.as_bytes().to_vec(), pnm(*seed)].concat()).collect();
         let split = Split { bytes: &stream, sizes, turn: 0 };
-        let (found, _) = pictures(split, of(StreamFormat::Pnm));
+        let (found, _) = images(split, of(StreamFormat::Pnm));
         prop_assert_eq!(bytes_of(&found), whole);
     }
 
@@ -122,13 +122,13 @@ proptest! {
         format in prop::sample::select(vec![StreamFormat::Mjpeg, StreamFormat::Pnm]),
     ) {
         let stream = pieces.concat();
-        let (found, counted) = pictures(&stream[..], ImageStreamOptions { format, max_image_bytes: 4096 });
-        let used: usize = found.iter().map(|picture| picture.bytes().unwrap().len()).sum();
+        let (found, counted) = images(&stream[..], ImageStreamOptions { format, max_image_bytes: 4096 });
+        let used: usize = found.iter().map(|image| image.bytes().unwrap().len()).sum();
         prop_assert_eq!(used + counted.skipped as usize, stream.len(), "every byte must be in an image or counted as skipped");
-        for picture in found {
-            prop_assert!(picture.bytes().unwrap().len() <= 4096);
-            if let Ok(picture) = picture.decode() {
-                prop_assert!(picture.width() > 0);
+        for image in found {
+            prop_assert!(image.bytes().unwrap().len() <= 4096);
+            if let Ok(image) = image.decode() {
+                prop_assert!(image.width() > 0);
             }
         }
     }
@@ -137,7 +137,7 @@ proptest! {
     fn raw_pictures_follow_each_other(count in 0_usize..6, rest in 0_usize..12, sizes in prop::collection::vec(1_usize..30, 1..4)) {
         let raw = RawLayout::new(2, 2, RawFormat::Rgb24).unwrap();
         let stream: Vec<u8> = (0..12 * count + rest).map(|at| at as u8).collect();
-        let (found, counted) = pictures(Split { bytes: &stream, sizes, turn: 0 }, of(StreamFormat::Raw(raw)));
+        let (found, counted) = images(Split { bytes: &stream, sizes, turn: 0 }, of(StreamFormat::Raw(raw)));
         prop_assert_eq!(bytes_of(&found).concat(), &stream[..12 * count]);
         prop_assert_eq!((found.len(), counted.damaged), (count, u64::from(rest > 0)));
     }
@@ -146,10 +146,10 @@ proptest! {
 #[test]
 fn a_file_that_was_cut_off_does_not_take_the_next_one_with_it() {
     let (cut, next) = (jpeg(1), jpeg(2));
-    let expected = CapturedImage::decode(pictures(&next[..], of(StreamFormat::Mjpeg)).0.remove(0)).unwrap();
+    let expected = CapturedImage::decode(images(&next[..], of(StreamFormat::Mjpeg)).0.remove(0)).unwrap();
     for len in 0..cut.len() {
         let stream = [&cut[..len], &next[..]].concat();
-        let (found, _) = pictures(&stream[..], of(StreamFormat::Mjpeg));
+        let (found, _) = images(&stream[..], of(StreamFormat::Mjpeg));
         let decoded = found.last().unwrap().clone().decode().unwrap();
         assert_eq!(decoded, expected, "{len} of {}", cut.len());
     }
@@ -161,7 +161,7 @@ fn what_is_over_the_limit_is_passed_over_and_counted() {
     large.splice(large.len() - 2..large.len() - 2, vec![7; 9000]);
     let stream = [jpeg(2), large, jpeg(3)].concat();
     let (found, counted) =
-        pictures(&stream[..], ImageStreamOptions { format: StreamFormat::Mjpeg, max_image_bytes: 4096 });
+        images(&stream[..], ImageStreamOptions { format: StreamFormat::Mjpeg, max_image_bytes: 4096 });
     assert_eq!(bytes_of(&found), [jpeg(2), jpeg(3)]);
     assert_eq!(counted.damaged, 1);
 }
@@ -169,9 +169,9 @@ fn what_is_over_the_limit_is_passed_over_and_counted() {
 #[test]
 fn the_format_is_found_by_what_begins_first() {
     let part = [b"HTTP/1.0 200 OK\r\n\r\n--frame\r\n\r\n".to_vec(), jpeg(4)].concat();
-    assert_eq!(bytes_of(&pictures(&part[..], ImageStreamOptions::default()).0), [jpeg(4)]);
-    assert_eq!(bytes_of(&pictures(&pnm(5)[..], ImageStreamOptions::default()).0), [pnm(5)]);
-    assert_eq!(pictures(&b""[..], ImageStreamOptions::default()), (Vec::new(), InputCounts::default()));
+    assert_eq!(bytes_of(&images(&part[..], ImageStreamOptions::default()).0), [jpeg(4)]);
+    assert_eq!(bytes_of(&images(&pnm(5)[..], ImageStreamOptions::default()).0), [pnm(5)]);
+    assert_eq!(images(&b""[..], ImageStreamOptions::default()), (Vec::new(), InputCounts::default()));
     let mut stream = StreamSource::new(
         context(),
         &b"RIFF....AVI "[..],
@@ -193,8 +193,8 @@ fn pnm_of_any_depth_is_decoded() {
         file("P5 2 1 7\n", &[7, 0]),
     ]
     .concat();
-    let (found, _) = pictures(&stream[..], of(StreamFormat::Pnm));
-    let decoded: Vec<DynamicImage> = found.into_iter().map(|picture| picture.decode().unwrap()).collect();
+    let (found, _) = images(&stream[..], of(StreamFormat::Pnm));
+    let decoded: Vec<DynamicImage> = found.into_iter().map(|image| image.decode().unwrap()).collect();
     assert_eq!(decoded[0], GrayImage::from_raw(2, 1, vec![0, 200]).unwrap().into());
     let deep = image::ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![1, 0x1234]).unwrap();
     assert_eq!(decoded[1], deep.into());
@@ -208,7 +208,7 @@ fn a_picture_that_is_larger_than_can_be_is_not_decoded() {
     let mut file = jpeg(0);
     let size = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap() + 5;
     file[size..size + 4].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
-    let (mut found, _) = pictures(&file[..], of(StreamFormat::Mjpeg));
+    let (mut found, _) = images(&file[..], of(StreamFormat::Mjpeg));
     assert!(matches!(found.remove(0).decode(), Err(CaptureError::DecodeImage(_))));
 }
 
@@ -229,13 +229,13 @@ fn a_stream_is_a_source() {
         StreamContent::Images(ImageStreamOptions::default()),
     )
     .unwrap();
-    let Captured { captured_at: at, source_name: source, input: CapturedInput::Image(picture) } =
+    let Captured { captured_at: at, source_name: source, input: CapturedInput::Image(image) } =
         stream.next().unwrap().unwrap()
     else {
         panic!()
     };
     assert!(at.duration_since(before).unwrap() < Duration::from_hours(1));
-    assert_eq!((&*source, picture.bytes().unwrap().len()), ("camera", jpeg(6).len()));
+    assert_eq!((&*source, image.bytes().unwrap().len()), ("camera", jpeg(6).len()));
     assert!(stream.next().unwrap().is_none());
     assert_eq!(stream.input_counts().captured, 1);
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use lopside_latent::{
     IdOnWire, LatentSpaceId, Limits, Table, Tables,
-    picture::{
+    image_codec::{
         CLASSES, ChannelContext, ChannelReference, ContextModel, ImageCodecHeader, ImageCodecQuantiser,
         ImageCodecSpace, LayerShape, Layout, Quality, ROW_CLASSES,
     },

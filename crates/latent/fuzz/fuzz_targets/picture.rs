@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use lopside_latent::{
     IdOnWire, LatentSpaceId, Limits, Table, Tables,
-    picture::{
+    image_codec::{
         CLASSES, ChannelContext, ChannelReference, ContextModel, ImageCodecFrame, ImageCodecHeader,
         ImageCodecQuantiser, ImageCodecSpace, LayerShape, Layout, Quality, ROW_CLASSES, truncate_layers,
     },
@@ -46,17 +46,17 @@ fn framed([quality, width, height, flags, first, second]: &[u8; 6], bytes: &[u8]
 }
 
 fn round_trip(frame: &[u8]) {
-    let Ok(picture) = SPACE.decode(frame, &LIMITS) else { return };
-    let again = SPACE.encode_integers(picture.header, &picture.layers, IdOnWire::Session);
+    let Ok(latent) = SPACE.decode(frame, &LIMITS) else { return };
+    let again = SPACE.encode_integers(latent.header, &latent.layers, IdOnWire::Session);
     let again = again.expect("a decoded image can be encoded");
     // The given encoding may be shorter than that of the encoder.
     let roomy = Limits { max_frame_bytes: usize::MAX, ..LIMITS };
-    assert_eq!(SPACE.decode(&again, &roomy).as_ref(), Ok(&picture), "the integers differ");
-    for kept in 1..=picture.layers.len() {
+    assert_eq!(SPACE.decode(&again, &roomy).as_ref(), Ok(&latent), "the integers differ");
+    for kept in 1..=latent.layers.len() {
         let part = truncate_layers(frame, kept, &LIMITS, Some(SPACE.id()))
             .expect("a frame that decodes can be shortened");
         let part = SPACE.decode(&part, &LIMITS).expect("a shortened frame can be decoded");
-        assert_eq!((part.header, &part.layers[..]), (picture.header, &picture.layers[..kept]));
+        assert_eq!((part.header, &part.layers[..]), (latent.header, &latent.layers[..kept]));
     }
 }
 

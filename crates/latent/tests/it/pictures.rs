@@ -1,12 +1,13 @@
 //! Frames of images: encoded integers are decoded unchanged, and invalid frames are refused.
 
 use lopside_latent::{
-    IdOnWire, LatentError, LatentSpaceId, Limits, Table, Tables, peek_latent_space,
-    picture::{
+    IdOnWire, LatentError, LatentSpaceId, Limits, Table, Tables,
+    image_codec::{
         CLASSES, ChannelContext, ChannelReference, Coefficients, ContextModel, Energy, ImageCodecFrame,
         ImageCodecHeader, ImageCodecQuantiser, ImageCodecSpace, LayerShape, Layout, NEIGHBOURS, Plane,
         Quality, ROW_CLASSES, STRIPE_ROWS, truncate_layers,
     },
+    peek_latent_space,
 };
 use proptest::prelude::*;
 

@@ -4,11 +4,12 @@
 use std::fmt::Write as _;
 
 use lopside_latent::{
-    IdOnWire, LatentSpaceId, Limits, Table, Tables, peek_latent_space,
-    picture::{
+    IdOnWire, LatentSpaceId, Limits, Table, Tables,
+    image_codec::{
         CLASSES, ChannelContext, ChannelReference, ContextModel, ImageCodecHeader, ImageCodecQuantiser,
         ImageCodecSpace, LayerShape, Layout, Quality, ROW_CLASSES, truncate_layers,
     },
+    peek_latent_space,
 };
 use sha2::{Digest as _, Sha256};
 

@@ -1,15 +1,15 @@
 //! Shape rules of operators that move, join, repeat or drop elements.
 
-use super::{broadcast, checked_product, int_attribute};
 use crate::{
-    graph::find_attribute,
+    graph::{find_attribute, int_attribute},
     proto::NodeProto,
-    shapes::{MAX_RANK, Shape, Shapes},
+    shape::{MAX_RANK, Shape, broadcast, checked_product},
+    shapes::Shapes,
 };
 
 /// Returns the index of an axis in a tensor of this rank; negative axes count from the end. `None` if it is
 /// out of range.
-pub(crate) fn resolve_axis(axis: i64, rank: usize) -> Option<usize> {
+pub(super) fn resolve_axis(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis.checked_add(rank as i64)? } else { axis };
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
 }
@@ -89,7 +89,7 @@ pub(super) fn gather(node: &NodeProto, from: &[u64], indices: &[u64]) -> Option<
 }
 
 /// Returns the shapes of the outputs of `Split`.
-pub(crate) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>> {
+pub(super) fn split(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<Shape>> {
     let from = shapes.input_shape(node, 0).ok()?;
     let axis = resolve_axis(int_attribute(node, "axis", 0), from.len())?;
     let parts = node.output.len() as u64;
@@ -133,14 +133,14 @@ pub(super) fn slice(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Opti
 }
 
 /// Returns the number of elements that a slice takes along an axis of this extent.
-pub(crate) fn slice_length(extent: u64, start: i64, end: i64, step: i64) -> Option<u64> {
+pub(super) fn slice_length(extent: u64, start: i64, end: i64, step: i64) -> Option<u64> {
     let (first, stop) = slice_bounds(extent, start, end, step)?;
     let room = if step > 0 { stop.checked_sub(first)? } else { first.checked_sub(stop)? };
     Some(u64::try_from(room).unwrap_or(0).div_ceil(step.unsigned_abs()))
 }
 
 /// Returns the first index of a slice and the index before which it stops.
-pub(crate) fn slice_bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
+pub(super) fn slice_bounds(extent: u64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
     let extent = i64::try_from(extent).ok()?;
     let [start, end] = [start, end].map(|at| if at < 0 { at.saturating_add(extent) } else { at });
     match step {

@@ -1,7 +1,6 @@
 //! Shape rules of recurrent layers.
 
-use super::int_attribute;
-use crate::{proto::NodeProto, shapes::Shape};
+use crate::{graph::int_attribute, proto::NodeProto, shape::Shape};
 
 /// A recurrent layer with input `[steps, n, in]`, or `[n, steps, in]` if `layout` is 1, and recurrent weights
 /// `[directions, gates · units, units]`.

@@ -1,11 +1,12 @@
 //! Shape rules of pooling operators, which slide a window without weights, and of operators that change the
 //! resolution.
 
-use super::{ConvWindow, int_attribute};
+use super::{conv_window::ConvWindow, layout::resolve_axis};
 use crate::{
-    graph::find_attribute,
+    graph::{find_attribute, int_attribute},
     proto::NodeProto,
-    shapes::{MAX_RANK, Shape, Shapes},
+    shape::{MAX_RANK, Shape},
+    shapes::Shapes,
 };
 
 /// Returns the output shape of `MaxPool`, `AveragePool` or `LpPool`: the arithmetic of a convolution, applied
@@ -30,11 +31,7 @@ pub(super) fn global_pool_shape(from: &[u64]) -> Option<Shape> {
 /// Returns the output shape of `Resize` or `Upsample`, either with sizes or with scales.
 pub(super) fn resize_shape(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
     let axes: Vec<usize> = match find_attribute(node, "axes") {
-        Some(axes) => axes
-            .ints
-            .iter()
-            .map(|&axis| super::layout::resolve_axis(axis, from.len()))
-            .collect::<Option<_>>()?,
+        Some(axes) => axes.ints.iter().map(|&axis| resolve_axis(axis, from.len())).collect::<Option<_>>()?,
         None => (0..from.len()).collect(),
     };
     // `Upsample` and the first version of `Resize` do not have a region of interest.

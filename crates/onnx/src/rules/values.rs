@@ -1,20 +1,19 @@
 //! The values of small integer tensors, which other nodes read as shapes, axes and indices.
 
-use super::{
-    int_attribute,
-    layout::{list_argument, resolve_axis, slice_bounds, slice_length},
-};
+use super::layout::{list_argument, resolve_axis, slice_bounds, slice_length};
 use crate::{
-    graph::find_attribute,
-    proto::{NodeProto, TensorProto, tensor_proto::DataType},
-    shapes::{MAX_VALUES, Shapes},
+    graph::{find_attribute, int_attribute},
+    proto::{NodeProto, tensor_proto::DataType},
+    shape::checked_product,
+    shapes::Shapes,
+    stored_values::{MAX_VALUES, stored_integers},
 };
 
 /// Returns the values of the node's first output if they follow from shapes and known integers.
 pub(crate) fn output_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
     let found = match node.op_type() {
         "Shape" => shape_values(node, shapes)?,
-        "Size" => vec![i64::try_from(super::checked_product(shapes.input_shape(node, 0).ok()?)?).ok()?],
+        "Size" => vec![i64::try_from(checked_product(shapes.input_shape(node, 0).ok()?)?).ok()?],
         "Cast" if is_integer(int_attribute(node, "to", 0)) => shapes.input_integers(node, 0)?.to_vec(),
         "Identity" | "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" => {
             shapes.input_integers(node, 0)?.to_vec()
@@ -38,41 +37,6 @@ pub(crate) fn output_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec
         _ => return None,
     };
     (found.len() <= MAX_VALUES).then_some(found)
-}
-
-/// Returns the values of a stored tensor of at most [`MAX_VALUES`] integers.
-pub(crate) fn stored_integers(tensor: &TensorProto) -> Option<Vec<i64>> {
-    let values: Vec<i64> = match (DataType::try_from(tensor.data_type()).ok()?, tensor.raw_data()) {
-        (DataType::Int64, []) => if_short(&tensor.int64_data)?.to_vec(),
-        (DataType::Int64, raw) => {
-            if_short(raw.as_chunks().0)?.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
-        }
-        (DataType::Int32 | DataType::Bool, []) => {
-            if_short(&tensor.int32_data)?.iter().map(|&value| value.into()).collect()
-        }
-        (DataType::Int32, raw) => {
-            if_short(raw.as_chunks().0)?.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect()
-        }
-        (DataType::Bool, raw) => if_short(raw)?.iter().map(|&byte| byte.into()).collect(),
-        _ => return None,
-    };
-    Some(values)
-}
-
-/// Returns the values of a stored tensor of at most [`MAX_VALUES`] floats.
-pub(crate) fn stored_floats(tensor: &TensorProto) -> Option<Vec<f32>> {
-    if tensor.data_type() != DataType::Float as i32 {
-        return None;
-    }
-    match tensor.raw_data() {
-        [] => if_short(&tensor.float_data).map(<[f32]>::to_vec),
-        raw => if_short(raw.as_chunks().0)
-            .map(|raw| raw.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
-    }
-}
-
-fn if_short<T>(values: &[T]) -> Option<&[T]> {
-    (values.len() <= MAX_VALUES).then_some(values)
 }
 
 fn is_integer(data_type: i64) -> bool {

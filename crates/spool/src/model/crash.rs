@@ -2,6 +2,7 @@
 
 use std::env;
 
+use lopside_delivery::Class;
 use proptest::{
     collection::vec,
     prelude::*,
@@ -10,11 +11,11 @@ use proptest::{
 };
 
 use super::{
-    controls::BrokenPromise,
+    broken_promise::BrokenPromise,
     memory::{Faults, MemoryDisk},
     oracle::{BUDGET, Oracle, Step, step},
 };
-use crate::{Class, Options, Spool};
+use crate::{Options, Spool};
 
 /// Draws the faults of a schedule: three in four lose the power once at a random operation, one in four fails
 /// a sync, and one in eight runs on a disk of limited size.

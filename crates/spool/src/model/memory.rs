@@ -11,7 +11,7 @@ use std::{
 use proptest::test_runner::TestRng;
 use rand::RngExt as _;
 
-use super::controls::BrokenPromise;
+use super::{broken_promise::BrokenPromise, checksums::forge_checksums};
 use crate::{File, Storage, state};
 
 /// Sector size in bytes. A crash keeps or loses each sector separately.
@@ -317,11 +317,7 @@ impl File for MemoryFile {
         buffer[..len].copy_from_slice(&bytes[..len]);
         drop(disk);
         if self.disk.breaks_promise(BrokenPromise::ChecksumsNotRead) && !self.is_state() {
-            super::controls::forge_checksums(
-                &self.disk.0.borrow().inodes[self.inode].visible,
-                offset,
-                &mut buffer[..len],
-            );
+            forge_checksums(&self.disk.0.borrow().inodes[self.inode].visible, offset, &mut buffer[..len]);
         }
         Ok(len)
     }

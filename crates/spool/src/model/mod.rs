@@ -5,6 +5,8 @@
 //! counted. [`controls`] breaks the disk's promises one by one: a control that no schedule detects fails its
 //! test.
 
+mod broken_promise;
+mod checksums;
 mod controls;
 mod crash;
 mod memory;

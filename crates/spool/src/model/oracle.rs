@@ -6,10 +6,11 @@ use std::{
     ops::RangeInclusive,
 };
 
+use lopside_delivery::Class;
 use proptest::{prelude::*, test_runner::TestRng};
 
 use super::memory::{Faults, MemoryDisk};
-use crate::{AppendOutcome, Class, DropReason, Options, Record, Spool, SpoolError};
+use crate::{AppendOutcome, DropReason, Options, Record, Spool, SpoolError};
 
 /// One operation on a spool.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use lopside_spool::{AppendOutcome, Class, Disk, Options, Spool};
+use lopside_delivery::Class;
+use lopside_spool::{AppendOutcome, Disk, Options, Spool};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 const FOLDER: &str = "LOPSIDE_SPOOL_TEST_FOLDER";

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use lopside_spool::{AppendOutcome, Class, Counters, Disk, DropReason, Options, Record, Spool, SpoolError};
+use lopside_delivery::Class;
+use lopside_spool::{AppendOutcome, Counters, Disk, DropReason, Options, Record, Spool, SpoolError};
 use tempfile::TempDir;
 
 const KIB: u64 = 1 << 10;

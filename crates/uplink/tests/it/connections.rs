@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lopside_spool::Class;
+use lopside_delivery::Class;
 use lopside_uplink::UplinkSettings;
 use tokio::time::Instant;
 use tonic::Status;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lopside_spool::Class;
+use lopside_delivery::Class;
 use lopside_uplink::{StoreOutcome, StoreSettings};
 
 use crate::support::{Cloud, Disk, Edge, End, Link, Pace, settings, small_frame, store_settings, until};

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use lopside_spool::{Class, DropReason, Options, Spool};
+use lopside_delivery::{Class, MAX_FRAME_BYTES};
+use lopside_spool::{DropReason, Options, Spool};
 use lopside_uplink::{CapturedFrame, StoreOutcome, StoreSettings};
 use tokio::task::JoinSet;
 
@@ -120,7 +121,7 @@ async fn a_full_spool_refuses_and_the_disk_has_the_count() {
 async fn a_frame_that_no_archive_takes_is_refused_and_holds_nothing_up() {
     let settings = StoreSettings { budget_bytes: 100 << 20, ..store_settings() };
     let edge = Edge::open(&Disk::default(), settings);
-    let largest = lopside_proto::MAX_FRAME_BYTES;
+    let largest = MAX_FRAME_BYTES;
     for (len, expected) in
         [(largest, StoreOutcome::Stored), (largest + 2000, StoreOutcome::Refused), (10, StoreOutcome::Stored)]
     {

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use lopside_spool::{Class, Counters, DropReason, Options, Spool};
+use lopside_delivery::Class;
+use lopside_spool::{Counters, DropReason, Options, Spool};
 use lopside_uplink::{Store, StoreOutcome, StoreSettings, UplinkSettings};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{

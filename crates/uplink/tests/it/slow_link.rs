@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lopside_spool::Class;
+use lopside_delivery::Class;
 use tokio::time::Instant;
 
 use crate::support::{Cloud, Disk, Edge, Link, settings, store_settings, until};

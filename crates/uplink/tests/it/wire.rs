@@ -1,6 +1,6 @@
 //! The cost of a frame on the wire, from the device to the cloud.
 
-use lopside_spool::Class;
+use lopside_delivery::Class;
 
 use crate::support::{Cloud, Disk, Edge, Link, settings, store_settings, until};
 

@@ -11,11 +11,11 @@ use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, agent::AgentRep
 use image::{GrayImage, Luma};
 use lopside_bundle::{
     BundlePart, Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec,
-    GoldenInputDraft, HeadKind, ImageSpec, InputSpec, ModelCost, TensorSpec, picture::AnyBundle,
+    GoldenInputDraft, HeadKind, ImageSpec, InputSpec, ModelCost, TensorSpec, image_codec::AnyBundle,
     put_golden_inputs,
 };
 use lopside_e2e::{CloudDecoder, serve_command};
-use lopside_latent::{IdOnWire, Table, Tables, picture::Quality};
+use lopside_latent::{IdOnWire, Table, Tables, image_codec::Quality};
 use lopside_onnx::{GraphBuilder, encode_model};
 use serde_json::Value;
 

@@ -95,7 +95,7 @@ fn a_program_and_standard_input_are_sources_too() {
     let spool = lopside_spool::Disk::open(&folder.path().join("spool")).unwrap();
     let options = lopside_spool::Options::new(256_000_000, 1);
     let spool = lopside_spool::Spool::open(spool, options).unwrap();
-    let pending = lopside_spool::Class::ALL.map(|class| spool.pending_records(class));
+    let pending = lopside_delivery::Class::ALL.map(|class| spool.pending_records(class));
     assert_eq!(pending, [2, 1, 0]);
 }
 

@@ -1,6 +1,6 @@
 use std::{path::Path, sync::Arc};
 
-use lopside_bundle::{BundleError, BundlePart, picture::AnyBundle};
+use lopside_bundle::{BundleError, BundlePart, image_codec::AnyBundle};
 
 use super::{
     StateStore,

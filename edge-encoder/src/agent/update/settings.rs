@@ -68,7 +68,7 @@ impl UpdateTable {
 
 #[cfg(test)]
 mod tests {
-    use lopside_latent::picture::Quality;
+    use lopside_latent::image_codec::Quality;
 
     use super::*;
     use crate::ImageCodecOptions;

@@ -1,6 +1,6 @@
 use std::{path::Path, sync::Arc};
 
-use lopside_bundle::{BundlePart, picture::AnyBundle};
+use lopside_bundle::{BundlePart, image_codec::AnyBundle};
 
 use super::{
     StateStore,

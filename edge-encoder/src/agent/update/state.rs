@@ -49,7 +49,7 @@ pub(crate) const MAX_STARTS: u32 = 3;
 pub(crate) struct Release {
     /// The name of the bundle.
     pub(crate) bundle: String,
-    #[serde(with = "id_text")]
+    #[serde(with = "lopside_bundle::id_text")]
     pub(crate) latent_space: LatentSpaceId,
     /// SHA-256 of its `bundle.json`.
     pub(crate) manifest: Digest,
@@ -215,22 +215,6 @@ impl BundlePhase {
             Self::Confirmed => "confirmed",
             Self::RolledBack => "rolled back",
         }
-    }
-}
-
-/// Serialisation of a latent-space identifier as text.
-mod id_text {
-    use lopside_latent::LatentSpaceId;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    // serde's `with` passes a reference.
-    #[allow(clippy::trivially_copy_pass_by_ref)]
-    pub(super) fn serialize<S: Serializer>(id: &LatentSpaceId, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(id)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<LatentSpaceId, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -5,7 +5,7 @@ mod vector;
 
 use std::fs;
 
-use lopside_bundle::{BundlePart, picture::AnyBundle};
+use lopside_bundle::{BundlePart, image_codec::AnyBundle};
 use lopside_latent::{LatentError, LatentSpaceId, peek_latent_space};
 
 use crate::{EdgeError, cli::InspectArgs, config::ConfigFile, error::io_error};

@@ -1,6 +1,6 @@
 use lopside_latent::{
     Limits,
-    picture::{ImageCodecFrame, ImageCodecSpace},
+    image_codec::{ImageCodecFrame, ImageCodecSpace},
 };
 use serde::Serialize;
 

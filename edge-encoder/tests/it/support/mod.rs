@@ -2,14 +2,14 @@
 
 use lopside_bundle::{
     BundlePart,
-    picture::{
+    image_codec::{
         AnyBundle, ImageCodecBundle, ImageCodecCost, ImageCodecDraft, ImageCodecDraftHead, ImageCodecInput,
         ImageCodecLayerSpec, ImageCodecQuantiserSpec,
     },
 };
 use lopside_latent::{
     Table, Tables,
-    picture::{CLASSES, ChannelContext, ContextModel, ROW_CLASSES},
+    image_codec::{CLASSES, ChannelContext, ContextModel, ROW_CLASSES},
 };
 use lopside_onnx::{Dim, GraphBuilder, encode_model};
 

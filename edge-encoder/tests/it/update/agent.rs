@@ -8,8 +8,9 @@ use std::{
 };
 
 use edge_encoder::agent::{AgentReport, UpdateReport, request_status};
+use lopside_delivery::Class;
 use lopside_latent::{LatentSpaceId, peek_latent_space};
-use lopside_spool::{Class, Disk, Options, Spool};
+use lopside_spool::{Disk, Options, Spool};
 use lopside_uplink::CapturedFrame;
 use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};

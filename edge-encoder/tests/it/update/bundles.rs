@@ -7,9 +7,9 @@ use image::{GrayImage, Luma};
 use lopside_bundle::{
     AnyManifest, BundlePart, Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec,
     GoldenInputDraft, HeadKind, ImageSpec, InputSpec, ModelCost, TensorSpec, TimeSeriesSpec,
-    picture::AnyBundle, put_golden_inputs,
+    image_codec::AnyBundle, put_golden_inputs,
 };
-use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables, picture::Quality};
+use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables, image_codec::Quality};
 use lopside_onnx::{GraphBuilder, encode_model};
 
 /// The computation of the encoder.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use lopside_bundle::picture::put_model_card;
+use lopside_bundle::image_codec::put_model_card;
 
 use super::{
     super::{

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use image::{DynamicImage, imageops::FilterType};
-use lopside_bundle::picture::ImageCodecCost;
-use lopside_latent::picture::Quality;
+use lopside_bundle::image_codec::ImageCodecCost;
+use lopside_latent::image_codec::Quality;
 use lopside_quality::RdPoint;
 use serde::Serialize;
 

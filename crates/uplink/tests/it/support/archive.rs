@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use lopside_delivery::Class;
 use lopside_proto::v1::{FrameClass, Frames};
-use lopside_spool::Class;
 use tokio::sync::watch;
 use tonic::Status;
 
@@ -136,12 +136,8 @@ impl Archive {
 
 /// Returns the class that a message names.
 pub(super) fn class_of(class: i32) -> Result<Class, Status> {
-    match FrameClass::try_from(class) {
-        Ok(FrameClass::Low) => Ok(Class::Low),
-        Ok(FrameClass::Normal) => Ok(Class::Normal),
-        Ok(FrameClass::High) => Ok(Class::High),
-        Err(_) => Err(Status::invalid_argument("the class is not known")),
-    }
+    let class = FrameClass::try_from(class);
+    class.map(Class::from).map_err(|_| Status::invalid_argument("the class is not known"))
 }
 
 /// Refuses a message whose columns are inconsistent.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
 
-use lopside_spool::Class;
+use lopside_delivery::Class;
 use lopside_uplink::{
     CapturedFrame, LinkState, Store, StoreOutcome, StoreSettings, StoreSnapshot, Uplink, UplinkError,
     UplinkSettings,

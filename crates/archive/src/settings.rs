@@ -1,0 +1,31 @@
+use std::time::Duration;
+
+/// Configuration of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Maximum age of a frame since its capture; a sweep deletes older ones. `None` keeps frames of any age.
+    pub max_age: Option<Duration>,
+    /// Maximum bytes of all frames together; a sweep deletes the oldest frames above it. `None` is unlimited.
+    pub max_bytes: Option<u64>,
+    /// Maximum number of database connections: all of them for PostgreSQL, at least 2; only the readers for
+    /// SQLite.
+    pub max_connections: u32,
+    /// Maximum wait for a connection, or for a lock that another process holds. With SQLite the wait for a
+    /// connection may be 30 seconds longer.
+    pub acquire_timeout: Duration,
+    /// Number of frames that a subscriber may be behind, at least 1.
+    pub feed_capacity: usize,
+}
+
+impl Default for Settings {
+    /// Keeps everything.
+    fn default() -> Self {
+        Self {
+            max_age: None,
+            max_bytes: None,
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(5),
+            feed_capacity: 1024,
+        }
+    }
+}

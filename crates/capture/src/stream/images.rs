@@ -1,0 +1,209 @@
+use std::io::{self, Read};
+
+use image::ImageFormat;
+
+use super::{
+    RawLayout,
+    buffer::StreamBuffer,
+    mjpeg::MjpegSplitter,
+    pnm::PnmSplitter,
+    split::{SplitItem, StreamSplitter},
+};
+use crate::{CaptureError, CapturedImage, InputCounts};
+
+/// Number of bytes within which the first image must begin to detect the format, for example after an HTTP
+/// header.
+const DETECTION_BYTES: usize = 4096;
+
+/// Format of a stream of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamFormat {
+    /// [`Mjpeg`](Self::Mjpeg) or [`Pnm`](Self::Pnm), whichever begins first in the first 4096 bytes.
+    Auto,
+    /// JPEG files, with anything between them.
+    Mjpeg,
+    /// Binary PGM and PPM files (`P5`, `P6`), of 8 or 16 bits.
+    Pnm,
+    /// Samples without a header.
+    Raw(RawLayout),
+}
+
+/// Options of a stream of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageStreamOptions {
+    /// Format of the stream.
+    pub format: StreamFormat,
+    /// The largest image in bytes as captured, at least 4096. At most this many bytes are buffered, in
+    /// addition to a copy of the image that is returned.
+    pub max_image_bytes: usize,
+}
+
+impl Default for ImageStreamOptions {
+    fn default() -> Self {
+        Self { format: StreamFormat::Auto, max_image_bytes: 16 << 20 }
+    }
+}
+
+/// The images of a byte stream.
+pub struct ImageStreamReader<R> {
+    from: R,
+    buffer: StreamBuffer,
+    limit: usize,
+    /// `None` until the format is known.
+    splitter: Option<(StreamFormat, Box<dyn StreamSplitter>)>,
+    ended: bool,
+    counted: InputCounts,
+}
+
+impl<R: Read> ImageStreamReader<R> {
+    /// Creates the images of a reader.
+    ///
+    /// # Errors
+    /// [`CaptureError::InvalidSetting`] if the limit is under 4096 bytes or under the size of a raw image.
+    pub fn new(from: R, options: ImageStreamOptions) -> Result<Self, CaptureError> {
+        let ImageStreamOptions { format, max_image_bytes: limit } = options;
+        let least = match format {
+            StreamFormat::Raw(raw) => raw.image_bytes().max(DETECTION_BYTES),
+            _ => DETECTION_BYTES,
+        };
+        if limit < least {
+            let message =
+                format!("a limit of {limit} bytes is too small for these images: allow at least {least}");
+            return Err(CaptureError::InvalidSetting(message));
+        }
+        let known = new_splitter(format, limit).map(|splitter| (format, splitter));
+        Ok(Self {
+            from,
+            buffer: StreamBuffer::new(limit),
+            limit,
+            splitter: known,
+            ended: false,
+            counted: InputCounts::default(),
+        })
+    }
+
+    /// Waits for the next image; returns `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// The error of the reader, or the first bytes if the format cannot be detected: that error is returned
+    /// once and ends the stream.
+    pub fn next_image(&mut self) -> Result<Option<CapturedImage>, StreamFailure> {
+        loop {
+            if let Some(image) = self.read_step()? {
+                return Ok(Some(image));
+            }
+            if self.ended && self.buffer.bytes().is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Returns the counts so far.
+    pub fn input_counts(&self) -> InputCounts {
+        self.counted
+    }
+
+    /// Splits once, or reads once.
+    fn read_step(&mut self) -> Result<Option<CapturedImage>, StreamFailure> {
+        if !self.find_format()? {
+            self.fill_buffer()?;
+            return Ok(None);
+        }
+        let Some((format, splitter)) = &mut self.splitter else { return Ok(None) };
+        let bytes = self.buffer.bytes();
+        if bytes.is_empty() {
+            self.fill_buffer()?;
+            return Ok(None);
+        }
+        let item = match splitter.split(bytes) {
+            SplitItem::NeedsMore if self.ended || self.buffer.is_full() => splitter.give_up(bytes),
+            item => item,
+        };
+        let mut image = None;
+        match item {
+            SplitItem::NeedsMore => self.fill_buffer()?,
+            SplitItem::Garbage(count) => {
+                self.counted.skipped += count as u64;
+                self.buffer.consume(count);
+            }
+            SplitItem::Damaged(count) => {
+                self.counted.damaged += 1;
+                self.counted.skipped += count as u64;
+                self.buffer.consume(count);
+            }
+            SplitItem::Complete(count) => {
+                image = Some(captured_image(*format, bytes[..count].to_vec()));
+                self.counted.captured += 1;
+                self.buffer.consume(count);
+            }
+        }
+        Ok(image)
+    }
+
+    fn fill_buffer(&mut self) -> Result<(), StreamFailure> {
+        self.ended = self.ended || self.buffer.fill(&mut self.from).map_err(StreamFailure::Read)? == 0;
+        Ok(())
+    }
+
+    /// Looks for the first image if the format is unknown; returns false if more bytes are needed.
+    fn find_format(&mut self) -> Result<bool, StreamFailure> {
+        if self.splitter.is_some() {
+            return Ok(true);
+        }
+        let bytes = self.buffer.bytes();
+        let head = &bytes[..bytes.len().min(DETECTION_BYTES)];
+        if let Some(format) = detect_format(head) {
+            self.splitter = new_splitter(format, self.limit).map(|splitter| (format, splitter));
+        } else if head.len() == DETECTION_BYTES || (self.ended && !head.is_empty()) {
+            let head = head[..head.len().min(16)].to_vec();
+            self.discard_rest();
+            return Err(StreamFailure::Unknown(head));
+        } else if self.ended {
+            // An empty stream ends without images in any format.
+            self.discard_rest();
+        }
+        Ok(self.splitter.is_some())
+    }
+
+    /// Discards the rest of the stream.
+    fn discard_rest(&mut self) {
+        self.ended = true;
+        self.buffer.consume(self.buffer.bytes().len());
+        self.splitter = Some((StreamFormat::Mjpeg, Box::new(MjpegSplitter::default())));
+    }
+}
+
+/// Reason why the next image cannot be returned.
+#[derive(Debug)]
+pub enum StreamFailure {
+    /// The error of the reader.
+    Read(io::Error),
+    /// The first bytes, which match none of the known formats.
+    Unknown(Vec<u8>),
+}
+
+fn new_splitter(format: StreamFormat, limit: usize) -> Option<Box<dyn StreamSplitter>> {
+    match format {
+        StreamFormat::Auto => None,
+        StreamFormat::Mjpeg => Some(Box::new(MjpegSplitter::default())),
+        StreamFormat::Pnm => Some(Box::new(PnmSplitter::new(limit))),
+        StreamFormat::Raw(raw) => Some(Box::new(raw)),
+    }
+}
+
+/// Returns the format of the first image in the bytes.
+fn detect_format(head: &[u8]) -> Option<StreamFormat> {
+    head.windows(3).find_map(|window| match window {
+        [0xff, 0xd8, 0xff] => Some(StreamFormat::Mjpeg),
+        [b'P', b'5' | b'6', b'\n' | b'\r' | b' ' | b'\t' | b'#'] => Some(StreamFormat::Pnm),
+        _ => None,
+    })
+}
+
+fn captured_image(format: StreamFormat, bytes: Vec<u8>) -> CapturedImage {
+    match format {
+        StreamFormat::Raw(raw) => CapturedImage::from_raw(raw, bytes),
+        StreamFormat::Pnm => CapturedImage::from_encoded(ImageFormat::Pnm, bytes),
+        StreamFormat::Auto | StreamFormat::Mjpeg => CapturedImage::from_encoded(ImageFormat::Jpeg, bytes),
+    }
+}
