@@ -1,4 +1,5 @@
 use std::{
+    fmt::Display,
     fs,
     io::{BufRead as _, BufReader},
     path::Path,
@@ -9,12 +10,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     BenchError,
-    error::{io_error, measurement_error},
+    error::{ProgramError, io_error},
     program::program_path,
 };
 
 /// The bundle to serve: a server needs one, even if only its archive is used.
 const BUNDLE: &str = "bundles/fashion";
+
+const PROGRAM: &str = "cloud-decoder";
 
 /// A cloud-decoder with an archive; stopped when dropped.
 pub(crate) struct CloudDecoder {
@@ -30,19 +33,19 @@ impl CloudDecoder {
         let mut command = Command::new(program_path("LOPSIDE_CLOUD_DECODER")?);
         command.args(["serve", "--device", "cpu", "--listen", "127.0.0.1:0", "--bundle", BUNDLE]);
         command.args(["--archive-scores=false", "--archive", archive]).env("RUST_LOG", "warn");
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().map_err(measurement_error)?;
-        let stdout = child
-            .stdout
-            .take()
-            .ok_or_else(|| measurement_error("the standard output of cloud-decoder is not connected"))?;
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(|source| ProgramError::Start { program: PROGRAM, source })?;
+        let stdout = child.stdout.take().ok_or_else(|| output_error("it is not connected"))?;
         let mut cloud = Self { child, url: String::new() };
-        BufReader::new(stdout).read_line(&mut cloud.url).map_err(measurement_error)?;
+        BufReader::new(stdout).read_line(&mut cloud.url).map_err(output_error)?;
         cloud.url.truncate(cloud.url.trim_end().len());
         if cloud.url.is_empty() {
-            let said = fs::read_to_string(&path).unwrap_or_default();
-            return Err(measurement_error(format!(
-                "cloud-decoder ended before it printed its address; its log: {said}"
-            )));
+            let (circumstance, log) =
+                ("before it printed its address".to_owned(), fs::read_to_string(&path).unwrap_or_default());
+            return Err(ProgramError::Ended { program: PROGRAM, circumstance, log }.into());
         }
         Ok(cloud)
     }
@@ -53,4 +56,8 @@ impl Drop for CloudDecoder {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
+}
+
+fn output_error(error: impl Display) -> ProgramError {
+    ProgramError::Output { program: PROGRAM, reason: error.to_string() }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::{
     BenchError,
-    error::{io_error, measurement_error},
+    error::{ProgramError, io_error},
 };
 
 /// Returns the number after `name` in a `/proc` file with one name and value per line.
@@ -12,5 +12,5 @@ pub(crate) fn read_field(path: &str, name: &str) -> Result<f64, BenchError> {
     let text = fs::read_to_string(path).map_err(io_error(Path::new(path)))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| measurement_error(format!("{path} does not contain a number after `{name}`")))
+    Ok(number.ok_or_else(|| ProgramError::MissingFigure { path: path.to_owned(), name: name.to_owned() })?)
 }

@@ -1,10 +1,8 @@
 use std::{env, ffi::OsString};
 
-use crate::{BenchError, error::measurement_error};
+use crate::error::ProgramError;
 
 /// Returns the binary that an environment variable names.
-pub(crate) fn program_path(variable: &str) -> Result<OsString, BenchError> {
-    env::var_os(variable).ok_or_else(|| {
-        measurement_error(format!("{variable} is not set: start the bench with `cargo xtask bench`"))
-    })
+pub(crate) fn program_path(variable: &str) -> Result<OsString, ProgramError> {
+    env::var_os(variable).ok_or_else(|| ProgramError::NotNamed { variable: variable.to_owned() })
 }

@@ -19,7 +19,7 @@ use rusqlite::Connection;
 
 use crate::{
     BenchError,
-    error::{io_error, measurement_error},
+    error::{io_error, store_error},
     median::median_of,
     proc::read_field,
     scratch::scratch_folder,
@@ -142,8 +142,8 @@ fn measure_backlog(options: &SpoolArgs) -> Result<Vec<Measurement>, BenchError> 
     let mut spool = open_spool(folder)?;
     let recovery = start.elapsed().as_secs_f64();
     let (pending, start) = (spool.pending_records(Class::Normal), Instant::now());
-    while let Some(last) = spool.read(Class::Normal).map_err(measurement_error)?.last() {
-        spool.acknowledge(Class::Normal, last.number).map_err(measurement_error)?;
+    while let Some(last) = spool.read(Class::Normal).map_err(store_error("spool"))?.last() {
+        spool.acknowledge(Class::Normal, last.number).map_err(store_error("spool"))?;
     }
     let seconds = start.elapsed().as_secs_f64();
     let backlog = format!("backlog of {} MB", options.backlog);
@@ -174,7 +174,7 @@ fn resident_bytes() -> Result<f64, BenchError> {
 
 fn open_spool(folder: &Path) -> Result<Spool<Disk>, BenchError> {
     let disk = Disk::open(folder).map_err(io_error(folder))?;
-    Spool::open(disk, Options::new(SPOOL_BUDGET, rand::random())).map_err(measurement_error)
+    Spool::open(disk, Options::new(SPOOL_BUDGET, rand::random())).map_err(store_error("spool"))
 }
 
 fn spool_queue(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
@@ -183,11 +183,11 @@ fn spool_queue(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
 
 impl Queue for Spool<Disk> {
     fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
-        Self::append(self, Class::Normal, record).map(drop).map_err(measurement_error)
+        Self::append(self, Class::Normal, record).map(drop).map_err(store_error("spool"))
     }
 
     fn commit(&mut self) -> Result<(), BenchError> {
-        Self::commit(self).map_err(measurement_error)
+        Self::commit(self).map_err(store_error("spool"))
     }
 }
 
@@ -195,21 +195,21 @@ impl Queue for Spool<Disk> {
 struct Sqlite(Connection);
 
 fn sqlite_queue(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
-    let connection = Connection::open(folder.join("records.db")).map_err(measurement_error)?;
+    let connection = Connection::open(folder.join("records.db")).map_err(store_error("SQLite"))?;
     let begin = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
         CREATE TABLE records(number INTEGER PRIMARY KEY, record BLOB); BEGIN";
-    connection.execute_batch(begin).map_err(measurement_error)?;
+    connection.execute_batch(begin).map_err(store_error("SQLite"))?;
     Ok(Box::new(Sqlite(connection)))
 }
 
 impl Queue for Sqlite {
     fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
         let insert = self.0.prepare_cached("INSERT INTO records(record) VALUES (?)");
-        insert.and_then(|mut insert| insert.execute([record])).map(drop).map_err(measurement_error)
+        insert.and_then(|mut insert| insert.execute([record])).map(drop).map_err(store_error("SQLite"))
     }
 
     fn commit(&mut self) -> Result<(), BenchError> {
-        self.0.execute_batch("COMMIT; BEGIN").map_err(measurement_error)
+        self.0.execute_batch("COMMIT; BEGIN").map_err(store_error("SQLite"))
     }
 }
 
@@ -221,26 +221,26 @@ struct Redb {
 }
 
 fn redb_queue(folder: &Path) -> Result<Box<dyn Queue>, BenchError> {
-    let database = Database::create(folder.join("records.redb")).map_err(measurement_error)?;
-    let transaction = Some(database.begin_write().map_err(measurement_error)?);
+    let database = Database::create(folder.join("records.redb")).map_err(store_error("redb"))?;
+    let transaction = Some(database.begin_write().map_err(store_error("redb"))?);
     Ok(Box::new(Redb { database, transaction, number: 0 }))
 }
 
 impl Queue for Redb {
     fn append(&mut self, record: &[u8]) -> Result<(), BenchError> {
         let transaction =
-            self.transaction.as_ref().ok_or_else(|| measurement_error("redb: no transaction is open"))?;
-        let mut table = transaction.open_table(TABLE).map_err(measurement_error)?;
-        table.insert(self.number, record).map_err(measurement_error)?;
+            self.transaction.as_ref().ok_or_else(|| store_error("redb")("no transaction is open"))?;
+        let mut table = transaction.open_table(TABLE).map_err(store_error("redb"))?;
+        table.insert(self.number, record).map_err(store_error("redb"))?;
         self.number += 1;
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), BenchError> {
         if let Some(transaction) = self.transaction.take() {
-            transaction.commit().map_err(measurement_error)?;
+            transaction.commit().map_err(store_error("redb"))?;
         }
-        self.transaction = Some(self.database.begin_write().map_err(measurement_error)?);
+        self.transaction = Some(self.database.begin_write().map_err(store_error("redb"))?);
         Ok(())
     }
 }

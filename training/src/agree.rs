@@ -5,7 +5,7 @@ use cloud_decoder::Runtime;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    TrainingError,
+    ModelError,
     definition::Blueprint,
     engines::{OrtModel, TensorValues, TractModel},
     split::{CLASSIFIER_FILE, DECODER_FILE, ENCODER_FILE, Halves, WHOLE_FILE},
@@ -19,13 +19,13 @@ const SAMPLES: usize = 16;
 /// Runs the whole model and the halves on uniform noise in both engines and returns the largest difference.
 ///
 /// # Errors
-/// [`TrainingError::Disagreement`] when any pair differs by more than [`TOLERANCE`].
+/// [`ModelError::Disagreement`] when any pair differs by more than [`TOLERANCE`].
 pub(crate) fn check_export(
     blueprint: &Blueprint,
     whole: &[u8],
     halves: &Halves,
     runtime: &Runtime,
-) -> Result<f32, TrainingError> {
+) -> Result<f32, ModelError> {
     let input = uniform_noise(blueprint);
     let whole_ort = run_ort(runtime, WHOLE_FILE, whole, std::slice::from_ref(&input))?;
     let halves_ort = run_halves(halves, &input, |name, model, inputs| run_ort(runtime, name, model, inputs))?;
@@ -52,7 +52,7 @@ fn run_ort(
     name: &'static str,
     model: &[u8],
     inputs: &[TensorValues],
-) -> Result<Vec<TensorValues>, TrainingError> {
+) -> Result<Vec<TensorValues>, ModelError> {
     OrtModel::new(runtime, name, model)?.run_each(inputs)
 }
 
@@ -60,7 +60,7 @@ fn run_tract(
     name: &'static str,
     model: &[u8],
     inputs: &[TensorValues],
-) -> Result<Vec<TensorValues>, TrainingError> {
+) -> Result<Vec<TensorValues>, ModelError> {
     let dims: Vec<Vec<usize>> = inputs.iter().map(|input| input.dims.clone()).collect();
     TractModel::new(name, model, &dims)?.run_each(inputs)
 }
@@ -70,8 +70,8 @@ fn run_tract(
 fn run_halves(
     halves: &Halves,
     input: &TensorValues,
-    run: impl Fn(&'static str, &[u8], &[TensorValues]) -> Result<Vec<TensorValues>, TrainingError>,
-) -> Result<Vec<TensorValues>, TrainingError> {
+    run: impl Fn(&'static str, &[u8], &[TensorValues]) -> Result<Vec<TensorValues>, ModelError>,
+) -> Result<Vec<TensorValues>, ModelError> {
     let latents = run(ENCODER_FILE, &halves.encoder, std::slice::from_ref(input))?;
     let mut outputs = run(DECODER_FILE, &halves.decoder, &latents)?;
     if let Some(classifier) = &halves.classifier {
@@ -81,11 +81,7 @@ fn run_halves(
 }
 
 /// Returns the largest relative difference between outputs and checks their shapes and [`TOLERANCE`].
-pub(crate) fn compare_outputs(
-    what: &str,
-    a: &[TensorValues],
-    b: &[TensorValues],
-) -> Result<f32, TrainingError> {
+pub(crate) fn compare_outputs(what: &str, a: &[TensorValues], b: &[TensorValues]) -> Result<f32, ModelError> {
     check_within(TOLERANCE, what, a, b)
 }
 
@@ -95,14 +91,14 @@ pub(crate) fn check_within(
     what: &str,
     a: &[TensorValues],
     b: &[TensorValues],
-) -> Result<f32, TrainingError> {
+) -> Result<f32, ModelError> {
     let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.dims == b.dims);
     let worst = a.iter().zip(b).map(|(a, b)| relative_difference(&a.values, &b.values));
     let difference = if same { worst.fold(0.0, f32::max) } else { f32::INFINITY };
     if difference <= limit {
         Ok(difference)
     } else {
-        Err(TrainingError::Disagreement { what: what.to_owned(), difference, limit })
+        Err(ModelError::Disagreement { what: what.to_owned(), difference, limit })
     }
 }
 
@@ -131,7 +127,7 @@ mod tests {
         assert!(found > 4e-5 && found < 6e-5, "{found}");
         for other in [&[0.5, 0.2502][..], &[0.5], &[0.5, f32::NAN]] {
             let found = compare_outputs("x", &values(&[0.5, 0.25]), &values(other));
-            assert!(matches!(found, Err(TrainingError::Disagreement { .. })), "{other:?}");
+            assert!(matches!(found, Err(ModelError::Disagreement { .. })), "{other:?}");
         }
         assert!(compare_outputs("x", &values(&[0.5]), &[]).is_err());
     }

@@ -7,7 +7,7 @@ use lopside_bundle::{
 use lopside_onnx::{decode_model, encode_model, model_cost};
 
 use crate::{
-    Calibration, TrainingError,
+    Calibration, DefinitionError, TrainingError,
     definition::{Blueprint, Shape, Signal},
     net, samples,
     split::Halves,
@@ -22,7 +22,7 @@ const CLASSIFY: &str = "classify";
 /// because the identifier is a digest of it.
 ///
 /// # Errors
-/// [`TrainingError::UnsupportedDataSet`] for a series model without `series`.
+/// [`DefinitionError::UnsupportedDataSet`] for a series model without `series`.
 pub(crate) fn draft(
     blueprint: &Blueprint,
     halves: &Halves,
@@ -38,7 +38,8 @@ pub(crate) fn draft(
             (Signal::Picture(picture), _) => InputSpec::Picture(samples::image_spec(picture)),
             (Signal::Series(_), Some(series)) => InputSpec::Series(series.clone()),
             (Signal::Series(_), None) => {
-                return Err(TrainingError::UnsupportedDataSet { set: definition.data.set.clone() });
+                let set = definition.data.set.clone();
+                return Err(DefinitionError::UnsupportedDataSet { set }.into());
             }
         },
         encoder: halves.encoder.clone(),

@@ -2,12 +2,15 @@
 //! such as times.
 
 use crate::{
-    ReconstructionLoss,
     corpus::Corpus,
     definition::{Blueprint, Definition, Stage},
     evaluate::Evaluation,
     train::training_count,
 };
+
+/// The model card of a bundle that was not evaluated yet.
+pub(crate) const DRAFT_CARD: &str =
+    "# Draft\n\nThis bundle was not measured: `training bundle` writes a card with figures.\n";
 
 /// Returns the card of a bundle that was made from a definition, with its measured figures. `preset` is the
 /// model's name or path on the command line.
@@ -81,10 +84,7 @@ fn describe_provenance(set: &str) -> String {
 
 /// Returns the command that reproduces the bundle.
 fn reproduction_command(definition: &Definition, preset: &str) -> String {
-    let loss = match definition.objective.reconstruction.loss {
-        ReconstructionLoss::Mse => "mse",
-        ReconstructionLoss::Bce => "bce",
-    };
+    let loss = definition.objective.reconstruction.loss.name();
     let training = &definition.training;
     format!(
         "cargo run --release -p training -- bundle --preset {preset} --loss {loss} --epochs {} --batch {} \

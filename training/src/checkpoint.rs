@@ -17,7 +17,7 @@ use std::{
 use burn::{module::Module, optim::ModuleOptimizer};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{TrainingError, files};
+use crate::{RunError, TrainingError, error::missing_or_io_error, files, json::to_json};
 
 const METRICS_FILE: &str = "metrics.json";
 
@@ -31,28 +31,28 @@ pub(crate) struct Checkpoint<'a> {
 }
 
 impl Checkpoint<'_> {
-    pub(crate) fn save_module<M: Module>(&self, name: &str, module: &M) -> Result<(), TrainingError> {
+    pub(crate) fn save_module<M: Module>(&self, name: &str, module: &M) -> Result<(), RunError> {
         let path = self.file_path(name);
-        module.clone().save_file(&path).map_err(|error| damaged_checkpoint(path, &error))
+        module.clone().save_file(&path).map_err(|error| unwritable_checkpoint(path, &error))
     }
 
     /// Loads a module into `fresh`, which must have the same shape.
-    pub(crate) fn load_module<M: Module>(&self, name: &str, fresh: M) -> Result<M, TrainingError> {
+    pub(crate) fn load_module<M: Module>(&self, name: &str, fresh: M) -> Result<M, RunError> {
         let path = self.file_path(name);
-        fresh.try_load_file(&path).map_err(|error| damaged_checkpoint(path, &error))
+        fresh.try_load_file(&path).map_err(|error| unreadable_checkpoint(path, &error))
     }
 
-    pub(crate) fn save_optimiser(&self, optimiser: &ModuleOptimizer) -> Result<(), TrainingError> {
+    pub(crate) fn save_optimiser(&self, optimiser: &ModuleOptimizer) -> Result<(), RunError> {
         self.save_moments(OPTIMISER_NAME, optimiser)
     }
 
     /// Saves the moments of one of several optimisers.
-    pub(crate) fn save_moments(&self, name: &str, optimiser: &ModuleOptimizer) -> Result<(), TrainingError> {
+    pub(crate) fn save_moments(&self, name: &str, optimiser: &ModuleOptimizer) -> Result<(), RunError> {
         let path = self.file_path(name);
-        optimiser.save(&path).map_err(|error| damaged_checkpoint(path, &error))
+        optimiser.save(&path).map_err(|error| unwritable_checkpoint(path, &error))
     }
 
-    pub(crate) fn load_optimiser(&self, fresh: ModuleOptimizer) -> Result<ModuleOptimizer, TrainingError> {
+    pub(crate) fn load_optimiser(&self, fresh: ModuleOptimizer) -> Result<ModuleOptimizer, RunError> {
         self.load_moments(OPTIMISER_NAME, fresh)
     }
 
@@ -60,9 +60,9 @@ impl Checkpoint<'_> {
         &self,
         name: &str,
         fresh: ModuleOptimizer,
-    ) -> Result<ModuleOptimizer, TrainingError> {
+    ) -> Result<ModuleOptimizer, RunError> {
         let path = self.file_path(name);
-        fresh.load(&path).map_err(|error| damaged_checkpoint(path, &error))
+        fresh.load(&path).map_err(|error| unreadable_checkpoint(path, &error))
     }
 
     /// Removes the files of this point and ignores errors. Files that a killed training left behind are
@@ -84,41 +84,39 @@ pub(crate) const OPTIMISER_NAME: &str = "optimiser";
 /// Reads the metrics of a run.
 ///
 /// # Errors
-/// [`TrainingError::RunNotFound`] when `metrics.json` cannot be read, [`TrainingError::InvalidJson`] when it cannot be
-/// parsed.
+/// [`RunError::NotFound`] when `metrics.json` does not exist, [`TrainingError::Io`] when it cannot be read,
+/// [`TrainingError::InvalidJson`] when it cannot be parsed.
 pub(crate) fn read_metrics<T: DeserializeOwned>(run: &Path) -> Result<T, TrainingError> {
     let path = run.join(METRICS_FILE);
-    let text = fs::read_to_string(&path).map_err(|_| TrainingError::RunNotFound { run: run.to_owned() })?;
+    let missing = RunError::NotFound { run: run.to_owned() };
+    let text = fs::read_to_string(&path).map_err(missing_or_io_error(&path, missing))?;
     serde_json::from_str(&text).map_err(|source| TrainingError::InvalidJson { path, source })
 }
 
 /// Writes the metrics of a run atomically: the old file stays until the new one is complete.
 pub(crate) fn write_metrics(run: &Path, metrics: &impl Serialize) -> Result<(), TrainingError> {
-    let path = run.join(METRICS_FILE);
-    let json = serde_json::to_string_pretty(metrics)
-        .map_err(|source| TrainingError::InvalidJson { path: path.clone(), source })?;
-    files::replace_file(&path, (json + "\n").as_bytes())
+    files::replace_file(&run.join(METRICS_FILE), to_json(metrics)?.as_bytes())
 }
 
 /// Checks that a resumed training has the options that it was started with.
 ///
 /// # Errors
-/// [`TrainingError::OptionsMismatch`] when they differ.
-pub(crate) fn check_options<T: PartialEq + Debug>(
-    run: &Path,
-    found: &T,
-    asked: &T,
-) -> Result<(), TrainingError> {
+/// [`RunError::OptionsMismatch`] when they differ.
+pub(crate) fn check_options<T: PartialEq + Debug>(run: &Path, found: &T, asked: &T) -> Result<(), RunError> {
     if found == asked {
         return Ok(());
     }
-    Err(TrainingError::OptionsMismatch {
+    Err(RunError::OptionsMismatch {
         run: run.to_owned(),
         found: format!("{found:?}"),
         asked: format!("{asked:?}"),
     })
 }
 
-fn damaged_checkpoint(path: PathBuf, error: &dyn Display) -> TrainingError {
-    TrainingError::DamagedCheckpoint { path, reason: error.to_string() }
+fn unreadable_checkpoint(path: PathBuf, error: &dyn Display) -> RunError {
+    RunError::UnreadableCheckpoint { path, reason: error.to_string() }
+}
+
+fn unwritable_checkpoint(path: PathBuf, error: &dyn Display) -> RunError {
+    RunError::UnwritableCheckpoint { path, reason: error.to_string() }
 }

@@ -7,17 +7,27 @@
 //! ```
 //! The scale of a series is that of its training half, whichever half is read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use edge_encoder::source::EncoderInput;
 use image::GrayImage;
 use lopside_bundle::TimeSeriesSpec;
 
 use crate::{
-    ImageDataset, Split, TrainingError,
+    DataError, ImageDataset, Split, TrainingError,
     data::{Labelled, OneClassView, Scaling, SeriesWindows, TimeSeries},
     definition::{self, Definition, Signal},
+    error::invalid_data,
 };
+
+/// The folder of a data set, and the part of it that is used.
+#[derive(Debug, Clone)]
+pub(crate) struct DataFolder {
+    /// The folder.
+    pub(crate) path: PathBuf,
+    /// Maximum number of images or rows of each half; `None` uses all of them.
+    pub(crate) limit: Option<usize>,
+}
 
 /// Samples in their original units, with labels and anomaly flags.
 pub(crate) struct Corpus {
@@ -52,22 +62,22 @@ pub(crate) struct SeriesHalf {
 }
 
 impl Corpus {
-    /// Reads one half of a definition's data from its folder, at most `limit` images or rows.
+    /// Reads one half of a definition's data from its folder.
     ///
     /// # Errors
-    /// [`TrainingError::DataNotFound`] with instructions when files are missing; another [`TrainingError`] when a
+    /// [`DataError::NotFound`] with instructions when files are missing; another [`TrainingError`] when a
     /// file is damaged or has the wrong number of channels.
     pub(crate) fn read(
         definition: &Definition,
-        folder: &Path,
+        folder: &DataFolder,
         split: Split,
-        limit: Option<usize>,
     ) -> Result<Self, TrainingError> {
         match &definition.input {
             Signal::Picture(_) => {
-                Self::from_images(definition, ImageDataset::read(folder, split, limit)?, split)
+                let images = ImageDataset::read(&folder.path, split, folder.limit)?;
+                Ok(Self::from_images(definition, images, split)?)
             }
-            Signal::Series(series) => Self::from_series(definition, *series, folder, split, limit),
+            Signal::Series(series) => Self::from_series(definition, *series, folder, split),
         }
     }
 
@@ -77,7 +87,7 @@ impl Corpus {
         definition: &Definition,
         mut data: ImageDataset,
         split: Split,
-    ) -> Result<Self, TrainingError> {
+    ) -> Result<Self, DataError> {
         let mut anomalies = vec![false; data.len()];
         if let Some(normal) = definition.data.normal {
             let view = OneClassView::new(&data, &data, normal);
@@ -104,17 +114,16 @@ impl Corpus {
     fn from_series(
         definition: &Definition,
         input: definition::SeriesSignal,
-        folder: &Path,
+        folder: &DataFolder,
         split: Split,
-        limit: Option<usize>,
     ) -> Result<Self, TrainingError> {
-        let train = read_series(folder, "train.csv", input.channels)?;
+        let train = read_series(&folder.path, "train.csv", input.channels)?;
         let scaling = train.scaling();
         let series = match split {
             Split::Train => train,
-            Split::Test => read_series(folder, "test.csv", input.channels)?,
+            Split::Test => read_series(&folder.path, "test.csv", input.channels)?,
         };
-        let rows: Vec<usize> = (0..series.len().min(limit.unwrap_or(usize::MAX))).collect();
+        let rows: Vec<usize> = (0..series.len().min(folder.limit.unwrap_or(usize::MAX))).collect();
         let half =
             SeriesHalf::new(&series.select(&rows), input, definition.data.stride.unwrap_or(1), scaling)?;
         let anomalies = half.windows.flag_windows(&half.row_anomalies);
@@ -153,7 +162,7 @@ impl Corpus {
 fn read_series(folder: &Path, name: &str, channels: usize) -> Result<TimeSeries, TrainingError> {
     let path = folder.join(name);
     if !path.is_file() {
-        return Err(TrainingError::DataNotFound { folder: folder.to_owned() });
+        return Err(DataError::NotFound { folder: folder.to_owned() }.into());
     }
     let series = TimeSeries::read(&path)?;
     let found = series.channels.len();
@@ -161,7 +170,7 @@ fn read_series(folder: &Path, name: &str, channels: usize) -> Result<TimeSeries,
         return Ok(series);
     }
     let reason = format!("it has {found} channels, but the model expects {channels}");
-    Err(TrainingError::InvalidData { path, reason })
+    Err(invalid_data(&path, reason))
 }
 
 impl SeriesHalf {
@@ -175,7 +184,7 @@ impl SeriesHalf {
         input: definition::SeriesSignal,
         stride: usize,
         scaling: Scaling,
-    ) -> Result<Self, TrainingError> {
+    ) -> Result<Self, DataError> {
         let count = series.channels.len();
         let same = Scaling { mean: vec![0.0; count], deviation: vec![1.0; count] };
         let windows = series.windows(input.length, stride, &scaling)?;
@@ -251,20 +260,21 @@ mod tests {
 
     #[test]
     fn a_series_is_scaled_by_its_training_half() {
-        let folder = tempfile::tempdir().unwrap();
+        let files = tempfile::tempdir().unwrap();
         let rows =
             |from: u32, to: u32| (from..to).map(|i| format!("{},{}\n", i % 2, i / 150)).collect::<String>();
-        fs::write(folder.path().join("train.csv"), "volts,anomaly\n".to_owned() + &rows(0, 200)).unwrap();
-        fs::write(folder.path().join("test.csv"), "volts,anomaly\n".to_owned() + &rows(0, 160)).unwrap();
+        fs::write(files.path().join("train.csv"), "volts,anomaly\n".to_owned() + &rows(0, 200)).unwrap();
+        fs::write(files.path().join("test.csv"), "volts,anomaly\n".to_owned() + &rows(0, 160)).unwrap();
         let definition = Definition::find("series-gru").unwrap();
-        let test = Corpus::read(&definition, folder.path(), Split::Test, None).unwrap();
+        let folder = |path: &Path| DataFolder { path: path.to_owned(), limit: None };
+        let test = Corpus::read(&definition, &folder(files.path()), Split::Test).unwrap();
         assert_eq!((test.len(), test.anomalies.iter().filter(|&&anomaly| anomaly).count()), (33, 10));
         let CorpusSamples::Series(half) = &test.samples else { panic!() };
         assert_eq!((half.spec.mean[0], half.spec.deviation[0]), (0.5, 0.5));
         assert_eq!(half.windows.window(1)[..2], [1.0, -1.0]);
         let EncoderInput::Values(raw) = test.edge_input(1) else { panic!() };
         assert_eq!(raw[..2], [1.0, 0.0]);
-        let missing = Corpus::read(&definition, Path::new("/nowhere"), Split::Test, None);
-        assert!(matches!(missing, Err(TrainingError::DataNotFound { .. })));
+        let missing = Corpus::read(&definition, &folder(Path::new("/nowhere")), Split::Test);
+        assert!(matches!(missing, Err(TrainingError::Data(DataError::NotFound { .. }))));
     }
 }

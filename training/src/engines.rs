@@ -12,7 +12,7 @@ use tract_onnx::prelude::{
     Tensor as TractTensor, TractError, TypedRunnableModel,
 };
 
-use crate::TrainingError;
+use crate::{ModelError, TrainingError};
 
 /// Loads ONNX Runtime for the CPU with one thread, so that sums do not depend on the machine's number of
 /// cores.
@@ -51,16 +51,15 @@ pub(crate) struct OrtModel {
 }
 
 impl OrtModel {
-    pub(crate) fn new(runtime: &Runtime, name: &'static str, model: &[u8]) -> Result<Self, TrainingError> {
-        let session = runtime.session(model).map_err(|reason| TrainingError::ModelFailed {
-            model: format!("{name} in ONNX Runtime"),
-            reason,
-        })?;
+    pub(crate) fn new(runtime: &Runtime, name: &'static str, model: &[u8]) -> Result<Self, ModelError> {
+        let session = runtime
+            .session(model)
+            .map_err(|reason| ModelError::Failed { model: format!("{name} in ONNX Runtime"), reason })?;
         Ok(Self { name, session })
     }
 
     /// Runs the model and returns all outputs; `inputs` are in the model's order.
-    pub(crate) fn run_each(&mut self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, TrainingError> {
+    pub(crate) fn run_each(&mut self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, ModelError> {
         let model = self.name;
         let names: Vec<String> = self.session.inputs().iter().map(|input| input.name().to_owned()).collect();
         let mut named: Vec<(String, SessionInputValue<'_>)> = Vec::new();
@@ -79,10 +78,7 @@ impl OrtModel {
     }
 
     /// Like [`run_each`](Self::run_each), in batches of 1,000, for whole data sets.
-    pub(crate) fn run_batches(
-        &mut self,
-        inputs: &[TensorValues],
-    ) -> Result<Vec<TensorValues>, TrainingError> {
+    pub(crate) fn run_batches(&mut self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, ModelError> {
         let count = inputs.first().map_or(0, |input| input.dims[0]);
         let mut outputs: Vec<TensorValues> = Vec::new();
         for start in (0..count).step_by(BATCH_ITEMS) {
@@ -106,7 +102,7 @@ impl OrtModel {
         layers: &[&[f32]],
         count: usize,
         batch: usize,
-    ) -> Result<Vec<Vec<f32>>, TrainingError> {
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
         let dims = self.item_dims(layers, count)?;
         let batch = if self.has_fixed_batch() { 1 } else { batch.max(1) };
         let mut outputs: Vec<Vec<f32>> = Vec::new();
@@ -133,12 +129,13 @@ impl OrtModel {
 
     /// Returns the dimensions of one item of each input as the model declares them, or a flat one if they are
     /// open.
-    fn item_dims(&self, layers: &[&[f32]], count: usize) -> Result<Vec<Vec<usize>>, TrainingError> {
+    fn item_dims(&self, layers: &[&[f32]], count: usize) -> Result<Vec<Vec<usize>>, ModelError> {
         let inputs = self.session.inputs();
         if inputs.len() != layers.len() {
-            return Err(TrainingError::ModelFailed {
+            return Err(ModelError::InputCount {
                 model: self.name.to_owned(),
-                reason: format!("it has {} inputs, but the latent has {} layers", inputs.len(), layers.len()),
+                inputs: inputs.len(),
+                layers: layers.len(),
             });
         }
         let pairs = inputs.iter().zip(layers);
@@ -163,8 +160,8 @@ fn declared_dims(input: &ort::value::Outlet, count: usize) -> Vec<usize> {
     if declared.iter().product::<usize>() == count && !declared.is_empty() { declared } else { vec![count] }
 }
 
-fn ort_failed(name: &str, error: &ort::Error) -> TrainingError {
-    TrainingError::ModelFailed { model: format!("{name} in ONNX Runtime"), reason: error.to_string() }
+fn ort_failed(name: &str, error: &ort::Error) -> ModelError {
+    ModelError::Failed { model: format!("{name} in ONNX Runtime"), reason: error.to_string() }
 }
 
 /// A model in tract, compiled for inputs of fixed dimensions.
@@ -175,13 +172,13 @@ pub(crate) struct TractModel {
 
 impl TractModel {
     /// Compiles a model for inputs of these dimensions, batch first.
-    pub(crate) fn new(name: &'static str, model: &[u8], dims: &[Vec<usize>]) -> Result<Self, TrainingError> {
+    pub(crate) fn new(name: &'static str, model: &[u8], dims: &[Vec<usize>]) -> Result<Self, ModelError> {
         let plan = compile_plan(model, dims).map_err(|error| tract_failed(name, &error))?;
         Ok(Self { name, plan })
     }
 
     /// Runs the model and returns all outputs; `inputs` are in the model's order.
-    pub(crate) fn run_each(&self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, TrainingError> {
+    pub(crate) fn run_each(&self, inputs: &[TensorValues]) -> Result<Vec<TensorValues>, ModelError> {
         self.run_plan(inputs).map_err(|error| tract_failed(self.name, &error))
     }
 
@@ -209,6 +206,6 @@ fn compile_plan(model: &[u8], dims: &[Vec<usize>]) -> Result<Arc<TypedRunnableMo
     model.into_optimized()?.into_runnable()
 }
 
-fn tract_failed(name: &str, error: &TractError) -> TrainingError {
-    TrainingError::ModelFailed { model: format!("{name} in tract"), reason: format!("{error:#}") }
+fn tract_failed(name: &str, error: &TractError) -> ModelError {
+    ModelError::Failed { model: format!("{name} in tract"), reason: format!("{error:#}") }
 }

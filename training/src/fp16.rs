@@ -19,9 +19,8 @@ use lopside_onnx::{convert_to_fp16, decode_model, encode_model, model_inputs};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    TrainingError, agree,
-    cli::Fp16Args,
-    engines::{self, OrtModel, TensorValues},
+    BundleUpdateError, TrainingError, agree,
+    engines::{OrtModel, TensorValues},
 };
 
 /// Maximum difference, relative to the largest magnitude or to 1 if that is larger: ten times the loss of one
@@ -43,20 +42,20 @@ struct HeadModel {
     inputs: HashMap<String, TensorValues>,
 }
 
-/// Runs `training fp16`.
-pub(crate) fn run(args: &Fp16Args) -> Result<(), TrainingError> {
-    let runtime = engines::load_cpu_runtime(&args.runtime.onnxruntime)?;
-    let heads = newest_versions(load_heads(&args.bundle)?);
+/// Runs `training fp16`: converts the head `name` of the bundle in `folder`, or all heads for `None`.
+pub(crate) fn run(folder: &Path, name: Option<&str>, runtime: &Runtime) -> Result<(), TrainingError> {
+    let heads = newest_versions(load_heads(folder)?);
     let wanted: Vec<&HeadModel> =
-        heads.iter().filter(|head| args.head.as_ref().is_none_or(|wanted| *wanted == head.name)).collect();
+        heads.iter().filter(|head| name.is_none_or(|wanted| wanted == head.name)).collect();
     if wanted.is_empty() {
         let known = heads.iter().map(|head| head.name.clone()).collect();
-        return Err(TrainingError::UnknownHead { head: args.head.clone().unwrap_or_default(), known });
+        let head = name.unwrap_or_default().to_owned();
+        return Err(BundleUpdateError::UnknownHead { head, known }.into());
     }
     // All conversions are verified before the first one is written.
-    let made = wanted.iter().map(|head| convert_head(head, &runtime)).collect::<Result<Vec<_>, _>>()?;
+    let made = wanted.iter().map(|head| convert_head(head, runtime)).collect::<Result<Vec<_>, _>>()?;
     for (head, (model, difference)) in wanted.iter().zip(made) {
-        let version = add_version(&args.bundle, &head.name, &model)?;
+        let version = add_version(folder, &head.name, &model)?;
         eprintln!(
             "head {:?} version {version}: {} bytes ({} in version {}), largest difference {difference:.1e}",
             head.name,
@@ -74,9 +73,9 @@ fn convert_head(head: &HeadModel, runtime: &Runtime) -> Result<(Vec<u8>, f32), T
     let inputs = model_inputs(&model, &[])?
         .into_iter()
         .map(|input| {
-            head.inputs.get(&input.name).cloned().ok_or_else(|| TrainingError::ModelFailed {
-                model: format!("head {:?}", head.name),
-                reason: format!("its model has an input {:?}, which the bundle does not name", input.name),
+            head.inputs.get(&input.name).cloned().ok_or_else(|| BundleUpdateError::UnnamedInput {
+                head: head.name.clone(),
+                input: input.name.clone(),
             })
         })
         .collect::<Result<Vec<_>, _>>()?;

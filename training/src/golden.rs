@@ -3,29 +3,32 @@
 //! Every device with the bundle receives them, so the operator chooses them; `training bundle` does not add
 //! any.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden};
 use lopside_bundle::{BundlePart, GoldenInputDraft, image_codec::AnyBundle, put_golden_inputs};
 use lopside_latent::{IdOnWire, image_codec::Quality};
 
-use crate::{TrainingError, cli::GoldenArgs, error::io_error};
+use crate::{BundleUpdateError, TrainingError, error::io_error};
 
 /// Quality for photographs, a compromise: most coefficients count, and frames stay small.
 const QUALITY: Quality = Quality::new(50).unwrap();
 
-/// Runs `training golden`.
-pub(crate) fn run(args: &GoldenArgs) -> Result<(), TrainingError> {
+/// Runs `training golden`: replaces the golden inputs of the bundle in `folder` by the files `inputs`.
+pub(crate) fn run(folder: &Path, inputs: &[PathBuf]) -> Result<(), TrainingError> {
     let options = EncodeOptions { image_codec: ImageCodecOptions::new(QUALITY), use_fast: false };
-    let encoder = AnyEncoder::new(&AnyBundle::load(&args.bundle, BundlePart::Encoder)?, &options)?;
-    let drafts =
-        args.inputs.iter().map(|path| draft_golden(&encoder, path)).collect::<Result<Vec<_>, _>>()?;
+    let encoder = AnyEncoder::new(&AnyBundle::load(folder, BundlePart::Encoder)?, &options)?;
+    let drafts = inputs.iter().map(|path| draft_golden(&encoder, path)).collect::<Result<Vec<_>, _>>()?;
     let mut names = HashSet::new();
     if let Some(twice) = drafts.iter().find(|draft| !names.insert(&draft.name)) {
-        return Err(TrainingError::DuplicateGoldenName { name: twice.name.clone() });
+        return Err(BundleUpdateError::DuplicateGoldenName { name: twice.name.clone() }.into());
     }
-    put_golden_inputs(&args.bundle, &drafts)?;
-    golden::load_verified(&args.bundle, &AnyBundle::load(&args.bundle, BundlePart::Encoder)?, &options)?;
+    put_golden_inputs(folder, &drafts)?;
+    golden::load_verified(folder, &AnyBundle::load(folder, BundlePart::Encoder)?, &options)?;
     for draft in &drafts {
         eprintln!("golden/{}: {} bytes, frame of {} bytes", draft.name, draft.input.len(), draft.frame.len());
     }

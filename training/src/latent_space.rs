@@ -20,8 +20,8 @@ use crate::{
 /// Returns the draft and the mean frame size of the training samples in bytes.
 ///
 /// # Errors
-/// [`TrainingError::FrameBudget`] when the frames cannot be made small enough, [`TrainingError::ModelFailed`] when a
-/// half does not run.
+/// [`CalibrationError::FrameBudget`](crate::CalibrationError::FrameBudget) when the frames cannot be made small
+/// enough, [`ModelError::Failed`](crate::ModelError::Failed) when a half does not run.
 pub(crate) fn draft_bundle(
     net: &Net,
     halves: &Halves,

@@ -19,18 +19,21 @@ pub mod data;
 pub mod definition;
 mod density;
 pub mod describe;
+mod device;
+mod dispatch;
 mod engines;
 mod error;
 pub mod evaluate;
+pub mod external_model;
 mod files;
 mod fp16;
 mod golden;
 mod gradients;
+mod json;
 mod latent_space;
 mod metrics;
 pub mod net;
 mod objective;
-pub mod own;
 mod pca;
 pub mod photo;
 pub mod photos;
@@ -45,9 +48,13 @@ mod train;
 
 pub use calibrate::{Calibration, LayerLatents, calibrate_bits, calibrate_bytes, run_count};
 pub use data::{FASHION_MNIST_FOLDER, FASHION_MNIST_LABELS, ImageDataset, Split};
-pub use error::TrainingError;
+pub use device::TrainingDevice;
+pub use dispatch::run;
+pub use error::{
+    BundleUpdateError, CalibrationError, DataError, DefinitionError, ExternalModelError, ModelError,
+    PackageError, PhotoError, RunError, TrainingError,
+};
 pub use metrics::{EpochMetrics, Metrics};
 pub use objective::ReconstructionLoss;
 pub use pca::Pca;
-pub use steps::run;
 pub use train::train;

@@ -39,7 +39,8 @@ impl Metrics {
     /// Reads the metrics of a run.
     ///
     /// # Errors
-    /// [`TrainingError::RunNotFound`] when the file is missing, [`TrainingError::InvalidJson`] when it is invalid.
+    /// [`RunError::NotFound`](crate::RunError::NotFound) when the file is missing, [`TrainingError::InvalidJson`]
+    /// when it is invalid.
     pub fn read(run: &Path) -> Result<Self, TrainingError> {
         checkpoint::read_metrics(run)
     }
@@ -47,7 +48,8 @@ impl Metrics {
     /// Returns the blueprint of the trained model.
     ///
     /// # Errors
-    /// [`TrainingError::InvalidDefinition`] for a definition that breaks a rule.
+    /// [`DefinitionError::RuleViolation`](crate::DefinitionError::RuleViolation) for a definition that breaks a
+    /// rule.
     pub fn blueprint(&self) -> Result<Blueprint, TrainingError> {
         self.definition.clone().check("metrics.json")
     }

@@ -5,7 +5,7 @@ use lopside_bundle::{Channels, ImageSpec};
 use lopside_input::to_model_image;
 
 use crate::{
-    ImageDataset, TrainingError,
+    DefinitionError, ImageDataset,
     corpus::{Corpus, CorpusSamples},
     definition::{self, Blueprint, ImageSignal, Signal},
     objective::TrainingBatch,
@@ -31,8 +31,8 @@ impl Samples {
     /// Converts a corpus to the blueprint's input and output, with the edge encoder's preprocessing.
     ///
     /// # Errors
-    /// [`TrainingError::UnsupportedDataSet`] for data that the model cannot read.
-    pub(crate) fn new(corpus: &Corpus, blueprint: &Blueprint) -> Result<Self, TrainingError> {
+    /// [`DefinitionError::UnsupportedDataSet`] for data that the model cannot read.
+    pub(crate) fn new(corpus: &Corpus, blueprint: &Blueprint) -> Result<Self, DefinitionError> {
         let definition = &blueprint.definition;
         let set = &definition.data.set;
         let target = definition
@@ -69,14 +69,14 @@ impl Samples {
 
 impl SampleRows {
     /// Converts the samples of the data set `set` to a signal.
-    fn from_corpus(corpus: &Corpus, signal: &Signal, set: &str) -> Result<Self, TrainingError> {
+    fn from_corpus(corpus: &Corpus, signal: &Signal, set: &str) -> Result<Self, DefinitionError> {
         match (&corpus.samples, signal) {
             (CorpusSamples::Images(data), Signal::Picture(picture)) => Ok(Self::pictures(data, *picture)),
             (CorpusSamples::Series(half), Signal::Series(_)) => Ok(Self::Windows {
                 values: half.windows.values.clone(),
                 window_len: half.windows.window_len(),
             }),
-            _ => Err(TrainingError::UnsupportedDataSet { set: set.to_owned() }),
+            _ => Err(DefinitionError::UnsupportedDataSet { set: set.to_owned() }),
         }
     }
 

@@ -12,7 +12,7 @@ use lopside_latent::FixedLatentSpace;
 use lopside_onnx::encode_model;
 
 use crate::{
-    TrainingError,
+    DataError, ModelError, TrainingError,
     bundle::{batched_tensor, cost_of, with_latent_space},
     definition::{AnomalyDefinition, AnomalyPart, Shape},
     density::LatentDensity,
@@ -38,8 +38,7 @@ pub(crate) struct NormalSamples<'a> {
 /// Builds the head, with quantiles of latents quantised by `space`.
 ///
 /// # Errors
-/// [`TrainingError::TooFewNormalRows`] without normal samples, [`TrainingError::ModelFailed`] when the head does not
-/// run.
+/// [`DataError::TooFewNormalRows`] without normal samples, [`ModelError::Failed`] when the head does not run.
 pub(crate) fn build_head(
     net: &Net,
     anomaly: &AnomalyDefinition,
@@ -48,7 +47,7 @@ pub(crate) fn build_head(
     runtime: &Runtime,
 ) -> Result<FixedLatentDraftHead, TrainingError> {
     let density = LatentDensity::fit(normal.training_latents, net.blueprint().latent.values());
-    let density = density.ok_or(TrainingError::TooFewNormalRows)?;
+    let density = density.ok_or(DataError::TooFewNormalRows)?;
     let model = with_latent_space(&encode_model(&net.score_head(&density)?), &space.id().to_string())?;
     let columns = net.score_columns();
     let found = part_values(net, space, normal, OrtModel::new(runtime, SCORE_HEAD, &model)?)?;
@@ -85,10 +84,7 @@ fn part_values(
     let outputs = model.run_batches(&latents)?;
     // The outputs are in the order of the graph: the reconstruction, then the columns.
     let [reconstruction, scores] = &outputs[..] else {
-        return Err(TrainingError::ModelFailed {
-            model: SCORE_HEAD.into(),
-            reason: "it does not have two outputs".into(),
-        });
+        return Err(ModelError::OutputCount { head: SCORE_HEAD.into() }.into());
     };
     let mut found = vec![(AnomalyPart::Bits, bits)];
     for (index, part) in columns.iter().enumerate() {
@@ -140,10 +136,10 @@ fn score_spec(
     anomaly: &AnomalyDefinition,
     columns: &[AnomalyPart],
     found: &[(AnomalyPart, Vec<f32>)],
-) -> Result<ScoreSpec, TrainingError> {
+) -> Result<ScoreSpec, DataError> {
     let parts = found.iter().map(|(part, values)| {
         let weight = f32::from(anomaly.parts.contains(part));
-        part_spec(*part, weight, columns, values).ok_or(TrainingError::TooFewNormalRows)
+        part_spec(*part, weight, columns, values).ok_or(DataError::TooFewNormalRows)
     });
     let parts: Vec<ScorePartSpec> = parts.collect::<Result<_, _>>()?;
     let quantiles = score_quantiles(&parts, found, false)?;
@@ -162,14 +158,14 @@ fn score_quantiles(
     parts: &[ScorePartSpec],
     found: &[(AnomalyPart, Vec<f32>)],
     with_input: bool,
-) -> Result<Quantiles, TrainingError> {
+) -> Result<Quantiles, DataError> {
     let known: Vec<_> =
         parts.iter().zip(found).filter(|(part, _)| with_input || !part.source.needs_input()).collect();
     let samples = found.first().map_or(0, |(_, values)| values.len());
     let sums: Vec<f32> = (0..samples)
         .map(|sample| known.iter().map(|(part, (_, values))| part.term(values[sample])).sum())
         .collect();
-    Quantiles::from_samples(&sums, QUANTILE_POINTS).ok_or(TrainingError::TooFewNormalRows)
+    Quantiles::from_samples(&sums, QUANTILE_POINTS).ok_or(DataError::TooFewNormalRows)
 }
 
 fn part_spec(

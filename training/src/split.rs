@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use lopside_onnx::{decode_model, encode_model};
 
 use crate::{
-    TrainingError,
-    error::io_error,
+    RunError, TrainingError,
+    error::{io_error, missing_or_io_error},
     net::{LATENT, Net},
 };
 
@@ -40,7 +40,8 @@ pub(crate) fn split_model(whole: &[u8], net: &Net) -> Result<Halves, TrainingErr
 /// Reads a file that an earlier step left in the run's folder.
 pub(crate) fn read_step_file(run: &Path, name: &str, step: &'static str) -> Result<Vec<u8>, TrainingError> {
     let path = run.join(name);
-    fs::read(&path).map_err(|_| TrainingError::MissingStepOutput { path, step })
+    fs::read(&path)
+        .map_err(missing_or_io_error(&path, RunError::MissingStepOutput { path: path.clone(), step }))
 }
 
 pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), TrainingError> {

@@ -29,7 +29,7 @@ impl SplitService {
         let tokio = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
-            .map_err(|source| TrainingError::Io { path: "tokio".into(), source })?;
+            .map_err(|source| TrainingError::AsyncRuntime { source })?;
         Ok(Self { encoder: FixedLatentEncoder::new(&bundle)?, bundle, decoder, tokio })
     }
 

@@ -19,7 +19,7 @@ use rand::{
 };
 
 use crate::{
-    EpochMetrics, Metrics, TrainingError,
+    DataError, EpochMetrics, Metrics, RunError, TrainingError,
     checkpoint::{self, Checkpoint},
     corpus::Corpus,
     curve,
@@ -82,7 +82,7 @@ pub(crate) fn train_samples(
     device: &Device,
 ) -> Result<Vec<EpochMetrics>, TrainingError> {
     if samples.len() < 20 {
-        return Err(TrainingError::TooFewSamples { found: samples.len() });
+        return Err(DataError::TooFewSamples { found: samples.len() }.into());
     }
     let options = &blueprint.definition.training;
     let mut trainer = Trainer::new(blueprint, device);
@@ -113,7 +113,8 @@ pub(crate) fn training_count(count: usize) -> usize {
 
 /// Loads the trained model of a run, for inference.
 pub(crate) fn load_trained(run: &Path, metrics: &Metrics) -> Result<Net, TrainingError> {
-    last_checkpoint(run, metrics).load_module(MODEL_FILE, Net::new(&metrics.blueprint()?, &Device::flex()))
+    let net = Net::new(&metrics.blueprint()?, &Device::flex());
+    Ok(last_checkpoint(run, metrics).load_module(MODEL_FILE, net)?)
 }
 
 /// Returns the last checkpoint of a run.
@@ -142,7 +143,7 @@ impl Trainer {
     fn resume_from(self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = Metrics::read(run)?;
         if let Some([found, asked]) = differences(&metrics.definition, &self.metrics.definition) {
-            return Err(TrainingError::OptionsMismatch { run: run.to_owned(), found, asked });
+            return Err(RunError::OptionsMismatch { run: run.to_owned(), found, asked }.into());
         }
         let at = last_checkpoint(run, &metrics);
         let net = at.load_module(MODEL_FILE, self.net)?;
@@ -174,7 +175,7 @@ impl Trainer {
         epoch: usize,
         count: usize,
         bar: &ProgressBar,
-    ) -> Result<[f64; 3], TrainingError> {
+    ) -> Result<[f64; 3], RunError> {
         let mut order: Vec<usize> = (0..count).collect();
         let training = self.metrics.definition.training;
         let mut rng = StdRng::seed_from_u64(training.seed.wrapping_add(epoch as u64 + 1));
@@ -189,7 +190,7 @@ impl Trainer {
             indices.extend(drawn);
             let found = self.run_step(&samples.batch(&indices), done, &mut rng);
             if !found.iter().all(|number| number.is_finite()) {
-                return Err(TrainingError::Diverged { epoch: epoch + 1, step });
+                return Err(RunError::DivergedInEpoch { epoch: epoch + 1, step });
             }
             sums.iter_mut().zip(found).for_each(|(sum, number)| *sum += number);
             bar.inc(1);

@@ -5,7 +5,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use crate::{BenchError, error::measurement_error};
+use crate::{
+    BenchError,
+    error::{NetworkError, request_error},
+};
 
 /// Maximum number of messages in flight.
 const MAX_MESSAGES_IN_FLIGHT: usize = 4;
@@ -29,13 +32,12 @@ pub(super) struct DeviceConnection {
 
 /// Connects and introduces the device, with a new epoch.
 pub(super) async fn connect_device(url: String, device: String) -> Result<DeviceConnection, BenchError> {
-    let mut service = IngestServiceClient::connect(url).await.map_err(measurement_error)?;
+    let mut service = IngestServiceClient::connect(url).await.map_err(request_error)?;
     let (messages, queue) = mpsc::channel(MAX_MESSAGES_IN_FLIGHT + 1);
     let hello = upload_request::Message::Hello(Hello { device, lanes: Vec::new(), spool: 1 });
-    messages.send(UploadRequest { message: Some(hello) }).await.map_err(measurement_error)?;
-    let mut answers =
-        service.upload(ReceiverStream::new(queue)).await.map_err(measurement_error)?.into_inner();
-    answers.message().await.map_err(measurement_error)?;
+    messages.send(UploadRequest { message: Some(hello) }).await.map_err(request_error)?;
+    let mut answers = service.upload(ReceiverStream::new(queue)).await.map_err(request_error)?.into_inner();
+    answers.message().await.map_err(request_error)?;
     Ok(DeviceConnection { messages, answers, epoch: rand::random() })
 }
 
@@ -47,13 +49,11 @@ impl DeviceConnection {
             while sent < load.messages && sent - acknowledged < MAX_MESSAGES_IN_FLIGHT {
                 let frames = frames_message(self.epoch, sent, load);
                 let message = Some(upload_request::Message::Frames(frames));
-                self.messages.send(UploadRequest { message }).await.map_err(measurement_error)?;
+                self.messages.send(UploadRequest { message }).await.map_err(request_error)?;
                 sent += 1;
             }
-            let answer = self.answers.message().await.map_err(measurement_error)?;
-            answer.ok_or_else(|| {
-                measurement_error("the server closed the stream before it had acknowledged all messages")
-            })?;
+            let answer = self.answers.message().await.map_err(request_error)?;
+            answer.ok_or(NetworkError::StreamClosed)?;
             acknowledged += 1;
         }
         Ok(())

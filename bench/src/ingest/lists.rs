@@ -9,7 +9,13 @@ use hyper_util::{
 use serde_json::Value;
 
 use super::device::DeviceLoad;
-use crate::{BenchError, cloud::CloudDecoder, error::measurement_error, median::median, table::Measurement};
+use crate::{
+    BenchError,
+    cloud::CloudDecoder,
+    error::{NetworkError, request_error},
+    median::median,
+    table::Measurement,
+};
 
 /// Number of devices that fill the archive.
 const DEVICES: usize = 10;
@@ -64,9 +70,9 @@ struct ListClient {
 
 impl ListClient {
     async fn get_json(&self, path: &str) -> Result<Value, BenchError> {
-        let url = format!("{}{path}", self.url).parse().map_err(measurement_error)?;
-        let answer = self.client.get(url).await.map_err(measurement_error)?;
-        let body = answer.into_body().collect().await.map_err(measurement_error)?.to_bytes();
+        let url = format!("{}{path}", self.url).parse().map_err(request_error)?;
+        let answer = self.client.get(url).await.map_err(request_error)?;
+        let body = answer.into_body().collect().await.map_err(request_error)?.to_bytes();
         Ok(serde_json::from_slice(&body)?)
     }
 
@@ -83,9 +89,9 @@ impl ListClient {
         for _ in 0..frames.div_ceil(PAGE_FRAMES).max(1) {
             let after = if cursor.is_empty() { String::new() } else { format!("&after={cursor}") };
             let page = self.get_json(&format!("/v1/frames?limit={PAGE_FRAMES}{after}")).await?;
-            let next = page["next"]
-                .as_str()
-                .ok_or_else(|| measurement_error("the list of frames ended before its middle was reached"))?;
+            let next = page["next"].as_str().ok_or_else(|| NetworkError::UnexpectedResponse {
+                reason: "the list of frames ended before its middle was reached".to_owned(),
+            })?;
             next.clone_into(&mut cursor);
         }
         Ok(cursor)

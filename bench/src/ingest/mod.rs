@@ -18,7 +18,6 @@ use self::device::DeviceLoad;
 use crate::{
     BenchError,
     cloud::CloudDecoder,
-    error::measurement_error,
     median::median,
     scratch::scratch_folder,
     table::{Measurement, print_rows},
@@ -57,7 +56,7 @@ pub(crate) struct IngestArgs {
 }
 
 pub(crate) fn run(options: &IngestArgs) -> Result<(), BenchError> {
-    let runtime = Runtime::new().map_err(measurement_error)?;
+    let runtime = Runtime::new().map_err(|source| BenchError::AsyncRuntime { source })?;
     let scratch = scratch_folder(&options.folder)?;
     let baseline: Vec<f64> = (0..options.runs.get())
         .map(|run| {

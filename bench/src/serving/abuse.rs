@@ -25,7 +25,7 @@ use super::{
     fleet::RunningServer,
     load::{INFER_PATH, StopCondition, run_closed},
 };
-use crate::{BenchError, error::measurement_error, median::median};
+use crate::{BenchError, error::NetworkError, median::median};
 
 /// Number of slow connections.
 const SLOW_CONNECTIONS: usize = 2000;
@@ -104,13 +104,18 @@ struct AbuseRunner {
 impl AbuseRunner {
     fn start(member: &RunningServer, abuse: Abuse) -> Result<Self, BenchError> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_all().build().map_err(measurement_error)?;
+        let runtime = builder
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|source| BenchError::AsyncRuntime { source })?;
         let (address, body, model) =
             (member.address(), member.target.body().clone(), member.model_name.clone());
         let work = match abuse {
             Abuse::SlowConnections => {
                 raise_file_limit();
-                let connections = runtime.block_on(slow_connections(address)).map_err(measurement_error)?;
+                let connections = runtime.block_on(slow_connections(address));
+                let connections = connections.map_err(|source| NetworkError::Socket { source })?;
                 runtime.spawn(send_slowly(connections)).abort_handle()
             }
             Abuse::DamagedRequests => runtime.spawn(send_damaged(address, body)).abort_handle(),

@@ -12,7 +12,7 @@ use nix::time::{ClockId, clock_gettime};
 use ort::{environment::Environment, session::Session, value::TensorRef};
 
 use super::models::{INPUT_NAME, Model};
-use crate::BenchError;
+use crate::{BenchError, error::ServingError};
 
 /// A session of a model.
 #[derive(Debug)]
@@ -66,9 +66,11 @@ fn shared_environment() -> Result<Environment, BenchError> {
 
 /// Returns the CPU time that this process has used so far.
 fn process_cpu_time() -> Result<Duration, BenchError> {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).map_err(runtime_error)
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .map(Duration::from)
+        .map_err(|error| BenchError::CpuClock { source: error.into() })
 }
 
-fn runtime_error(error: impl std::fmt::Display) -> BenchError {
-    BenchError::OnnxRuntime(error.to_string())
+fn runtime_error(error: impl std::fmt::Display) -> ServingError {
+    ServingError::OnnxRuntime(error.to_string())
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     BenchError,
-    error::{io_error, measurement_error},
+    error::{NetworkError, ServingError, io_error, request_error},
 };
 
 /// Maximum difference between a server's output value and that of ONNX Runtime in this process, relative to
@@ -50,7 +50,7 @@ impl RunningServer {
         let ServingContext { options, work, runtime } = bench;
         let folder = work.join(format!("{}-{}", peer.name, model.name()));
         fs::create_dir_all(&folder).map_err(io_error(&folder))?;
-        let ports = free_ports().map_err(io_error(&folder))?;
+        let ports = free_ports().map_err(|source| NetworkError::Socket { source })?;
         let models = work.join("models");
         let launch = LaunchOptions {
             model,
@@ -86,11 +86,7 @@ impl RunningServer {
         if found.len() != expected.len()
             || found.iter().zip(expected).any(|(a, b)| (a - b).abs() > OUTPUT_TOLERANCE * b.abs().max(1.0))
         {
-            let name = self.peer.name.to_owned();
-            return Err(BenchError::Server {
-                name,
-                reason: "its output differs from that of ONNX Runtime in this process".into(),
-            });
+            return Err(ServingError::WrongOutput { name: self.peer.name.to_owned() }.into());
         }
         Ok(())
     }
@@ -102,24 +98,28 @@ async fn check_ready(speaks: Protocol, address: SocketAddr, model: &str) -> Resu
         Protocol::OpenInference => {
             let client = Client::connect(format!("http://{address}")).await;
             let request = ModelReadyRequest { name: model.to_owned(), version: String::new() };
-            let mut client = client.map_err(measurement_error)?;
+            let mut client = client.map_err(request_error)?;
             let answer = client.model_ready(request).await.map_err(|status| match status.code() {
-                tonic::Code::Unimplemented => BenchError::UnsupportedProtocol,
-                _ => measurement_error(status),
+                tonic::Code::Unimplemented => BenchError::from(ServingError::UnsupportedProtocol),
+                _ => request_error(status),
             })?;
-            if answer.into_inner().ready { Ok(()) } else { Err(measurement_error("the model is not ready")) }
+            if answer.into_inner().ready { Ok(()) } else { Err(not_ready("ready = false")) }
         }
         Protocol::Http { ready_path: ready, .. } => {
-            let stream = TcpStream::connect(address).await.map_err(measurement_error)?;
+            let stream = TcpStream::connect(address).await.map_err(request_error)?;
             let handshake = http1::handshake(TokioIo::new(stream)).await;
-            let (mut sender, connection) = handshake.map_err(measurement_error)?;
+            let (mut sender, connection) = handshake.map_err(request_error)?;
             tokio::spawn(connection);
             let request = Request::get(ready).header("host", address.to_string()).body(Empty::<Bytes>::new());
-            let request = request.map_err(measurement_error)?;
-            let response = sender.send_request(request).await.map_err(measurement_error)?;
+            let request = request.map_err(request_error)?;
+            let response = sender.send_request(request).await.map_err(request_error)?;
             let status = response.status();
-            response.into_body().collect().await.map_err(measurement_error)?;
-            if status.is_success() { Ok(()) } else { Err(measurement_error(status)) }
+            response.into_body().collect().await.map_err(request_error)?;
+            if status.is_success() { Ok(()) } else { Err(not_ready(&status.to_string())) }
         }
     }
+}
+
+fn not_ready(response: &str) -> BenchError {
+    ServingError::NotReady { response: response.to_owned() }.into()
 }

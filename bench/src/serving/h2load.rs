@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::{fleet::RunningServer, load::INFER_PATH, round_figures::RoundFigures};
-use crate::{BenchError, error::io_error};
+use crate::{
+    BenchError,
+    error::{ServingError, io_error},
+};
 
 /// Concurrent requests per connection, the same number as in the bench's own client.
 const REQUESTS_PER_CONNECTION: usize = 8;
@@ -45,7 +48,8 @@ pub(crate) fn measure_round(
         return Err(h2load_error(&format!(
             "{} refused requests: some responses do not contain an output: {found:?}",
             member.peer.name
-        )));
+        ))
+        .into());
     }
     let log = fs::read_to_string(&round.log).map_err(io_error(&round.log))?;
     let mut times: Vec<f64> = log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
@@ -72,7 +76,7 @@ struct H2loadRound<'a> {
 }
 
 impl H2loadRound<'_> {
-    fn run_h2load(&self, time: Duration) -> Result<H2loadFigures, BenchError> {
+    fn run_h2load(&self, time: Duration) -> Result<H2loadFigures, ServingError> {
         let connections = self.concurrency.div_ceil(REQUESTS_PER_CONNECTION);
         // `h2load` would append to an existing log.
         let _ = fs::remove_file(&self.log);
@@ -121,8 +125,8 @@ fn number_before(line: &str, word: &str) -> Option<f64> {
     part.rsplit(' ').next()?.parse().ok()
 }
 
-fn h2load_error(reason: &str) -> BenchError {
-    BenchError::MeasurementFailed(format!("h2load: {reason}"))
+fn h2load_error(reason: &str) -> ServingError {
+    ServingError::LoadGenerator { tool: "h2load", reason: reason.to_owned() }
 }
 
 #[cfg(test)]

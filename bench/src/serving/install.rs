@@ -9,14 +9,14 @@ use std::{
 
 use lopside_python::triton::TritonClient;
 
-use crate::BenchError;
+use crate::error::ServingError;
 
 /// Pinned packages, one environment per line: `NAME: PACKAGE==VERSION …`.
 const PINS: &str = include_str!("../../../xtask/serving.txt");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Returns the environment with this name, and installs it unless it exists.
-pub(crate) fn install_environment(name: &str) -> Result<PathBuf, BenchError> {
+pub(crate) fn install_environment(name: &str) -> Result<PathBuf, ServingError> {
     let packages = pinned_packages(name)
         .ok_or_else(|| install_error(name, "xtask/serving.txt does not list its packages"))?;
     let cache = lopside_python::cache_folder().map_err(|reason| install_error(name, &reason))?;
@@ -27,12 +27,12 @@ pub(crate) fn install_environment(name: &str) -> Result<PathBuf, BenchError> {
 }
 
 /// Returns the environment's `lib/pythonX.Y/site-packages`, and the `X.Y`.
-pub(crate) fn site_packages(environment: &Path) -> Result<(PathBuf, String), BenchError> {
+pub(crate) fn site_packages(environment: &Path) -> Result<(PathBuf, String), ServingError> {
     lopside_python::site_packages(environment).map_err(|reason| install_error("a peer", &reason))
 }
 
 /// Returns the command that starts `perf_analyzer`, with the path of its libraries.
-pub(crate) fn perf_analyzer() -> Result<Command, BenchError> {
+pub(crate) fn perf_analyzer() -> Result<Command, ServingError> {
     let client = TritonClient::install(Path::new(ROOT), &run);
     client.map(|client| client.perf_analyzer()).map_err(|reason| install_error("perf_analyzer", &reason))
 }
@@ -54,8 +54,8 @@ fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-fn install_error(what: &str, reason: &str) -> BenchError {
-    BenchError::Install { what: what.to_owned(), reason: reason.to_owned() }
+fn install_error(what: &str, reason: &str) -> ServingError {
+    ServingError::Install { what: what.to_owned(), reason: reason.to_owned() }
 }
 
 #[cfg(test)]

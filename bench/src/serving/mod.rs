@@ -42,7 +42,10 @@ use self::{
     report::ServingReport,
     speed::LoadClient,
 };
-use crate::BenchError;
+use crate::{
+    BenchError,
+    error::{ServingError, io_error},
+};
 
 /// The command-line options of `bench serving`.
 #[derive(Debug, Args)]
@@ -140,13 +143,12 @@ impl ServingArgs {
     }
 
     /// Returns cloud-decoder, if its binary is known, and the requested peers.
-    fn selected_servers(&self) -> Result<Vec<Peer>, BenchError> {
-        let peers = self.peers.iter().filter(|name| !name.is_empty()).map(|name| {
-            find_peer(name).ok_or_else(|| BenchError::Server {
-                name: name.clone(),
-                reason: "unknown peer; `cargo xtask bench serving --help` lists the peers".into(),
-            })
-        });
+    fn selected_servers(&self) -> Result<Vec<Peer>, ServingError> {
+        let peers = self
+            .peers
+            .iter()
+            .filter(|name| !name.is_empty())
+            .map(|name| find_peer(name).ok_or_else(|| ServingError::UnknownPeer { name: name.clone() }));
         self.decoder.iter().map(|_| Ok(OURS)).chain(peers).collect()
     }
 
@@ -158,7 +160,7 @@ impl ServingArgs {
 /// Runs all measurements and prints the report.
 pub(crate) fn run(options: &ServingArgs) -> Result<(), BenchError> {
     let servers = options.selected_servers()?;
-    let work = tempfile::tempdir().map_err(|error| BenchError::MeasurementFailed(error.to_string()))?;
+    let work = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
     let runtime = load::single_thread_runtime()?;
     let bench = ServingContext { options, work: work.path(), runtime: &runtime };
     let mut report = ServingReport::default();

@@ -8,7 +8,10 @@ use lopside_proto::inference::{
 };
 
 use super::{install, process::ProcessTree, round_figures::RoundFigures};
-use crate::{BenchError, error::io_error};
+use crate::{
+    BenchError,
+    error::{ServingError, io_error, request_error},
+};
 
 /// Number of measurement windows that must agree.
 const MEASUREMENT_WINDOWS: u32 = 3;
@@ -42,11 +45,8 @@ impl PerfRun<'_> {
         let (after, cpu) = (self.served_requests().await?, self.tree.cpu().saturating_sub(cpu));
         if !output.status.success() {
             let said = [output.stderr, output.stdout].concat();
-            return Err(perf_error(&format!(
-                "the program ended with {}: {}",
-                output.status,
-                String::from_utf8_lossy(&said)
-            )));
+            let (status, said) = (output.status, String::from_utf8_lossy(&said));
+            return Err(perf_error(&format!("the program ended with {status}: {said}")).into());
         }
         let text = fs::read_to_string(&csv).map_err(io_error(&csv))?;
         let [per_second, p50, p99] = parse_figures(&text)
@@ -57,12 +57,10 @@ impl PerfRun<'_> {
 
     /// Returns the number of requests that the server has answered so far.
     async fn served_requests(&self) -> Result<u64, BenchError> {
-        let mut client = Client::connect(format!("http://{}", self.address))
-            .await
-            .map_err(|error| perf_error(&error.to_string()))?;
+        let mut client = Client::connect(format!("http://{}", self.address)).await.map_err(request_error)?;
         let request = ModelStatisticsRequest { name: self.model.to_owned(), version: String::new() };
         let response =
-            client.model_statistics(request).await.map_err(|status| perf_error(status.message()))?;
+            client.model_statistics(request).await.map_err(|status| request_error(status.message()))?;
         let models = response.into_inner().model_stats.into_iter();
         Ok(models.filter_map(|model| Some(model.inference_stats?.success?.count)).sum())
     }
@@ -85,8 +83,8 @@ fn parse_column(header: &str, line: &str, name: &str) -> Option<f64> {
     line.split(',').nth(column)?.parse().ok()
 }
 
-fn perf_error(reason: &str) -> BenchError {
-    BenchError::MeasurementFailed(format!("perf_analyzer: {reason}"))
+fn perf_error(reason: &str) -> ServingError {
+    ServingError::LoadGenerator { tool: "perf_analyzer", reason: reason.to_owned() }
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use std::{
 use rustix::process::Signal;
 
 use super::process::{ProcessTree, send_signal};
-use crate::{BenchError, error};
+use crate::{
+    BenchError,
+    error::{ServingError, io_error},
+};
 
 /// Maximum time until a server is ready.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
@@ -37,10 +40,10 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts a command that will listen on a port of this machine; its output is written to `log`.
     pub(crate) fn start(name: &str, mut command: Command, port: u16, log: &Path) -> Result<Self, BenchError> {
-        let file = File::create(log).map_err(error::io_error(log))?;
-        let copy = file.try_clone().map_err(error::io_error(log))?;
+        let file = File::create(log).map_err(io_error(log))?;
+        let copy = file.try_clone().map_err(io_error(log))?;
         command.stdin(Stdio::null()).stdout(file).stderr(copy);
-        let child = command.spawn().map_err(|error| BenchError::Server {
+        let child = command.spawn().map_err(|error| ServingError::Start {
             name: name.to_owned(),
             reason: format!("{} could not be started: {error}", command.get_program().to_string_lossy()),
         })?;
@@ -59,7 +62,7 @@ impl ServerProcess {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(self.server_error(&format!("the server ended with {status} before it was ready")));
             }
-            if matches!(error, BenchError::UnsupportedProtocol) {
+            if matches!(error, BenchError::Serving(ServingError::UnsupportedProtocol)) {
                 return Err(self.server_error(&error.to_string()));
             }
             if start.elapsed() > START_TIMEOUT {
@@ -82,10 +85,8 @@ impl ServerProcess {
         // Triton's wide tables do not contain useful information.
         let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with(['|', '+'])).collect();
         let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n  ");
-        BenchError::Server {
-            name: self.name.clone(),
-            reason: format!("{reason}; the end of its log:\n  {last}"),
-        }
+        let reason = format!("{reason}; the end of its log:\n  {last}");
+        ServingError::Start { name: self.name.clone(), reason }.into()
     }
 }
 

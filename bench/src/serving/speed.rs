@@ -16,7 +16,7 @@ use super::{
     perf,
     round_figures::RoundFigures,
 };
-use crate::{BenchError, median::median};
+use crate::{BenchError, error::io_error, median::median};
 
 /// Duration of a warm-up round, which is not counted.
 const WARM_UP_TIME: Duration = Duration::from_millis(500);
@@ -106,7 +106,7 @@ impl LoadClient {
         time: Duration,
         runtime: &Runtime,
     ) -> Result<RoundFigures, BenchError> {
-        let work = tempfile::tempdir().map_err(|error| BenchError::MeasurementFailed(error.to_string()))?;
+        let work = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
         match self {
             Self::Own => runtime.block_on(measure_own_client(member, concurrency, time)),
             Self::H2load => h2load::measure_round(member, concurrency, time, work.path()),

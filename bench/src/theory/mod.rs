@@ -21,7 +21,10 @@ use std::{
 use clap::Args;
 
 use self::{record::RowRecord, row::TheoryRow};
-use crate::{BenchError, error::io_error};
+use crate::{
+    BenchError,
+    error::{TheoryError, io_error},
+};
 
 /// The folder of the rows, their models and their figures.
 const THEORY_FOLDER: &str = "training/theory";
@@ -50,7 +53,7 @@ pub(crate) fn run(options: &TheoryArgs) -> Result<(), BenchError> {
     let folder = Path::new(THEORY_FOLDER);
     let rows = row::read_rows(folder)?;
     if let Some(unknown) = options.rows.iter().find(|id| !rows.iter().any(|row| row.id == **id)) {
-        return Err(BenchError::UnknownRow { id: unknown.clone() });
+        return Err(TheoryError::UnknownRow { id: unknown.clone() }.into());
     }
     for row in rows.iter().filter(|row| options.rows.is_empty() || options.rows.contains(&row.id)) {
         if options.again
@@ -71,7 +74,7 @@ fn write_results(folder: &Path, rows: &[TheoryRow]) -> Result<(), BenchError> {
     let table = table::render_table(rows, &records);
     println!("{table}");
     let readme =
-        table::replace_table(&readme, &table).ok_or(BenchError::MissingMarks { path: README_PATH })?;
+        table::replace_table(&readme, &table).ok_or(TheoryError::MissingMarks { path: README_PATH })?;
     fs::write(path, readme).map_err(io_error(path))?;
     let path = folder.join("log.txt");
     fs::write(&path, log::render(rows, &records)).map_err(io_error(&path))

@@ -9,7 +9,10 @@ use training::{
     definition::Blueprint,
 };
 
-use crate::{BenchError, error::io_error};
+use crate::{
+    BenchError,
+    error::{TheoryError, io_error},
+};
 
 /// A row of the theory table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -81,7 +84,7 @@ pub(super) fn read_rows(folder: &Path) -> Result<Vec<TheoryRow>, BenchError> {
     let path = folder.join("rows.toml");
     let text = fs::read_to_string(&path).map_err(io_error(&path))?;
     let rows: RowsFile = toml::from_str(&text)
-        .map_err(|error| BenchError::InvalidRows { path: path.clone(), reason: error.to_string() })?;
+        .map_err(|error| TheoryError::InvalidRows { path: path.clone(), reason: error.to_string() })?;
     Ok(rows.row)
 }
 
@@ -109,18 +112,19 @@ impl TheoryRow {
     pub(super) fn blueprint(&self, root: &Path) -> Result<Blueprint, BenchError> {
         let cli = Cli::try_parse_from(
             std::iter::once("training".to_owned()).chain(self.resolve_model(root).command_words(Vec::new())),
-        )?;
+        )
+        .map_err(TheoryError::Options)?;
         match cli.command {
             cli::Command::Bundle(args) => {
                 let blueprint = args.train.blueprint()?.ok_or_else(|| self.unknown_model_error())?;
                 Ok(args.budget.apply_to(blueprint))
             }
-            _ => Err(self.unknown_model_error()),
+            _ => Err(self.unknown_model_error().into()),
         }
     }
 
-    fn unknown_model_error(&self) -> BenchError {
-        BenchError::UnknownModel { row: self.id.clone(), model: self.model.clone() }
+    fn unknown_model_error(&self) -> TheoryError {
+        TheoryError::UnknownModel { row: self.id.clone(), model: self.model.clone() }
     }
 
     /// Returns the row with the path of its definition resolved against `root`.

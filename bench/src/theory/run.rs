@@ -13,7 +13,10 @@ use super::{
     record::{RowRecord, TrainingRun},
     row::{DataSet, Figure, TheoryRow},
 };
-use crate::{BenchError, error::io_error};
+use crate::{
+    BenchError,
+    error::{TheoryError, io_error},
+};
 
 /// Number of classes of the labelled data sets.
 const CLASSES: u8 = 10;
@@ -88,5 +91,5 @@ fn completed_run(run: &Path, definition: &Definition) -> Option<TrainingRun> {
 /// Runs `training` with command-line arguments.
 fn run_training(words: impl IntoIterator<Item = OsString>) -> Result<(), BenchError> {
     let words = std::iter::once(OsString::from("training")).chain(words);
-    Ok(training::run(Cli::read(words)?)?)
+    Ok(training::run(Cli::read(words).map_err(TheoryError::Options)?)?)
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
     BenchError,
-    error::{io_error, measurement_error},
+    error::{ProgramError, io_error},
     proc::read_field,
     program::program_path,
 };
@@ -86,7 +86,11 @@ impl AgentHome {
         let mut command = Command::new(program_path("LOPSIDE_EDGE_ENCODER")?);
         command.args(["run", "--config"]).arg(config).env("RUST_LOG", "warn");
         let started = Instant::now();
-        let child = command.stdout(Stdio::null()).stderr(file).spawn().map_err(measurement_error)?;
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .map_err(|source| ProgramError::Start { program: "edge-encoder", source })?;
         Ok(Agent { child, socket, log, started })
     }
 
@@ -124,10 +128,8 @@ impl Agent {
             match last {
                 Ok(report) if wanted(&report) => return Ok(report),
                 Ok(report) if Instant::now() > end => {
-                    return Err(measurement_error(format!(
-                        "timeout while waiting for: {what}; the agent's status:\n{}",
-                        report.to_text()
-                    )));
+                    let (what, status) = (what.to_owned(), report.to_text());
+                    return Err(ProgramError::Timeout { what, status }.into());
                 }
                 Err(error) if Instant::now() > end => return Err(error.into()),
                 _ => self.check_alive()?,
@@ -145,10 +147,12 @@ impl Agent {
         read_field(&format!("/proc/{}/status", self.child.id()), "VmRSS:").map(|kib| 1024.0 * kib)
     }
 
-    fn check_alive(&mut self) -> Result<(), BenchError> {
-        let Some(status) = self.child.try_wait().map_err(measurement_error)? else { return Ok(()) };
-        let said = fs::read_to_string(&self.log).unwrap_or_default();
-        Err(measurement_error(format!("the agent ended unexpectedly with {status}; its log: {said}")))
+    fn check_alive(&mut self) -> Result<(), ProgramError> {
+        let program = "the agent";
+        let status = self.child.try_wait().map_err(|source| ProgramError::State { program, source })?;
+        let Some(status) = status else { return Ok(()) };
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        Err(ProgramError::Ended { program, circumstance: format!("unexpectedly with {status}"), log })
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     relay::Relay,
     wire::Traffic,
 };
-use crate::{BenchError, error::measurement_error};
+use crate::{BenchError, error::NetworkError};
 
 /// Number of small frames.
 pub(super) const SMALL_FRAMES: u64 = 20_000;
@@ -70,8 +70,9 @@ async fn send_alone(
     let sent = agent
         .wait_until("the frame is acknowledged", |report| class_counts(report, Class::High).delivered == 1)
         .await?;
-    let source =
-        sent.sources.first().ok_or_else(|| measurement_error("the agent's status does not list a source"))?;
+    let source = sent.sources.first().ok_or_else(|| NetworkError::UnexpectedResponse {
+        reason: "the agent's status does not list a source".to_owned(),
+    })?;
     Ok((source.bytes as f64, relay.traffic().since(before)))
 }
 

@@ -41,7 +41,6 @@ use self::{
 use crate::{
     BenchError,
     cloud::CloudDecoder,
-    error::measurement_error,
     median::{median, median_of},
     scratch::scratch_folder,
     table::{Measurement, print_rows},
@@ -85,7 +84,7 @@ pub(crate) struct UplinkArgs {
 }
 
 pub(crate) fn run(options: &UplinkArgs) -> Result<(), BenchError> {
-    let runtime = Runtime::new().map_err(measurement_error)?;
+    let runtime = Runtime::new().map_err(|source| BenchError::AsyncRuntime { source })?;
     let scratch = scratch_folder(&options.folder)?;
     let rows = runtime.block_on(measure_uplink(options, scratch.path()))?;
     print_rows(&rows, options.json)

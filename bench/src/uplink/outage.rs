@@ -9,7 +9,7 @@ use super::{
     relay::Relay,
     wire::Traffic,
 };
-use crate::{BenchError, error::measurement_error};
+use crate::BenchError;
 
 /// Time for which the link is used before the drain is measured.
 const WARM_UP: Duration = Duration::from_secs(10);
@@ -99,9 +99,9 @@ async fn measure_drain(agent: &Agent, relay: &Relay, window: Duration) -> Result
     sleep(window).await;
     let (after, now, end) = read_progress(agent, relay)?;
     if after.pending == 0 {
-        return Err(measurement_error(
-            "the backlog was sent before the measurement ended: increase --backlog or reduce --seconds",
-        ));
+        return Err(BenchError::NoResult {
+            reason: "the backlog was sent before the measurement ended: increase --backlog or reduce --seconds",
+        });
     }
     let bytes = (after.delivered - before.delivered) as f64 * BACKLOG_FRAME_BYTES as f64;
     let carried = (end - start).as_secs_f64() * relay.rate();
@@ -132,8 +132,8 @@ async fn measure_image_latency(
             class_counts(report, Class::High).delivered > before
         })
         .await?;
-    let begun = relay.first_byte_at().ok_or_else(|| {
-        measurement_error("the image was acknowledged, but no byte passed through the simulated link")
+    let begun = relay.first_byte_at().ok_or(BenchError::NoResult {
+        reason: "the image was acknowledged, but no byte passed through the simulated link",
     })?;
     Ok(milliseconds(begun.elapsed()))
 }

@@ -11,7 +11,8 @@
 //! A link that is cut ends all connections, loses the data in flight, and ends new connections at once.
 
 use std::{
-    net::SocketAddr,
+    io,
+    net::{AddrParseError, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -29,7 +30,7 @@ use tokio::{
 };
 
 use super::wire::{DirectionTraffic, HEADER_BYTES, SEGMENT_BYTES, Traffic};
-use crate::{BenchError, error::measurement_error};
+use crate::error::NetworkError;
 
 /// Maximum number of bytes queued at a bottleneck.
 const MAX_QUEUED_BYTES: f64 = 64e3;
@@ -80,12 +81,10 @@ struct LinkDirection {
 impl Relay {
     /// Creates a link, initially cut, to the server at this `http://` address. It must be called within a
     /// Tokio runtime.
-    pub(super) fn new(url: &str, nature: LinkProperties) -> Result<Self, BenchError> {
-        let to = url.strip_prefix("http://").unwrap_or(url).parse().map_err(measurement_error)?;
-        let socket = new_socket().map_err(measurement_error)?;
-        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(measurement_error)?;
-        let listener = socket.listen(LISTEN_BACKLOG).map_err(measurement_error)?;
-        let address = listener.local_addr().map_err(measurement_error)?;
+    pub(super) fn new(url: &str, nature: LinkProperties) -> Result<Self, NetworkError> {
+        let to = parse_address(url)?;
+        let listener = listen_locally().map_err(|source| NetworkError::Socket { source })?;
+        let address = listener.local_addr().map_err(|source| NetworkError::Socket { source })?;
         let shared = Arc::new(RelayState {
             to,
             delay: nature.delay,
@@ -137,6 +136,20 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.listening.abort();
     }
+}
+
+fn parse_address(url: &str) -> Result<SocketAddr, NetworkError> {
+    let address = url.strip_prefix("http://").unwrap_or(url);
+    address.parse().map_err(|error: AddrParseError| NetworkError::InvalidAddress {
+        address: address.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn listen_locally() -> io::Result<TcpListener> {
+    let socket = new_socket()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    socket.listen(LISTEN_BACKLOG)
 }
 
 impl RelayState {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{IsolationForest, NearestNeighbours, OneClassSvm, auroc, average_precision};
 use crate::{
-    ImageDataset, Pca, TrainingError,
+    DataError, ImageDataset, Pca, TrainingError,
     data::{OneClassView, TimeSeries},
 };
 
@@ -95,14 +95,14 @@ const SHARED_COMPONENTS: usize = 64;
 /// Fits every method to the training rows and scores the test rows.
 ///
 /// # Errors
-/// [`TrainingError::TooFewNormalRows`] when there are fewer than two training rows or `dims` is 0.
+/// [`DataError::TooFewNormalRows`] when there are fewer than two training rows or `dims` is 0.
 pub fn scores(
     rows: DetectorRows<'_>,
     baselines: &[Baseline],
     seed: u64,
 ) -> Result<Vec<TimedScores>, TrainingError> {
     if rows.dims == 0 || rows.train.len() < 2 * rows.dims {
-        return Err(TrainingError::TooFewNormalRows);
+        return Err(DataError::TooFewNormalRows.into());
     }
     let fitted = FittedBaselines::new(rows, baselines);
     Ok(baselines
@@ -155,7 +155,7 @@ pub fn one_class_rows(
 /// treats the rows as unordered. Training windows with a flagged point are left out.
 ///
 /// # Errors
-/// As [`scores`], and [`TrainingError::InvalidWindow`] when a part is shorter than a window.
+/// As [`scores`], and [`DataError::InvalidWindow`] when a part is shorter than a window.
 pub fn series_rows(
     data: &str,
     (train, test): (&TimeSeries, &TimeSeries),
@@ -283,6 +283,7 @@ mod tests {
     #[test]
     fn nothing_to_fit_is_an_error() {
         let rows = DetectorRows { train: &[1.0, 2.0], test: &[], dims: 2 };
-        assert!(matches!(scores(rows, &SOME, 1).unwrap_err(), TrainingError::TooFewNormalRows));
+        let error = scores(rows, &SOME, 1).unwrap_err();
+        assert!(matches!(error, TrainingError::Data(DataError::TooFewNormalRows)), "{error}");
     }
 }

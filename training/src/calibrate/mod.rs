@@ -14,17 +14,22 @@
 //! the search counts on four fifths of the latents and measures on the others, and the tables are smoothed
 //! ([`table`]).
 
+mod calibration;
+mod layer_latents;
 mod sensitivity;
 mod table;
 
-use lopside_latent::{FixedLatentSpace, IdOnWire, LatentLayer, LatentSpaceId, Quantiser, Shape, Tables};
+pub use calibration::Calibration;
+pub use layer_latents::{LayerLatents, run_count};
 
 pub(crate) use self::sensitivity::measure_sensitivities;
-use crate::TrainingError;
+use self::{
+    calibration::{RowSelection, calibrate_scale},
+    layer_latents::check_layers,
+    table::MIN_UNSMOOTHED_VALUES,
+};
+use crate::{CalibrationError, TrainingError};
 
-/// Number of gain steps per octave. Gains are powers of 2^(1/16), so that a difference in the last bit of a
-/// float between two machines does not change them.
-const STEPS_PER_OCTAVE: f64 = 16.0;
 /// Half of the initial search interval for c, in powers of 2^(1/16): twelve octaves to either side.
 const HALF_RANGE: i32 = 12 * 16;
 /// Maximum extent of the search on either side, in multiples of [`HALF_RANGE`].
@@ -33,84 +38,36 @@ const MAX_HALF_RANGES: i32 = 4;
 const SEARCH_LATENTS: usize = 2000;
 /// Maximum number of values in these latents; at least one latent is always used.
 const SEARCH_VALUES: usize = 1 << 23;
-/// Maximum number of runs per layer.
-const MAX_RUNS: usize = 4096;
-/// Number of values per run from which on a table holds plain counts, without smoothing.
-const MIN_UNSMOOTHED_VALUES: usize = 4096;
 /// If runs have few values, one latent in this many is held out for measuring.
 const HELD_OUT_INTERVAL: usize = 5;
-
-/// The latents of one layer over a calibration set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LayerLatents {
-    /// Rows of `len` values, one per calibration input.
-    pub values: Vec<f32>,
-    /// Number of values of this layer per latent.
-    pub len: usize,
-    /// Number of runs of consecutive values, all of equal length, each with a gain and a table: 1 to 4096,
-    /// see [`run_count`].
-    pub runs: usize,
-}
-
-impl LayerLatents {
-    /// Returns the values of one latent.
-    pub(crate) fn row(&self, number: usize) -> &[f32] {
-        &self.values[number * self.len..][..self.len]
-    }
-}
-
-/// The result of a calibration: gains, tables and measured rates.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Calibration {
-    /// The gains of each layer, one per run.
-    pub gains: Vec<Vec<f32>>,
-    /// The tables of all runs, layer by layer, counted over all latents of the calibration set.
-    pub tables: Tables,
-    /// Mean frame size in bytes, including header and latent-space id. It is measured on the first 2000
-    /// latents or 2²³ values. If a run has fewer than 4096 values, it is measured on every fifth latent with
-    /// tables counted on the others. The header declares each layer as flat; other shapes take up to three
-    /// bytes more.
-    pub mean_frame_bytes: f64,
-    /// Bits per value over the same latents: −log₂ of the probability under the tables, without the header.
-    pub bits_per_value: f64,
-}
-
-/// Returns the number of runs of a layer with these dimensions (without the batch): one per value for a flat
-/// layer, one per entry of the first dimension for maps `[c, h, w]` or rows `[t, f]`. Leading dimensions of 1
-/// are skipped, and the result is the largest divisor of that number up to 4096.
-#[must_use]
-pub fn run_count(dims: &[u32]) -> usize {
-    let lead = dims.iter().find(|&&dim| dim > 1).map_or(1, |&dim| dim as usize);
-    (1..=lead.min(MAX_RUNS)).rev().find(|runs| lead.is_multiple_of(*runs)).unwrap_or(1)
-}
 
 /// Returns the finest quantiser with a mean frame size of at most `frame_bytes`. `sensitivities` has one
 /// value per run of every layer.
 ///
 /// # Errors
-/// [`TrainingError::FrameBudget`] when even the coarsest quantiser is too large, [`TrainingError::InvalidLatents`] for
-/// layers that do not fit together.
+/// [`CalibrationError::FrameBudget`] when even the coarsest quantiser is too large,
+/// [`CalibrationError::InvalidLatents`] for layers that do not fit together.
 pub fn calibrate_bytes(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
     frame_bytes: f64,
 ) -> Result<Calibration, TrainingError> {
     search_scale(layers, sensitivities, |found| found.mean_frame_bytes, frame_bytes).map_err(|error| {
-        error.into_training_error(|target, smallest| TrainingError::FrameBudget { target, smallest })
+        error.into_training_error(|target, smallest| CalibrationError::FrameBudget { target, smallest })
     })
 }
 
 /// Returns the finest quantiser with at most `bits` per value on average, not counting the frame header.
 ///
 /// # Errors
-/// As [`calibrate_bytes`], but [`TrainingError::BitBudget`] when even the coarsest quantiser costs more.
+/// As [`calibrate_bytes`], but [`CalibrationError::BitBudget`] when even the coarsest quantiser costs more.
 pub fn calibrate_bits(
     layers: &[LayerLatents],
     sensitivities: &[Vec<f64>],
     bits: f64,
 ) -> Result<Calibration, TrainingError> {
     search_scale(layers, sensitivities, |found| found.bits_per_value, bits).map_err(|error| {
-        error.into_training_error(|target, smallest| TrainingError::BitBudget { target, smallest })
+        error.into_training_error(|target, smallest| CalibrationError::BitBudget { target, smallest })
     })
 }
 
@@ -121,9 +78,9 @@ enum SearchError {
 }
 
 impl SearchError {
-    fn into_training_error(self, budget: impl Fn(f64, f64) -> TrainingError) -> TrainingError {
+    fn into_training_error(self, budget: impl Fn(f64, f64) -> CalibrationError) -> TrainingError {
         match self {
-            Self::BelowMinimum { target, smallest } => budget(target, smallest),
+            Self::BelowMinimum { target, smallest } => budget(target, smallest).into(),
             Self::Other(error) => error,
         }
     }
@@ -183,53 +140,6 @@ fn search_scale(
     }
 }
 
-/// Validates the layers and returns the number of latents, which is the same in all layers.
-fn check_layers(layers: &[LayerLatents], sensitivities: &[Vec<f64>]) -> Result<usize, TrainingError> {
-    if layers.is_empty() || layers.len() != sensitivities.len() {
-        return Err(latents_error(format!(
-            "there are {} layers, but sensitivities for {}",
-            layers.len(),
-            sensitivities.len()
-        )));
-    }
-    let count = layers[0].values.len() / layers[0].len.max(1);
-    for (index, (layer, sensitivities)) in layers.iter().zip(sensitivities).enumerate() {
-        let even = (1..=MAX_RUNS).contains(&layer.runs) && layer.len.is_multiple_of(layer.runs);
-        if layer.len == 0 || !even {
-            return Err(latents_error(format!(
-                "layer {index}: the number of runs, {}, does not suit the number of values, {}",
-                layer.runs, layer.len
-            )));
-        }
-        if count == 0 || layer.values.len() != count * layer.len {
-            let values = layer.values.len();
-            return Err(latents_error(format!(
-                "layer {index}: {values} values do not make {count} latents of {} values",
-                layer.len
-            )));
-        }
-        if sensitivities.len() != layer.runs {
-            let found = sensitivities.len();
-            return Err(latents_error(format!(
-                "layer {index}: there are {found} sensitivities, but {} runs",
-                layer.runs
-            )));
-        }
-    }
-    Ok(count)
-}
-
-fn latents_error(reason: String) -> TrainingError {
-    TrainingError::InvalidLatents { reason }
-}
-
-/// Rows of latents to count and rows to measure.
-#[derive(Debug, Clone)]
-struct RowSelection {
-    counted: Vec<usize>,
-    measured: Vec<usize>,
-}
-
 /// The rows used by the search and by its result.
 struct CalibrationPlan {
     search: RowSelection,
@@ -256,58 +166,9 @@ impl CalibrationPlan {
     }
 }
 
-/// Quantises and counts with the gains of one scale.
-fn calibrate_scale(
-    layers: &[LayerLatents],
-    sensitivities: &[Vec<f64>],
-    scale: i32,
-    rows: &RowSelection,
-) -> Result<Calibration, TrainingError> {
-    let (mut gains, mut measured, mut tables, mut spaces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (layer, sensitivities) in layers.iter().zip(sensitivities) {
-        let gains_of_layer = sensitivities.iter().map(|&sensitivity| run_gain(sensitivity, scale));
-        let quantiser = Quantiser::new(gains_of_layer.collect())?;
-        let counted = quantise_rows(&quantiser, layer, &rows.counted)?;
-        let run = layer.len / layer.runs;
-        for number in 0..layer.runs {
-            tables.push(table::of(&counted, number * run..(number + 1) * run)?);
-        }
-        measured.push(quantise_rows(&quantiser, layer, &rows.measured)?);
-        gains.push(quantiser.gains().to_vec());
-        spaces.push(LatentLayer { shape: Shape::new(&[layer.len as u32])?, quantiser });
-    }
-    let space = FixedLatentSpace::new(LatentSpaceId::new([0; 8]), spaces, Tables::new(tables)?)?;
-    let (mut bytes, mut bits) = (0, 0.0);
-    let count = rows.measured.len();
-    for number in 0..count {
-        let row: Vec<i32> = measured.iter().flat_map(|layer| layer[number].iter().copied()).collect();
-        bytes += space.encode_integers(&row, IdOnWire::Present)?.len();
-        bits += space.cost_bits(&row)?;
-    }
-    Ok(Calibration {
-        gains,
-        tables: space.tables().clone(),
-        mean_frame_bytes: bytes as f64 / count as f64,
-        bits_per_value: bits / (count * space.len()) as f64,
-    })
-}
-
-/// Returns the gain of a run at a scale, a power of 2^(1/16).
-fn run_gain(sensitivity: f64, scale: i32) -> f32 {
-    let step = (0.5 * sensitivity.log2() * STEPS_PER_OCTAVE + f64::from(scale)).round();
-    (step / STEPS_PER_OCTAVE).exp2() as f32
-}
-
-fn quantise_rows(
-    quantiser: &Quantiser,
-    layer: &LayerLatents,
-    rows: &[usize],
-) -> Result<Vec<Vec<i32>>, TrainingError> {
-    rows.iter().map(|&row| Ok(quantiser.quantise(layer.row(row))?)).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use lopside_latent::{FixedLatentSpace, LatentLayer, LatentSpaceId, Quantiser, Shape};
     use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
     use super::*;
@@ -329,7 +190,10 @@ mod tests {
             let found = one(3000, [1.0, 4.0, 1.0, 0.25], budget).unwrap();
             assert!((budget - 1.0..=budget).contains(&found.mean_frame_bytes), "{}", found.mean_frame_bytes);
         }
-        assert!(matches!(one(3000, [1.0; 4], 3.0), Err(TrainingError::FrameBudget { .. })));
+        assert!(matches!(
+            one(3000, [1.0; 4], 3.0),
+            Err(TrainingError::Calibration(CalibrationError::FrameBudget { .. }))
+        ));
     }
 
     #[test]
@@ -390,25 +254,13 @@ mod tests {
         ] {
             let sensitivities = vec![vec![1.0; 2]; layers.len()];
             let found = calibrate_bytes(&layers, &sensitivities, 100.0);
-            assert!(matches!(found, Err(TrainingError::InvalidLatents { .. })), "{layers:?}");
+            assert!(
+                matches!(found, Err(TrainingError::Calibration(CalibrationError::InvalidLatents { .. }))),
+                "{layers:?}"
+            );
         }
         let found = calibrate_bytes(&[good], &[vec![1.0; 3]], 100.0);
-        assert!(matches!(found, Err(TrainingError::InvalidLatents { .. })));
-    }
-
-    #[test]
-    fn runs_are_values_maps_or_rows() {
-        for (dims, expected) in [
-            (&[32][..], 32),
-            (&[480, 12, 40], 480),
-            (&[40, 120], 40),
-            (&[1, 20, 20], 20),
-            (&[1, 1], 1),
-            (&[8192], 4096),
-            (&[4099], 1),
-        ] {
-            assert_eq!(run_count(dims), expected, "{dims:?}");
-        }
+        assert!(matches!(found, Err(TrainingError::Calibration(CalibrationError::InvalidLatents { .. }))));
     }
 
     #[test]

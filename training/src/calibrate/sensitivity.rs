@@ -16,7 +16,7 @@
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use super::LayerLatents;
+use super::layer_latents::LayerLatents;
 use crate::{TrainingError, engines::OrtModel};
 
 /// Bounds on the number of latents to perturb.

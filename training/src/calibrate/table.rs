@@ -9,9 +9,10 @@ use std::ops::Range;
 
 use lopside_latent::{MAX_TABLE_SYMBOLS, Table};
 
-use super::MIN_UNSMOOTHED_VALUES;
 use crate::TrainingError;
 
+/// Number of values per run from which on a table holds plain counts, without smoothing.
+pub(super) const MIN_UNSMOOTHED_VALUES: usize = 4096;
 /// Weight of one observation, so that the prior can have fractions of one.
 const OBSERVATION_WEIGHT: f64 = 65536.0;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::data::FASHION_MNIST_FOLDER;
+use crate::{corpus::DataFolder, data::FASHION_MNIST_FOLDER};
 
 /// Get data sets
 #[derive(Debug, Clone, Subcommand)]
@@ -53,4 +53,11 @@ pub struct DataArgs {
     /// Use only the first N images or rows of each half
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+}
+
+impl DataArgs {
+    /// Returns the folder and the part of it that is used.
+    pub(crate) fn folder(&self) -> DataFolder {
+        DataFolder { path: self.data.clone(), limit: self.limit }
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 
 use super::Cli;
-use crate::TrainingError;
+use crate::RunError;
 
 /// The ids of the options that stand on the command line, without those from defaults and from the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,11 +18,11 @@ impl GivenOptions {
     /// Refuses the first of `options` that was given; `mode` names the kind of model for which they have no effect.
     ///
     /// # Errors
-    /// [`TrainingError::NotApplicable`].
-    pub fn refuse(&self, options: &[&str], mode: &'static str) -> Result<(), TrainingError> {
+    /// [`RunError::NotApplicable`].
+    pub fn refuse(&self, options: &[&str], mode: &'static str) -> Result<(), RunError> {
         match options.iter().find(|option| self.0.contains(**option)) {
             Some(option) => {
-                Err(TrainingError::NotApplicable { option: format!("--{}", option.replace('_', "-")), mode })
+                Err(RunError::NotApplicable { option: format!("--{}", option.replace('_', "-")), mode })
             }
             None => Ok(()),
         }

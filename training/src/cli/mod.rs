@@ -6,6 +6,7 @@
 mod data;
 mod given;
 mod photos;
+mod runtime;
 mod split;
 mod steps;
 mod train;
@@ -18,12 +19,12 @@ pub use self::{
     data::{DataArgs, DataCommand, DataPhotosArgs, RegistryDataArgs},
     given::GivenOptions,
     photos::{FinetuneArgs, PhotoFolderArgs, PhotoModelArgs, PhotoTrainingArgs, UpscaleArgs},
+    runtime::RuntimeArgs,
     split::{SplitArgs, UserBundleArgs, UserModelArgs},
     steps::{
         BundleArgs, CalibrateArgs, EvaluateArgs, ExportArgs, Fp16Args, FrameBudgetArgs, GoldenArgs, RunArgs,
-        RuntimeArgs,
     },
-    train::{TrainArgs, TrainingDevice},
+    train::TrainArgs,
 };
 
 /// Trains asymmetric autoencoders, exports them to ONNX, cuts them in two, calibrates and measures them.

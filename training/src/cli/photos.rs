@@ -4,8 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{RuntimeArgs, TrainingDevice};
-use crate::photo::DistortionMeasure;
+use super::RuntimeArgs;
+use crate::{
+    TrainingDevice,
+    photo::{
+        DistortionMeasure, finetune::FinetuneOptions, folders::PhotoFolders, options::DecoderSchedule,
+        upscale::UpscaleOptions,
+    },
+};
 
 pub(super) const UPSCALE_EXAMPLES: &str = "\
 Examples:
@@ -54,21 +60,9 @@ pub struct PhotoModelArgs {
 }
 
 impl PhotoFolderArgs {
-    /// Returns the folder of photographs for training: `photos/train`, or `photos` if that does not exist.
-    #[must_use]
-    pub fn train_folder(&self) -> PathBuf {
-        self.subset_folder("train")
-    }
-
-    /// Returns the folder of photographs for evaluation: `photos/test`, or `photos` if that does not exist.
-    #[must_use]
-    pub fn test_folder(&self) -> PathBuf {
-        self.subset_folder("test")
-    }
-
-    fn subset_folder(&self, name: &str) -> PathBuf {
-        let part = self.photos.join(name);
-        if part.is_dir() { part } else { self.photos.clone() }
+    /// Returns the folders.
+    pub(crate) fn folders(&self) -> PhotoFolders {
+        PhotoFolders { photographs: self.photos.clone(), tiles: self.tiles.clone() }
     }
 }
 
@@ -102,6 +96,28 @@ pub struct FinetuneArgs {
     /// Device to train on
     #[arg(long, value_enum, default_value_t = TrainingDevice::Flex)]
     pub device: TrainingDevice,
+}
+
+impl FinetuneArgs {
+    /// Returns the options of the step.
+    pub(crate) fn options(&self) -> FinetuneOptions {
+        FinetuneOptions {
+            bundle: self.bundle.clone(),
+            start_run: self.run.clone(),
+            run: self.out.clone(),
+            folders: self.photo.pictures.folders(),
+            schedule: DecoderSchedule {
+                steps: self.photo.steps.max(1),
+                batch: self.batch.max(1),
+                crop: self.photo.crop,
+                learning_rate: self.learning_rate,
+                seed: self.seed,
+                distortion: self.photo.distortion,
+            },
+            resume: self.resume,
+            device: self.device,
+        }
+    }
 }
 
 /// Options of `upscale`.
@@ -157,4 +173,29 @@ pub struct UpscaleArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub runtime: RuntimeArgs,
+}
+
+impl UpscaleArgs {
+    /// Returns the options of the step.
+    pub(crate) fn options(&self) -> UpscaleOptions {
+        UpscaleOptions {
+            bundle: self.bundle.clone(),
+            start_run: self.run.clone(),
+            run: self.out.clone(),
+            folders: self.pictures.folders(),
+            schedule: DecoderSchedule {
+                steps: self.steps.max(1),
+                batch: self.batch.max(1),
+                crop: self.crop,
+                learning_rate: self.learning_rate,
+                seed: self.seed,
+                distortion: self.distortion,
+            },
+            width: self.width,
+            blocks: self.blocks,
+            stop_step: self.until,
+            resume: self.resume,
+            device: self.device,
+        }
+    }
 }

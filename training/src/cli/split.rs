@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
+use lopside_onnx::CutBudget;
+
 use super::ExportArgs;
+use crate::external_model::{BundleOptions, CutChoice, RateTarget, SplitOptions, WithoutTract};
 
 pub(super) const EXAMPLES: &str = "\
 Without MODEL, the command cuts RUN/whole.onnx of a training run into RUN/encoder.onnx and RUN/decoder.onnx.
@@ -29,7 +32,7 @@ pub struct SplitArgs {
     pub model: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub own: UserModelArgs,
+    pub external_model: UserModelArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub export: ExportArgs,
@@ -67,6 +70,27 @@ pub struct UserModelArgs {
     /// Keep the halves even if tract cannot run the encoder, for an encoder that does not run on edge devices
     #[arg(long, requires = "cut")]
     pub allow_no_tract: bool,
+}
+
+impl UserModelArgs {
+    /// Returns the options of the cut of `model`; `onnxruntime` is the path of the library.
+    pub(crate) fn into_options(self, model: PathBuf, onnxruntime: PathBuf) -> SplitOptions {
+        let budget =
+            self.budget_mac.map(CutBudget::EncoderMacs).or(self.max_bytes.map(CutBudget::LatentBytes));
+        let tensors = (!self.at.is_empty()).then_some(CutChoice::Tensors(self.at));
+        SplitOptions {
+            model,
+            bind: self.bind,
+            cut: budget.map(CutChoice::Budget).or(tensors),
+            all: self.all,
+            json: self.json,
+            without_tract: if self.allow_no_tract { WithoutTract::Keep } else { WithoutTract::Refuse },
+            out: self.out,
+            bundle: self.bundle.into_options(),
+            onnxruntime,
+            command: command_line(),
+        }
+    }
 }
 
 /// Options of `split MODEL` that make a bundle.
@@ -108,4 +132,37 @@ pub struct UserBundleArgs {
     /// Name of the bundle, 1 to 64 characters from a–z, 0–9 and - [default: the model's file name]
     #[arg(long, value_name = "NAME", requires = "calibrate")]
     pub name: Option<String>,
+}
+
+impl UserBundleArgs {
+    /// Returns the options of the bundle; `None` without calibration inputs.
+    fn into_options(self) -> Option<BundleOptions> {
+        let rate = self.frame_bytes.map(RateTarget::FrameBytes).or(self.bits.map(RateTarget::BitsPerValue));
+        Some(BundleOptions {
+            inputs: self.calibrate?,
+            rate: rate.unwrap_or_default(),
+            mean: self.mean,
+            std: self.std,
+            reconstruct: self.reconstruct,
+            labels: self.labels,
+            name: self.name,
+        })
+    }
+}
+
+/// Returns the command line, for the model card.
+fn command_line() -> String {
+    let arguments = std::env::args_os().skip(1).map(|argument| quote_argument(&argument.to_string_lossy()));
+    std::iter::once("training".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// Quotes an argument for a shell, if it needs quotes.
+fn quote_argument(argument: &str) -> String {
+    let is_plain =
+        argument.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./=,:+@".contains(letter));
+    if is_plain && !argument.is_empty() {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', "'\\''"))
+    }
 }

@@ -4,8 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DataArgs, TrainArgs};
-use crate::definition::Blueprint;
+use super::{DataArgs, RuntimeArgs, TrainArgs};
+use crate::{
+    TrainingError,
+    definition::{Blueprint, Definition},
+    steps::{CalibrateOptions, EvaluateOptions},
+};
+
+/// The model whose data a bundle is measured on if no other one is named.
+const DEFAULT_PRESET: &str = "fashion-dense";
 
 pub(super) const FP16_EXAMPLES: &str = "\
 Examples:
@@ -23,14 +30,6 @@ pub struct RunArgs {
     /// Folder of the run
     #[arg(long, default_value = "runs/fashion-dense", value_name = "DIR")]
     pub run: PathBuf,
-}
-
-/// Option for the ONNX Runtime library.
-#[derive(Debug, Clone, Args)]
-pub struct RuntimeArgs {
-    /// Path of the ONNX Runtime library
-    #[arg(long, env = "ORT_DYLIB_PATH", default_value = "libonnxruntime.so", value_name = "FILE")]
-    pub onnxruntime: PathBuf,
 }
 
 /// Options of `export` and `split`.
@@ -62,6 +61,18 @@ pub struct CalibrateArgs {
     /// Output folder for the bundle
     #[arg(long, default_value = "bundles/fashion", value_name = "DIR")]
     pub out: PathBuf,
+}
+
+impl CalibrateArgs {
+    /// Returns the options of the step for the run of a model with this blueprint.
+    pub(crate) fn options(&self, blueprint: Blueprint) -> CalibrateOptions {
+        CalibrateOptions {
+            run: self.export.run.run.clone(),
+            blueprint: self.budget.apply_to(blueprint),
+            data: self.data.folder(),
+            out: self.out.clone(),
+        }
+    }
 }
 
 /// Option for the size of frames.
@@ -109,6 +120,24 @@ pub struct EvaluateArgs {
     /// Print JSON instead of the table
     #[arg(long)]
     pub json: bool,
+}
+
+impl EvaluateArgs {
+    /// Returns the options of the step for a bundle of fixed latents.
+    ///
+    /// # Errors
+    /// [`TrainingError`] for a model that does not exist or cannot be read.
+    pub(crate) fn options(&self) -> Result<EvaluateOptions, TrainingError> {
+        let mut definition = Definition::find(self.preset.as_deref().unwrap_or(DEFAULT_PRESET))?;
+        definition.data.normal = self.normal.or(definition.data.normal);
+        Ok(EvaluateOptions {
+            bundle: self.bundle.clone(),
+            definition,
+            data: self.data.folder(),
+            out: self.out.clone(),
+            json: self.json,
+        })
+    }
 }
 
 /// Options of `bundle`.

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{DataArgs, GivenOptions, PhotoModelArgs, PhotoTrainingArgs};
 use crate::{
-    ReconstructionLoss, TrainingError,
+    ReconstructionLoss, RunError, TrainingDevice, TrainingError,
     definition::{Blueprint, Definition},
-    photo::{PhotoOptions, TrainedParts},
+    photo::{PhotoOptions, TrainedParts, steps::PhotoTrainOptions},
+    steps::TrainOptions,
 };
 
 /// Name of the image codec's preset, which does not have a definition.
@@ -98,8 +98,8 @@ impl TrainArgs {
     /// Refuses the options that do not apply to the model to train.
     ///
     /// # Errors
-    /// [`TrainingError::NotApplicable`].
-    pub fn check_given(&self, given: &GivenOptions) -> Result<(), TrainingError> {
+    /// [`RunError::NotApplicable`].
+    pub fn check_given(&self, given: &GivenOptions) -> Result<(), RunError> {
         if self.preset == PHOTO_PRESET {
             given.refuse(&DEFINITION_ONLY, "preset photo")
         } else {
@@ -146,29 +146,28 @@ impl TrainArgs {
             scale: 1,
         }
     }
-}
 
-/// The device to train on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TrainingDevice {
-    /// The CPU
-    Flex,
-    /// A GPU through Vulkan, Metal or DirectX, in builds with `--features wgpu`
-    Wgpu,
-}
+    /// Returns the options of the training of a model with this blueprint.
+    pub(crate) fn definition_run(&self, blueprint: Blueprint) -> TrainOptions {
+        TrainOptions {
+            blueprint,
+            data: self.data.folder(),
+            run: self.run_folder(),
+            resume: self.resume,
+            device: self.device,
+        }
+    }
 
-impl TrainingDevice {
-    /// Returns burn's device.
-    ///
-    /// # Errors
-    /// [`TrainingError::WgpuNotCompiled`] when the wgpu backend was not compiled in.
-    pub fn open_device(self) -> Result<Device, TrainingError> {
-        match self {
-            Self::Flex => Ok(Device::flex()),
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-            #[cfg(not(feature = "wgpu"))]
-            Self::Wgpu => Err(TrainingError::WgpuNotCompiled),
+    /// Returns the options of the training of the photo preset.
+    pub(crate) fn photo_run(&self) -> PhotoTrainOptions {
+        PhotoTrainOptions {
+            training: self.photo_options(),
+            folders: self.photo.pictures.folders(),
+            run: self.run_folder(),
+            resume: self.resume,
+            stop_step: self.until,
+            start_run: self.from.clone(),
+            device: self.device,
         }
     }
 }

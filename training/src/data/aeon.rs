@@ -4,7 +4,7 @@ use std::{fs::File, path::Path};
 
 use super::{
     TimeSeries,
-    registry::{Registry, RegistryPackage},
+    package::{Registry, RegistryPackage},
     series::CsvColumns,
 };
 use crate::{TrainingError, error::io_error};

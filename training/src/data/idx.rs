@@ -1,25 +1,28 @@
 //! Writes IDX files, the format of MNIST: `00 00 08 rank`, `rank` extents as big-endian `u32`, then bytes.
 
-use std::io::Write as _;
+use std::{io::Write as _, path::Path};
 
 use flate2::{Compression, write::GzEncoder};
 
 use super::ImageDataset;
+use crate::{TrainingError, error::io_error};
 
 /// Returns the two gzipped files of a half with their names: its images, `side` × `side` each, and its
 /// labels.
+///
+/// # Errors
+/// [`TrainingError::Io`] with the name of the file that cannot be compressed.
 pub(super) fn half_files(
     prefix: &str,
     half: &ImageDataset,
     side: u32,
-) -> std::io::Result<[(String, Vec<u8>); 2]> {
+) -> Result<[(String, Vec<u8>); 2], TrainingError> {
     let count = half.len() as u32;
-    let images = pack(&[count, side, side], &half.samples)?;
-    let labels = pack(&[count], &half.labels)?;
-    Ok([
-        (format!("{prefix}-images-idx3-ubyte.gz"), images),
-        (format!("{prefix}-labels-idx1-ubyte.gz"), labels),
-    ])
+    let images = format!("{prefix}-images-idx3-ubyte.gz");
+    let labels = format!("{prefix}-labels-idx1-ubyte.gz");
+    let packed_images = pack(&[count, side, side], &half.samples).map_err(io_error(Path::new(&images)))?;
+    let packed_labels = pack(&[count], &half.labels).map_err(io_error(Path::new(&labels)))?;
+    Ok([(images, packed_images), (labels, packed_labels)])
 }
 
 fn pack(extents: &[u32], bytes: &[u8]) -> std::io::Result<Vec<u8>> {

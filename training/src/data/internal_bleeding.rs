@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use super::{aeon::read_series, output::OutputFile};
-use crate::TrainingError;
+use crate::{TrainingError, error::invalid_data};
 
 const TRAIN: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TRAIN.csv";
 const TEST: &str = "aeon/datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv";
@@ -18,7 +18,7 @@ pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError>
     let (train, whole) = (read_series(unpacked, TRAIN)?, read_series(unpacked, TEST)?);
     if !whole.values.starts_with(&train.values) {
         let reason = "it does not begin with the values of the training part".to_owned();
-        return Err(TrainingError::InvalidData { path: unpacked.join(TEST), reason });
+        return Err(invalid_data(&unpacked.join(TEST), reason));
     }
     let rest: Vec<usize> = (train.len()..whole.len()).collect();
     Ok(vec![

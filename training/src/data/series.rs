@@ -48,7 +48,8 @@ impl TimeSeries {
     /// Without that column, no row counts as an anomaly.
     ///
     /// # Errors
-    /// [`TrainingError::Io`]; [`TrainingError::InvalidData`] with the line of a value that is not a finite number.
+    /// [`TrainingError::Io`]; [`DataError::InvalidFile`](crate::DataError::InvalidFile) with the line of a value
+    /// that is not a finite number.
     pub fn read(path: &Path) -> Result<Self, TrainingError> {
         Self::parse(File::open(path).map_err(io_error(path))?, path, &CsvColumns::default())
     }

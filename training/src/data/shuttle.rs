@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use super::{
     TimeSeries,
     output::OutputFile,
-    registry::{Registry, RegistryPackage},
+    package::{Registry, RegistryPackage},
     series::CsvColumns,
 };
 use crate::{TrainingError, error::io_error};

@@ -2,7 +2,7 @@
 //! points.
 
 use super::{Scaling, TimeSeries};
-use crate::TrainingError;
+use crate::DataError;
 
 /// Scaled windows, `[n, length, channels]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,16 +22,16 @@ impl TimeSeries {
     /// that every point is covered.
     ///
     /// # Errors
-    /// [`TrainingError::InvalidWindow`] when length or stride is 0, the stride exceeds the length, or the series is
+    /// [`DataError::InvalidWindow`] when length or stride is 0, the stride exceeds the length, or the series is
     /// shorter than a window.
     pub fn windows(
         &self,
         length: usize,
         stride: usize,
         scaling: &Scaling,
-    ) -> Result<SeriesWindows, TrainingError> {
+    ) -> Result<SeriesWindows, DataError> {
         if !(1..=length).contains(&stride) || self.len() < length {
-            return Err(TrainingError::InvalidWindow { length, stride, points: self.len() });
+            return Err(DataError::InvalidWindow { length, stride, points: self.len() });
         }
         let (last, channels) = (self.len() - length, self.channels.len());
         let mut starts: Vec<usize> = (0..=last).step_by(stride).collect();
@@ -129,7 +129,7 @@ mod tests {
     fn windows_that_leave_gaps_or_do_not_fit_are_refused() {
         for (length, stride) in [(0, 0), (3, 0), (3, 4), (6, 1)] {
             let error = series(5).windows(length, stride, &unscaled()).unwrap_err();
-            assert!(matches!(error, TrainingError::InvalidWindow { points: 5, .. }), "{error}");
+            assert!(matches!(error, DataError::InvalidWindow { points: 5, .. }), "{error}");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Checks a definition and builds its blueprint: the rules that span layers and parts.
 
 use super::{
-    AnomalyPart, Blueprint, ConsistencyTerm, ContrastiveKind, ContrastiveTerm, Definition, Operation,
-    OutputActivation, Shape, Signal, Stage,
+    AnomalyPart, Blueprint, Definition, Operation, Shape, Signal, Stage,
+    objective::check_objective,
+    rules::{RuleViolation, check_limits, check_name, check_positive, check_weight},
     stages::{ModelPart, StageBuilder},
 };
-use crate::ReconstructionLoss;
 
 /// Maximum number of weights and biases per model.
 const MAX_PARAMETERS: u64 = 1 << 28;
@@ -14,20 +14,6 @@ const MAX_SIDE: usize = 1 << 16;
 const MAX_EPOCHS: usize = 100_000;
 const MAX_BATCH: usize = 1 << 16;
 const MAX_LABELS: usize = 1000;
-
-/// A violated rule: the path in the definition, the problem and the fix.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct RuleViolation {
-    pub(super) path: String,
-    pub(super) problem: String,
-    pub(super) fix: String,
-}
-
-impl RuleViolation {
-    pub(super) fn new(place: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { path: place.into(), problem: what.into(), fix: fix.into() }
-    }
-}
 
 /// Checks all rules and returns the blueprint of the definition.
 pub(super) fn check_definition(definition: Definition) -> Result<Blueprint, RuleViolation> {
@@ -46,17 +32,6 @@ pub(super) fn check_definition(definition: Definition) -> Result<Blueprint, Rule
     check_training(&blueprint.definition)?;
     check_size(&blueprint)?;
     Ok(blueprint)
-}
-
-/// Checks that a text has 1 to 64 of the characters a–z, 0–9 and -.
-pub(super) fn check_name(place: &str, text: &str) -> Result<(), RuleViolation> {
-    if (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-    {
-        return Ok(());
-    }
-    let what = format!("`{}` is not a valid name", text.chars().take(80).collect::<String>().escape_debug());
-    Err(RuleViolation::new(place, what, "use 1 to 64 characters from a–z, 0–9 and -"))
 }
 
 fn check_signal(place: &str, signal: &Signal) -> Result<(), RuleViolation> {
@@ -168,41 +143,6 @@ fn check_classifier(blueprint: &Blueprint) -> Result<(), RuleViolation> {
     Err(RuleViolation::new("classifier.layers", what, fix))
 }
 
-fn check_objective(definition: &Definition) -> Result<(), RuleViolation> {
-    let objective = &definition.objective;
-    check_weight("objective.reconstruction.weight", objective.reconstruction.weight)?;
-    check_weight("objective.sparsity", objective.sparsity)?;
-    check_weight("objective.classification", objective.classification)?;
-    check_value_range(definition)?;
-    match (&definition.classifier, objective.classification > 0.0) {
-        (None, true) => {
-            let fix = "add [classifier] with labels and layers, or set the weight to 0";
-            return Err(RuleViolation::new(
-                "objective.classification",
-                "the model does not have a classifier",
-                fix,
-            ));
-        }
-        (Some(_), false) => {
-            let fix = "set objective.classification above 0, or remove [classifier]";
-            return Err(RuleViolation::new("classifier", "no loss trains the classifier", fix));
-        }
-        _ => {}
-    }
-    if let Some(contrastive) = &objective.contrastive {
-        self::check_contrastive(definition, contrastive)?;
-    }
-    if let Some(consistency) = &objective.consistency {
-        self::check_consistency(definition, consistency)?;
-    }
-    let learns = objective.reconstruction.weight > 0.0;
-    if learns {
-        return Ok(());
-    }
-    let fix = "set the weight above 0";
-    Err(RuleViolation::new("objective.reconstruction.weight", "no loss trains the decoder", fix))
-}
-
 fn check_data(definition: &Definition) -> Result<(), RuleViolation> {
     let data = &definition.data;
     let series = matches!(definition.input, Signal::Series(_));
@@ -267,75 +207,6 @@ fn check_anomaly(blueprint: &Blueprint) -> Result<(), RuleViolation> {
     ))
 }
 
-/// Checks that cross-entropy is used with a sigmoid, and a sigmoid with image samples from 0 to 1.
-fn check_value_range(definition: &Definition) -> Result<(), RuleViolation> {
-    let sigmoid = definition.decoder.activation == OutputActivation::Sigmoid;
-    if definition.objective.reconstruction.loss == ReconstructionLoss::Bce && !sigmoid {
-        let fix = "use decoder.activation = \"sigmoid\", or loss = \"mse\"";
-        return Err(RuleViolation::new(
-            "objective.reconstruction.loss",
-            "bce requires outputs from 0 to 1",
-            fix,
-        ));
-    }
-    let Signal::Picture(picture) = definition.output() else { return Ok(()) };
-    #[allow(clippy::float_cmp)] // The numbers as they were written.
-    let unit = picture.low == 0.0 && picture.high == 1.0;
-    if !sigmoid || unit {
-        return Ok(());
-    }
-    let what = format!("a sigmoid cannot produce samples from {} to {}", picture.low, picture.high);
-    Err(RuleViolation::new("decoder.activation", what, "use \"identity\", or low = 0.0 and high = 1.0"))
-}
-
-fn check_consistency(definition: &Definition, consistency: &ConsistencyTerm) -> Result<(), RuleViolation> {
-    check_weight("objective.consistency.weight", consistency.weight)?;
-    if !(0.0..=1.0).contains(&consistency.threshold) {
-        let what = format!("{} is not a probability", consistency.threshold);
-        return Err(RuleViolation::new("objective.consistency.threshold", what, "use a number from 0 to 1"));
-    }
-    if definition.classifier.is_none() {
-        return Err(RuleViolation::new(
-            "objective.consistency",
-            "the model does not have a classifier",
-            "add [classifier], or remove the key",
-        ));
-    }
-    if consistency.flip && matches!(definition.input, Signal::Series(_)) {
-        return Err(RuleViolation::new(
-            "objective.consistency.flip",
-            "a time series cannot be mirrored",
-            "remove the key",
-        ));
-    }
-    Ok(())
-}
-
-fn check_contrastive(definition: &Definition, contrastive: &ContrastiveTerm) -> Result<(), RuleViolation> {
-    check_weight("objective.contrastive.weight", contrastive.weight)?;
-    check_positive("objective.contrastive.temperature", contrastive.temperature)?;
-    if contrastive.kind == ContrastiveKind::Supervised && definition.classifier.is_none() {
-        let fix = "add [classifier] with labels, or use kind = \"nt-xent\"";
-        return Err(RuleViolation::new(
-            "objective.contrastive.kind",
-            "a supervised loss requires labels",
-            fix,
-        ));
-    }
-    if contrastive.flip && matches!(definition.input, Signal::Series(_)) {
-        return Err(RuleViolation::new(
-            "objective.contrastive.flip",
-            "a time series cannot be mirrored",
-            "remove the key",
-        ));
-    }
-    if definition.training.batch < 2 {
-        let what = "a contrastive loss compares the samples of a batch, but the batch has only one";
-        return Err(RuleViolation::new("training.batch", what, "use 2 or more"));
-    }
-    Ok(())
-}
-
 fn check_training(definition: &Definition) -> Result<(), RuleViolation> {
     let training = &definition.training;
     check_limits("training.epochs", training.epochs, 1, MAX_EPOCHS)?;
@@ -352,31 +223,4 @@ fn check_size(blueprint: &Blueprint) -> Result<(), RuleViolation> {
     }
     let what = format!("the model has {parameters} parameters, more than the maximum of {MAX_PARAMETERS}");
     Err(RuleViolation::new("encoder, decoder, classifier", what, "use fewer or narrower layers"))
-}
-
-/// Checks that a number is between two limits, both included.
-pub(super) fn check_limits(
-    place: &str,
-    found: usize,
-    least: usize,
-    most: usize,
-) -> Result<(), RuleViolation> {
-    if (least..=most).contains(&found) {
-        return Ok(());
-    }
-    Err(RuleViolation::new(place, format!("{found} is out of range"), format!("use {least} to {most}")))
-}
-
-fn check_weight(place: &str, found: f64) -> Result<(), RuleViolation> {
-    if found.is_finite() && found >= 0.0 {
-        return Ok(());
-    }
-    Err(RuleViolation::new(place, format!("{found} is not a valid weight"), "use a finite number, 0 or more"))
-}
-
-fn check_positive(place: &str, found: f64) -> Result<(), RuleViolation> {
-    if found.is_finite() && found > 0.0 {
-        return Ok(());
-    }
-    Err(RuleViolation::new(place, format!("{found} is not above 0"), "use a finite number above 0"))
 }

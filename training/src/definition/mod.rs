@@ -12,6 +12,7 @@ mod difference;
 mod layer;
 mod objective;
 mod presets;
+mod rules;
 mod shape;
 mod signal;
 mod stages;
@@ -28,7 +29,7 @@ pub use presets::PRESETS;
 pub use shape::Shape;
 pub use signal::{Channels, ImageSignal, SeriesSignal, Signal};
 
-use crate::{TrainingError, error::io_error};
+use crate::{DefinitionError, TrainingError, error::io_error};
 
 /// A model with its data, objective and training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -227,8 +228,8 @@ impl Definition {
     /// contains a `/` or ends in `.toml`; a preset's name takes precedence.
     ///
     /// # Errors
-    /// [`TrainingError::UnknownModel`] for a name that is neither a preset nor a file, [`TrainingError::InvalidToml`] for
-    /// an invalid definition, [`TrainingError::Io`].
+    /// [`DefinitionError::UnknownModel`] for a name that is neither a preset nor a file,
+    /// [`DefinitionError::InvalidToml`] for an invalid definition, [`TrainingError::Io`].
     pub fn find(model: &str) -> Result<Self, TrainingError> {
         if let Some((_, text)) = PRESETS.iter().find(|(name, _)| *name == model) {
             return Self::parse(text, model);
@@ -236,7 +237,7 @@ impl Definition {
         let path = Path::new(model);
         let names_file = model.contains('/') || path.extension().is_some_and(|extension| extension == "toml");
         if !names_file && !path.is_file() {
-            return Err(TrainingError::UnknownModel { model: model.to_owned() });
+            return Err(DefinitionError::UnknownModel { model: model.to_owned() }.into());
         }
         Self::parse(&fs::read_to_string(path).map_err(io_error(path))?, model)
     }
@@ -244,23 +245,27 @@ impl Definition {
     /// Parses a definition from TOML; `file` names it in errors.
     ///
     /// # Errors
-    /// [`TrainingError::InvalidToml`], with line and column.
+    /// [`DefinitionError::InvalidToml`], with line and column.
     pub fn parse(text: &str, file: &str) -> Result<Self, TrainingError> {
-        toml::from_str(text)
-            .map_err(|source| TrainingError::InvalidToml { file: file.to_owned(), source: Box::new(source) })
+        let parsed = toml::from_str(text).map_err(|source| DefinitionError::InvalidToml {
+            file: file.to_owned(),
+            source: Box::new(source),
+        });
+        Ok(parsed?)
     }
 
     /// Checks the definition and resolves all shapes; `file` names it in errors.
     ///
     /// # Errors
-    /// [`TrainingError::InvalidDefinition`] with the path of the key, the problem and the fix.
+    /// [`DefinitionError::RuleViolation`] with the path of the key, the problem and the fix.
     pub fn check(self, file: &str) -> Result<Blueprint, TrainingError> {
-        check::check_definition(self).map_err(|fault| TrainingError::InvalidDefinition {
+        let checked = check::check_definition(self).map_err(|fault| DefinitionError::RuleViolation {
             file: file.to_owned(),
             place: fault.path,
             what: fault.problem,
             fix: fault.fix,
-        })
+        });
+        Ok(checked?)
     }
 
     /// Returns the output signal of the decoder.

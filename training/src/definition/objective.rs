@@ -1,5 +1,11 @@
+//! The training objective of a definition, and the rules for its terms.
+
 use serde::{Deserialize, Serialize};
 
+use super::{
+    Definition, OutputActivation, Signal,
+    rules::{RuleViolation, check_positive, check_weight},
+};
 use crate::ReconstructionLoss;
 
 /// The training objective: the weighted sum of these terms, plus the divergence of a variational model.
@@ -101,4 +107,108 @@ fn default_weight() -> f64 {
 
 fn default_temperature() -> f64 {
     0.5
+}
+
+/// Checks the weights of all terms, and that the model has the parts that the terms require.
+pub(super) fn check_objective(definition: &Definition) -> Result<(), RuleViolation> {
+    let objective = &definition.objective;
+    check_weight("objective.reconstruction.weight", objective.reconstruction.weight)?;
+    check_weight("objective.sparsity", objective.sparsity)?;
+    check_weight("objective.classification", objective.classification)?;
+    check_value_range(definition)?;
+    match (&definition.classifier, objective.classification > 0.0) {
+        (None, true) => {
+            let fix = "add [classifier] with labels and layers, or set the weight to 0";
+            return Err(RuleViolation::new(
+                "objective.classification",
+                "the model does not have a classifier",
+                fix,
+            ));
+        }
+        (Some(_), false) => {
+            let fix = "set objective.classification above 0, or remove [classifier]";
+            return Err(RuleViolation::new("classifier", "no loss trains the classifier", fix));
+        }
+        _ => {}
+    }
+    if let Some(contrastive) = &objective.contrastive {
+        check_contrastive(definition, contrastive)?;
+    }
+    if let Some(consistency) = &objective.consistency {
+        check_consistency(definition, consistency)?;
+    }
+    let learns = objective.reconstruction.weight > 0.0;
+    if learns {
+        return Ok(());
+    }
+    let fix = "set the weight above 0";
+    Err(RuleViolation::new("objective.reconstruction.weight", "no loss trains the decoder", fix))
+}
+
+/// Checks that a loss for samples from 0 to 1 is used with a sigmoid, and a sigmoid with image samples from 0
+/// to 1.
+fn check_value_range(definition: &Definition) -> Result<(), RuleViolation> {
+    let sigmoid = definition.decoder.activation == OutputActivation::Sigmoid;
+    let loss = definition.objective.reconstruction.loss;
+    if loss.requires_unit_outputs() && !sigmoid {
+        let what = format!("{} requires outputs from 0 to 1", loss.name());
+        let fix = "use decoder.activation = \"sigmoid\", or loss = \"mse\"";
+        return Err(RuleViolation::new("objective.reconstruction.loss", what, fix));
+    }
+    let Signal::Picture(picture) = definition.output() else { return Ok(()) };
+    #[allow(clippy::float_cmp)] // The numbers as they were written.
+    let unit = picture.low == 0.0 && picture.high == 1.0;
+    if !sigmoid || unit {
+        return Ok(());
+    }
+    let what = format!("a sigmoid cannot produce samples from {} to {}", picture.low, picture.high);
+    Err(RuleViolation::new("decoder.activation", what, "use \"identity\", or low = 0.0 and high = 1.0"))
+}
+
+fn check_consistency(definition: &Definition, consistency: &ConsistencyTerm) -> Result<(), RuleViolation> {
+    check_weight("objective.consistency.weight", consistency.weight)?;
+    if !(0.0..=1.0).contains(&consistency.threshold) {
+        let what = format!("{} is not a probability", consistency.threshold);
+        return Err(RuleViolation::new("objective.consistency.threshold", what, "use a number from 0 to 1"));
+    }
+    if definition.classifier.is_none() {
+        return Err(RuleViolation::new(
+            "objective.consistency",
+            "the model does not have a classifier",
+            "add [classifier], or remove the key",
+        ));
+    }
+    if consistency.flip && matches!(definition.input, Signal::Series(_)) {
+        return Err(RuleViolation::new(
+            "objective.consistency.flip",
+            "a time series cannot be mirrored",
+            "remove the key",
+        ));
+    }
+    Ok(())
+}
+
+fn check_contrastive(definition: &Definition, contrastive: &ContrastiveTerm) -> Result<(), RuleViolation> {
+    check_weight("objective.contrastive.weight", contrastive.weight)?;
+    check_positive("objective.contrastive.temperature", contrastive.temperature)?;
+    if contrastive.kind == ContrastiveKind::Supervised && definition.classifier.is_none() {
+        let fix = "add [classifier] with labels, or use kind = \"nt-xent\"";
+        return Err(RuleViolation::new(
+            "objective.contrastive.kind",
+            "a supervised loss requires labels",
+            fix,
+        ));
+    }
+    if contrastive.flip && matches!(definition.input, Signal::Series(_)) {
+        return Err(RuleViolation::new(
+            "objective.contrastive.flip",
+            "a time series cannot be mirrored",
+            "remove the key",
+        ));
+    }
+    if definition.training.batch < 2 {
+        let what = "a contrastive loss compares the samples of a batch, but the batch has only one";
+        return Err(RuleViolation::new("training.batch", what, "use 2 or more"));
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Activation, Layer, Operation, RecurrentCell, Shape, Stage, Tap,
-    check::{RuleViolation, check_limits, check_name},
+    rules::{RuleViolation, check_limits, check_name},
 };
 
 /// Maximum number of units of a row or channels of a map.

@@ -55,7 +55,9 @@ fn fault_after(replacements: &[(&str, &str)]) -> (String, String) {
     }
     let error = checked(&text).unwrap_err();
     let message = error.to_string();
-    let TrainingError::InvalidDefinition { file, place, .. } = error else { panic!("{message}") };
+    let TrainingError::Definition(DefinitionError::RuleViolation { file, place, .. }) = error else {
+        panic!("{message}")
+    };
     assert_eq!(file, "small.toml");
     (place, message)
 }
@@ -125,7 +127,8 @@ fn text_that_is_no_definition_is_named_with_its_line() {
     ] {
         let error = checked(&MODEL.replace(from, to)).unwrap_err();
         let message = error.to_string();
-        assert!(matches!(error, TrainingError::InvalidToml { .. }), "{message}");
+        let is_toml_error = matches!(error, TrainingError::Definition(DefinitionError::InvalidToml { .. }));
+        assert!(is_toml_error, "{message}");
         assert!(message.starts_with("small.toml: ") && message.contains("line "), "{message}");
         assert!(message.contains(words), "{message}");
     }

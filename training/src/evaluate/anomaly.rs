@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use cloud_decoder::Anomaly;
 use serde::{Deserialize, Serialize};
 
-use super::RoundTrip;
+use super::through::RoundTrip;
 use crate::{
     anomaly::auroc,
     corpus::{Corpus, CorpusSamples},

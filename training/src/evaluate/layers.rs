@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RoundTrip, reconstruction};
+use super::{reconstruction, through::RoundTrip};
 use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
 /// The figures of frames with the first layers of a latent only.

@@ -1,76 +1,26 @@
 //! Evaluates a bundle on unseen samples: real frames of the edge encoder, decoded by the cloud's heads.
 
 mod anomaly;
+mod evaluation;
 mod layers;
 mod reconstruction;
+mod size_distribution;
 mod through;
 
-use std::{fmt::Write as _, path::Path};
+use std::path::Path;
 
 use cloud_decoder::Runtime;
 use lopside_bundle::{HeadKind, ModelCost};
 use lopside_quality::ContactSheet;
-use serde::{Deserialize, Serialize};
 
 pub use anomaly::{AnomalyFigures, ScoreFigures};
+pub use evaluation::{Evaluation, HalfCost};
 pub use layers::LayerFigures;
 pub use reconstruction::{BaselineCodec, ImageFigures, ReconstructionFigures};
+pub use size_distribution::SizeDistribution;
 
 use self::through::RoundTrip;
 use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
-
-/// The figures of a bundle on the test samples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// Number of samples.
-    pub samples: usize,
-    /// Number of values per latent, over all layers.
-    pub latent_values: usize,
-    /// Cost of the encoder.
-    pub encoder: HalfCost,
-    /// Cost of the first head.
-    pub decoder: HalfCost,
-    /// Frame sizes in bytes, including header and latent-space id.
-    pub frame: SizeDistribution,
-    /// Share of zeros among the frames' integers, 0 to 1.
-    #[serde(default)]
-    pub zeros: f64,
-    /// Bytes per uncompressed sample: one byte per image sample, four bytes per number.
-    pub raw_bytes: usize,
-    /// Reconstruction error of the first head.
-    pub reconstruction: ReconstructionFigures,
-    /// For latents of several layers: frames without the last layers, starting with one layer.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fewer_layers: Vec<LayerFigures>,
-    /// Share of samples with the correct most probable class. `None` without a classifier.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<f64>,
-    /// Separation of anomalies from normal samples. `None` without a score head or without anomalies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anomaly: Option<AnomalyFigures>,
-}
-
-/// Parameters and multiply-accumulates of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HalfCost {
-    /// Number of trained parameters.
-    pub parameters: u64,
-    /// Multiply-accumulates per sample.
-    pub macs: u64,
-}
-
-/// A distribution of sizes in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct SizeDistribution {
-    /// The mean.
-    pub mean: f64,
-    /// The smallest size.
-    pub min: usize,
-    /// The median.
-    pub median: usize,
-    /// The largest size.
-    pub max: usize,
-}
 
 /// Evaluates the bundle in `folder` on `test`, with the PCA baseline fitted to `train`. For images, also
 /// returns a contact sheet of the first ones.
@@ -103,25 +53,6 @@ pub(crate) fn evaluate_bundle(
         anomaly: scores.then(|| anomaly::anomaly_figures(&through, test)).flatten(),
     };
     Ok((evaluation, sheet))
-}
-
-impl Evaluation {
-    /// Formats the figures as Markdown tables, which the model card shows too.
-    #[must_use]
-    pub fn table(&self) -> String {
-        let mut text = self.reconstruction.table(self);
-        for fewer in &self.fewer_layers {
-            let _ = write!(text, "\n{}", fewer.to_sentence());
-        }
-        if let Some(accuracy) = self.accuracy {
-            let (right, bytes) = (100.0 * accuracy, self.frame.mean);
-            let _ = writeln!(text, "\nAccuracy: {right:.2} %, through frames of {bytes:.1} bytes.");
-        }
-        if let Some(anomaly) = &self.anomaly {
-            let _ = write!(text, "\n{}", anomaly.table());
-        }
-        text
-    }
 }
 
 fn half_cost(cost: ModelCost) -> HalfCost {

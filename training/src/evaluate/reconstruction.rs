@@ -7,9 +7,9 @@ use lopside_input::{image_from_samples, image_samples, normalise_window, to_mode
 use lopside_quality::{CodecPoint, ContactSheet, jpeg_point, png_bytes, psnr_of_mse, webp_point};
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, RoundTrip};
+use super::{size_distribution::SizeDistribution, through::RoundTrip};
 use crate::{
-    Pca, TrainingError,
+    DataError, Pca, TrainingError,
     corpus::{Corpus, CorpusSamples},
     engines::{OrtModel, TensorValues},
     split_service::SplitService,
@@ -100,10 +100,10 @@ pub(super) fn reconstruction_figures(
 }
 
 impl ReconstructionFigures {
-    /// Formats the figures as a Markdown table.
+    /// Formats the figures as a Markdown table, with the sizes of frames, the number of values per latent and
+    /// the bytes per uncompressed sample.
     #[must_use]
-    pub fn table(&self, evaluation: &Evaluation) -> String {
-        let (frame, values) = (evaluation.frame, evaluation.latent_values);
+    pub fn table(&self, frame: SizeDistribution, values: usize, raw_bytes: usize) -> String {
         let sizes = format!("{:.1} ({}–{})", frame.mean, frame.min, frame.max);
         let mut text = if self.picture.is_some() {
             String::from("| | bytes per image | MSE | PSNR dB |\n|---|---|---|---|\n")
@@ -127,7 +127,7 @@ impl ReconstructionFigures {
             }
             text += &self.table_row("PNG", &format!("{:.1}", picture.png_bytes), 0.0);
         }
-        text + &self.table_row("raw", &evaluation.raw_bytes.to_string(), 0.0)
+        text + &self.table_row("raw", &raw_bytes.to_string(), 0.0)
     }
 
     /// Formats a row of the table, with a PSNR for images.
@@ -161,10 +161,7 @@ pub(super) fn sample_rows(
                 (0..corpus.len()).flat_map(|index| normalise_window(half.unscaled_window(index), spec));
             Ok(windows.collect())
         }
-        _ => Err(TrainingError::ModelFailed {
-            model: manifest.name.clone(),
-            reason: "it does not accept the kind of samples in the data set".into(),
-        }),
+        _ => Err(DataError::RefusedByBundle { bundle: manifest.name.clone() }.into()),
     }
 }
 

@@ -6,8 +6,8 @@ use image::ImageFormat;
 use lopside_bundle::HeadKind;
 use lopside_latent::Limits;
 
-use super::SizeDistribution;
-use crate::{TrainingError, corpus::Corpus, progress, split_service::SplitService};
+use super::size_distribution::SizeDistribution;
+use crate::{DataError, TrainingError, corpus::Corpus, progress, split_service::SplitService};
 
 /// Number of frames per request.
 const FRAMES_PER_REQUEST: usize = 50;
@@ -16,7 +16,7 @@ const FRAMES_PER_REQUEST: usize = 50;
 #[derive(Default)]
 pub(super) struct RoundTrip {
     /// Bytes per frame.
-    pub(super) sizes: Vec<usize>,
+    sizes: Vec<usize>,
     /// Raw outputs of the first head, one after the other.
     pub(super) reconstructions: Vec<f32>,
     /// The most probable class of each sample, as an index into the labels.
@@ -106,15 +106,7 @@ impl RoundTrip {
 
     /// Returns the distribution of the frame sizes.
     pub(super) fn spread(&self) -> SizeDistribution {
-        let mut sizes = self.sizes.clone();
-        sizes.sort_unstable();
-        let mean = sizes.iter().sum::<usize>() as f64 / sizes.len().max(1) as f64;
-        SizeDistribution {
-            mean,
-            min: sizes.first().copied().unwrap_or(0),
-            median: sizes.get(sizes.len() / 2).copied().unwrap_or(0),
-            max: sizes.last().copied().unwrap_or(0),
-        }
+        SizeDistribution::from_sizes(&self.sizes)
     }
 
     /// Returns the share of samples with the correct most probable class, or `None` without a classifier.
@@ -145,7 +137,7 @@ fn reference_input(input: &EncoderInput) -> Result<ReferenceInput, TrainingError
         EncoderInput::Image(picture) => {
             let mut png = std::io::Cursor::new(Vec::new());
             let written = picture.write_to(&mut png, ImageFormat::Png);
-            written.map_err(|source| TrainingError::PhotoDecoding { path: "a test image".into(), source })?;
+            written.map_err(|source| DataError::PngEncoding { source })?;
             Ok(ReferenceInput::Image(png.into_inner()))
         }
     }

@@ -1,4 +1,4 @@
-//! Exports weights to ONNX models and defines their tensor names.
+//! Exports weights to ONNX models, whose tensors have the names of `names.rs`.
 //!
 //! ```text
 //! whole       image or series ─► latent, tap.NAME … ─► reconstruction, logits
@@ -13,40 +13,16 @@ use lopside_onnx::{Dim, GraphBuilder, proto::ModelProto, set_metadata};
 
 use super::{
     Net,
+    names::{LATENT, LOGITS, OUTPUT, input_name, tap_name},
     onnx::{self, TensorNames},
 };
 use crate::{
     TrainingError,
-    definition::{Blueprint, OutputActivation, Shape, Signal},
+    definition::{OutputActivation, Shape},
 };
 
-/// Input of image models, samples from low to high, `[n, channels, height, width]` or `[n, samples]`.
-pub const INPUT_IMAGE: &str = "image";
-/// Input of time-series models, `[n, length, channels]` or `[n, values]`.
-pub const INPUT_SERIES: &str = "series";
-/// The latent, `[n, values]` or `[n, channels, height, width]`.
-pub const LATENT: &str = "latent";
-/// Output of the decoder, with the shape of the blueprint's output.
-pub const OUTPUT: &str = "reconstruction";
-/// Output of the classifier, `[n, labels]`.
-pub const LOGITS: &str = "logits";
 const PRESET_KEY: &str = "lopside.preset";
 const LATENT_KEY: &str = "lopside.latent";
-
-/// Returns the name of the encoder's input.
-#[must_use]
-pub const fn input_name(blueprint: &Blueprint) -> &'static str {
-    match blueprint.definition.input {
-        Signal::Picture(_) => INPUT_IMAGE,
-        Signal::Series(_) => INPUT_SERIES,
-    }
-}
-
-/// Returns the tensor name of an enhancement layer, `[n, channels, height, width]`.
-#[must_use]
-pub fn tap_name(tap: &str) -> String {
-    format!("tap.{tap}")
-}
 
 /// Writes the latent-space id into a model's metadata.
 pub fn stamp_latent_space(onnx: &mut ModelProto, latent_space: &str) {

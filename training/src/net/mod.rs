@@ -5,6 +5,7 @@
 //! maps.
 
 mod export;
+mod names;
 mod onnx;
 mod score;
 mod stack;
@@ -17,10 +18,8 @@ use burn::{
     tensor::{Device, Tensor, activation},
 };
 
-pub use export::{
-    INPUT_IMAGE, INPUT_SERIES, LATENT, LOGITS, OUTPUT, input_name, stamp_latent_space, tap_name,
-};
-pub use score::SCORES;
+pub use export::stamp_latent_space;
+pub use names::{INPUT_IMAGE, INPUT_SERIES, LATENT, LOGITS, OUTPUT, SCORES, input_name, tap_name};
 pub use stack::Stack;
 
 use crate::definition::{Blueprint, OutputActivation};

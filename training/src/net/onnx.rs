@@ -15,12 +15,12 @@ use burn::{
 use lopside_onnx::{Attribute, GraphBuilder};
 
 use super::{
-    export::tap_name,
+    names::tap_name,
     stack::{Stack, Weights, map_sides},
     window::{same_padding, transposed_crop},
 };
 use crate::{
-    TrainingError,
+    ModelError, TrainingError,
     definition::{Activation, Operation, RecurrentCell, Stage},
 };
 
@@ -249,9 +249,8 @@ impl LayerWriter<'_> {
         tensor: Tensor<D>,
     ) -> Result<String, TrainingError> {
         let (name, dims) = (self.tensor_name(part), tensor.dims().map(|dim| dim as i64));
-        let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| TrainingError::ModelFailed {
-            model: format!("weights of {name}"),
-            reason: format!("{error:?}"),
+        let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| {
+            ModelError::UnreadableWeights { name: name.clone(), reason: format!("{error:?}") }
         })?;
         Ok(self.graph.add_initializer(&name, &dims, &values)?)
     }

@@ -8,8 +8,9 @@
 use lopside_onnx::{Attribute, GraphBuilder, proto::ModelProto};
 
 use super::{
-    LATENT, Net, OUTPUT,
+    Net,
     export::batch_of,
+    names::{LATENT, OUTPUT, SCORES},
     onnx::{self, TensorNames},
 };
 use crate::{
@@ -18,8 +19,6 @@ use crate::{
     density::LatentDensity,
 };
 
-/// Output of the score head, `[n, columns]`.
-pub const SCORES: &str = "scores";
 const RE_ENCODED_LATENT: &str = "again.latent";
 
 impl Net {

@@ -1,9 +1,14 @@
 //! Augments samples.
 
+use burn::tensor::{Device, Tensor};
 use rand::{Rng, RngExt as _};
+use rand_distr::StandardNormal;
 
-use super::standard_normal;
-use crate::definition::{ImageSignal, SeriesSignal, Signal};
+use super::batch::{TrainingBatch, to_rows};
+use crate::{
+    definition::{ImageSignal, SeriesSignal, Signal},
+    net::Net,
+};
 
 /// Probability of erasing a rectangle, and its largest side relative to the image's side.
 const ERASE_PROBABILITY: f32 = 0.5;
@@ -23,9 +28,22 @@ pub(super) struct Augmentation {
     pub(super) erase: bool,
 }
 
+/// Encodes one augmentation of each sample, `[n, values]`.
+pub(super) fn encode_augmented(
+    net: &Net,
+    batch: &TrainingBatch,
+    change: Augmentation,
+    rng: &mut impl Rng,
+    device: &Device,
+) -> Tensor<2> {
+    let n = batch.labels.len();
+    let values = augment_samples(&batch.input, n, &net.blueprint().definition.input, change, rng);
+    net.encode(to_rows(&values, n, device)).latent
+}
+
 /// Augments `n` samples independently: images are shifted, mirrored and partly erased; time series get noise
 /// and a random scale.
-pub(super) fn augment_samples(
+fn augment_samples(
     values: &[f32],
     n: usize,
     signal: &Signal,
@@ -44,8 +62,9 @@ pub(super) fn augment_samples(
 }
 
 fn augment_series(sample: &[f32], rng: &mut impl Rng) -> Vec<f32> {
-    let scale = (SCALE_DEVIATION * standard_normal(rng)).exp();
-    sample.iter().map(|value| value * scale + NOISE_DEVIATION * standard_normal(rng)).collect()
+    let scale = (SCALE_DEVIATION * rng.sample::<f32, _>(StandardNormal)).exp();
+    let noise = rng.sample_iter::<f32, _>(StandardNormal);
+    sample.iter().zip(noise).map(|(value, noise)| value * scale + NOISE_DEVIATION * noise).collect()
 }
 
 /// An augmented view of an image.

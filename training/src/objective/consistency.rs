@@ -4,46 +4,34 @@ use burn::tensor::{Device, Tensor, activation};
 use rand::Rng;
 
 use super::{
-    TrainingBatch,
-    augment::{Augmentation, augment_samples},
+    augment::{Augmentation, encode_augmented},
+    batch::TrainingBatch,
     classification::cross_entropy,
-    to_rows,
 };
 use crate::{definition::ConsistencyTerm, net::Net};
-
-/// Inputs of the consistency term.
-pub(super) struct ConsistencyInputs<'a> {
-    pub(super) net: &'a Net,
-    pub(super) batch: &'a TrainingBatch,
-    pub(super) consistency: &'a ConsistencyTerm,
-    pub(super) device: &'a Device,
-}
 
 /// Returns the cross-entropy of the labelled samples, and that of strongly augmented samples with a known or
 /// a confidently predicted class. The second is a mean over all samples, so that it grows with the number of
 /// confident predictions.
-pub(super) fn consistency_terms(views: &ConsistencyInputs<'_>, rng: &mut impl Rng) -> [Tensor<1>; 2] {
-    let n = views.batch.labels.len();
-    let (slightly, more) = (views.augmented_logits(false, rng), views.augmented_logits(true, rng));
-    let labels = &views.batch.labels;
-    let sure = confident_classes(slightly.clone().detach(), views.consistency.threshold as f32);
-    let classes: Vec<Option<u8>> = labels.iter().zip(sure).map(|(label, sure)| label.or(sure)).collect();
-    let share = classes.iter().flatten().count() as f32 / n.max(1) as f32;
-    [cross_entropy(slightly, labels), cross_entropy(more, &classes) * share]
-}
-
-impl ConsistencyInputs<'_> {
-    /// Returns the classifier's logits for augmented samples, `[n, classes]`.
-    fn augmented_logits(&self, erase: bool, rng: &mut impl Rng) -> Tensor<2> {
-        let n = self.batch.labels.len();
-        let ConsistencyTerm { shift, flip, .. } = *self.consistency;
-        let change = Augmentation { shift, flip, erase };
-        let input = &self.net.blueprint().definition.input;
-        let values = augment_samples(&self.batch.input, n, input, change, rng);
-        let latent = self.net.encode(to_rows(&values, n, self.device)).latent;
+pub(super) fn consistency_terms(
+    net: &Net,
+    batch: &TrainingBatch,
+    consistency: &ConsistencyTerm,
+    rng: &mut impl Rng,
+    device: &Device,
+) -> [Tensor<1>; 2] {
+    let ConsistencyTerm { threshold, flip, shift, .. } = *consistency;
+    let mut augmented_logits = |erase: bool| {
+        let latent = encode_augmented(net, batch, Augmentation { shift, flip, erase }, rng, device);
         // The definition's check guarantees a classifier for this term.
-        self.net.classify(latent.clone()).unwrap_or(latent)
-    }
+        net.classify(latent.clone()).unwrap_or(latent)
+    };
+    let (slightly, more) = (augmented_logits(false), augmented_logits(true));
+    let labels = &batch.labels;
+    let sure = confident_classes(slightly.clone().detach(), threshold as f32);
+    let classes: Vec<Option<u8>> = labels.iter().zip(sure).map(|(label, sure)| label.or(sure)).collect();
+    let share = classes.iter().flatten().count() as f32 / labels.len().max(1) as f32;
+    [cross_entropy(slightly, labels), cross_entropy(more, &classes) * share]
 }
 
 /// Returns the most probable class of each row, or `None` if its probability is below `threshold`.

@@ -1,15 +1,44 @@
 //! Contrastive loss: pulls the latents of similar samples together and pushes others apart.
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use rand::Rng;
+
+use super::{
+    augment::{Augmentation, encode_augmented},
+    batch::TrainingBatch,
+};
+use crate::{
+    definition::{ContrastiveKind, ContrastiveTerm},
+    net::Net,
+};
 
 /// Added to the similarity of a latent with itself, so that its softmax is 0.
 const SELF_SIMILARITY: f32 = -1e9;
+
+/// Computes the contrastive loss of two augmentations of each sample.
+pub(super) fn contrastive_term(
+    net: &Net,
+    batch: &TrainingBatch,
+    contrastive: &ContrastiveTerm,
+    rng: &mut impl Rng,
+    device: &Device,
+) -> Tensor<1> {
+    let change = Augmentation { shift: contrastive.shift, flip: contrastive.flip, erase: true };
+    let first = encode_augmented(net, batch, change, rng, device);
+    let second = encode_augmented(net, batch, change, rng, device);
+    let views = Tensor::cat(vec![first, second], 0);
+    let labels = match contrastive.kind {
+        ContrastiveKind::NtXent => vec![None; batch.labels.len()],
+        ContrastiveKind::Supervised => batch.labels.clone(),
+    };
+    contrastive_loss(views, &labels, contrastive.temperature as f32)
+}
 
 /// Returns −1/|P(i)| Σ ln softmax(zᵢ·zₚ/τ) over p ∈ P(i), as a mean over i, for latents scaled to length 1
 /// (P. Khosla et al., "Supervised contrastive learning", `NeurIPS` 2020, eq. 2). `views` are two latents per
 /// sample, `[2·n, values]`, first the first views of all samples. P(i) contains the sample's other view and
 /// all views of samples with its label; without labels this is NT-Xent (T. Chen et al., ICML 2020, eq. 1).
-pub(super) fn contrastive_loss(views: Tensor<2>, labels: &[Option<u8>], temperature: f32) -> Tensor<1> {
+fn contrastive_loss(views: Tensor<2>, labels: &[Option<u8>], temperature: f32) -> Tensor<1> {
     let device = views.device();
     let count = 2 * labels.len();
     let length = views.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
@@ -41,8 +70,6 @@ fn same_label(labels: &[Option<u8>], i: usize, j: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
 
     const VIEWS: [[f32; 2]; 6] = [[1.0, 0.2], [0.1, 2.0], [-1.0, 0.5], [0.9, 0.0], [0.3, 1.0], [-2.0, 0.1]];

@@ -1,9 +1,7 @@
 //! Latents as normal distributions (Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014).
 
 use burn::tensor::{Tensor, TensorData};
-use rand::Rng;
-
-use super::standard_normal;
+use rand::{Rng, RngExt as _};
 
 /// Bound on the absolute log-variance; larger values make no difference and would overflow.
 const MAX_LOG_VARIANCE: f32 = 20.0;
@@ -24,6 +22,13 @@ pub(super) fn kullback_leibler(mean: Tensor<2>, log_variance: Tensor<2>) -> Tens
     let log_variance = log_variance.clamp(-MAX_LOG_VARIANCE, MAX_LOG_VARIANCE);
     let terms = log_variance.clone().add_scalar(1.0) - mean.square() - log_variance.exp();
     terms.sum() * (-0.5 / n as f32)
+}
+
+/// Draws from the standard normal distribution (Box and Muller, 1958). The figures of row `vae` in
+/// `training/theory` come from these values, so another method requires a new measurement of that row.
+fn standard_normal(rng: &mut impl Rng) -> f32 {
+    let (radius, angle) = (1.0 - rng.random::<f32>(), rng.random::<f32>());
+    (-2.0 * radius.ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
 }
 
 #[cfg(test)]
@@ -56,5 +61,14 @@ mod tests {
         let (variance, mean) = found.var_mean(0);
         let (variance, mean): (f32, f32) = (variance.into_scalar(), mean.into_scalar());
         assert!((mean - 3.0).abs() < 0.06 && (variance - 4.0).abs() < 0.16, "{mean} {variance}");
+    }
+
+    #[test]
+    fn normal_numbers_have_mean_0_and_variance_1() {
+        let mut rng = StdRng::seed_from_u64(6);
+        let values: Vec<f32> = (0..20_000).map(|_| standard_normal(&mut rng)).collect();
+        let mean = values.iter().sum::<f32>() / 20_000.0;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 20_000.0;
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.04, "{mean} {variance}");
     }
 }

@@ -1,4 +1,5 @@
-//! Reconstruction losses.
+//! Reconstruction losses: their names, formulas and requirements. Another loss is another variant here; the
+//! compiler then asks for the rest.
 
 use burn::tensor::{Tensor, activation};
 use clap::ValueEnum;
@@ -17,6 +18,24 @@ pub enum ReconstructionLoss {
 }
 
 impl ReconstructionLoss {
+    /// Returns the name used in definitions and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mse => "mse",
+            Self::Bce => "bce",
+        }
+    }
+
+    /// Returns whether outputs and targets must be from 0 to 1, which a definition ensures with a sigmoid.
+    #[must_use]
+    pub const fn requires_unit_outputs(self) -> bool {
+        match self {
+            Self::Mse => false,
+            Self::Bce => true,
+        }
+    }
+
     /// Returns the loss as a mean over all values. `raw` is the decoder's output before its activation;
     /// cross-entropy treats it as logits and requires targets from 0 to 1.
     #[must_use]
@@ -43,6 +62,14 @@ mod tests {
 
     fn row(values: [f32; 3]) -> Tensor<2> {
         Tensor::from_data([values], &Device::flex())
+    }
+
+    #[test]
+    fn a_loss_has_one_name_everywhere() {
+        for loss in ReconstructionLoss::value_variants() {
+            assert_eq!(loss.to_possible_value().unwrap().get_name(), loss.name());
+            assert_eq!(serde_json::to_value(loss).unwrap(), loss.name());
+        }
     }
 
     #[test]

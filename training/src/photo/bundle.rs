@@ -1,13 +1,13 @@
-//! Makes a photo bundle from a run.
+//! Makes a photo bundle from a run, or adds the head of a run to an existing one.
 
 use std::path::Path;
 
 use burn::{module::Module as _, tensor::Device};
 use lopside_bundle::{
-    LATENT_SPACE_KEY,
+    BundlePart, LATENT_SPACE_KEY,
     image_codec::{
-        FastEncoderDraft, ImageCodecCost, ImageCodecDraft, ImageCodecDraftHead, ImageCodecInput,
-        ImageCodecLayerSpec, ImageCodecQuantiserSpec,
+        AnyBundle, FastEncoderDraft, ImageCodecBundle, ImageCodecCost, ImageCodecDraft, ImageCodecDraftHead,
+        ImageCodecInput, ImageCodecLayerSpec, ImageCodecQuantiserSpec, add_head,
     },
 };
 use lopside_onnx::{encode_model, model_cost, proto::ModelProto, set_metadata};
@@ -20,7 +20,7 @@ use super::{
     run::PhotoRun,
     spec::{PhotoSpec, REACH},
 };
-use crate::TrainingError;
+use crate::{BundleUpdateError, TrainingError};
 
 /// Name of the head that reconstructs the encoder's input.
 const RECONSTRUCT_HEAD: &str = "reconstruct";
@@ -28,6 +28,29 @@ const RECONSTRUCT_HEAD: &str = "reconstruct";
 pub(crate) const UPSCALE_HEAD: &str = "upscale";
 /// Size of the image whose cost is counted and divided by its pixels.
 const COST_IMAGE_SIZE: (i64, i64) = (1024, 1024);
+
+/// Opens the bundle of an image codec, with all its heads.
+///
+/// # Errors
+/// [`BundleUpdateError::NotPhotoBundle`] for a bundle of another kind.
+pub(crate) fn open_bundle(folder: &Path) -> Result<ImageCodecBundle, TrainingError> {
+    match AnyBundle::load(folder, BundlePart::Whole)? {
+        AnyBundle::ImageCodec(bundle) => Ok(bundle),
+        AnyBundle::FixedLatent(_) => {
+            Err(BundleUpdateError::NotPhotoBundle { folder: folder.to_owned() }.into())
+        }
+    }
+}
+
+/// Adds the head that a run has trained to a bundle of its latent space, as the next version of its name.
+pub(crate) fn add_trained_head(bundle: &Path, run: &PhotoRun) -> Result<ImageCodecDraftHead, TrainingError> {
+    let (manifest, spec) = (open_bundle(bundle)?.manifest, run.origin.options.spec());
+    let version = manifest.next_version(head_name(&spec));
+    let space = manifest.latent_space.to_string();
+    let head = draft_head(&run.model(&Device::flex())?, &spec, &space, version)?;
+    add_head(bundle, &head)?;
+    Ok(head)
+}
 
 /// Exports a run's averaged weights and counts the contexts from the photographs.
 ///
@@ -93,12 +116,12 @@ fn layer_specs(spec: &PhotoSpec) -> Vec<ImageCodecLayerSpec> {
 }
 
 /// Returns the name of the head that makes images at the spec's scale.
-pub(crate) fn head_name(spec: &PhotoSpec) -> &'static str {
+fn head_name(spec: &PhotoSpec) -> &'static str {
     if spec.scale == 1 { RECONSTRUCT_HEAD } else { UPSCALE_HEAD }
 }
 
 /// Returns a head that makes images at the spec's scale; `model` must have the encoder of `latent_space`.
-pub(crate) fn draft_head(
+fn draft_head(
     model: &PhotoModel,
     spec: &PhotoSpec,
     latent_space: &str,

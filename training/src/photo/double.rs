@@ -7,7 +7,7 @@
 
 use burn::tensor::{Tensor, TensorData, module::conv2d, ops::ConvOptions, ops::PadMode};
 
-use super::trunk::to_pixels;
+use super::pixel_shuffle::to_pixels;
 
 /// Number of source pixels on every side that a doubled pixel depends on.
 pub(crate) const FILTER_REACH: usize = 2;

@@ -12,9 +12,9 @@ use lopside_quality::{
 use serde::Serialize;
 
 use super::{
+    bundle_codec::BundleCodec,
     compare::{BdRateComparison, compare_all},
     illustration::{self, CardImage, SIDE_BY_SIDE, SheetRow, card_images},
-    own::BundleCodec,
     speed::{EncodingTime, edge_times},
     upscale::{self, UpscalingReport},
 };

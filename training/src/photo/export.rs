@@ -16,11 +16,11 @@ use super::{
     double,
     lapped::Parity,
     model::{COARSEST_OCTAVE, FINEST_OCTAVE, PhotoModel},
+    residual_network::{ResidualNetwork, SOFT_CLIP_STEPS},
     spec::{PhotoSpec, REACH, STRIDE},
     transform::LinearFilters,
-    trunk::{ResidualNetwork, SOFT_CLIP_STEPS},
 };
-use crate::TrainingError;
+use crate::{ModelError, TrainingError};
 
 /// Name of the encoder's input, `[n, 3, h + 8, w + 8]`, samples −0.5 to 0.5.
 pub(crate) const INPUT_NAME: &str = "picture";
@@ -272,9 +272,8 @@ impl<'a> PhotoGraph<'a> {
 
     fn weight<const D: usize>(&mut self, name: &str, tensor: Tensor<D>) -> Result<String, TrainingError> {
         let dims = tensor.dims().map(|dim| dim as i64);
-        let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| TrainingError::ModelFailed {
-            model: format!("weights of {name}"),
-            reason: format!("{error:?}"),
+        let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| {
+            ModelError::UnreadableWeights { name: name.to_owned(), reason: format!("{error:?}") }
         })?;
         let kept = if self.uses_half_floats {
             GraphBuilder::add_half_initializer

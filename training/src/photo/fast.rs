@@ -20,7 +20,7 @@ use super::{
     spec::{PhotoSpec, STRIDE},
     statistics,
 };
-use crate::TrainingError;
+use crate::{PhotoError, TrainingError};
 
 /// Number of bands that it produces: those that matter for an image at a few tenths of a bit per pixel.
 const FAST_BANDS: usize = 16;
@@ -58,10 +58,7 @@ pub(crate) fn fit_encoder(
         let halved = avg_pool2d(picture, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
         sums.add(&halved, &bands.narrow(1, 0, kept));
     }
-    let weights = sums.solve(kept).ok_or_else(|| TrainingError::ModelFailed {
-        model: "fast encoder".into(),
-        reason: "there are too few photographs to fit it to".into(),
-    })?;
+    let weights = sums.solve(kept).ok_or(PhotoError::TooFewPhotos)?;
     let weights = mirror::symmetrise_filters(weights, &spec.parities(0)[..kept]);
     encoder_graph(kept, weights)
 }

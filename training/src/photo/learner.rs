@@ -28,7 +28,7 @@ use super::{
     spec::PhotoSpec,
 };
 use crate::{
-    TrainingError,
+    RunError, TrainingError,
     checkpoint::{self, Checkpoint, OPTIMISER_NAME},
     error::io_error,
     photos::{Crop, PhotoBatch, TileSet},
@@ -90,8 +90,8 @@ impl PhotoLearner {
     /// Trains on one batch and returns its loss.
     ///
     /// # Errors
-    /// [`TrainingError::Diverged`] when the loss is not finite.
-    pub(crate) fn step(&mut self, batch: &PhotoBatch) -> Result<f64, TrainingError> {
+    /// [`RunError::DivergedAtStep`] when the loss is not finite.
+    pub(crate) fn step(&mut self, batch: &PhotoBatch) -> Result<f64, RunError> {
         let options = &self.metrics.options;
         // The generator depends only on seed and step, so that a resumed training draws the same numbers as
         // an uninterrupted one.
@@ -102,7 +102,7 @@ impl PhotoLearner {
         let mut gradients = loss.backward();
         let value = f64::from(loss.into_scalar::<f32>());
         if !value.is_finite() {
-            return Err(TrainingError::Diverged { epoch: 0, step: batch.step });
+            return Err(RunError::DivergedAtStep { step: batch.step });
         }
         let rate = learning_rate(options, batch.step);
         self.update(rate, &mut gradients);

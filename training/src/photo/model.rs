@@ -6,7 +6,9 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use super::{double, rates::RateModel, spec::PhotoSpec, transform::LinearFilters, trunk::ResidualNetwork};
+use super::{
+    double, rates::RateModel, residual_network::ResidualNetwork, spec::PhotoSpec, transform::LinearFilters,
+};
 
 /// Binary logarithm of the quantisation step at quality 1, for samples 0 to 255.
 pub const COARSEST_OCTAVE: f32 = 8.4;
@@ -46,7 +48,7 @@ impl PhotoModel {
     }
 
     /// Returns a model with the same latent space and a decoder of another shape, which keeps the parts of
-    /// this trunk that fit.
+    /// this residual network that fit.
     #[must_use]
     pub fn with_decoder_shape(self, spec: &PhotoSpec, device: &Device) -> Self {
         Self { trunk: self.trunk.with_shape(spec, device), ..self }

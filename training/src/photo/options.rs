@@ -55,6 +55,32 @@ pub enum TrainedParts {
     Decoder,
 }
 
+/// The options of a training of the decoder alone that do not determine its shape.
+#[derive(Debug, Clone)]
+pub(crate) struct DecoderSchedule {
+    /// Total number of training steps.
+    pub(crate) steps: usize,
+    /// Images per step.
+    pub(crate) batch: usize,
+    /// Side of the images in pixels.
+    pub(crate) crop: usize,
+    /// The highest learning rate of the residual network.
+    pub(crate) learning_rate: f64,
+    /// Seed of the weights and of the random choice of images and qualities.
+    pub(crate) seed: u64,
+    /// Distortion measure of the loss.
+    pub(crate) distortion: DistortionMeasure,
+}
+
+impl DecoderSchedule {
+    /// Returns the options for a decoder of this shape.
+    pub(crate) fn for_shape(&self, width: usize, blocks: usize, scale: usize) -> PhotoOptions {
+        let Self { steps, batch, crop, learning_rate, seed, distortion } = *self;
+        let trained = TrainedParts::Decoder;
+        PhotoOptions { width, blocks, steps, batch, crop, learning_rate, seed, distortion, trained, scale }
+    }
+}
+
 impl PhotoOptions {
     /// Returns the shape of the model.
     #[must_use]

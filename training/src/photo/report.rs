@@ -1,7 +1,7 @@
 //! Formats the evaluation as Markdown tables and as JSON.
 
 use super::{BdRateComparison, EncodingTime, PhotoEvaluation, compare::mean_of};
-use crate::TrainingError;
+use crate::{TrainingError, json::to_json};
 
 impl PhotoEvaluation {
     /// Returns all tables: BD-rates, costs and the edge's times. The times change from run to run.
@@ -53,11 +53,9 @@ impl PhotoEvaluation {
     /// Returns all figures as JSON.
     ///
     /// # Errors
-    /// [`TrainingError::InvalidJson`], which does not occur in practice.
+    /// [`TrainingError::JsonEncoding`], which does not occur in practice.
     pub fn json(&self) -> Result<String, TrainingError> {
-        let json = serde_json::to_string_pretty(self)
-            .map_err(|source| TrainingError::InvalidJson { path: "evaluation.json".into(), source })?;
-        Ok(json + "\n")
+        to_json(self)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PhotoOptions, model::PhotoModel};
 use crate::{
-    TrainingError,
+    RunError, TrainingError,
     checkpoint::{self, Checkpoint},
 };
 
@@ -87,7 +87,7 @@ impl PhotoRun {
     }
 
     /// Loads the model with its averaged weights.
-    pub(crate) fn model(&self, device: &Device) -> Result<PhotoModel, TrainingError> {
+    pub(crate) fn model(&self, device: &Device) -> Result<PhotoModel, RunError> {
         let at = Checkpoint { run: &self.path, point: self.origin.done };
         at.load_module(AVERAGE_NAME, PhotoModel::new(&self.origin.options.spec(), device))
     }

@@ -7,7 +7,7 @@ use lopside_latent::image_codec::Quality;
 use lopside_quality::{EncodeJob, EncodeTime, TurboJpeg, Webp, measure_encode_times};
 use serde::Serialize;
 
-use super::{compare::mean_of, own::BundleCodec};
+use super::{bundle_codec::BundleCodec, compare::mean_of};
 use crate::TrainingError;
 
 /// Qualities of Lopside: low, middle and high bit rates.

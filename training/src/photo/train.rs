@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::{PhotoOptions, learner::PhotoLearner, run::PhotoRun};
 use crate::{
-    TrainingError,
+    PhotoError, TrainingError,
     photos::{BatchLoader, BatchSampling, Crop, TileSet},
     progress,
 };
@@ -83,10 +83,10 @@ impl PhotoTraining<'_> {
 
 /// Returns the crop of a batch's images, whose side must be a multiple of the stride of the encoder's
 /// coarsest layer.
-fn checked_crop(options: &PhotoOptions) -> Result<Crop, TrainingError> {
+fn checked_crop(options: &PhotoOptions) -> Result<Crop, PhotoError> {
     let step = options.scale * options.spec().alignment();
     if !options.crop.is_multiple_of(step) {
-        return Err(TrainingError::CropNotMultiple { side: options.crop, step });
+        return Err(PhotoError::CropNotMultiple { side: options.crop, step });
     }
     Crop::new(options.crop)
 }

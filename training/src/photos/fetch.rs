@@ -13,10 +13,14 @@ use std::{fs, path::Path};
 use lopside_bundle::Digest;
 
 use super::{
-    packages, picture,
+    image_file, packages,
     sources::{DebianPackage, PACKAGES, SourcePhoto, all_photos},
 };
-use crate::{TrainingError, error::io_error, files::replace_file};
+use crate::{
+    PackageError, TrainingError,
+    error::{io_error, missing_or_io_error},
+    files::replace_file,
+};
 
 /// Name of the provenance table.
 pub const PROVENANCE_FILE: &str = "provenance.csv";
@@ -44,10 +48,10 @@ pub struct Provenance {
 /// `None`. Files of the same names are replaced, others are kept.
 ///
 /// # Errors
-/// [`TrainingError::DebianCommand`] when `apt-get` or `dpkg-deb` is missing or fails; [`TrainingError::DebFileCount`]
-/// when `debs` does not contain exactly one file of a package; [`TrainingError::PhotoNotInPackage`] when a package
-/// of another version lacks a photograph; [`TrainingError::PhotoDecoding`] when one cannot be read;
-/// [`TrainingError::Io`].
+/// [`PackageError::DebianCommand`] when `apt-get` or `dpkg-deb` is missing or fails; [`PackageError::DebFileCount`]
+/// when `debs` does not contain exactly one file of a package; [`PackageError::MissingPhoto`] when a package of
+/// another version lacks a photograph; [`PhotoError::Decoding`](crate::PhotoError::Decoding) when one cannot be
+/// decoded; [`TrainingError::Io`].
 pub fn fetch(out: &Path, debs: Option<&Path>) -> Result<Vec<Provenance>, TrainingError> {
     fs::create_dir_all(out).map_err(io_error(out))?;
     let work = tempfile::Builder::new().prefix(".packages-").tempdir_in(out).map_err(io_error(out))?;
@@ -87,13 +91,14 @@ fn copy_photo(
     out: &Path,
 ) -> Result<Provenance, TrainingError> {
     let from = unpacked.join(&photo.path);
-    let bytes = fs::read(&from).map_err(|_| TrainingError::PhotoNotInPackage {
+    let missing = PackageError::MissingPhoto {
         package: photo.package.name,
         version: version.to_owned(),
         path: photo.path.clone(),
         expected: photo.package.version,
-    })?;
-    let (width, height) = picture::read_dimensions(&from)?;
+    };
+    let bytes = fs::read(&from).map_err(missing_or_io_error(&from, missing))?;
+    let (width, height) = image_file::read_dimensions(&from)?;
     let folder = photo.package.purpose.folder();
     fs::create_dir_all(out.join(folder)).map_err(io_error(&out.join(folder)))?;
     let file = format!("{folder}/{}", photo.name);
@@ -145,7 +150,7 @@ mod tests {
         }
         let (out, debs) = (tempfile::tempdir().unwrap(), empty_packages());
         let error = fetch(out.path(), Some(debs.path())).unwrap_err();
-        assert!(matches!(error, TrainingError::PhotoNotInPackage { .. }), "{error}");
+        assert!(matches!(error, TrainingError::Package(PackageError::MissingPhoto { .. })), "{error}");
         let error = error.to_string();
         assert!(error.contains("9:1-1") && error.contains("20.04.0-2"), "{error}");
         let left = fs::read_dir(out.path()).unwrap().count();

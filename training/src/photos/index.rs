@@ -13,8 +13,8 @@ use std::{fs, path::Path};
 use lopside_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::picture::TILE_BYTES;
-use crate::{TrainingError, files::replace_file};
+use super::image_file::TILE_BYTES;
+use crate::{PhotoError, TrainingError, error::missing_or_io_error, files::replace_file, json::to_json};
 
 /// Name of the index in the cache's folder.
 pub const INDEX_FILE: &str = "tiles.json";
@@ -94,12 +94,12 @@ impl TileIndex {
     /// Reads the index of a cache.
     ///
     /// # Errors
-    /// [`TrainingError::TileCacheMissing`] when it cannot be read, [`TrainingError::InvalidJson`] when it is damaged or has
-    /// other fields.
+    /// [`PhotoError::TileCacheMissing`] when it does not exist, [`TrainingError::Io`] when it cannot be read,
+    /// [`TrainingError::InvalidJson`] when it is damaged or has other fields.
     pub fn read(cache: &Path) -> Result<Self, TrainingError> {
         let path = cache.join(INDEX_FILE);
         let text = fs::read_to_string(&path)
-            .map_err(|_| TrainingError::TileCacheMissing { cache: cache.to_owned() })?;
+            .map_err(missing_or_io_error(&path, PhotoError::TileCacheMissing { cache: cache.to_owned() }))?;
         serde_json::from_str(&text).map_err(|source| TrainingError::InvalidJson { path, source })
     }
 
@@ -131,10 +131,7 @@ impl TileIndex {
 
     /// Writes the index atomically: the old one stays until the new one is complete.
     pub(super) fn write(&self, cache: &Path) -> Result<(), TrainingError> {
-        let path = cache.join(INDEX_FILE);
-        let json = serde_json::to_string_pretty(self)
-            .map_err(|source| TrainingError::InvalidJson { path: path.clone(), source })?;
-        replace_file(&path, (json + "\n").as_bytes())
+        replace_file(&cache.join(INDEX_FILE), to_json(self)?.as_bytes())
     }
 
     fn files_of(&self, subset: TileSubset) -> impl Iterator<Item = &IndexedPhoto> {
@@ -173,7 +170,10 @@ mod tests {
     #[test]
     fn a_missing_and_a_damaged_index_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(TileIndex::read(folder.path()), Err(TrainingError::TileCacheMissing { .. })));
+        assert!(matches!(
+            TileIndex::read(folder.path()),
+            Err(TrainingError::Photo(PhotoError::TileCacheMissing { .. }))
+        ));
         fs::write(folder.path().join(INDEX_FILE), "{").unwrap();
         assert!(matches!(TileIndex::read(folder.path()), Err(TrainingError::InvalidJson { .. })));
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{BatchSampling, PhotoBatch, TileSet};
-use crate::TrainingError;
+use crate::PhotoError;
 
 /// Capacity of each thread's channel, in batches.
 const CHANNEL_CAPACITY: usize = 2;
@@ -29,13 +29,13 @@ impl BatchLoader {
     /// threads does not change the batches.
     ///
     /// # Errors
-    /// [`TrainingError::ThreadStart`] when a thread cannot be started.
+    /// [`PhotoError::ThreadStart`] when a thread cannot be started.
     pub fn new(
         tiles: &TileSet,
         sampling: BatchSampling,
         first: usize,
         threads: usize,
-    ) -> Result<Self, TrainingError> {
+    ) -> Result<Self, PhotoError> {
         let count = threads.max(1);
         let mut loader = Self { channels: Vec::new(), threads: Vec::new(), next_channel: 0 };
         for lane in 0..count {
@@ -45,7 +45,7 @@ impl BatchLoader {
             let thread = thread::Builder::new()
                 .name(format!("batches-{lane}"))
                 .spawn(move || make_batches(&tiles, sampling, steps, &sender))
-                .map_err(|source| TrainingError::ThreadStart { source })?;
+                .map_err(|source| PhotoError::ThreadStart { source })?;
             loader.channels.push(receiver);
             loader.threads.push(thread);
         }
@@ -82,7 +82,7 @@ fn make_batches(
     sender: &SyncSender<PhotoBatch>,
 ) {
     for step in steps {
-        if sender.send(PhotoBatch::draw(tiles, sampling, step)).is_err() {
+        if sender.send(sampling.draw_batch(tiles, step)).is_err() {
             return;
         }
     }

@@ -8,12 +8,14 @@
 //! machine's load or the number of threads, so a resumed training sees the same batches as an uninterrupted
 //! one.
 
+mod batch;
+mod crop;
 mod fetch;
 mod folder;
+mod image_file;
 mod index;
 mod loader;
 mod packages;
-mod picture;
 mod sample;
 mod sources;
 mod subsets;
@@ -24,32 +26,30 @@ use std::{fs, path::Path};
 
 use image::DynamicImage;
 
+pub use batch::PhotoBatch;
+pub use crop::Crop;
 pub use fetch::{PROVENANCE_FILE, Provenance, fetch};
+pub use image_file::{TILE_BYTES, TILE_SIDE};
 pub use index::{INDEX_FILE, IndexedPhoto, SCHEMA_VERSION, TileIndex, TileOptions, TileSubset};
 pub use loader::BatchLoader;
-pub use picture::{TILE_BYTES, TILE_SIDE};
-pub use sample::{BatchSampling, Crop, PhotoBatch};
+pub use sample::BatchSampling;
 pub use sources::{DebianPackage, PACKAGES, PhotoGroup, PhotoPurpose, SourcePhoto, all_photos};
 pub use tile_set::TileSet;
 pub use tiles::{TileCache, build_cache};
 
-use crate::{TrainingError, error::io_error};
+use crate::{PhotoError, TrainingError, error::io_error};
 
 /// Iterates over the photographs below a folder, RGB and halved, and skips those too small for a tile.
 ///
 /// # Errors
-/// [`TrainingError::NoUsablePhotos`] when the folder does not contain photographs. The error of a single photograph
+/// [`PhotoError::NoPhotos`] when the folder does not contain photographs. The error of a single photograph
 /// is its item.
 pub fn halved_photos(
     folder: &Path,
 ) -> Result<impl Iterator<Item = Result<DynamicImage, TrainingError>>, TrainingError> {
     let files = folder::list(folder)?;
     if files.is_empty() {
-        return Err(TrainingError::NoUsablePhotos {
-            folder: folder.to_owned(),
-            found: 0,
-            least: 2 * TILE_SIDE,
-        });
+        return Err(PhotoError::NoPhotos { folder: folder.to_owned() }.into());
     }
     Ok(files.into_iter().filter_map(|file| read_halved(&file.path).transpose()))
 }
@@ -57,18 +57,18 @@ pub fn halved_photos(
 /// Iterates over the photographs below a folder with their names, RGB and in their original size.
 ///
 /// # Errors
-/// [`TrainingError::NoUsablePhotos`] when the folder does not contain photographs. The error of a single photograph
+/// [`PhotoError::NoPhotos`] when the folder does not contain photographs. The error of a single photograph
 /// is its item.
 pub fn whole_photos(
     folder: &Path,
 ) -> Result<impl Iterator<Item = Result<(String, DynamicImage), TrainingError>>, TrainingError> {
     let files = folder::list(folder)?;
     if files.is_empty() {
-        return Err(TrainingError::NoUsablePhotos { folder: folder.to_owned(), found: 0, least: TILE_SIDE });
+        return Err(PhotoError::NoPhotos { folder: folder.to_owned() }.into());
     }
     Ok(files.into_iter().map(|file| {
         let bytes = fs::read(&file.path).map_err(io_error(&file.path))?;
-        Ok((file.name, picture::decode(&bytes, &file.path)?.into()))
+        Ok((file.name, image_file::decode(&bytes, &file.path)?.into()))
     }))
 }
 
@@ -76,12 +76,12 @@ pub fn whole_photos(
 /// tiles. An odd last row or column is dropped.
 #[must_use]
 pub fn halve_image(picture: &DynamicImage) -> DynamicImage {
-    picture::halve(&picture.to_rgb8()).into()
+    image_file::halve(&picture.to_rgb8()).into()
 }
 
 fn read_halved(path: &Path) -> Result<Option<DynamicImage>, TrainingError> {
     let bytes = fs::read(path).map_err(io_error(path))?;
-    let photo = picture::decode(&bytes, path)?;
-    let large = picture::is_large_enough(photo.dimensions(), true);
-    Ok(large.then(|| picture::halve(&photo).into()))
+    let photo = image_file::decode(&bytes, path)?;
+    let large = image_file::is_large_enough(photo.dimensions(), true);
+    Ok(large.then(|| image_file::halve(&photo).into()))
 }

@@ -8,13 +8,13 @@ use std::{
 };
 
 use super::sources::DebianPackage;
-use crate::{TrainingError, error::io_error};
+use crate::{PackageError, TrainingError, error::io_error};
 
 /// Downloads the newest versions of the packages that apt knows to `folder`.
 ///
 /// # Errors
-/// [`TrainingError::DebianCommand`] when `apt-get` is missing or fails.
-pub(super) fn download(packages: &[&DebianPackage], folder: &Path) -> Result<(), TrainingError> {
+/// [`PackageError::DebianCommand`] when `apt-get` is missing or fails.
+pub(super) fn download(packages: &[&DebianPackage], folder: &Path) -> Result<(), PackageError> {
     let mut command = Command::new("apt-get");
     command.args(["download", "-q"]).args(packages.iter().map(|package| package.name)).current_dir(folder);
     run_command(command).map(drop)
@@ -23,7 +23,7 @@ pub(super) fn download(packages: &[&DebianPackage], folder: &Path) -> Result<(),
 /// Returns the path of a package's only `.deb` file in `folder`.
 ///
 /// # Errors
-/// [`TrainingError::DebFileCount`] when the folder does not contain exactly one, [`TrainingError::Io`].
+/// [`PackageError::DebFileCount`] when the folder does not contain exactly one, [`TrainingError::Io`].
 pub(super) fn find_deb(package: &'static DebianPackage, folder: &Path) -> Result<PathBuf, TrainingError> {
     let prefix = format!("{}_", package.name);
     let mut found = Vec::new();
@@ -36,20 +36,21 @@ pub(super) fn find_deb(package: &'static DebianPackage, folder: &Path) -> Result
     }
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        _ => Err(TrainingError::DebFileCount {
+        _ => Err(PackageError::DebFileCount {
             folder: folder.to_owned(),
             package: package.name,
             version: package.version,
             found: found.len(),
-        }),
+        }
+        .into()),
     }
 }
 
 /// Returns the version in a `.deb` file, epoch included.
 ///
 /// # Errors
-/// [`TrainingError::DebianCommand`] when `dpkg-deb` is missing or cannot read the file.
-pub(super) fn deb_version(deb: &Path) -> Result<String, TrainingError> {
+/// [`PackageError::DebianCommand`] when `dpkg-deb` is missing or cannot read the file.
+pub(super) fn deb_version(deb: &Path) -> Result<String, PackageError> {
     let mut command = Command::new("dpkg-deb");
     command.arg("-f").arg(deb).arg("Version");
     run_command(command)
@@ -58,15 +59,15 @@ pub(super) fn deb_version(deb: &Path) -> Result<String, TrainingError> {
 /// Unpacks a `.deb` file below `folder`.
 ///
 /// # Errors
-/// [`TrainingError::DebianCommand`] when `dpkg-deb` is missing or cannot read the file.
-pub(super) fn unpack(deb: &Path, folder: &Path) -> Result<(), TrainingError> {
+/// [`PackageError::DebianCommand`] when `dpkg-deb` is missing or cannot read the file.
+pub(super) fn unpack(deb: &Path, folder: &Path) -> Result<(), PackageError> {
     let mut command = Command::new("dpkg-deb");
     command.arg("-x").arg(deb).arg(folder);
     run_command(command).map(drop)
 }
 
 /// Runs a command and returns its standard output, trimmed.
-fn run_command(mut command: Command) -> Result<String, TrainingError> {
+fn run_command(mut command: Command) -> Result<String, PackageError> {
     let reason = match command.output() {
         Ok(output) if output.status.success() => {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
@@ -75,7 +76,7 @@ fn run_command(mut command: Command) -> Result<String, TrainingError> {
         Err(error) => error.to_string(),
     };
     let program = command.get_program().to_string_lossy().into_owned();
-    Err(TrainingError::DebianCommand { program, reason })
+    Err(PackageError::DebianCommand { program, reason })
 }
 
 #[cfg(test)]
@@ -100,12 +101,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [package, ..] = PACKAGES;
         let error = find_deb(package, folder.path()).unwrap_err();
-        assert!(matches!(error, TrainingError::DebFileCount { found: 0, .. }), "{error}");
+        assert!(
+            matches!(error, TrainingError::Package(PackageError::DebFileCount { found: 0, .. })),
+            "{error}"
+        );
         assert!(error.to_string().contains(package.version), "{error}");
         for version in ["1", "2"] {
             fs::write(folder.path().join(format!("{}_{version}_all.deb", package.name)), "").unwrap();
         }
         let error = find_deb(package, folder.path()).unwrap_err();
-        assert!(matches!(error, TrainingError::DebFileCount { found: 2, .. }), "{error}");
+        assert!(
+            matches!(error, TrainingError::Package(PackageError::DebFileCount { found: 2, .. })),
+            "{error}"
+        );
     }
 }

@@ -1,38 +1,14 @@
-//! Draws the samples of a batch from the tiles: which tiles, which part of each, in which orientation.
+//! Draws the batch of a step from the tiles.
 //!
 //! All randomness of a training batch comes from a generator that is seeded with the seed and the step.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use super::{TileSet, TileSubset, picture::TILE_SIDE};
-use crate::TrainingError;
-
-/// Number of orientations of a square: flips, rotations and their combinations.
-const ORIENTATIONS: u8 = 8;
-
-/// Side of the square crops of tiles: a multiple of 16 from 16 to [`TILE_SIDE`] pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crop(usize);
-
-impl Crop {
-    /// Checks a side in pixels.
-    ///
-    /// # Errors
-    /// [`TrainingError::InvalidCrop`] when it is not a multiple of 16 from 16 to 256.
-    pub fn new(side: usize) -> Result<Self, TrainingError> {
-        if side.is_multiple_of(16) && (16..=TILE_SIDE).contains(&side) {
-            Ok(Self(side))
-        } else {
-            Err(TrainingError::InvalidCrop { side })
-        }
-    }
-
-    /// Returns the side in pixels.
-    #[must_use]
-    pub fn side(self) -> usize {
-        self.0
-    }
-}
+use super::{
+    Crop, PhotoBatch, TileSet, TileSubset,
+    batch::{ORIENTATIONS, TileView},
+    image_file::TILE_SIDE,
+};
 
 /// Parameters that determine the training batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,77 +21,20 @@ pub struct BatchSampling {
     pub crop: Crop,
 }
 
-/// The images of one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PhotoBatch {
-    /// The step, from 0.
-    pub step: usize,
-    /// Shape `[images, 3 (red, green, blue), rows, columns]`.
-    pub shape: [usize; 4],
-    /// The samples in the order of `shape`, -0.5 to 0.5: value / 255 - 0.5.
-    pub samples: Vec<f32>,
-}
-
-impl PhotoBatch {
+impl BatchSampling {
     /// Draws the training batch of a step: tiles chosen uniformly with replacement, each cropped and oriented
     /// at random.
     #[must_use]
-    pub(super) fn draw(tiles: &TileSet, sampling: BatchSampling, step: usize) -> Self {
-        let mut rng = seeded_generator(sampling.seed, step);
-        let margin = TILE_SIDE - sampling.crop.side();
-        let views = (0..sampling.batch_size.max(1)).map(|_| {
+    pub(super) fn draw_batch(self, tiles: &TileSet, step: usize) -> PhotoBatch {
+        let mut rng = seeded_generator(self.seed, step);
+        let margin = TILE_SIDE - self.crop.side();
+        let views = (0..self.batch_size.max(1)).map(|_| {
             let tile = tiles.tile(TileSubset::Train, rng.random_range(0..tiles.len(TileSubset::Train)));
             let (x, y) = (rng.random_range(0..=margin), rng.random_range(0..=margin));
             (tile, TileView { x, y, orientation: rng.random_range(0..ORIENTATIONS) })
         });
-        Self::from_views(step, sampling.crop, views)
+        PhotoBatch::from_views(step, self.crop, views)
     }
-
-    /// Returns the batch of these views of tiles.
-    pub(super) fn from_views<'a>(
-        step: usize,
-        crop: Crop,
-        views: impl ExactSizeIterator<Item = (&'a [u8], TileView)>,
-    ) -> Self {
-        let side = crop.side();
-        let shape = [views.len(), 3, side, side];
-        let mut samples = Vec::with_capacity(shape.iter().product());
-        views.for_each(|(tile, view)| view.append(tile, side, &mut samples));
-        Self { step, shape, samples }
-    }
-}
-
-/// A square part of a tile and its orientation.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TileView {
-    /// First column of the part.
-    pub(super) x: usize,
-    /// First row of the part.
-    pub(super) y: usize,
-    /// Bit 0 mirrors left and right, bit 1 mirrors top and bottom, bit 2 swaps rows and columns: together
-    /// they form the eight symmetries of a square.
-    pub(super) orientation: u8,
-}
-
-impl TileView {
-    /// Appends the part's three colour planes.
-    fn append(self, tile: &[u8], side: usize, samples: &mut Vec<f32>) {
-        let [left_right, top_bottom, is_swapped] = [0_u8, 1, 2].map(|bit| self.orientation >> bit & 1 == 1);
-        let (down, across) = if is_swapped { (1, TILE_SIDE) } else { (TILE_SIDE, 1) };
-        let origin = self.y * TILE_SIDE + self.x;
-        for colour in 0..3 {
-            for row in 0..side {
-                let start = origin + mirror_if(top_bottom, row, side) * down;
-                let pixels = (0..side).map(|column| start + mirror_if(left_right, column, side) * across);
-                samples.extend(pixels.map(|pixel| f32::from(tile[pixel * 3 + colour]) / 255.0 - 0.5));
-            }
-        }
-    }
-}
-
-/// Returns the position, or its mirror image within `side` positions if `is_mirrored`.
-fn mirror_if(is_mirrored: bool, position: usize, side: usize) -> usize {
-    if is_mirrored { side - 1 - position } else { position }
 }
 
 /// Returns a generator whose key is seed and step side by side, so that no two pairs share a generator.
@@ -130,67 +49,13 @@ fn seeded_generator(seed: u64, step: usize) -> StdRng {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{super::picture::TILE_BYTES, *};
-
-    /// Returns a tile whose red is the column, green the row and blue their product.
-    fn gradient() -> Vec<u8> {
-        (0..TILE_SIDE * TILE_SIDE)
-            .flat_map(|i| {
-                [(i % TILE_SIDE) as u8, (i / TILE_SIDE) as u8, ((i % TILE_SIDE) * (i / TILE_SIDE)) as u8]
-            })
-            .collect()
-    }
-
-    /// Returns the samples of `view` of the gradient tile, converted back to 0 to 255.
-    fn shown(view: TileView, side: usize) -> Vec<u8> {
-        let mut samples = Vec::new();
-        view.append(&gradient(), side, &mut samples);
-        samples.iter().map(|sample| ((sample + 0.5) * 255.0).round() as u8).collect()
-    }
-
-    #[test]
-    fn planes_come_one_after_the_other_from_the_right_place() {
-        let shown = shown(TileView { x: 100, y: 7, orientation: 0 }, 16);
-        let (red, rest) = shown.split_at(256);
-        let (green, blue) = rest.split_at(256);
-        for (i, ((red, green), blue)) in red.iter().zip(green).zip(blue).enumerate() {
-            let (x, y) = (100 + i % 16, 7 + i / 16);
-            assert_eq!((*red, *green, *blue), (x as u8, y as u8, (x * y) as u8));
-        }
-    }
-
-    #[test]
-    fn the_eight_orientations_are_distinct_and_move_the_same_pixels() {
-        let all: Vec<Vec<u8>> =
-            (0..ORIENTATIONS).map(|orientation| shown(TileView { x: 3, y: 5, orientation }, 32)).collect();
-        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 8);
-        let sorted = |planes: &Vec<u8>| {
-            let mut pixels: Vec<_> =
-                (0..1024).map(|i| [0, 1, 2].map(|colour| planes[colour * 1024 + i])).collect();
-            pixels.sort_unstable();
-            pixels
-        };
-        assert_eq!(all.iter().map(sorted).collect::<HashSet<_>>().len(), 1);
-    }
-
-    #[test]
-    fn mirrors_and_the_swap_do_what_they_are_called() {
-        let upright = shown(TileView { x: 0, y: 0, orientation: 0 }, 16);
-        let at = |planes: &[u8], row: usize, column: usize| planes[row * 16 + column];
-        for (orientation, expected) in [(1, (2, 15 - 5)), (2, (15 - 2, 5)), (4, (5, 2))] {
-            let turned = shown(TileView { x: 0, y: 0, orientation }, 16);
-            assert_eq!(at(&turned, 2, 5), at(&upright, expected.0, expected.1), "{orientation}");
-        }
-    }
+    use super::*;
 
     #[test]
     fn samples_reach_from_minus_to_plus_a_half() {
         let tiles = TileSet::with_flat_tiles(&[0, 255], &[]);
-        let batch = PhotoBatch::draw(
-            &tiles,
-            BatchSampling { seed: 1, batch_size: 64, crop: Crop::new(16).unwrap() },
-            0,
-        );
+        let sampling = BatchSampling { seed: 1, batch_size: 64, crop: Crop::new(16).unwrap() };
+        let batch = sampling.draw_batch(&tiles, 0);
         let values: HashSet<u32> = batch.samples.iter().map(|sample| sample.to_bits()).collect();
         assert_eq!(values, HashSet::from([(-0.5_f32).to_bits(), 0.5_f32.to_bits()]));
         assert_eq!(batch.shape, [64, 3, 16, 16]);
@@ -202,19 +67,9 @@ mod tests {
         let values: Vec<u8> = (0..50).collect();
         let tiles = TileSet::with_flat_tiles(&values, &[]);
         let sampling = BatchSampling { seed: 7, batch_size: 8, crop: Crop::new(16).unwrap() };
-        let batch = PhotoBatch::draw(&tiles, sampling, 3);
-        assert_eq!(batch, PhotoBatch::draw(&tiles, sampling, 3));
-        assert_ne!(batch.samples, PhotoBatch::draw(&tiles, sampling, 4).samples);
-        assert_ne!(batch.samples, PhotoBatch::draw(&tiles, BatchSampling { seed: 8, ..sampling }, 3).samples);
-    }
-
-    #[test]
-    fn the_largest_crop_is_a_whole_tile_and_impossible_ones_are_refused() {
-        assert_eq!(shown(TileView { x: 0, y: 0, orientation: 7 }, TILE_SIDE).len(), TILE_BYTES);
-        for side in [0, 8, 100, 272] {
-            let error = Crop::new(side).unwrap_err();
-            assert!(error.to_string().contains("multiple of 16"), "{error}");
-        }
-        assert_eq!(Crop::new(256).unwrap().side(), 256);
+        let batch = sampling.draw_batch(&tiles, 3);
+        assert_eq!(batch, sampling.draw_batch(&tiles, 3));
+        assert_ne!(batch.samples, sampling.draw_batch(&tiles, 4).samples);
+        assert_ne!(batch.samples, BatchSampling { seed: 8, ..sampling }.draw_batch(&tiles, 3).samples);
     }
 }

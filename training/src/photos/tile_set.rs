@@ -3,11 +3,11 @@
 use std::{fs, path::Path, sync::Arc};
 
 use super::{
-    TileIndex, TileSubset,
-    picture::{TILE_BYTES, TILE_SIDE},
-    sample::{Crop, PhotoBatch, TileView},
+    Crop, PhotoBatch, TileIndex, TileSubset,
+    batch::TileView,
+    image_file::{TILE_BYTES, TILE_SIDE},
 };
-use crate::{TrainingError, error::io_error};
+use crate::{PhotoError, TrainingError, error::io_error};
 
 /// All tiles of a cache. Clones share the memory.
 #[derive(Debug, Clone)]
@@ -21,12 +21,12 @@ impl TileSet {
     /// training subset always contains tiles.
     ///
     /// # Errors
-    /// [`TrainingError::TileCacheMissing`] when the cache does not exist or its files do not match its index;
+    /// [`PhotoError::TileCacheMissing`] when the cache does not exist or its files do not match its index;
     /// [`TrainingError::InvalidJson`], [`TrainingError::Io`].
     pub fn open(cache: &Path) -> Result<Self, TrainingError> {
         let index = TileIndex::read(cache)?;
         if index.tile_count(TileSubset::Train) == 0 || !index.matches_files(cache) {
-            return Err(TrainingError::TileCacheMissing { cache: cache.to_owned() });
+            return Err(PhotoError::TileCacheMissing { cache: cache.to_owned() }.into());
         }
         Ok(Self {
             train: Self::read_subset(cache, TileSubset::Train)?,
@@ -131,9 +131,12 @@ mod tests {
     fn a_missing_and_a_cut_cache_say_how_to_make_one() {
         let (_photos, cache) = cache();
         fs::write(cache.path().join(TileSubset::Train.file_name()), "short").unwrap();
-        assert!(matches!(TileSet::open(cache.path()), Err(TrainingError::TileCacheMissing { .. })));
+        let is_missing = |cache: &Path| {
+            matches!(TileSet::open(cache), Err(TrainingError::Photo(PhotoError::TileCacheMissing { .. })))
+        };
+        assert!(is_missing(cache.path()));
         fs::remove_file(cache.path().join(INDEX_FILE)).unwrap();
-        assert!(matches!(TileSet::open(cache.path()), Err(TrainingError::TileCacheMissing { .. })));
+        assert!(is_missing(cache.path()));
     }
 
     #[test]

@@ -16,10 +16,10 @@ use lopside_bundle::Digest;
 use super::{
     INDEX_FILE, IndexedPhoto, SCHEMA_VERSION, TileIndex, TileOptions, TileSubset,
     folder::{self, PhotoFile},
-    picture,
+    image_file,
     subsets::assign_subsets,
 };
-use crate::{TrainingError, error::io_error, progress};
+use crate::{PhotoError, TrainingError, error::io_error, progress};
 
 /// A cache that matches the photographs.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +33,8 @@ pub struct TileCache {
 /// Ensures that `cache` contains the tiles of all photographs below `photos`: .png, .jpg, .jpeg and .webp.
 ///
 /// # Errors
-/// [`TrainingError::NoUsablePhotos`] when all photographs are too small for a tile or the folder does not contain
-/// any; [`TrainingError::PhotoDecoding`] with the name of one that cannot be read; [`TrainingError::Io`].
+/// [`PhotoError::NoneLargeEnough`] when all photographs are too small for a tile or the folder does not contain
+/// any; [`PhotoError::Decoding`] with the name of one that cannot be read; [`TrainingError::Io`].
 pub fn build_cache(photos: &Path, cache: &Path, options: TileOptions) -> Result<TileCache, TrainingError> {
     let files = folder::list(photos)?;
     if let Some(index) = reusable_index(cache, &files, options)? {
@@ -76,11 +76,9 @@ fn rebuild(
 ) -> Result<TileIndex, TrainingError> {
     let usable: Vec<bool> = files.iter().map(|file| is_usable(file, options)).collect::<Result<_, _>>()?;
     if !usable.contains(&true) {
-        return Err(TrainingError::NoUsablePhotos {
-            folder: photos.to_owned(),
-            found: files.len(),
-            least: picture::TILE_SIDE << usize::from(options.halve),
-        });
+        let least = image_file::TILE_SIDE << usize::from(options.halve);
+        let (folder, found) = (photos.to_owned(), files.len());
+        return Err(PhotoError::NoneLargeEnough { folder, found, least }.into());
     }
     let subsets = assign_subsets(files, &usable, options.validation_share);
     fs::create_dir_all(cache).map_err(io_error(cache))?;
@@ -100,7 +98,7 @@ fn rebuild(
 }
 
 fn is_usable(file: &PhotoFile, options: TileOptions) -> Result<bool, TrainingError> {
-    Ok(picture::is_large_enough(picture::read_dimensions(&file.path)?, options.halve))
+    Ok(image_file::is_large_enough(image_file::read_dimensions(&file.path)?, options.halve))
 }
 
 /// Replaces the old cache. The index is removed first, so that a mixture of old and new tiles is never
@@ -138,8 +136,8 @@ impl TileWriter {
         let bytes = read_bytes(&file.path)?;
         let first_tile = self.tile_count;
         if usable {
-            let picture = picture::decode(&bytes, &file.path)?;
-            self.write(&if halve { picture::halve(&picture) } else { picture })?;
+            let picture = image_file::decode(&bytes, &file.path)?;
+            self.write(&if halve { image_file::halve(&picture) } else { picture })?;
         }
         Ok(IndexedPhoto {
             path: file.name.clone(),
@@ -151,7 +149,7 @@ impl TileWriter {
     }
 
     fn write(&mut self, picture: &RgbImage) -> Result<(), TrainingError> {
-        for tile in picture::tiles(picture) {
+        for tile in image_file::tiles(picture) {
             self.file.write_all(&tile).map_err(io_error(&self.temporary_path))?;
             self.tile_count += 1;
         }
@@ -180,7 +178,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, TrainingError> {
 mod tests {
     use image::Rgb;
 
-    use super::{super::picture::TILE_BYTES, *};
+    use super::{super::image_file::TILE_BYTES, *};
 
     const OPTIONS: TileOptions = TileOptions { halve: true, validation_share: 0.3 };
 
@@ -275,9 +273,14 @@ mod tests {
     fn a_folder_without_large_pictures_is_refused() {
         let (photos, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let error = build_cache(photos.path(), cache.path(), OPTIONS).unwrap_err();
-        assert!(matches!(error, TrainingError::NoUsablePhotos { found: 0, .. }), "{error}");
+        assert!(
+            matches!(error, TrainingError::Photo(PhotoError::NoneLargeEnough { found: 0, .. })),
+            "{error}"
+        );
         grey(511, 600, 1).save(photos.path().join("a.png")).unwrap();
         let error = build_cache(photos.path(), cache.path(), OPTIONS).unwrap_err();
-        assert!(matches!(error, TrainingError::NoUsablePhotos { found: 1, least: 512, .. }), "{error}");
+        let one_too_small =
+            PhotoError::NoneLargeEnough { folder: photos.path().to_owned(), found: 1, least: 512 };
+        assert_eq!(error.to_string(), one_too_small.to_string());
     }
 }

@@ -4,8 +4,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod data_packages;
+mod external_model;
 mod fp16;
 mod golden;
-mod own;
 mod pytorch;
 mod served;

@@ -1,7 +1,7 @@
 //! Short trainings of every preset for images, on synthetic images: each loss is finite and falls.
 
 use burn::tensor::Device;
-use training::{EpochMetrics, ImageDataset, TrainingError, definition::Definition, train};
+use training::{DefinitionError, EpochMetrics, ImageDataset, TrainingError, definition::Definition, train};
 
 use super::own_generator;
 
@@ -59,5 +59,8 @@ fn every_objective_falls() {
 fn a_model_for_series_takes_no_pictures() {
     let _generator = own_generator();
     let error = trained("series-gru", |_| {}).unwrap_err();
-    assert!(matches!(error, TrainingError::UnsupportedDataSet { .. }), "{error}");
+    assert!(
+        matches!(error, TrainingError::Definition(DefinitionError::UnsupportedDataSet { .. })),
+        "{error}"
+    );
 }

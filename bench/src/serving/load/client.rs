@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     BenchError,
+    error::{NetworkError, request_error},
     serving::{
         models::{INPUT_NAME, Model},
         peers::{Peer, Protocol},
@@ -201,10 +202,10 @@ impl Connection {
         let body = response.into_body().collect().await.map_err(|error| client_error(&error))?.to_bytes();
         target.decode_values(&body).ok_or_else(|| {
             let said = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
-            BenchError::MeasurementFailed(format!(
-                "expected an output of {} bytes, but received status {status} and {said:?}",
-                target.output_bytes
-            ))
+            let expected = target.output_bytes;
+            let reason =
+                format!("expected an output of {expected} bytes, but received status {status} and {said:?}");
+            NetworkError::UnexpectedResponse { reason }.into()
         })
     }
 
@@ -317,5 +318,5 @@ fn grpc_frame(message: &ModelInferRequest) -> Bytes {
 /// Converts an error together with its causes, which hyper's errors leave out of their message.
 fn client_error(error: &dyn std::error::Error) -> BenchError {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    BenchError::MeasurementFailed(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    request_error(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }

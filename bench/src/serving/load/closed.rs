@@ -11,7 +11,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::{Connection, LoadTarget, OutcomeTally};
-use crate::BenchError;
+use crate::{BenchError, error::ServingError};
 
 /// Maximum number of workers that share an HTTP/2 connection.
 const WORKERS_PER_CONNECTION: usize = 8;
@@ -41,7 +41,7 @@ pub(crate) async fn run_closed(
     }
     let mut tally = OutcomeTally::default();
     while let Some(done) = workers.join_next().await {
-        tally.merge(done.map_err(|error| BenchError::MeasurementFailed(error.to_string()))?);
+        tally.merge(done.map_err(|error| ServingError::LoadTask { reason: error.to_string() })?);
     }
     Ok((tally, start.elapsed()))
 }

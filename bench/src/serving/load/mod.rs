@@ -20,5 +20,5 @@ pub(crate) fn single_thread_runtime() -> Result<tokio::runtime::Runtime, BenchEr
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| BenchError::MeasurementFailed(error.to_string()))
+        .map_err(|source| BenchError::AsyncRuntime { source })
 }

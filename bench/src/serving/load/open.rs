@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{Connection, LoadTarget, OutcomeTally, client::Outcome};
-use crate::BenchError;
+use crate::{BenchError, error::ServingError};
 
 /// Number of connections, which are used in turn.
 const CONNECTIONS: usize = 16;
@@ -69,8 +69,8 @@ pub(crate) async fn run_open(
     while let Some(done) = requests.join_next().await {
         count_completion(&mut tally, done)?;
     }
-    clock.join().map_err(|_| {
-        BenchError::MeasurementFailed("the thread that schedules the requests panicked".into())
+    clock.join().map_err(|_| ServingError::LoadTask {
+        reason: "the thread that schedules the requests panicked".to_owned(),
     })?;
     Ok(tally)
 }
@@ -81,9 +81,9 @@ type Completion = (Outcome, Duration, Duration);
 fn count_completion(
     tally: &mut OutcomeTally,
     done: Result<Completion, tokio::task::JoinError>,
-) -> Result<(), BenchError> {
+) -> Result<(), ServingError> {
     let (outcome, latency, behind) =
-        done.map_err(|error| BenchError::MeasurementFailed(error.to_string()))?;
+        done.map_err(|error| ServingError::LoadTask { reason: error.to_string() })?;
     tally.count_outcome(outcome, latency);
     tally.record_delay(behind);
     Ok(())

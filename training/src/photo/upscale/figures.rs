@@ -8,7 +8,7 @@ use lopside_latent::image_codec::Quality;
 use lopside_quality::RdPoint;
 use serde::Serialize;
 
-use super::super::{compare::mean_of, illustration::SheetRow, own::BundleCodec};
+use super::super::{bundle_codec::BundleCodec, compare::mean_of, illustration::SheetRow};
 use crate::{TrainingError, photos};
 
 /// Measured qualities, in order of increasing bit rate.

@@ -11,73 +11,95 @@
 mod card;
 mod figures;
 
+use std::path::PathBuf;
+
 use burn::tensor::Device;
 use cloud_decoder::Runtime;
 use lopside_bundle::Digest;
 use lopside_onnx::encode_model;
 
 use super::{
-    PhotoOptions, TrainedParts, export,
-    own::BundleCodec,
+    bundle::{add_trained_head, open_bundle},
+    bundle_codec::BundleCodec,
+    export,
+    folders::PhotoFolders,
+    options::DecoderSchedule,
     run::PhotoRun,
-    steps::{add_trained_head, build_tile_cache, open_photo_bundle},
     train::PhotoTraining,
 };
-use crate::{TrainingError, cli::UpscaleArgs, engines, photos};
+use crate::{BundleUpdateError, TrainingDevice, TrainingError, photos};
 
 pub(crate) use figures::measure;
 pub use figures::{Similarity, UpscalingReport, UpscalingRow};
 
-/// Runs the subcommand.
-pub(crate) fn run(args: &UpscaleArgs) -> Result<(), TrainingError> {
-    let runtime = engines::load_cpu_runtime(&args.runtime.onnxruntime)?;
-    let before = PhotoRun::read(&args.run)?;
-    check_encoder(args, &before)?;
-    train(args, &before)?;
-    let run = PhotoRun::read(&args.out)?;
-    let head = add_trained_head(&args.bundle, &run)?;
-    eprintln!("{} now has head {:?} version {}", args.bundle.display(), head.name, head.version);
-    report(args, &run, &runtime)
+/// Size of the images relative to those that the encoder sees.
+const SCALE: usize = 2;
+
+/// Options of `upscale`.
+#[derive(Debug)]
+pub(crate) struct UpscaleOptions {
+    /// The bundle that gets the head.
+    pub(crate) bundle: PathBuf,
+    /// The run that the bundle was made from, whose decoder the new one starts from.
+    pub(crate) start_run: PathBuf,
+    /// Folder of the new run.
+    pub(crate) run: PathBuf,
+    /// The folders that the training reads.
+    pub(crate) folders: PhotoFolders,
+    /// The options of the training.
+    pub(crate) schedule: DecoderSchedule,
+    /// Channels of the residual network; `None` is the width of `start_run`.
+    pub(crate) width: Option<usize>,
+    /// Residual blocks.
+    pub(crate) blocks: usize,
+    /// The step to stop after; `None` trains to the end.
+    pub(crate) stop_step: Option<usize>,
+    /// Whether to resume the training in `run`.
+    pub(crate) resume: bool,
+    /// The device to train on.
+    pub(crate) device: TrainingDevice,
 }
 
-fn train(args: &UpscaleArgs, before: &PhotoRun) -> Result<(), TrainingError> {
+/// Runs the subcommand.
+pub(crate) fn run(options: &UpscaleOptions, runtime: &Runtime) -> Result<(), TrainingError> {
+    let before = PhotoRun::read(&options.start_run)?;
+    check_encoder(options, &before)?;
+    train(options, &before)?;
+    let run = PhotoRun::read(&options.run)?;
+    let head = add_trained_head(&options.bundle, &run)?;
+    eprintln!("{} now has head {:?} version {}", options.bundle.display(), head.name, head.version);
+    report(options, &run, runtime)
+}
+
+fn train(options: &UpscaleOptions, before: &PhotoRun) -> Result<(), TrainingError> {
+    let width = options.width.unwrap_or(before.origin.options.width);
     let training = PhotoTraining {
-        options: PhotoOptions {
-            width: args.width.unwrap_or(before.origin.options.width),
-            blocks: args.blocks,
-            steps: args.steps.max(1),
-            batch: args.batch.max(1),
-            crop: args.crop,
-            learning_rate: args.learning_rate,
-            seed: args.seed,
-            distortion: args.distortion,
-            trained: TrainedParts::Decoder,
-            scale: 2,
-        },
-        tiles: build_tile_cache(&args.pictures, &args.out)?,
-        run: &args.out,
-        resume: args.resume,
-        stop_step: args.until,
-        start_run: Some(&args.run),
+        options: options.schedule.for_shape(width, options.blocks, SCALE),
+        tiles: options.folders.build_tile_cache(&options.run)?,
+        run: &options.run,
+        resume: options.resume,
+        stop_step: options.stop_step,
+        start_run: Some(&options.start_run),
     };
-    training.run(&args.device.open_device()?)
+    training.run(&options.device.open()?)
 }
 
 /// Checks that the run's encoder is the one that defines the bundle's latent space.
-fn check_encoder(args: &UpscaleArgs, run: &PhotoRun) -> Result<(), TrainingError> {
+fn check_encoder(options: &UpscaleOptions, run: &PhotoRun) -> Result<(), TrainingError> {
     let encoder = export::encoder_graph(&run.model(&Device::flex())?, &run.origin.options.spec())?;
-    if Digest::of(&encode_model(&encoder)) == open_photo_bundle(&args.bundle)?.manifest.encoder.model.sha256 {
+    if Digest::of(&encode_model(&encoder)) == open_bundle(&options.bundle)?.manifest.encoder.model.sha256 {
         return Ok(());
     }
-    Err(TrainingError::EncoderMismatch { run: args.run.clone(), bundle: args.bundle.clone() })
+    let (run, bundle) = (options.start_run.clone(), options.bundle.clone());
+    Err(BundleUpdateError::EncoderMismatch { run, bundle }.into())
 }
 
 /// Measures the head on the test photographs and writes its figures into the card.
-fn report(args: &UpscaleArgs, run: &PhotoRun, runtime: &Runtime) -> Result<(), TrainingError> {
-    let pictures: Vec<_> = photos::whole_photos(&args.pictures.test_folder())?.collect::<Result<_, _>>()?;
-    let mut codec = BundleCodec::new(&open_photo_bundle(&args.bundle)?, runtime)?;
+fn report(options: &UpscaleOptions, run: &PhotoRun, runtime: &Runtime) -> Result<(), TrainingError> {
+    let pictures: Vec<_> = photos::whole_photos(&options.folders.test_folder())?.collect::<Result<_, _>>()?;
+    let mut codec = BundleCodec::new(&open_bundle(&options.bundle)?, runtime)?;
     let Some(figures) = measure(&mut codec, &pictures)? else { return Ok(()) };
-    card::write_section(&args.bundle, run, &figures)?;
+    card::write_section(&options.bundle, run, &figures)?;
     print!("{}", figures.table());
     Ok(())
 }
