@@ -1,8 +1,8 @@
 //! `bench coder`: the entropy coder alone.
 
-use edge_encoder::ImageCodecEncoder;
 use image::DynamicImage;
 use lopside_bundle::image_codec::ImageCodecBundle;
+use lopside_encoder::ImageCodecEncoder;
 use lopside_latent::{
     IdOnWire, Limits,
     image_codec::{Coefficients, ImageCodecHeader, ImageCodecSpace, Quality},

@@ -2,9 +2,9 @@
 
 use std::array;
 
-use edge_encoder::{EncodeTiming, ImageCodecEncoder, ImageCodecOptions};
 use image::DynamicImage;
 use lopside_bundle::image_codec::ImageCodecBundle;
+use lopside_encoder::{EncodeTiming, ImageCodecEncoder, ImageCodecOptions};
 use lopside_latent::image_codec::Quality;
 use lopside_quality::{EncodeJob, TurboJpeg, measure_encode_times};
 

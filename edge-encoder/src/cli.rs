@@ -56,6 +56,7 @@ pub enum Command {
     /// head of --head. Writes the results: images as PNG, with a contact sheet of those of the input's size
     /// (input above reconstruction); numbers as CSV, in the units of the input and beside it; with
     /// --with-input a heat map of each scored image; table.txt and report.json.
+    #[cfg(feature = "send")]
     Send(SendArgs),
     /// Run as an agent: encode the inputs of the config file's sources, store the frames on disk, and send
     /// them
@@ -133,6 +134,7 @@ pub struct EncodeArgs {
 }
 
 /// Options of `send`.
+#[cfg(feature = "send")]
 #[derive(Debug, Args)]
 pub struct SendArgs {
     #[command(flatten)]

@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
+use lopside_encoder::{EncodeOptions, ImageCodecOptions};
 use lopside_latent::image_codec::Quality;
 use serde::Deserialize;
 
 use crate::{
-    ApiKey, EdgeError, EncodeOptions, ImageCodecOptions, SecuritySettings,
+    ApiKey, EdgeError, SecuritySettings,
     agent::{AgentSettings, RateTable, SourceTable, SpoolTable, UncheckedSettings, UpdateTable, UplinkTable},
     cli::{ImageCodecArgs, RunArgs, SecurityArgs},
-    error::io_error,
+    error::{SettingsError, io_error},
 };
 
 const DEFAULT_TIMEOUT_SECONDS: u32 = 10;
@@ -50,20 +51,21 @@ impl ConfigFile {
     /// Reads the file; returns an empty configuration without a path.
     ///
     /// # Errors
-    /// [`EdgeError::Io`] or [`EdgeError::InvalidConfig`].
+    /// [`EdgeError::Io`] or [`SettingsError::InvalidConfig`].
     pub fn read(path: Option<&Path>) -> Result<Self, EdgeError> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = fs::read_to_string(path).map_err(io_error(path))?;
-        toml::from_str(&text)
-            .map_err(|source| EdgeError::InvalidConfig { path: path.to_owned(), reason: source.to_string() })
+        toml::from_str(&text).map_err(|source| {
+            SettingsError::InvalidConfig { path: path.to_owned(), reason: source.to_string() }.into()
+        })
     }
 
     /// Returns the folder of the bundle.
     ///
     /// # Errors
-    /// [`EdgeError::MissingSetting`] if it is not configured.
-    pub fn bundle(&self, flag: Option<PathBuf>) -> Result<PathBuf, EdgeError> {
-        flag.or_else(|| self.bundle.clone()).ok_or(EdgeError::MissingSetting {
+    /// [`SettingsError::MissingSetting`] if it is not configured.
+    pub fn bundle(&self, flag: Option<PathBuf>) -> Result<PathBuf, SettingsError> {
+        flag.or_else(|| self.bundle.clone()).ok_or(SettingsError::MissingSetting {
             what: "the bundle",
             flag: "--bundle DIR",
             env: "LOPSIDE_BUNDLE",
@@ -74,9 +76,9 @@ impl ConfigFile {
     /// Returns the address of the cloud-decoder.
     ///
     /// # Errors
-    /// [`EdgeError::MissingSetting`] if it is not configured.
-    pub fn endpoint(&self, flag: Option<String>) -> Result<String, EdgeError> {
-        flag.or_else(|| self.endpoint.clone()).ok_or(EdgeError::MissingSetting {
+    /// [`SettingsError::MissingSetting`] if it is not configured.
+    pub fn endpoint(&self, flag: Option<String>) -> Result<String, SettingsError> {
+        flag.or_else(|| self.endpoint.clone()).ok_or(SettingsError::MissingSetting {
             what: "the address of the cloud-decoder",
             flag: "--endpoint URL",
             env: "LOPSIDE_ENDPOINT",
@@ -93,7 +95,7 @@ impl ConfigFile {
     /// Returns the settings of the agent.
     ///
     /// # Errors
-    /// [`EdgeError::MissingSetting`] and [`EdgeError::InvalidSettings`], which name the setting.
+    /// [`SettingsError::MissingSetting`] and [`SettingsError::Invalid`], which name the setting.
     pub fn agent_settings(&self, flags: RunArgs) -> Result<AgentSettings, EdgeError> {
         AgentSettings::new(UncheckedSettings {
             device: flags.device.or_else(|| self.device.clone()),
@@ -122,17 +124,17 @@ impl ConfigFile {
     /// Returns the quality of image codecs, 50 by default.
     ///
     /// # Errors
-    /// [`EdgeError::OutOfRange`] if it is not 1 to 100.
-    pub fn quality(&self, flag: Option<u8>) -> Result<Quality, EdgeError> {
+    /// [`SettingsError::OutOfRange`] if it is not 1 to 100.
+    pub fn quality(&self, flag: Option<u8>) -> Result<Quality, SettingsError> {
         let found = flag.or(self.quality).unwrap_or(DEFAULT_QUALITY);
-        Quality::new(found).ok_or(EdgeError::OutOfRange { key: "quality", found, allowed: "1 to 100" })
+        Quality::new(found).ok_or(SettingsError::OutOfRange { key: "quality", found, allowed: "1 to 100" })
     }
 
     /// Returns the encode options for bundles of either model kind.
     ///
     /// # Errors
     /// As [`ConfigFile::quality`].
-    pub fn encode_options(&self, flags: ImageCodecArgs) -> Result<EncodeOptions, EdgeError> {
+    pub fn encode_options(&self, flags: ImageCodecArgs) -> Result<EncodeOptions, SettingsError> {
         let picture = ImageCodecOptions {
             layers: flags.layers.map(usize::from),
             threads: flags.threads.map_or(1, usize::from),
@@ -144,16 +146,16 @@ impl ConfigFile {
     /// Returns the TLS and authentication settings.
     ///
     /// # Errors
-    /// [`EdgeError::MissingSetting`] if a client certificate is configured without its key, or a key without its
+    /// [`SettingsError::MissingSetting`] if a client certificate is configured without its key, or a key without its
     /// certificate.
-    pub fn security(&self, flags: SecurityArgs) -> Result<SecuritySettings, EdgeError> {
+    pub fn security(&self, flags: SecurityArgs) -> Result<SecuritySettings, SettingsError> {
         let cert = flags.client_cert.or_else(|| self.client_cert.clone());
         let key = flags.client_key.or_else(|| self.client_key.clone());
         let client = match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(EdgeError::MissingSetting {
+                return Err(SettingsError::MissingSetting {
                     what: "the private key of the client certificate",
                     flag: "--client-key FILE",
                     env: "LOPSIDE_CLIENT_KEY",
@@ -161,7 +163,7 @@ impl ConfigFile {
                 });
             }
             (None, Some(_)) => {
-                return Err(EdgeError::MissingSetting {
+                return Err(SettingsError::MissingSetting {
                     what: "the client certificate of the private key",
                     flag: "--client-cert FILE",
                     env: "LOPSIDE_CLIENT_CERT",

@@ -1,32 +1,18 @@
-//! The edge: encodes images and measurements into frames.
+//! The edge: encodes images and measurements into frames, and delivers them to a cloud-decoder.
 //!
 //! ```text
-//! source ─► preprocess ─► encoder (tract) ─► latent coder ─► frame ─► .lps file, gRPC, or the spool
+//! inputs ─► lopside_encoder ─► frame ─► .lps file (encode), gRPC (send), or the spool (run)
 //! ```
-//! [`FixedLatentEncoder`] is for fixed-latent bundles, [`ImageCodecEncoder`] for image codecs, and [`AnyEncoder`] for
-//! bundles of either kind. The [`agent`] runs continuously and stores frames until the cloud has them. Tests,
-//! benches and the training crate use the library to run the same code path as the program.
+//! The [`agent`] runs continuously and stores frames until the cloud has them. The library target exists for the
+//! tests and benches, which start the agent in their own process or read its status.
 
 pub mod agent;
-mod any;
 pub mod cli;
-pub mod client;
 pub mod command;
 pub mod config;
+mod connection;
 pub mod doctor;
-mod encoder;
 mod error;
-pub mod golden;
-mod picture;
-mod plan;
-pub mod report;
-mod security;
-pub mod source;
-mod wire;
 
-pub use any::{AnyEncoder, EncodeOptions};
-pub use encoder::{EncodeTiming, EncodedFrame, FixedLatentEncoder};
-pub use error::EdgeError;
-pub use picture::{ImageCodecEncoder, ImageCodecOptions, to_eight_bit};
-pub use plan::ModelPlan;
-pub use security::{ApiKey, SecuritySettings};
+pub use connection::{ApiKey, SecuritySettings};
+pub use error::{ConnectionError, EdgeError, SettingsError, UpdateError};

@@ -9,9 +9,9 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_encoder::source::EncoderInput;
 use image::GrayImage;
 use lopside_bundle::TimeSeriesSpec;
+use lopside_encoder::source::EncoderInput;
 
 use crate::{
     DataError, ImageDataset, Split, TrainingError,

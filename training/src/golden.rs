@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden};
 use lopside_bundle::{BundlePart, GoldenInputDraft, image_codec::AnyBundle, put_golden_inputs};
+use lopside_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden};
 use lopside_latent::{IdOnWire, image_codec::Quality};
 
 use crate::{BundleUpdateError, TrainingError, error::io_error};

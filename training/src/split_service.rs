@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use cloud_decoder::{BatchSettings, DecodeRequest, Decoder, Output, Registry, Runtime};
-use edge_encoder::{FixedLatentEncoder, source::EncoderInput};
 use lopside_bundle::{BundlePart, FixedLatentBundle};
+use lopside_encoder::{FixedLatentEncoder, source::EncoderInput};
 use lopside_latent::{IdOnWire, Limits};
 
 use crate::TrainingError;

@@ -81,9 +81,12 @@ pub(crate) enum BenchError {
     /// The bundle was refused.
     #[error(transparent)]
     Bundle(#[from] lopside_bundle::BundleError),
-    /// The edge path failed.
+    /// The agent failed or does not answer.
     #[error(transparent)]
     Edge(#[from] edge_encoder::EdgeError),
+    /// An encoder or one of its inputs was refused.
+    #[error(transparent)]
+    Encode(#[from] lopside_encoder::EncodeError),
     /// The latent coder failed.
     #[error(transparent)]
     Latent(#[from] lopside_latent::LatentError),

@@ -7,6 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use lopside_encoder::source::EncoderInput;
 use lopside_telemetry::context;
 use lopside_uplink::{CapturedFrame, FileItem, LinkState, Store, StoreOutcome};
 use tokio::{
@@ -22,7 +23,7 @@ use super::{
     input::{EncodeJob, JobInput, PendingFile, SourceState},
     tally::AgentCounters,
 };
-use crate::{EdgeError, source::EncoderInput};
+use crate::EdgeError;
 
 /// The state of the encoding thread.
 pub(super) struct EncodingThread {

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
+use lopside_encoder::{AnyEncoder, EncodeError, EncodedFrame, source::EncoderInput};
 use lopside_latent::IdOnWire;
 
 use super::{
     tally::AgentCounters,
     update::{StateStore, UpdateEvent},
 };
-use crate::{AnyEncoder, EdgeError, EncodedFrame, source::EncoderInput};
 
 /// The current encoder and, while it is on probation, the previous one. Inputs that the new encoder fails on
 /// are encoded by the previous one, so the probation does not lose any.
@@ -67,7 +67,7 @@ impl ActiveEncoders {
     ///
     /// # Errors
     /// As [`AnyEncoder::encode`], if neither encoder can encode the input.
-    pub(super) fn encode(&mut self, input: &EncoderInput) -> Result<EncodedFrame, EdgeError> {
+    pub(super) fn encode(&mut self, input: &EncoderInput) -> Result<EncodedFrame, EncodeError> {
         let encoded = self.current.encode(input, IdOnWire::Present);
         let Some(PreviousEncoder { encoder: before, book }) = &self.previous else { return encoded };
         let id = self.current.latent_space();
@@ -77,7 +77,7 @@ impl ActiveEncoders {
                 self.previous = None;
                 Ok(encoded)
             }
-            Err(error @ (EdgeError::Model(_) | EdgeError::Latent(_))) => {
+            Err(error @ (EncodeError::Model(_) | EncodeError::Latent(_))) => {
                 // An input on which both encoders fail is not counted against the new one.
                 let encoded = before.encode(input, IdOnWire::Present)?;
                 tracing::error!(%error, latent_space = %id, "bundle on probation failed; the previous bundle encodes the input");

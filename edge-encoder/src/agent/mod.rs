@@ -36,7 +36,9 @@ mod update;
 
 use std::{path::Path, sync::Arc, thread, time::Instant};
 
+use crate::connection::{CloudTarget, WireCounters};
 use lopside_capture::StopHandle;
+use lopside_encoder::AnyEncoder;
 use lopside_spool::{Disk, SpoolError};
 use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
 use tokio::sync::mpsc;
@@ -59,10 +61,7 @@ pub(crate) use self::{
     settings::{RateTable, SourceKind, SourceTable, SpoolTable, UncheckedSettings, UplinkTable},
     update::{BundleClient, UpdateTable},
 };
-use crate::{
-    AnyEncoder, EdgeError,
-    client::{CloudTarget, WireCounters},
-};
+use crate::EdgeError;
 
 /// Capacity of the encoder's input queue.
 const INPUT_QUEUE: usize = 2;

@@ -12,13 +12,14 @@ use lopside_capture::{
     stream::{RawFormat, RawLayout, StreamFormat},
 };
 use lopside_delivery::Class;
+use lopside_encoder::EncodeOptions;
 use serde::Deserialize;
 
 use super::{
     RateBounds,
     update::{UpdateSettings, UpdateTable},
 };
-use crate::{EdgeError, EncodeOptions, SecuritySettings};
+use crate::{EdgeError, SecuritySettings, SettingsError};
 
 const DEFAULT_SPOOL: &str = "spool";
 const DEFAULT_SPOOL_MEGABYTES: u64 = 256;
@@ -185,7 +186,7 @@ impl AgentSettings {
     /// Checks the merged settings.
     ///
     /// # Errors
-    /// [`EdgeError::InvalidSettings`], which names the invalid setting.
+    /// [`SettingsError::Invalid`], which names the invalid setting.
     pub(crate) fn new(merged: UncheckedSettings<'_>) -> Result<Self, EdgeError> {
         let UncheckedSettings { spool, uplink, rate, update, .. } = merged;
         let budget = spool.megabytes.unwrap_or(DEFAULT_SPOOL_MEGABYTES).saturating_mul(1_000_000);
@@ -383,7 +384,7 @@ fn duration_from_seconds(key: &str, given: Option<f64>, default: f64) -> Result<
 }
 
 pub(super) fn invalid_setting(what: impl Into<String>) -> EdgeError {
-    EdgeError::InvalidSettings(what.into())
+    SettingsError::Invalid(what.into()).into()
 }
 
 #[cfg(test)]

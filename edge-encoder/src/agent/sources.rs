@@ -16,6 +16,7 @@ use lopside_capture::{
     rows::WindowOptions,
     stream::{ImageStreamOptions, StreamContent, StreamFormat, StreamSource},
 };
+use lopside_encoder::{AnyEncoder, source};
 use lopside_uplink::StoredItems;
 use tokio::sync::{mpsc, watch};
 
@@ -25,7 +26,7 @@ use super::{
     settings::{FilterSettings, SourceKind},
     tally::AgentCounters,
 };
-use crate::{AnyEncoder, EdgeError, source};
+use crate::{EdgeError, SettingsError};
 
 /// Pause after an error of a source.
 const ERROR_PAUSE: Duration = Duration::from_secs(5);
@@ -118,7 +119,9 @@ fn stream_content(encoder: &AnyEncoder, format: StreamFormat) -> Result<StreamCo
             window_rows: spec.length as usize,
             stride_rows: spec.stride as usize,
         })),
-        Some(InputSpec::Tensor {}) => Err(EdgeError::TensorStream { bundle: encoder.name().to_owned() }),
+        Some(InputSpec::Tensor {}) => {
+            Err(SettingsError::TensorStream { bundle: encoder.name().to_owned() }.into())
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     tally::AgentCounters,
     update::{UpdateReport, UpdateStatus},
 };
-use crate::{EdgeError, error::io_error};
+use crate::{EdgeError, SettingsError, error::io_error};
 
 /// Time limit for the transfer of a status report.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -244,7 +244,7 @@ pub(super) fn serve(path: &Path, status: StatusSource) -> Result<JoinHandle<()>,
         if UnixStream::connect(path).is_ok() {
             let told =
                 format!("another agent answers at {}: stop it, or configure another socket", path.display());
-            return Err(EdgeError::InvalidSettings(told));
+            return Err(SettingsError::Invalid(told).into());
         }
         // An agent that was killed leaves its socket behind.
         std::fs::remove_file(path).map_err(io_error(path))?;

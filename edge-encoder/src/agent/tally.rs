@@ -1,9 +1,9 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
 use lopside_capture::InputCounts;
+use lopside_encoder::AnyEncoder;
 
 use super::{AgentSettings, input::SourceState};
-use crate::AnyEncoder;
 
 /// Counters and labels of the agent since the start.
 #[derive(Debug)]

@@ -1,25 +1,28 @@
 //! The subcommands, one per file.
 
 mod bench;
-mod comparison;
 mod doctor;
 mod encode;
 mod inspect;
 mod outputs;
 mod run;
+#[cfg(feature = "send")]
 mod send;
-mod sheet;
 mod status;
 
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lopside_bundle::{BundlePart, image_codec::AnyBundle};
+use lopside_encoder::AnyEncoder;
 
+#[cfg(feature = "send")]
+pub use self::send::SendError;
 use crate::{
-    AnyEncoder, EdgeError,
+    EdgeError,
     cli::{Cli, Command, ImageCodecArgs},
     config::ConfigFile,
+    error::SettingsError,
 };
 
 /// Runs the command of the command line.
@@ -30,6 +33,7 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
     let file = ConfigFile::read(cli.config.as_deref())?;
     match cli.command {
         Command::Encode(args) => encode::run(args, &file),
+        #[cfg(feature = "send")]
         Command::Send(args) => send::run(args, &file).await,
         Command::Run(args) => run::run(args, &file).await,
         Command::Doctor(args) => doctor::run(args, &file).await,
@@ -45,12 +49,12 @@ fn load_encoder(folder: &Path, args: ImageCodecArgs, file: &ConfigFile) -> Resul
     if let AnyBundle::FixedLatent(bundle) = &bundle {
         refuse_options(args, &bundle.manifest.name)?;
     }
-    AnyEncoder::new(&bundle, &file.encode_options(args)?)
+    Ok(AnyEncoder::new(&bundle, &file.encode_options(args)?)?)
 }
 
 /// Refuses flags that the bundle does not support. The config file may serve bundles of both kinds, so its
 /// values are not refused.
-fn refuse_options(args: ImageCodecArgs, bundle: &str) -> Result<(), EdgeError> {
+fn refuse_options(args: ImageCodecArgs, bundle: &str) -> Result<(), SettingsError> {
     let ImageCodecArgs { quality, fast, threads, layers: _ } = args;
     let given = [
         ("--quality (LOPSIDE_QUALITY)", quality.is_some()),
@@ -58,7 +62,7 @@ fn refuse_options(args: ImageCodecArgs, bundle: &str) -> Result<(), EdgeError> {
         ("--threads", threads.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(EdgeError::UnsupportedOption { option, bundle: bundle.to_owned() }),
+        Some((option, _)) => Err(SettingsError::UnsupportedOption { option, bundle: bundle.to_owned() }),
         None => Ok(()),
     }
 }

@@ -1,14 +1,11 @@
 use std::time::{Duration, SystemTime};
 
+use crate::connection::{CloudTarget, WireCounters};
 use lopside_proto::v1::ingest_service_client::IngestServiceClient;
 use tonic::{Code, Request, Status};
 
 use super::Finding;
-use crate::{
-    EdgeError,
-    agent::AgentSettings,
-    client::{CloudTarget, WireCounters},
-};
+use crate::{EdgeError, agent::AgentSettings};
 
 /// Time limit for the cloud's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

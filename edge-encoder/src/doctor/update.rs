@@ -1,5 +1,6 @@
 use std::{fs, path::Path, time::Duration};
 
+use crate::connection::CloudTarget;
 use lopside_bundle::AnyManifest;
 use lopside_proto::v1::GetChannelRequest;
 
@@ -7,7 +8,6 @@ use super::Finding;
 use crate::{
     EdgeError,
     agent::{AgentSettings, BundleClient, UpdateSettings},
-    client::CloudTarget,
     error::io_error,
 };
 

@@ -4,7 +4,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod commands;
-mod pictures;
-mod shipped;
+/// The bundle that the tests of the encoder also use.
+#[path = "../../../crates/encoder/tests/it/support/mod.rs"]
 mod support;
 mod update;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_encoder::source::{self, idx};
+use lopside_encoder::source::{self, idx};
 
 use crate::{DataError, TrainingError};
 

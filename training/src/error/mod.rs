@@ -97,9 +97,12 @@ pub enum TrainingError {
     /// The latent coder failed.
     #[error(transparent)]
     Latent(#[from] lopside_latent::LatentError),
-    /// The edge's code failed.
+    /// A file of inputs cannot be used.
     #[error(transparent)]
-    Edge(#[from] edge_encoder::EdgeError),
+    Input(#[from] lopside_encoder::InputError),
+    /// An encoder was refused or failed.
+    #[error(transparent)]
+    Encode(#[from] lopside_encoder::EncodeError),
     /// The cloud's code did not start.
     #[error(transparent)]
     CloudStart(#[from] cloud_decoder::StartError),

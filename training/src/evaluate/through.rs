@@ -1,9 +1,9 @@
 //! Sends every sample through the encoder, the wire format and all heads.
 
 use cloud_decoder::{Anomaly, DecodeRequest, OutputFormat, OutputRequest, OutputValue, ReferenceInput};
-use edge_encoder::source::EncoderInput;
 use image::ImageFormat;
 use lopside_bundle::HeadKind;
+use lopside_encoder::source::EncoderInput;
 use lopside_latent::Limits;
 
 use super::size_distribution::SizeDistribution;

@@ -11,8 +11,8 @@
 use std::{fs, path::Path};
 
 use cloud_decoder::Runtime;
-use edge_encoder::source::EncoderInput;
 use lopside_bundle::{Digest, FixedLatentDraft, FixedLatentDraftHead, HeadKind, ModelCost};
+use lopside_encoder::source::EncoderInput;
 use lopside_onnx::{OnnxError, decode_model, encode_model, proto::ModelProto};
 
 use super::{

@@ -7,11 +7,11 @@ use std::{
     path::Path,
 };
 
-use edge_encoder::{
-    EdgeError,
+use lopside_bundle::{Channels, ImageSpec, InputSpec};
+use lopside_encoder::{
+    InputError,
     source::{self, EncoderInput, NamedInputs, numbers},
 };
-use lopside_bundle::{Channels, ImageSpec, InputSpec};
 use lopside_input::{image_samples, to_model_image};
 use zip::ZipArchive;
 
@@ -94,7 +94,7 @@ fn resize_image(input: EncoderInput, spec: &ImageSpec) -> EncoderInput {
 }
 
 fn collect_inputs(
-    inputs: impl Iterator<Item = Result<source::NamedInput, EdgeError>>,
+    inputs: impl Iterator<Item = Result<source::NamedInput, InputError>>,
     most: usize,
 ) -> Result<Vec<EncoderInput>, TrainingError> {
     inputs.take(most).map(|named| Ok(named?.input)).collect()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cloud_decoder::{DecodeRequest, MAX_OUTPUTS, OutputFormat, OutputRequest, OutputValue, Runtime};
-use edge_encoder::source::EncoderInput;
+use lopside_encoder::source::EncoderInput;
 use serde::Serialize;
 
 use super::measure::{DecoderBench, OutputError};

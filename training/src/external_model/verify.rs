@@ -12,7 +12,7 @@ use std::{
 };
 
 use cloud_decoder::Runtime;
-use edge_encoder::ModelPlan;
+use lopside_encoder::ModelPlan;
 use lopside_onnx::{Extent, ModelInput, encode_model, proto::ModelProto};
 use ort::{
     session::Session,

@@ -1,9 +1,9 @@
 //! Lopside's codec for the evaluation: the production path, with the edge's encoder and the cloud's decoder.
 
 use cloud_decoder::{ImageCodecDecoder, Runtime};
-use edge_encoder::{ImageCodecEncoder, ImageCodecOptions};
 use image::DynamicImage;
 use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecCost};
+use lopside_encoder::{ImageCodecEncoder, ImageCodecOptions};
 use lopside_latent::image_codec::Quality;
 
 use super::bundle::UPSCALE_HEAD;

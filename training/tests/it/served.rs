@@ -12,9 +12,9 @@ use cloud_decoder::{
     BatchSettings, DecodeRequest, Decoder, Device, OutputFormat, OutputRequest, OutputValue, Registry,
     Runtime,
 };
-use edge_encoder::{FixedLatentEncoder, source::EncoderInput};
 use image::GrayImage;
 use lopside_bundle::{BundlePart, FixedLatentBundle, HeadKind, InputSpec};
+use lopside_encoder::{FixedLatentEncoder, source::EncoderInput};
 use lopside_latent::{IdOnWire, Limits};
 use lopside_onnx::{Dim, GraphBuilder, encode_model, proto::ModelProto};
 use ort::value::TensorRef;
@@ -159,7 +159,7 @@ fn pictures(folder: &Path, count: u32, (width, height): (u32, u32)) {
 /// Returns the images of a folder, and the samples that the encoder receives for them.
 fn seen(folder: &Path, spec: &InputSpec) -> (Vec<EncoderInput>, Vec<Vec<f32>>) {
     let InputSpec::Picture(spec) = spec else { panic!("{spec:?}") };
-    let inputs = edge_encoder::source::open_inputs(&[folder.to_owned()]).unwrap();
+    let inputs = lopside_encoder::source::open_inputs(&[folder.to_owned()]).unwrap();
     let inputs: Vec<EncoderInput> = inputs.map(|named| named.unwrap().input).collect();
     let samples = |input: &EncoderInput| match input {
         EncoderInput::Image(picture) => {

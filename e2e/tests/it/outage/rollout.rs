@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::http::Request;
-use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, agent::AgentReport, golden::first_input};
+use edge_encoder::agent::AgentReport;
 use image::{GrayImage, Luma};
 use lopside_bundle::{
     BundlePart, Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec,
@@ -15,6 +15,7 @@ use lopside_bundle::{
     put_golden_inputs,
 };
 use lopside_e2e::{CloudDecoder, serve_command};
+use lopside_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden::first_input};
 use lopside_latent::{IdOnWire, Table, Tables, image_codec::Quality};
 use lopside_onnx::{GraphBuilder, encode_model};
 use serde_json::Value;

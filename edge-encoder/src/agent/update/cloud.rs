@@ -15,7 +15,7 @@ use tonic::{
 
 use crate::{
     EdgeError,
-    client::{CloudTarget, WireCounters, remote_error},
+    connection::{CloudTarget, WireCounters, remote_error},
 };
 
 /// A connection to the bundle service.
@@ -28,7 +28,7 @@ impl BundleClient {
     /// Connects.
     ///
     /// # Errors
-    /// [`EdgeError::Connect`].
+    /// [`ConnectionError::Connect`](crate::ConnectionError::Connect).
     pub(crate) async fn connect(target: &CloudTarget) -> Result<Self, EdgeError> {
         let channel = target.connect(&WireCounters::default(), None).await?;
         Ok(Self { service: BundleServiceClient::new(channel), bearer: target.bearer() })
@@ -37,7 +37,7 @@ impl BundleClient {
     /// Requests the current offer of a channel.
     ///
     /// # Errors
-    /// [`EdgeError::Remote`] with the cloud's reason.
+    /// [`ConnectionError::Remote`](crate::ConnectionError::Remote) with the cloud's reason.
     pub(crate) async fn get_channel(
         &mut self,
         request: GetChannelRequest,
@@ -50,7 +50,7 @@ impl BundleClient {
     /// Downloads a file, starting at an offset.
     ///
     /// # Errors
-    /// [`EdgeError::Remote`] with the cloud's reason.
+    /// [`ConnectionError::Remote`](crate::ConnectionError::Remote) with the cloud's reason.
     pub(super) async fn download(
         &mut self,
         request: DownloadRequest,

@@ -17,7 +17,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 use tonic::Streaming;
 
 use super::{cloud::BundleClient, disk, folder::BundleFolder, offer::OfferedFile};
-use crate::{EdgeError, client::remote_error, error::io_error as at};
+use crate::{EdgeError, UpdateError, connection::remote_error, error::io_error as at};
 
 /// Downloads a file, unless it is present.
 pub(super) async fn fetch_file(
@@ -97,7 +97,7 @@ impl FileDownload<'_> {
     }
 
     fn download_error(&self, reason: String) -> EdgeError {
-        EdgeError::Download { path: self.offered.path.clone(), reason }
+        UpdateError::Download { path: self.offered.path.clone(), reason }.into()
     }
 }
 
@@ -118,7 +118,7 @@ fn finish_part(part: &Path, whole: &Path, expected: &Digest, path: String) -> Re
     if found != *expected {
         disk::remove(part)?;
         let reason = format!("its SHA-256 is {} instead of {}", found.as_str(), expected.as_str());
-        return Err(EdgeError::Download { path, reason });
+        return Err(UpdateError::Download { path, reason }.into());
     }
     file.sync_all().map_err(at(part))?;
     disk::rename(part, whole)

@@ -23,7 +23,7 @@ use super::{
     offer::{MANIFEST_NAME, Offer, OfferedFile},
     state::Release,
 };
-use crate::{EdgeError, error::io_error};
+use crate::{EdgeError, UpdateError, error::io_error};
 
 const DOWNLOAD_FOLDER: &str = "download";
 const PART_EXTENSION: &str = "part";
@@ -70,7 +70,7 @@ impl BundleFolder {
     /// Checks that the disk has space for the missing files of a bundle.
     ///
     /// # Errors
-    /// [`EdgeError::NotEnoughSpace`] if it does not.
+    /// [`UpdateError::NotEnoughSpace`] if it does not.
     pub(super) fn check_free_space(&self, offer: &Offer) -> Result<(), EdgeError> {
         let present: u64 = offer.files.iter().map(|file| self.present_bytes(file)).sum();
         let needed = offer.bytes() - present;
@@ -78,7 +78,7 @@ impl BundleFolder {
         let free =
             statvfs(&self.0).map_or(u64::MAX, |system| system.f_bavail.saturating_mul(system.f_frsize));
         if free < needed {
-            return Err(EdgeError::NotEnoughSpace { path: self.0.clone(), needed, free });
+            return Err(UpdateError::NotEnoughSpace { path: self.0.clone(), needed, free }.into());
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 use std::fmt::{self, Display, Formatter};
 
 use lopside_bundle::InputSpec;
+use lopside_encoder::AnyEncoder;
 
-use crate::{AnyEncoder, EdgeError};
+use crate::UpdateError;
 
 /// The kind of inputs that an agent's sources deliver, determined by the encoder that they were started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +32,13 @@ impl InputKind {
     /// Checks that an encoder accepts these inputs.
     ///
     /// # Errors
-    /// [`EdgeError::SourceMismatch`] with both kinds.
-    pub(super) fn check(&self, encoder: &AnyEncoder) -> Result<(), EdgeError> {
+    /// [`UpdateError::SourceMismatch`] with both kinds.
+    pub(super) fn check(&self, encoder: &AnyEncoder) -> Result<(), UpdateError> {
         let takes = Self::from_encoder(encoder);
         if takes == *self {
             return Ok(());
         }
-        Err(EdgeError::SourceMismatch { takes: takes.to_string(), given: self.to_string() })
+        Err(UpdateError::SourceMismatch { takes: takes.to_string(), given: self.to_string() })
     }
 }
 

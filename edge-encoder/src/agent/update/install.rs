@@ -1,6 +1,7 @@
 use std::{path::Path, sync::Arc};
 
 use lopside_bundle::{BundleError, BundlePart, image_codec::AnyBundle};
+use lopside_encoder::{AnyEncoder, EncodeError, EncodeOptions, InputError, golden};
 
 use super::{
     StateStore,
@@ -8,7 +9,7 @@ use super::{
     gives::InputKind,
     state::{Release, UpdateEvent},
 };
-use crate::{AnyEncoder, EdgeError, EncodeOptions, golden};
+use crate::{ConnectionError, EdgeError, UpdateError};
 
 /// Context for the trial of a bundle.
 #[derive(Debug, Clone)]
@@ -55,10 +56,9 @@ pub(super) fn concerns_bundle(error: &EdgeError) -> bool {
     !matches!(
         error,
         EdgeError::Io { .. }
-            | EdgeError::Connect { .. }
-            | EdgeError::Remote { .. }
-            | EdgeError::Download { .. }
-            | EdgeError::NotEnoughSpace { .. }
+            | EdgeError::Encode(EncodeError::Input(InputError::Io { .. }))
+            | EdgeError::Connection(ConnectionError::Connect { .. } | ConnectionError::Remote { .. })
+            | EdgeError::Update(UpdateError::Download { .. } | UpdateError::NotEnoughSpace { .. })
             | EdgeError::Thread(_)
             | EdgeError::Json(_)
     ) && !is_disk_damage(error)
@@ -68,8 +68,8 @@ pub(super) fn concerns_bundle(error: &EdgeError) -> bool {
 pub(super) fn is_disk_damage(error: &EdgeError) -> bool {
     matches!(
         error,
-        EdgeError::Bundle(
+        EdgeError::Encode(EncodeError::Bundle(
             BundleError::Io { .. } | BundleError::LengthMismatch { .. } | BundleError::DigestMismatch { .. }
-        )
+        ))
     )
 }

@@ -36,6 +36,8 @@ mod task;
 
 use std::{sync::Arc, time::Duration};
 
+use crate::connection::CloudTarget;
+use lopside_encoder::AnyEncoder;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -48,7 +50,7 @@ use self::{
 };
 pub use self::{report::UpdateReport, settings::UpdateSettings};
 use super::encoders::{EncoderSwap, PreviousEncoder};
-use crate::{AnyEncoder, EdgeError, client::CloudTarget};
+use crate::EdgeError;
 
 /// Capacity of the queue of encoders to the encoding thread.
 const SWAP_QUEUE: usize = 1;

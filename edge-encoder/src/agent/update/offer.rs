@@ -14,11 +14,12 @@
 use std::collections::HashSet;
 
 use lopside_bundle::{AnyManifest, Digest, FileRef, is_plain_path};
+use lopside_encoder::EncodeError;
 use lopside_latent::LatentSpaceId;
 use lopside_proto::v1::{BundleFile, GetChannelResponse};
 
 use super::state::Release;
-use crate::EdgeError;
+use crate::{EdgeError, UpdateError};
 
 pub(super) const MANIFEST_NAME: &str = "bundle.json";
 const MAX_FILES: usize = 32;
@@ -56,7 +57,7 @@ impl Offer {
     /// Parses the cloud's answer.
     ///
     /// # Errors
-    /// [`EdgeError::InvalidOffer`], which names the invalid part.
+    /// [`UpdateError::InvalidOffer`], which names the invalid part.
     pub(super) fn parse(answer: GetChannelResponse) -> Result<Self, EdgeError> {
         let latent_space = offered_space(&answer)?;
         if answer.files.len() > MAX_FILES {
@@ -94,7 +95,7 @@ impl Offer {
     /// Restricts the offer to the files that its `bundle.json` lists for the edge; only these are downloaded.
     ///
     /// # Errors
-    /// [`EdgeError::InvalidOffer`] if offer and manifest disagree, [`EdgeError::NoGoldenInputs`] if the bundle has nothing
+    /// [`UpdateError::InvalidOffer`] if offer and manifest disagree, [`EncodeError::NoGoldenInputs`] if the bundle has nothing
     /// to be tried on.
     pub(super) fn restrict_to_manifest(mut self, manifest: &AnyManifest) -> Result<Self, EdgeError> {
         let Release { bundle, latent_space, .. } = &self.release;
@@ -105,7 +106,7 @@ impl Offer {
             )));
         }
         if manifest.golden().is_empty() {
-            return Err(EdgeError::NoGoldenInputs { bundle: bundle.clone() });
+            return Err(EncodeError::NoGoldenInputs { bundle: bundle.clone() }.into());
         }
         let named = manifest.device_files();
         if let Some(other) = named.iter().find(|file| !self.has_file(file)) {
@@ -169,7 +170,7 @@ fn is_odd_part(part: &str) -> bool {
 }
 
 fn invalid_offer(what: impl Into<String>) -> EdgeError {
-    EdgeError::InvalidOffer(what.into())
+    UpdateError::InvalidOffer(what.into()).into()
 }
 
 #[cfg(test)]

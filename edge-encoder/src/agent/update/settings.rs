@@ -1,8 +1,9 @@
 use std::{path::PathBuf, time::Duration};
 
+use lopside_encoder::EncodeOptions;
 use serde::Deserialize;
 
-use crate::{EdgeError, EncodeOptions, agent::settings::invalid_setting};
+use crate::{EdgeError, agent::settings::invalid_setting};
 
 const DEFAULT_FOLDER: &str = "bundles";
 const DEFAULT_EVERY_MINUTES: f64 = 60.0;
@@ -36,7 +37,7 @@ impl UpdateTable {
     /// channel.
     ///
     /// # Errors
-    /// [`EdgeError::InvalidSettings`], which names the invalid setting.
+    /// [`SettingsError::Invalid`](crate::SettingsError::Invalid), which names the invalid setting.
     pub(crate) fn settings(
         &self,
         channel: Option<String>,
@@ -71,7 +72,7 @@ mod tests {
     use lopside_latent::image_codec::Quality;
 
     use super::*;
-    use crate::ImageCodecOptions;
+    use lopside_encoder::ImageCodecOptions;
 
     fn settings(text: &str, flag: Option<&str>) -> Result<Option<UpdateSettings>, String> {
         let table: UpdateTable = toml::from_str(text).map_err(|error| error.to_string())?;

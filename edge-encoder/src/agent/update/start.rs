@@ -1,6 +1,7 @@
 use std::{path::Path, sync::Arc};
 
 use lopside_bundle::{BundlePart, image_codec::AnyBundle};
+use lopside_encoder::{AnyEncoder, EncodeOptions};
 
 use super::{
     StateStore,
@@ -8,7 +9,7 @@ use super::{
     gives::InputKind,
     state::{Release, UpdateEvent},
 };
-use crate::{AnyEncoder, EdgeError, EncodeOptions, agent::encoders::PreviousEncoder};
+use crate::{EdgeError, agent::encoders::PreviousEncoder};
 
 /// Chooses the initial encoder: the first one that opens of the current bundle, the previous bundle and the
 /// configured one.

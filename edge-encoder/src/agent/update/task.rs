@@ -5,6 +5,7 @@ use std::{
 };
 
 use lopside_bundle::AnyManifest;
+use lopside_encoder::AnyEncoder;
 use lopside_latent::LatentSpaceId;
 use lopside_proto::v1::GetChannelRequest;
 use rand::RngExt as _;
@@ -23,7 +24,7 @@ use super::{
     report::PollProgress,
     state::{Release, UpdateEvent},
 };
-use crate::{AnyEncoder, EdgeError, agent::encoders::EncoderSwap, error::io_error};
+use crate::{EdgeError, UpdateError, agent::encoders::EncoderSwap, error::io_error};
 
 /// The pause after a first failure; it doubles up to the usual interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -125,7 +126,7 @@ impl UpdateTask {
         }
         let (trial, tried) = (self.trial.clone(), release.clone());
         spawn_blocking(move || trial.run(&tried)).await.unwrap_or_else(|panic| {
-            let error = EdgeError::Model(format!("its trial was not completed: {panic}"));
+            let error = EdgeError::from(UpdateError::TrialIncomplete(panic.to_string()));
             self.trial.states.note(UpdateEvent::Refused(release, error.to_string()));
             Err(error)
         })

@@ -11,13 +11,11 @@ use std::{
 };
 
 use lopside_bundle::InputSpec;
+use lopside_encoder::{AnyEncoder, EncodeTiming, EncodedFrame, FixedLatentEncoder, source::EncoderInput};
 use lopside_latent::IdOnWire;
 
 use super::load_encoder;
-use crate::{
-    AnyEncoder, EdgeError, EncodeTiming, EncodedFrame, FixedLatentEncoder, cli::BenchArgs,
-    config::ConfigFile, source::EncoderInput,
-};
+use crate::{EdgeError, cli::BenchArgs, config::ConfigFile};
 
 /// Runs `edge-encoder bench`.
 pub(super) fn run(args: BenchArgs, file: &ConfigFile) -> Result<(), EdgeError> {

@@ -1,7 +1,8 @@
+use lopside_encoder::ImageCodecOptions;
 use serde::Serialize;
 
 use super::{Measurements, TimingStage, peak_rss_mib, print_peak_rss};
-use crate::{EdgeError, ImageCodecOptions};
+use crate::EdgeError;
 
 /// Default number of times that each image is encoded.
 pub(super) const DEFAULT_RUNS: u32 = 10;

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden::first_input};
 use image::{GrayImage, Luma};
 use lopside_bundle::{
     AnyManifest, BundlePart, Channels, Dim, FixedLatentDraft, FixedLatentDraftHead, FixedLatentLayerSpec,
     GoldenInputDraft, HeadKind, ImageSpec, InputSpec, ModelCost, TensorSpec, TimeSeriesSpec,
     image_codec::AnyBundle, put_golden_inputs,
 };
+use lopside_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden::first_input};
 use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables, image_codec::Quality};
 use lopside_onnx::{GraphBuilder, encode_model};
 

@@ -1,0 +1,184 @@
+use std::time::{Duration, Instant};
+
+use image::DynamicImage;
+use lopside_bundle::{FixedLatentBundle, FixedLatentHeadSpec, InputSpec};
+use lopside_input::{image_samples, normalise_window, to_model_image};
+use lopside_latent::{FixedLatentSpace, IdOnWire};
+
+use crate::{EncodeError, ModelPlan, source::EncoderInput};
+
+/// The encoder of a fixed-latent bundle, ready to run: preprocessing, tract with a plan of fixed shape,
+/// latent coder.
+#[derive(Debug)]
+pub struct FixedLatentEncoder {
+    name: String,
+    plan: ModelPlan,
+    input: InputSpec,
+    input_dims: Vec<u32>,
+    heads: Vec<FixedLatentHeadSpec>,
+    space: FixedLatentSpace,
+}
+
+/// The frame of an encoded input.
+#[derive(Debug, Clone)]
+pub struct EncodedFrame {
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// Duration of each stage.
+    pub timing: EncodeTiming,
+}
+
+/// Durations of the stages of one encoding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EncodeTiming {
+    /// Conversion of an image or numbers to the encoder's input.
+    pub preprocess: Duration,
+    /// Computation of the latent by the model.
+    pub model: Duration,
+    /// Coding of the latent into a frame.
+    pub coding: Duration,
+}
+
+impl EncodeTiming {
+    /// Returns the sum of all stages.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.preprocess + self.model + self.coding
+    }
+}
+
+impl FixedLatentEncoder {
+    /// Loads the encoder of a bundle.
+    ///
+    /// # Errors
+    /// [`EncodeError::Model`] if tract cannot run it or it does not yield the layers that the manifest lists.
+    pub fn new(bundle: &FixedLatentBundle) -> Result<Self, EncodeError> {
+        let manifest = &bundle.manifest;
+        let item = manifest.encoder.input.item_dims().unwrap_or_default();
+        let batch = std::iter::once(1).chain(item.iter().map(|&dim| dim as usize)).collect();
+        let layers: Vec<&str> = manifest.latent.iter().map(|layer| layer.tensor.name.as_str()).collect();
+        Ok(Self {
+            name: manifest.name.clone(),
+            plan: ModelPlan::of_outputs(&bundle.encoder, batch, &layers)?,
+            input: manifest.input.clone(),
+            input_dims: item,
+            heads: manifest.heads.clone(),
+            space: bundle.space.clone(),
+        })
+    }
+
+    /// Returns the name of the bundle.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the specification of the inputs and their preprocessing.
+    #[must_use]
+    pub fn input_spec(&self) -> &InputSpec {
+        &self.input
+    }
+
+    /// Returns the dimensions of the encoder's input tensor, without the batch.
+    #[must_use]
+    pub fn input_dims(&self) -> &[u32] {
+        &self.input_dims
+    }
+
+    /// Returns the heads that the manifest lists.
+    #[must_use]
+    pub fn heads(&self) -> &[FixedLatentHeadSpec] {
+        &self.heads
+    }
+
+    /// Returns the latent space of its frames.
+    #[must_use]
+    pub fn space(&self) -> &FixedLatentSpace {
+        &self.space
+    }
+
+    /// Encodes an image of any size, with all layers.
+    ///
+    /// # Errors
+    /// As [`encode_input`](Self::encode_input).
+    pub fn encode(&self, picture: &DynamicImage, id: IdOnWire) -> Result<EncodedFrame, EncodeError> {
+        self.encode_with(|| self.image_samples(picture), None, id)
+    }
+
+    /// Encodes an input with the first `layers` layers of the latent; `None` for all.
+    ///
+    /// # Errors
+    /// [`EncodeError::WrongInputKind`] if the bundle takes another kind of input, [`EncodeError::LayerCount`] if the
+    /// model does not have that many layers, [`EncodeError::Model`] or [`EncodeError::Latent`] if the encoder
+    /// does not yield a latent of its latent space.
+    pub fn encode_input(
+        &self,
+        input: &EncoderInput,
+        layers: Option<usize>,
+        id: IdOnWire,
+    ) -> Result<EncodedFrame, EncodeError> {
+        match input {
+            EncoderInput::Image(picture) => self.encode_with(|| self.image_samples(picture), layers, id),
+            EncoderInput::Values(numbers) => self.encode_with(|| self.number_samples(numbers), layers, id),
+        }
+    }
+
+    /// Computes the latent of one preprocessed input, all layers one after the other, before quantisation.
+    ///
+    /// # Errors
+    /// [`EncodeError::Model`] if the model fails or the number of samples does not match its input.
+    pub fn latent(&self, samples: &[f32]) -> Result<Vec<f32>, EncodeError> {
+        self.plan.run(samples)
+    }
+
+    fn encode_with(
+        &self,
+        samples: impl FnOnce() -> Result<Vec<f32>, EncodeError>,
+        layers: Option<usize>,
+        id: IdOnWire,
+    ) -> Result<EncodedFrame, EncodeError> {
+        let values = self.value_count(layers)?;
+        let start = Instant::now();
+        let samples = samples()?;
+        let preprocessed = Instant::now();
+        let latent = self.latent(&samples)?;
+        let modelled = Instant::now();
+        let frame = self.space.encode(latent.get(..values).unwrap_or(&latent), id)?;
+        let timing = EncodeTiming {
+            preprocess: preprocessed - start,
+            model: modelled - preprocessed,
+            coding: modelled.elapsed(),
+        };
+        Ok(EncodedFrame { frame, timing })
+    }
+
+    /// Returns the number of values of this many layers.
+    fn value_count(&self, layers: Option<usize>) -> Result<usize, EncodeError> {
+        let all = self.space.layers().len();
+        match layers {
+            None => Ok(self.space.len()),
+            Some(found) if (1..=all).contains(&found) => Ok(self.space.prefix_len(found)),
+            Some(found) => Err(EncodeError::LayerCount { found, layers: all }),
+        }
+    }
+
+    fn image_samples(&self, picture: &DynamicImage) -> Result<Vec<f32>, EncodeError> {
+        match &self.input {
+            InputSpec::Picture(spec) => Ok(image_samples(&to_model_image(picture, spec), spec)),
+            InputSpec::Series(_) => Err(self.wrong_input("windows of measurements")),
+            InputSpec::Tensor {} => Err(self.wrong_input("tensors")),
+        }
+    }
+
+    fn number_samples(&self, numbers: &[f32]) -> Result<Vec<f32>, EncodeError> {
+        match &self.input {
+            InputSpec::Picture(_) => Err(self.wrong_input("images")),
+            InputSpec::Series(spec) => Ok(normalise_window(numbers, spec)),
+            InputSpec::Tensor {} => Ok(numbers.to_vec()),
+        }
+    }
+
+    fn wrong_input(&self, takes: &'static str) -> EncodeError {
+        EncodeError::WrongInputKind { bundle: self.name.clone(), takes }
+    }
+}

@@ -1,0 +1,371 @@
+//! Numbers from CSV and `.npy` files: windows of a time series, or tensors.
+//!
+//! A CSV file contains one series, with one row per line and commas between the numbers. A first line that is
+//! not a row of numbers is a header. If it names the bundle's channels, these columns are used, whatever
+//! their order; if it names none of them, the file must have one column per channel, in order. A `.npy` file
+//! contains `[rows, channels]`, for a single channel also `[rows]`, or complete windows
+//! `[n, length, channels]`, of `f4` or `f8`.
+//!
+//! Windows begin every `stride` rows; if the last of them does not reach the end, one more window ends there.
+//! Every row is therefore in a window.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use lopside_bundle::TimeSeriesSpec;
+use npyz::{DType, NpyFile, Order, TypeChar};
+
+use super::{
+    EncoderInput, InputError, NO_INPUTS, NamedInput, NamedInputs, file_stem, invalid_file, join_paths,
+    list_files, npy_error, numbered_name, open_reader,
+};
+
+/// Maximum number of values per file.
+const MAX_FILE_VALUES: u64 = 1 << 28;
+/// Maximum size of a CSV file, in bytes.
+const MAX_CSV_BYTES: u64 = 16 * MAX_FILE_VALUES;
+
+/// Returns the windows of these files and folders, in the units of the files.
+///
+/// # Errors
+/// [`InputError::Io`] for a path that cannot be listed, [`InputError::NoNumbers`] if there are no files to
+/// read. The error of a single file is returned as the first item of that file.
+pub fn open_windows(inputs: &[PathBuf], spec: &TimeSeriesSpec) -> Result<NamedInputs, InputError> {
+    let spec = spec.clone();
+    open_each(inputs, move |path| {
+        let (length, channels) = (spec.length as usize, spec.channels.len());
+        let rows = if is_npy(path) {
+            let NpyArray { shape, numbers } = read_npy(path, open_reader(path)?)?;
+            match shape[..] {
+                [_] if channels == 1 => numbers,
+                [_, columns] if columns == channels as u64 => numbers,
+                [_, rows, columns] if (rows, columns) == (length as u64, channels as u64) => {
+                    return Ok(ValuePieces::one_after_the_other(numbers, length * channels));
+                }
+                _ => {
+                    let wanted = format!("[rows, {channels}] or [n, {length}, {channels}]");
+                    return Err(invalid_file(path, &format!("shape {shape:?} is not {wanted}")));
+                }
+            }
+        } else {
+            read_csv_rows(path, &spec.channels)?
+        };
+        let count = rows.len() / channels;
+        if count < length {
+            return Err(invalid_file(path, &format!("it has {count} rows, but a window has {length}")));
+        }
+        let starts =
+            window_starts(count, length, spec.stride as usize).map(|start| start * channels).collect();
+        Ok(ValuePieces { numbers: rows, starts, piece_len: length * channels })
+    })
+}
+
+/// Returns the tensors of these files and folders: `.npy` files of shape `dims`, or `[n, dims…]` for many.
+///
+/// # Errors
+/// As [`open_windows`].
+pub fn open_tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<NamedInputs, InputError> {
+    let dims = dims.to_vec();
+    open_each(inputs, move |path| {
+        if !is_npy(path) {
+            return Err(invalid_file(path, "tensors can only be read from .npy files"));
+        }
+        tensor_pieces(path, open_reader(path)?, &dims)
+    })
+}
+
+/// Returns the tensors of an array in the `.npy` format, of shape `dims`, or `[n, dims…]` for many, that is
+/// read from another source; `path` names them and their errors.
+///
+/// # Errors
+/// [`InputError::InvalidFile`] for an array of other dimensions or of a type other than `f4` and `f8`.
+pub fn read_tensors(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<NamedInputs, InputError> {
+    Ok(Box::new(tensor_pieces(path, from, dims)?.named_inputs(path)))
+}
+
+fn tensor_pieces(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<ValuePieces, InputError> {
+    let dims: Vec<u64> = dims.iter().map(|&dim| u64::from(dim)).collect();
+    let NpyArray { shape, numbers } = read_npy(path, from)?;
+    if shape != dims && shape.get(1..) != Some(&dims[..]) {
+        return Err(invalid_file(
+            path,
+            &format!(
+                "shape {shape:?} is not {dims:?}, with or without a leading dimension for several tensors"
+            ),
+        ));
+    }
+    let each = dims.iter().product::<u64>() as usize;
+    Ok(ValuePieces::one_after_the_other(numbers, each))
+}
+
+/// The inputs of a file: pieces of `each` numbers, which may overlap.
+struct ValuePieces {
+    numbers: Vec<f32>,
+    starts: Vec<usize>,
+    piece_len: usize,
+}
+
+impl ValuePieces {
+    fn one_after_the_other(numbers: Vec<f32>, piece_len: usize) -> Self {
+        let starts = (0..numbers.len() / piece_len).map(|piece| piece * piece_len).collect();
+        Self { numbers, starts, piece_len }
+    }
+
+    /// Returns the pieces, copied one by one, with their names.
+    fn named_inputs(self, path: &Path) -> impl Iterator<Item = Result<NamedInput, InputError>> + use<> {
+        let Self { numbers, starts, piece_len: each } = self;
+        let (single, path) = (starts.len() == 1, path.to_owned());
+        starts.into_iter().enumerate().map(move |(number, start)| {
+            let name = if single { file_stem(&path) } else { numbered_name(&path, number) };
+            Ok(NamedInput { name, input: EncoderInput::Values(numbers[start..start + each].to_vec()) })
+        })
+    }
+}
+
+/// Returns the first rows of the windows.
+fn window_starts(rows: usize, length: usize, stride: usize) -> impl Iterator<Item = usize> {
+    let last = rows - length;
+    (0..=last).step_by(stride).chain((!last.is_multiple_of(stride)).then_some(last))
+}
+
+/// Returns the pieces that `read` finds in each file, with their names.
+fn open_each(
+    inputs: &[PathBuf],
+    read: impl Fn(&Path) -> Result<ValuePieces, InputError> + 'static,
+) -> Result<NamedInputs, InputError> {
+    let files = list_files(inputs, is_numbers_file)?;
+    if files.is_empty() {
+        return Err(InputError::NoNumbers { paths: join_paths(inputs) });
+    }
+    Ok(Box::new(files.into_iter().flat_map(move |path| -> NamedInputs {
+        match read(&path) {
+            Ok(pieces) if pieces.starts.is_empty() => {
+                Box::new(std::iter::once(Err(invalid_file(&path, NO_INPUTS))))
+            }
+            Ok(pieces) => Box::new(pieces.named_inputs(&path)),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    })))
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    name.strip_suffix(".gz").unwrap_or(&name).ends_with(ending)
+}
+
+/// Returns whether a file contains numbers, judged by its name.
+#[must_use]
+pub fn is_numbers_file(path: &Path) -> bool {
+    is_npy(path) || is_csv(path)
+}
+
+fn is_npy(path: &Path) -> bool {
+    has_ending(path, ".npy")
+}
+
+fn is_csv(path: &Path) -> bool {
+    has_ending(path, ".csv")
+}
+
+struct NpyArray {
+    shape: Vec<u64>,
+    numbers: Vec<f32>,
+}
+
+fn read_npy(path: &Path, from: Box<dyn Read>) -> Result<NpyArray, InputError> {
+    let file = NpyFile::new(from).map_err(|error| npy_error(path, &error))?;
+    if file.order() != Order::C {
+        return Err(invalid_file(
+            path,
+            "the array is in Fortran order: save it with numpy.ascontiguousarray",
+        ));
+    }
+    let shape = file.shape().to_vec();
+    if shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_FILE_VALUES) {
+        return Err(invalid_file(path, "the array has over 2^28 numbers: split it"));
+    }
+    let numbers = match float_bytes(&file.dtype()) {
+        Some(4) => file.into_vec::<f32>().map_err(|error| npy_error(path, &error))?,
+        Some(8) => {
+            let doubles = file.into_vec::<f64>().map_err(|error| npy_error(path, &error))?;
+            doubles.into_iter().map(|number| number as f32).collect()
+        }
+        _ => {
+            return Err(invalid_file(
+                path,
+                &format!("the type {} is not supported: use float32 or float64", file.dtype().descr()),
+            ));
+        }
+    };
+    match numbers.iter().position(|number| !number.is_finite()) {
+        Some(index) => {
+            Err(invalid_file(path, &format!("number {index} is {}: use finite numbers", numbers[index])))
+        }
+        None => Ok(NpyArray { shape, numbers }),
+    }
+}
+
+/// Returns the bytes per number if the type is a float.
+fn float_bytes(dtype: &DType) -> Option<u64> {
+    match dtype {
+        DType::Plain(kind) if kind.type_char() == TypeChar::Float => Some(kind.size_field()),
+        _ => None,
+    }
+}
+
+/// Reads the rows of a CSV file, the selected channels of each.
+fn read_csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, InputError> {
+    let from = open_reader(path)?.take(MAX_CSV_BYTES);
+    let mut lines = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(from);
+    let mut columns: Option<Vec<usize>> = None;
+    let mut rows = Vec::new();
+    for record in lines.records() {
+        let record = record.map_err(|error| invalid_file(path, &error.to_string()))?;
+        if columns.is_none() {
+            columns = Some(find_columns(path, &record, channels)?);
+            if record.iter().any(|field| field.parse::<f32>().is_err()) {
+                continue;
+            }
+        }
+        for &column in columns.iter().flatten() {
+            rows.push(parse_field(path, &record, column)?);
+        }
+        if rows.len() as u64 > MAX_FILE_VALUES {
+            return Err(invalid_file(path, "it has over 2^28 numbers: split it"));
+        }
+    }
+    if lines.get_ref().limit() == 0 {
+        return Err(invalid_file(path, "it has over 4 GiB: split it"));
+    }
+    Ok(rows)
+}
+
+/// Returns the column index of each channel, determined by the first line.
+fn find_columns(
+    path: &Path,
+    first: &csv::StringRecord,
+    channels: &[String],
+) -> Result<Vec<usize>, InputError> {
+    if let Some(columns) = channels.iter().map(|channel| find_channel(first, channel)).collect() {
+        return Ok(columns);
+    }
+    // A line that names only some channels is a header in which the others are missing.
+    let named = channels.iter().any(|channel| find_channel(first, channel).is_some());
+    if !named && first.len() == channels.len() {
+        return Ok((0..channels.len()).collect());
+    }
+    let names = channels.join(", ");
+    Err(invalid_file(
+        path,
+        &format!("it has {} columns and no header that names all of the channels: {names}", first.len()),
+    ))
+}
+
+fn find_channel(first: &csv::StringRecord, channel: &str) -> Option<usize> {
+    first.iter().position(|field| field == channel)
+}
+
+fn parse_field(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32, InputError> {
+    let field = record.get(column).unwrap_or_default();
+    let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| {
+        let line = record.position().map_or(0, csv::Position::line);
+        invalid_file(path, &format!("line {line}, column {}: {field:?} is not a finite number", column + 1))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn spec(length: u32, stride: u32, channels: &[&str]) -> TimeSeriesSpec {
+        let count = channels.len();
+        TimeSeriesSpec {
+            length,
+            stride,
+            channels: channels.iter().map(|&name| name.into()).collect(),
+            mean: vec![0.0; count],
+            deviation: vec![1.0; count],
+        }
+    }
+
+    fn read(text: &str, spec: &TimeSeriesSpec) -> Result<Vec<(String, Vec<f32>)>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("log.csv"), text).unwrap();
+        let pair = |named: NamedInput| match named.input {
+            EncoderInput::Values(numbers) => (named.name, numbers),
+            EncoderInput::Image(_) => panic!("an image instead of numbers"),
+        };
+        let found = open_windows(&[folder.path().to_owned()], spec).unwrap();
+        found.map(|item| item.map(pair).map_err(|error| error.to_string())).collect()
+    }
+
+    #[test]
+    fn windows_cover_every_row() {
+        let found = read("1\n2\n3\n4\n5\n6\n", &spec(3, 2, &["x"])).unwrap();
+        let expected = [
+            ("log-00000".to_owned(), vec![1.0, 2.0, 3.0]),
+            ("log-00001".to_owned(), vec![3.0, 4.0, 5.0]),
+            ("log-00002".to_owned(), vec![4.0, 5.0, 6.0]),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(read("1\n2\n", &spec(2, 1, &["x"])).unwrap(), [("log".to_owned(), vec![1.0, 2.0])]);
+    }
+
+    #[test]
+    fn a_header_chooses_columns() {
+        let text = "time, b, a\n0, 1, 2\n1, 3, 4\n";
+        let found = read(text, &spec(2, 1, &["a", "b"])).unwrap();
+        assert_eq!(found[0].1, [2.0, 1.0, 4.0, 3.0]);
+        let unnamed = read("x, y\n5, 6\n", &spec(1, 1, &["a", "b"])).unwrap();
+        assert_eq!(unnamed[0].1, [5.0, 6.0]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let spec = spec(2, 1, &["a", "b"]);
+        for (text, expected) in [
+            ("1,2\n3,x\n", "line 2, column 2: \"x\""),
+            ("1,2\n3\n", "line 2, column 2: \"\""),
+            ("1,2\n3,inf\n", "\"inf\""),
+            ("1,2\n", "it has 1 rows, but a window has 2"),
+            ("1,2,3\n", "it has 3 columns and no header that names all of the channels: a, b"),
+            ("a,c\n1,2\n3,4\n", "it has 2 columns and no header that names all of the channels: a, b"),
+            ("", "it has 0 rows"),
+            ("a,b\n", "it has 0 rows"),
+        ] {
+            let error = read(text, &spec).unwrap_err();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_array_without_items_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 2, 2), }";
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend_from_slice(&118_u16.to_le_bytes());
+        file.extend_from_slice(format!("{header:<117}\n").as_bytes());
+        fs::write(folder.path().join("none.npy"), file).unwrap();
+        let inputs = [folder.path().to_owned()];
+        let found = [
+            open_tensors(&inputs, &[2, 2]),
+            open_windows(&inputs, &spec(2, 1, &["a", "b"])),
+            super::super::open_inputs(&inputs),
+        ];
+        for mut found in found.map(Result::unwrap) {
+            let error = found.next().unwrap().unwrap_err().to_string();
+            assert!(error.contains("none.npy: the file contains no inputs"), "{error}");
+            assert!(found.next().is_none());
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Tries the bundles of the repository in the same way as a device tries a bundle that it receives over the
+//! air.
+
+use std::path::{Path, PathBuf};
+
+use lopside_bundle::{BundlePart, GoldenInputDraft, image_codec::AnyBundle, put_golden_inputs};
+use lopside_encoder::{EncodeError, EncodeOptions, ImageCodecOptions, golden::load_verified};
+use lopside_latent::image_codec::Quality;
+
+fn in_clone(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+fn options(fast: bool) -> EncodeOptions {
+    EncodeOptions { image_codec: ImageCodecOptions::new(Quality::new(20).unwrap()), use_fast: fast }
+}
+
+fn run(folder: &Path, fast: bool) -> Result<(), EncodeError> {
+    load_verified(folder, &AnyBundle::load(folder, BundlePart::Encoder)?, &options(fast)).map(drop)
+}
+
+#[test]
+fn the_bundles_of_the_repository_make_here_what_they_made_there() {
+    for (bundle, fast) in [("bundles/fashion", false), ("bundles/photo", false), ("bundles/photo", true)] {
+        run(&in_clone(bundle), fast).unwrap_or_else(|error| panic!("{bundle}: {error}"));
+    }
+}
+
+#[test]
+fn the_photo_bundles_golden_input_is_a_part_of_a_sample() {
+    let whole = image::open(in_clone("samples/photo/tulips.png")).unwrap().to_rgb8();
+    let part = image::open(in_clone("bundles/photo/golden/tulips-192x128.png")).unwrap().to_rgb8();
+    assert_eq!(part, image::imageops::crop_imm(&whole, 154, 186, 192, 128).to_image());
+}
+
+#[test]
+fn another_picture_is_not_taken_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["bundle.json", "encoder.onnx", "encoder-fast.onnx", "contexts.bin"] {
+        std::fs::copy(in_clone("bundles/photo").join(name), folder.path().join(name)).unwrap();
+    }
+    let AnyBundle::ImageCodec(bundle) = AnyBundle::load(folder.path(), BundlePart::Encoder).unwrap() else {
+        panic!("not the bundle of an image codec")
+    };
+    let (_, frame) = bundle.manifest.golden[0].read_verified(&in_clone("bundles/photo")).unwrap();
+    let golden = |name: &str| {
+        let input = std::fs::read(in_clone("samples").join(name)).unwrap();
+        let draft = GoldenInputDraft { name: "golden.png".into(), input, frame: frame.clone() };
+        put_golden_inputs(folder.path(), &[draft]).unwrap();
+        run(folder.path(), false).unwrap_err().to_string()
+    };
+    let error = golden("photo/blossom.png");
+    assert!(error.contains("golden/golden.png") && error.contains("values differ"), "{error}");
+    put_golden_inputs(folder.path(), &[]).unwrap();
+    let error = run(folder.path(), false).unwrap_err().to_string();
+    assert!(error.contains("training golden"), "{error}");
+}

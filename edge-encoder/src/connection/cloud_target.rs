@@ -1,0 +1,169 @@
+//! The address of a cloud-decoder, and the connection to it.
+
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tonic::{
+    Status,
+    metadata::{Ascii, MetadataValue},
+    transport::{Channel, Endpoint, Uri},
+};
+
+use super::{
+    SecuritySettings,
+    counted_stream::{CountedStream, WireCounters},
+};
+use crate::{EdgeError, error::ConnectionError};
+
+/// Time limit for a connection if the caller does not set one.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Interval of keep-alive pings on an idle connection, and time limit for their answer; they detect a lost
+/// peer.
+const PING_INTERVAL: Duration = Duration::from_mins(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Address of a server with the connection settings.
+#[derive(Debug, Clone)]
+pub(crate) struct CloudTarget {
+    url: String,
+    endpoint: Endpoint,
+    bearer: Option<MetadataValue<Ascii>>,
+}
+
+impl CloudTarget {
+    /// Checks an `http://` or `https://` address of a cloud-decoder, without connecting.
+    ///
+    /// # Errors
+    /// [`ConnectionError::InvalidEndpoint`] for an invalid address, and errors about the files of `security`.
+    pub(crate) fn new(url: &str, security: &SecuritySettings) -> Result<Self, EdgeError> {
+        let bearer = security.bearer()?;
+        let endpoint = secure_endpoint(url, security)?
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true);
+        Ok(Self { url: url.to_owned(), endpoint, bearer })
+    }
+
+    /// Returns the value of the `authorization` metadata.
+    pub(crate) fn bearer(&self) -> Option<MetadataValue<Ascii>> {
+        self.bearer.clone()
+    }
+
+    /// Connects, and counts the bytes sent and received. `timeout` also applies to each request.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Connect`] if the server does not answer or the TLS handshake fails.
+    pub(crate) async fn connect(
+        &self,
+        counters: &WireCounters,
+        timeout: Option<Duration>,
+    ) -> Result<Channel, EdgeError> {
+        let endpoint = self.endpoint.clone().connect_timeout(timeout.unwrap_or(CONNECT_TIMEOUT));
+        let endpoint = match timeout {
+            Some(timeout) => endpoint.timeout(timeout),
+            None => endpoint,
+        };
+        let counted = counters.clone();
+        let connector = tower::service_fn(move |uri: Uri| {
+            let counters = counted.clone();
+            async move {
+                let stream = TcpStream::connect(host_and_port(&uri)).await?;
+                stream.set_nodelay(true)?;
+                Ok::<_, std::io::Error>(TokioIo::new(CountedStream::new(stream, counters)))
+            }
+        });
+        let connected = endpoint.connect_with_connector(connector).await;
+        connected.map_err(|error| connect_error(&self.url, &error))
+    }
+}
+
+fn secure_endpoint(endpoint: &str, security: &SecuritySettings) -> Result<Endpoint, EdgeError> {
+    let target = parse_endpoint(endpoint)?;
+    if target.uri().scheme_str() == Some("https") {
+        let secured = target.tls_config(security.tls_config()?);
+        return secured.map_err(|error| connect_error(endpoint, &error));
+    }
+    if security.needs_tls() {
+        return Err(ConnectionError::TlsRequired { endpoint: endpoint.to_owned() }.into());
+    }
+    Ok(target)
+}
+
+fn parse_endpoint(endpoint: &str) -> Result<Endpoint, EdgeError> {
+    let uri: Uri = endpoint.parse().map_err(|error| invalid_endpoint(endpoint, format!("{error}")))?;
+    match uri.scheme_str() {
+        Some("http" | "https") if uri.host().is_some() => Ok(Endpoint::from(uri)),
+        _ => Err(invalid_endpoint(endpoint, "it does not start with http:// or https://".into())),
+    }
+}
+
+fn invalid_endpoint(endpoint: &str, reason: String) -> EdgeError {
+    ConnectionError::InvalidEndpoint { endpoint: endpoint.to_owned(), reason }.into()
+}
+
+fn connect_error(endpoint: &str, error: &tonic::transport::Error) -> EdgeError {
+    ConnectionError::Connect { endpoint: endpoint.to_owned(), reason: innermost(error) }.into()
+}
+
+fn host_and_port(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    format!("{host}:{}", uri.port_u16().unwrap_or(default))
+}
+
+/// Converts the status of a refused request.
+pub(crate) fn remote_error(status: &Status) -> EdgeError {
+    ConnectionError::Remote { code: format!("{:?}", status.code()), message: status.message().to_owned() }
+        .into()
+}
+
+/// Returns the innermost cause: tonic's own message is only "transport error".
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_cannot_be_right_are_refused_with_the_reason() {
+        for (endpoint, expected) in
+            [("localhost:8080", "http://"), ("http://", "empty"), ("ftp://x", "http://")]
+        {
+            let error = parse_endpoint(endpoint).unwrap_err().to_string();
+            assert!(error.contains(expected), "{endpoint}: {error}");
+        }
+        for (endpoint, expected) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://x", "x:80"),
+            ("https://x", "x:443"),
+            ("https://x:8443", "x:8443"),
+        ] {
+            assert_eq!(host_and_port(parse_endpoint(endpoint).unwrap().uri()), expected);
+        }
+    }
+
+    #[test]
+    fn certificates_for_a_connection_without_tls_are_a_mistake() {
+        let security = SecuritySettings { ca: Some("ca.pem".into()), ..SecuritySettings::default() };
+        let error = secure_endpoint("http://x", &security).unwrap_err().to_string();
+        assert!(error.contains("https://") && error.contains("--ca"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_said_with_the_address() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (url, security) = (format!("http://{free}"), SecuritySettings::default());
+        let target = CloudTarget::new(&url, &security).unwrap();
+        let connected = target.connect(&WireCounters::default(), Some(Duration::from_secs(5))).await;
+        let error = connected.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&free.to_string()) && text.contains("refused"), "{text}");
+    }
+}
