@@ -6,14 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use lopside_decoder::{BatchSettings, Registry, Runtime, ServedBundle};
 use serde::Serialize;
 
 use crate::{
-    BatchSettings, Registry, Runtime, Settings, StartError,
+    Settings, StartError,
+    auth::ApiKeys,
     channels::{Channel, ChannelFile},
-    front::TlsFiles,
-    keys::ApiKeys,
-    served::ServedBundle,
+    transport::TlsFiles,
 };
 
 /// The configuration of `serve`, and the problems that keep it from starting.
@@ -135,9 +135,10 @@ pub fn check_settings(settings: &Settings) -> CheckReport {
         keys: note_problem(ApiKeys::load(file, None), &mut problems).map(|keys| keys.count()),
     });
     let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads);
-    let runtime = note_problem(runtime, &mut problems);
+    let runtime = note_problem(runtime.map_err(StartError::from), &mut problems);
     let registry = runtime.as_ref().and_then(|runtime| {
-        note_problem(Registry::load(&settings.bundles, runtime, settings.batching), &mut problems)
+        let registry = Registry::load(&settings.bundles, runtime, settings.batching);
+        note_problem(registry.map_err(StartError::from), &mut problems)
     });
     let channels = settings.channels.as_ref().map(|file| ChannelsReport {
         file: file.clone(),

@@ -7,9 +7,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lopside_decoder::Device;
 use serde::Deserialize;
 
-use crate::{Device, archive::ArchiveArgs, front::FrontArgs, keys::Scope};
+use crate::{archive::ArchiveArgs, auth::Scope, transport::FrontArgs};
 
 /// Decode latent frames with ONNX Runtime and serve the results over gRPC and REST on one port.
 #[derive(Debug, Parser)]

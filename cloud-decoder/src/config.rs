@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
+use lopside_decoder::{BatchSettings, DEFAULT_TIMEOUT, Device};
 use lopside_latent::Limits;
 use serde::Deserialize;
 
 use crate::{
-    BatchSettings, DEFAULT_TIMEOUT, Device, StartError,
+    StartError,
     archive::{ArchiveArgs, ArchiveSettings},
     cli::{LogFormat, ServeArgs},
-    front::{ConnectionArgs, FrontSettings, FrontTable, TlsTable},
+    transport::{ConnectionArgs, FrontSettings, FrontTable, TlsTable},
 };
 
 const DEFAULT_PORT: u16 = 8080;

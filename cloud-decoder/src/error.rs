@@ -1,13 +1,15 @@
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use lopside_archive::ArchiveError;
-use lopside_bundle::BundleError;
-use lopside_latent::{LatentError, LatentSpaceId};
+use lopside_decoder::{DecodeError, LoadError};
 
 /// An error that keeps the server from starting or from running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// ONNX Runtime or a bundle cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The config file is invalid.
     #[error("{}: {reason}", path.display())]
     Config {
@@ -29,54 +31,6 @@ pub enum StartError {
         "no bundle to serve: give --bundle DIR, set LOPSIDE_BUNDLES, or write bundles = [\"DIR\"] in the config file"
     )]
     NoBundles,
-    /// A folder neither is nor contains a bundle.
-    #[error(
-        "{} neither is nor contains a bundle: give a folder with a bundle.json, or a folder of such folders",
-        path.display()
-    )]
-    EmptyFolder {
-        /// Path of the folder.
-        path: PathBuf,
-    },
-    /// A bundle cannot be loaded.
-    #[error("{}: {source}", path.display())]
-    Bundle {
-        /// Path of the bundle's folder.
-        path: PathBuf,
-        /// The cause.
-        source: BundleError,
-    },
-    /// Two bundles have the same name and version.
-    #[error("two bundles are named {name:?}: rename one in its bundle.json")]
-    DuplicateBundle {
-        /// The name of both bundles.
-        name: String,
-    },
-    /// ONNX Runtime cannot be loaded.
-    #[error(
-        "cannot load ONNX Runtime from {}: {reason}; name the library with --onnxruntime or ORT_DYLIB_PATH \
-         (PyPI's onnxruntime wheel contains it in onnxruntime/capi)",
-        path.display()
-    )]
-    Library {
-        /// Path of the library.
-        path: PathBuf,
-        /// The loader's error message.
-        reason: String,
-    },
-    /// CUDA is required and not available.
-    #[error("--device cuda cannot be used: {0}; use --device auto to fall back to the CPU")]
-    CudaUnavailable(String),
-    /// A head's model was refused by ONNX Runtime or does not match its manifest.
-    #[error("bundle {bundle:?}, head {head:?}: {reason}")]
-    Head {
-        /// The name of the bundle.
-        bundle: String,
-        /// The name of the head.
-        head: String,
-        /// The reason.
-        reason: String,
-    },
     /// The server cannot listen on its address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -151,65 +105,12 @@ pub enum StartError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
+    /// The decoder refused the request or failed.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
     /// The request is invalid.
     #[error("{0}")]
     InvalidRequest(String),
-    /// A frame was refused.
-    #[error("frame {index}: {source}")]
-    InvalidFrame {
-        /// The index of the frame in the request, from 0.
-        index: usize,
-        /// The cause.
-        source: LatentError,
-    },
-    /// A frame of a fixed latent was sent to an image codec, or the reverse.
-    #[error("frame {index} has version {found}, but bundle {bundle:?} accepts frames of version {expected}")]
-    WrongFrameVersion {
-        /// The index of the frame in the request, from 0.
-        index: usize,
-        /// The version of the frame.
-        found: u8,
-        /// The name of the bundle.
-        bundle: String,
-        /// The frame version that the bundle accepts.
-        expected: u8,
-    },
-    /// No served bundle has this latent space.
-    #[error("no bundle of latent space {0} is served here")]
-    UnknownLatentSpace(LatentSpaceId),
-    /// No served bundle has this name.
-    #[error("no bundle {0:?} is served here")]
-    UnknownBundle(String),
-    /// A bundle that a client asked to load cannot be served.
-    #[error("bundle {bundle:?} was refused: {reason}")]
-    BundleRefused {
-        /// The name of the bundle.
-        bundle: String,
-        /// The reason.
-        reason: String,
-    },
-    /// The bundle does not have this head.
-    #[error("bundle {bundle:?} has no head {head:?}; it has {known}")]
-    UnknownHead {
-        /// The name of the bundle.
-        bundle: String,
-        /// The name of the requested head.
-        head: String,
-        /// The names of the existing heads.
-        known: String,
-    },
-    /// The head's queue is full or too long for the request's deadline, or too many requests wait for the
-    /// memory budget.
-    #[error("head {head:?} is overloaded: try again in {} ms", retry_after.as_millis())]
-    Overloaded {
-        /// The name of the head.
-        head: String,
-        /// The recommended delay before a retry.
-        retry_after: Duration,
-    },
-    /// The deadline passed before the result was ready.
-    #[error("the deadline passed while the request waited")]
-    DeadlineExceeded,
     /// The archive is temporarily unavailable; the reason is only for the log.
     #[error("the archive is temporarily unavailable: try again later")]
     ArchiveUnavailable(String),
@@ -274,16 +175,5 @@ impl ServeError {
     /// Returns the error for a digest that no channel offers.
     pub(crate) fn unknown_file(sha256: &[u8]) -> Self {
         Self::UnknownFile(sha256.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// Returns the error for a frame that a bundle refused; `expected` is the frame version that the bundle
-    /// accepts.
-    pub(crate) fn from_frame_error(index: usize, source: LatentError, bundle: &str, expected: u8) -> Self {
-        match source {
-            LatentError::Version { found: found @ 1..=2 } => {
-                Self::WrongFrameVersion { index, found, bundle: bundle.to_owned(), expected }
-            }
-            source => Self::InvalidFrame { index, source },
-        }
     }
 }

@@ -4,10 +4,10 @@ use std::{error::Error, process::ExitCode};
 
 use clap::Parser as _;
 use cloud_decoder::{
-    Settings,
+    Settings, auth,
     check::check_settings,
     cli::{CheckArgs, Cli, Command, KeyArgs, ServeArgs},
-    front, health, keys, serve,
+    health, serve, transport,
 };
 use lopside_telemetry::init;
 use mimalloc::MiMalloc;
@@ -39,7 +39,7 @@ async fn run_server(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     // Installed before the address is printed: a signal that follows immediately must already start the
     // drain.
     let (stop, cut_off) = serve::stop_signals()?;
-    front::raise_file_limit(&settings.front.limits);
+    transport::raise_file_limit(&settings.front.limits);
     let server = serve::start_server(&settings).await?;
     println!("{}", server.url());
     server.run(stop, cut_off).await;
@@ -59,7 +59,7 @@ fn print_report(CheckArgs { serve, json }: CheckArgs) -> Result<ExitCode, Box<dy
 }
 
 fn make_key(KeyArgs { name, allow, json }: &KeyArgs) -> Result<(), Box<dyn Error>> {
-    let key = keys::generate_key(name, allow)?;
+    let key = auth::generate_key(name, allow)?;
     if *json {
         println!("{}", serde_json::to_string_pretty(&key)?);
     } else {

@@ -13,44 +13,25 @@ use std::{
 };
 
 use lopside_archive::Archive;
+use lopside_decoder::{Decoder, Registry, Runtime};
 use lopside_latent::Limits;
-use lopside_proto::{
-    FILE_DESCRIPTOR_SET,
-    inference::grpc_inference_service_server::GrpcInferenceServiceServer,
-    v1::{
-        bundle_service_server::BundleServiceServer, decoder_service_server::DecoderServiceServer,
-        ingest_service_server::IngestServiceServer,
-    },
-};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
     time::MissedTickBehavior,
 };
-use tonic::{
-    codec::CompressionEncoding,
-    server::NamedService as _,
-    service::{Routes, RoutesBuilder},
-};
+use tonic_health::server::health_reporter;
 
 use crate::{
-    Decoder, Registry, Runtime, Settings, StartError,
+    Settings, StartError,
+    api::{self, ApiParts, request_options::DefaultOptions, rest},
     archive::ServerArchive,
-    channels::{Channels, GrpcBundleService},
-    front::{Front, FrontStats, Readiness},
-    grpc::DecoderGrpc,
-    http,
-    ingest::GrpcIngestService,
-    keys, metrics,
-    observe::ObserveLayer,
-    oip::{self, OipService},
-    openapi,
-    terms::DefaultOptions,
+    auth,
+    channels::Channels,
+    telemetry::{calls::ObserveLayer, metrics},
+    transport::{Front, FrontStats, Readiness},
 };
-
-/// Upper bound on the bytes of one gRPC request, with all of its frames. A REST request contains one frame.
-const MAX_REQUEST_BYTES: usize = 64 << 20;
 
 /// A server that is ready: its bundles are loaded, and its port is open.
 #[derive(Debug)]
@@ -73,50 +54,36 @@ pub struct Server {
 pub async fn start_server(settings: &Settings) -> Result<Server, StartError> {
     let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads)?;
     let registry = Arc::new(Registry::load(&settings.bundles, &runtime, settings.batching)?);
-    let terms = DefaultOptions { timeout: settings.request_timeout };
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
     let decoder = Decoder::new(Arc::clone(&registry), limits);
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let services = vec![
-        DecoderServiceServer::<DecoderGrpc>::NAME,
-        IngestServiceServer::<GrpcIngestService>::NAME,
-        BundleServiceServer::<GrpcBundleService>::NAME,
-        GrpcInferenceServiceServer::<OipService>::NAME,
-    ];
-    let readiness = Readiness::new_ready(health, services).await;
-    let kept = match &settings.archive {
+    let (health, health_service) = health_reporter();
+    let readiness = Readiness::new_ready(health, api::grpc_services()).await;
+    let archive = match &settings.archive {
         Some(settings) => {
             Some(Box::pin(ServerArchive::open(settings, &decoder, readiness.subscribe())).await?)
         }
         None => None,
     };
-    let oip = OipService::new(decoder.clone(), terms, readiness.subscribe());
-    let mut routes = grpc_routes(DecoderGrpc::new(decoder.clone(), terms), oip.clone())?;
-    let archive = kept.as_ref().map(|kept| kept.archive.clone());
-    let ingest = GrpcIngestService::new(archive, readiness.subscribe());
-    let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_REQUEST_BYTES);
     let stats = Arc::new(FrontStats::default());
-    let channels = Channels::start(settings, &registry, &stats, readiness.subscribe())?;
-    let bundles = BundleServiceServer::new(GrpcBundleService::new(channels.clone(), readiness.subscribe()));
-    routes.add_service(health_service).add_service(ingest).add_service(bundles);
-    let api = http::ApiState {
+    let interval = settings.front.reload_interval;
+    let channels =
+        Channels::start(settings.channels.clone(), interval, &registry, &stats, readiness.subscribe())?;
+    let parts = ApiParts {
         decoder,
-        archive: kept.clone(),
+        archive: archive.clone(),
         channels,
-        default_options: terms,
+        default_options: DefaultOptions { timeout: settings.request_timeout },
         ready: readiness.subscribe(),
     };
-    let router = http::router(api, limits.max_frame_bytes)
-        .merge(oip::router(oip, MAX_REQUEST_BYTES))
-        .merge(openapi::router())
-        .merge(routes.routes().into_axum_router())
-        .fallback(http::unknown_path);
+    let mut router = api::router(parts, health_service)?;
     // With a separate metrics address, clients of the main port cannot read the metrics.
-    let router = if settings.metrics_listen.is_none() { router.merge(metrics::router()) } else { router };
-    let router = keys::require_keys(router, &settings.front, &stats)?.layer(ObserveLayer::default());
+    if settings.metrics_listen.is_none() {
+        router = router.merge(rest::metrics::router());
+    }
+    let router = auth::require_keys(router, &settings.front, &stats)?.layer(ObserveLayer::default());
     metrics::register_front_metrics(&stats);
     if let Some(address) = settings.metrics_listen {
-        metrics::serve_metrics(address).await?;
+        rest::metrics::serve_metrics(address).await?;
     }
     if let Some(every) = settings.watch_interval {
         tokio::spawn(watch_folders(Arc::downgrade(&registry), every));
@@ -129,7 +96,7 @@ pub async fn start_server(settings: &Settings) -> Result<Server, StartError> {
     let url = settings.url(address);
     tracing::info!(url, "ready");
     let (drain_wait, drain) = (settings.front.drain_wait, settings.drain_timeout);
-    Ok(Server { registry, archive: kept, front, address, url, stats, readiness, drain_wait, drain })
+    Ok(Server { registry, archive, front, address, url, stats, readiness, drain_wait, drain })
 }
 
 impl Server {
@@ -224,25 +191,4 @@ async fn watch_folders(registry: Weak<Registry>, every: Duration) {
 
 async fn wait_for_count(mut count: watch::Receiver<u32>, wanted: u32) {
     let _ = count.wait_for(|count| *count >= wanted).await;
-}
-
-fn grpc_routes(own: DecoderGrpc, oip: OipService) -> Result<RoutesBuilder, StartError> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|error| StartError::Reflection(error.to_string()))?;
-    let decoder_service = DecoderServiceServer::new(own)
-        .max_decoding_message_size(MAX_REQUEST_BYTES)
-        .max_encoding_message_size(usize::MAX);
-    let oip_service = GrpcInferenceServiceServer::new(oip)
-        .max_decoding_message_size(MAX_REQUEST_BYTES)
-        .max_encoding_message_size(usize::MAX)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate)
-        .send_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Deflate);
-    let mut routes = Routes::builder();
-    routes.add_service(decoder_service).add_service(oip_service).add_service(reflection);
-    Ok(routes)
 }

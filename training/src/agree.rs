@@ -1,7 +1,7 @@
 //! Checks an export: the whole model equals decoder ∘ encoder in ONNX Runtime and in tract, and both engines
 //! agree.
 
-use cloud_decoder::Runtime;
+use lopside_decoder::Runtime;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{

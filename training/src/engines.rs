@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use cloud_decoder::{Device, Runtime};
+use lopside_decoder::{Device, Runtime};
 use ort::{
     session::{Session, SessionInputValue},
     value::TensorRef,

@@ -6,11 +6,11 @@
 
 use std::{collections::HashMap, path::Path};
 
-use cloud_decoder::Runtime;
 use lopside_bundle::{
     BundlePart, add_version,
     image_codec::{AnyBundle, ImageCodecHeadSpec},
 };
+use lopside_decoder::Runtime;
 use lopside_latent::{
     FixedLatentSpace,
     image_codec::{ImageCodecHeader, ImageCodecLatent, ImageCodecSpace, Quality},

@@ -1,8 +1,8 @@
 //! Turns a trained model into the draft of its bundle: latents of the training samples, quantiser, tables and
 //! heads.
 
-use cloud_decoder::Runtime;
 use lopside_bundle::FixedLatentDraft;
+use lopside_decoder::Runtime;
 
 use crate::{
     TrainingError, bundle,

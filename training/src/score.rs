@@ -3,11 +3,11 @@
 //! Density and head are fitted on the training samples, quantiles on the held-out validation samples: a model
 //! has smaller errors on the samples it was fitted to than on new normal samples.
 
-use cloud_decoder::Runtime;
 use lopside_bundle::{
     FixedLatentDraftHead, HeadKind,
     score::{Quantiles, ScorePartSource, ScorePartSpec, ScoreSpec},
 };
+use lopside_decoder::Runtime;
 use lopside_latent::FixedLatentSpace;
 use lopside_onnx::encode_model;
 

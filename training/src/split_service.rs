@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use cloud_decoder::{BatchSettings, DecodeRequest, Decoder, Output, Registry, Runtime};
 use lopside_bundle::{BundlePart, FixedLatentBundle};
+use lopside_decoder::{BatchSettings, DecodeRequest, Decoder, Output, Registry, Runtime};
 use lopside_encoder::{FixedLatentEncoder, source::EncoderInput};
 use lopside_latent::{IdOnWire, Limits};
 

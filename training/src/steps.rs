@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cloud_decoder::Runtime;
 use lopside_bundle::FixedLatentDraft;
+use lopside_decoder::Runtime;
 use lopside_onnx::encode_model;
 use lopside_quality::ContactSheet;
 

@@ -1,9 +1,9 @@
 //! The archive of a server: its settings, its background tasks (deletion and scoring) and the cached outputs for
 //! its frames.
 
-pub(crate) mod answers;
 pub(crate) mod export;
 pub(crate) mod record;
+pub(crate) mod response_cache;
 pub(crate) mod scoring;
 mod settings;
 mod sweep;
@@ -12,11 +12,12 @@ pub(crate) mod times;
 use std::sync::Arc;
 
 use lopside_archive::Archive;
+use lopside_decoder::Decoder;
 use tokio::sync::{broadcast, watch};
 
 pub use self::settings::{ArchiveArgs, ArchiveSettings};
-use self::{answers::ResponseCache, scoring::ScoredFrame};
-use crate::{Decoder, StartError};
+use self::{response_cache::ResponseCache, scoring::ScoredFrame};
+use crate::StartError;
 
 /// The archive of a server with its response cache and its score feed. Clones share the same state.
 #[derive(Debug, Clone)]

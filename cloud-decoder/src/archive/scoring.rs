@@ -13,15 +13,16 @@ use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use lopside_archive::{Archive, FrameMeta, HeadKey, LatentSpaceKey, NewScore, UnscoredFrame};
+use lopside_decoder::{
+    DecodeError, Decoder, Output, OutputFormat, OutputKind, OutputRequest, OutputValue, Priority,
+    RequestOptions, ServedBundle,
+};
 use tokio::{
     sync::{broadcast, watch},
     time::sleep,
 };
 
-use crate::{
-    Decoder, Output, OutputFormat, OutputRequest, OutputValue, Priority, RequestOptions, ServeError,
-    front::wait_stopping, output::OutputKind, served::ServedBundle,
-};
+use crate::{ServeError, transport::wait_stopping};
 
 /// Frames per scoring request: the largest batch that is tried when a head is loaded.
 const FRAMES_PER_REQUEST: u32 = 32;
@@ -151,7 +152,7 @@ impl Scorer {
             let terms =
                 RequestOptions { priority: Priority::Low, ..RequestOptions::with_timeout(REQUEST_TIMEOUT) };
             match service.decode_readable(&frames, &target.wanted, terms).await {
-                Err(ServeError::Overloaded { retry_after, .. }) => sleep(retry_after).await,
+                Err(DecodeError::Overloaded { retry_after, .. }) => sleep(retry_after).await,
                 made => break made?,
             }
         };
@@ -228,7 +229,7 @@ fn empty_score(id: i64) -> NewScore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Anomaly;
+    use lopside_decoder::Anomaly;
 
     fn output(value: OutputValue) -> Output {
         Output { head: "h".into(), version: 1, value }

@@ -14,10 +14,11 @@ use std::{
 };
 
 use lopside_bundle::{BundleError, DevicePart, Digest, FileRef};
+use lopside_decoder::{BundleVersion, Registry, offload::run_blocking};
 use lopside_latent::LatentSpaceId;
 use tokio::sync::Mutex;
 
-use crate::{Registry, ServeError, offload::run_blocking, registry::BundleVersion};
+use crate::ServeError;
 
 /// A channel of the channel file.
 #[derive(Debug)]

@@ -7,12 +7,13 @@
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 use futures_util::{Stream, stream};
+use lopside_decoder::offload::run_blocking;
 use lopside_proto::v1::DownloadResponse;
 use tokio::sync::watch;
 use tonic::Status;
 
 use super::OfferedFile;
-use crate::{ServeError, metrics, offload::run_blocking};
+use crate::{ServeError, telemetry::metrics};
 
 /// Bytes per chunk.
 const CHUNK_BYTES: u64 = 64 << 10;

@@ -10,13 +10,14 @@
 //! served.
 
 mod channel;
-mod devices;
+mod device_log;
 mod download;
 mod file;
 mod service;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use lopside_decoder::Registry;
 use tokio::sync::watch;
 
 pub(crate) use self::{
@@ -25,13 +26,13 @@ pub(crate) use self::{
     service::GrpcBundleService,
 };
 use crate::{
-    Registry, ServeError, Settings, StartError,
-    front::{
+    ServeError, StartError,
+    telemetry::metrics,
+    transport::{
         FrontStats,
         reload::{WatchedFiles, watch_files},
         wait_stopping,
     },
-    metrics,
 };
 
 /// The channels of a server. Clones share the same state.
@@ -46,21 +47,22 @@ pub(crate) struct Channels {
 pub(crate) type ChannelOffer = (Arc<Channel>, Result<Arc<Offer>, ServeError>);
 
 impl Channels {
-    /// Reads the channel file, if one is configured, and reloads it after changes. Until `ready` turns false,
+    /// Reads the channel file, if one is configured, and reloads it after changes, which are looked for at
+    /// this interval. Until `ready` turns false,
     /// offers are also checked after every change of the file or of the served bundles, so that a problem is
     /// logged before a device queries the channel.
     ///
     /// # Errors
     /// [`StartError::Channels`] for an invalid file.
     pub(crate) fn start(
-        settings: &Settings,
+        path: Option<PathBuf>,
+        interval: Duration,
         registry: &Arc<Registry>,
         stats: &Arc<FrontStats>,
         ready: watch::Receiver<bool>,
     ) -> Result<Self, StartError> {
         metrics::init_channel_counters();
-        let file = settings.channels.clone().map(|path| {
-            let interval = settings.front.reload_interval;
+        let file = path.map(|path| {
             let followed = WatchedFiles { description: "channels", files: vec![path.clone()], interval };
             watch_files(followed, Arc::clone(stats), move |before| ChannelFile::load(&path, before))
         });

@@ -12,7 +12,7 @@ use lopside_proto::v1::{
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::{Channels, Offer, devices::DeviceLog, download::Download};
+use super::{Channels, Offer, device_log::DeviceLog, download::Download};
 use crate::ServeError;
 
 /// The service for the channels of a server.

@@ -14,7 +14,7 @@
 //! The contents of frames are not checked: a frame that the heads cannot read is archived as it arrived. If it
 //! were refused, the device would retry it for ever.
 
-mod places;
+mod connections;
 mod unpack;
 mod upload;
 
@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use self::{places::DeviceConnections, upload::UploadConnection};
+use self::{connections::DeviceConnections, upload::UploadConnection};
 use crate::ServeError;
 
 /// Capacity of the response queue of one connection.

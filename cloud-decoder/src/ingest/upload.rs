@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
 
 use super::{
-    places::{DeviceConnection, DeviceConnections},
+    connections::{DeviceConnection, DeviceConnections},
     unpack::{UploadSender, parse_class, unpack_batch},
 };
-use crate::{ServeError, front::wait_stopping};
+use crate::{ServeError, transport::wait_stopping};
 
 /// Maximum number of batches of a connection that are being committed.
 const MAX_PENDING_BATCHES: usize = 8;

@@ -103,12 +103,12 @@ pub enum TrainingError {
     /// An encoder was refused or failed.
     #[error(transparent)]
     Encode(#[from] lopside_encoder::EncodeError),
-    /// The cloud's code did not start.
+    /// ONNX Runtime or a bundle cannot be loaded.
     #[error(transparent)]
-    CloudStart(#[from] cloud_decoder::StartError),
-    /// The cloud's code failed.
+    Load(#[from] lopside_decoder::LoadError),
+    /// Frames could not be decoded.
     #[error(transparent)]
-    CloudServe(#[from] cloud_decoder::ServeError),
+    Decode(#[from] lopside_decoder::DecodeError),
     /// A quality measurement failed.
     #[error(transparent)]
     Quality(#[from] lopside_quality::QualityError),

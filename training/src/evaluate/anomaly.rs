@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cloud_decoder::Anomaly;
+use lopside_decoder::Anomaly;
 use serde::{Deserialize, Serialize};
 
 use super::through::RoundTrip;

@@ -9,8 +9,8 @@ mod through;
 
 use std::path::Path;
 
-use cloud_decoder::Runtime;
 use lopside_bundle::{HeadKind, ModelCost};
+use lopside_decoder::Runtime;
 use lopside_quality::ContactSheet;
 
 pub use anomaly::{AnomalyFigures, ScoreFigures};

@@ -1,8 +1,8 @@
 //! Measures the reconstruction error and compares it with other codecs.
 
-use cloud_decoder::Runtime;
 use image::DynamicImage;
 use lopside_bundle::{HeadKind, ImageSpec, InputSpec};
+use lopside_decoder::Runtime;
 use lopside_input::{image_from_samples, image_samples, normalise_window, to_model_image};
 use lopside_quality::{CodecPoint, ContactSheet, jpeg_point, png_bytes, psnr_of_mse, webp_point};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! Sends every sample through the encoder, the wire format and all heads.
 
-use cloud_decoder::{Anomaly, DecodeRequest, OutputFormat, OutputRequest, OutputValue, ReferenceInput};
 use image::ImageFormat;
 use lopside_bundle::HeadKind;
+use lopside_decoder::{Anomaly, DecodeRequest, OutputFormat, OutputRequest, OutputValue, ReferenceInput};
 use lopside_encoder::source::EncoderInput;
 use lopside_latent::Limits;
 

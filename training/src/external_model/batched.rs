@@ -4,7 +4,7 @@
 //! alone. If they do not, for example because the number 1 is baked into a reshape, the half declares a batch
 //! of 1, and the cloud runs the frames of a request one after the other.
 
-use cloud_decoder::Runtime;
+use lopside_decoder::Runtime;
 use lopside_onnx::{Dim, encode_model, proto::ModelProto, set_dims};
 
 use super::tensor::NamedTensor;

@@ -10,8 +10,8 @@
 
 use std::{fs, path::Path};
 
-use cloud_decoder::Runtime;
 use lopside_bundle::{Digest, FixedLatentDraft, FixedLatentDraftHead, HeadKind, ModelCost};
+use lopside_decoder::Runtime;
 use lopside_encoder::source::EncoderInput;
 use lopside_onnx::{OnnxError, decode_model, encode_model, proto::ModelProto};
 

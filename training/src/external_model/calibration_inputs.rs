@@ -8,6 +8,7 @@ use std::{
 };
 
 use lopside_bundle::{Channels, ImageSpec, InputSpec};
+
 use lopside_encoder::{
     InputError,
     source::{self, EncoderInput, NamedInputs, numbers},

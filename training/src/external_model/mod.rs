@@ -168,7 +168,7 @@ fn verified_halves(
     model: ModelProto,
     at: &[String],
     bindings: &Bindings,
-    runtime: &cloud_decoder::Runtime,
+    runtime: &lopside_decoder::Runtime,
 ) -> Result<VerifiedHalves, TrainingError> {
     let names: Vec<&str> = at.iter().map(String::as_str).collect();
     let (encoder, decoder) = split_at(&model, &names)?;

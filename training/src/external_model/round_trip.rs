@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cloud_decoder::{DecodeRequest, MAX_OUTPUTS, OutputFormat, OutputRequest, OutputValue, Runtime};
+use lopside_decoder::{DecodeRequest, MAX_OUTPUTS, OutputFormat, OutputRequest, OutputValue, Runtime};
 use lopside_encoder::source::EncoderInput;
 use serde::Serialize;
 

@@ -11,7 +11,7 @@ use std::{
     panic,
 };
 
-use cloud_decoder::Runtime;
+use lopside_decoder::Runtime;
 use lopside_encoder::ModelPlan;
 use lopside_onnx::{Extent, ModelInput, encode_model, proto::ModelProto};
 use ort::{

@@ -1,8 +1,8 @@
 //! Lopside's codec for the evaluation: the production path, with the edge's encoder and the cloud's decoder.
 
-use cloud_decoder::{ImageCodecDecoder, Runtime};
 use image::DynamicImage;
 use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecCost};
+use lopside_decoder::{ImageCodecDecoder, Runtime};
 use lopside_encoder::{ImageCodecEncoder, ImageCodecOptions};
 use lopside_latent::image_codec::Quality;
 

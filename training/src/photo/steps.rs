@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cloud_decoder::Runtime;
 use lopside_bundle::image_codec::ImageCodecBundle;
+use lopside_decoder::Runtime;
 
 use super::{
     PhotoOptions,

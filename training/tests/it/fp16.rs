@@ -7,13 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use cloud_decoder::{
-    BatchSettings, DecodeRequest, Decoder, Device, ImageCodecDecoder, OutputFormat, OutputRequest,
-    OutputValue, Registry, Runtime,
-};
 use lopside_bundle::{
     BundlePart, FixedLatentBundle,
     image_codec::{AnyBundle, ImageCodecBundle},
+};
+use lopside_decoder::{
+    BatchSettings, DecodeRequest, Decoder, Device, ImageCodecDecoder, OutputFormat, OutputRequest,
+    OutputValue, Registry, Runtime,
 };
 use lopside_latent::{
     IdOnWire, Limits,

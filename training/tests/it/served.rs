@@ -8,12 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use cloud_decoder::{
+use image::GrayImage;
+use lopside_bundle::{BundlePart, FixedLatentBundle, HeadKind, InputSpec};
+use lopside_decoder::{
     BatchSettings, DecodeRequest, Decoder, Device, OutputFormat, OutputRequest, OutputValue, Registry,
     Runtime,
 };
-use image::GrayImage;
-use lopside_bundle::{BundlePart, FixedLatentBundle, HeadKind, InputSpec};
 use lopside_encoder::{FixedLatentEncoder, source::EncoderInput};
 use lopside_latent::{IdOnWire, Limits};
 use lopside_onnx::{Dim, GraphBuilder, encode_model, proto::ModelProto};

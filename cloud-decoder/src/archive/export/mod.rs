@@ -15,9 +15,10 @@ use std::collections::{HashMap, VecDeque};
 
 use axum::body::Bytes;
 use lopside_archive::{Archive, Frame, FrameMeta, FrameQuery, MAX_PAGE_FRAMES};
+use lopside_decoder::offload::run_blocking;
 
 use self::{ndjson::NdjsonEncoder, parquet::ParquetEncoder};
-use crate::{ServeError, offload::run_blocking};
+use crate::ServeError;
 
 /// Maximum number of frames per group.
 const GROUP_FRAMES: usize = 8 << 10;

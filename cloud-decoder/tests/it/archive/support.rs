@@ -6,11 +6,12 @@ use axum::{
     body::Body,
     http::{HeaderMap, Request, StatusCode, request},
 };
-use cloud_decoder::{Device, Registry, Settings, cli::ServeArgs, serve};
+use cloud_decoder::{Settings, cli::ServeArgs, serve};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_archive::{Archive, Batch, NewRecord};
+use lopside_decoder::{Device, Registry};
 use lopside_delivery::Class;
 use lopside_latent::peek_latent_space;
 use serde_json::Value;

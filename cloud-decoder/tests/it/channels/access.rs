@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use axum::{body::Body, http::Request};
-use cloud_decoder::keys::{GeneratedKey, Scope, generate_key};
+use cloud_decoder::auth::{GeneratedKey, Scope, generate_key};
 use lopside_proto::v1::DownloadRequest;
 use tonic::Code;
 

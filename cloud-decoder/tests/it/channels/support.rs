@@ -6,9 +6,10 @@ use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
-use cloud_decoder::{Device, Registry, Settings, cli::ServeArgs, front::FrontStats, serve};
+use cloud_decoder::{Settings, cli::ServeArgs, serve, transport::FrontStats};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use lopside_decoder::{Device, Registry};
 use lopside_proto::v1::{
     BundleFile, DownloadRequest, GetChannelRequest, GetChannelResponse,
     bundle_service_client::BundleServiceClient,

@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use cloud_decoder::front::{ConnectionLimits, FrontEvent, FrontSettings, raise_file_limit};
+use cloud_decoder::transport::{ConnectionLimits, FrontEvent, FrontSettings, raise_file_limit};
 use http_body_util::BodyExt as _;
 use tokio::net::TcpSocket;
 

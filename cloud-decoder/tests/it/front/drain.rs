@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use cloud_decoder::front::{FrontEvent, FrontSettings};
+use cloud_decoder::transport::{FrontEvent, FrontSettings};
 use http_body_util::BodyExt as _;
 use tokio::net::TcpStream;
 

@@ -1,24 +1,61 @@
 //! API keys in front of a small router with REST and gRPC.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fs,
+    future::{Ready, ready},
+    path::PathBuf,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode},
-    routing::{get, post},
+    response::Response,
 };
 use cloud_decoder::{
-    front::{FrontEvent, FrontSettings, FrontStats},
-    keys::{GeneratedKey, KeyName, Scope, generate_key, require_keys},
+    auth::{Access, ApiRouter, GeneratedKey, KeyName, Scope, ServiceAccess, generate_key, require_keys},
+    transport::{FrontEvent, FrontSettings, FrontStats},
 };
 use http_body_util::BodyExt as _;
 use tempfile::TempDir;
-use tonic::{Code, Status};
+use tonic::{Code, Status, server::NamedService};
 use tonic_types::StatusExt as _;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 use super::service;
+
+/// The methods of [`Repository`] for administrators.
+const LOADS: &[(&str, Access)] = &[("RepositoryModelLoad", Access::Needs(Scope::Admin))];
+
+/// A gRPC service that implements no method.
+#[derive(Clone)]
+struct Repository;
+
+impl NamedService for Repository {
+    const NAME: &'static str = "inference.GRPCInferenceService";
+}
+
+impl Service<Request<tonic::body::Body>> for Repository {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<tonic::body::Body>) -> Self::Future {
+        ready(Ok(Status::unimplemented("nothing").into_http()))
+    }
+}
+
+async fn unimplemented() -> Response {
+    Status::unimplemented("nothing").into_http()
+}
 
 /// Routes that API keys protect, and the key file.
 struct Door {
@@ -40,15 +77,18 @@ impl Door {
         };
         let stats = Arc::new(FrontStats::default());
         let (_reporter, health) = tonic_health::server::health_reporter();
-        let mut services = tonic::service::Routes::builder();
-        services.add_service(health);
         let name = |axum::Extension(KeyName(name)): axum::Extension<KeyName>| async move { name.to_string() };
-        let router = Router::new()
-            .route("/v1/bundles", get(name))
-            .route("/healthz", get(|| async { "ok" }))
-            .route("/metrics", get(|| async { "metrics" }))
-            .route("/v2/repository/models/{model}/load", post(|| async { "loaded" }))
-            .merge(services.routes().into_axum_router());
+        let probes = ServiceAccess { default: Access::Open, methods: &[] };
+        let router = ApiRouter::new()
+            .get("/v1/bundles", Scope::Infer, name)
+            .get("/healthz", Access::Open, || async { "ok" })
+            .get("/metrics", Scope::Metrics, || async { "metrics" })
+            .post("/v2/repository/models/{model}/load", Scope::Admin, || async { "loaded" })
+            .service(health, probes)
+            .service(Repository, ServiceAccess { default: Access::Needs(Scope::Infer), methods: LOADS })
+            .map_router(|router| {
+                router.route("/forgotten", axum::routing::get(|| async { "secret" })).fallback(unimplemented)
+            });
         Self { router: require_keys(router, &settings, &stats).unwrap(), stats, path, _folder: folder }
     }
 
@@ -123,7 +163,10 @@ async fn a_key_does_what_its_scopes_say() {
     assert_eq!(door.get("/metrics", &reader.key).await.0, StatusCode::FORBIDDEN);
     assert_eq!(door.get("/metrics", &operator.key).await.0, StatusCode::OK);
     assert_eq!(door.get("/v1/bundles", &operator.key).await.0, StatusCode::FORBIDDEN);
-    assert_eq!(door.stats.snapshot().count_of(FrontEvent::Forbidden), 3);
+    // A route that does not declare its access is for administrators.
+    assert_eq!(door.get("/forgotten", &reader.key).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(door.get("/forgotten", &operator.key).await.0, StatusCode::OK);
+    assert_eq!(door.stats.snapshot().count_of(FrontEvent::Forbidden), 4);
 }
 
 #[tokio::test]

@@ -4,12 +4,13 @@ use std::{net::Ipv4Addr, path::PathBuf};
 
 use axum::body::Body;
 use cloud_decoder::{
-    Device, Settings,
+    Settings,
     cli::ServeArgs,
-    front::FrontSettings,
     serve::{self, Server},
+    transport::FrontSettings,
 };
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use lopside_decoder::Device;
 use lopside_proto::v1::decoder_service_client::DecoderServiceClient;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
@@ -89,5 +90,5 @@ async fn streams_of_health_do_not_hold_a_stop_up() {
     stream.message().await.unwrap();
     stop.send(()).unwrap();
     ended.await.unwrap();
-    assert_eq!(stats.snapshot().count_of(cloud_decoder::front::FrontEvent::CutOff), 0);
+    assert_eq!(stats.snapshot().count_of(cloud_decoder::transport::FrontEvent::CutOff), 0);
 }

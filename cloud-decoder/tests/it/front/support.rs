@@ -12,7 +12,7 @@ use axum::{
     body::{Body, Bytes},
     routing::{get, post},
 };
-use cloud_decoder::front::{Front, FrontEvent, FrontSettings, FrontStats};
+use cloud_decoder::transport::{Front, FrontEvent, FrontSettings, FrontStats};
 use hyper::{Request, Response, body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use cloud_decoder::front::{ConnectionLimits, FrontEvent, FrontSettings, TlsFiles};
+use cloud_decoder::transport::{ConnectionLimits, FrontEvent, FrontSettings, TlsFiles};
 use http_body_util::BodyExt as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;

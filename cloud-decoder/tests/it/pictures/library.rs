@@ -1,7 +1,7 @@
 //! [`ImageCodecDecoder`]: the serving path without a server.
 
-use cloud_decoder::{Device, ImageCodecDecoder, Runtime, ServeError};
 use image::ColorType;
+use lopside_decoder::{DecodeError, Device, ImageCodecDecoder, Runtime};
 use lopside_latent::{LatentError, Limits, image_codec::truncate_layers};
 use tempfile::tempdir;
 
@@ -68,7 +68,7 @@ fn what_is_no_frame_of_it_is_refused() {
         assert!(
             matches!(
                 error,
-                ServeError::InvalidFrame {
+                DecodeError::InvalidFrame {
                     index: 0,
                     source: LatentError::Checksum { .. } | LatentError::Limit { .. }
                 }
@@ -77,7 +77,7 @@ fn what_is_no_frame_of_it_is_refused() {
         );
     }
     let error = decoder.decode(&vector(other.path())).unwrap_err();
-    assert!(matches!(error, ServeError::WrongFrameVersion { found: 1, expected: 2, .. }), "{error}");
+    assert!(matches!(error, DecodeError::WrongFrameVersion { found: 1, expected: 2, .. }), "{error}");
 }
 
 #[test]

@@ -6,10 +6,11 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, request},
 };
-use cloud_decoder::{Device, Settings, cli::ServeArgs, serve};
+use cloud_decoder::{Settings, cli::ServeArgs, serve};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_bundle::image_codec::ImageCodecBundle;
+use lopside_decoder::Device;
 use lopside_latent::image_codec::ImageCodecSpace;
 use lopside_proto::v1::{
     DecodeRequest, GetBundleRequest, HeadKind, OutputFormat, OutputRequest,

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode},
 };
 use cloud_decoder::{
-    Device, Settings,
+    Settings,
     cli::ServeArgs,
     serve::{self, Server},
 };
@@ -16,6 +16,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use lopside_decoder::Device;
 use lopside_proto::inference::{
     ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient,
     model_infer_request::InferInputTensor,
@@ -27,7 +28,7 @@ use tonic::transport::Channel;
 /// A running server; stopped when dropped.
 pub(crate) struct Cloud {
     pub(crate) url: String,
-    pub(crate) registry: Arc<cloud_decoder::Registry>,
+    pub(crate) registry: Arc<lopside_decoder::Registry>,
     _stop: oneshot::Sender<()>,
 }
 

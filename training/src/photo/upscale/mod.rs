@@ -14,8 +14,8 @@ mod figures;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use cloud_decoder::Runtime;
 use lopside_bundle::Digest;
+use lopside_decoder::Runtime;
 use lopside_onnx::encode_model;
 
 use super::{

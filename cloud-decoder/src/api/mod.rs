@@ -1,0 +1,199 @@
+//! The interfaces of the server: gRPC, REST, and the Open Inference Protocol over both.
+//!
+//! Each route declares its access where it is defined, see [`ApiRouter`](crate::auth::ApiRouter).
+
+pub(crate) mod error_grpc;
+pub(crate) mod error_http;
+pub(crate) mod extract;
+pub(crate) mod grpc;
+pub(crate) mod oip;
+pub(crate) mod openapi;
+pub(crate) mod openapi_errors;
+pub(crate) mod openapi_schemas;
+pub(crate) mod request_options;
+pub(crate) mod rest;
+
+use std::{convert::Infallible, future::Future};
+
+use axum::{extract::Request, response::IntoResponse};
+use lopside_decoder::Decoder;
+use lopside_proto::{
+    FILE_DESCRIPTOR_SET,
+    inference::grpc_inference_service_server::GrpcInferenceServiceServer,
+    v1::{
+        bundle_service_server::BundleServiceServer, decoder_service_server::DecoderServiceServer,
+        ingest_service_server::IngestServiceServer,
+    },
+};
+use tokio::sync::watch;
+use tonic::{codec::CompressionEncoding, server::NamedService};
+use tower::Service;
+
+use self::{
+    grpc::DecoderGrpc,
+    oip::OipService,
+    request_options::DefaultOptions,
+    rest::{ApiState, unknown_path},
+};
+use crate::{
+    StartError,
+    archive::ServerArchive,
+    auth::{Access, ApiRouter, Scope, ServiceAccess},
+    channels::{Channels, GrpcBundleService},
+    ingest::GrpcIngestService,
+};
+
+/// Upper bound on the bytes of one gRPC request, with all of its frames. A REST request contains one frame.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+
+/// What the handlers use.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiParts {
+    pub(crate) decoder: Decoder,
+    /// The archive; `None` if none is configured.
+    pub(crate) archive: Option<ServerArchive>,
+    pub(crate) channels: Channels,
+    pub(crate) default_options: DefaultOptions,
+    /// Whether the server accepts requests; turns false when it begins to stop.
+    pub(crate) ready: watch::Receiver<bool>,
+}
+
+/// Returns the names of the gRPC services whose health is reported.
+pub(crate) fn grpc_services() -> Vec<&'static str> {
+    vec![
+        DecoderServiceServer::<DecoderGrpc>::NAME,
+        IngestServiceServer::<GrpcIngestService>::NAME,
+        BundleServiceServer::<GrpcBundleService>::NAME,
+        GrpcInferenceServiceServer::<OipService>::NAME,
+    ]
+}
+
+/// Returns all routes except the metrics.
+///
+/// # Errors
+/// [`StartError::Reflection`].
+pub(crate) fn router<H>(parts: ApiParts, health: H) -> Result<ApiRouter, StartError>
+where
+    H: Service<Request<tonic::body::Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+    H::Response: IntoResponse,
+    H::Future: Future + Send + 'static,
+{
+    let max_body = parts.decoder.limits().max_frame_bytes;
+    let oip = OipService::new(parts.decoder.clone(), parts.default_options, parts.ready.clone());
+    let state = ApiState {
+        decoder: parts.decoder.clone(),
+        archive: parts.archive.clone(),
+        channels: parts.channels.clone(),
+        default_options: parts.default_options,
+        ready: parts.ready.clone(),
+    };
+    Ok(rest::router(state, max_body)
+        .merge(oip::router(oip.clone(), MAX_REQUEST_BYTES))
+        .merge(openapi::router())
+        .merge(grpc_router(parts, oip)?.service(health, service_access(Access::Open)))
+        .map_router(|router| router.fallback(unknown_path)))
+}
+
+fn grpc_router(parts: ApiParts, oip: OipService) -> Result<ApiRouter, StartError> {
+    let ApiParts { decoder, archive, channels, default_options, ready } = parts;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|error| StartError::Reflection(error.to_string()))?;
+    let decoder = DecoderServiceServer::new(DecoderGrpc::new(decoder, default_options))
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_encoding_message_size(usize::MAX);
+    let oip = GrpcInferenceServiceServer::new(oip)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate)
+        .send_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Deflate);
+    let ingest = GrpcIngestService::new(archive.map(|archive| archive.archive), ready.clone());
+    let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let bundles = BundleServiceServer::new(GrpcBundleService::new(channels, ready));
+    Ok(ApiRouter::new()
+        .service(decoder, service_access(Scope::Infer))
+        .service(oip, oip::GRPC_ACCESS)
+        .service(reflection, service_access(Scope::Infer))
+        .service(ingest, service_access(Scope::Ingest))
+        .service(bundles, service_access(Scope::Ingest)))
+}
+
+/// Returns the same access for all methods of a service.
+fn service_access(access: impl Into<Access>) -> ServiceAccess {
+    ServiceAccess { default: access.into(), methods: &[] }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+    use lopside_decoder::{BatchSettings, DEFAULT_TIMEOUT, Device, Registry, Runtime};
+    use lopside_latent::Limits;
+    use tonic_health::server::health_reporter;
+
+    use super::*;
+    use crate::{auth::AccessTable, transport::FrontStats};
+
+    /// The access of every route, as reviewed: a change of this list is a change of who may do what.
+    const REVIEWED: &str = include_str!("../../tests/golden/access.txt");
+
+    fn access() -> AccessTable {
+        let library =
+            std::env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is set by `cargo xtask test`");
+        let runtime = Runtime::load(library.as_ref(), Device::Cpu, 1).unwrap();
+        let registry = Arc::new(Registry::load(&[], &runtime, BatchSettings::default()).unwrap());
+        let (_, ready) = watch::channel(true);
+        let stats = Arc::new(FrontStats::default());
+        let channels =
+            Channels::start(None, Duration::from_secs(1), &registry, &stats, ready.clone()).unwrap();
+        let parts = ApiParts {
+            decoder: Decoder::new(registry, Limits::default()),
+            archive: None,
+            channels,
+            default_options: DefaultOptions { timeout: DEFAULT_TIMEOUT },
+            ready,
+        };
+        let router = router(parts, health_reporter().1).unwrap().merge(rest::metrics::router());
+        router.into_parts().1
+    }
+
+    #[tokio::test]
+    async fn every_route_has_the_access_that_was_reviewed() {
+        let declared = access().declared();
+        let listed: String = declared
+            .iter()
+            .map(|(route, access)| match access {
+                Access::Open => format!("{route} open\n"),
+                Access::Needs(scope) => format!("{route} {}\n", format!("{scope:?}").to_lowercase()),
+            })
+            .collect();
+        assert_eq!(
+            listed, REVIEWED,
+            "if the change is meant, replace tests/golden/access.txt by this:\n{listed}"
+        );
+    }
+
+    #[tokio::test]
+    async fn every_documented_path_declares_its_access() {
+        let declared: BTreeSet<String> = access().declared().into_iter().map(|(route, _)| route).collect();
+        let document = openapi::openapi_document();
+        let documented: BTreeSet<String> = document
+            .paths
+            .paths
+            .iter()
+            .flat_map(|(path, item)| {
+                [("GET", &item.get), ("POST", &item.post), ("DELETE", &item.delete)]
+                    .into_iter()
+                    .filter(|(_, operation)| operation.is_some())
+                    .map(move |(method, _)| format!("{method} {path}"))
+            })
+            .collect();
+        let rest: BTreeSet<String> =
+            declared.into_iter().filter(|route| !route.starts_with("gRPC ")).collect();
+        assert_eq!(documented, rest);
+    }
+}

@@ -1,0 +1,34 @@
+//! One inference, independent of the transport.
+
+use lopside_decoder::ServedBundle;
+
+use super::{
+    OipService, fixed_latent, image_codec,
+    inference_request::{InferRequest, InferResponse, InferenceSource},
+};
+use crate::ServeError;
+
+impl OipService {
+    /// Runs a model.
+    ///
+    /// # Errors
+    /// [`ServeError`]; for an invalid input, with its name.
+    #[tracing::instrument(skip_all, fields(model = request.model))]
+    pub(super) async fn infer(&self, request: InferRequest) -> Result<InferResponse, ServeError> {
+        let InferRequest { model, version, inputs, outputs, options } = request;
+        let source = InferenceSource::from_inputs(inputs)?;
+        let model = self.find_model_for_space(&model, &version, source.latent_space()?)?;
+        let outputs = match (model.served.as_ref(), source) {
+            (ServedBundle::FixedLatent(service), source) => {
+                let limits = self.decoder.limits();
+                fixed_latent::infer(service, &model, source, outputs, (limits, options)).await?
+            }
+            (ServedBundle::ImageCodec(service), source) => {
+                // Boxed, because this future takes twice the memory of the other one, which has to be fast.
+                Box::pin(image_codec::infer(&self.decoder, service, &model, source, &outputs, options))
+                    .await?
+            }
+        };
+        Ok(InferResponse { model: model.name, version: model.version, outputs })
+    }
+}

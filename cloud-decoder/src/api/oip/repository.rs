@@ -1,0 +1,60 @@
+//! The repository calls: index, load and unload.
+
+use std::sync::Arc;
+
+use lopside_decoder::{DecodeError, IndexEntry, Registry, offload::run_blocking};
+
+use super::OipService;
+use crate::ServeError;
+
+impl OipService {
+    /// Returns every head of every served bundle and, unless `ready` is set, every bundle that is not served.
+    ///
+    /// # Errors
+    /// [`ServeError::Internal`].
+    pub(super) async fn list_repository(&self, ready: bool) -> Result<Vec<IndexEntry>, ServeError> {
+        let bundles = self.run_on_registry(|registry| Ok(registry.list_bundles())).await?;
+        let heads = self.models().into_iter().flat_map(|model| {
+            let versions = model.versions().into_iter();
+            versions.map(move |version| IndexEntry {
+                name: model.name.clone(),
+                version,
+                ready: true,
+                reason: String::new(),
+            })
+        });
+        let rest = bundles.into_iter().filter(|bundle| !bundle.ready && !ready);
+        Ok(heads.chain(rest).collect())
+    }
+
+    /// Loads or reloads a bundle; the name of a head selects its bundle.
+    ///
+    /// # Errors
+    /// See [`Registry::load_bundle`].
+    pub(super) async fn load_bundle(&self, name: &str) -> Result<(), ServeError> {
+        let name = bundle_of(name);
+        self.run_on_registry(move |registry| registry.load_bundle(&name)).await
+    }
+
+    /// Unloads a bundle; the name of a head selects its bundle.
+    ///
+    /// # Errors
+    /// See [`Registry::unload_bundle`].
+    pub(super) async fn unload_bundle(&self, name: &str) -> Result<(), ServeError> {
+        let name = bundle_of(name);
+        self.run_on_registry(move |registry| registry.unload_bundle(&name)).await
+    }
+
+    /// Runs work on the registry on a blocking thread.
+    async fn run_on_registry<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Registry) -> Result<T, DecodeError> + Send + 'static,
+    ) -> Result<T, ServeError> {
+        let registry = Arc::clone(self.registry());
+        Ok(run_blocking(move || work(&registry)).await??)
+    }
+}
+
+fn bundle_of(name: &str) -> String {
+    name.split('.').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,150 @@
+//! The bodies of responses.
+
+use std::borrow::Cow;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use lopside_decoder::IndexEntry;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::request::{BASE64, CONTENT_TYPE};
+use crate::api::oip::{
+    EXTENSIONS, PLATFORM,
+    model::{OipModel, TensorInfo},
+    tensor::{OutputData, OutputTensor},
+};
+
+/// The name, version and extensions of the server.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ServerMetadata {
+    name: &'static str,
+    version: &'static str,
+    extensions: [&'static str; EXTENSIONS.len()],
+}
+
+/// A model with its versions and tensors.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelMetadata {
+    name: String,
+    /// All versions, newest first.
+    versions: Vec<String>,
+    platform: &'static str,
+    inputs: Vec<TensorMetadata>,
+    outputs: Vec<TensorMetadata>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct TensorMetadata {
+    name: String,
+    datatype: &'static str,
+    /// The shape, batch dimension first; −1 for a dimension that the client chooses.
+    shape: Vec<i64>,
+}
+
+/// One entry of the repository index.
+#[derive(Serialize, ToSchema)]
+pub(super) struct IndexRow {
+    name: String,
+    version: String,
+    /// `READY` or `UNAVAILABLE`.
+    state: &'static str,
+    /// The reason why the entry is not ready; empty if it is.
+    reason: String,
+}
+
+/// The outputs of a model.
+#[derive(Serialize, ToSchema)]
+#[schema(as = InferenceResponse)]
+pub(super) struct Inference<'a> {
+    pub(super) model_name: &'a str,
+    pub(super) model_version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) id: Option<String>,
+    pub(super) outputs: Vec<Tensor<'a>>,
+}
+
+/// A flat tensor, row-major.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutputTensor)]
+pub(super) struct Tensor<'a> {
+    name: &'a str,
+    datatype: &'static str,
+    shape: &'a [i64],
+    /// `binary_data_size` if the data follow the JSON; `content_type` if byte strings are in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    parameters: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    data: Option<Data<'a>>,
+}
+
+/// The elements of a tensor, all of one type.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = TensorData)]
+enum Data<'a> {
+    Floats(&'a [f32]),
+    Bools(&'a [bool]),
+    Texts(Vec<Cow<'a, str>>),
+}
+
+impl ServerMetadata {
+    pub(super) fn own() -> Self {
+        Self { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS }
+    }
+}
+
+impl From<OipModel> for ModelMetadata {
+    fn from(model: OipModel) -> Self {
+        Self {
+            versions: model.versions().iter().map(ToString::to_string).collect(),
+            platform: PLATFORM,
+            inputs: model.inputs().into_iter().map(TensorMetadata::from).collect(),
+            outputs: model.outputs().into_iter().map(TensorMetadata::from).collect(),
+            name: model.name,
+        }
+    }
+}
+
+impl From<TensorInfo> for TensorMetadata {
+    fn from(TensorInfo { name, datatype, shape }: TensorInfo) -> Self {
+        Self { name, datatype: datatype.name(), shape }
+    }
+}
+
+impl From<IndexEntry> for IndexRow {
+    fn from(row: IndexEntry) -> Self {
+        let state = row.state();
+        Self { name: row.name, version: row.version.to_string(), state, reason: row.reason }
+    }
+}
+
+impl<'a> Tensor<'a> {
+    /// Describes an output. `binary` is the number of data bytes that follow the JSON; `None` includes the
+    /// data in the JSON.
+    pub(super) fn from_output(output: &'a OutputTensor, binary: Option<usize>) -> Self {
+        let OutputTensor { name, shape, values } = output;
+        let (parameter, data) = match (binary, values) {
+            (Some(size), _) => (Some(("binary_data_size", json!(size))), None),
+            (None, OutputData::Slice(..) | OutputData::Floats(_)) => {
+                (None, Some(Data::Floats(values.floats())))
+            }
+            (None, OutputData::Bools(values)) => (None, Some(Data::Bools(values))),
+            (None, OutputData::Texts(texts)) => {
+                let plain: Result<_, _> =
+                    texts.iter().map(|text| str::from_utf8(text).map(Cow::Borrowed)).collect();
+                if let Ok(plain) = plain {
+                    (None, Some(Data::Texts(plain)))
+                } else {
+                    let packed = texts.iter().map(|text| BASE64_STANDARD.encode(text).into());
+                    (Some((CONTENT_TYPE, json!(BASE64))), Some(Data::Texts(packed.collect())))
+                }
+            }
+        };
+        let parameters = parameter.map(|(key, value)| Map::from_iter([(key.to_owned(), value)]));
+        Self { name, datatype: values.datatype().name(), shape, parameters, data }
+    }
+}

@@ -1,0 +1,117 @@
+//! The elements of a tensor in JSON: flat or nested lists, row-major.
+
+use std::fmt;
+
+use axum::body::Bytes;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error, SeqAccess, Visitor},
+};
+
+use crate::api::oip::tensor::InputData;
+
+/// The flattened elements.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Elements {
+    floats: Vec<f32>,
+    texts: Vec<Bytes>,
+    /// Whether there are elements of types that heads do not accept.
+    has_other_types: bool,
+}
+
+impl Elements {
+    /// Converts the elements to tensor data.
+    pub(super) fn data(self) -> InputData {
+        match (self.has_other_types, self.floats.is_empty(), self.texts.is_empty()) {
+            (false, _, true) => InputData::Floats(self.floats),
+            (false, true, false) => InputData::Texts(self.texts),
+            _ => InputData::Unsupported,
+        }
+    }
+
+    /// Returns the elements with every text decoded; `None` if a text cannot be decoded.
+    pub(super) fn decoded(self, decode: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
+        let texts = self.texts.iter().map(|text| decode(text).map(Bytes::from)).collect::<Option<_>>()?;
+        Some(Self { texts, ..self })
+    }
+}
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut elements = Self::default();
+        from.deserialize_seq(Collector(&mut elements))?;
+        Ok(elements)
+    }
+}
+
+/// A visitor that collects all elements.
+struct Collector<'a>(&'a mut Elements);
+
+impl<'de> DeserializeSeed<'de> for Collector<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Collector<'_> {
+    type Value = ();
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a list of numbers, strings or such lists")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Collector(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.0.floats.push(value as f32);
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.0.floats.push(value as f32);
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.0.floats.push(value as f32);
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        self.0.texts.push(Bytes::copy_from_slice(value.as_bytes()));
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.0.has_other_types = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(text: &str) -> InputData {
+        serde_json::from_str::<Elements>(text).unwrap().data()
+    }
+
+    #[test]
+    fn nested_lists_are_flattened_and_kinds_told_apart() {
+        assert!(
+            matches!(data("[[1, -2.5], [3e0, 4]]"), InputData::Floats(values) if values == [1.0, -2.5, 3.0, 4.0])
+        );
+        assert!(matches!(data(r#"["a", ["b"]]"#), InputData::Texts(texts) if texts == [&b"a"[..], b"b"]));
+        assert!(matches!(data("[true]"), InputData::Unsupported));
+        assert!(matches!(data(r#"[1, "a"]"#), InputData::Unsupported));
+        assert!(matches!(data("[]"), InputData::Floats(values) if values.is_empty()));
+        for text in ["1", "{}", "[null]", "[{}]", &"[".repeat(1000)] {
+            assert!(serde_json::from_str::<Elements>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `POST /v2/models/{model}[/versions/{version}]/infer`: runs a model.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use lopside_decoder::offload::offload_if_large;
+use utoipa::IntoParams;
+
+use super::{
+    bodies,
+    paths::{NewestPath, VersionedPath},
+    request, response,
+};
+use crate::api::{
+    error_http::ApiError,
+    extract::{BodyBytes, PathParams},
+    oip::OipService,
+    openapi_errors, openapi_schemas,
+};
+
+/// The header of bodies in which tensors follow the JSON.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "the schema of a header that `request::read` parses")]
+struct BinaryHeaders {
+    /// Length of the JSON in bytes, if tensors follow it.
+    #[param(rename = "Inference-Header-Content-Length", nullable = false)]
+    json_length: Option<u64>,
+}
+
+/// Runs the newest version of a model.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{model}/infer",
+    tag = "inference",
+    params(NewestPath, BinaryHeaders, openapi_schemas::RequestHeaders),
+    request_body(content = request::Body, description = "JSON; with the binary extension, tensors follow it"),
+    responses((status = 200, description = "The outputs of the model", body = bodies::Inference<'_>), openapi_errors::InferenceErrors)
+)]
+pub(super) async fn newest(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+    headers: HeaderMap,
+    BodyBytes(body): BodyBytes,
+) -> Result<Response, ApiError> {
+    run_inference(&oip, (named.model, String::new()), &headers, &body).await
+}
+
+/// Runs one version of a model.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{model}/versions/{version}/infer",
+    tag = "inference",
+    params(VersionedPath, BinaryHeaders, openapi_schemas::RequestHeaders),
+    request_body(content = request::Body, description = "JSON; with the binary extension, tensors follow it"),
+    responses((status = 200, description = "The outputs of the model", body = bodies::Inference<'_>), openapi_errors::InferenceErrors)
+)]
+pub(super) async fn version(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
+    headers: HeaderMap,
+    BodyBytes(body): BodyBytes,
+) -> Result<Response, ApiError> {
+    run_inference(&oip, (named.model, named.version), &headers, &body).await
+}
+
+/// Approximate number of JSON bytes per value.
+const BYTES_PER_VALUE: usize = 4;
+
+async fn run_inference(
+    oip: &OipService,
+    model: (String, String),
+    headers: &HeaderMap,
+    body: &axum::body::Bytes,
+) -> Result<Response, ApiError> {
+    let terms = oip.default_options.read_headers(headers)?;
+    let values = body.len() / BYTES_PER_VALUE;
+    let (headers, body) = (headers.clone(), body.clone());
+    let call = offload_if_large(values, move || request::parse_body(model, &headers, terms, &body)).await??;
+    let made = oip.infer(call.request).await?;
+    let values = made.outputs.iter().map(|output| output.values.len()).sum();
+    offload_if_large(values, move || {
+        response::inference_response(call.id, &made, |output| {
+            call.raw_outputs.get(output).copied().unwrap_or(call.all_raw)
+        })
+    })
+    .await?
+}

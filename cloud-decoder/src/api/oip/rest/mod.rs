@@ -1,0 +1,328 @@
+//! The protocol over REST, with the binary tensor extension.
+
+mod bodies;
+mod elements;
+mod infer;
+mod object;
+mod paths;
+mod request;
+mod response;
+
+use axum::{
+    Json,
+    extract::{DefaultBodyLimit, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tower_http::{compression::CompressionLayer, decompression::RequestDecompressionLayer};
+use utoipa::{OpenApi, ToSchema};
+
+use super::OipService;
+use crate::{
+    ServeError,
+    api::{
+        error_http::ApiError,
+        extract::{BodyBytes, PathParams},
+        openapi_errors,
+        rest::method_not_allowed,
+    },
+    auth::{Access, ApiRouter, Scope},
+};
+use bodies::{IndexRow, ModelMetadata, ServerMetadata};
+use object::Object;
+use paths::{NewestPath, VersionedPath};
+
+/// The OpenAPI description of the handlers.
+#[derive(OpenApi)]
+#[openapi(paths(
+    server,
+    live,
+    ready,
+    metadata,
+    metadata_of_version,
+    model_ready,
+    version_ready,
+    config,
+    config_of_version,
+    statistics,
+    statistics_of_version,
+    all_statistics,
+    infer::newest,
+    infer::version,
+    index,
+    load,
+    unload
+))]
+pub(crate) struct OipDocument;
+
+/// Returns the routes. A decompressed body may have at most `max_body` bytes.
+pub(crate) fn router(oip: OipService, max_body: usize) -> ApiRouter {
+    // Clients may send compressed tensors and may request compressed ones.
+    let inferences = ApiRouter::new()
+        .post("/v2/models/{model}/infer", Scope::Infer, infer::newest)
+        .post("/v2/models/{model}/versions/{version}/infer", Scope::Infer, infer::version)
+        .map_router(|router| {
+            router
+                // A body with another encoding is refused when it is read.
+                .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+                .layer(CompressionLayer::new())
+        });
+    ApiRouter::new()
+        .get("/v2", Scope::Infer, server)
+        .get("/v2/health/live", Access::Open, live)
+        .get("/v2/health/ready", Access::Open, ready)
+        .get("/v2/models/stats", Scope::Infer, all_statistics)
+        .get("/v2/models/{model}", Scope::Infer, metadata)
+        .get("/v2/models/{model}/ready", Scope::Infer, model_ready)
+        .get("/v2/models/{model}/config", Scope::Infer, config)
+        .get("/v2/models/{model}/stats", Scope::Infer, statistics)
+        .get("/v2/models/{model}/versions/{version}", Scope::Infer, metadata_of_version)
+        .get("/v2/models/{model}/versions/{version}/ready", Scope::Infer, version_ready)
+        .get("/v2/models/{model}/versions/{version}/config", Scope::Infer, config_of_version)
+        .get("/v2/models/{model}/versions/{version}/stats", Scope::Infer, statistics_of_version)
+        .post("/v2/repository/index", Scope::Infer, index)
+        .post("/v2/repository/models/{model}/load", Scope::Admin, load)
+        .post("/v2/repository/models/{model}/unload", Scope::Admin, unload)
+        .merge(inferences)
+        .map_router(|router| {
+            router
+                .method_not_allowed_fallback(method_not_allowed)
+                .layer(DefaultBodyLimit::max(max_body))
+                .with_state(oip)
+        })
+}
+
+/// Returns the name, version and extensions of the server.
+#[utoipa::path(
+    get,
+    path = "/v2",
+    tag = "inference",
+    responses((status = 200, description = "The name, version and extensions of the server", body = ServerMetadata))
+)]
+async fn server() -> Json<ServerMetadata> {
+    Json(ServerMetadata::own())
+}
+
+/// Returns 200 while the process is alive.
+#[utoipa::path(get, path = "/v2/health/live", tag = "inference", responses((status = 200, description = "The process is alive")))]
+async fn live() -> StatusCode {
+    StatusCode::OK
+}
+
+/// Returns whether the server accepts requests.
+#[utoipa::path(
+    get,
+    path = "/v2/health/ready",
+    tag = "inference",
+    responses((status = 200, description = "The server accepts requests"), openapi_errors::ProbeErrors)
+)]
+async fn ready(State(oip): State<OipService>) -> Response {
+    if oip.is_ready() { StatusCode::OK.into_response() } else { ServeError::Stopping.into_response() }
+}
+
+/// Returns whether the newest version of a model is ready.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/ready",
+    tag = "inference",
+    params(NewestPath),
+    responses((status = 200, description = "The model is ready"), openapi_errors::LookupErrors)
+)]
+async fn model_ready(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<StatusCode, ServeError> {
+    oip.ready_model(&named.model, "")
+}
+
+/// Returns whether one version of a model is ready.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/versions/{version}/ready",
+    tag = "inference",
+    params(VersionedPath),
+    responses((status = 200, description = "The model is ready"), openapi_errors::LookupErrors)
+)]
+async fn version_ready(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
+) -> Result<StatusCode, ServeError> {
+    oip.ready_model(&named.model, &named.version)
+}
+
+/// Returns the tensors of a model's newest version.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}",
+    tag = "inference",
+    params(NewestPath),
+    responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi_errors::LookupErrors)
+)]
+async fn metadata(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<Json<ModelMetadata>, ServeError> {
+    oip.metadata_body(&named.model, "")
+}
+
+/// Returns the tensors of one version of a model.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/versions/{version}",
+    tag = "inference",
+    params(VersionedPath),
+    responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi_errors::LookupErrors)
+)]
+async fn metadata_of_version(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
+) -> Result<Json<ModelMetadata>, ServeError> {
+    oip.metadata_body(&named.model, &named.version)
+}
+
+/// Returns the configuration of a model's newest version.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/config",
+    tag = "inference",
+    params(NewestPath),
+    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi_errors::LookupErrors)
+)]
+async fn config(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<Json<Value>, ServeError> {
+    oip.config_body(&named.model, "")
+}
+
+/// Returns the configuration of one version of a model.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/versions/{version}/config",
+    tag = "inference",
+    params(VersionedPath),
+    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi_errors::LookupErrors)
+)]
+async fn config_of_version(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
+) -> Result<Json<Value>, ServeError> {
+    oip.config_body(&named.model, &named.version)
+}
+
+/// Returns the statistics of all versions of a model.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/stats",
+    tag = "inference",
+    params(NewestPath),
+    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi_errors::LookupErrors)
+)]
+async fn statistics(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<Json<Value>, ServeError> {
+    oip.stats_body(&named.model, "")
+}
+
+/// Returns the statistics of one version of a model.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/versions/{version}/stats",
+    tag = "inference",
+    params(VersionedPath),
+    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi_errors::LookupErrors)
+)]
+async fn statistics_of_version(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<VersionedPath>,
+) -> Result<Json<Value>, ServeError> {
+    oip.stats_body(&named.model, &named.version)
+}
+
+/// Returns the statistics of all models.
+#[utoipa::path(
+    get,
+    path = "/v2/models/stats",
+    tag = "inference",
+    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object))
+)]
+async fn all_statistics(State(oip): State<OipService>) -> Result<Json<Value>, ServeError> {
+    oip.stats_body("", "")
+}
+
+/// A filter for the repository index.
+#[derive(Debug, Deserialize, ToSchema)]
+struct IndexRequest {
+    /// Whether to list only entries that are ready.
+    #[serde(default)]
+    ready: bool,
+}
+
+/// Lists the heads that are served and the bundles that are not.
+#[utoipa::path(
+    post,
+    path = "/v2/repository/index",
+    tag = "repository",
+    request_body(content = Option<IndexRequest>, description = "An optional filter"),
+    responses((status = 200, description = "The heads that are served, and the bundles that are not", body = Vec<IndexRow>), openapi_errors::RepositoryErrors)
+)]
+async fn index(
+    State(oip): State<OipService>,
+    BodyBytes(body): BodyBytes,
+) -> Result<Json<Vec<IndexRow>>, ApiError> {
+    let body: Option<Object<IndexRequest>> = if body.is_empty() { None } else { request::parse_json(&body)? };
+    let only_ready = body.is_some_and(|Object(body)| body.ready);
+    Ok(Json(oip.list_repository(only_ready).await?.into_iter().map(IndexRow::from).collect()))
+}
+
+/// Loads or reloads a bundle.
+#[utoipa::path(
+    post,
+    path = "/v2/repository/models/{model}/load",
+    tag = "repository",
+    params(("model" = String, Path, description = "The bundle, or one of its heads")),
+    responses((status = 200, description = "The bundle is served"), openapi_errors::RepositoryErrors)
+)]
+async fn load(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<StatusCode, ServeError> {
+    oip.load_bundle(&named.model).await.map(|()| StatusCode::OK)
+}
+
+/// Stops serving a bundle.
+#[utoipa::path(
+    post,
+    path = "/v2/repository/models/{model}/unload",
+    tag = "repository",
+    params(("model" = String, Path, description = "The bundle, or one of its heads")),
+    responses((status = 200, description = "The bundle is no longer served"), openapi_errors::RepositoryErrors)
+)]
+async fn unload(
+    State(oip): State<OipService>,
+    PathParams(named): PathParams<NewestPath>,
+) -> Result<StatusCode, ServeError> {
+    oip.unload_bundle(&named.model).await.map(|()| StatusCode::OK)
+}
+
+impl OipService {
+    fn ready_model(&self, name: &str, version: &str) -> Result<StatusCode, ServeError> {
+        self.find_model(name, version)?;
+        if self.is_ready() { Ok(StatusCode::OK) } else { Err(ServeError::Stopping) }
+    }
+
+    fn metadata_body(&self, name: &str, version: &str) -> Result<Json<ModelMetadata>, ServeError> {
+        Ok(Json(self.find_model(name, version)?.into()))
+    }
+
+    fn config_body(&self, name: &str, version: &str) -> Result<Json<Value>, ServeError> {
+        Ok(Json(response::config_json(self.describe_config(&self.find_model(name, version)?))))
+    }
+
+    fn stats_body(&self, name: &str, version: &str) -> Result<Json<Value>, ServeError> {
+        Ok(Json(json!({ "model_stats": self.statistics(name, version)? })))
+    }
+}

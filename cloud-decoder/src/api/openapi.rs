@@ -1,0 +1,73 @@
+//! The REST interfaces as an OpenAPI document, and a page that displays it.
+//!
+//! The document is generated from the annotations of the handlers. The page is a single file without external
+//! resources, whose script sends requests to this server only.
+
+use axum::{Json, response::Html};
+use utoipa::OpenApi;
+
+use super::{error_http::ErrorBody, oip, openapi_schemas::Time, rest};
+use crate::auth::{ApiRouter, Scope};
+
+const PAGE: &str = include_str!("page.html");
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Lopside cloud-decoder",
+        description = "Decodes latent frames with the heads of bundles. Every error response has a status and the body \
+                       `{\"error\": \"…\"}`. If the server requires API keys, send yours as \
+                       `Authorization: Bearer KEY` or `x-api-key`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    paths(document, page),
+    components(schemas(ErrorBody, Time)),
+    tags(
+        (name = "bundles", description = "Bundles, and decoding of frames with their heads"),
+        (name = "archive", description = "Frames that devices have sent; only if the server has an archive"),
+        (name = "inference", description = "The Open Inference Protocol, version 2; heads are models named BUNDLE.HEAD"),
+        (name = "repository", description = "Loading and unloading bundles while they are served"),
+        (name = "operation", description = "Health probes, metrics and this description"),
+    )
+)]
+struct RestDocument;
+
+/// Returns the REST interfaces as an OpenAPI 3.1 document.
+#[must_use]
+pub fn openapi_document() -> utoipa::openapi::OpenApi {
+    let mut document = RestDocument::openapi();
+    document.merge(rest::HttpDocument::openapi());
+    document.merge(oip::OipDocument::openapi());
+    document.merge(rest::metrics::MetricsDocument::openapi());
+    document
+}
+
+/// Returns the routes `/openapi.json` and `/docs`.
+pub(crate) fn router() -> ApiRouter {
+    ApiRouter::new()
+        .get("/openapi.json", Scope::Infer, document)
+        .get("/docs", Scope::Infer, page)
+        .map_router(|router| router.method_not_allowed_fallback(rest::method_not_allowed))
+}
+
+/// Returns this description as an OpenAPI document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operation",
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = Object))
+)]
+async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi_document())
+}
+
+/// Returns this description as an HTML page.
+#[utoipa::path(
+    get,
+    path = "/docs",
+    tag = "operation",
+    responses((status = 200, description = "An HTML page", body = String, content_type = "text/html"))
+)]
+async fn page() -> Html<&'static str> {
+    Html(PAGE)
+}

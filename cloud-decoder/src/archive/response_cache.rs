@@ -1,0 +1,177 @@
+//! In-memory cache of head outputs for archived frames, bounded in bytes.
+//!
+//! Archived frames and head versions never change, so a response is identified by the frame's id, the head with
+//! its version and the requested format. Concurrent requests for the same response wait for one computation.
+
+use std::{fmt, future::Future, time::Instant};
+
+use axum::{body::Bytes, http::HeaderValue};
+use lopside_decoder::{DecodeError, OutputFormat};
+use quick_cache::{Weighter, sync::Cache};
+
+use crate::ServeError;
+
+/// Upper bound on the bytes of all cached responses.
+const CAPACITY_BYTES: u64 = 64 << 20;
+/// Approximate bytes of an entry in addition to its body.
+const ENTRY_OVERHEAD_BYTES: u64 = 256;
+/// Expected number of entries, for the first allocation. A cache of this size is not split into shards, so that
+/// one response may use the whole capacity.
+const EXPECTED_ENTRIES: usize = 32;
+
+/// The cache key of a response.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ResponseKey {
+    /// The id of the frame.
+    pub(crate) frame_id: i64,
+    pub(crate) bundle: String,
+    pub(crate) head: String,
+    /// The version of the head that produces the response, also if the request does not name one.
+    pub(crate) version: u32,
+    pub(crate) format: OutputFormat,
+}
+
+/// The body of a response.
+#[derive(Debug, Clone)]
+pub(crate) struct CachedResponse {
+    pub(crate) content_type: HeaderValue,
+    pub(crate) body: Bytes,
+}
+
+/// The cached responses.
+pub(crate) struct ResponseCache(Cache<ResponseKey, CachedResponse, ResponseWeigher>);
+
+#[derive(Debug, Clone)]
+struct ResponseWeigher;
+
+impl ResponseKey {
+    /// Returns the quoted entity tag of the response. Names of bundles and heads do not contain characters that
+    /// need escaping.
+    pub(crate) fn etag(&self) -> String {
+        let Self { frame_id: frame, bundle, head, version, format } = self;
+        let format = match format {
+            OutputFormat::Natural => "natural",
+            OutputFormat::Tensor => "tensor",
+            OutputFormat::Png => "png",
+            OutputFormat::ClassScores => "class-scores",
+            OutputFormat::Anomaly => "anomaly",
+        };
+        format!("\"{frame}.{bundle}.{head}.{version}.{format}\"")
+    }
+}
+
+impl ResponseCache {
+    /// Returns the cached response of this key, or computes it with `make`. If `make` fails, the next waiting
+    /// request computes the response.
+    ///
+    /// # Errors
+    /// The error of `make`, and [`DecodeError::DeadlineExceeded`].
+    pub(crate) async fn get_or_compute(
+        &self,
+        key: &ResponseKey,
+        deadline: Instant,
+        make: impl Future<Output = Result<CachedResponse, ServeError>>,
+    ) -> Result<CachedResponse, ServeError> {
+        let answer = self.0.get_or_insert_async(key, make);
+        tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| DecodeError::DeadlineExceeded)?
+    }
+}
+
+impl Default for ResponseCache {
+    fn default() -> Self {
+        Self(Cache::with_weighter(EXPECTED_ENTRIES, CAPACITY_BYTES, ResponseWeigher))
+    }
+}
+
+impl fmt::Debug for ResponseCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Answers").field("count", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+impl Weighter<ResponseKey, CachedResponse> for ResponseWeigher {
+    fn weight(&self, _: &ResponseKey, answer: &CachedResponse) -> u64 {
+        answer.body.len() as u64 + ENTRY_OVERHEAD_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::Relaxed},
+        },
+        time::Duration,
+    };
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn key(frame: i64) -> ResponseKey {
+        ResponseKey {
+            frame_id: frame,
+            bundle: "b".into(),
+            head: "h".into(),
+            version: 1,
+            format: OutputFormat::Natural,
+        }
+    }
+
+    fn answer(bytes: usize) -> CachedResponse {
+        CachedResponse { content_type: HeaderValue::from_static("image/png"), body: vec![7; bytes].into() }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_mins(1)
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_together_get_what_was_made_once() {
+        let (answers, made, gate) =
+            (Arc::new(ResponseCache::default()), Arc::default(), Arc::new(Semaphore::new(0)));
+        let ask = || {
+            let (answers, made, gate) =
+                (Arc::clone(&answers), Arc::<AtomicUsize>::clone(&made), Arc::clone(&gate));
+            tokio::spawn(async move {
+                let make = async {
+                    gate.acquire().await.unwrap().forget();
+                    made.fetch_add(1, Relaxed);
+                    Ok(answer(3))
+                };
+                answers.get_or_compute(&key(1), soon(), make).await.unwrap().body
+            })
+        };
+        let asked: Vec<_> = (0..4).map(|_| ask()).collect();
+        gate.add_permits(1);
+        for asked in asked {
+            assert_eq!(&asked.await.unwrap()[..], [7; 3]);
+        }
+        assert_eq!(made.load(Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_kept_and_the_next_one_tries() {
+        let answers = ResponseCache::default();
+        let failed = answers.get_or_compute(&key(1), soon(), async { Err(ServeError::Stopping) }).await;
+        assert_eq!(failed.unwrap_err(), ServeError::Stopping);
+        assert!(answers.get_or_compute(&key(1), soon(), async { Ok(answer(1)) }).await.is_ok());
+        let late = answers.get_or_compute(&key(2), Instant::now(), std::future::pending()).await;
+        assert_eq!(late.unwrap_err(), DecodeError::DeadlineExceeded.into());
+    }
+
+    #[tokio::test]
+    async fn the_room_is_bounded_in_bytes() {
+        let answers = ResponseCache::default();
+        for frame in 0..100 {
+            answers.get_or_compute(&key(frame), soon(), async { Ok(answer(1 << 20)) }).await.unwrap();
+        }
+        assert!(answers.0.weight() <= CAPACITY_BYTES && answers.0.len() < 64, "{answers:?}");
+        let large = answers
+            .get_or_compute(&key(100), soon(), async { Ok(answer(1 + CAPACITY_BYTES as usize)) })
+            .await;
+        assert_eq!(large.unwrap().body.len(), 1 + CAPACITY_BYTES as usize);
+        assert!(answers.0.weight() <= CAPACITY_BYTES);
+    }
+}

@@ -1,0 +1,5 @@
+//! What the server records about itself: spans and durations of calls, and counters of the whole server.
+//! The metrics of a head belong to the decoder.
+
+pub(crate) mod calls;
+pub(crate) mod metrics;

@@ -1,0 +1,178 @@
+//! The layer between the network and the router: connections, their limits, TLS, and shutdown.
+//!
+//! ```text
+//! accept ─► permit? ─► TLS handshake ─► first byte ─► header ─► router
+//!           no: closed   timeout          timeout       timeout   body timeout
+//! ```
+//! A connection needs a permit within the total limit and within its peer's limit, or is closed at once. HTTP/1
+//! and HTTP/2 (with prior knowledge, or by ALPN) share the port. Every wait for a client has a timeout, and
+//! every end is counted ([`FrontStats`]).
+//!
+//! Shutdown: after `stop` completes, new connections are not accepted; open ones get GOAWAY or
+//! `Connection: close` and finish their requests, for at most the drain time; then they are dropped. `cut_off`
+//! drops them at once, at any time. The shutdown does not wait for health watches.
+
+mod accept;
+mod activity;
+mod connection;
+mod cork;
+mod limits;
+mod peers;
+mod protocol;
+mod readiness;
+pub(crate) mod reload;
+mod settings;
+mod stats;
+mod tls;
+mod workers;
+
+use std::{future::Future, net::SocketAddr, sync::Arc, thread, time::Duration};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::rustls::ServerConfig;
+
+use self::{
+    accept::Acceptor,
+    connection::{ConnectionContext, http_builder},
+    peers::PeerLimits,
+    workers::Workers,
+};
+pub use self::{
+    limits::{ConnectionLimits, raise_file_limit},
+    readiness::Readiness,
+    settings::{ConnectionArgs, FrontArgs, FrontSettings},
+    stats::{FRONT_EVENTS, FrontEvent, FrontSnapshot, FrontStats, ReloadCounts},
+    tls::TlsFiles,
+};
+pub(crate) use self::{
+    protocol::is_grpc,
+    readiness::wait_stopping,
+    settings::{FrontTable, TlsTable},
+};
+use crate::StartError;
+
+/// A router with the layer before it.
+#[derive(Debug)]
+pub struct Front {
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    stats: Arc<FrontStats>,
+    workers: Workers,
+}
+
+/// The open connections and their tasks.
+struct OpenConnections {
+    connections: Arc<ConnectionContext>,
+    peers: Arc<PeerLimits>,
+    workers: Workers,
+    tasks: JoinSet<()>,
+}
+
+impl Front {
+    /// Creates the layer for a router. Loads the certificates and reloads them after changes.
+    ///
+    /// # Errors
+    /// [`StartError::Tls`] for invalid certificates, [`StartError::Threads`] if the threads cannot be started.
+    pub fn new(
+        listener: TcpListener,
+        router: Router,
+        settings: &FrontSettings,
+        stats: Arc<FrontStats>,
+    ) -> Result<Self, StartError> {
+        let tls = settings
+            .tls
+            .clone()
+            .map(|files| files.watch_config(settings.reload_interval, Arc::clone(&stats)))
+            .transpose()?;
+        let workers = Workers::start(thread::available_parallelism().map_or(1, usize::from));
+        let workers = workers.map_err(StartError::Threads)?;
+        Ok(Self { listener, router, limits: settings.limits.clone(), tls, stats, workers })
+    }
+
+    /// Serves until `stop` completes, then lets connections finish for at most `drain`; ends at once when
+    /// `cut_off` completes.
+    pub async fn serve(
+        self,
+        stop: impl Future<Output = ()>,
+        drain: Duration,
+        cut_off: impl Future<Output = ()>,
+    ) {
+        let Self { listener, router, limits, tls, stats, workers } = self;
+        let draining = watch::Sender::new(false);
+        let mut open = OpenConnections {
+            peers: PeerLimits::new(&limits),
+            connections: Arc::new(ConnectionContext {
+                router,
+                builder: http_builder(&limits),
+                limits,
+                tls,
+                stats: Arc::clone(&stats),
+                draining: draining.subscribe(),
+            }),
+            workers,
+            tasks: JoinSet::new(),
+        };
+        let orderly = async {
+            open.accept_until(Acceptor::new(listener, Arc::clone(&stats)), stop).await;
+            draining.send_replace(true);
+            if tokio::time::timeout(drain, open.wait_all_ended()).await.is_err() {
+                tracing::warn!("the drain time has passed; open requests are cut off");
+            }
+        };
+        tokio::select! {
+            () = orderly => {}
+            () = cut_off => tracing::warn!("second stop signal received; open requests are cut off"),
+        }
+        stats.count_many(FrontEvent::CutOff, open.tasks.len() as u64);
+        open.tasks.shutdown().await;
+    }
+}
+
+impl OpenConnections {
+    async fn accept_until(&mut self, mut acceptor: Acceptor, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                (socket, peer) = acceptor.next_connection() => self.serve_accepted(socket, peer),
+                Some(_) = self.tasks.join_next() => {}
+            }
+        }
+    }
+
+    fn serve_accepted(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let stats = &self.connections.stats;
+        match self.peers.admit(peer.ip()) {
+            Ok(place) => {
+                stats.count(FrontEvent::Accepted);
+                let connections = Arc::clone(&self.connections);
+                let socket = socket.into_std();
+                let (runtime, seat) = self.workers.assign_connection();
+                let connection = async move {
+                    match socket.and_then(TcpStream::from_std) {
+                        Ok(socket) => connections.serve_connection(socket).await,
+                        Err(error) => tracing::debug!(%error, "connection lost"),
+                    }
+                    connections.stats.count(FrontEvent::Ended);
+                    drop((place, seat));
+                };
+                self.tasks.spawn_on(connection, runtime);
+            }
+            Err(event) => {
+                tracing::debug!(%peer, ?event, "connection refused");
+                stats.count(event);
+            }
+        }
+    }
+
+    async fn wait_all_ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,82 @@
+//! The outputs of a run, and the batch slice of each job.
+
+use std::sync::Arc;
+
+use ort::{
+    session::SessionOutputs,
+    value::{DynValue, Tensor},
+};
+
+/// The outputs of one run. The values stay in the memory of ONNX Runtime, because an image is large.
+#[derive(Debug)]
+pub(crate) struct RunOutput {
+    pub(super) outputs: Vec<Tensor<f32>>,
+    pub(super) items: usize,
+}
+
+/// The items of a run's outputs that belong to one job.
+#[derive(Debug, Clone)]
+pub struct BatchSlice {
+    output: Arc<RunOutput>,
+    first: usize,
+    items: usize,
+}
+
+impl BatchSlice {
+    /// Creates a slice of `items` items, starting with item `first`.
+    pub(crate) fn new(output: Arc<RunOutput>, first: usize, items: usize) -> Self {
+        Self { output, first, items }
+    }
+
+    /// Creates a slice of all items.
+    pub(crate) fn all(answer: RunOutput) -> Self {
+        let items = answer.items;
+        Self::new(Arc::new(answer), 0, items)
+    }
+
+    /// Returns the number of items.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.items
+    }
+
+    /// Returns the values of the first output, row-major.
+    #[must_use]
+    pub fn first_output(&self) -> &[f32] {
+        self.output_values(0)
+    }
+
+    /// Returns the values of one output, row-major; empty if there is no output with this number.
+    #[must_use]
+    pub fn output_values(&self, number: usize) -> &[f32] {
+        let Some(output) = self.output.outputs.get(number) else { return &[] };
+        let values = output.extract_tensor().1;
+        let each = values.len() / self.output.items.max(1);
+        values.get(self.first * each..(self.first + self.items) * each).unwrap_or_default()
+    }
+
+    /// Returns the values of one item in one output.
+    #[must_use]
+    pub fn item_values(&self, number: usize, item: usize) -> &[f32] {
+        let values = self.output_values(number);
+        let each = values.len() / self.items.max(1);
+        values.get(item * each..(item + 1) * each).unwrap_or_default()
+    }
+}
+
+/// Joins the outputs of single items to the outputs of one batch.
+pub(super) fn join_outputs(answers: &[RunOutput]) -> Result<RunOutput, String> {
+    let outputs = answers.first().map_or(0, |answer| answer.outputs.len());
+    let outputs = (0..outputs).map(|number| {
+        let parts: Vec<&[f32]> =
+            answers.iter().map(|answer| answer.outputs[number].extract_tensor().1).collect();
+        let values = parts.concat();
+        Tensor::from_array(([values.len()], values)).map_err(|error| error.to_string())
+    });
+    Ok(RunOutput { outputs: outputs.collect::<Result<_, _>>()?, items: answers.len() })
+}
+
+/// Removes the output with this name from the outputs of a run.
+pub(super) fn take_output(made: &mut SessionOutputs<'_>, name: &str) -> Result<DynValue, String> {
+    made.remove(name).ok_or_else(|| format!("the output {name:?} is missing"))
+}

@@ -1,0 +1,166 @@
+//! Reference inputs, which clients send along with their frames, converted to the tensors that the encoder
+//! read.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageError, ImageReader};
+use lopside_bundle::{InputSpec, TensorSpec};
+
+use crate::DecodeError;
+
+/// Maximum number of pixels of a reference input.
+const MAX_PIXELS: u64 = 1 << 24;
+/// Upper bound on the bytes that decoding one reference input may allocate.
+const MAX_BYTES: u64 = 8 * MAX_PIXELS;
+
+/// The input that a frame was encoded from, or a thumbnail of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReferenceInput {
+    /// A PNG or JPEG file.
+    Image(Vec<u8>),
+    /// Values in their original units, row-major.
+    Values(Vec<f32>),
+}
+
+/// Returns the number of pixels that input `index` of a request occupies in memory until it is a tensor: the
+/// size of an image if the encoder takes images, otherwise 0.
+///
+/// # Errors
+/// [`DecodeError::InvalidRequest`] for an image that has more than `limit` pixels or cannot be read.
+pub(crate) fn count_pixels(
+    input: &ReferenceInput,
+    index: usize,
+    spec: &InputSpec,
+    limit: u64,
+) -> Result<u64, DecodeError> {
+    let (ReferenceInput::Image(bytes), InputSpec::Picture(_)) = (input, spec) else { return Ok(0) };
+    let limit = limit.min(MAX_PIXELS);
+    let (width, height) = image_reader(bytes)
+        .and_then(|reader| reader.into_dimensions().map_err(|error| unreadable_error(&error)))
+        .map_err(|reason| input_error(index, &reason))?;
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels <= limit {
+        return Ok(pixels);
+    }
+    Err(input_error(
+        index,
+        &format!("{width}×{height} pixels are over the limit of {limit}: send a thumbnail"),
+    ))
+}
+
+/// Converts input `index` of a request to the tensor that the encoder read. An image must have passed
+/// [`count_pixels`].
+///
+/// # Errors
+/// [`DecodeError::InvalidRequest`] if the input does not match the input of the bundle's encoder.
+pub(crate) fn convert_to_tensor(
+    input: &ReferenceInput,
+    index: usize,
+    spec: &InputSpec,
+    tensor: &TensorSpec,
+) -> Result<Vec<f32>, DecodeError> {
+    match (input, spec) {
+        (ReferenceInput::Image(bytes), InputSpec::Picture(spec)) => {
+            let picture = decode_image(bytes).map_err(|reason| input_error(index, &reason))?;
+            Ok(lopside_input::image_samples(&lopside_input::to_model_image(&picture, spec), spec))
+        }
+        (ReferenceInput::Values(numbers), InputSpec::Series(spec)) => {
+            let numbers = check_values(numbers, index, tensor)?;
+            Ok(lopside_input::normalise_window(numbers, spec))
+        }
+        (ReferenceInput::Values(numbers), InputSpec::Tensor {}) => {
+            Ok(check_values(numbers, index, tensor)?.to_vec())
+        }
+        (_, InputSpec::Picture(_)) => {
+            Err(input_error(index, "it contains numbers, but the encoder reads images"))
+        }
+        (ReferenceInput::Image(_), _) => {
+            Err(input_error(index, "it is an image, but the encoder reads numbers"))
+        }
+    }
+}
+
+/// Checks that there are as many values as the tensor has elements, and that all of them are finite.
+fn check_values<'a>(numbers: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<&'a [f32], DecodeError> {
+    let (found, expected) = (numbers.len(), tensor.item_elements().unwrap_or(0));
+    if found as u64 != expected || numbers.iter().any(|number| !number.is_finite()) {
+        return Err(input_error(
+            index,
+            &format!("it has {found} numbers, but the encoder reads {expected}, all of them finite"),
+        ));
+    }
+    Ok(numbers)
+}
+
+fn decode_image(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let mut reader = image_reader(bytes)?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    reader.decode().map_err(|error| unreadable_error(&error))
+}
+
+fn image_reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    reader.map_err(|error| unreadable_error(&ImageError::IoError(error)))
+}
+
+fn unreadable_error(error: &ImageError) -> String {
+    format!("it is not a readable PNG or JPEG file: {error}")
+}
+
+fn input_error(index: usize, reason: &str) -> DecodeError {
+    DecodeError::InvalidRequest(format!("input {index}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use lopside_bundle::{Channels, Dim, ImageSpec, TimeSeriesSpec};
+
+    use super::*;
+    use crate::png::encode_png;
+
+    fn shape(extent: u32) -> TensorSpec {
+        TensorSpec { name: "x".into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(extent)] }
+    }
+
+    #[test]
+    fn a_thumbnail_becomes_what_the_encoder_sees() {
+        let spec = InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0));
+        let grey = image::GrayImage::from_pixel(9, 7, image::Luma([51]));
+        let sent = ReferenceInput::Image(encode_png(&grey.into()).unwrap());
+        assert_eq!(convert_to_tensor(&sent, 0, &spec, &shape(4)).unwrap(), [0.2; 4]);
+        let broken =
+            convert_to_tensor(&ReferenceInput::Image(vec![1, 2, 3]), 5, &spec, &shape(4)).unwrap_err();
+        assert!(broken.to_string().contains("input 5"), "{broken}");
+    }
+
+    #[test]
+    fn a_large_picture_is_refused_before_it_is_unpacked() {
+        let spec = InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0));
+        let grey = image::GrayImage::from_pixel(9, 7, image::Luma([51]));
+        let sent = ReferenceInput::Image(encode_png(&grey.into()).unwrap());
+        assert_eq!(count_pixels(&sent, 0, &spec, 63), Ok(63));
+        let error = count_pixels(&sent, 3, &spec, 62).unwrap_err().to_string();
+        assert!(error.starts_with("input 3: 9×7 pixels are over the limit of 62"), "{error}");
+        assert_eq!(count_pixels(&ReferenceInput::Values(vec![0.0; 99]), 0, &spec, 1), Ok(0));
+    }
+
+    #[test]
+    fn numbers_are_counted_and_normalised() {
+        let series = TimeSeriesSpec {
+            length: 2,
+            stride: 1,
+            channels: vec!["volts".into()],
+            mean: vec![1.0],
+            deviation: vec![2.0],
+        };
+        let spec = InputSpec::Series(series);
+        let of = |numbers: &[f32]| {
+            convert_to_tensor(&ReferenceInput::Values(numbers.to_vec()), 0, &spec, &shape(2))
+        };
+        assert_eq!(of(&[3.0, 1.0]).unwrap(), [1.0, 0.0]);
+        assert!(of(&[3.0]).is_err() && of(&[3.0, f32::NAN]).is_err());
+        assert!(convert_to_tensor(&ReferenceInput::Image(Vec::new()), 0, &spec, &shape(2)).is_err());
+    }
+}
