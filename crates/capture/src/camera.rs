@@ -21,14 +21,19 @@ use crate::{
     stream::{ImageStreamOptions, ImageStreamReader, RawFormat, RawLayout, StreamFormat},
 };
 
-const MJPG: [u8; 4] = *b"MJPG";
-const YUYV: [u8; 4] = *b"YUYV";
+/// The pixel formats that a camera is asked for, the preferred one first, with the raw format of those without a
+/// header. A further format is a line here and a variant of [`RawFormat`].
+const FORMATS: [(FourCc, Option<RawFormat>); 2] = [(*b"MJPG", None), (*b"YUYV", Some(RawFormat::Yuyv))];
+
 /// Number of buffers that the driver fills while one is read.
 const BUFFER_COUNT: u32 = 4;
 /// Interval at which a wait checks whether it was stopped.
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time limit for the first image of a camera.
 const FIRST_IMAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The code of a pixel format in V4L2: four ASCII characters.
+type FourCc = [u8; 4];
 
 /// The camera and the format that it is asked for. A camera that does not support it uses the nearest one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +76,7 @@ enum BufferLayout {
 /// The format that the driver has set.
 #[derive(Debug, Clone, Copy)]
 struct DriverFormat {
-    fourcc: [u8; 4],
+    fourcc: FourCc,
     width: u32,
     height: u32,
     /// Bytes from one row to the next.
@@ -100,7 +105,7 @@ impl CameraSource {
         let device = Device::with_path(path).map_err(|error| self.operation_error("open it", &error))?;
         let formats =
             device.enum_formats().map_err(|error| self.operation_error("list its formats", &error))?;
-        let offered: Vec<[u8; 4]> = formats.iter().map(|format| format.fourcc.repr).collect();
+        let offered: Vec<FourCc> = formats.iter().map(|format| format.fourcc.repr).collect();
         let fourcc = choose_format(&offered).map_err(|reason| self.camera_error(reason))?;
         let asked = Format::new(*width, *height, FourCC::new(&fourcc));
         let format =
@@ -196,26 +201,26 @@ impl BufferLayout {
 }
 
 /// Chooses the format to ask for.
-fn choose_format(offered: &[[u8; 4]]) -> Result<[u8; 4], String> {
-    let choice = [MJPG, YUYV].into_iter().find(|format| offered.contains(format));
+fn choose_format(offered: &[FourCc]) -> Result<FourCc, String> {
+    let choice = FORMATS.into_iter().map(|(format, _)| format).find(|format| offered.contains(format));
     choice.ok_or_else(|| {
         let names: Vec<String> = offered.iter().map(|format| format.escape_ascii().to_string()).collect();
         let names = names.join(", ");
-        format!("it offers neither MJPG nor YUYV, but [{names}]: use a program that converts it, such as rpicam-vid or ffmpeg")
+        let known = FORMATS.map(|(format, _)| format.escape_ascii().to_string()).join(" nor ");
+        format!("it offers neither {known}, but [{names}]: use a program that converts it, such as rpicam-vid or ffmpeg")
     })
 }
 
 /// Returns the buffer layout that the driver's answer describes.
-fn buffer_layout(asked: [u8; 4], answer: DriverFormat) -> Result<BufferLayout, String> {
+fn buffer_layout(asked: FourCc, answer: DriverFormat) -> Result<BufferLayout, String> {
     let DriverFormat { fourcc, width, height, stride } = answer;
     if fourcc != asked {
         let (asked, given) = (asked.escape_ascii(), fourcc.escape_ascii());
         return Err(format!("it was set to {asked} but delivers {given}: configure another size"));
     }
-    if fourcc == MJPG {
-        return Ok(BufferLayout::Jpeg);
-    }
-    let raw = RawLayout::new(width, height, RawFormat::Yuyv).map_err(|error| error.to_string())?;
+    let raw_format = FORMATS.iter().find(|(known, _)| *known == fourcc).and_then(|(_, raw)| *raw);
+    let Some(raw_format) = raw_format else { return Ok(BufferLayout::Jpeg) };
+    let raw = RawLayout::new(width, height, raw_format).map_err(|error| error.to_string())?;
     let row = raw.row_bytes();
     match stride as usize {
         // Old drivers leave it out.
@@ -232,6 +237,8 @@ mod tests {
     use super::*;
     use crate::StopHandle;
 
+    const MJPG: FourCc = *b"MJPG";
+    const YUYV: FourCc = *b"YUYV";
     const ANSWER: DriverFormat = DriverFormat { fourcc: YUYV, width: 2, height: 2, stride: 4 };
 
     #[test]

@@ -1,21 +1,24 @@
-//! Windows of sensor rows from a CSV stream. Each line is a row of numbers separated by commas; white space
-//! and double quotes around a field are ignored, and lines that begin with `#` are skipped.
-//!
-//! The first understood line determines the columns of the channels. A line that names all channels is a
-//! header: these columns are used, whatever their order, and a later header replaces it. If the first line
-//! names none of them and has as many fields as there are channels, the channels are taken in order; such a
-//! line is a header if none of its fields is a number.
+//! Windows of sensor rows from a CSV stream. [`csv_rows`](lopside_input::csv_rows) has the rules about lines,
+//! cells and headers.
 //!
 //! A line that is not a row of finite numbers is refused: it is counted and logged with its number, and the
 //! next row takes its place in the window. Windows begin every `stride` rows; if the last of them does not
 //! reach the end of the stream, one more window ends there.
 
-use std::{collections::VecDeque, io::Read, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io::{ErrorKind, Read},
+    sync::Arc,
+};
 
-use crate::{CaptureError, InputCounts, lines::LineReader};
+use lopside_input::csv_rows::{CsvError, CsvStream};
+
+use crate::{CaptureError, InputCounts};
 
 /// The longest line, in bytes.
 const MAX_LINE_BYTES: usize = 64 << 10;
+/// Maximum number of bytes per read.
+const READ_BYTES: usize = 8 << 10;
 /// Maximum number of values per window.
 const MAX_WINDOW_VALUES: usize = 1 << 24;
 
@@ -42,23 +45,17 @@ pub struct RefusedLine {
 /// The windows of a stream.
 pub struct WindowReader<R> {
     name: Arc<str>,
-    lines: LineReader<R>,
+    from: R,
+    /// The buffer of a read.
+    piece: Vec<u8>,
+    stream: CsvStream,
     options: WindowOptions,
-    /// Column index of each channel, once that is known.
-    columns: Option<Vec<usize>>,
     /// The values of the last rows, at most one window.
     rows: VecDeque<f32>,
     /// Number of rows until the next window is complete.
     rows_missing: usize,
     counted: InputCounts,
     refused: Option<RefusedLine>,
-}
-
-/// The meaning of a line.
-enum Line {
-    Header(Vec<usize>),
-    Row(Vec<f32>),
-    Nothing,
 }
 
 impl<R: Read> WindowReader<R> {
@@ -80,10 +77,11 @@ impl<R: Read> WindowReader<R> {
         }
         Ok(Self {
             name: name.clone(),
-            lines: LineReader::new(from, MAX_LINE_BYTES),
+            from,
+            piece: vec![0; READ_BYTES],
+            stream: CsvStream::new(channels.clone(), MAX_LINE_BYTES),
             rows_missing: *length,
             options,
-            columns: None,
             rows: VecDeque::new(),
             counted: InputCounts::default(),
             refused: None,
@@ -96,31 +94,20 @@ impl<R: Read> WindowReader<R> {
     /// [`CaptureError::MissingColumns`], or [`CaptureError::ReadStream`].
     pub fn next_window(&mut self) -> Result<Option<Vec<f32>>, CaptureError> {
         loop {
-            let line = self.lines.next_line();
-            let line =
-                line.map_err(|source| CaptureError::ReadStream { name: self.name.to_string(), source })?;
-            let Some((number, line)) = line else { return Ok(self.last_window()) };
-            let parsed = match line {
-                None => Err(format!("it is longer than {MAX_LINE_BYTES} bytes")),
-                Some(line) => match parse_line(line, &self.options.channels, self.columns.as_deref()) {
-                    Err(LineError::MissingChannels(missing)) => {
-                        let name = self.name.to_string();
-                        return Err(CaptureError::MissingColumns { name, line: number, missing });
-                    }
-                    Err(LineError::InvalidLine(reason)) => Err(reason),
-                    Ok(line) => Ok(line),
-                },
-            };
-            match parsed {
-                Ok(Line::Nothing) => {}
-                Ok(Line::Header(columns)) => self.columns = Some(columns),
-                Ok(Line::Row(row)) => {
-                    self.columns.get_or_insert_with(|| (0..row.len()).collect());
+            match self.next_row() {
+                Ok(Some(row)) => {
                     if let Some(window) = self.push(row) {
                         return Ok(Some(window));
                     }
                 }
-                Err(reason) => self.refuse(RefusedLine { line_number: number, reason }),
+                Ok(None) => return Ok(self.last_window()),
+                Err(CsvError::Read(source)) => {
+                    return Err(CaptureError::ReadStream { name: self.name.to_string(), source });
+                }
+                Err(CsvError::MissingChannels { line, missing, .. }) => {
+                    return Err(CaptureError::MissingColumns { name: self.name.to_string(), line, missing });
+                }
+                Err(error) => self.refuse(&error),
             }
         }
     }
@@ -133,6 +120,21 @@ impl<R: Read> WindowReader<R> {
     /// Returns the last line that was refused.
     pub fn last_refused(&self) -> Option<&RefusedLine> {
         self.refused.as_ref()
+    }
+
+    /// Waits for the next row; returns `None` at the end of the stream.
+    fn next_row(&mut self) -> Result<Option<Vec<f32>>, CsvError> {
+        loop {
+            if let Some(row) = self.stream.next_row()? {
+                return Ok(Some(row));
+            }
+            match self.from.read(&mut self.piece) {
+                Ok(0) => return self.stream.finish(),
+                Ok(len) => self.stream.push(&self.piece[..len.min(READ_BYTES)]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(CsvError::Read(error)),
+            }
+        }
     }
 
     fn push(&mut self, row: Vec<f32>) -> Option<Vec<f32>> {
@@ -156,7 +158,8 @@ impl<R: Read> WindowReader<R> {
         (full && self.rows_missing != self.options.stride_rows).then(|| self.take_window())
     }
 
-    fn refuse(&mut self, refused: RefusedLine) {
+    fn refuse(&mut self, error: &CsvError) {
+        let refused = RefusedLine { line_number: error.line().unwrap_or_default(), reason: error.reason() };
         self.counted.damaged += 1;
         // The log must stay small even if every line of a stream is refused.
         if self.counted.damaged.is_power_of_two() {
@@ -165,59 +168,6 @@ impl<R: Read> WindowReader<R> {
         }
         self.refused = Some(refused);
     }
-}
-
-/// The reason why a line is refused.
-enum LineError {
-    /// It is a header without these channels.
-    MissingChannels(String),
-    /// The line itself is malformed, for this reason.
-    InvalidLine(String),
-}
-
-fn parse_line(line: &[u8], channels: &[String], columns: Option<&[usize]>) -> Result<Line, LineError> {
-    let line = std::str::from_utf8(line).map_err(|_| LineError::InvalidLine("it is not UTF-8".into()))?;
-    let line = line.trim_start_matches('\u{feff}').trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(Line::Nothing);
-    }
-    let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"').trim()).collect();
-    let named: Option<Vec<usize>> =
-        channels.iter().map(|channel| fields.iter().position(|field| field == channel)).collect();
-    if let Some(columns) = named {
-        return Ok(Line::Header(columns));
-    }
-    let Some(columns) = columns else { return parse_first_line(&fields, channels) };
-    columns.iter().map(|&column| parse_field(&fields, column)).collect::<Result<_, _>>().map(Line::Row)
-}
-
-/// Interprets a line before the columns of the channels are known.
-fn parse_first_line(fields: &[&str], channels: &[String]) -> Result<Line, LineError> {
-    let missing: Vec<&str> =
-        channels.iter().map(String::as_str).filter(|channel| !fields.contains(channel)).collect();
-    if missing.len() < channels.len() {
-        return Err(LineError::MissingChannels(missing.join(", ")));
-    }
-    if fields.len() != channels.len() {
-        let (found, names) = (fields.len(), channels.join(", "));
-        return Err(LineError::InvalidLine(format!(
-            "it has {found} columns and no header that names all of the channels: {names}"
-        )));
-    }
-    let all = (0..fields.len()).collect();
-    if fields.iter().all(|field| field.parse::<f32>().is_err()) {
-        return Ok(Line::Header(all));
-    }
-    (0..fields.len()).map(|column| parse_field(fields, column)).collect::<Result<_, _>>().map(Line::Row)
-}
-
-fn parse_field(fields: &[&str], column: usize) -> Result<f32, LineError> {
-    let field = fields.get(column).copied().unwrap_or_default();
-    let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
-    let shown: String = field.chars().take(40).collect();
-    number.ok_or_else(|| {
-        LineError::InvalidLine(format!("column {}: {shown:?} is not a finite number", column + 1))
-    })
 }
 
 #[cfg(test)]
@@ -257,6 +207,14 @@ mod tests {
             ("3", "column 2: \"\" is not a finite number"),
             ("x,1", "column 1: \"x\" is not a finite number"),
             ("1,inf", "column 2: \"inf\" is not a finite number"),
+            // Two lines that have lost the line break between them.
+            ("3,43,4", "it has 3 columns, but the first line has 2"),
+            ("\"3,4\"", "column 1: \"3,4\" is not a finite number"),
+            (
+                "3,\"4\"5",
+                "column 2: \"45\" is not quoted correctly: a cell that begins with a quote must end with \
+                 one, and each quote between them must be doubled",
+            ),
         ] {
             let (found, counted, refused) =
                 windows(&format!("1,2\n{bad}\n5,6\n"), options(2, 1, &["a", "b"]));
@@ -264,6 +222,28 @@ mod tests {
             assert_eq!(counted.damaged, 1);
             assert_eq!(refused, Some(RefusedLine { line_number: 2, reason: reason.into() }));
         }
+    }
+
+    #[test]
+    fn a_comma_in_quotes_does_not_separate_cells() {
+        let text = "\"at, UTC\",\"flow, \"\"l/s\"\"\",b\n\"5, 6\",\"1\",2\n";
+        let (found, counted, _) = windows(text, options(1, 1, &["b", "flow, \"l/s\""]));
+        assert_eq!((found, counted.damaged), (vec![vec![2.0, 1.0]], 0));
+    }
+
+    #[test]
+    fn a_first_line_with_a_bad_cell_is_refused() {
+        let (found, _, refused) = windows("1,x\n3,4\n", options(1, 1, &["a", "b"]));
+        assert_eq!(found, [[3.0, 4.0]]);
+        let reason = "column 2: \"x\" is not a finite number".into();
+        assert_eq!(refused, Some(RefusedLine { line_number: 1, reason }));
+    }
+
+    #[test]
+    fn a_lost_quote_costs_one_line() {
+        let (found, counted, refused) = windows("1,2\n3,\"4\n5,6\n", options(1, 1, &["a", "b"]));
+        assert_eq!((found, counted.damaged), (vec![vec![1.0, 2.0], vec![5.0, 6.0]], 1));
+        assert_eq!(refused.unwrap().line_number, 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageError, ImageReader};
 use lopside_bundle::{InputSpec, TensorSpec};
+use lopside_input::{image_reader, image_samples, normalise_window, to_model_image};
 
 use crate::DecodeError;
 
@@ -35,7 +36,7 @@ pub(crate) fn count_pixels(
 ) -> Result<u64, DecodeError> {
     let (ReferenceInput::Image(bytes), InputSpec::Picture(_)) = (input, spec) else { return Ok(0) };
     let limit = limit.min(MAX_PIXELS);
-    let (width, height) = image_reader(bytes)
+    let (width, height) = open_reader(bytes)
         .and_then(|reader| reader.into_dimensions().map_err(|error| unreadable_error(&error)))
         .map_err(|reason| input_error(index, &reason))?;
     let pixels = u64::from(width) * u64::from(height);
@@ -61,15 +62,15 @@ pub(crate) fn convert_to_tensor(
 ) -> Result<Vec<f32>, DecodeError> {
     match (input, spec) {
         (ReferenceInput::Image(bytes), InputSpec::Picture(spec)) => {
-            let picture = decode_image(bytes).map_err(|reason| input_error(index, &reason))?;
-            Ok(lopside_input::image_samples(&lopside_input::to_model_image(&picture, spec), spec))
+            let image = decode_image(bytes).map_err(|reason| input_error(index, &reason))?;
+            Ok(image_samples(&to_model_image(&image, spec), spec))
         }
-        (ReferenceInput::Values(numbers), InputSpec::Series(spec)) => {
-            let numbers = check_values(numbers, index, tensor)?;
-            Ok(lopside_input::normalise_window(numbers, spec))
+        (ReferenceInput::Values(values), InputSpec::Series(spec)) => {
+            let values = check_values(values, index, tensor)?;
+            Ok(normalise_window(values, spec))
         }
-        (ReferenceInput::Values(numbers), InputSpec::Tensor {}) => {
-            Ok(check_values(numbers, index, tensor)?.to_vec())
+        (ReferenceInput::Values(values), InputSpec::Tensor {}) => {
+            Ok(check_values(values, index, tensor)?.to_vec())
         }
         (_, InputSpec::Picture(_)) => {
             Err(input_error(index, "it contains numbers, but the encoder reads images"))
@@ -81,28 +82,27 @@ pub(crate) fn convert_to_tensor(
 }
 
 /// Checks that there are as many values as the tensor has elements, and that all of them are finite.
-fn check_values<'a>(numbers: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<&'a [f32], DecodeError> {
-    let (found, expected) = (numbers.len(), tensor.item_elements().unwrap_or(0));
-    if found as u64 != expected || numbers.iter().any(|number| !number.is_finite()) {
+fn check_values<'a>(values: &'a [f32], index: usize, tensor: &TensorSpec) -> Result<&'a [f32], DecodeError> {
+    let (found, expected) = (values.len(), tensor.item_elements().unwrap_or(0));
+    if found as u64 != expected || values.iter().any(|value| !value.is_finite()) {
         return Err(input_error(
             index,
             &format!("it has {found} numbers, but the encoder reads {expected}, all of them finite"),
         ));
     }
-    Ok(numbers)
+    Ok(values)
 }
 
 fn decode_image(bytes: &[u8]) -> Result<DynamicImage, String> {
-    let mut reader = image_reader(bytes)?;
+    let mut reader = open_reader(bytes)?;
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     reader.decode().map_err(|error| unreadable_error(&error))
 }
 
-fn image_reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    reader.map_err(|error| unreadable_error(&ImageError::IoError(error)))
+fn open_reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
+    image_reader(bytes).map_err(|error| unreadable_error(&ImageError::IoError(error)))
 }
 
 fn unreadable_error(error: &ImageError) -> String {
@@ -125,29 +125,29 @@ mod tests {
     }
 
     #[test]
-    fn a_thumbnail_becomes_what_the_encoder_sees() {
+    fn a_thumbnail_becomes_the_encoder_s_input() {
         let spec = InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0));
         let grey = image::GrayImage::from_pixel(9, 7, image::Luma([51]));
-        let sent = ReferenceInput::Image(encode_png(&grey.into()).unwrap());
-        assert_eq!(convert_to_tensor(&sent, 0, &spec, &shape(4)).unwrap(), [0.2; 4]);
+        let image = ReferenceInput::Image(encode_png(&grey.into()).unwrap());
+        assert_eq!(convert_to_tensor(&image, 0, &spec, &shape(4)).unwrap(), [0.2; 4]);
         let broken =
             convert_to_tensor(&ReferenceInput::Image(vec![1, 2, 3]), 5, &spec, &shape(4)).unwrap_err();
         assert!(broken.to_string().contains("input 5"), "{broken}");
     }
 
     #[test]
-    fn a_large_picture_is_refused_before_it_is_unpacked() {
+    fn a_large_image_is_refused_before_it_is_decoded() {
         let spec = InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0));
         let grey = image::GrayImage::from_pixel(9, 7, image::Luma([51]));
-        let sent = ReferenceInput::Image(encode_png(&grey.into()).unwrap());
-        assert_eq!(count_pixels(&sent, 0, &spec, 63), Ok(63));
-        let error = count_pixels(&sent, 3, &spec, 62).unwrap_err().to_string();
+        let image = ReferenceInput::Image(encode_png(&grey.into()).unwrap());
+        assert_eq!(count_pixels(&image, 0, &spec, 63), Ok(63));
+        let error = count_pixels(&image, 3, &spec, 62).unwrap_err().to_string();
         assert!(error.starts_with("input 3: 9×7 pixels are over the limit of 62"), "{error}");
         assert_eq!(count_pixels(&ReferenceInput::Values(vec![0.0; 99]), 0, &spec, 1), Ok(0));
     }
 
     #[test]
-    fn numbers_are_counted_and_normalised() {
+    fn values_are_counted_and_normalised() {
         let series = TimeSeriesSpec {
             length: 2,
             stride: 1,
@@ -156,11 +156,10 @@ mod tests {
             deviation: vec![2.0],
         };
         let spec = InputSpec::Series(series);
-        let of = |numbers: &[f32]| {
-            convert_to_tensor(&ReferenceInput::Values(numbers.to_vec()), 0, &spec, &shape(2))
-        };
-        assert_eq!(of(&[3.0, 1.0]).unwrap(), [1.0, 0.0]);
-        assert!(of(&[3.0]).is_err() && of(&[3.0, f32::NAN]).is_err());
+        let convert =
+            |values: &[f32]| convert_to_tensor(&ReferenceInput::Values(values.to_vec()), 0, &spec, &shape(2));
+        assert_eq!(convert(&[3.0, 1.0]).unwrap(), [1.0, 0.0]);
+        assert!(convert(&[3.0]).is_err() && convert(&[3.0, f32::NAN]).is_err());
         assert!(convert_to_tensor(&ReferenceInput::Image(Vec::new()), 0, &spec, &shape(2)).is_err());
     }
 }

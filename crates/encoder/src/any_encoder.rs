@@ -36,14 +36,14 @@ impl AnyEncoder {
     /// # Errors
     /// As [`FixedLatentEncoder::new`], [`ImageCodecEncoder::new`] and [`ImageCodecEncoder::new_fast`].
     pub fn new(bundle: &AnyBundle, options: &EncodeOptions) -> Result<Self, EncodeError> {
-        let EncodeOptions { image_codec: picture, use_fast: fast } = *options;
+        let EncodeOptions { image_codec: codec_options, use_fast } = *options;
         match bundle {
             AnyBundle::FixedLatent(bundle) => {
-                Ok(Self::FixedLatent(Box::new(FixedLatentEncoder::new(bundle)?), picture.layers))
+                Ok(Self::FixedLatent(Box::new(FixedLatentEncoder::new(bundle)?), codec_options.layers))
             }
             AnyBundle::ImageCodec(bundle) => {
-                let make = if fast { ImageCodecEncoder::new_fast } else { ImageCodecEncoder::new };
-                Ok(Self::ImageCodec(Box::new(make(bundle)?), picture))
+                let load = if use_fast { ImageCodecEncoder::new_fast } else { ImageCodecEncoder::new };
+                Ok(Self::ImageCodec(Box::new(load(bundle)?), codec_options))
             }
         }
     }
@@ -57,7 +57,7 @@ impl AnyEncoder {
         }
     }
 
-    /// Returns the latent space of its frames.
+    /// Returns the latent space of the encoder's frames.
     #[must_use]
     pub fn latent_space(&self) -> LatentSpaceId {
         match self {
@@ -123,7 +123,8 @@ impl AnyEncoder {
         source::check_output_names(&self.list(inputs)?)
     }
 
-    /// Returns the input files that [`open_inputs`](Self::open_inputs) reads from these files and folders, in its order.
+    /// Returns the input files that [`open_inputs`](Self::open_inputs) reads from these files and folders, in its
+    /// order.
     ///
     /// # Errors
     /// [`InputError::Io`] for a path that cannot be listed.
@@ -143,15 +144,15 @@ impl AnyEncoder {
     /// Returns the 8-bit image, grey or RGB, that a reconstruction is compared with: in the size of the first
     /// head that produces images, otherwise in the input size of the encoder.
     #[must_use]
-    pub fn comparable_original<'a>(&self, picture: &'a DynamicImage) -> Cow<'a, DynamicImage> {
-        let Self::FixedLatent(encoder, _) = self else { return to_eight_bit(picture) };
-        let of_head = encoder.heads().iter().find_map(|head| match &head.kind {
+    pub fn comparable_original<'a>(&self, image: &'a DynamicImage) -> Cow<'a, DynamicImage> {
+        let Self::FixedLatent(encoder, _) = self else { return to_eight_bit(image) };
+        let reconstruction = encoder.heads().iter().find_map(|head| match &head.kind {
             HeadKind::Reconstruct(spec) => Some(spec),
             _ => None,
         });
-        match (of_head, encoder.input_spec()) {
-            (Some(spec), _) | (None, InputSpec::Picture(spec)) => Cow::Owned(to_model_image(picture, spec)),
-            _ => to_eight_bit(picture),
+        match (reconstruction, encoder.input_spec()) {
+            (Some(spec), _) | (None, InputSpec::Picture(spec)) => Cow::Owned(to_model_image(image, spec)),
+            _ => to_eight_bit(image),
         }
     }
 
@@ -162,8 +163,8 @@ impl AnyEncoder {
     pub fn encode(&self, input: &EncoderInput, id: IdOnWire) -> Result<EncodedFrame, EncodeError> {
         match (self, input) {
             (Self::FixedLatent(encoder, layers), _) => encoder.encode_input(input, *layers, id),
-            (Self::ImageCodec(encoder, options), EncoderInput::Image(picture)) => {
-                encoder.encode(picture, &ImageCodecOptions { id, ..*options })
+            (Self::ImageCodec(encoder, options), EncoderInput::Image(image)) => {
+                encoder.encode(image, &ImageCodecOptions { id, ..*options })
             }
             (Self::ImageCodec(encoder, _), EncoderInput::Values(_)) => {
                 Err(EncodeError::WrongInputKind { bundle: encoder.name().to_owned(), takes: "images" })
@@ -183,11 +184,11 @@ impl AnyEncoder {
                 let values = encoder.space().decode(frame, &limits)?.len();
                 encoder.encode_input(input, encoder.space().layer_count_of(values), IdOnWire::Present)
             }
-            (Self::ImageCodec(encoder, options), EncoderInput::Image(picture)) => {
-                let like = encoder.space().decode(frame, &limits)?;
-                let (quality, layers) = (like.header.quality, Some(like.layers.len()));
+            (Self::ImageCodec(encoder, options), EncoderInput::Image(image)) => {
+                let latent = encoder.space().decode(frame, &limits)?;
+                let (quality, layers) = (latent.header.quality, Some(latent.layers.len()));
                 let options = ImageCodecOptions { quality, layers, id: IdOnWire::Present, ..*options };
-                encoder.encode(picture, &options)
+                encoder.encode(image, &options)
             }
             (Self::ImageCodec(..), EncoderInput::Values(_)) => self.encode(input, IdOnWire::Present),
         }

@@ -54,14 +54,14 @@ impl FixedLatentEncoder {
     /// [`EncodeError::Model`] if tract cannot run it or it does not yield the layers that the manifest lists.
     pub fn new(bundle: &FixedLatentBundle) -> Result<Self, EncodeError> {
         let manifest = &bundle.manifest;
-        let item = manifest.encoder.input.item_dims().unwrap_or_default();
-        let batch = std::iter::once(1).chain(item.iter().map(|&dim| dim as usize)).collect();
+        let input_dims = manifest.encoder.input.item_dims().unwrap_or_default();
+        let batch_dims = std::iter::once(1).chain(input_dims.iter().map(|&dim| dim as usize)).collect();
         let layers: Vec<&str> = manifest.latent.iter().map(|layer| layer.tensor.name.as_str()).collect();
         Ok(Self {
             name: manifest.name.clone(),
-            plan: ModelPlan::of_outputs(&bundle.encoder, batch, &layers)?,
+            plan: ModelPlan::of_outputs(&bundle.encoder, batch_dims, &layers)?,
             input: manifest.input.clone(),
-            input_dims: item,
+            input_dims,
             heads: manifest.heads.clone(),
             space: bundle.space.clone(),
         })
@@ -91,7 +91,7 @@ impl FixedLatentEncoder {
         &self.heads
     }
 
-    /// Returns the latent space of its frames.
+    /// Returns the latent space of the encoder's frames.
     #[must_use]
     pub fn space(&self) -> &FixedLatentSpace {
         &self.space
@@ -101,8 +101,8 @@ impl FixedLatentEncoder {
     ///
     /// # Errors
     /// As [`encode_input`](Self::encode_input).
-    pub fn encode(&self, picture: &DynamicImage, id: IdOnWire) -> Result<EncodedFrame, EncodeError> {
-        self.encode_with(|| self.image_samples(picture), None, id)
+    pub fn encode(&self, image: &DynamicImage, id: IdOnWire) -> Result<EncodedFrame, EncodeError> {
+        self.encode_with(|| self.image_samples(image), None, id)
     }
 
     /// Encodes an input with the first `layers` layers of the latent; `None` for all.
@@ -118,8 +118,8 @@ impl FixedLatentEncoder {
         id: IdOnWire,
     ) -> Result<EncodedFrame, EncodeError> {
         match input {
-            EncoderInput::Image(picture) => self.encode_with(|| self.image_samples(picture), layers, id),
-            EncoderInput::Values(numbers) => self.encode_with(|| self.number_samples(numbers), layers, id),
+            EncoderInput::Image(image) => self.encode_with(|| self.image_samples(image), layers, id),
+            EncoderInput::Values(values) => self.encode_with(|| self.value_samples(values), layers, id),
         }
     }
 
@@ -154,27 +154,27 @@ impl FixedLatentEncoder {
 
     /// Returns the number of values of this many layers.
     fn value_count(&self, layers: Option<usize>) -> Result<usize, EncodeError> {
-        let all = self.space.layers().len();
+        let layer_count = self.space.layers().len();
         match layers {
             None => Ok(self.space.len()),
-            Some(found) if (1..=all).contains(&found) => Ok(self.space.prefix_len(found)),
-            Some(found) => Err(EncodeError::LayerCount { found, layers: all }),
+            Some(found) if (1..=layer_count).contains(&found) => Ok(self.space.prefix_len(found)),
+            Some(found) => Err(EncodeError::LayerCount { found, layers: layer_count }),
         }
     }
 
-    fn image_samples(&self, picture: &DynamicImage) -> Result<Vec<f32>, EncodeError> {
+    fn image_samples(&self, image: &DynamicImage) -> Result<Vec<f32>, EncodeError> {
         match &self.input {
-            InputSpec::Picture(spec) => Ok(image_samples(&to_model_image(picture, spec), spec)),
+            InputSpec::Picture(spec) => Ok(image_samples(&to_model_image(image, spec), spec)),
             InputSpec::Series(_) => Err(self.wrong_input("windows of measurements")),
             InputSpec::Tensor {} => Err(self.wrong_input("tensors")),
         }
     }
 
-    fn number_samples(&self, numbers: &[f32]) -> Result<Vec<f32>, EncodeError> {
+    fn value_samples(&self, values: &[f32]) -> Result<Vec<f32>, EncodeError> {
         match &self.input {
             InputSpec::Picture(_) => Err(self.wrong_input("images")),
-            InputSpec::Series(spec) => Ok(normalise_window(numbers, spec)),
-            InputSpec::Tensor {} => Ok(numbers.to_vec()),
+            InputSpec::Series(spec) => Ok(normalise_window(values, spec)),
+            InputSpec::Tensor {} => Ok(values.to_vec()),
         }
     }
 

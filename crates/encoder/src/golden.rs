@@ -22,8 +22,8 @@ pub const MAX_STEP_DIFFERENCE: u32 = 1;
 /// Returns the encoder of the bundle in `folder` if it reproduces every golden input.
 ///
 /// # Errors
-/// [`EncodeError::NoGoldenInputs`] without golden inputs, [`EncodeError::GoldenMismatch`] with the differences if a latent is
-/// not reproduced, and errors of the bundle, the inputs or the frames.
+/// [`EncodeError::NoGoldenInputs`] without golden inputs, [`EncodeError::GoldenMismatch`] with the differences
+/// if a latent is not reproduced, and errors of the bundle, the inputs or the frames.
 pub fn load_verified(
     folder: &Path,
     bundle: &AnyBundle,

@@ -1,13 +1,16 @@
 //! Rows of numbers with an anomaly flag each, in temporal order if they have one.
 
-use std::{fmt::Write as _, fs::File, io::Read, path::Path};
+use std::{borrow::Cow, fmt::Write as _, fs::File, io::Read, path::Path};
 
-use csv::StringRecord;
+use lopside_input::csv_rows::{CsvError, CsvLimits, CsvRows};
 
 use crate::{
     TrainingError,
     error::{invalid_data, io_error},
 };
+
+/// Limits of a CSV file.
+const CSV_LIMITS: CsvLimits = CsvLimits { line_bytes: 1 << 20, file_bytes: 1 << 32 };
 
 /// A time series or table: rows of one number per channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,39 +48,39 @@ impl Default for CsvColumns {
 
 impl TimeSeries {
     /// Reads a CSV file with a header: one column per channel, and a column named `anomaly` with 0 or 1.
-    /// Without that column, no row counts as an anomaly.
+    /// Without that column, no row counts as an anomaly, and no name may be a number.
+    /// [`csv_rows`](lopside_input::csv_rows) has the rules in full.
     ///
     /// # Errors
     /// [`TrainingError::Io`]; [`DataError::InvalidFile`](crate::DataError::InvalidFile) with the line of a value
-    /// that is not a finite number.
+    /// that is not a finite number, or for a file without a header.
     pub fn read(path: &Path) -> Result<Self, TrainingError> {
         Self::parse(File::open(path).map_err(io_error(path))?, path, &CsvColumns::default())
     }
 
     pub(super) fn parse(from: impl Read, path: &Path, columns: &CsvColumns) -> Result<Self, TrainingError> {
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(from);
-        let header = reader.headers().map_err(|error| invalid_data(path, error.to_string()))?.clone();
+        let refuse = |error: CsvError| invalid_data(path, error.to_string());
+        let (header, rows) =
+            CsvRows::with_header(from, CSV_LIMITS, columns.anomaly_column).map_err(refuse)?;
         let label = header.iter().position(|name| name == columns.anomaly_column);
-        let (places, channels): (Vec<_>, Vec<_>) = header
+        let (mut places, channels): (Vec<_>, Vec<_>) = header
             .iter()
             .enumerate()
-            .filter(|&(index, name)| Some(index) != label && !columns.skipped_columns.contains(&name))
-            .map(|(place, name)| (place, name.to_owned()))
+            .filter(|&(index, name)| {
+                Some(index) != label && !columns.skipped_columns.contains(&name.as_str())
+            })
+            .map(|(place, name)| (place, name.clone()))
             .unzip();
         if channels.is_empty() {
             return Err(invalid_data(path, "it does not have a column of numbers".to_owned()));
         }
+        places.extend(label);
         let mut series = Self { channels, values: Vec::new(), anomalies: Vec::new() };
-        for record in reader.records() {
-            let record = record.map_err(|error| invalid_data(path, error.to_string()))?;
-            for &place in &places {
-                let value = parse_number(&record, place).map_err(|reason| invalid_data(path, reason))?;
-                series.values.push(value);
-            }
-            let flag = label
-                .map_or(Ok(0.0), |place| parse_number(&record, place))
-                .map_err(|reason| invalid_data(path, reason))?;
-            series.anomalies.push(flag != 0.0);
+        for row in rows.select(places) {
+            let mut row = row.map_err(refuse)?;
+            let flag = label.and_then(|_| row.pop());
+            series.anomalies.push(flag.is_some_and(|flag| flag != 0.0));
+            series.values.extend(row);
         }
         Ok(series)
     }
@@ -85,7 +88,8 @@ impl TimeSeries {
     /// Returns the series as CSV that [`read`](Self::read) accepts.
     #[must_use]
     pub fn to_csv(&self) -> String {
-        let mut text = format!("{},anomaly\n", self.channels.join(","));
+        let names: Vec<Cow<'_, str>> = self.channels.iter().map(|name| quote_name(name)).collect();
+        let mut text = format!("{},anomaly\n", names.join(","));
         for (row, &anomaly) in self.values.chunks_exact(self.channels.len()).zip(&self.anomalies) {
             for value in row {
                 let _ = write!(text, "{value},");
@@ -151,12 +155,12 @@ impl Scaling {
     }
 }
 
-fn parse_number(record: &StringRecord, place: usize) -> Result<f32, String> {
-    let text = record.get(place).unwrap_or_default();
-    let line = record.position().map_or(0, csv::Position::line);
-    match text.parse::<f32>() {
-        Ok(value) if value.is_finite() => Ok(value),
-        _ => Err(format!("line {line}, column {}: {text:?} is not a finite number", place + 1)),
+/// Returns a name as a cell of CSV, quoted if it has to be.
+fn quote_name(name: &str) -> Cow<'_, str> {
+    if name.starts_with('#') || name.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", name.replace('"', "\"\"")).into()
+    } else {
+        name.into()
     }
 }
 
@@ -176,6 +180,18 @@ mod tests {
         assert_eq!(series.row(1), [0.1, 3e-5]);
         assert_eq!(series.anomalies, [false, true]);
         assert_eq!(parse(&series.to_csv(), &CsvColumns::default()).unwrap(), series);
+        let text = "\"#1, \"\"left\"\"\",\"flow\n(l/s)\",anomaly\n1,2,0\n";
+        let series = parse(text, &CsvColumns::default()).unwrap();
+        assert_eq!(series.channels, ["#1, \"left\"", "flow\n(l/s)"]);
+        assert_eq!(series.to_csv(), text);
+    }
+
+    #[test]
+    fn names_may_be_numbers_only_beside_an_anomaly_column() {
+        let series = parse("# a note\n0,1,anomaly\n5,6,1\n", &CsvColumns::default()).unwrap();
+        assert_eq!((series.channels, series.values), (vec!["0".into(), "1".into()], vec![5.0, 6.0]));
+        let error = parse("1,2\n3,4\n", &CsvColumns::default()).unwrap_err().to_string();
+        assert!(error.contains("line 1: it is a row of numbers: the first line must be a header"), "{error}");
     }
 
     #[test]
@@ -189,7 +205,8 @@ mod tests {
             ("a,anomaly\n1,0\nx,0\n", "line 3, column 1: \"x\""),
             ("a,anomaly\nNaN,0\n", "\"NaN\""),
             ("a,anomaly\n1,\n", "line 2, column 2"),
-            ("a,anomaly\n1,0,7\n", "3"),
+            ("a,anomaly\n1,0,7\n", "line 2: it has 3 columns, but the first line has 2"),
+            ("1.5,x\n1,2\n", "line 1, column 2: \"x\""),
             ("anomaly\n1\n", "not have a column of numbers"),
         ] {
             let error = parse(text, &CsvColumns::default()).unwrap_err().to_string();

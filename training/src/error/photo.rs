@@ -1,5 +1,7 @@
 use std::{io as std_io, path::PathBuf};
 
+use lopside_input::IMAGE_EXTENSIONS;
+
 /// An error of the photographs that an image codec learns from, and of their tiles.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,9 +16,8 @@ pub enum PhotoError {
     },
     /// The folder does not contain photographs.
     #[error(
-        "{} does not contain images (.png, .jpg, .jpeg, .webp): `training data photos --out DIR` downloads photographs \
-         from Debian packages",
-        folder.display()
+        "{} does not contain images (.{}): `training data photos --out DIR` downloads photographs from Debian packages",
+        folder.display(), IMAGE_EXTENSIONS.join(", .")
     )]
     NoPhotos {
         /// The folder.
@@ -24,9 +25,9 @@ pub enum PhotoError {
     },
     /// The folder does not contain photographs that are large enough for a tile.
     #[error(
-        "{} contains {found} images (.png, .jpg, .jpeg, .webp), none of them at least {least} × {least} pixels: \
-         `training data photos --out DIR` downloads photographs from Debian packages",
-        folder.display()
+        "{} contains {found} images (.{}), none of them at least {least} × {least} pixels: `training data photos \
+         --out DIR` downloads photographs from Debian packages",
+        folder.display(), IMAGE_EXTENSIONS.join(", .")
     )]
     NoneLargeEnough {
         /// The folder.

@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{TrainingError, error::io_error};
+use lopside_input::has_image_extension;
 
-const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+use crate::{TrainingError, error::io_error};
 
 /// The file of a photograph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ pub(super) struct PhotoFile {
     pub(super) path: PathBuf,
 }
 
-/// Returns all .png, .jpg, .jpeg and .webp files below `root`, at any depth, sorted by name. Links to files
+/// Returns all files of images below `root`, at any depth, sorted by name. Links to files
 /// are followed; links to folders are not, because they may form a cycle.
 ///
 /// # Errors
@@ -42,8 +42,7 @@ pub(super) fn list(root: &Path) -> Result<Vec<PhotoFile>, TrainingError> {
 }
 
 fn is_photo(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default();
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)) && path.is_file()
+    has_image_extension(path) && path.is_file()
 }
 
 fn relative_name(root: &Path, path: &Path) -> Result<String, TrainingError> {

@@ -2,9 +2,10 @@
 //!
 //! All arithmetic is in integers, so the same file yields the same tiles on every machine.
 
-use std::{io::Cursor, path::Path};
+use std::path::Path;
 
-use image::{DynamicImage, ImageReader, RgbImage};
+use image::{DynamicImage, RgbImage};
+use lopside_input::{image_reader, open_image};
 
 use crate::{PhotoError, TrainingError, error::io_error};
 
@@ -16,11 +17,9 @@ pub const TILE_BYTES: usize = TILE_SIDE * TILE_SIDE * 3;
 /// Decodes a file to 8-bit RGB: grey is expanded, 16 bits are reduced, alpha is dropped without blending.
 ///
 /// # Errors
-/// [`PhotoError::Decoding`] with `path` when the bytes are damaged or not a PNG, JPEG or WebP image.
+/// [`PhotoError::Decoding`] with `path` when the bytes are damaged or not an image of a known format.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<RgbImage, TrainingError> {
-    // The format is detected from the content, because a wrong file name is harmless.
-    let picture =
-        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(io_error(path))?.decode();
+    let picture = image_reader(bytes).map_err(io_error(path))?.decode();
     Ok(picture
         .map(DynamicImage::into_rgb8)
         .map_err(|source| PhotoError::Decoding { path: path.to_owned(), source })?)
@@ -31,8 +30,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<RgbImage, TrainingErro
 /// # Errors
 /// The errors of [`decode`], and [`TrainingError::Io`].
 pub(super) fn read_dimensions(path: &Path) -> Result<(u32, u32), TrainingError> {
-    let reader =
-        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(io_error(path))?;
+    let reader = open_image(path).map_err(io_error(path))?;
     Ok(reader.into_dimensions().map_err(|source| PhotoError::Decoding { path: path.to_owned(), source })?)
 }
 
@@ -82,7 +80,7 @@ fn cut_tile(picture: &RgbImage, x: usize, y: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, io::Cursor};
 
     use image::{ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
 

@@ -30,7 +30,7 @@ pub struct TileCache {
     pub is_reused: bool,
 }
 
-/// Ensures that `cache` contains the tiles of all photographs below `photos`: .png, .jpg, .jpeg and .webp.
+/// Ensures that `cache` contains the tiles of all photographs below `photos`.
 ///
 /// # Errors
 /// [`PhotoError::NoneLargeEnough`] when all photographs are too small for a tile or the folder does not contain

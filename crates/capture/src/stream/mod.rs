@@ -39,7 +39,7 @@ pub struct StreamSource<R> {
 
 enum StreamReader<R> {
     Images(ImageStreamReader<R>),
-    Rows(WindowReader<R>),
+    Rows(Box<WindowReader<R>>),
 }
 
 impl<R: Read + Send> StreamSource<R> {
@@ -51,7 +51,7 @@ impl<R: Read + Send> StreamSource<R> {
         let parts = match content {
             StreamContent::Images(options) => StreamReader::Images(ImageStreamReader::new(from, options)?),
             StreamContent::Rows(options) => {
-                StreamReader::Rows(WindowReader::new(&context.name, from, options)?)
+                StreamReader::Rows(Box::new(WindowReader::new(&context.name, from, options)?))
             }
         };
         Ok(Self { context, parts })

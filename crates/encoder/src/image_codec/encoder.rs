@@ -96,7 +96,7 @@ impl ImageCodecEncoder {
         &self.name
     }
 
-    /// Returns the latent space of its frames.
+    /// Returns the latent space of the encoder's frames.
     #[must_use]
     pub fn space(&self) -> &ImageCodecSpace {
         &self.space
@@ -105,42 +105,43 @@ impl ImageCodecEncoder {
     /// Encodes an image of any size. Images without colour are marked as grey.
     ///
     /// # Errors
-    /// [`EncodeError::ImageSize`] if a frame cannot represent the size of the image, [`EncodeError::LayerCount`] if the
-    /// model does not have that many layers, [`EncodeError::Model`] or [`EncodeError::Latent`] if it does not
-    /// yield a latent of its latent space.
+    /// [`EncodeError::ImageSize`] if a frame cannot represent the size of the image, [`EncodeError::LayerCount`]
+    /// if the model does not have that many layers, [`EncodeError::Model`] or [`EncodeError::Latent`] if it does
+    /// not yield a latent of its latent space.
     pub fn encode(
         &self,
-        picture: &DynamicImage,
+        image: &DynamicImage,
         options: &ImageCodecOptions,
     ) -> Result<EncodedFrame, EncodeError> {
-        let all = self.space.layout().layers().len();
-        let wanted = options.layers.unwrap_or(all);
-        if !(1..=all).contains(&wanted) {
-            return Err(EncodeError::LayerCount { found: wanted, layers: all });
+        let layer_count = self.space.layout().layers().len();
+        let requested = options.layers.unwrap_or(layer_count);
+        if !(1..=layer_count).contains(&requested) {
+            return Err(EncodeError::LayerCount { found: requested, layers: layer_count });
         }
+        let finest_layer = layer_count - 1;
         let start = Instant::now();
-        let picture = to_eight_bit(picture);
+        let image = to_eight_bit(image);
         let header = ImageCodecHeader {
-            width: picture.width(),
-            height: picture.height(),
-            is_grey: !picture.color().has_color(),
+            width: image.width(),
+            height: image.height(),
+            is_grey: !image.color().has_color(),
             quality: options.quality,
         };
         let converted = start.elapsed();
         let quality = options.quality.index();
-        let made = self.model.band_count - self.model.low_bands;
-        let finest = (wanted == all).then_some(|maps: &[f32]| {
-            Ok(self.space.quantise_coefficients(all - 1, made, quality, maps)?.into_values())
+        let high_bands = self.model.band_count - self.model.low_bands;
+        let finest = (requested == layer_count).then_some(|maps: &[f32]| {
+            Ok(self.space.quantise_coefficients(finest_layer, high_bands, quality, maps)?.into_values())
         });
-        let AnalysedImage { layers, finest, mut timing } = self.analyse(&picture, options.threads, finest)?;
+        let AnalysedImage { layers, finest, mut timing } = self.analyse(&image, options.threads, finest)?;
         let start = Instant::now();
-        let coarser = layers.iter().take(wanted).enumerate().map(|(layer, maps)| {
+        let coarser = layers.iter().take(requested).enumerate().map(|(layer, maps)| {
             let channels = self.space.layout().layers()[layer].channels as usize;
             self.space.quantise_coefficients(layer, channels, quality, maps)
         });
         let mut coefficients = coarser.collect::<Result<Vec<_>, _>>()?;
         drop(layers);
-        coefficients.extend(finest.map(|values| self.space.to_coefficients(all - 1, values)));
+        coefficients.extend(finest.map(|values| self.space.to_coefficients(finest_layer, values)));
         let frame = self.space.encode(header, &coefficients, options.id)?;
         timing.preprocess += converted;
         timing.coding += start.elapsed();
@@ -153,9 +154,9 @@ impl ImageCodecEncoder {
     ///
     /// # Errors
     /// [`EncodeError::ImageSize`] or [`EncodeError::Model`], as [`ImageCodecEncoder::encode`].
-    pub fn layers(&self, picture: &DynamicImage) -> Result<Vec<Vec<f32>>, EncodeError> {
+    pub fn layers(&self, image: &DynamicImage) -> Result<Vec<Vec<f32>>, EncodeError> {
         let AnalysedImage { mut layers, finest, .. } =
-            self.analyse(&to_eight_bit(picture), 1, Some(|maps: &[f32]| Ok(maps.to_vec())))?;
+            self.analyse(&to_eight_bit(image), 1, Some(|maps: &[f32]| Ok(maps.to_vec())))?;
         layers.extend(finest);
         Ok(layers)
     }
@@ -163,7 +164,7 @@ impl ImageCodecEncoder {
     /// Runs the model on an image from [`to_eight_bit`].
     fn analyse<T, F>(
         &self,
-        picture: &DynamicImage,
+        image: &DynamicImage,
         threads: usize,
         finest: Option<F>,
     ) -> Result<AnalysedImage<T>, EncodeError>
@@ -171,17 +172,18 @@ impl ImageCodecEncoder {
         T: Copy + Default + Send,
         F: Fn(&[f32]) -> Result<Vec<T>, EncodeError> + Sync,
     {
-        let grid = self.grid(picture.width(), picture.height())?;
+        let grid = self.grid(image.width(), image.height())?;
         let start = Instant::now();
         let shrink = self.model.shrink;
-        let seen = if shrink == 1 { Cow::Borrowed(picture) } else { Cow::Owned(halve_image(picture)) };
+        let shrunk = if shrink == 1 { Cow::Borrowed(image) } else { Cow::Owned(halve_image(image)) };
         let input = ImageCodecInput { reach: self.input.reach / shrink as u32, ..self.input };
-        let samples = MirroredSamples::new(&seen, &input, self.space.layout().alignment() as usize / shrink);
+        let samples =
+            MirroredSamples::new(&shrunk, &input, self.space.layout().alignment() as usize / shrink);
         let plan = self.model.first_plan(grid.strip_input())?;
         let prepared = start.elapsed();
         let low = self.model.low_bands;
         let high = finest.filter(|_| self.model.finest_is_bands());
-        let high = high.map(|made| (self.model.band_count - low, made));
+        let high = high.map(|convert| (self.model.band_count - low, convert));
         let strips = StripRunner { samples: &samples, plan: &plan, grid, low, high };
         let ImageBands { low, high, mut timing } = strips.run(threads)?;
         let start = Instant::now();

@@ -1,7 +1,7 @@
 //! Image codecs at the edge: images of any size, in bounded memory.
 //!
 //! ```text
-//! picture u8 ─► strip f32 ─first half─► bands ┬─ low bands f32 ──second half──► coarser layers f32 ─► i16 ┐
+//! image u8 ───► strip f32 ─first half─► bands ┬─ low bands f32 ──second half──► coarser layers f32 ─► i16 ┐
 //!  (mirrored)   a few rows of blocks          └─ the rest: the finest layer, strip by strip ────────► i16 ┴► frame
 //! ```
 //! The first half is most of the work, and its feature maps would be as large as the image in floats. It

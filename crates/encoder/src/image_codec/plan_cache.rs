@@ -12,17 +12,17 @@ pub(super) struct PlanCache {
 }
 
 impl PlanCache {
-    /// Returns the plan for `[rows, columns]`, made by `make` if it is not cached.
-    pub(super) fn get_or_make(
+    /// Returns the plan for `[rows, columns]`, compiled by `compile` if it is not cached.
+    pub(super) fn get_or_compile(
         &self,
         shape: [usize; 2],
-        make: impl FnOnce() -> Result<ModelPlan, EncodeError>,
+        compile: impl FnOnce() -> Result<ModelPlan, EncodeError>,
     ) -> Result<Arc<ModelPlan>, EncodeError> {
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = plans.iter().position(|(made_for, _)| *made_for == shape) {
-            plans[at..].rotate_left(1);
+        if let Some(index) = plans.iter().position(|(cached_shape, _)| *cached_shape == shape) {
+            plans[index..].rotate_left(1);
         } else {
-            let plan = Arc::new(make()?);
+            let plan = Arc::new(compile()?);
             if plans.len() == MAX_PLANS {
                 plans.remove(0);
             }
@@ -50,15 +50,15 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_plans_are_kept() {
+    fn the_latest_plans_are_cached() {
         let cache = PlanCache::default();
-        let kept =
-            |side| cache.get_or_make([side, 1], || Err(EncodeError::Model("not cached".into()))).is_ok();
+        let is_cached =
+            |side| cache.get_or_compile([side, 1], || Err(EncodeError::Model("not cached".into()))).is_ok();
         for side in 0..MAX_PLANS {
-            cache.get_or_make([side, 1], plan).unwrap();
+            cache.get_or_compile([side, 1], plan).unwrap();
         }
-        assert!(kept(0));
-        cache.get_or_make([9, 1], plan).unwrap();
-        assert!(kept(0) && kept(9) && !kept(1));
+        assert!(is_cached(0));
+        cache.get_or_compile([9, 1], plan).unwrap();
+        assert!(is_cached(0) && is_cached(9) && !is_cached(1));
     }
 }

@@ -6,25 +6,25 @@ use lopside_bundle::image_codec::ImageCodecInput;
 /// Converts an image to the input type of image codecs: 8-bit grey or RGB. Deeper samples are scaled, and an
 /// alpha channel is dropped; an image that is 8-bit grey or RGB already is not copied.
 #[must_use]
-pub fn to_eight_bit(picture: &DynamicImage) -> Cow<'_, DynamicImage> {
-    match picture {
-        DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => Cow::Borrowed(picture),
-        _ if picture.color().has_color() => Cow::Owned(picture.to_rgb8().into()),
-        _ => Cow::Owned(picture.to_luma8().into()),
+pub fn to_eight_bit(image: &DynamicImage) -> Cow<'_, DynamicImage> {
+    match image {
+        DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => Cow::Borrowed(image),
+        _ if image.color().has_color() => Cow::Owned(image.to_rgb8().into()),
+        _ => Cow::Owned(image.to_luma8().into()),
     }
 }
 
 /// Halves an image from [`to_eight_bit`]: each sample is the mean of 2×2 samples, with an odd last row or column
 /// repeated.
 #[must_use]
-pub(super) fn halve_image(picture: &DynamicImage) -> DynamicImage {
-    let (width, height) = (picture.width(), picture.height());
+pub(super) fn halve_image(image: &DynamicImage) -> DynamicImage {
+    let (width, height) = (image.width(), image.height());
     let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
-    if let DynamicImage::ImageLuma8(grey) = picture {
+    if let DynamicImage::ImageLuma8(grey) = image {
         let samples = halve_samples::<1>(grey.as_raw(), width as usize);
         return GrayImage::from_raw(half_width, half_height, samples).unwrap_or_default().into();
     }
-    let samples = halve_samples::<3>(picture.as_bytes(), width as usize);
+    let samples = halve_samples::<3>(image.as_bytes(), width as usize);
     RgbImage::from_raw(half_width, half_height, samples).unwrap_or_default().into()
 }
 
@@ -68,14 +68,14 @@ pub(super) struct MirroredSamples<'a> {
 impl<'a> MirroredSamples<'a> {
     /// Prepares an image from [`to_eight_bit`] with at least one pixel, extended to multiples of `alignment` in
     /// both directions.
-    pub(super) fn new(picture: &'a DynamicImage, input: &ImageCodecInput, alignment: usize) -> Self {
-        let channels = usize::from(picture.color().channel_count());
-        let [width, height] = [picture.width() as usize, picture.height() as usize];
+    pub(super) fn new(image: &'a DynamicImage, input: &ImageCodecInput, alignment: usize) -> Self {
+        let channels = usize::from(image.color().channel_count());
+        let [width, height] = [image.width() as usize, image.height() as usize];
         let aligned_width = width.next_multiple_of(alignment);
         let reach = input.reach as usize;
         let span = input.high - input.low;
         Self {
-            bytes: picture.as_bytes(),
+            bytes: image.as_bytes(),
             channels,
             width,
             height,
@@ -128,7 +128,7 @@ mod tests {
     const INPUT: ImageCodecInput = ImageCodecInput { low: 0.0, high: 255.0, reach: 2 };
 
     #[test]
-    fn halved_pictures_are_the_means_of_four_samples() {
+    fn halved_images_are_the_means_of_four_samples() {
         let grey = |width, samples: &[u8]| {
             let height = samples.len() as u32 / width;
             DynamicImage::from(GrayImage::from_raw(width, height, samples.to_vec()).unwrap())
@@ -141,40 +141,40 @@ mod tests {
         assert_eq!(half.as_bytes(), [1, 5, 7, 3, 5, 7, 4, 5, 7]);
     }
 
-    fn filled(picture: &DynamicImage, rows: Range<usize>, alignment: usize) -> Vec<f32> {
-        let samples = MirroredSamples::new(picture, &INPUT, alignment);
+    fn filled(image: &DynamicImage, rows: Range<usize>, alignment: usize) -> Vec<f32> {
+        let samples = MirroredSamples::new(image, &INPUT, alignment);
         let mut out = vec![-1.0; 3 * rows.len() * samples.columns.len()];
         samples.fill(rows, &mut out);
         out
     }
 
     #[test]
-    fn the_picture_is_continued_by_its_mirror_image() {
-        let picture = GrayImage::from_fn(3, 1, |x, _| Luma([10 + x as u8])).into();
+    fn the_image_is_continued_by_its_mirror_image() {
+        let image = GrayImage::from_fn(3, 1, |x, _| Luma([10 + x as u8])).into();
         let row = [11.0, 10.0, 10.0, 11.0, 12.0, 12.0, 12.0, 12.0];
-        assert_eq!(filled(&picture, 0..1, 4), [row; 3].concat());
+        assert_eq!(filled(&image, 0..1, 4), [row; 3].concat());
         let dot = GrayImage::from_pixel(1, 1, Luma([7])).into();
         assert_eq!(filled(&dot, 0..8, 4), [7.0; 3 * 8 * 8]);
     }
 
     #[test]
     fn colours_become_planes() {
-        let picture = RgbImage::from_fn(1, 2, |_, y| Rgb([1, 2, 3].map(|c| c + 10 * y as u8))).into();
-        let rows = filled(&picture, 2..4, 1);
+        let image = RgbImage::from_fn(1, 2, |_, y| Rgb([1, 2, 3].map(|c| c + 10 * y as u8))).into();
+        let rows = filled(&image, 2..4, 1);
         let planes = [1, 11, 2, 12, 3, 13].map(|value| [f32::from(value as u8); 5]);
         assert_eq!(rows, planes.concat());
     }
 
     #[test]
-    fn other_kinds_of_pictures_are_converted_once() {
+    fn other_kinds_of_images_are_converted_once() {
         assert!(matches!(to_eight_bit(&DynamicImage::new_rgb8(1, 1)), Cow::Borrowed(_)));
-        for (picture, channels) in [
+        for (image, channels) in [
             (DynamicImage::new_rgba8(1, 1), 3),
             (DynamicImage::new_rgb16(1, 1), 3),
             (DynamicImage::new_luma_a8(1, 1), 1),
             (DynamicImage::new_luma16(1, 1), 1),
         ] {
-            assert_eq!(to_eight_bit(&picture).color().channel_count(), channels);
+            assert_eq!(to_eight_bit(&image).color().channel_count(), channels);
         }
     }
 }

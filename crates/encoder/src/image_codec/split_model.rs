@@ -62,8 +62,8 @@ impl SplitModel {
     /// Replaces the first half by the bundle's fast encoder.
     ///
     /// # Errors
-    /// [`EncodeError::NoFastEncoder`] if the bundle does not have one, [`EncodeError::Model`] as [`SplitModel::new`], or if
-    /// the fast encoder does not yield the first bands.
+    /// [`EncodeError::NoFastEncoder`] if the bundle does not have one, [`EncodeError::Model`] as
+    /// [`SplitModel::new`], or if the fast encoder does not yield the first bands.
     pub(super) fn new_fast(bundle: &ImageCodecBundle) -> Result<Self, EncodeError> {
         let manifest = &bundle.manifest;
         let (Some(spec), Some(model)) = (&manifest.encoder.fast, &bundle.fast_encoder) else {
@@ -89,7 +89,7 @@ impl SplitModel {
 
     /// Returns the plan that computes the bands of an input `[1, 3, rows, columns]`.
     pub(super) fn first_plan(&self, [rows, columns]: [usize; 2]) -> Result<Arc<ModelPlan>, EncodeError> {
-        self.first_plans.get_or_make([rows, columns], || {
+        self.first_plans.get_or_compile([rows, columns], || {
             ModelPlan::from_model(self.first.clone(), vec![1, 3, rows, columns])
         })
     }
@@ -112,7 +112,7 @@ impl SplitModel {
 
     /// Returns the plan that computes the layers of an input `[1, low, rows, columns]`.
     fn second_plan(&self, [rows, columns]: [usize; 2]) -> Result<Arc<ModelPlan>, EncodeError> {
-        self.second_plans.get_or_make([rows, columns], || {
+        self.second_plans.get_or_compile([rows, columns], || {
             ModelPlan::from_model(self.second.clone(), vec![1, self.low_bands, rows, columns])
         })
     }

@@ -52,7 +52,7 @@ pub(super) struct StripRunner<'a, F> {
     pub(super) samples: &'a MirroredSamples<'a>,
     pub(super) plan: &'a ModelPlan,
     pub(super) grid: BlockGrid,
-    /// Number of bands that are kept unchanged, from the first on.
+    /// Number of bands that are not converted, from the first on.
     pub(super) low: usize,
     /// Number of the other bands, and their conversion; `None` drops them.
     pub(super) high: Option<(usize, F)>,
@@ -133,7 +133,7 @@ where
         })?;
         let modelled = Instant::now();
         let (low, high) = outputs.values(0)?.split_at(self.low * strip_rows * columns);
-        let high = self.high.as_ref().map(|(_, made)| made(high)).transpose()?;
+        let high = self.high.as_ref().map(|(_, convert)| convert(high)).transpose()?;
         let mut planes = planes.lock().unwrap_or_else(PoisonError::into_inner);
         planes.low.paste(low, first, skip);
         if let (Some(planes), Some(high)) = (&mut planes.high, high) {
@@ -153,7 +153,7 @@ impl AddAssign for EncodeTiming {
 
 impl EncodeTiming {
     fn shared_by(self, threads: u32) -> Self {
-        let Self { preprocess, model, coding: code } = self;
-        Self { preprocess: preprocess / threads, model: model / threads, coding: code / threads }
+        let Self { preprocess, model, coding } = self;
+        Self { preprocess: preprocess / threads, model: model / threads, coding: coding / threads }
     }
 }

@@ -17,7 +17,8 @@ use std::{
 };
 
 use flate2::read::GzDecoder;
-use image::{DynamicImage, ImageReader};
+use image::DynamicImage;
+use lopside_input::{IMAGE_EXTENSIONS, has_image_extension, open_image};
 
 pub use error::InputError;
 use error::io_error;
@@ -88,7 +89,7 @@ pub fn open_images(inputs: &[PathBuf]) -> Result<NamedImages, InputError> {
 const NO_INPUTS: &str = "the file contains no inputs: its array or table is empty";
 
 enum FileKind {
-    Picture,
+    Image,
     Npy,
     Idx,
 }
@@ -108,8 +109,8 @@ fn is_container(path: &Path) -> bool {
 fn file_kind(path: &Path) -> Option<FileKind> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    if has_suffix(name, &[".png", ".jpg", ".jpeg", ".webp", ".pgm", ".ppm", ".pnm"]) {
-        Some(FileKind::Picture)
+    if has_image_extension(Path::new(name)) {
+        Some(FileKind::Image)
     } else if has_suffix(name, &[".npy"]) {
         Some(FileKind::Npy)
     } else if has_suffix(name, &["-idx3-ubyte", ".idx3-ubyte", ".idx"]) {
@@ -165,19 +166,21 @@ fn read_file(path: &Path) -> Result<NamedImages, InputError> {
 
 fn read_images(path: &Path) -> Result<NamedImages, InputError> {
     match file_kind(path) {
-        Some(FileKind::Picture) => Ok(Box::new(std::iter::once(read_image(path)))),
+        Some(FileKind::Image) => Ok(Box::new(std::iter::once(read_image(path)))),
         Some(FileKind::Npy) => npy::read(path, open_reader(path)?),
         Some(FileKind::Idx) => idx::read(path, open_reader(path)?),
         None => Err(invalid_file(
             path,
-            "the file's name does not end in .png, .jpg, .webp, .pgm, .ppm, .npy or -idx3-ubyte",
+            &format!(
+                "the file's name does not end in .{}, .npy or -idx3-ubyte",
+                IMAGE_EXTENSIONS.join(", .")
+            ),
         )),
     }
 }
 
 fn read_image(path: &Path) -> Result<NamedImage, InputError> {
-    let picture = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
+    let picture = open_image(path)
         .map_err(io_error(path))?
         .decode()
         .map_err(|error| invalid_file(path, &error.to_string()))?;
@@ -203,25 +206,13 @@ fn npy_error(path: &Path, error: &io::Error) -> InputError {
 fn file_stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let cut = [
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".webp",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".npy",
-        ".csv",
-        ".idx",
-        "-idx3-ubyte",
-        ".idx3-ubyte",
-    ];
     let lower = name.to_ascii_lowercase();
-    cut.iter()
-        .find(|ending| lower.ends_with(**ending))
-        .map_or(name, |ending| &name[..name.len() - ending.len()])
-        .into()
+    let images =
+        IMAGE_EXTENSIONS.into_iter().filter_map(|extension| lower.strip_suffix(extension)?.strip_suffix('.'));
+    let others = [".npy", ".csv", ".idx", "-idx3-ubyte", ".idx3-ubyte"].into_iter();
+    let stem = images.chain(others.filter_map(|ending| lower.strip_suffix(ending))).next();
+    // Lower case has as many bytes as ASCII letters had before.
+    stem.map_or(name, |stem| &name[..stem.len()]).into()
 }
 
 fn numbered_name(path: &Path, number: usize) -> String {

@@ -1,10 +1,10 @@
 //! Numbers from CSV and `.npy` files: windows of a time series, or tensors.
 //!
-//! A CSV file contains one series, with one row per line and commas between the numbers. A first line that is
-//! not a row of numbers is a header. If it names the bundle's channels, these columns are used, whatever
-//! their order; if it names none of them, the file must have one column per channel, in order. A `.npy` file
-//! contains `[rows, channels]`, for a single channel also `[rows]`, or complete windows
-//! `[n, length, channels]`, of `f4` or `f8`.
+//! A CSV file contains one series, with one row per line and commas between the numbers. A first line without
+//! any number is a header. If it names the bundle's channels, these columns are used, whatever their order; if
+//! it names none of them, the file must have one column per channel, in order.
+//! [`csv_rows`](lopside_input::csv_rows) has the rules in full. A `.npy` file contains `[rows, channels]`, for a
+//! single channel also `[rows]`, or complete windows `[n, length, channels]`, of `f4` or `f8`.
 //!
 //! Windows begin every `stride` rows; if the last of them does not reach the end, one more window ends there.
 //! Every row is therefore in a window.
@@ -15,6 +15,7 @@ use std::{
 };
 
 use lopside_bundle::TimeSeriesSpec;
+use lopside_input::csv_rows::{CsvError, CsvLimits, CsvRows};
 use npyz::{DType, NpyFile, Order, TypeChar};
 
 use super::{
@@ -24,8 +25,8 @@ use super::{
 
 /// Maximum number of values per file.
 const MAX_FILE_VALUES: u64 = 1 << 28;
-/// Maximum size of a CSV file, in bytes.
-const MAX_CSV_BYTES: u64 = 16 * MAX_FILE_VALUES;
+/// Limits of a CSV file.
+const CSV_LIMITS: CsvLimits = CsvLimits { line_bytes: 1 << 20, file_bytes: 16 * MAX_FILE_VALUES };
 
 /// Returns the windows of these files and folders, in the units of the files.
 ///
@@ -217,68 +218,28 @@ fn float_bytes(dtype: &DType) -> Option<u64> {
 
 /// Reads the rows of a CSV file, the selected channels of each.
 fn read_csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, InputError> {
-    let from = open_reader(path)?.take(MAX_CSV_BYTES);
-    let mut lines = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .comment(Some(b'#'))
-        .from_reader(from);
-    let mut columns: Option<Vec<usize>> = None;
-    let mut rows = Vec::new();
-    for record in lines.records() {
-        let record = record.map_err(|error| invalid_file(path, &error.to_string()))?;
-        if columns.is_none() {
-            columns = Some(find_columns(path, &record, channels)?);
-            if record.iter().any(|field| field.parse::<f32>().is_err()) {
-                continue;
-            }
-        }
-        for &column in columns.iter().flatten() {
-            rows.push(parse_field(path, &record, column)?);
-        }
-        if rows.len() as u64 > MAX_FILE_VALUES {
+    let mut numbers = Vec::new();
+    for row in CsvRows::new(open_reader(path)?, CSV_LIMITS, channels.to_vec()) {
+        numbers.extend(row.map_err(|error| csv_error(path, channels, &error))?);
+        if numbers.len() as u64 > MAX_FILE_VALUES {
             return Err(invalid_file(path, "it has over 2^28 numbers: split it"));
         }
     }
-    if lines.get_ref().limit() == 0 {
-        return Err(invalid_file(path, "it has over 4 GiB: split it"));
-    }
-    Ok(rows)
+    Ok(numbers)
 }
 
-/// Returns the column index of each channel, determined by the first line.
-fn find_columns(
-    path: &Path,
-    first: &csv::StringRecord,
-    channels: &[String],
-) -> Result<Vec<usize>, InputError> {
-    if let Some(columns) = channels.iter().map(|channel| find_channel(first, channel)).collect() {
-        return Ok(columns);
+fn csv_error(path: &Path, channels: &[String], error: &CsvError) -> InputError {
+    match error {
+        CsvError::FileTooLong { .. } => invalid_file(path, "it has over 4 GiB: split it"),
+        CsvError::MissingChannels { columns, .. } | CsvError::UnnamedColumns { columns, .. } => {
+            let names = channels.join(", ");
+            invalid_file(
+                path,
+                &format!("it has {columns} columns and no header that names all of the channels: {names}"),
+            )
+        }
+        other => invalid_file(path, &other.to_string()),
     }
-    // A line that names only some channels is a header in which the others are missing.
-    let named = channels.iter().any(|channel| find_channel(first, channel).is_some());
-    if !named && first.len() == channels.len() {
-        return Ok((0..channels.len()).collect());
-    }
-    let names = channels.join(", ");
-    Err(invalid_file(
-        path,
-        &format!("it has {} columns and no header that names all of the channels: {names}", first.len()),
-    ))
-}
-
-fn find_channel(first: &csv::StringRecord, channel: &str) -> Option<usize> {
-    first.iter().position(|field| field == channel)
-}
-
-fn parse_field(path: &Path, record: &csv::StringRecord, column: usize) -> Result<f32, InputError> {
-    let field = record.get(column).unwrap_or_default();
-    let number = field.parse::<f32>().ok().filter(|number| number.is_finite());
-    number.ok_or_else(|| {
-        let line = record.position().map_or(0, csv::Position::line);
-        invalid_file(path, &format!("line {line}, column {}: {field:?} is not a finite number", column + 1))
-    })
 }
 
 #[cfg(test)]
@@ -328,6 +289,8 @@ mod tests {
         assert_eq!(found[0].1, [2.0, 1.0, 4.0, 3.0]);
         let unnamed = read("x, y\n5, 6\n", &spec(1, 1, &["a", "b"])).unwrap();
         assert_eq!(unnamed[0].1, [5.0, 6.0]);
+        let quoted = read("\"a, °C\",a\n5,6\n\"a, °C\",a\n7,8\n", &spec(2, 1, &["a"])).unwrap();
+        assert_eq!(quoted[0].1, [6.0, 8.0]);
     }
 
     #[test]
@@ -340,6 +303,9 @@ mod tests {
             ("1,2\n", "it has 1 rows, but a window has 2"),
             ("1,2,3\n", "it has 3 columns and no header that names all of the channels: a, b"),
             ("a,c\n1,2\n3,4\n", "it has 2 columns and no header that names all of the channels: a, b"),
+            ("1,x\n3,4\n5,6\n", "log.csv: line 1, column 2: \"x\" is not a finite number"),
+            ("1,2\n3,4,5\n", "log.csv: line 2: it has 3 columns, but the first line has 2"),
+            ("1,2\n\"3,4\n", "log.csv: line 2, column 1: \"3,4\" is not quoted correctly"),
             ("", "it has 0 rows"),
             ("a,b\n", "it has 0 rows"),
         ] {

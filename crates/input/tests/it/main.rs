@@ -1,0 +1,6 @@
+//! The integration tests of `lopside-input`, in one binary.
+
+// A test helper panics to fail its test.
+#![allow(clippy::unwrap_used)]
+
+mod csv_rows;
