@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::ApiKey;
+#[cfg(feature = "send")]
+use crate::settings::{ApiKeyArg, CaArg, ClientCertArg, ClientKeyArg, EndpointArg, TimeoutArg};
+use crate::settings::{BundleArg, ImageCodecArgs, OutArg, RootTable, SocketArg};
 
 /// Encode images and measurements into compact latent frames and send them to a cloud-decoder.
 #[derive(Debug, Parser)]
@@ -66,7 +68,7 @@ pub enum Command {
     /// and camera; further keys are explained in /etc/lopside/edge.toml. With a channel, the bundle comes
     /// from the cloud, is tried before use, and is replaced by the previous one if it fails. Ends on SIGTERM
     /// or SIGINT once captured inputs are stored, or when all sources have ended.
-    Run(RunArgs),
+    Run(RootTable),
     /// Show the status of the agent that runs on this machine
     Status(StatusArgs),
     /// Check everything that an agent needs, and suggest a fix for each problem
@@ -81,37 +83,9 @@ pub enum Command {
     Bench(BenchArgs),
 }
 
-/// Option that selects the bundle.
-#[derive(Debug, Args)]
-pub struct BundleArg {
-    /// Folder of the bundle; its encoder part is sufficient
-    #[arg(long, env = "LOPSIDE_BUNDLE", value_name = "DIR")]
-    pub bundle: Option<PathBuf>,
-}
-
-/// Options of image codecs. Other bundles support only the layers. Flattened last, because its heading stays
-/// in effect.
-#[derive(Debug, Clone, Copy, Default, Args)]
-#[command(next_help_heading = "Image codecs")]
-pub struct ImageCodecArgs {
-    /// Quality of the quantisation, 1 to 100 [default: 50]
-    #[arg(long, env = "LOPSIDE_QUALITY", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub quality: Option<u8>,
-    /// Number of layers per frame, the base or coarsest layer first; also for other bundles with several
-    /// layers [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub layers: Option<u8>,
-    /// Use the fast encoder, which halves the image first and computes only its lowest bands: a fraction of
-    /// the work, for low qualities
-    #[arg(long)]
-    pub fast: bool,
-    /// Number of threads that run the encoder [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub threads: Option<u8>,
-}
-
 /// Options of `encode`.
 #[derive(Debug, Args)]
+#[command(mut_arg("out", |arg| arg.help("Folder for the frames [default: out]")))]
 pub struct EncodeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -119,9 +93,9 @@ pub struct EncodeArgs {
     /// Images or measurements, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// Folder for the frames [default: out]
-    #[arg(long, env = "LOPSIDE_OUT", value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub out: OutArg,
     /// Omit the 8-byte latent-space id: readers need the bundle to decode the frame
     #[arg(long)]
     pub no_id: bool,
@@ -130,7 +104,7 @@ pub struct EncodeArgs {
     pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub picture: ImageCodecArgs,
+    pub image_codec: ImageCodecArgs,
 }
 
 /// Options of `send`.
@@ -143,15 +117,15 @@ pub struct SendArgs {
     /// Images or measurements, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// Address of the cloud-decoder, for example http://decoder.example:8080 or https://decoder.example
-    #[arg(long, env = "LOPSIDE_ENDPOINT", value_name = "URL")]
-    pub endpoint: Option<String>,
-    /// Folder for the results [default: out]
-    #[arg(long, env = "LOPSIDE_OUT", value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Time limit for a request, in seconds [default: 10]
-    #[arg(long, env = "LOPSIDE_TIMEOUT_SECONDS", value_name = "SECONDS")]
-    pub timeout_seconds: Option<u32>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub endpoint: EndpointArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub out: OutArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: TimeoutArg,
     /// Request only this head, for example --head upscale for images of twice the size [default: the first
     /// head, and all heads that classify or score]
     #[arg(long, value_name = "NAME")]
@@ -163,62 +137,21 @@ pub struct SendArgs {
     /// Print the report as JSON instead of the table
     #[arg(long)]
     pub json: bool,
+    #[command(flatten, next_help_heading = "Security")]
+    #[allow(missing_docs)]
+    pub ca: CaArg,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub security: SecurityArgs,
+    pub client_cert: ClientCertArg,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub picture: ImageCodecArgs,
-}
-
-/// TLS and authentication options of a connection.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Security")]
-pub struct SecurityArgs {
-    /// Trust certificates of these authorities, as PEM [default: the authorities that Mozilla trusts, built
-    /// in]
-    #[arg(long, env = "LOPSIDE_CA", value_name = "FILE")]
-    pub ca: Option<PathBuf>,
-    /// Client certificate to present to a server that asks for one (mTLS), as PEM
-    #[arg(long, env = "LOPSIDE_CLIENT_CERT", value_name = "FILE")]
-    pub client_cert: Option<PathBuf>,
-    /// Private key of the client certificate, as PEM
-    #[arg(long, env = "LOPSIDE_CLIENT_KEY", value_name = "FILE")]
-    pub client_key: Option<PathBuf>,
-    /// API key; prefer the variable or the config file, because other users can see a command line. Sent
-    /// unencrypted over http://
-    #[arg(long, env = "LOPSIDE_API_KEY", value_name = "KEY", hide_env_values = true)]
-    pub api_key: Option<ApiKey>,
-}
-
-/// Options of `run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {
+    pub client_key: ClientKeyArg,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub bundle: BundleArg,
-    /// Address of the cloud-decoder, for example http://decoder.example:8080 or https://decoder.example
-    #[arg(long, env = "LOPSIDE_ENDPOINT", value_name = "URL")]
-    pub endpoint: Option<String>,
-    /// Name of the device [default: the host name]
-    #[arg(long, env = "LOPSIDE_DEVICE_NAME", value_name = "NAME")]
-    pub device: Option<String>,
-    /// Folder of the spool [default: spool]
-    #[arg(long, env = "LOPSIDE_SPOOL", value_name = "DIR")]
-    pub spool: Option<PathBuf>,
-    /// Channel whose bundles the cloud-decoder delivers to this device over the air [default: none, the
-    /// bundle stays]
-    #[arg(long, env = "LOPSIDE_CHANNEL", value_name = "NAME")]
-    pub channel: Option<String>,
-    /// Unix socket on which to answer edge-encoder status [default: none]
-    #[arg(long, env = "LOPSIDE_SOCKET", value_name = "SOCKET")]
-    pub socket: Option<PathBuf>,
+    pub api_key: ApiKeyArg,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub security: SecurityArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub picture: ImageCodecArgs,
+    pub image_codec: ImageCodecArgs,
 }
 
 /// Options of `doctor`.
@@ -226,7 +159,7 @@ pub struct RunArgs {
 pub struct DoctorArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub run: RunArgs,
+    pub run: RootTable,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -234,10 +167,13 @@ pub struct DoctorArgs {
 
 /// Options of `status`.
 #[derive(Debug, Args)]
+#[command(mut_arg("socket", |arg| {
+    arg.help("Unix socket of the agent [default: the config file's socket, otherwise /run/lopside/edge.sock]")
+}))]
 pub struct StatusArgs {
-    /// Unix socket of the agent [default: the config file's socket, otherwise /run/lopside/edge.sock]
-    #[arg(long, env = "LOPSIDE_SOCKET", value_name = "SOCKET")]
-    pub socket: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub socket: SocketArg,
     /// Keep running: print the status again whenever it changes, and wait for an agent that does not answer
     #[arg(long)]
     pub follow: bool,
@@ -278,5 +214,40 @@ pub struct BenchArgs {
     pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub picture: ImageCodecArgs,
+    pub image_codec: ImageCodecArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_options_of_each_command_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_shared_option_has_the_help_and_the_heading_of_its_command() {
+        let cli = Cli::command();
+        for (command, option, help, heading) in [
+            ("encode", "out", "Folder for the frames", None),
+            ("status", "socket", "Unix socket of the agent", None),
+            ("run", "socket", "Unix socket on which", None),
+            ("run", "spool", "Folder of the spool", None),
+            ("run", "ca", "Trust certificates", Some("Security")),
+            ("run", "api_key", "API key", Some("Security")),
+            ("run", "quality", "Quality", Some("Image codecs")),
+            #[cfg(feature = "send")]
+            ("send", "out", "Folder for the results", None),
+            #[cfg(feature = "send")]
+            ("send", "client_key", "Private key", Some("Security")),
+        ] {
+            let mut options = cli.find_subcommand(command).unwrap().get_arguments();
+            let found = options.find(|found| found.get_id() == option).unwrap();
+            assert!(found.get_help().unwrap().to_string().starts_with(help), "{command} {option}");
+            assert_eq!(found.get_help_heading(), heading, "{command} {option}");
+        }
+    }
 }

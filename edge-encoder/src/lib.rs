@@ -9,10 +9,10 @@
 pub mod agent;
 pub mod cli;
 pub mod command;
-pub mod config;
 mod connection;
 pub mod doctor;
 mod error;
+pub mod settings;
 
 pub use connection::{ApiKey, SecuritySettings};
 pub use error::{ConnectionError, EdgeError, SettingsError, UpdateError};

@@ -21,7 +21,10 @@ pub(crate) fn run(target_triple: Option<&str>) -> Result<()> {
         .filter(|(target, variable, _)| *target == triple && env::var_os(variable).is_none())
         .map(|(_, variable, linker)| (*variable, Path::new(*linker)))
         .collect();
-    cargo(&["build", "--profile", PROFILE, "-p", "edge-encoder", "--target", &triple], &linker)?;
+    // A device does not need `send`, which is for people at a desk.
+    let args =
+        ["build", "--profile", PROFILE, "-p", "edge-encoder", "--no-default-features", "--target", &triple];
+    cargo(&args, &linker)?;
     let dist = root().join("dist");
     fs::create_dir_all(&dist).map_err(|error| format!("{}: {error}", dist.display()))?;
     let binary = target().join(&triple).join(PROFILE).join("edge-encoder");

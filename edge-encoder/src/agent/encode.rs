@@ -17,11 +17,12 @@ use tokio::{
 
 use super::{
     RateBounds,
-    control::link_pressure,
+    counters::AgentCounters,
     encoders::{ActiveEncoders, EncoderSwap},
     files::EncodedFile,
-    input::{EncodeJob, JobInput, PendingFile, SourceState},
-    tally::AgentCounters,
+    input::{EncodeJob, JobInput, PendingFile},
+    rate_control::link_pressure,
+    source_state::SourceState,
 };
 use crate::EdgeError;
 
@@ -32,7 +33,7 @@ pub(super) struct EncodingThread {
     pub(super) link: watch::Receiver<LinkState>,
     /// Receives files whose frames are being stored.
     pub(super) finishing: mpsc::Sender<EncodedFile>,
-    pub(super) tally: Arc<AgentCounters>,
+    pub(super) counters: Arc<AgentCounters>,
     pub(super) bounds: RateBounds,
 }
 
@@ -113,8 +114,8 @@ impl EncodingThread {
             link_pressure(&self.store.state().borrow(), &self.link.borrow(), self.bounds.budget_bytes);
         let (bounds, quality) = (self.bounds, self.bounds.quality(pressure));
         let (quality, layers) = self.encoders.set_rate(quality, |all| bounds.layers(pressure, all));
-        self.tally.layers.store(layers as u64, Ordering::Relaxed);
-        self.tally.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
+        self.counters.layers.store(layers as u64, Ordering::Relaxed);
+        self.counters.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
     }
 
     /// Encodes an input and sends its frame to the store. The result arrives over the returned channel.

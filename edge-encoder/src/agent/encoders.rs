@@ -4,7 +4,7 @@ use lopside_encoder::{AnyEncoder, EncodeError, EncodedFrame, source::EncoderInpu
 use lopside_latent::IdOnWire;
 
 use super::{
-    tally::AgentCounters,
+    counters::AgentCounters,
     update::{StateStore, UpdateEvent},
 };
 
@@ -14,30 +14,30 @@ use super::{
 pub(super) struct ActiveEncoders {
     current: AnyEncoder,
     previous: Option<PreviousEncoder>,
-    tally: Arc<AgentCounters>,
+    counters: Arc<AgentCounters>,
 }
 
 /// An encoder that was installed over the air.
 #[derive(Debug)]
 pub(super) struct EncoderSwap {
     pub(super) encoder: AnyEncoder,
-    pub(super) book: Arc<StateStore>,
+    pub(super) states: Arc<StateStore>,
 }
 
 /// The state while a new bundle has not encoded a real input yet.
 #[derive(Debug)]
 pub(super) struct PreviousEncoder {
     pub(super) encoder: AnyEncoder,
-    pub(super) book: Arc<StateStore>,
+    pub(super) states: Arc<StateStore>,
 }
 
 impl ActiveEncoders {
     pub(super) fn new(
         current: AnyEncoder,
         previous: Option<PreviousEncoder>,
-        tally: Arc<AgentCounters>,
+        counters: Arc<AgentCounters>,
     ) -> Self {
-        Self { current, previous, tally }
+        Self { current, previous, counters }
     }
 
     /// Returns the current encoder.
@@ -56,11 +56,11 @@ impl ActiveEncoders {
     }
 
     /// Replaces the current encoder; the new one is on probation.
-    pub(super) fn swap(&mut self, EncoderSwap { encoder, book }: EncoderSwap) {
+    pub(super) fn swap(&mut self, EncoderSwap { encoder, states }: EncoderSwap) {
         tracing::warn!(bundle = encoder.name(), latent_space = %encoder.latent_space(), "bundle installed over the air; it is on probation");
-        self.tally.set_bundle(&encoder);
+        self.counters.set_bundle(&encoder);
         let before = std::mem::replace(&mut self.current, encoder);
-        self.previous = Some(PreviousEncoder { encoder: before, book });
+        self.previous = Some(PreviousEncoder { encoder: before, states });
     }
 
     /// Encodes an input.
@@ -69,11 +69,11 @@ impl ActiveEncoders {
     /// As [`AnyEncoder::encode`], if neither encoder can encode the input.
     pub(super) fn encode(&mut self, input: &EncoderInput) -> Result<EncodedFrame, EncodeError> {
         let encoded = self.current.encode(input, IdOnWire::Present);
-        let Some(PreviousEncoder { encoder: before, book }) = &self.previous else { return encoded };
+        let Some(PreviousEncoder { encoder: before, states }) = &self.previous else { return encoded };
         let id = self.current.latent_space();
         match encoded {
             Ok(encoded) => {
-                book.note(UpdateEvent::Confirmed(id));
+                states.note(UpdateEvent::Confirmed(id));
                 self.previous = None;
                 Ok(encoded)
             }
@@ -82,7 +82,7 @@ impl ActiveEncoders {
                 let encoded = before.encode(input, IdOnWire::Present)?;
                 tracing::error!(%error, latent_space = %id, "bundle on probation failed; the previous bundle encodes the input");
                 let is_back =
-                    book.note(UpdateEvent::Failed(id, error.to_string())).current_space() != Some(id);
+                    states.note(UpdateEvent::Failed(id, error.to_string())).current_space() != Some(id);
                 if is_back {
                     self.roll_back();
                 }
@@ -95,7 +95,7 @@ impl ActiveEncoders {
     fn roll_back(&mut self) {
         let Some(PreviousEncoder { encoder: before, .. }) = self.previous.take() else { return };
         tracing::error!(bundle = before.name(), latent_space = %before.latent_space(), "rolled back to the previous bundle");
-        self.tally.set_bundle(&before);
+        self.counters.set_bundle(&before);
         self.current = before;
     }
 }

@@ -10,7 +10,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::input::{EncodeJob, JobInput, PendingFile, SourceState};
+use super::{
+    input::{EncodeJob, JobInput, PendingFile},
+    source_state::SourceState,
+};
 
 /// Capacity of the queue of encoded files.
 const FILE_QUEUE: usize = 64;

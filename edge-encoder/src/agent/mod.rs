@@ -22,16 +22,17 @@
 //! - A stop loses nothing: sources end, captured inputs are encoded and stored, and the remaining frames are
 //!   sent after the next start.
 
-mod control;
+mod counters;
 mod encode;
 mod encoders;
 mod files;
 mod input;
 mod notify;
+mod rate_control;
 mod settings;
+mod source_state;
 mod sources;
 mod status;
-mod tally;
 mod update;
 
 use std::{path::Path, sync::Arc, thread, time::Instant};
@@ -43,23 +44,23 @@ use lopside_spool::{Disk, SpoolError};
 use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
 use tokio::sync::mpsc;
 
+use self::{
+    counters::AgentCounters,
+    encode::EncodingThread,
+    encoders::ActiveEncoders,
+    update::{InitialEncoder, PollTarget},
+};
 pub use self::{
-    control::RateBounds,
-    settings::{AgentSettings, SourceSettings},
+    rate_control::RateBounds,
+    settings::{AgentSettings, SourceSettings, SpoolSettings, UpdateSettings, UplinkTimeouts},
     status::{
         AgentReport, ClassReport, SourceReport, SpoolReport, StatusSource, UplinkReport, request_status,
     },
-    update::{UpdateReport, UpdateSettings},
-};
-use self::{
-    encode::EncodingThread,
-    encoders::ActiveEncoders,
-    tally::AgentCounters,
-    update::{InitialEncoder, PollTarget},
+    update::UpdateReport,
 };
 pub(crate) use self::{
-    settings::{RateTable, SourceKind, SourceTable, SpoolTable, UncheckedSettings, UplinkTable},
-    update::{BundleClient, UpdateTable},
+    settings::{FilterSettings, SourceKind},
+    update::BundleClient,
 };
 use crate::EdgeError;
 
@@ -76,16 +77,16 @@ pub async fn run(
     settings: AgentSettings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), EdgeError> {
-    let folder = settings.spool.clone();
-    let options = StoreSettings { budget_bytes: settings.budget_bytes, commit_delay: settings.commit_delay };
+    let SpoolSettings { folder, budget_bytes, commit_delay } = settings.spool.clone();
+    let options = StoreSettings { budget_bytes, commit_delay };
     let (store, items, store_thread) = Store::start(move || open_disk(&folder), options)?;
     let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
     let InitialEncoder { encoder, probation, updates: updating } =
         update::begin(settings.update.clone(), encoder)?;
     let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
-    let tally = Arc::new(AgentCounters::new(&settings, &encoder));
+    let counters = Arc::new(AgentCounters::new(&settings, &encoder));
     let status = StatusSource {
-        counters: Arc::clone(&tally),
+        counters: Arc::clone(&counters),
         store: store.state(),
         link: uplink.link(),
         updates: updating.as_ref().map(update::PendingUpdates::updates),
@@ -95,18 +96,18 @@ pub async fn run(
         settings.socket.as_deref().map(|socket| status::serve(socket, status.clone())).transpose()?;
     let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
     let stopper = StopHandle::new()?;
-    let sources = sources::start(&settings, &encoder, &stopper, &inputs, &tally, items)?;
+    let sources = sources::start(&settings, &encoder, &stopper, &inputs, &counters, items)?;
     let (finishing, finisher) = files::start(store.state(), inputs.downgrade(), stopper.clone());
     drop(inputs);
-    let (device, patience) = (settings.device.clone(), settings.ack_timeout);
+    let (device, patience) = (settings.device.clone(), settings.uplink.ack_timeout);
     let (swaps, asking) =
         update::start(updating, PollTarget { target: target.clone(), device, answer_timeout: patience });
     let encoding = EncodingThread {
-        encoders: ActiveEncoders::new(encoder, probation, Arc::clone(&tally)),
+        encoders: ActiveEncoders::new(encoder, probation, Arc::clone(&counters)),
         store: store.clone(),
         link: uplink.link(),
         finishing,
-        tally,
+        counters,
         bounds: settings.bounds,
     };
     let encoder_thread = encode::start(encoding, queue, swaps)?;
@@ -138,8 +139,8 @@ fn uplink_settings(settings: &AgentSettings, target: &CloudTarget) -> UplinkSett
     UplinkSettings {
         device: settings.device.clone(),
         bearer: target.bearer(),
-        ack_timeout: settings.ack_timeout,
-        max_pause: settings.max_pause,
+        ack_timeout: settings.uplink.ack_timeout,
+        max_pause: settings.uplink.max_pause,
     }
 }
 

@@ -21,10 +21,10 @@ use lopside_uplink::StoredItems;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    AgentSettings, SourceSettings,
-    input::{EncodeJob, JobInput, PendingFile, SourceState},
-    settings::{FilterSettings, SourceKind},
-    tally::AgentCounters,
+    AgentSettings, FilterSettings, SourceKind, SourceSettings,
+    counters::AgentCounters,
+    input::{EncodeJob, JobInput, PendingFile},
+    source_state::SourceState,
 };
 use crate::{EdgeError, SettingsError};
 
@@ -50,12 +50,12 @@ pub(super) fn start(
     encoder: &AnyEncoder,
     stop: &StopHandle,
     inputs: &mpsc::Sender<EncodeJob>,
-    tally: &AgentCounters,
+    counters: &AgentCounters,
     mut items: StoredItems,
 ) -> Result<SourceThreads, EdgeError> {
     let (running, watched) = watch::channel(settings.sources.len());
     let running = Arc::new(running);
-    for (settings, source) in settings.sources.iter().zip(&tally.sources) {
+    for (settings, source) in settings.sources.iter().zip(&counters.sources) {
         let context = SourceContext::new(&settings.name, stop);
         let (capture, stored) = open_source(settings, encoder, context.clone(), &mut items)?;
         let passing =

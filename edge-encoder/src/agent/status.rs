@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt as _, net::UnixListener, sync::watch, task::JoinHandle};
 
 use super::{
-    tally::AgentCounters,
+    counters::AgentCounters,
+    source_state::SourceState,
     update::{UpdateReport, UpdateStatus},
 };
 use crate::{EdgeError, SettingsError, error::io_error};
@@ -221,7 +222,7 @@ impl ClassReport {
     }
 }
 
-impl super::input::SourceState {
+impl SourceState {
     fn source_report(&self) -> SourceReport {
         let counted = self.counters.input_counts();
         SourceReport {

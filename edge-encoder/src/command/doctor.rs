@@ -1,9 +1,10 @@
-use crate::{EdgeError, cli::DoctorArgs, config::ConfigFile, doctor};
+use crate::{EdgeError, cli::DoctorArgs, doctor, settings::RootTable};
 
 /// Runs `edge-encoder doctor`.
-pub(super) async fn run(args: DoctorArgs, file: &ConfigFile) -> Result<(), EdgeError> {
-    let bundle = file.bundle(args.run.bundle.bundle.clone())?;
-    let diagnosis = doctor::examine(&bundle, &file.agent_settings(args.run)?).await;
+pub(super) async fn run(args: DoctorArgs, file: RootTable) -> Result<(), EdgeError> {
+    let merged = args.run.merge_over(file);
+    let bundle = merged.bundle.folder()?.to_owned();
+    let diagnosis = doctor::examine(&bundle, &merged.into_agent_settings()?).await;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&diagnosis)?);
     } else {

@@ -1,8 +1,9 @@
 use lopside_latent::IdOnWire;
+use merge::Merge as _;
 use serde::Serialize;
 
 use super::{load_encoder, outputs::Outputs, progress_bar};
-use crate::{EdgeError, cli::EncodeArgs, config::ConfigFile};
+use crate::{EdgeError, cli::EncodeArgs, settings::RootTable};
 
 #[derive(Serialize)]
 struct EncodeSummary {
@@ -13,10 +14,12 @@ struct EncodeSummary {
 }
 
 /// Runs `edge-encoder encode`.
-pub(super) fn run(args: EncodeArgs, file: &ConfigFile) -> Result<(), EdgeError> {
-    let encoder = load_encoder(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
+pub(super) fn run(mut args: EncodeArgs, file: RootTable) -> Result<(), EdgeError> {
+    args.bundle.merge(file.bundle);
+    args.out.merge(file.out);
+    let encoder = load_encoder(args.bundle.folder()?, args.image_codec, file.image_codec)?;
     encoder.check_output_names(&args.inputs)?;
-    let mut outputs = Outputs::new(file.out(args.out), &encoder.list(&args.inputs)?);
+    let mut outputs = Outputs::new(args.out.into_folder(), &encoder.list(&args.inputs)?);
     let id = if args.no_id { IdOnWire::Session } else { IdOnWire::Present };
     let bar = progress_bar("frames");
     let (mut frames, mut total_bytes) = (0, 0);

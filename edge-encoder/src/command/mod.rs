@@ -15,14 +15,15 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use lopside_bundle::{BundlePart, image_codec::AnyBundle};
 use lopside_encoder::AnyEncoder;
+use merge::Merge as _;
 
 #[cfg(feature = "send")]
 pub use self::send::SendError;
 use crate::{
     EdgeError,
-    cli::{Cli, Command, ImageCodecArgs},
-    config::ConfigFile,
+    cli::{Cli, Command},
     error::SettingsError,
+    settings::{ImageCodecArgs, read_config_file},
 };
 
 /// Runs the command of the command line.
@@ -30,32 +31,35 @@ use crate::{
 /// # Errors
 /// [`EdgeError`] with the cause and, if there is one, the fix.
 pub async fn run(cli: Cli) -> Result<(), EdgeError> {
-    let file = ConfigFile::read(cli.config.as_deref())?;
+    let file = read_config_file(cli.config.as_deref())?;
     match cli.command {
-        Command::Encode(args) => encode::run(args, &file),
+        Command::Encode(args) => encode::run(args, file),
         #[cfg(feature = "send")]
-        Command::Send(args) => send::run(args, &file).await,
-        Command::Run(args) => run::run(args, &file).await,
-        Command::Doctor(args) => doctor::run(args, &file).await,
-        Command::Status(args) => status::run(args, &file).await,
-        Command::Inspect(args) => inspect::run(args, &file),
-        Command::Bench(args) => bench::run(args, &file),
+        Command::Send(args) => send::run(args, file).await,
+        Command::Run(args) => run::run(args, file).await,
+        Command::Doctor(args) => doctor::run(args, file).await,
+        Command::Status(args) => status::run(args, file).await,
+        Command::Inspect(args) => inspect::run(args, file),
+        Command::Bench(args) => bench::run(args, file),
     }
 }
 
-/// Loads the encoder of the bundle in `folder`, with the options that its model kind supports.
-fn load_encoder(folder: &Path, args: ImageCodecArgs, file: &ConfigFile) -> Result<AnyEncoder, EdgeError> {
+/// Loads the encoder of the bundle in `folder`, with the options that its model kind supports: the flags, merged over
+/// the config file.
+fn load_encoder(folder: &Path, flags: ImageCodecArgs, file: ImageCodecArgs) -> Result<AnyEncoder, EdgeError> {
     let bundle = AnyBundle::load(folder, BundlePart::Encoder)?;
     if let AnyBundle::FixedLatent(bundle) = &bundle {
-        refuse_options(args, &bundle.manifest.name)?;
+        refuse_options(flags, &bundle.manifest.name)?;
     }
-    Ok(AnyEncoder::new(&bundle, &file.encode_options(args)?)?)
+    let mut merged = flags;
+    merged.merge(file);
+    Ok(AnyEncoder::new(&bundle, &merged.encode_options()?)?)
 }
 
 /// Refuses flags that the bundle does not support. The config file may serve bundles of both kinds, so its
 /// values are not refused.
-fn refuse_options(args: ImageCodecArgs, bundle: &str) -> Result<(), SettingsError> {
-    let ImageCodecArgs { quality, fast, threads, layers: _ } = args;
+fn refuse_options(flags: ImageCodecArgs, bundle: &str) -> Result<(), SettingsError> {
+    let ImageCodecArgs { quality, fast, threads, layers: _ } = flags;
     let given = [
         ("--quality (LOPSIDE_QUALITY)", quality.is_some()),
         ("--fast", fast),

@@ -1,15 +1,17 @@
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::load_encoder;
-use crate::{EdgeError, agent, cli::RunArgs, config::ConfigFile};
+use crate::{EdgeError, agent, settings::RootTable};
 
 /// Runs `edge-encoder run`.
-pub(super) async fn run(args: RunArgs, file: &ConfigFile) -> Result<(), EdgeError> {
+pub(super) async fn run(flags: RootTable, file: RootTable) -> Result<(), EdgeError> {
     // Registered before anything is started, so that a signal at any time causes an orderly end.
     let mut terminate = signal(SignalKind::terminate()).map_err(EdgeError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(EdgeError::Signal)?;
-    let encoder = load_encoder(&file.bundle(args.bundle.bundle.clone())?, args.picture, file)?;
-    let settings = file.agent_settings(args)?;
+    let (codec_flags, codec_file) = (flags.image_codec, file.image_codec);
+    let merged = flags.merge_over(file);
+    let encoder = load_encoder(merged.bundle.folder()?, codec_flags, codec_file)?;
+    let settings = merged.into_agent_settings()?;
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -1,12 +1,13 @@
 use std::{path::PathBuf, time::Duration};
 
+use merge::Merge as _;
 use tokio::time::interval;
 
 use crate::{
     EdgeError,
     agent::{self, AgentReport},
     cli::StatusArgs,
-    config::ConfigFile,
+    settings::RootTable,
 };
 
 const DEFAULT_SOCKET: &str = "/run/lopside/edge.sock";
@@ -14,8 +15,9 @@ const DEFAULT_SOCKET: &str = "/run/lopside/edge.sock";
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs `edge-encoder status`.
-pub(super) async fn run(args: StatusArgs, file: &ConfigFile) -> Result<(), EdgeError> {
-    let socket = file.socket(args.socket).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
+pub(super) async fn run(mut args: StatusArgs, file: RootTable) -> Result<(), EdgeError> {
+    args.socket.merge(file.socket);
+    let socket = args.socket.socket.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
     if !args.follow {
         let report = agent::request_status(&socket)?;
         return print_report(&report, args.json, serde_json::to_string_pretty(&report)?);

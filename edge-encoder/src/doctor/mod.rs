@@ -50,7 +50,7 @@ pub enum Verdict {
 /// Runs all checks for these settings.
 pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diagnosis {
     let mut findings = vec![examine_bundle(bundle)];
-    findings.extend(disk::examine(&settings.spool, settings.budget_bytes));
+    findings.extend(disk::examine(&settings.spool.folder, settings.spool.budget_bytes));
     findings.extend(settings.sources.iter().map(sources::examine));
     findings.extend(tls::examine_certificates(&settings.security));
     findings.extend(cloud::examine(settings).await);

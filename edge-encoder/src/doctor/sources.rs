@@ -11,7 +11,7 @@ use crate::agent::{SourceKind, SourceSettings};
 /// Checks whether the folder, program or device of a source is available.
 pub(super) fn examine(source: &SourceSettings) -> Finding {
     let what = format!("source {}", source.name);
-    match source.kind() {
+    match &source.kind {
         SourceKind::Folder { path, .. } => examine_folder(&what, path),
         SourceKind::Command { argv, .. } => examine_command(&what, argv.first().map_or("", String::as_str)),
         SourceKind::Stdin { .. } => Finding::good(what, "standard input"),

@@ -16,7 +16,7 @@ use lopside_proto::v1::{DownloadRequest, DownloadResponse};
 use tokio::{task::spawn_blocking, time::timeout};
 use tonic::Streaming;
 
-use super::{cloud::BundleClient, disk, folder::BundleFolder, offer::OfferedFile};
+use super::{bundle_client::BundleClient, disk, folder::BundleFolder, offer::OfferedFile};
 use crate::{EdgeError, UpdateError, connection::remote_error, error::io_error as at};
 
 /// Downloads a file, unless it is present.

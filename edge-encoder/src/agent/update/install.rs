@@ -6,7 +6,7 @@ use lopside_encoder::{AnyEncoder, EncodeError, EncodeOptions, InputError, golden
 use super::{
     StateStore,
     folder::BundleFolder,
-    gives::InputKind,
+    input_kind::InputKind,
     state::{Release, UpdateEvent},
 };
 use crate::{ConnectionError, EdgeError, UpdateError};

@@ -20,18 +20,17 @@
 //!   encode.
 //! - Network and disk failures are retried; a faulty bundle is recorded and not downloaded again.
 
-mod book;
-mod cloud;
+mod bundle_client;
 mod disk;
 mod download;
 mod folder;
-mod gives;
+mod input_kind;
 mod install;
 mod offer;
 mod report;
-mod settings;
 mod start;
 mod state;
+mod state_store;
 mod task;
 
 use std::{sync::Arc, time::Duration};
@@ -43,13 +42,16 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(super) use self::{book::StateStore, state::UpdateEvent};
-pub(crate) use self::{cloud::BundleClient, report::UpdateStatus, settings::UpdateTable};
+pub use self::report::UpdateReport;
+pub(crate) use self::{bundle_client::BundleClient, report::UpdateStatus};
 use self::{
-    folder::BundleFolder, gives::InputKind, install::BundleTrial, report::PollProgress, task::UpdateTask,
+    folder::BundleFolder, input_kind::InputKind, install::BundleTrial, report::PollProgress, task::UpdateTask,
 };
-pub use self::{report::UpdateReport, settings::UpdateSettings};
-use super::encoders::{EncoderSwap, PreviousEncoder};
+pub(super) use self::{state::UpdateEvent, state_store::StateStore};
+use super::{
+    encoders::{EncoderSwap, PreviousEncoder},
+    settings::UpdateSettings,
+};
 use crate::EdgeError;
 
 /// Capacity of the queue of encoders to the encoding thread.
@@ -69,10 +71,10 @@ pub(super) struct InitialEncoder {
 pub(super) struct PendingUpdates {
     settings: UpdateSettings,
     folder: BundleFolder,
-    book: Arc<StateStore>,
+    states: Arc<StateStore>,
     /// The latent space of the configured bundle, which encodes if none is installed.
     configured_space: lopside_latent::LatentSpaceId,
-    gives: InputKind,
+    input_kind: InputKind,
     progress: watch::Sender<PollProgress>,
 }
 
@@ -97,11 +99,11 @@ pub(super) fn begin(
         return Ok(InitialEncoder { encoder: configured, probation: None, updates: None });
     };
     let folder = BundleFolder::open(&settings.folder)?;
-    let book = Arc::new(StateStore::open(folder.path()));
-    let (id, gives) = (configured.latent_space(), InputKind::from_encoder(&configured));
-    let (encoder, probation) = start::choose_encoder(&folder, &book, configured, &settings.encode);
+    let states = Arc::new(StateStore::open(folder.path()));
+    let (id, input_kind) = (configured.latent_space(), InputKind::from_encoder(&configured));
+    let (encoder, probation) = start::choose_encoder(&folder, &states, configured, &settings.encode);
     let progress = watch::Sender::default();
-    let updating = PendingUpdates { settings, folder, book, configured_space: id, gives, progress };
+    let updating = PendingUpdates { settings, folder, states, configured_space: id, input_kind, progress };
     Ok(InitialEncoder { encoder, probation, updates: Some(updating) })
 }
 
@@ -118,12 +120,12 @@ impl PendingUpdates {
     /// Returns the handle that reports the progress of updates.
     pub(super) fn updates(&self) -> UpdateStatus {
         let channel = self.settings.channel.clone();
-        UpdateStatus { channel, states: Arc::clone(&self.book), progress: self.progress.subscribe() }
+        UpdateStatus { channel, states: Arc::clone(&self.states), progress: self.progress.subscribe() }
     }
 
     fn start(self, asking: PollTarget, swaps: mpsc::Sender<EncoderSwap>) -> JoinHandle<()> {
-        let Self { settings, folder, book, configured_space: configured, gives, progress } = self;
-        let trial = BundleTrial { folder, states: book, input_kind: gives, options: settings.encode };
+        let Self { settings, folder, states, configured_space: configured, input_kind, progress } = self;
+        let trial = BundleTrial { folder, states, input_kind, options: settings.encode };
         let task = UpdateTask { settings, asking, trial, configured, swaps, progress };
         tokio::spawn(task.run())
     }

@@ -6,7 +6,7 @@ use lopside_encoder::{AnyEncoder, EncodeOptions};
 use super::{
     StateStore,
     folder::BundleFolder,
-    gives::InputKind,
+    input_kind::InputKind,
     state::{Release, UpdateEvent},
 };
 use crate::{EdgeError, agent::encoders::PreviousEncoder};
@@ -15,33 +15,33 @@ use crate::{EdgeError, agent::encoders::PreviousEncoder};
 /// configured one.
 pub(super) fn choose_encoder(
     folder: &BundleFolder,
-    book: &Arc<StateStore>,
+    states: &Arc<StateStore>,
     configured: AnyEncoder,
     options: &EncodeOptions,
 ) -> (AnyEncoder, Option<PreviousEncoder>) {
-    let gives = InputKind::from_encoder(&configured);
-    count_start(book);
+    let input_kind = InputKind::from_encoder(&configured);
+    count_start(states);
     loop {
-        let state = book.state();
+        let state = states.state();
         let Some(release) = &state.current else { return (configured, None) };
-        if let Some(encoder) = open_encoder(folder, release, &gives, options) {
+        if let Some(encoder) = open_encoder(folder, release, &input_kind, options) {
             if state.probation.is_none() {
                 return (encoder, None);
             }
             let before =
-                state.previous.as_ref().and_then(|before| open_encoder(folder, before, &gives, options));
-            let book = Arc::clone(book);
-            return (encoder, Some(PreviousEncoder { encoder: before.unwrap_or(configured), book }));
+                state.previous.as_ref().and_then(|before| open_encoder(folder, before, &input_kind, options));
+            let states = Arc::clone(states);
+            return (encoder, Some(PreviousEncoder { encoder: before.unwrap_or(configured), states }));
         }
-        book.note(UpdateEvent::Lost);
+        states.note(UpdateEvent::Lost);
     }
 }
 
 /// Counts a start, which may exceed the limit of a bundle on probation.
-fn count_start(book: &StateStore) {
-    let before = book.state();
+fn count_start(states: &StateStore) {
+    let before = states.state();
     for refused in
-        book.note(UpdateEvent::Started).refused.iter().filter(|refused| !before.refused.contains(refused))
+        states.note(UpdateEvent::Started).refused.iter().filter(|refused| !before.refused.contains(refused))
     {
         let release = &refused.release;
         tracing::error!(
@@ -56,19 +56,23 @@ fn count_start(book: &StateStore) {
 fn open_encoder(
     folder: &BundleFolder,
     release: &Release,
-    gives: &InputKind,
+    input_kind: &InputKind,
     options: &EncodeOptions,
 ) -> Option<AnyEncoder> {
     let path = folder.bundle_path(release.latent_space);
-    let opened = load_encoder(&path, gives, options);
+    let opened = load_encoder(&path, input_kind, options);
     if let Err(error) = &opened {
         tracing::error!(%error, bundle = %path.display(), "cannot open an installed bundle; using the previous one");
     }
     opened.ok()
 }
 
-fn load_encoder(bundle: &Path, gives: &InputKind, options: &EncodeOptions) -> Result<AnyEncoder, EdgeError> {
+fn load_encoder(
+    bundle: &Path,
+    input_kind: &InputKind,
+    options: &EncodeOptions,
+) -> Result<AnyEncoder, EdgeError> {
     let encoder = AnyEncoder::new(&AnyBundle::load(bundle, BundlePart::Encoder)?, options)?;
-    gives.check(&encoder)?;
+    input_kind.check(&encoder)?;
     Ok(encoder)
 }

@@ -5,7 +5,7 @@
 //!                   │         │           │
 //!                   └─────────┴───────────┴─► refused; the one before encodes
 //! ```
-//! Only [`next_state`] makes transitions; [`StateStore`](super::book::StateStore) stores the resulting state on the disk, in
+//! Only [`next_state`] makes transitions; [`StateStore`](super::state_store::StateStore) stores the resulting state on the disk, in
 //! this form:
 //!
 //! ```json

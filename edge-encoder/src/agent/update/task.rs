@@ -16,15 +16,19 @@ use tokio::{
 };
 
 use super::{
-    PollTarget, UpdateSettings,
-    cloud::BundleClient,
+    PollTarget,
+    bundle_client::BundleClient,
     download::{fetch_file, run_blocking},
     install::{BundleTrial, concerns_bundle, is_disk_damage},
     offer::{self, Offer},
     report::PollProgress,
     state::{Release, UpdateEvent},
 };
-use crate::{EdgeError, UpdateError, agent::encoders::EncoderSwap, error::io_error};
+use crate::{
+    EdgeError, UpdateError,
+    agent::{encoders::EncoderSwap, settings::UpdateSettings},
+    error::io_error,
+};
 
 /// The pause after a first failure; it doubles up to the usual interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -70,8 +74,8 @@ impl UpdateTask {
     /// Polls the channel once.
     async fn poll_channel(&self) -> Result<(), EdgeError> {
         let mut cloud = BundleClient::connect(&self.asking.target).await?;
-        let book = &self.trial.states;
-        let running = book.state().current_space().unwrap_or(self.configured);
+        let states = &self.trial.states;
+        let running = states.state().current_space().unwrap_or(self.configured);
         let request = GetChannelRequest {
             channel: self.settings.channel.clone(),
             device: self.asking.device.clone(),
@@ -83,11 +87,11 @@ impl UpdateTask {
             (progress.answered_at, progress.offered) = (Some(Instant::now()), Some(offered.to_string()));
         });
         if offered == running {
-            book.commit(UpdateEvent::UpToDate)?;
+            states.commit(UpdateEvent::UpToDate)?;
             return self.remove_unused(None);
         }
         let offer = Offer::parse(answer)?;
-        let state = book.commit(UpdateEvent::Offered(offer.release.clone()))?;
+        let state = states.commit(UpdateEvent::Offered(offer.release.clone()))?;
         if state.refusal(&offer.release).is_some() {
             return self.remove_unused(None);
         }
@@ -114,7 +118,7 @@ impl UpdateTask {
             }
         };
         // If the agent ends, the receiver is gone, and the bundle is used at the next start.
-        let _ = self.swaps.send(EncoderSwap { encoder, book: Arc::clone(&self.trial.states) }).await;
+        let _ = self.swaps.send(EncoderSwap { encoder, states: Arc::clone(&self.trial.states) }).await;
         self.remove_unused(None)
     }
 

@@ -1,8 +1,8 @@
 //! Measures the cost of encoding on this machine.
 
-mod photo;
-mod scene;
-mod vector;
+mod fixed_latent;
+mod image_codec;
+mod synthetic;
 
 use std::{
     fs,
@@ -13,13 +13,15 @@ use std::{
 use lopside_bundle::InputSpec;
 use lopside_encoder::{AnyEncoder, EncodeTiming, EncodedFrame, FixedLatentEncoder, source::EncoderInput};
 use lopside_latent::IdOnWire;
+use merge::Merge as _;
 
 use super::load_encoder;
-use crate::{EdgeError, cli::BenchArgs, config::ConfigFile};
+use crate::{EdgeError, cli::BenchArgs, settings::RootTable};
 
 /// Runs `edge-encoder bench`.
-pub(super) fn run(args: BenchArgs, file: &ConfigFile) -> Result<(), EdgeError> {
-    let encoder = load_encoder(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
+pub(super) fn run(mut args: BenchArgs, file: RootTable) -> Result<(), EdgeError> {
+    args.bundle.merge(file.bundle);
+    let encoder = load_encoder(args.bundle.folder()?, args.image_codec, file.image_codec)?;
     let mut inputs: Vec<EncoderInput> = Vec::new();
     if !args.inputs.is_empty() {
         inputs = encoder
@@ -28,19 +30,21 @@ pub(super) fn run(args: BenchArgs, file: &ConfigFile) -> Result<(), EdgeError> {
             .collect::<Result<_, EdgeError>>()?;
     }
     match &encoder {
-        AnyEncoder::FixedLatent(vector, _) => {
+        AnyEncoder::FixedLatent(model, _) => {
             if inputs.is_empty() {
-                inputs.push(synthetic_input(vector));
+                inputs.push(synthetic_input(model));
             }
-            let runs = Measurements::measure(&encoder, &inputs, args.runs.unwrap_or(vector::DEFAULT_RUNS))?;
-            vector::FixedLatentFigures::new(&runs).report(args.json)
+            let runs =
+                Measurements::measure(&encoder, &inputs, args.runs.unwrap_or(fixed_latent::DEFAULT_RUNS))?;
+            fixed_latent::FixedLatentFigures::new(&runs).report(args.json)
         }
         AnyEncoder::ImageCodec(_, options) => {
             if inputs.is_empty() {
-                inputs.push(EncoderInput::Image(scene::photograph()));
+                inputs.push(EncoderInput::Image(synthetic::photograph()));
             }
-            let runs = Measurements::measure(&encoder, &inputs, args.runs.unwrap_or(photo::DEFAULT_RUNS))?;
-            photo::ImageCodecFigures::new(&runs, options).report(args.json)
+            let runs =
+                Measurements::measure(&encoder, &inputs, args.runs.unwrap_or(image_codec::DEFAULT_RUNS))?;
+            image_codec::ImageCodecFigures::new(&runs, options).report(args.json)
         }
     }
 }
@@ -48,7 +52,7 @@ pub(super) fn run(args: BenchArgs, file: &ConfigFile) -> Result<(), EdgeError> {
 /// Returns a synthetic input of the encoder's own size.
 fn synthetic_input(encoder: &FixedLatentEncoder) -> EncoderInput {
     match encoder.input_spec() {
-        InputSpec::Picture(spec) => EncoderInput::Image(scene::gradient(spec.width, spec.height)),
+        InputSpec::Picture(spec) => EncoderInput::Image(synthetic::gradient(spec.width, spec.height)),
         InputSpec::Series(_) | InputSpec::Tensor {} => {
             let count: u32 = encoder.input_dims().iter().product();
             EncoderInput::Values((0..count).map(|i| (i as f32 / 7.0).sin()).collect())

@@ -1,23 +1,25 @@
 //! Shows the contents of a frame, of either version.
 
-mod picture;
-mod vector;
+mod fixed_latent;
+mod image_codec;
 
 use std::fs;
 
 use lopside_bundle::{BundlePart, image_codec::AnyBundle};
 use lopside_latent::{LatentError, LatentSpaceId, peek_latent_space};
+use merge::Merge as _;
 
-use crate::{EdgeError, cli::InspectArgs, config::ConfigFile, error::io_error};
+use crate::{EdgeError, cli::InspectArgs, error::io_error, settings::RootTable};
 
 /// Wire version of the frames of image codecs.
 const IMAGE_CODEC_VERSION: u8 = 2;
 
 /// Runs `edge-encoder inspect`.
-pub(super) fn run(args: InspectArgs, file: &ConfigFile) -> Result<(), EdgeError> {
+pub(super) fn run(mut args: InspectArgs, file: RootTable) -> Result<(), EdgeError> {
     let bytes = fs::read(&args.frame).map_err(io_error(&args.frame))?;
-    let folder = file.bundle(args.bundle.bundle).ok();
-    let bundle = folder.map(|folder| AnyBundle::load(&folder, BundlePart::Encoder)).transpose()?;
+    args.bundle.merge(file.bundle);
+    let folder = args.bundle.bundle.as_deref();
+    let bundle = folder.map(|folder| AnyBundle::load(folder, BundlePart::Encoder)).transpose()?;
     let id_bytes = if peek_latent_space(&bytes)?.is_some() { 8 } else { 0 };
     let frame = InspectedFrame { bytes: &bytes, id_bytes, bundle_space: bundle.as_ref().map(bundle_space) };
     // The call of `latent_space_of` has verified that both bytes of the start exist.
@@ -26,13 +28,13 @@ pub(super) fn run(args: InspectArgs, file: &ConfigFile) -> Result<(), EdgeError>
             Some(AnyBundle::ImageCodec(bundle)) => Some(&bundle.space),
             _ => None,
         };
-        picture::inspect(&frame, space, args.json)
+        image_codec::inspect(&frame, space, args.json)
     } else {
         let space = match &bundle {
             Some(AnyBundle::FixedLatent(bundle)) => Some(&bundle.space),
             _ => None,
         };
-        vector::inspect(&frame, space, args.json)
+        fixed_latent::inspect(&frame, space, args.json)
     }
 }
 

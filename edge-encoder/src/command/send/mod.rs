@@ -13,6 +13,7 @@ use lopside_encoder::{
 };
 use lopside_latent::IdOnWire;
 use lopside_proto::v1::{self, output::Value};
+use merge::Merge as _;
 
 pub use self::error::SendError;
 use self::{
@@ -21,20 +22,26 @@ use self::{
     report::{AnomalyResult, ClassResult, InputRow, SendReport},
 };
 use super::{load_encoder, outputs::Outputs, progress_bar};
-use crate::{EdgeError, cli::SendArgs, config::ConfigFile};
+use crate::{
+    EdgeError,
+    cli::SendArgs,
+    settings::{RootTable, check_security},
+};
 
 /// Runs `edge-encoder send`.
-pub(super) async fn run(args: SendArgs, file: &ConfigFile) -> Result<(), EdgeError> {
-    let encoder = load_encoder(&file.bundle(args.bundle.bundle)?, args.picture, file)?;
+pub(super) async fn run(mut args: SendArgs, file: RootTable) -> Result<(), EdgeError> {
+    let codec_file = file.image_codec;
+    merge_file(&mut args, file);
+    let encoder = load_encoder(args.bundle.folder()?, args.image_codec, codec_file)?;
     if args.with_input && !has_scoring_head(&encoder) {
         return Err(SendError::NoScoringHead { bundle: encoder.name().to_owned() }.into());
     }
     encoder.check_output_names(&args.inputs)?;
-    let outputs = Outputs::new(file.out(args.out), &encoder.list(&args.inputs)?);
-    let endpoint = file.endpoint(args.endpoint)?;
+    let outputs = Outputs::new(args.out.into_folder(), &encoder.list(&args.inputs)?);
+    let endpoint = args.endpoint.into_url()?;
     let inputs = encoder.open_inputs(&args.inputs)?;
-    let security = file.security(args.security)?;
-    let client = DecoderClient::connect(&endpoint, file.timeout(args.timeout_seconds), &security).await?;
+    let security = check_security(args.ca, args.client_cert, args.client_key, args.api_key)?;
+    let client = DecoderClient::connect(&endpoint, args.timeout.duration(), &security).await?;
     let sheet = RunSheet::new(&encoder)?;
     let heads = args.head.map_or_else(|| requested_heads(&encoder), |head| vec![head]);
     let mut run = SendRun { encoder, client, heads, with_input: args.with_input, outputs, sheet };
@@ -47,6 +54,18 @@ pub(super) async fn run(args: SendArgs, file: &ConfigFile) -> Result<(), EdgeErr
     bar.finish_and_clear();
     let report = SendReport::new(run.encoder.name(), &run.encoder.latent_space().to_string(), rows);
     write_results(&report, &run.sheet, &mut run.outputs, args.json)
+}
+
+/// Merges the flags and environment variables over the config file, except for the options of image codecs.
+fn merge_file(flags: &mut SendArgs, file: RootTable) {
+    flags.bundle.merge(file.bundle);
+    flags.endpoint.merge(file.endpoint);
+    flags.out.merge(file.out);
+    flags.timeout.merge(file.timeout);
+    flags.ca.merge(file.ca);
+    flags.client_cert.merge(file.client_cert);
+    flags.client_key.merge(file.client_key);
+    flags.api_key.merge(file.api_key);
 }
 
 /// Returns the heads to request: the first one, and every one that classifies or scores, without duplicate

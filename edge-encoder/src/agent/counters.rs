@@ -1,9 +1,8 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
-use lopside_capture::InputCounts;
 use lopside_encoder::AnyEncoder;
 
-use super::{AgentSettings, input::SourceState};
+use super::{AgentSettings, source_state::SourceState};
 
 /// Counters and labels of the agent since the start.
 #[derive(Debug)]
@@ -19,30 +18,13 @@ pub(super) struct AgentCounters {
     pub(super) layers: AtomicU64,
 }
 
-/// Counters of a source since the start.
-#[derive(Debug, Default)]
-pub(super) struct SourceCounters {
-    captured: Mutex<InputCounts>,
-    /// Number of inputs that the rate cap dropped.
-    pub(super) too_fast: AtomicU64,
-    /// Number of images that the scene gate dropped.
-    pub(super) unchanged: AtomicU64,
-    /// Number of inputs that could not be read or encoded.
-    pub(super) failed: AtomicU64,
-    /// Number of frames encoded.
-    pub(super) encoded: AtomicU64,
-    /// Size of these frames, in bytes.
-    pub(super) bytes: AtomicU64,
-    pub(super) last_error: Mutex<Option<String>>,
-}
-
 impl AgentCounters {
     /// Creates counters at zero.
     pub(super) fn new(settings: &AgentSettings, encoder: &AnyEncoder) -> Self {
         Self {
             device: settings.device.clone(),
             endpoint: settings.endpoint.clone(),
-            budget_bytes: settings.budget_bytes,
+            budget_bytes: settings.spool.budget_bytes,
             bundle: Mutex::new(bundle_label(encoder)),
             sources: settings.sources.iter().map(SourceState::new).map(Arc::new).collect(),
             quality: AtomicU64::new(0),
@@ -63,14 +45,4 @@ impl AgentCounters {
 
 fn bundle_label(encoder: &AnyEncoder) -> [String; 2] {
     [encoder.name().to_owned(), encoder.latent_space().to_string()]
-}
-
-impl SourceCounters {
-    pub(super) fn set_counts(&self, counted: InputCounts) {
-        *self.captured.lock().unwrap_or_else(PoisonError::into_inner) = counted;
-    }
-
-    pub(super) fn input_counts(&self) -> InputCounts {
-        *self.captured.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

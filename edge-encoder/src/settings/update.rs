@@ -1,53 +1,46 @@
 use std::{path::PathBuf, time::Duration};
 
+use clap::Args;
 use lopside_encoder::EncodeOptions;
+use merge::Merge;
 use serde::Deserialize;
 
-use crate::{EdgeError, agent::settings::invalid_setting};
+use crate::{SettingsError, agent::UpdateSettings};
 
 const DEFAULT_FOLDER: &str = "bundles";
 const DEFAULT_EVERY_MINUTES: f64 = 60.0;
 const SECONDS_PER_MINUTE: f64 = 60.0;
 const MAX_CHANNEL_BYTES: usize = 64;
 
-/// Settings of updates over the air.
-#[derive(Debug, Clone)]
-pub struct UpdateSettings {
-    /// The channel's name: 1 to 64 visible ASCII characters.
-    pub channel: String,
-    /// The folder for installed bundles.
-    pub folder: PathBuf,
-    /// Approximate interval between polls of the channel.
-    pub poll_interval: Duration,
-    /// Encode options of the installed bundles.
-    pub encode: EncodeOptions,
-}
-
-/// The table `update` of the config file.
-#[derive(Debug, Default, PartialEq, Deserialize)]
+/// The table `update`.
+#[derive(Debug, Default, Args, Deserialize, Merge)]
 #[serde(deny_unknown_fields, default)]
+#[merge(strategy = merge::option::overwrite_none)]
 pub(crate) struct UpdateTable {
+    /// Channel whose bundles the cloud-decoder delivers to this device over the air [default: none, the
+    /// bundle stays]
+    #[arg(long, env = "LOPSIDE_CHANNEL", value_name = "NAME")]
     channel: Option<String>,
+    #[arg(skip)]
     folder: Option<PathBuf>,
+    #[arg(skip)]
     every_minutes: Option<f64>,
 }
 
 impl UpdateTable {
-    /// Checks the table; the channel of the flag takes precedence over the table's. Returns `None` without a
-    /// channel.
+    /// Returns the settings of updates, whose bundles encode with these options; `None` without a channel.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`](crate::SettingsError::Invalid), which names the invalid setting.
-    pub(crate) fn settings(
-        &self,
-        channel: Option<String>,
+    /// [`SettingsError::Invalid`], which names the invalid setting.
+    pub(crate) fn into_settings(
+        self,
         encode: EncodeOptions,
-    ) -> Result<Option<UpdateSettings>, EdgeError> {
-        let Some(channel) = channel.or_else(|| self.channel.clone()) else { return Ok(None) };
+    ) -> Result<Option<UpdateSettings>, SettingsError> {
+        let Some(channel) = self.channel else { return Ok(None) };
         if !(1..=MAX_CHANNEL_BYTES).contains(&channel.len())
             || !channel.bytes().all(|byte| byte.is_ascii_graphic())
         {
-            return Err(invalid_setting(format!(
+            return Err(SettingsError::Invalid(format!(
                 "{channel:?} is not a valid channel name: use 1 to {MAX_CHANNEL_BYTES} visible ASCII characters"
             )));
         }
@@ -56,9 +49,9 @@ impl UpdateTable {
             Duration::try_from_secs_f64(minutes * SECONDS_PER_MINUTE).ok().filter(|every| !every.is_zero());
         Ok(Some(UpdateSettings {
             channel,
-            folder: self.folder.clone().unwrap_or_else(|| DEFAULT_FOLDER.into()),
+            folder: self.folder.unwrap_or_else(|| DEFAULT_FOLDER.into()),
             poll_interval: every.ok_or_else(|| {
-                invalid_setting(format!(
+                SettingsError::Invalid(format!(
                     "every_minutes = {minutes} is invalid: use a number of minutes over 0"
                 ))
             })?,
@@ -69,16 +62,17 @@ impl UpdateTable {
 
 #[cfg(test)]
 mod tests {
+    use lopside_encoder::ImageCodecOptions;
     use lopside_latent::image_codec::Quality;
 
     use super::*;
-    use lopside_encoder::ImageCodecOptions;
 
     fn settings(text: &str, flag: Option<&str>) -> Result<Option<UpdateSettings>, String> {
-        let table: UpdateTable = toml::from_str(text).map_err(|error| error.to_string())?;
-        let picture = ImageCodecOptions::new(Quality::new(50).unwrap());
-        let encode = EncodeOptions { image_codec: picture, use_fast: false };
-        table.settings(flag.map(str::to_owned), encode).map_err(|error| error.to_string())
+        let mut table = UpdateTable { channel: flag.map(str::to_owned), ..UpdateTable::default() };
+        table.merge(toml::from_str(text).map_err(|error| error.to_string())?);
+        let image_codec = ImageCodecOptions::new(Quality::new(50).unwrap());
+        let encode = EncodeOptions { image_codec, use_fast: false };
+        table.into_settings(encode).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -118,19 +118,19 @@ mod tests {
     #[test]
     fn what_was_committed_is_known_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let book = StateStore::open(folder.path());
-        let state = book.commit(UpdateEvent::Installed(release())).unwrap();
-        assert_eq!((StateStore::open(folder.path()).state(), book.state()), (state.clone(), state));
+        let states = StateStore::open(folder.path());
+        let state = states.commit(UpdateEvent::Installed(release())).unwrap();
+        assert_eq!((StateStore::open(folder.path()).state(), states.state()), (state.clone(), state));
     }
 
     #[test]
     fn what_the_disk_does_not_take_is_not_committed_and_noted_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let book = StateStore::open(&folder.path().join("missing"));
-        assert!(book.commit(UpdateEvent::Installed(release())).is_err());
-        assert_eq!(book.state(), UpdateState::default());
-        assert_eq!(book.note(UpdateEvent::Installed(release())).current, Some(release()));
-        assert_eq!(book.state().current, Some(release()));
+        let states = StateStore::open(&folder.path().join("missing"));
+        assert!(states.commit(UpdateEvent::Installed(release())).is_err());
+        assert_eq!(states.state(), UpdateState::default());
+        assert_eq!(states.note(UpdateEvent::Installed(release())).current, Some(release()));
+        assert_eq!(states.state().current, Some(release()));
     }
 
     #[test]

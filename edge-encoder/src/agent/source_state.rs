@@ -1,0 +1,82 @@
+use std::{
+    error::Error,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use lopside_capture::InputCounts;
+use lopside_delivery::Class;
+
+use super::SourceSettings;
+
+/// The name, class and counters of a source, shared by all of its inputs.
+#[derive(Debug)]
+pub(super) struct SourceState {
+    pub(super) name: String,
+    pub(super) class: Class,
+    /// Frames of at least this many bits are of the class `high`; `None` disables the rule.
+    pub(super) min_high_bits: Option<u64>,
+    pub(super) counters: SourceCounters,
+}
+
+/// Counters of a source since the start.
+#[derive(Debug, Default)]
+pub(super) struct SourceCounters {
+    captured: Mutex<InputCounts>,
+    /// Number of inputs that the rate cap dropped.
+    pub(super) too_fast: AtomicU64,
+    /// Number of images that the scene gate dropped.
+    pub(super) unchanged: AtomicU64,
+    /// Number of inputs that could not be read or encoded.
+    pub(super) failed: AtomicU64,
+    /// Number of frames encoded.
+    pub(super) encoded: AtomicU64,
+    /// Size of these frames, in bytes.
+    pub(super) bytes: AtomicU64,
+    pub(super) last_error: Mutex<Option<String>>,
+}
+
+impl SourceState {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self {
+            name: settings.name.clone(),
+            class: settings.class,
+            min_high_bits: settings.min_high_bits,
+            counters: SourceCounters::default(),
+        }
+    }
+
+    /// Returns the class of a frame: one with many bits is unusual.
+    pub(super) fn frame_class(&self, frame: &[u8]) -> Class {
+        let bits = 8 * frame.len() as u64;
+        if self.min_high_bits.is_some_and(|high| bits >= high) { Class::High } else { self.class }
+    }
+
+    /// Counts and reports an input that could not be read or encoded.
+    pub(super) fn record_failure(&self, error: &dyn Error) {
+        self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        self.report_problem(error);
+    }
+
+    /// Reports a problem, once per reason.
+    pub(super) fn report_problem(&self, error: &dyn Error) {
+        let told = error.to_string();
+        let mut last = self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_deref() != Some(&told) {
+            tracing::warn!(source = self.name, error = told, "an input could not be processed");
+        }
+        *last = Some(told);
+    }
+}
+
+impl SourceCounters {
+    pub(super) fn set_counts(&self, counted: InputCounts) {
+        *self.captured.lock().unwrap_or_else(PoisonError::into_inner) = counted;
+    }
+
+    pub(super) fn input_counts(&self) -> InputCounts {
+        *self.captured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

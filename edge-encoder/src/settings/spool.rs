@@ -1,0 +1,55 @@
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use merge::Merge;
+use serde::Deserialize;
+
+use crate::agent::SpoolSettings;
+
+const DEFAULT_FOLDER: &str = "spool";
+const DEFAULT_MEGABYTES: u64 = 256;
+const DEFAULT_COMMIT_MS: u64 = 20;
+const MEGABYTE: u64 = 1_000_000;
+
+/// The table `spool`.
+#[derive(Debug, Default, Args, Deserialize, Merge)]
+#[serde(deny_unknown_fields, default)]
+#[merge(strategy = merge::option::overwrite_none)]
+pub(crate) struct SpoolTable {
+    /// Folder of the spool [default: spool]
+    #[arg(id = "spool", long = "spool", env = "LOPSIDE_SPOOL", value_name = "DIR")]
+    folder: Option<PathBuf>,
+    #[arg(skip)]
+    megabytes: Option<u64>,
+    #[arg(skip)]
+    commit_ms: Option<u64>,
+}
+
+impl SpoolTable {
+    /// Returns the settings of the spool.
+    pub(crate) fn into_settings(self) -> SpoolSettings {
+        SpoolSettings {
+            folder: self.folder.unwrap_or_else(|| DEFAULT_FOLDER.into()),
+            budget_bytes: self.megabytes.unwrap_or(DEFAULT_MEGABYTES).saturating_mul(MEGABYTE),
+            commit_delay: Duration::from_millis(self.commit_ms.unwrap_or(DEFAULT_COMMIT_MS)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_wins_and_other_keys_come_from_the_file_or_the_defaults() {
+        let mut flags = SpoolTable { folder: Some("flag".into()), ..SpoolTable::default() };
+        flags.merge(toml::from_str("folder = 'file'\nmegabytes = 3").unwrap());
+        let expected = SpoolSettings {
+            folder: "flag".into(),
+            budget_bytes: 3_000_000,
+            commit_delay: Duration::from_millis(20),
+        };
+        assert_eq!(flags.into_settings(), expected);
+        assert_eq!(SpoolTable::default().into_settings().budget_bytes, 256_000_000);
+    }
+}
