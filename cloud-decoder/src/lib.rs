@@ -15,14 +15,14 @@ pub mod auth;
 mod channels;
 pub mod check;
 pub mod cli;
-mod config;
 mod error;
 pub mod health;
 mod ingest;
 pub mod serve;
+mod settings;
 mod telemetry;
 pub mod transport;
 
 pub use api::openapi::openapi_document;
-pub use config::Settings;
 pub use error::{ServeError, StartError};
+pub use settings::{ArchiveArgs, ConnectionArgs, LogFormat, ServeArgs, Settings, TlsArgs};

@@ -4,9 +4,9 @@ use std::{error::Error, process::ExitCode};
 
 use clap::Parser as _;
 use cloud_decoder::{
-    Settings, auth,
+    ServeArgs, Settings, auth,
     check::check_settings,
-    cli::{CheckArgs, Cli, Command, KeyArgs, ServeArgs},
+    cli::{CheckArgs, Cli, Command, KeyArgs},
     health, serve, transport,
 };
 use lopside_telemetry::init;

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_never_told_to_come_again_too_early() {
+    fn retry_delays_are_rounded_up_to_whole_seconds() {
         let seconds =
             [0, 1, 1000, 1001].map(|milliseconds| retry_seconds(Duration::from_millis(milliseconds)));
         assert_eq!(seconds, [1, 1, 1, 2]);

@@ -26,7 +26,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(named)| Self(named)).map_err(|error| ApiError::Http(error.status(), error.body_text()))
+        path.map(|Path(parameters)| Self(parameters))
+            .map_err(|error| ApiError::Http(error.status(), error.body_text()))
     }
 }
 
@@ -36,7 +37,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = Query::from_request_parts(parts, state).await;
         query
-            .map(|Query(asked)| Self(asked))
+            .map(|Query(parameters)| Self(parameters))
             .map_err(|error| ApiError::Http(error.status(), error.body_text()))
     }
 }
@@ -46,8 +47,8 @@ impl<S: Send + Sync> FromRequest<S> for BodyBytes {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         // The decompression layer removes the header, so that a remaining one is an unsupported encoding.
-        let packed = request.headers().get(CONTENT_ENCODING).map_or(&[][..], HeaderValue::as_bytes);
-        if !packed.is_empty() && !packed.eq_ignore_ascii_case(b"identity") {
+        let encoding = request.headers().get(CONTENT_ENCODING).map_or(&[][..], HeaderValue::as_bytes);
+        if !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity") {
             let reason = "the content encoding is not supported: send gzip, deflate or none".to_owned();
             return Err(ApiError::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
         }

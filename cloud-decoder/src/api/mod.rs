@@ -46,7 +46,7 @@ use crate::{
 /// Upper bound on the bytes of one gRPC request, with all of its frames. A REST request contains one frame.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
 
-/// What the handlers use.
+/// The parts of the server that the handlers use.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiParts {
     pub(crate) decoder: Decoder,
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::{auth::AccessTable, transport::FrontStats};
 
-    /// The access of every route, as reviewed: a change of this list is a change of who may do what.
+    /// The reviewed access of every route: a change of this list changes the permissions of clients.
     const REVIEWED: &str = include_str!("../../tests/golden/access.txt");
 
     fn access() -> AccessTable {

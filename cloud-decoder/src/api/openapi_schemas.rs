@@ -3,7 +3,7 @@ use utoipa::{IntoParams, ToSchema};
 /// The headers for the deadline and the priority of a request.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "the schema of the headers that `DefaultTerms` parses")]
+#[allow(dead_code, reason = "the schema of the headers that `DefaultOptions` parses")]
 pub(crate) struct RequestHeaders {
     /// Milliseconds from the arrival of the request to its deadline.
     #[param(rename = "lopside-timeout-ms", minimum = 1, nullable = false)]

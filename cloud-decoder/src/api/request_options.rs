@@ -75,12 +75,14 @@ fn parse_grpc_timeout(text: &str) -> Option<Duration> {
 }
 
 fn header_error(header: &str, text: &str) -> ServeError {
-    let takes = match header {
+    let expected = match header {
         PRIORITY => "high, normal or low",
         TIMEOUT => "a whole number of milliseconds",
         _ => "up to 8 digits and one of H, M, S, m, u and n",
     };
-    ServeError::InvalidRequest(format!("the header {header} has the value {text:?}, but it must be {takes}"))
+    ServeError::InvalidRequest(format!(
+        "the header {header} has the value {text:?}, but it must be {expected}"
+    ))
 }
 
 #[cfg(test)]
@@ -91,13 +93,13 @@ mod tests {
 
     const DEFAULTS: DefaultOptions = DefaultOptions { timeout: Duration::from_secs(9) };
 
-    fn terms(headers: &[(&'static str, &'static str)]) -> Result<RequestOptions, ServeError> {
+    fn options(headers: &[(&'static str, &'static str)]) -> Result<RequestOptions, ServeError> {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         DEFAULTS.read_headers(&headers.collect())
     }
 
     fn seconds(headers: &[(&'static str, &'static str)]) -> f64 {
-        terms(headers).unwrap().deadline.saturating_duration_since(Instant::now()).as_secs_f64()
+        options(headers).unwrap().deadline.saturating_duration_since(Instant::now()).as_secs_f64()
     }
 
     #[test]
@@ -113,13 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_the_header_s_name() {
+    fn an_invalid_value_is_refused_with_the_header_s_name() {
         for text in ["", "S", "1x", "-1S", "123456789S"] {
-            let error = terms(&[("grpc-timeout", text)]).unwrap_err().to_string();
+            let error = options(&[("grpc-timeout", text)]).unwrap_err().to_string();
             assert!(error.contains("grpc-timeout") && error.contains(text), "{error}");
         }
-        assert!(terms(&[("lopside-timeout-ms", "1s")]).is_err());
-        assert!(terms(&[("lopside-priority", "urgent")]).is_err());
-        assert_eq!(terms(&[("lopside-priority", "low")]).unwrap().priority, Priority::Low);
+        assert!(options(&[("lopside-timeout-ms", "1s")]).is_err());
+        assert!(options(&[("lopside-priority", "urgent")]).is_err());
+        assert_eq!(options(&[("lopside-priority", "low")]).unwrap().priority, Priority::Low);
     }
 }

@@ -15,7 +15,7 @@ use lopside_archive::Archive;
 use lopside_decoder::Decoder;
 use tokio::sync::{broadcast, watch};
 
-pub use self::settings::{ArchiveArgs, ArchiveSettings};
+pub use self::settings::ArchiveSettings;
 use self::{response_cache::ResponseCache, scoring::ScoredFrame};
 use crate::StartError;
 
@@ -42,7 +42,7 @@ impl ServerArchive {
     ) -> Result<Self, StartError> {
         let archive = Archive::open(&settings.url, settings.database_settings()).await?;
         tokio::spawn(sweep::sweep_periodically(archive.clone()));
-        let scores = settings.scores_frames.then(|| scoring::spawn_scorer(&archive, decoder, ready));
-        Ok(Self { archive, responses: Arc::default(), score_feed: scores })
+        let score_feed = settings.scores_frames.then(|| scoring::spawn_scorer(&archive, decoder, ready));
+        Ok(Self { archive, responses: Arc::default(), score_feed })
     }
 }

@@ -61,19 +61,19 @@ impl ResponseKey {
 }
 
 impl ResponseCache {
-    /// Returns the cached response of this key, or computes it with `make`. If `make` fails, the next waiting
+    /// Returns the cached response of this key, or computes it with `compute`. If `compute` fails, the next waiting
     /// request computes the response.
     ///
     /// # Errors
-    /// The error of `make`, and [`DecodeError::DeadlineExceeded`].
+    /// The error of `compute`, and [`DecodeError::DeadlineExceeded`].
     pub(crate) async fn get_or_compute(
         &self,
         key: &ResponseKey,
         deadline: Instant,
-        make: impl Future<Output = Result<CachedResponse, ServeError>>,
+        compute: impl Future<Output = Result<CachedResponse, ServeError>>,
     ) -> Result<CachedResponse, ServeError> {
-        let answer = self.0.get_or_insert_async(key, make);
-        tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| DecodeError::DeadlineExceeded)?
+        let response = self.0.get_or_insert_async(key, compute);
+        tokio::time::timeout_at(deadline.into(), response).await.map_err(|_| DecodeError::DeadlineExceeded)?
     }
 }
 
@@ -85,13 +85,13 @@ impl Default for ResponseCache {
 
 impl fmt::Debug for ResponseCache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Answers").field("count", &self.0.len()).finish_non_exhaustive()
+        formatter.debug_struct("ResponseCache").field("count", &self.0.len()).finish_non_exhaustive()
     }
 }
 
 impl Weighter<ResponseKey, CachedResponse> for ResponseWeigher {
-    fn weight(&self, _: &ResponseKey, answer: &CachedResponse) -> u64 {
-        answer.body.len() as u64 + ENTRY_OVERHEAD_BYTES
+    fn weight(&self, _: &ResponseKey, response: &CachedResponse) -> u64 {
+        response.body.len() as u64 + ENTRY_OVERHEAD_BYTES
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
         }
     }
 
-    fn answer(bytes: usize) -> CachedResponse {
+    fn response(bytes: usize) -> CachedResponse {
         CachedResponse { content_type: HeaderValue::from_static("image/png"), body: vec![7; bytes].into() }
     }
 
@@ -128,50 +128,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_ask_together_get_what_was_made_once() {
-        let (answers, made, gate) =
+    async fn concurrent_requests_share_one_computation() {
+        let (cache, computed, gate) =
             (Arc::new(ResponseCache::default()), Arc::default(), Arc::new(Semaphore::new(0)));
-        let ask = || {
-            let (answers, made, gate) =
-                (Arc::clone(&answers), Arc::<AtomicUsize>::clone(&made), Arc::clone(&gate));
+        let request = || {
+            let (cache, computed, gate) =
+                (Arc::clone(&cache), Arc::<AtomicUsize>::clone(&computed), Arc::clone(&gate));
             tokio::spawn(async move {
-                let make = async {
+                let compute = async {
                     gate.acquire().await.unwrap().forget();
-                    made.fetch_add(1, Relaxed);
-                    Ok(answer(3))
+                    computed.fetch_add(1, Relaxed);
+                    Ok(response(3))
                 };
-                answers.get_or_compute(&key(1), soon(), make).await.unwrap().body
+                cache.get_or_compute(&key(1), soon(), compute).await.unwrap().body
             })
         };
-        let asked: Vec<_> = (0..4).map(|_| ask()).collect();
+        let requests: Vec<_> = (0..4).map(|_| request()).collect();
         gate.add_permits(1);
-        for asked in asked {
-            assert_eq!(&asked.await.unwrap()[..], [7; 3]);
+        for request in requests {
+            assert_eq!(&request.await.unwrap()[..], [7; 3]);
         }
-        assert_eq!(made.load(Relaxed), 1);
+        assert_eq!(computed.load(Relaxed), 1);
     }
 
     #[tokio::test]
-    async fn a_failure_is_not_kept_and_the_next_one_tries() {
-        let answers = ResponseCache::default();
-        let failed = answers.get_or_compute(&key(1), soon(), async { Err(ServeError::Stopping) }).await;
+    async fn a_failure_is_not_cached_and_the_next_request_computes() {
+        let cache = ResponseCache::default();
+        let failed = cache.get_or_compute(&key(1), soon(), async { Err(ServeError::Stopping) }).await;
         assert_eq!(failed.unwrap_err(), ServeError::Stopping);
-        assert!(answers.get_or_compute(&key(1), soon(), async { Ok(answer(1)) }).await.is_ok());
-        let late = answers.get_or_compute(&key(2), Instant::now(), std::future::pending()).await;
+        assert!(cache.get_or_compute(&key(1), soon(), async { Ok(response(1)) }).await.is_ok());
+        let late = cache.get_or_compute(&key(2), Instant::now(), std::future::pending()).await;
         assert_eq!(late.unwrap_err(), DecodeError::DeadlineExceeded.into());
     }
 
     #[tokio::test]
-    async fn the_room_is_bounded_in_bytes() {
-        let answers = ResponseCache::default();
+    async fn the_capacity_is_limited_in_bytes() {
+        let cache = ResponseCache::default();
         for frame in 0..100 {
-            answers.get_or_compute(&key(frame), soon(), async { Ok(answer(1 << 20)) }).await.unwrap();
+            cache.get_or_compute(&key(frame), soon(), async { Ok(response(1 << 20)) }).await.unwrap();
         }
-        assert!(answers.0.weight() <= CAPACITY_BYTES && answers.0.len() < 64, "{answers:?}");
-        let large = answers
-            .get_or_compute(&key(100), soon(), async { Ok(answer(1 + CAPACITY_BYTES as usize)) })
+        assert!(cache.0.weight() <= CAPACITY_BYTES && cache.0.len() < 64, "{cache:?}");
+        let large = cache
+            .get_or_compute(&key(100), soon(), async { Ok(response(1 + CAPACITY_BYTES as usize)) })
             .await;
         assert_eq!(large.unwrap().body.len(), 1 + CAPACITY_BYTES as usize);
-        assert!(answers.0.weight() <= CAPACITY_BYTES);
+        assert!(cache.0.weight() <= CAPACITY_BYTES);
     }
 }

@@ -47,12 +47,12 @@ pub(crate) fn spawn_scorer(
     decoder: &Decoder,
     ready: watch::Receiver<bool>,
 ) -> broadcast::Sender<ScoredFrame> {
-    let scored = broadcast::Sender::new(FEED_CAPACITY);
+    let score_feed = broadcast::Sender::new(FEED_CAPACITY);
     let scorer = Scorer {
         archive: archive.clone(),
         decoder: decoder.clone(),
         changes: decoder.registry().changes(),
-        score_feed: scored.clone(),
+        score_feed: score_feed.clone(),
     };
     tokio::spawn(async move {
         tokio::select! {
@@ -60,7 +60,7 @@ pub(crate) fn spawn_scorer(
             () = wait_stopping(ready) => {}
         }
     });
-    scored
+    score_feed
 }
 
 struct Scorer {
@@ -76,7 +76,7 @@ struct ScoringTarget {
     space: LatentSpaceKey,
     head: HeadKey,
     /// The score head, the classification head, or both.
-    wanted: Vec<OutputRequest>,
+    outputs: Vec<OutputRequest>,
 }
 
 impl Scorer {
@@ -111,11 +111,11 @@ impl Scorer {
     /// Scores frames until none is left or the served bundles change. A failure in one latent space does not
     /// hold up the others; the first error is returned.
     async fn score_pending(&self, targets: &[ScoringTarget]) -> Result<(), ServeError> {
-        let mut outcome = Ok(());
+        let mut result = Ok(());
         for target in targets {
-            outcome = outcome.and(self.score_target(target).await);
+            result = result.and(self.score_target(target).await);
         }
-        outcome
+        result
     }
 
     async fn score_target(&self, target: &ScoringTarget) -> Result<(), ServeError> {
@@ -135,8 +135,8 @@ impl Scorer {
         Ok(())
     }
 
-    /// Returns the scores of these frames; entries of frames that cannot be decoded are empty. Every frame is decoded once,
-    /// however many are unreadable and however often the queue is full.
+    /// Returns the scores of these frames; entries of frames that cannot be decoded are empty. Every frame is
+    /// decoded once, however many are unreadable and however often the queue is full.
     async fn score_frames(
         &self,
         target: &ScoringTarget,
@@ -149,11 +149,11 @@ impl Scorer {
         };
         let frames = service.read_frames(&frames, self.decoder.limits()).await?;
         let outputs = loop {
-            let terms =
+            let options =
                 RequestOptions { priority: Priority::Low, ..RequestOptions::with_timeout(REQUEST_TIMEOUT) };
-            match service.decode_readable(&frames, &target.wanted, terms).await {
+            match service.decode_readable(&frames, &target.outputs, options).await {
                 Err(DecodeError::Overloaded { retry_after, .. }) => sleep(retry_after).await,
-                made => break made?,
+                result => break result?,
             }
         };
         let mut outputs = outputs.into_iter();
@@ -168,11 +168,12 @@ impl Scorer {
 impl ScoringTarget {
     /// Selects the heads for a latent space; returns `None` if no head scores or classifies.
     fn for_served(served: &Arc<ServedBundle>) -> Option<Self> {
-        let made =
-            [OutputKind::Anomalies, OutputKind::ClassScores].map(|makes| served.first_head_of_kind(makes));
-        let heads: Vec<(String, u32)> = made.into_iter().flatten().collect();
+        let heads: Vec<(String, u32)> = [OutputKind::Anomalies, OutputKind::ClassScores]
+            .into_iter()
+            .filter_map(|kind| served.first_head_of_kind(kind))
+            .collect();
         let (head, version) = heads.first()?.clone();
-        let wanted = heads.into_iter().map(|(head, version)| OutputRequest {
+        let outputs = heads.into_iter().map(|(head, version)| OutputRequest {
             head,
             version: Some(version),
             format: OutputFormat::Natural,
@@ -181,7 +182,7 @@ impl ScoringTarget {
             served: Arc::clone(served),
             space: *served.latent_space().as_bytes(),
             head: HeadKey { bundle: served.name().to_owned(), head, version },
-            wanted: wanted.collect(),
+            outputs: outputs.collect(),
         })
     }
 }
@@ -200,26 +201,26 @@ async fn wait_for_scorable(feed: &mut broadcast::Receiver<Arc<FrameMeta>>, targe
 /// Combines the outputs of the heads for one frame. Non-finite scores and quantiles cannot be ordered and are
 /// left out.
 fn combine_outputs(id: i64, outputs: Vec<Output>) -> NewScore {
-    let mut new = empty_score(id);
-    let mut improbable = None;
+    let mut combined = empty_score(id);
+    let mut improbability = None;
     for output in outputs {
         match output.value {
             OutputValue::Anomaly(anomaly) => {
-                new.score = Some(f64::from(anomaly.score));
-                new.quantile = Some(f64::from(anomaly.quantile));
+                combined.score = Some(f64::from(anomaly.score));
+                combined.quantile = Some(f64::from(anomaly.quantile));
             }
             OutputValue::ClassScores(scores) => {
                 if let Some((label, probability)) = scores.into_iter().next() {
-                    new.label = Some(label);
-                    improbable = Some(1.0 - f64::from(probability));
+                    combined.label = Some(label);
+                    improbability = Some(1.0 - f64::from(probability));
                 }
             }
             OutputValue::Tensor { .. } | OutputValue::Png(_) => {}
         }
     }
-    new.score = new.score.or(improbable).filter(|score| score.is_finite());
-    new.quantile = new.quantile.filter(|quantile| quantile.is_finite());
-    new
+    combined.score = combined.score.or(improbability).filter(|score| score.is_finite());
+    combined.quantile = combined.quantile.filter(|quantile| quantile.is_finite());
+    combined
 }
 
 fn empty_score(id: i64) -> NewScore {
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_stands_beside_the_score_and_makes_one_where_there_is_none() {
+    fn a_classification_adds_the_label_and_a_score_if_there_is_none() {
         let both = combine_outputs(7, vec![anomaly(2.0), classes()]);
         assert_eq!((both.id, both.score, both.quantile), (7, Some(2.0), Some(0.5)));
         assert_eq!(both.label.as_deref(), Some("boot"));
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_score_that_is_no_number_is_none() {
+    fn a_score_that_is_not_finite_is_left_out() {
         assert_eq!(combine_outputs(7, vec![anomaly(f32::NAN)]).score, None);
     }
 }

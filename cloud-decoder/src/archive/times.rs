@@ -49,9 +49,9 @@ pub(crate) fn format_rfc3339(us: i64) -> String {
 
 fn parse_rfc3339_us(text: &str) -> Option<i64> {
     // An unescaped plus sign of an offset is decoded as a space.
-    let plus = text.rfind(' ').filter(|&place| place > "2026-07-01".len());
+    let plus = text.rfind(' ').filter(|&index| index > "2026-07-01".len());
     let text =
-        plus.map_or_else(|| text.to_owned(), |place| format!("{}+{}", &text[..place], &text[place + 1..]));
+        plus.map_or_else(|| text.to_owned(), |index| format!("{}+{}", &text[..index], &text[index + 1..]));
     DateTime::parse_from_rfc3339(&text).ok().map(|time| time.timestamp_micros())
 }
 
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused_with_advice() {
+    fn an_invalid_time_is_refused_with_the_expected_formats() {
         for text in ["", "yesterday", "2026-07-01", "2026-07-01T12:00:00", "9223372036854775807", "1.5"] {
             let error = QueryTime::try_from(text.to_owned()).unwrap_err();
             assert!(error.contains("RFC 3339"), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! A router whose routes declare who may use them.
+//! A router whose routes declare their access.
 //!
 //! [`ApiRouter`] takes the access of a route together with its handler, and hands out a table of them with the
 //! finished router. The authentication layer looks up each request in the table, by the route that axum has
@@ -21,7 +21,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::Scope;
 
-/// Who may use a route.
+/// The access of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Everyone, without a key.
@@ -36,7 +36,7 @@ impl From<Scope> for Access {
     }
 }
 
-/// Who may call the methods of a gRPC service.
+/// The access of the methods of a gRPC service.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceAccess {
     /// The access of methods that are not listed.
@@ -74,7 +74,8 @@ impl AccessTable {
         let Some(matched) = matched else { return Scope::Infer.into() };
         // The handlers of GET also respond to HEAD.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let declared = self.routes.get(matched).and_then(|all| all.iter().find(|(known, _)| known == method));
+        let declared =
+            self.routes.get(matched).and_then(|methods| methods.iter().find(|(known, _)| known == method));
         declared.map_or(Scope::Admin.into(), |(_, access)| *access)
     }
 
@@ -89,9 +90,9 @@ impl AccessTable {
                 access.methods.iter().map(move |(call, access)| (format!("gRPC {name}/{call}"), *access));
             listed.chain([(format!("gRPC {name}/*"), access.default)])
         });
-        let mut all: Vec<_> = routes.chain(services).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
+        let mut declared: Vec<_> = routes.chain(services).collect();
+        declared.sort_by(|a, b| a.0.cmp(&b.0));
+        declared
     }
 }
 
@@ -198,14 +199,14 @@ mod tests {
             .get("/healthz", Access::Open, nothing)
             .get("/v1/frames/{id}", Scope::Archive, nothing)
             .delete("/v1/frames/{id}", Scope::Admin, nothing)
-            .map_router(|router| router.route("/forgotten", get(nothing)));
+            .map_router(|router| router.route("/undeclared", get(nothing)));
         let (_, table) = router.into_parts();
         let frame = Some("/v1/frames/{id}");
         assert_eq!(required(&table, &Method::GET, "/healthz", Some("/healthz")), Access::Open);
         assert_eq!(required(&table, &Method::HEAD, "/v1/frames/7", frame), Scope::Archive.into());
         assert_eq!(required(&table, &Method::DELETE, "/v1/frames/7", frame), Scope::Admin.into());
         assert_eq!(required(&table, &Method::PUT, "/v1/frames/7", frame), Scope::Admin.into());
-        assert_eq!(required(&table, &Method::GET, "/forgotten", Some("/forgotten")), Scope::Admin.into());
+        assert_eq!(required(&table, &Method::GET, "/undeclared", Some("/undeclared")), Scope::Admin.into());
         assert_eq!(required(&table, &Method::GET, "//healthz", None), Scope::Infer.into());
     }
 }

@@ -218,10 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_those_of_the_calendar() {
+    fn times_follow_the_calendar() {
         let seconds = |text: &str| {
-            let moment = to_system_time(&text.parse().unwrap()).unwrap();
-            moment.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+            let time = to_system_time(&text.parse().unwrap()).unwrap();
+            time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
         };
         assert_eq!(seconds("1970-01-01"), 0);
         assert_eq!(seconds("2000-02-29"), 951_782_400);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_right_is_named() {
+    fn an_invalid_key_is_refused_with_its_problem() {
         for (more, expected) in [
             ("request_per_second = 1", "request_per_second"),
             ("requests_per_second = 0", "above 0"),

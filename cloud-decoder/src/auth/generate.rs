@@ -26,8 +26,8 @@ pub struct GeneratedKey {
 /// Generates a key of 256 random bits with these scopes.
 ///
 /// # Errors
-/// [`StartError::InvalidKeyName`] for an invalid name, [`StartError::RandomSource`] if the system does not provide random
-/// bytes.
+/// [`StartError::InvalidKeyName`] for an invalid name, [`StartError::RandomSource`] if the system does not provide
+/// random bytes.
 pub fn generate_key(name: &str, allow: &[Scope]) -> Result<GeneratedKey, StartError> {
     if !is_key_name(name) {
         return Err(StartError::InvalidKeyName(name.to_owned()));

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_may_come_in_two_headers_and_bearer_is_first() {
+    fn a_key_is_read_from_two_headers_and_bearer_takes_precedence() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
             pairs
                 .iter()

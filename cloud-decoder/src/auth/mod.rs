@@ -64,12 +64,12 @@ pub fn require_keys(
 ) -> Result<Router, StartError> {
     let (router, access) = router.into_parts();
     let Some(path) = settings.api_keys.clone() else { return Ok(router) };
-    let followed = WatchedFiles {
+    let watched = WatchedFiles {
         description: "API keys",
         files: vec![path.clone()],
         interval: settings.reload_interval,
     };
-    let keys = watch_files(followed, Arc::clone(stats), move |before| ApiKeys::load(&path, before))?;
+    let keys = watch_files(watched, Arc::clone(stats), move |before| ApiKeys::load(&path, before))?;
     let guard = AuthState { keys, stats: Arc::clone(stats), access: Arc::new(access) };
     Ok(router.layer(middleware::from_fn_with_state(guard, guard::check_key)))
 }
@@ -155,19 +155,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_found_by_their_digest_and_stop_when_they_end() {
-        let made = generate_key("line-3", &[Scope::Infer, Scope::Metrics]).unwrap();
-        let load = |more: &str| file::parse_keys(&format!("{}{more}", made.toml)).unwrap();
+    fn keys_are_found_by_their_digest_and_refused_after_their_end() {
+        let generated = generate_key("line-3", &[Scope::Infer, Scope::Metrics]).unwrap();
+        let load = |more: &str| file::parse_keys(&format!("{}{more}", generated.toml)).unwrap();
         let admit =
             |keys: &ApiKeys, key: &str, scope| keys.admit(Some(key.as_bytes()), scope, CurrentTime::read());
         let keys = load("");
-        assert_eq!(admit(&keys, &made.key, Scope::Metrics), Ok(KeyName("line-3".into())));
-        assert_eq!(admit(&keys, &made.key, Scope::Admin), Err(Denial::MissingScope(Scope::Admin)));
-        assert_eq!(admit(&keys, &made.sha256, Scope::Infer), Err(Denial::Unknown));
+        assert_eq!(admit(&keys, &generated.key, Scope::Metrics), Ok(KeyName("line-3".into())));
+        assert_eq!(admit(&keys, &generated.key, Scope::Admin), Err(Denial::MissingScope(Scope::Admin)));
+        assert_eq!(admit(&keys, &generated.sha256, Scope::Infer), Err(Denial::Unknown));
         assert_eq!(keys.admit(None, Scope::Infer, CurrentTime::read()), Err(Denial::Missing));
         for ended in ["disabled = true", "expires = 2020-01-01"] {
-            assert_eq!(admit(&load(ended), &made.key, Scope::Infer), Err(Denial::Inactive), "{ended}");
+            assert_eq!(admit(&load(ended), &generated.key, Scope::Infer), Err(Denial::Inactive), "{ended}");
         }
-        assert!(admit(&load("expires = 9999-01-01"), &made.key, Scope::Infer).is_ok());
+        assert!(admit(&load("expires = 9999-01-01"), &generated.key, Scope::Infer).is_ok());
     }
 }

@@ -55,29 +55,29 @@ struct UsageState {
 
 impl KeyUsage {
     /// Counts one request, or returns [`Denial::RateLimited`] or [`Denial::QuotaExceeded`] with the time to wait.
-    pub(crate) fn count_request(&self, quota: &KeyLimits, now: CurrentTime) -> Result<(), Denial> {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn count_request(&self, limits: &KeyLimits, now: CurrentTime) -> Result<(), Denial> {
+        let mut usage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let today = now.unix_seconds() / SECONDS_PER_DAY;
-        let so_far = if used.day_count.0 == today { used.day_count.1 } else { 0 };
-        if quota.requests_per_day.is_some_and(|most| so_far >= most) {
+        let requests_today = if usage.day_count.0 == today { usage.day_count.1 } else { 0 };
+        if limits.requests_per_day.is_some_and(|limit| requests_today >= limit) {
             let midnight = (today + 1) * SECONDS_PER_DAY;
             return Err(Denial::QuotaExceeded(Duration::from_secs(midnight - now.unix_seconds())));
         }
-        if let Some(per_second) = quota.requests_per_second {
-            let left = match used.tokens {
-                Some((left, then)) => {
-                    left + now.instant.saturating_duration_since(then).as_secs_f64() * per_second
+        if let Some(per_second) = limits.requests_per_second {
+            let tokens = match usage.tokens {
+                Some((tokens, time)) => {
+                    tokens + now.instant.saturating_duration_since(time).as_secs_f64() * per_second
                 }
-                None => quota.burst,
+                None => limits.burst,
             };
-            let left = left.min(quota.burst);
-            if left < 1.0 {
-                let wait = Duration::try_from_secs_f64((1.0 - left) / per_second).unwrap_or(Duration::MAX);
+            let tokens = tokens.min(limits.burst);
+            if tokens < 1.0 {
+                let wait = Duration::try_from_secs_f64((1.0 - tokens) / per_second).unwrap_or(Duration::MAX);
                 return Err(Denial::RateLimited(wait));
             }
-            used.tokens = Some((left - 1.0, now.instant));
+            usage.tokens = Some((tokens - 1.0, now.instant));
         }
-        used.day_count = (today, so_far + 1);
+        usage.day_count = (today, requests_today + 1);
         Ok(())
     }
 }
@@ -100,24 +100,24 @@ mod tests {
     }
 
     #[test]
-    fn after_a_burst_requests_come_at_their_rate() {
-        let quota = KeyLimits { requests_per_second: Some(4.0), burst: 2.0, requests_per_day: None };
+    fn after_a_burst_requests_are_limited_to_their_rate() {
+        let limits = KeyLimits { requests_per_second: Some(4.0), burst: 2.0, requests_per_day: None };
         let (usage, now) = (KeyUsage::default(), start());
-        assert!(usage.count_request(&quota, now).is_ok() && usage.count_request(&quota, now).is_ok());
-        assert_eq!(usage.count_request(&quota, now), Err(Denial::RateLimited(Duration::from_millis(250))));
-        assert!(usage.count_request(&quota, later(now, Duration::from_millis(250))).is_ok());
+        assert!(usage.count_request(&limits, now).is_ok() && usage.count_request(&limits, now).is_ok());
+        assert_eq!(usage.count_request(&limits, now), Err(Denial::RateLimited(Duration::from_millis(250))));
+        assert!(usage.count_request(&limits, later(now, Duration::from_millis(250))).is_ok());
         let rested = later(now, Duration::from_secs(100));
-        assert!(usage.count_request(&quota, rested).is_ok() && usage.count_request(&quota, rested).is_ok());
-        assert!(usage.count_request(&quota, rested).is_err(), "a pause saves up at most one burst");
+        assert!(usage.count_request(&limits, rested).is_ok() && usage.count_request(&limits, rested).is_ok());
+        assert!(usage.count_request(&limits, rested).is_err(), "a pause saves up at most one burst");
     }
 
     #[test]
     fn a_day_ends_at_midnight() {
-        let quota = KeyLimits { requests_per_second: None, burst: 1.0, requests_per_day: Some(2) };
+        let limits = KeyLimits { requests_per_second: None, burst: 1.0, requests_per_day: Some(2) };
         let (usage, now) = (KeyUsage::default(), start());
-        assert!(usage.count_request(&quota, now).is_ok() && usage.count_request(&quota, now).is_ok());
-        assert_eq!(usage.count_request(&quota, now), Err(Denial::QuotaExceeded(Duration::from_secs(10))));
-        assert!(usage.count_request(&quota, later(now, Duration::from_secs(10))).is_ok());
+        assert!(usage.count_request(&limits, now).is_ok() && usage.count_request(&limits, now).is_ok());
+        assert_eq!(usage.count_request(&limits, now), Err(Denial::QuotaExceeded(Duration::from_secs(10))));
+        assert!(usage.count_request(&limits, later(now, Duration::from_secs(10))).is_ok());
     }
 
     proptest! {
@@ -127,14 +127,14 @@ mod tests {
             burst in 1u32..20,
             pauses in prop::collection::vec(0u64..500, 1..200),
         ) {
-            let quota = KeyLimits { requests_per_second: Some(per_second), burst: burst.into(), requests_per_day: None };
+            let limits = KeyLimits { requests_per_second: Some(per_second), burst: burst.into(), requests_per_day: None };
             let (usage, start) = (KeyUsage::default(), start());
             let (mut time, mut passed) = (Duration::ZERO, 0u32);
             for pause in pauses {
                 time += Duration::from_millis(pause);
-                passed += u32::from(usage.count_request(&quota, later(start, time)).is_ok());
-                let most = f64::from(burst) + per_second * time.as_secs_f64();
-                prop_assert!(f64::from(passed) <= most + 1e-6, "{passed} of {most}");
+                passed += u32::from(usage.count_request(&limits, later(start, time)).is_ok());
+                let limit = f64::from(burst) + per_second * time.as_secs_f64();
+                prop_assert!(f64::from(passed) <= limit + 1e-6, "{passed} of {limit}");
             }
         }
     }

@@ -121,8 +121,8 @@ impl Channel {
             self.log_change(&found);
         }
         // An equal result replaces nothing, so that callers share one allocation.
-        let told = last.logged.take().filter(|told| *told == found).unwrap_or(found);
-        last.logged.insert(told).clone()
+        let result = last.logged.take().filter(|logged| *logged == found).unwrap_or(found);
+        last.logged.insert(result).clone()
     }
 
     fn build_offer(&self, registry: &Registry, checked: &mut Option<CheckedFolder>) -> Result<Offer, String> {
@@ -131,7 +131,7 @@ impl Channel {
             catalog.version(&self.bundle, self.version).ok_or_else(|| self.why_not_served(registry))?;
         let BundleVersion { number, folder, .. } = version;
         let checked = match checked.take().filter(|checked| checked.is_current(folder)) {
-            Some(same) => checked.insert(same),
+            Some(unchanged) => checked.insert(unchanged),
             None => checked.insert(CheckedFolder::check_folder(folder)),
         };
         let (part, files) = checked.part.as_ref().map_err(String::clone)?;
@@ -153,8 +153,9 @@ impl Channel {
     /// Explains why a suitable version of the bundle is not served. Scans all folders.
     fn why_not_served(&self, registry: &Registry) -> String {
         let mut index = registry.list_bundles().into_iter();
-        let found = index
-            .rfind(|row| row.name == self.bundle && self.version.is_none_or(|wanted| wanted == row.version));
+        let found = index.rfind(|row| {
+            row.name == self.bundle && self.version.is_none_or(|version| version == row.version)
+        });
         let bundle = match self.version {
             Some(version) => format!("version {version} of bundle {:?}", self.bundle),
             None => format!("bundle {:?}", self.bundle),
@@ -200,7 +201,7 @@ impl CheckedFolder {
     /// Returns whether this is the result for `folder` and all of its files are unchanged.
     fn is_current(&self, folder: &Path) -> bool {
         self.folder == folder
-            && self.file_states.iter().all(|look| FileState::read_metadata(look.path.clone()) == *look)
+            && self.file_states.iter().all(|state| FileState::read_metadata(state.path.clone()) == *state)
     }
 }
 
@@ -225,8 +226,8 @@ fn check_part(
 }
 
 fn check_file(folder: &Path, file: &FileRef) -> Result<OfferedFile, BundleError> {
-    let place = DevicePart::verify_file(folder, file)?;
+    let local_path = DevicePart::verify_file(folder, file)?;
     let FileRef { path, bytes, sha256 } = file.clone();
     let sha256 = Digest::to_bytes(&sha256).unwrap_or_else(|| unreachable!("the digest has been compared"));
-    Ok(OfferedFile { path, bytes, sha256, local_path: place })
+    Ok(OfferedFile { path, bytes, sha256, local_path })
 }

@@ -35,12 +35,12 @@ impl DeviceLog {
             self.0.remove(device);
             return false;
         }
-        let behind = (has, offered);
-        let known = self.0.get(device) == Some(behind);
-        if !known {
-            self.0.insert(device.to_owned(), behind);
+        let mismatch = (has, offered);
+        let is_known = self.0.get(device) == Some(mismatch);
+        if !is_known {
+            self.0.insert(device.to_owned(), mismatch);
         }
-        !known
+        !is_known
     }
 }
 
@@ -52,7 +52,7 @@ impl Default for DeviceLog {
 
 impl fmt::Debug for DeviceLog {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Devices").field("count", &self.0.len()).finish_non_exhaustive()
+        formatter.debug_struct("DeviceLog").field("count", &self.0.len()).finish_non_exhaustive()
     }
 }
 
@@ -65,9 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_news_once_for_what_it_has_and_is_offered() {
+    fn a_mismatch_is_new_once_per_combination() {
         let devices = DeviceLog::default();
-        let mut said = Vec::new();
+        let mut is_new = Vec::new();
         for (device, has, offered) in [
             ("a", None, 1),
             ("a", None, 1),
@@ -78,13 +78,13 @@ mod tests {
             ("a", Some(2), 2),
             ("a", Some(1), 2),
         ] {
-            said.push(devices.is_new(device, has.map(space), space(offered)));
+            is_new.push(devices.is_new(device, has.map(space), space(offered)));
         }
-        assert_eq!(said, [true, false, false, true, true, false, false, true]);
+        assert_eq!(is_new, [true, false, false, true, true, false, false, true]);
     }
 
     #[test]
-    fn names_from_outside_do_not_add_up() {
+    fn the_number_of_remembered_devices_is_limited() {
         let devices = DeviceLog::default();
         for number in 0..3 * MAX_DEVICES {
             devices.is_new(&number.to_string(), None, space(1));

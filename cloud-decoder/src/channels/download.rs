@@ -45,8 +45,8 @@ impl Download {
             let OfferedFile { path, bytes, .. } = offered;
             return Err(ServeError::OffsetOutOfRange { path, bytes, offset });
         }
-        let place = offered.local_path.clone();
-        let file = run_blocking(move || File::open(place))
+        let path = offered.local_path.clone();
+        let file = run_blocking(move || File::open(path))
             .await?
             .map_err(|error| unreadable_file(&offered, &error))?;
         Ok(Self { file: Arc::new(file), offered, start_offset: offset, next_offset: offset, ready })
@@ -55,28 +55,28 @@ impl Download {
     /// Returns the chunks as a stream.
     pub(super) fn into_chunks(self) -> impl Stream<Item = Result<DownloadResponse, Status>> + Send {
         stream::try_unfold(self, |mut download| async move {
-            let piece = download.next_chunk().await?;
-            Ok(piece.map(|bytes| (DownloadResponse { bytes }, download)))
+            let chunk = download.next_chunk().await?;
+            Ok(chunk.map(|bytes| (DownloadResponse { bytes }, download)))
         })
     }
 
     /// Reads the next chunk; returns `None` after the last.
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, ServeError> {
-        let left = self.offered.bytes - self.next_offset;
-        if left == 0 {
+        let remaining = self.offered.bytes - self.next_offset;
+        if remaining == 0 {
             return Ok(None);
         }
         if !*self.ready.borrow() {
             return Err(ServeError::Stopping);
         }
-        let (file, at, length) = (Arc::clone(&self.file), self.next_offset, left.min(CHUNK_BYTES));
+        let (file, offset, length) = (Arc::clone(&self.file), self.next_offset, remaining.min(CHUNK_BYTES));
         let read = run_blocking(move || {
-            let mut piece = vec![0; length as usize];
-            file.read_exact_at(&mut piece, at).map(|()| piece)
+            let mut chunk = vec![0; length as usize];
+            file.read_exact_at(&mut chunk, offset).map(|()| chunk)
         });
-        let piece = read.await?.map_err(|error| unreadable_file(&self.offered, &error))?;
+        let chunk = read.await?.map_err(|error| unreadable_file(&self.offered, &error))?;
         self.next_offset += length;
-        Ok(Some(piece))
+        Ok(Some(chunk))
     }
 }
 

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_right_is_named() {
+    fn an_invalid_channel_is_refused_with_its_problem() {
         let stable = "[[channel]]\nname = 'stable'\nbundle = 'photo'\n";
         for (text, expected) in [
             ("", "no channel"),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_that_stays_what_it_is_stays_the_same_one() {
+    fn an_unchanged_channel_survives_a_reload() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("channels.toml");
         let load = |version: &str, before| {

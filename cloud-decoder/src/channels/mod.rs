@@ -1,4 +1,4 @@
-//! Over-the-air distribution of bundles: which encoder devices should have, and its files.
+//! Over-the-air distribution of bundles: the encoder that devices should have, and its files.
 //!
 //! ```text
 //! channel ─► bundle and version (channel file) ─► folder (registry) ─► its files, checked ─► offer
@@ -47,10 +47,9 @@ pub(crate) struct Channels {
 pub(crate) type ChannelOffer = (Arc<Channel>, Result<Arc<Offer>, ServeError>);
 
 impl Channels {
-    /// Reads the channel file, if one is configured, and reloads it after changes, which are looked for at
-    /// this interval. Until `ready` turns false,
-    /// offers are also checked after every change of the file or of the served bundles, so that a problem is
-    /// logged before a device queries the channel.
+    /// Reads the channel file, if one is configured, checks it for changes at this interval, and reloads it after
+    /// a change. Until `ready` turns false, offers are also checked after every change of the file or of the
+    /// served bundles, so that a problem is logged before a device queries the channel.
     ///
     /// # Errors
     /// [`StartError::Channels`] for an invalid file.
@@ -63,8 +62,8 @@ impl Channels {
     ) -> Result<Self, StartError> {
         metrics::init_channel_counters();
         let file = path.map(|path| {
-            let followed = WatchedFiles { description: "channels", files: vec![path.clone()], interval };
-            watch_files(followed, Arc::clone(stats), move |before| ChannelFile::load(&path, before))
+            let watched = WatchedFiles { description: "channels", files: vec![path.clone()], interval };
+            watch_files(watched, Arc::clone(stats), move |before| ChannelFile::load(&path, before))
         });
         let channels = Self { registry: Arc::clone(registry), file: file.transpose()? };
         if let Some(file) = channels.file.clone() {

@@ -21,21 +21,21 @@ pub(super) struct DeviceConnection {
 impl DeviceConnections {
     /// Registers a connection as the newest one of a device, which displaces the previous one.
     pub(super) fn register_connection(self: &Arc<Self>, device: &str) -> DeviceConnection {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry(device.to_owned()).or_insert_with(|| watch::Sender::new(0));
-        place.send_modify(|newest| *newest += 1);
-        let newest = place.subscribe();
-        let turn = *newest.borrow();
-        DeviceConnection { connections: Arc::clone(self), device: device.to_owned(), number: turn, newest }
+        let mut devices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = devices.entry(device.to_owned()).or_insert_with(|| watch::Sender::new(0));
+        sender.send_modify(|newest| *newest += 1);
+        let newest = sender.subscribe();
+        let number = *newest.borrow();
+        DeviceConnection { connections: Arc::clone(self), device: device.to_owned(), number, newest }
     }
 }
 
 impl DeviceConnection {
     /// Waits until a newer connection displaces this one.
     pub(super) async fn wait_displaced(&mut self) {
-        let turn = self.number;
+        let number = self.number;
         // An error would mean that further connections are impossible.
-        if self.newest.wait_for(|newest| *newest != turn).await.is_err() {
+        if self.newest.wait_for(|newest| *newest != number).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -43,10 +43,10 @@ impl DeviceConnection {
 
 impl Drop for DeviceConnection {
     fn drop(&mut self) {
-        let mut places = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut devices = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A newer connection cannot register meanwhile, because that requires the lock.
         if *self.newest.borrow() == self.number {
-            places.remove(&self.device);
+            devices.remove(&self.device);
         }
     }
 }
@@ -58,21 +58,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_place_is_the_newest_ones() {
-        let places = Arc::new(DeviceConnections::default());
-        let mut first = places.register_connection("a");
-        let other = places.register_connection("b");
+    async fn a_newer_connection_displaces_the_older_one() {
+        let connections = Arc::new(DeviceConnections::default());
+        let mut first = connections.register_connection("a");
+        let other = connections.register_connection("b");
         assert!(first.wait_displaced().now_or_never().is_none());
-        let mut second = places.register_connection("a");
+        let mut second = connections.register_connection("a");
         first.wait_displaced().await;
         drop(first);
         assert!(
             second.wait_displaced().now_or_never().is_none(),
-            "a dropped permit does not affect the permits of others"
+            "a dropped connection does not affect newer ones"
         );
-        let third = places.register_connection("a");
+        let third = connections.register_connection("a");
         second.wait_displaced().await;
         drop((second, third, other));
-        assert!(places.0.lock().unwrap().is_empty());
+        assert!(connections.0.lock().unwrap().is_empty());
     }
 }

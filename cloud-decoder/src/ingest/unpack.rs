@@ -35,15 +35,15 @@ pub(super) fn unpack_batch(sender: &UploadSender, frames: &Frames) -> Result<Bat
     let mut source = "";
     let mut records = Vec::with_capacity(frames.lengths.len());
     for (index, &digest) in frames.digests.iter().enumerate() {
-        let Some((frame, after)) = rest.split_at_checked(frames.lengths[index] as usize) else { break };
-        rest = after;
+        let Some((frame, remaining)) = rest.split_at_checked(frames.lengths[index] as usize) else { break };
+        rest = remaining;
         if crc32c::crc32c(frame) != digest {
             return Err(ServeError::InvalidRequest(format!(
                 "the digest of frame {index} does not match its bytes: send it again"
             )));
         }
-        if let Some(before) = index.checked_sub(1) {
-            captured_ms = captured_ms.saturating_add(frames.elapsed_ms[before]);
+        if let Some(previous) = index.checked_sub(1) {
+            captured_ms = captured_ms.saturating_add(frames.elapsed_ms[previous]);
         }
         while let Some(origin) = origins.next_if(|origin| origin.index as usize <= index) {
             source = &origin.source;
@@ -85,18 +85,18 @@ fn check_columns(frames: &Frames) -> Result<(), ServeError> {
     }
     if frames.digests.len() != count || frames.elapsed_ms.len() != count - 1 {
         let (digests, elapsed) = (frames.digests.len(), frames.elapsed_ms.len());
-        let fault = format!("has {digests} digests and {elapsed} times after the first frame");
-        return Err(columns_error(count, &fault));
+        let problem = format!("has {digests} digests and {elapsed} times after the first frame");
+        return Err(columns_error(count, &problem));
     }
     if bytes != frames.frames.len() as u64 {
-        let fault = format!("has {} bytes, but its lengths add up to {bytes}", frames.frames.len());
-        return Err(columns_error(count, &fault));
+        let problem = format!("has {} bytes, but its lengths add up to {bytes}", frames.frames.len());
+        return Err(columns_error(count, &problem));
     }
     Ok(())
 }
 
-fn columns_error(count: usize, fault: &str) -> ServeError {
-    ServeError::InvalidRequest(format!("a message of {count} frames {fault}"))
+fn columns_error(count: usize, problem: &str) -> ServeError {
+    ServeError::InvalidRequest(format!("a message of {count} frames {problem}"))
 }
 
 #[cfg(test)]

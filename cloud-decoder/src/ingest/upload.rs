@@ -49,17 +49,18 @@ impl UploadConnection {
         else {
             return Err(ServeError::InvalidRequest("the first message is not a hello".into()).into());
         };
-        let mut place = self.connections.register_connection(&hello.device);
-        let turn = self.archive.register_connection(&hello.device).await.map_err(ServeError::from)?;
+        let mut connection = self.connections.register_connection(&hello.device);
+        let connection_number =
+            self.archive.register_connection(&hello.device).await.map_err(ServeError::from)?;
         let welcome = self.build_welcome(&hello).await?;
         self.send_response(upload_response::Message::Welcome(welcome)).await?;
         tracing::debug!(device = hello.device, "device connected");
-        let sender = UploadSender { device: hello.device, connection_number: turn, spool: hello.spool };
-        let mut applying = FuturesOrdered::new();
-        let end = self.receive_all(messages, &sender, &mut place, &mut applying).await;
-        while let Some(done) = applying.next().await {
+        let sender = UploadSender { device: hello.device, connection_number, spool: hello.spool };
+        let mut pending = FuturesOrdered::new();
+        let end = self.receive_all(messages, &sender, &mut connection, &mut pending).await;
+        while let Some(applied) = pending.next().await {
             // The reason for the end of the connection is sent only once.
-            let _ = self.send_ack(done).await;
+            let _ = self.send_ack(applied).await;
         }
         end
     }
@@ -86,19 +87,19 @@ impl UploadConnection {
         &mut self,
         messages: &mut Streaming<UploadRequest>,
         sender: &UploadSender,
-        place: &mut DeviceConnection,
-        applying: &mut FuturesOrdered<PendingAck>,
+        connection: &mut DeviceConnection,
+        pending: &mut FuturesOrdered<PendingAck>,
     ) -> Result<(), Status> {
         let stopping = wait_stopping(self.ready.clone());
         tokio::pin!(stopping);
         loop {
             tokio::select! {
-                message = messages.message(), if applying.len() < MAX_PENDING_BATCHES => match message? {
-                    Some(message) => applying.push_back(self.apply_frames(sender, message)?),
+                message = messages.message(), if pending.len() < MAX_PENDING_BATCHES => match message? {
+                    Some(message) => pending.push_back(self.apply_frames(sender, message)?),
                     None => return Ok(()),
                 },
-                Some(done) = applying.next(), if !applying.is_empty() => self.send_ack(done).await?,
-                () = place.wait_displaced() => return Err(ServeError::ConnectionReplaced.into()),
+                Some(applied) = pending.next(), if !pending.is_empty() => self.send_ack(applied).await?,
+                () = connection.wait_displaced() => return Err(ServeError::ConnectionReplaced.into()),
                 () = &mut stopping => return Err(ServeError::Stopping.into()),
             }
         }
@@ -125,8 +126,8 @@ impl UploadConnection {
     }
 
     async fn send_response(&self, message: upload_response::Message) -> Result<(), Status> {
-        let answer = Ok(UploadResponse { message: Some(message) });
-        self.responses.send(answer).await.map_err(|_| Status::cancelled("the device has disconnected"))
+        let response = Ok(UploadResponse { message: Some(message) });
+        self.responses.send(response).await.map_err(|_| Status::cancelled("the device has disconnected"))
     }
 }
 

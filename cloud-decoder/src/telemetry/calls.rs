@@ -3,7 +3,7 @@
 //! The names follow the OpenTelemetry conventions: `rpc.server.call.duration` for gRPC,
 //! `http.server.request.duration` for all other requests. The duration ends with the head of the response,
 //! which follows the end of the work for all calls except streams. The instruments of a call are found by its
-//! path and kept; unknown paths share one set.
+//! path and cached; unknown paths share one set.
 
 use std::{
     collections::HashMap,
@@ -32,8 +32,8 @@ use tracing::Span;
 
 use crate::transport::is_grpc;
 
-/// The HTTP statuses whose instruments are kept per route; any other status is recorded with its own number as well, but its
-/// labels are looked up each time.
+/// The HTTP statuses whose instruments are cached per route; any other status is recorded with its own number as
+/// well, but its labels are looked up each time.
 const STATUSES: [u16; 22] = [
     200, 204, 304, 400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 415, 416, 422, 429, 431, 500, 501, 503,
     504,
@@ -42,7 +42,7 @@ const STATUSES: [u16; 22] = [
 const OTHER: &str = "_OTHER";
 /// Number of gRPC status codes, 0 to 16.
 const CODE_COUNT: usize = 17;
-/// Maximum number of paths that are kept. There are about fifty; the bound guards against omissions.
+/// Maximum number of cached paths. There are about fifty; the limit guards against omissions.
 const MAX_PATHS: usize = 256;
 
 /// The layer in front of all routes.
@@ -102,7 +102,7 @@ enum Status {
     Http(u16),
 }
 
-/// The instruments of one call, one per kept status, each created at first use.
+/// The instruments of one call, one per cached status, each created at first use.
 #[derive(Debug, Default)]
 struct StatusHistograms([OnceLock<BoundHistogram<f64>>; STATUSES.len()]);
 
@@ -164,16 +164,17 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Observing<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _entered = this.span.enter();
-        let answer = ready!(this.inner.poll(context));
-        if let (Some(key), Ok(response)) = (this.key.take(), &answer) {
-            this.calls.ended(&key, response, this.started.elapsed().as_secs_f64());
+        let result = ready!(this.inner.poll(context));
+        if let (Some(key), Ok(response)) = (this.key.take(), &result) {
+            this.calls.record(&key, response, this.started.elapsed().as_secs_f64());
         }
-        Poll::Ready(answer)
+        Poll::Ready(result)
     }
 }
 
 impl CallInstruments {
-    fn ended(&self, key: &CallKey, response: &Response, seconds: f64) {
+    /// Records the duration of a call.
+    fn record(&self, key: &CallKey, response: &Response, seconds: f64) {
         let status = key.status(response);
         let known = self.known.load();
         if let Some(call) = known.get(key) {
@@ -201,26 +202,26 @@ impl StatusHistograms {
     fn record(&self, calls: &CallInstruments, key: &CallKey, status: Status, seconds: f64) {
         let histogram = calls.histogram(key);
         match status.slot().and_then(|slot| self.0.get(slot)) {
-            Some(kept) => kept.get_or_init(|| histogram.bind(&key.labels(status))).record(seconds),
+            Some(cached) => cached.get_or_init(|| histogram.bind(&key.labels(status))).record(seconds),
             None => histogram.record(seconds, &key.labels(status)),
         }
     }
 }
 
 impl Status {
-    /// Returns whether a response with this status shows that the method exists: the names that clients choose must not be
-    /// kept.
+    /// Returns whether a response with this status shows that the method exists: the names that clients choose must
+    /// not be cached.
     fn proves_method(self) -> bool {
         const UNPROVEN_CODES: [Code; 4] =
             [Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied, Code::ResourceExhausted];
         UNPROVEN_CODES.iter().all(|&code| self != Self::Rpc(code as usize))
     }
 
-    /// Returns the index of the instrument that is kept for this status; `None` for a rare HTTP status.
+    /// Returns the index of the cached instrument of this status; `None` for a rare HTTP status.
     fn slot(self) -> Option<usize> {
         match self {
             Self::Rpc(code) => Some(code),
-            Self::Http(status) => STATUSES.iter().position(|&kept| kept == status),
+            Self::Http(status) => STATUSES.iter().position(|&cached| cached == status),
         }
     }
 }
@@ -355,15 +356,15 @@ mod tests {
     }
 
     #[test]
-    fn calls_beyond_the_kept_paths_are_recorded_without_their_names() {
+    fn calls_beyond_the_cached_paths_are_recorded_without_their_names() {
         let calls = CallInstruments::default();
         for number in 0..MAX_PATHS + 10 {
-            calls.ended(&CallKey::Rpc(format!("service/{number}").into()), &grpc_response(), 0.1);
+            calls.record(&CallKey::Rpc(format!("service/{number}").into()), &grpc_response(), 0.1);
         }
         assert_eq!(calls.known.load().len(), MAX_PATHS);
         let mut response = Response::default();
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-        calls.ended(&CallKey::Http("GET", None), &response, 0.1);
+        calls.record(&CallKey::Http("GET", None), &response, 0.1);
         assert_eq!(calls.known.load().len(), MAX_PATHS);
         let other = CallKey::Rpc("service/invented".into()).anonymous();
         assert_eq!(label(&other, Status::Rpc(12), "rpc.method"), OTHER);

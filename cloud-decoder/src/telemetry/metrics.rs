@@ -6,7 +6,7 @@ use lopside_telemetry::metrics::{KeyValue, meter};
 
 use crate::transport::FrontStats;
 
-/// The label of queries for unknown channels: names that clients choose must not be kept.
+/// The label of queries for unknown channels: names that clients choose must not become labels.
 pub(crate) const OTHER_CHANNEL: &str = "_OTHER";
 
 /// Creates the counters of channels with the value 0, so that they are visible before the first query.

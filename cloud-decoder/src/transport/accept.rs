@@ -38,9 +38,9 @@ impl Acceptor {
             if self.failures == 0 {
                 tracing::warn!(%error, "cannot accept connections at the moment; check the limit of open files");
             }
-            let pause = retry_delay(self.failures);
+            let delay = retry_delay(self.failures);
             self.failures += 1;
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(delay).await;
         }
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn want_of_descriptors_is_waited_for_and_a_client_that_left_is_not() {
+    fn a_lack_of_resources_is_not_a_client_error() {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
             assert!(!is_client_error(&errno.into()), "{errno:?}");
         }
@@ -72,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_a_second() {
-        let pauses: Vec<u128> = [0, 1, 2, 6, 7, 40].map(|failures| retry_delay(failures).as_millis()).into();
-        assert_eq!(pauses, [10, 20, 40, 640, 1000, 1000]);
+    fn retry_delays_grow_to_a_second() {
+        let delays: Vec<u128> = [0, 1, 2, 6, 7, 40].map(|failures| retry_delay(failures).as_millis()).into();
+        assert_eq!(delays, [10, 20, 40, 640, 1000, 1000]);
     }
 }

@@ -58,14 +58,14 @@ impl Activity {
         self.ended.load(Ordering::Acquire) + self.long_lived.load(Ordering::Acquire) >= self.begun_requests()
     }
 
-    /// Records the start of a request. A `resting` request ends only with its connection, and a shutdown does
+    /// Records the start of a request. A long-lived request ends only with its connection, and a shutdown does
     /// not wait for it.
-    pub(crate) fn begin_request(self: &Arc<Self>, resting: bool) -> OpenRequest {
+    pub(crate) fn begin_request(self: &Arc<Self>, is_long_lived: bool) -> OpenRequest {
         self.begun.fetch_add(1, Ordering::AcqRel);
-        if resting {
+        if is_long_lived {
             self.long_lived.fetch_add(1, Ordering::AcqRel);
         }
-        OpenRequest { activity: Arc::clone(self), is_long_lived: resting }
+        OpenRequest { activity: Arc::clone(self), is_long_lived }
     }
 }
 

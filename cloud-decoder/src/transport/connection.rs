@@ -91,14 +91,14 @@ impl ConnectionContext {
 
     async fn accept_tls(&self, socket: TcpStream, config: Arc<ServerConfig>) -> Option<TlsStream<TcpStream>> {
         let handshake = TlsAcceptor::from(config).accept(socket).into_fallible();
-        // The future and the stream are dropped after the event is counted, so that a client that sees the
-        // connection closed finds it counted.
+        // The future and the stream are dropped after the event is counted, so that a client that detects the end
+        // of the connection finds it counted.
         let mut handshake = pin!(timeout(self.limits.handshake_timeout, handshake));
-        let shaken = tokio::select! {
-            shaken = handshake.as_mut() => shaken,
+        let result = tokio::select! {
+            result = handshake.as_mut() => result,
             () = wait_draining(self.draining.clone()) => return None,
         };
-        match shaken {
+        match result {
             Ok(Ok(stream)) => return Some(stream),
             Ok(Err((error, _stream))) => {
                 tracing::debug!(%error, "TLS handshake failed");
@@ -110,26 +110,28 @@ impl ConnectionContext {
     }
 
     async fn serve_stream(&self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let turns = PollCounter::default();
-        turns.count_polls(self.serve_http(socket, turns.clone())).await;
+        let polls = PollCounter::default();
+        polls.count_polls(self.serve_http(socket, polls.clone())).await;
     }
 
     async fn serve_http(
         &self,
         socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        turns: PollCounter,
+        polls: PollCounter,
     ) {
         let activity = Arc::new(Activity::default());
         let service = {
             let (router, activity, body_timeout) =
                 (self.router.clone(), activity.clone(), self.limits.body_timeout);
             service_fn(move |request: Request<Incoming>| {
-                let open = activity.begin_request(is_health_watch(&request));
-                let answer = router.clone().call(with_body_timeout(request, body_timeout));
-                async move { Ok::<_, Infallible>(answer.await?.map(|body| TrackedBody::new(body, open))) }
+                let open_request = activity.begin_request(is_health_watch(&request));
+                let response = router.clone().call(with_body_timeout(request, body_timeout));
+                async move {
+                    Ok::<_, Infallible>(response.await?.map(|body| TrackedBody::new(body, open_request)))
+                }
             })
         };
-        let io = TokioIo::new(CorkedStream::new(TrackedSocket::new(socket, Arc::clone(&activity)), turns));
+        let io = TokioIo::new(CorkedStream::new(TrackedSocket::new(socket, Arc::clone(&activity)), polls));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let end = tokio::select! {
             result = connection.as_mut() => return self.record_result(result, &activity),
@@ -177,8 +179,8 @@ impl ConnectionContext {
         let Err(error) = result else { return };
         if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
             // The header timer also runs between two requests.
-            let served = activity.begun_requests() > 0;
-            self.stats.count(if served { FrontEvent::IdleTimeout } else { FrontEvent::HeaderTimeout });
+            let has_served = activity.begun_requests() > 0;
+            self.stats.count(if has_served { FrontEvent::IdleTimeout } else { FrontEvent::HeaderTimeout });
         }
         tracing::debug!(error, "connection ended");
     }
@@ -207,7 +209,7 @@ async fn wait_finished(activity: &Activity) {
 }
 
 async fn wait_draining(mut draining: watch::Receiver<bool>) {
-    // An error means that the server has gone, which has the same effect.
+    // An error means that the server has ended, which has the same effect.
     let _ = draining.wait_for(|draining| *draining).await;
 }
 

@@ -2,10 +2,10 @@
 //!
 //! An HTTP/2 response consists of a header, data and trailers. The protocol library writes them one by one as
 //! they become available, and a system call for each would cost more than everything else in a small response.
-//! Writes are therefore buffered. The first flush only schedules the task's next turn, in which the output that
-//! other tasks have produced by then is also written; the flush in that turn sends everything. Timers are not
-//! involved. A large response consists of many frames, between which the library also flushes, all in one turn;
-//! therefore [`PollCounter`] counts turns.
+//! Writes are therefore buffered. The first flush only schedules the task's next poll, in which the output that
+//! other tasks have produced by then is also written; the flush in that poll sends everything. Timers are not
+//! involved. A large response consists of many frames, between which the library also flushes, all in one poll;
+//! therefore [`PollCounter`] counts polls.
 
 use std::{
     future::{Future, poll_fn},
@@ -25,12 +25,12 @@ const BUFFER_LIMIT_BYTES: usize = 256 << 10;
 /// Capacity to which the buffer shrinks after it was larger.
 const RETAINED_BYTES: usize = 64 << 10;
 
-/// The number of turns (polls) of a connection's task.
+/// The number of polls of a connection's task.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PollCounter(Arc<AtomicU64>);
 
 impl PollCounter {
-    /// Counts the turns of a future.
+    /// Counts the polls of a future.
     pub(crate) async fn count_polls<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         poll_fn(|context| {
@@ -49,12 +49,12 @@ pub(crate) struct CorkedStream<S> {
     /// Bytes of the buffer that have been written.
     written: usize,
     polls: PollCounter,
-    /// The turn in which the flush was deferred.
+    /// The poll in which the flush was deferred.
     deferred_in: Option<u64>,
 }
 
 impl<S: AsyncWrite + Unpin> CorkedStream<S> {
-    /// Wraps the stream of a connection that counts these turns.
+    /// Wraps the stream of a connection whose polls are counted.
     pub(crate) fn new(stream: S, polls: PollCounter) -> Self {
         Self { stream, buffer: Vec::new(), written: 0, polls, deferred_in: None }
     }
@@ -117,9 +117,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CorkedStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let turn = self.polls.0.load(Relaxed);
-        if !self.buffer.is_empty() && self.deferred_in.is_none_or(|put_off| put_off == turn) {
-            if self.deferred_in.replace(turn).is_none() {
+        let poll = self.polls.0.load(Relaxed);
+        if !self.buffer.is_empty() && self.deferred_in.is_none_or(|deferred_in| deferred_in == poll) {
+            if self.deferred_in.replace(poll).is_none() {
                 context.waker().wake_by_ref();
             }
             return Poll::Ready(Ok(()));
@@ -173,36 +173,36 @@ mod tests {
         }
     }
 
-    /// Simulates a turn of a connection, in which parts are written and flushed one by one.
-    async fn turn(cork: &mut CorkedStream<Writes>, parts: &[usize]) {
-        let turns = cork.polls.clone();
+    /// Simulates a poll of a connection, in which each part is written and flushed.
+    async fn poll_once(cork: &mut CorkedStream<Writes>, parts: &[usize]) {
+        let polls = cork.polls.clone();
         let write = async {
             for &part in parts {
                 cork.write_all(&vec![1; part]).await.unwrap();
                 cork.flush().await.unwrap();
             }
         };
-        turns.count_polls(write).await;
+        polls.count_polls(write).await;
     }
 
     #[tokio::test]
-    async fn what_is_written_in_a_turn_goes_in_the_next_one() {
+    async fn writes_of_one_poll_are_sent_in_the_next_one() {
         let mut cork = CorkedStream::new(Writes::default(), PollCounter::default());
-        turn(&mut cork, &[10, 16_384, 5]).await;
+        poll_once(&mut cork, &[10, 16_384, 5]).await;
         assert!(cork.stream.0.is_empty());
-        turn(&mut cork, &[1]).await;
+        poll_once(&mut cork, &[1]).await;
         assert_eq!(cork.stream.0, [16_400]);
-        turn(&mut cork, &[3]).await;
+        poll_once(&mut cork, &[3]).await;
         cork.shutdown().await.unwrap();
         assert_eq!(cork.stream.0, [16_400, 3]);
     }
 
     #[tokio::test]
-    async fn what_is_too_much_to_gather_goes_at_once_and_in_order() {
+    async fn writes_beyond_the_buffer_are_sent_at_once_and_in_order() {
         let mut cork = CorkedStream::new(Writes::default(), PollCounter::default());
-        turn(&mut cork, &[10, BUFFER_LIMIT_BYTES]).await;
+        poll_once(&mut cork, &[10, BUFFER_LIMIT_BYTES]).await;
         assert_eq!(cork.stream.0, [10, 40_000]);
-        turn(&mut cork, &[1]).await;
+        poll_once(&mut cork, &[1]).await;
         assert_eq!(cork.stream.0.iter().sum::<usize>(), 10 + BUFFER_LIMIT_BYTES + 1);
     }
 

@@ -45,15 +45,11 @@ use self::{
 pub use self::{
     limits::{ConnectionLimits, raise_file_limit},
     readiness::Readiness,
-    settings::{ConnectionArgs, FrontArgs, FrontSettings},
+    settings::FrontSettings,
     stats::{FRONT_EVENTS, FrontEvent, FrontSnapshot, FrontStats, ReloadCounts},
     tls::TlsFiles,
 };
-pub(crate) use self::{
-    protocol::is_grpc,
-    readiness::wait_stopping,
-    settings::{FrontTable, TlsTable},
-};
+pub(crate) use self::{protocol::is_grpc, readiness::wait_stopping};
 use crate::StartError;
 
 /// A router with the layer before it.
@@ -150,18 +146,18 @@ impl OpenConnections {
     fn serve_accepted(&mut self, socket: TcpStream, peer: SocketAddr) {
         let stats = &self.connections.stats;
         match self.peers.admit(peer.ip()) {
-            Ok(place) => {
+            Ok(peer_permit) => {
                 stats.count(FrontEvent::Accepted);
                 let connections = Arc::clone(&self.connections);
                 let socket = socket.into_std();
-                let (runtime, seat) = self.workers.assign_connection();
+                let (runtime, worker_permit) = self.workers.assign_connection();
                 let connection = async move {
                     match socket.and_then(TcpStream::from_std) {
                         Ok(socket) => connections.serve_connection(socket).await,
                         Err(error) => tracing::debug!(%error, "connection lost"),
                     }
                     connections.stats.count(FrontEvent::Ended);
-                    drop((place, seat));
+                    drop((peer_permit, worker_permit));
                 };
                 self.tasks.spawn_on(connection, runtime);
             }

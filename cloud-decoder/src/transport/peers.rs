@@ -29,8 +29,11 @@ pub(crate) struct PeerPermit {
 
 impl PeerLimits {
     pub(crate) fn new(limits: &ConnectionLimits) -> Arc<Self> {
-        let (most, most_per_peer) = (limits.max_connections, limits.max_connections_per_peer);
-        Arc::new(Self { max_connections: most, max_per_peer: most_per_peer, open: Mutex::default() })
+        Arc::new(Self {
+            max_connections: limits.max_connections,
+            max_per_peer: limits.max_connections_per_peer,
+            open: Mutex::default(),
+        })
     }
 
     /// Returns a permit for a connection from this address, or the event of its refusal.
@@ -40,11 +43,11 @@ impl PeerLimits {
         if open.total >= self.max_connections {
             return Err(FrontEvent::RefusedFull);
         }
-        let of_peer = open.by_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= self.max_per_peer {
+        let peer_count = open.by_peer.get(&peer).copied().unwrap_or(0);
+        if peer_count >= self.max_per_peer {
             return Err(FrontEvent::RefusedPeer);
         }
-        open.by_peer.insert(peer, of_peer + 1);
+        open.by_peer.insert(peer, peer_count + 1);
         open.total += 1;
         Ok(PeerPermit { peers: Arc::clone(self), peer })
     }
@@ -58,9 +61,9 @@ impl Drop for PeerPermit {
     fn drop(&mut self) {
         let mut open = self.peers.lock();
         open.total -= 1;
-        if let Some(of_peer) = open.by_peer.get_mut(&self.peer) {
-            *of_peer -= 1;
-            if *of_peer == 0 {
+        if let Some(peer_count) = open.by_peer.get_mut(&self.peer) {
+            *peer_count -= 1;
+            if *peer_count == 0 {
                 open.by_peer.remove(&self.peer);
             }
         }
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_free_again_after_its_connection() {
+    fn a_permit_is_returned_after_its_connection() {
         let peers = peers(2, 1);
         let [one, two, three] = [1, 2, 3].map(|last| IpAddr::from([10, 0, 0, last]));
         let first = peers.admit(one).unwrap();
@@ -105,7 +108,7 @@ mod tests {
     fn a_network_of_ipv6_is_one_peer_and_mapped_addresses_are_ipv4() {
         let peers = peers(9, 1);
         let admit = |address: &str| peers.admit(address.parse().unwrap());
-        let _places = [admit("2001:db8::1").unwrap(), admit("10.0.0.1").unwrap()];
+        let _permits = [admit("2001:db8::1").unwrap(), admit("10.0.0.1").unwrap()];
         assert_eq!(admit("2001:db8::2:1").unwrap_err(), FrontEvent::RefusedPeer);
         assert_eq!(admit("::ffff:10.0.0.1").unwrap_err(), FrontEvent::RefusedPeer);
         assert!(admit("2001:db8:0:1::1").is_ok());

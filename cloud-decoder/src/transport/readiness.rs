@@ -39,6 +39,6 @@ impl Readiness {
 
 /// Waits until the server begins to stop.
 pub(crate) async fn wait_stopping(mut ready: watch::Receiver<bool>) {
-    // An error means that the server has gone, which has the same effect.
+    // An error means that the server has ended, which has the same effect.
     let _ = ready.wait_for(|ready| !ready).await;
 }

@@ -16,7 +16,7 @@ use tokio::{
 use super::FrontStats;
 use crate::StartError;
 
-/// The files to follow, and the interval of the checks.
+/// The files to watch, and the interval of the checks.
 #[derive(Debug, Clone)]
 pub(crate) struct WatchedFiles {
     /// The description of the files in logs.
@@ -33,15 +33,15 @@ pub(crate) struct WatchedFiles {
 /// # Errors
 /// The error of the first `load`.
 pub(crate) fn watch_files<T: Send + Sync + 'static>(
-    followed: WatchedFiles,
+    watched: WatchedFiles,
     stats: Arc<FrontStats>,
     load: impl Fn(Option<&T>) -> Result<T, StartError> + Send + Sync + 'static,
 ) -> Result<watch::Receiver<Arc<T>>, StartError> {
-    let mut seen = digest_files(&followed.files);
+    let mut digest = digest_files(&watched.files);
     let (sender, receiver) = watch::channel(Arc::new(load(None)?));
-    let (followed, load) = (Arc::new(followed), Arc::new(load));
+    let (watched, load) = (Arc::new(watched), Arc::new(load));
     tokio::spawn(async move {
-        let mut ticks = interval(followed.interval);
+        let mut ticks = interval(watched.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut hangups = signal(SignalKind::hangup()).ok();
         loop {
@@ -50,23 +50,23 @@ pub(crate) fn watch_files<T: Send + Sync + 'static>(
                 Some(()) = next_hangup(&mut hangups) => {}
                 () = sender.closed() => return,
             }
-            let (followed, load, current) = (followed.clone(), load.clone(), sender.borrow().clone());
-            let what = followed.description;
+            let (watched, load, current) = (watched.clone(), load.clone(), sender.borrow().clone());
+            let description = watched.description;
             let check = tokio::task::spawn_blocking(move || {
-                let found = digest_files(&followed.files);
-                (found, (found != seen).then(|| load(Some(&current))))
+                let found = digest_files(&watched.files);
+                (found, (found != digest).then(|| load(Some(&current))))
             });
             let Ok((found, loaded)) = check.await else { continue };
-            seen = found;
+            digest = found;
             match loaded {
                 None => {}
                 Some(Ok(fresh)) => {
                     sender.send_replace(Arc::new(fresh));
-                    tracing::info!("{what} reloaded");
+                    tracing::info!("{description} reloaded");
                     stats.count_reload(true);
                 }
                 Some(Err(error)) => {
-                    tracing::error!(%error, "{what} cannot be reloaded; the previous version stays in use");
+                    tracing::error!(%error, "{description} cannot be reloaded; the previous version stays in use");
                     stats.count_reload(false);
                 }
             }

@@ -30,7 +30,7 @@ pub enum FrontEvent {
     Aged,
     /// A connection was cut off at shutdown, after the drain time or by a second stop signal.
     CutOff,
-    /// A request came without a valid key.
+    /// A request did not have a valid key.
     Unauthenticated,
     /// A request's key lacks the required scope.
     Forbidden,
@@ -67,7 +67,7 @@ pub struct FrontStats {
     reloads: watch::Sender<ReloadCounts>,
 }
 
-/// Counts of reloads of followed files.
+/// Counts of reloads of watched files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReloadCounts {
     /// Reloads whose result is in use.
@@ -80,7 +80,7 @@ pub struct ReloadCounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrontSnapshot {
     counts: [u64; FRONT_EVENTS.len()],
-    /// Reloads of followed files.
+    /// Reloads of watched files.
     pub reloads: ReloadCounts,
 }
 

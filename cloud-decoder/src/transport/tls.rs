@@ -57,13 +57,12 @@ impl TlsFiles {
     /// Loads the files, and reloads them after changes.
     pub(crate) fn watch_config(
         self,
-        every: Duration,
+        interval: Duration,
         stats: Arc<FrontStats>,
     ) -> Result<watch::Receiver<Arc<ServerConfig>>, StartError> {
         let files = [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect();
-        watch_files(WatchedFiles { description: "certificates", files, interval: every }, stats, move |_| {
-            self.load_config()
-        })
+        let watched = WatchedFiles { description: "certificates", files, interval };
+        watch_files(watched, stats, move |_| self.load_config())
     }
 
     fn client_verifier(
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_cannot_be_right_are_named_with_the_reason() {
+    fn invalid_files_are_named_with_the_reason() {
         let folder = Folder(tempfile::tempdir().unwrap());
         let own = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
         let other = rcgen::KeyPair::generate().unwrap();

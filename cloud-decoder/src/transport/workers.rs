@@ -48,10 +48,10 @@ impl Workers {
 
     /// Returns the thread with the fewest connections, and counts one more connection there.
     pub(crate) fn assign_connection(&self) -> (&Handle, WorkerPermit) {
-        let least =
-            (0..self.workers.len()).min_by_key(|&place| self.workers[place].connections.load(Relaxed));
+        let index =
+            (0..self.workers.len()).min_by_key(|&index| self.workers[index].connections.load(Relaxed));
         // The list has at least one worker.
-        let worker = &self.workers[least.unwrap_or_default()];
+        let worker = &self.workers[index.unwrap_or_default()];
         worker.connections.fetch_add(1, Relaxed);
         (&worker.runtime, WorkerPermit(Arc::clone(&worker.connections)))
     }
@@ -82,19 +82,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connections_spread_and_a_seat_that_is_left_is_taken_next() {
+    async fn connections_are_spread_and_a_returned_permit_is_used_next() {
         let workers = Workers::start(3).unwrap();
-        let mut seats = Vec::new();
+        let mut permits = Vec::new();
         let mut threads = HashSet::new();
         for _ in 0..3 {
-            let (runtime, seat) = workers.assign_connection();
+            let (runtime, permit) = workers.assign_connection();
             threads.insert(runtime.spawn(async { thread::current().id() }).await.unwrap());
-            seats.push((runtime.id(), seat));
+            permits.push((runtime.id(), permit));
         }
         assert_eq!(threads.len(), 3);
-        let (left, seat) = seats.remove(1);
-        drop(seat);
-        let (runtime, _seat) = workers.assign_connection();
-        assert_eq!(runtime.id(), left);
+        let (id, permit) = permits.remove(1);
+        drop(permit);
+        let (runtime, _permit) = workers.assign_connection();
+        assert_eq!(runtime.id(), id);
     }
 }

@@ -53,14 +53,14 @@ pub(crate) struct ScoreInput<'a> {
 pub(crate) fn score_frame(
     spec: &ScoreSpec,
     input: &InputSpec,
-    evidence: ScoreInput<'_>,
+    score_input: ScoreInput<'_>,
 ) -> Result<Anomaly, DecodeError> {
-    let known = spec.parts.iter().filter_map(|part| Some((part, part_value(part.source, evidence)?)));
+    let known = spec.parts.iter().filter_map(|part| Some((part, part_value(part.source, score_input)?)));
     let known: Vec<(&ScorePartSpec, f32)> = known.collect();
     let score = known.iter().map(|(part, value)| part.term(*value)).sum();
-    let quantile = score_quantiles(spec, evidence).quantile(score);
-    let heat_map = match (input, evidence.input_and_reconstruction) {
-        (InputSpec::Picture(picture), Some((input, output))) => Some(heat_map(picture, input, output)?),
+    let quantile = score_quantiles(spec, score_input).quantile(score);
+    let heat_map = match (input, score_input.input_and_reconstruction) {
+        (InputSpec::Picture(spec), Some((input, output))) => Some(heat_map(spec, input, output)?),
         _ => None,
     };
     let anomalous = quantile >= spec.threshold;
@@ -72,20 +72,20 @@ pub(crate) fn score_frame(
     Ok(Anomaly { score, quantile, anomalous, parts: parts.collect(), heat_map })
 }
 
-fn score_quantiles<'a>(spec: &'a ScoreSpec, evidence: ScoreInput<'_>) -> &'a Quantiles {
+fn score_quantiles<'a>(spec: &'a ScoreSpec, score_input: ScoreInput<'_>) -> &'a Quantiles {
     let with_input =
-        spec.quantiles_with_input.as_ref().filter(|_| evidence.input_and_reconstruction.is_some());
+        spec.quantiles_with_input.as_ref().filter(|_| score_input.input_and_reconstruction.is_some());
     with_input.unwrap_or(&spec.quantiles)
 }
 
-fn part_value(source: ScorePartSource, evidence: ScoreInput<'_>) -> Option<f32> {
+fn part_value(source: ScorePartSource, score_input: ScoreInput<'_>) -> Option<f32> {
     match source {
-        ScorePartSource::Bits => Some(evidence.bits as f32),
-        ScorePartSource::Column(column) => evidence.columns.get(column as usize).copied(),
-        ScorePartSource::Error => evidence
+        ScorePartSource::Bits => Some(score_input.bits as f32),
+        ScorePartSource::Column(column) => score_input.columns.get(column as usize).copied(),
+        ScorePartSource::Error => score_input
             .input_and_reconstruction
             .map(|(input, output)| (squared_error(input, output) / input.len().max(1) as f64) as f32),
-        ScorePartSource::RelativeError => evidence.input_and_reconstruction.map(|(input, output)| {
+        ScorePartSource::RelativeError => score_input.input_and_reconstruction.map(|(input, output)| {
             let energy: f64 = input.iter().map(|&value| f64::from(value).powi(2)).sum();
             (squared_error(input, output) / energy.max(1e-12)) as f32
         }),
@@ -108,8 +108,8 @@ fn heat_map(spec: &ImageSpec, input: &[f32], output: &[f32]) -> Result<Vec<u8>, 
     let map = RgbImage::from_fn(spec.width, spec.height, |x, y| {
         let pixel = (y * spec.width + x) as usize;
         let errors = spans.iter().enumerate().map(|(channel, span)| {
-            let at = channel * pixels + pixel;
-            let pair = input.get(at).zip(output.get(at));
+            let index = channel * pixels + pixel;
+            let pair = input.get(index).zip(output.get(index));
             pair.map_or(0.0, |(a, b)| (a - b).abs() / span)
         });
         let error = errors.sum::<f32>() / spans.len() as f32;
@@ -120,7 +120,7 @@ fn heat_map(spec: &ImageSpec, input: &[f32], output: &[f32]) -> Result<Vec<u8>, 
 
 /// Returns the colour of a relative error, 0 to 1.
 fn heat_colour(value: f32) -> Rgb<u8> {
-    Rgb([0.0, 1.0 / 3.0, 2.0 / 3.0].map(|from: f32| ((value - from) * 3.0 * 255.0).round() as u8))
+    Rgb([0.0, 1.0 / 3.0, 2.0 / 3.0].map(|start: f32| ((value - start) * 3.0 * 255.0).round() as u8))
 }
 
 #[cfg(test)]
@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn parts_are_standardised_and_added() {
-        let evidence = ScoreInput { bits: 2.0, columns: &[3.0], input_and_reconstruction: None };
-        let anomaly = score_frame(&spec(), &picture(), evidence).unwrap();
+        let score_input = ScoreInput { bits: 2.0, columns: &[3.0], input_and_reconstruction: None };
+        let anomaly = score_frame(&spec(), &picture(), score_input).unwrap();
         assert_eq!((anomaly.score, anomaly.quantile), (1.5, 1.0));
         assert!(anomaly.anomalous && anomaly.heat_map.is_none());
         let parts: Vec<_> = anomaly.parts.iter().map(|part| (part.name.as_str(), part.quantile)).collect();
@@ -164,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn an_input_adds_its_error_and_a_map_of_it() {
+    fn a_reference_input_adds_its_error_and_a_heat_map() {
         let compared = Some((&[0.0, 0.5][..], &[0.0, -0.5][..]));
-        let evidence = ScoreInput { bits: 1.0, columns: &[1.0], input_and_reconstruction: compared };
-        let anomaly = score_frame(&spec(), &picture(), evidence).unwrap();
+        let score_input = ScoreInput { bits: 1.0, columns: &[1.0], input_and_reconstruction: compared };
+        let anomaly = score_frame(&spec(), &picture(), score_input).unwrap();
         assert_eq!((anomaly.parts.len(), anomaly.parts[2].value, anomaly.parts[3].value), (4, 0.5, 4.0));
         assert_eq!((anomaly.score, anomaly.quantile, anomaly.anomalous), (-0.25, 0.0, false));
         let map = image::load_from_memory(&anomaly.heat_map.unwrap()).unwrap().to_rgb8();

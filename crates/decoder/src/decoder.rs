@@ -64,10 +64,10 @@ impl Decoder {
         tracing::Span::current().record("bundle", served.name());
         let natural = [OutputRequest { head: String::new(), version: None, format: OutputFormat::Natural }];
         let outputs = if outputs.is_empty() { &natural } else { outputs };
-        let ask = ResolvedRequest { frames, inputs, outputs, limits: &self.limits, options };
+        let request = ResolvedRequest { frames, inputs, outputs, limits: &self.limits, options };
         match served.as_ref() {
-            ServedBundle::FixedLatent(service) => service.decode(&ask, &self.memory_budget).await,
-            ServedBundle::ImageCodec(service) => service.decode(&ask, &self.memory_budget).await,
+            ServedBundle::FixedLatent(service) => service.decode(&request, &self.memory_budget).await,
+            ServedBundle::ImageCodec(service) => service.decode(&request, &self.memory_budget).await,
         }
     }
 

@@ -92,7 +92,7 @@ pub enum DecodeError {
     /// No served bundle has this name.
     #[error("no bundle {0:?} is served here")]
     UnknownBundle(String),
-    /// A bundle that a client asked to load cannot be served.
+    /// A bundle that a client requested to load cannot be served.
     #[error("bundle {bundle:?} was refused: {reason}")]
     BundleRefused {
         /// The name of the bundle.

@@ -11,6 +11,7 @@ use crate::{
     BatchSettings, DecodeError, LoadError, RequestOptions, Runtime,
     batch::{Engine, HeadName},
     model::{BatchSlice, HeadModel, InferenceInput, sizing},
+    output::OutputKind,
 };
 
 /// An item with the name and version of a head.
@@ -19,6 +20,36 @@ pub trait VersionedHead {
     fn name(&self) -> &str;
     /// Returns the version of the head.
     fn version(&self) -> u32;
+}
+
+/// The specification of a head, of either model kind.
+pub(crate) trait HeadSpec: VersionedHead {
+    /// Returns the kind of output that the head makes.
+    fn output_kind(&self) -> OutputKind;
+}
+
+/// The lookup of heads, which is the same for both model kinds.
+pub(crate) trait HeadLookup {
+    /// Returns one version of a head. `None` selects the newest version, an empty name the first head.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownHead`] with the names of the existing heads.
+    fn find(&self, name: &str, version: Option<u32>) -> Result<HeadRef<'_>, DecodeError>;
+    /// Returns the newest version of each head.
+    fn newest(&self) -> Vec<HeadRef<'_>>;
+    /// Returns the versions of a head, newest first.
+    fn versions(&self, name: &str) -> Vec<u32>;
+    /// Returns the number of heads, with each version counted.
+    fn count(&self) -> usize;
+}
+
+/// One version of a served head, of either model kind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadRef<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) version: u32,
+    pub(crate) output_kind: OutputKind,
+    pub(crate) engine: &'a Engine,
 }
 
 /// One head and its engine.
@@ -50,8 +81,8 @@ impl HeadLoader {
     /// measures the worthwhile batch size for all of them, unless it is configured; on a GPU, every session
     /// must have run every size.
     fn max_tried_batch(&self, instance: usize) -> usize {
-        let open = instance == 0 && self.batching.max_batch_items.is_none();
-        if open || self.runtime.has_cuda() { sizing::MAX_MEASURED_ITEMS } else { 1 }
+        let measures = instance == 0 && self.batching.max_batch_items.is_none();
+        if measures || self.runtime.has_cuda() { sizing::MAX_MEASURED_ITEMS } else { 1 }
     }
 }
 
@@ -62,17 +93,16 @@ impl<S: VersionedHead> ServedHead<S> {
     /// # Errors
     /// [`LoadError::Head`] with the problem of the model.
     pub(crate) fn start(
-        starter: &HeadLoader,
+        loader: &HeadLoader,
         bundle: &str,
         spec: S,
         load: impl Fn(&S, usize) -> Result<HeadModel, String>,
     ) -> Result<Arc<Self>, LoadError> {
-        let instances = 0..starter.batching.instances.max(1);
-        let models = instances
-            .map(|instance| load(&spec, starter.max_tried_batch(instance)))
-            .collect::<Result<_, _>>();
+        let instances = 0..loader.batching.instances.max(1);
+        let models =
+            instances.map(|instance| load(&spec, loader.max_tried_batch(instance))).collect::<Result<_, _>>();
         let name = HeadName { bundle, head: spec.name(), version: spec.version() };
-        let engine = models.and_then(|models| Engine::start(models, name, starter.batching));
+        let engine = models.and_then(|models| Engine::start(models, name, loader.batching));
         let engine = engine.map_err(|reason| head_error(bundle, spec.name(), reason))?;
         Ok(Arc::new(Self { spec, engine }))
     }
@@ -85,11 +115,11 @@ impl<S> ServedHead<S> {
     /// [`DecodeError::Overloaded`], [`DecodeError::DeadlineExceeded`] or [`DecodeError::Internal`].
     pub(crate) async fn run(
         &self,
-        question: InferenceInput,
-        terms: RequestOptions,
+        input: InferenceInput,
+        options: RequestOptions,
     ) -> Result<BatchSlice, DecodeError> {
-        let permit = self.engine.admit(question.items(), question.size_bytes(), terms)?;
-        self.engine.submit_job(permit, question, terms).wait_for_result().await
+        let permit = self.engine.admit(input.items(), input.size_bytes(), options)?;
+        self.engine.submit_job(permit, input, options).wait_for_result().await
     }
 }
 
@@ -126,14 +156,32 @@ impl<S: VersionedHead> Heads<S> {
     pub fn version(&self, name: &str, version: Option<u32>) -> Result<&Arc<ServedHead<S>>, DecodeError> {
         find_version(&self.bundle, &self.all, name, version)
     }
+}
 
-    /// Returns the versions of a head, newest first.
-    pub fn versions(&self, name: &str) -> Vec<u32> {
+impl<S: HeadSpec> HeadLookup for Heads<S> {
+    fn find(&self, name: &str, version: Option<u32>) -> Result<HeadRef<'_>, DecodeError> {
+        self.version(name, version).map(|head| head_ref(head))
+    }
+
+    fn newest(&self) -> Vec<HeadRef<'_>> {
+        newest(&self.all).map(|head| head_ref(head)).collect()
+    }
+
+    fn versions(&self, name: &str) -> Vec<u32> {
         let named = self.all.iter().filter(|head| head.name() == name);
         let mut versions: Vec<u32> = named.map(VersionedHead::version).collect();
         versions.sort_unstable_by(|a, b| b.cmp(a));
         versions
     }
+
+    fn count(&self) -> usize {
+        self.all.len()
+    }
+}
+
+fn head_ref<S: HeadSpec>(head: &ServedHead<S>) -> HeadRef<'_> {
+    let ServedHead { spec, engine } = head;
+    HeadRef { name: spec.name(), version: spec.version(), output_kind: spec.output_kind(), engine }
 }
 
 /// Returns the newest version of each head, in the given order.
@@ -192,6 +240,18 @@ impl VersionedHead for ImageCodecHeadSpec {
 
     fn version(&self) -> u32 {
         self.version
+    }
+}
+
+impl HeadSpec for FixedLatentHeadSpec {
+    fn output_kind(&self) -> OutputKind {
+        OutputKind::from_head_kind(&self.kind)
+    }
+}
+
+impl HeadSpec for ImageCodecHeadSpec {
+    fn output_kind(&self) -> OutputKind {
+        OutputKind::Images
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod anomaly;
 pub mod batch;
+mod bundle_description;
 mod decoder;
 mod error;
 mod fixed_latent;
@@ -30,6 +31,10 @@ mod served_bundle;
 
 pub use anomaly::{Anomaly, AnomalyPart};
 pub use batch::BatchSettings;
+pub use bundle_description::{
+    BundleDescription, HeadCost, HeadDescription, HeadKindDescription, InputDescription, LayerDescription,
+    LayerShape, TensorDescription,
+};
 pub use decoder::Decoder;
 pub use error::{DecodeError, LoadError};
 pub use fixed_latent::{

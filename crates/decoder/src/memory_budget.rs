@@ -51,16 +51,16 @@ impl MemoryBudget {
         &self,
         pixels: u64,
         head: &str,
-        terms: RequestOptions,
+        options: RequestOptions,
     ) -> Result<MemoryPermit, DecodeError> {
-        let _waiting = self
+        let _queue_slot = self
             .queue_slots
             .try_acquire()
             .map_err(|_| DecodeError::Overloaded { head: head.to_owned(), retry_after: RETRY_AFTER })?;
-        let taken = Arc::clone(&self.units).acquire_many_owned(budget_units(pixels));
-        let taken = timeout_at(terms.deadline.into(), taken).await;
-        let taken = taken.map_err(|_| DecodeError::DeadlineExceeded)?;
-        let units = taken.map_err(|error| DecodeError::Internal(error.to_string()))?;
+        let acquired = Arc::clone(&self.units).acquire_many_owned(budget_units(pixels));
+        let acquired = timeout_at(options.deadline.into(), acquired).await;
+        let acquired = acquired.map_err(|_| DecodeError::DeadlineExceeded)?;
+        let units = acquired.map_err(|error| DecodeError::Internal(error.to_string()))?;
         Ok(MemoryPermit { _units: units })
     }
 }
@@ -71,11 +71,11 @@ impl MemoryBudget {
 /// # Errors
 /// [`DecodeError::Internal`] if the work panics.
 pub(crate) async fn run_with_permit<T: Send + 'static>(
-    place: Arc<MemoryPermit>,
+    permit: Arc<MemoryPermit>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DecodeError> {
     offload::run_blocking(move || {
-        let _place = place;
+        let _permit = permit;
         work()
     })
     .await
@@ -90,15 +90,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn pictures_wait_for_room_and_too_many_are_turned_away() {
-        let room = MemoryBudget::new(4096, 1);
-        let past = RequestOptions::with_timeout(Duration::ZERO);
+    async fn images_wait_for_the_budget_and_too_many_are_refused() {
+        let budget = MemoryBudget::new(4096, 1);
+        let expired = RequestOptions::with_timeout(Duration::ZERO);
         let later = RequestOptions::with_timeout(Duration::from_mins(1));
-        let first = room.acquire(3000, "h", later).await.unwrap();
-        assert_eq!(room.acquire(2048, "h", past).await.unwrap_err(), DecodeError::DeadlineExceeded);
-        let mut second = Box::pin(room.acquire(2048, "h", later));
+        let first = budget.acquire(3000, "h", later).await.unwrap();
+        assert_eq!(budget.acquire(2048, "h", expired).await.unwrap_err(), DecodeError::DeadlineExceeded);
+        let mut second = Box::pin(budget.acquire(2048, "h", later));
         assert!(ready(&mut second).await.is_none());
-        let error = room.acquire(1, "h", later).await.unwrap_err();
+        let error = budget.acquire(1, "h", later).await.unwrap_err();
         assert_eq!(error, DecodeError::Overloaded { head: "h".into(), retry_after: RETRY_AFTER });
         drop(first);
         assert!(second.await.is_ok());

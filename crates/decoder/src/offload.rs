@@ -39,10 +39,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_long_work_goes_to_another_thread() {
-        let here = thread::current().id();
-        assert_eq!(offload_if_large(MAX_IN_PLACE, || thread::current().id()).await.unwrap(), here);
-        assert_ne!(offload_if_large(MAX_IN_PLACE + 1, || thread::current().id()).await.unwrap(), here);
+    async fn only_long_work_runs_on_another_thread() {
+        let caller = thread::current().id();
+        assert_eq!(offload_if_large(MAX_IN_PLACE, || thread::current().id()).await.unwrap(), caller);
+        assert_ne!(offload_if_large(MAX_IN_PLACE + 1, || thread::current().id()).await.unwrap(), caller);
         let error = offload_if_large(MAX_IN_PLACE + 1, || panic!("no")).await.map(|(): ()| ()).unwrap_err();
         assert!(matches!(error, DecodeError::Internal(_)), "{error}");
     }

@@ -97,11 +97,11 @@ pub(crate) fn convert_values(
     values: &[f32],
 ) -> Result<OutputValue, DecodeError> {
     Ok(match (&spec.kind, format) {
-        (HeadKind::Reconstruct(picture), OutputFormat::Natural | OutputFormat::Png) => {
-            let picture = lopside_input::image_from_samples(values, picture);
-            let picture =
-                picture.ok_or_else(|| DecodeError::Internal("a reconstruction has the wrong size".into()))?;
-            OutputValue::Png(encode_png(&picture)?)
+        (HeadKind::Reconstruct(image_spec), OutputFormat::Natural | OutputFormat::Png) => {
+            let image = lopside_input::image_from_samples(values, image_spec);
+            let image =
+                image.ok_or_else(|| DecodeError::Internal("a reconstruction has the wrong size".into()))?;
+            OutputValue::Png(encode_png(&image)?)
         }
         (HeadKind::Classify { labels }, OutputFormat::Natural | OutputFormat::ClassScores) => {
             OutputValue::ClassScores(class_scores(values, labels))
@@ -118,20 +118,20 @@ pub(crate) fn convert_values(
 }
 
 /// Returns the error for an output format that a head does not support.
-pub(crate) fn format_error(head: &str, makes: OutputKind, format: OutputFormat) -> DecodeError {
-    let makes = match makes {
+pub(crate) fn format_error(head: &str, kind: OutputKind, format: OutputFormat) -> DecodeError {
+    let makes = match kind {
         OutputKind::Images => "makes images",
         OutputKind::ClassScores => "makes class scores",
         OutputKind::Anomalies => "makes anomaly scores",
         OutputKind::Tensors => "makes tensors",
     };
-    let asked = match format {
+    let requested = match format {
         OutputFormat::Natural | OutputFormat::Tensor => "tensors",
         OutputFormat::Png => "images",
         OutputFormat::ClassScores => "class scores",
         OutputFormat::Anomaly => "anomaly scores",
     };
-    DecodeError::InvalidRequest(format!("head {head:?} {makes} and cannot make {asked}"))
+    DecodeError::InvalidRequest(format!("head {head:?} {makes} and cannot make {requested}"))
 }
 
 /// Returns one probability per logit. The largest logit is subtracted first, so that nothing overflows.

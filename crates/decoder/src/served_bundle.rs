@@ -6,8 +6,12 @@ use lopside_bundle::image_codec::AnyBundle;
 use lopside_latent::LatentSpaceId;
 
 use crate::{
-    DecodeError, LoadError, batch::Engine, fixed_latent::FixedLatentService, heads::HeadLoader,
-    image_codec::ImageCodecService, output::OutputKind,
+    DecodeError, LoadError,
+    batch::Engine,
+    fixed_latent::FixedLatentService,
+    heads::{HeadLoader, HeadLookup, HeadRef},
+    image_codec::ImageCodecService,
+    output::OutputKind,
 };
 
 /// One bundle and the engines of its heads.
@@ -24,19 +28,11 @@ impl ServedBundle {
     ///
     /// # Errors
     /// [`LoadError::Head`] with the name of the head that was refused.
-    pub(crate) fn start(bundle: AnyBundle, starter: &HeadLoader) -> Result<Self, LoadError> {
+    pub(crate) fn start(bundle: AnyBundle, loader: &HeadLoader) -> Result<Self, LoadError> {
         Ok(match bundle {
-            AnyBundle::FixedLatent(bundle) => Self::FixedLatent(FixedLatentService::start(bundle, starter)?),
-            AnyBundle::ImageCodec(bundle) => Self::ImageCodec(ImageCodecService::start(bundle, starter)?),
+            AnyBundle::FixedLatent(bundle) => Self::FixedLatent(FixedLatentService::start(bundle, loader)?),
+            AnyBundle::ImageCodec(bundle) => Self::ImageCodec(ImageCodecService::start(bundle, loader)?),
         })
-    }
-
-    fn as_fixed_latent(&self) -> Option<&FixedLatentService> {
-        if let Self::FixedLatent(service) = self { Some(service) } else { None }
-    }
-
-    fn as_image_codec(&self) -> Option<&ImageCodecService> {
-        if let Self::ImageCodec(service) = self { Some(service) } else { None }
     }
 
     /// Returns the name of the bundle.
@@ -62,25 +58,13 @@ impl ServedBundle {
     /// # Errors
     /// [`DecodeError::UnknownHead`].
     pub fn output_kind(&self, head: &str, version: Option<u32>) -> Result<OutputKind, DecodeError> {
-        match self {
-            Self::FixedLatent(service) => {
-                service.heads.version(head, version).map(|head| OutputKind::from_head_kind(&head.spec.kind))
-            }
-            Self::ImageCodec(service) => service.heads.version(head, version).map(|_| OutputKind::Images),
-        }
+        self.heads().find(head, version).map(|head| head.output_kind)
     }
 
     /// Returns the name and the newest version of each head.
     #[must_use]
     pub fn names(&self) -> Vec<(String, u32)> {
-        match self {
-            Self::FixedLatent(service) => {
-                service.heads.newest_versions().map(|head| (head.name.clone(), head.version)).collect()
-            }
-            Self::ImageCodec(service) => {
-                service.heads.newest_versions().map(|head| (head.name.clone(), head.version)).collect()
-            }
-        }
+        self.heads().newest().into_iter().map(name_and_version).collect()
     }
 
     /// Returns the name and version of a head. `None` selects the newest version, an empty name the first
@@ -89,41 +73,19 @@ impl ServedBundle {
     /// # Errors
     /// [`DecodeError::UnknownHead`].
     pub fn find_head(&self, head: &str, version: Option<u32>) -> Result<(String, u32), DecodeError> {
-        match self {
-            Self::FixedLatent(service) => {
-                service.heads.version(head, version).map(|head| (head.spec.name.clone(), head.spec.version))
-            }
-            Self::ImageCodec(service) => {
-                service.heads.version(head, version).map(|head| (head.spec.name.clone(), head.spec.version))
-            }
-        }
+        self.heads().find(head, version).map(name_and_version)
     }
 
     /// Returns the name and the newest version of the first head with this kind of output.
     #[must_use]
-    pub fn first_head_of_kind(&self, makes: OutputKind) -> Option<(String, u32)> {
-        match self {
-            Self::FixedLatent(service) => {
-                let head = service
-                    .heads
-                    .newest_versions()
-                    .find(|head| OutputKind::from_head_kind(&head.kind) == makes);
-                head.map(|head| (head.name.clone(), head.version))
-            }
-            Self::ImageCodec(_) if makes != OutputKind::Images => None,
-            Self::ImageCodec(service) => {
-                service.heads.newest_versions().next().map(|head| (head.name.clone(), head.version))
-            }
-        }
+    pub fn first_head_of_kind(&self, kind: OutputKind) -> Option<(String, u32)> {
+        self.heads().newest().into_iter().find(|head| head.output_kind == kind).map(name_and_version)
     }
 
     /// Returns the versions of a head, newest first.
     #[must_use]
     pub fn versions(&self, head: &str) -> Vec<u32> {
-        match self {
-            Self::FixedLatent(service) => service.heads.versions(head),
-            Self::ImageCodec(service) => service.heads.versions(head),
-        }
+        self.heads().versions(head)
     }
 
     /// Returns the engine of one version of a head.
@@ -131,30 +93,43 @@ impl ServedBundle {
     /// # Errors
     /// [`DecodeError::UnknownHead`].
     pub fn engine(&self, head: &str, version: u32) -> Result<&Engine, DecodeError> {
-        match self {
-            Self::FixedLatent(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
-            Self::ImageCodec(service) => service.heads.version(head, Some(version)).map(|head| &head.engine),
-        }
-    }
-
-    /// Returns this bundle with the heads of all of these bundles, which have the same latent space.
-    pub(crate) fn with_heads_of(&self, all: &[Arc<Self>]) -> Self {
-        match self {
-            Self::FixedLatent(service) => Self::FixedLatent(
-                service.with_heads_of(all.iter().filter_map(|served| served.as_fixed_latent())),
-            ),
-            Self::ImageCodec(service) => Self::ImageCodec(
-                service.with_heads_of(all.iter().filter_map(|served| served.as_image_codec())),
-            ),
-        }
+        self.heads().find(head, Some(version)).map(|head| head.engine)
     }
 
     /// Returns the number of heads, with each version counted.
     #[must_use]
     pub fn head_count(&self) -> usize {
+        self.heads().count()
+    }
+
+    /// Returns this bundle with the heads of all of these bundles, which have the same latent space.
+    pub(crate) fn with_heads_of(&self, bundles: &[Arc<Self>]) -> Self {
         match self {
-            Self::FixedLatent(service) => service.manifest.heads.len(),
-            Self::ImageCodec(service) => service.manifest.heads.len(),
+            Self::FixedLatent(service) => Self::FixedLatent(
+                service.with_heads_of(bundles.iter().filter_map(|served| served.as_fixed_latent())),
+            ),
+            Self::ImageCodec(service) => Self::ImageCodec(
+                service.with_heads_of(bundles.iter().filter_map(|served| served.as_image_codec())),
+            ),
         }
     }
+
+    fn heads(&self) -> &dyn HeadLookup {
+        match self {
+            Self::FixedLatent(service) => &service.heads,
+            Self::ImageCodec(service) => &service.heads,
+        }
+    }
+
+    fn as_fixed_latent(&self) -> Option<&FixedLatentService> {
+        if let Self::FixedLatent(service) = self { Some(service) } else { None }
+    }
+
+    fn as_image_codec(&self) -> Option<&ImageCodecService> {
+        if let Self::ImageCodec(service) = self { Some(service) } else { None }
+    }
+}
+
+fn name_and_version(head: HeadRef<'_>) -> (String, u32) {
+    (head.name.to_owned(), head.version)
 }

@@ -1,17 +1,13 @@
 //! The gRPC service `lopside.v1.DecoderService`.
 
-use lopside_bundle::{
-    FixedLatentHeadSpec, FixedLatentLayerSpec, FixedLatentManifest, HeadKind, ImageSpec, InputSpec,
-    ScorePartSpec, TimeSeriesSpec,
-    image_codec::{ImageCodecHeadSpec, ImageCodecLayerSpec},
-};
 use lopside_decoder::{
-    Anomaly, AnomalyPart, DecodeRequest as Call, Decoder, Output, OutputFormat, OutputRequest, OutputValue,
-    ReferenceInput, ServedBundle,
+    Anomaly, AnomalyPart, BundleDescription, DecodeRequest, Decoder, Output, OutputFormat, OutputRequest,
+    OutputValue, ReferenceInput, ServedBundle,
 };
 use lopside_proto::v1::{self, decoder_service_server::DecoderService};
 use tonic::{Request, Response, Status};
 
+use super::bundle_description::bundle_message;
 use crate::{ServeError, api::request_options::DefaultOptions};
 
 /// The gRPC service of a decoder.
@@ -35,13 +31,14 @@ impl DecoderService for DecoderGrpc {
     ) -> Result<Response<v1::DecodeResponse>, Status> {
         let options = self.default_options.read_headers(request.metadata().as_ref())?;
         let v1::DecodeRequest { frames, bundle, outputs, inputs } = request.into_inner();
-        let inputs = inputs.into_iter().enumerate().map(input_of).collect::<Result<Vec<_>, _>>()?;
-        let wanted: Vec<OutputRequest> = outputs.into_iter().map(wanted_of).collect::<Result<_, _>>()?;
-        let request = Call { frames: &frames, bundle: &bundle, inputs: &inputs, outputs: &wanted, options };
-        let answers = self.decoder.decode(request).await.map_err(ServeError::from)?;
-        let frames = answers
+        let inputs = inputs.into_iter().enumerate().map(parse_input).collect::<Result<Vec<_>, _>>()?;
+        let outputs = outputs.into_iter().map(parse_output_request).collect::<Result<Vec<_>, _>>()?;
+        let request =
+            DecodeRequest { frames: &frames, bundle: &bundle, inputs: &inputs, outputs: &outputs, options };
+        let decoded = self.decoder.decode(request).await.map_err(ServeError::from)?;
+        let frames = decoded
             .into_iter()
-            .map(|outputs| v1::DecodedFrame { outputs: outputs.into_iter().map(output_of).collect() })
+            .map(|outputs| v1::DecodedFrame { outputs: outputs.into_iter().map(output_message).collect() })
             .collect();
         Ok(Response::new(v1::DecodeResponse { frames }))
     }
@@ -50,8 +47,8 @@ impl DecoderService for DecoderGrpc {
         &self,
         _request: Request<v1::ListBundlesRequest>,
     ) -> Result<Response<v1::ListBundlesResponse>, Status> {
-        let bundles =
-            self.decoder.registry().catalog().newest_bundles().map(|served| bundle_of(served)).collect();
+        let catalog = self.decoder.registry().catalog();
+        let bundles = catalog.newest_bundles().map(|served| describe_bundle(served)).collect();
         Ok(Response::new(v1::ListBundlesResponse { bundles }))
     }
 
@@ -61,11 +58,15 @@ impl DecoderService for DecoderGrpc {
     ) -> Result<Response<v1::GetBundleResponse>, Status> {
         let catalog = self.decoder.registry().catalog();
         let served = catalog.by_name(&request.into_inner().name).map_err(ServeError::from)?;
-        Ok(Response::new(v1::GetBundleResponse { bundle: Some(bundle_of(served)) }))
+        Ok(Response::new(v1::GetBundleResponse { bundle: Some(describe_bundle(served)) }))
     }
 }
 
-fn wanted_of(output: v1::OutputRequest) -> Result<OutputRequest, ServeError> {
+fn describe_bundle(served: &ServedBundle) -> v1::Bundle {
+    bundle_message(BundleDescription::from(served))
+}
+
+fn parse_output_request(output: v1::OutputRequest) -> Result<OutputRequest, ServeError> {
     let format = match v1::OutputFormat::try_from(output.format) {
         Ok(v1::OutputFormat::Unspecified) => OutputFormat::Natural,
         Ok(v1::OutputFormat::Tensor) => OutputFormat::Tensor,
@@ -78,7 +79,7 @@ fn wanted_of(output: v1::OutputRequest) -> Result<OutputRequest, ServeError> {
     Ok(OutputRequest { head: output.head, version, format })
 }
 
-fn input_of((index, input): (usize, v1::Input)) -> Result<ReferenceInput, ServeError> {
+fn parse_input((index, input): (usize, v1::Input)) -> Result<ReferenceInput, ServeError> {
     match input.value {
         Some(v1::input::Value::Picture(bytes)) => Ok(ReferenceInput::Image(bytes)),
         Some(v1::input::Value::Tensor(tensor)) => Ok(ReferenceInput::Values(tensor.values)),
@@ -88,7 +89,7 @@ fn input_of((index, input): (usize, v1::Input)) -> Result<ReferenceInput, ServeE
     }
 }
 
-fn anomaly_of(anomaly: Anomaly) -> v1::Anomaly {
+fn anomaly_message(anomaly: Anomaly) -> v1::Anomaly {
     v1::Anomaly {
         score: anomaly.score,
         quantile: anomaly.quantile,
@@ -102,11 +103,11 @@ fn anomaly_of(anomaly: Anomaly) -> v1::Anomaly {
     }
 }
 
-fn output_of(output: Output) -> v1::Output {
+fn output_message(output: Output) -> v1::Output {
     let value = match output.value {
         OutputValue::Tensor { shape, values } => v1::output::Value::Tensor(v1::Tensor { shape, values }),
         OutputValue::Png(png) => v1::output::Value::Png(png),
-        OutputValue::Anomaly(anomaly) => v1::output::Value::Anomaly(anomaly_of(anomaly)),
+        OutputValue::Anomaly(anomaly) => v1::output::Value::Anomaly(anomaly_message(anomaly)),
         OutputValue::ClassScores(scores) => v1::output::Value::ClassScores(v1::ClassScores {
             scores: scores
                 .into_iter()
@@ -115,98 +116,4 @@ fn output_of(output: Output) -> v1::Output {
         }),
     };
     v1::Output { head: output.head, head_version: output.version, value: Some(value) }
-}
-
-fn bundle_of(served: &ServedBundle) -> v1::Bundle {
-    let latent_space = served.latent_space().to_string();
-    match served {
-        ServedBundle::FixedLatent(service) => v1::Bundle {
-            name: service.manifest.name.clone(),
-            description: service.manifest.description.clone(),
-            latent_space,
-            latent_shape: service.space.shape().dims().to_vec(),
-            heads: service.heads.newest_versions().map(head_of).collect(),
-            layers: service.manifest.latent.iter().map(latent_of).collect(),
-            input: Some(input_spec_of(&service.manifest)),
-        },
-        ServedBundle::ImageCodec(service) => v1::Bundle {
-            name: service.manifest.name.clone(),
-            description: service.manifest.description.clone(),
-            latent_space,
-            latent_shape: Vec::new(),
-            heads: service.heads.newest_versions().map(picture_head_of).collect(),
-            layers: service.manifest.layers.iter().map(layer_of).collect(),
-            input: None,
-        },
-    }
-}
-
-fn input_spec_of(manifest: &FixedLatentManifest) -> v1::InputSpec {
-    use v1::input_spec::Kind;
-    let kind = match &manifest.input {
-        InputSpec::Picture(ImageSpec { width, height, channels, .. }) => {
-            Kind::Picture(v1::PictureSpec { width: *width, height: *height, channels: channels.count() })
-        }
-        InputSpec::Series(TimeSeriesSpec { length, stride, channels, .. }) => {
-            Kind::Series(v1::SeriesSpec { length: *length, stride: *stride, channels: channels.clone() })
-        }
-        InputSpec::Tensor {} => {
-            let shape = manifest.encoder.input.item_dims().unwrap_or_default();
-            Kind::Tensor(v1::TensorSpec { shape })
-        }
-    };
-    v1::InputSpec { kind: Some(kind) }
-}
-
-fn part_of(part: &ScorePartSpec) -> v1::ScorePart {
-    v1::ScorePart { name: part.name.clone(), weight: part.weight, needs_input: part.source.needs_input() }
-}
-
-fn head_of(head: &FixedLatentHeadSpec) -> v1::Head {
-    let kind = match &head.kind {
-        HeadKind::Reconstruct(_) => v1::HeadKind::Reconstruct,
-        HeadKind::Classify { .. } => v1::HeadKind::Classify,
-        HeadKind::Series(_) => v1::HeadKind::Series,
-        HeadKind::Score(_) => v1::HeadKind::Score,
-        HeadKind::Tensor {} => v1::HeadKind::Tensor,
-    };
-    let labels = if let HeadKind::Classify { labels } = &head.kind { labels.clone() } else { Vec::new() };
-    let (threshold, parts) = match &head.kind {
-        HeadKind::Score(spec) => (spec.threshold, spec.parts.iter().map(part_of).collect()),
-        _ => Default::default(),
-    };
-    v1::Head {
-        name: head.name.clone(),
-        version: head.version,
-        kind: kind.into(),
-        output_shape: head.output.item_dims().unwrap_or_default(),
-        labels,
-        parameters: head.cost.parameters,
-        macs: head.cost.macs,
-        threshold,
-        parts,
-        ..v1::Head::default()
-    }
-}
-
-fn picture_head_of(head: &ImageCodecHeadSpec) -> v1::Head {
-    v1::Head {
-        name: head.name.clone(),
-        version: head.version,
-        kind: v1::HeadKind::Picture.into(),
-        parameters: head.cost.parameters,
-        scale: head.scale,
-        macs_per_pixel: head.cost.macs_per_pixel,
-        ..v1::Head::default()
-    }
-}
-
-fn layer_of(layer: &ImageCodecLayerSpec) -> v1::Layer {
-    let ImageCodecLayerSpec { tensor, channels, stride } = layer.clone();
-    v1::Layer { tensor, channels, stride, shape: Vec::new() }
-}
-
-fn latent_of(layer: &FixedLatentLayerSpec) -> v1::Layer {
-    let shape = layer.tensor.item_dims().unwrap_or_default();
-    v1::Layer { tensor: layer.tensor.name.clone(), shape, ..v1::Layer::default() }
 }

@@ -1,4 +1,4 @@
-//! The configuration of a model, in the terms of Triton.
+//! The configuration of a model, as Triton describes it.
 
 use lopside_decoder::{BatchSettings, MAX_FRAMES};
 use lopside_proto::inference::{
@@ -26,8 +26,8 @@ impl OipService {
             backend: "onnxruntime".to_owned(),
             // The limit per request; the limit on frames is the narrower one.
             max_batch_size: MAX_FRAMES as i32,
-            input: model.inputs().into_iter().map(input_of).collect(),
-            output: model.outputs().into_iter().map(output_of).collect(),
+            input: model.inputs().into_iter().map(input_message).collect(),
+            output: model.outputs().into_iter().map(output_message).collect(),
             instance_group: vec![ModelInstanceGroup {
                 name: model.name.clone(),
                 count: batching.instances as i32,
@@ -57,12 +57,12 @@ impl OipService {
     }
 }
 
-fn input_of(info: TensorInfo) -> ModelInput {
+fn input_message(info: TensorInfo) -> ModelInput {
     let data_type = kind_of(info.datatype).into();
     ModelInput { dims: dims_of(&info), name: info.name, data_type, ..ModelInput::default() }
 }
 
-fn output_of(info: TensorInfo) -> ModelOutput {
+fn output_message(info: TensorInfo) -> ModelOutput {
     let data_type = kind_of(info.datatype).into();
     ModelOutput { dims: dims_of(&info), name: info.name, data_type, ..ModelOutput::default() }
 }

@@ -35,29 +35,28 @@ pub(super) async fn infer(
     service: &FixedLatentService,
     model: &OipModel,
     source: InferenceSource,
-    mut wanted: Vec<RequestedOutput>,
-    (limits, terms): (&Limits, RequestOptions),
+    mut requested: Vec<RequestedOutput>,
+    (limits, options): (&Limits, RequestOptions),
 ) -> Result<Vec<OutputTensor>, ServeError> {
     let head = service.heads.version(&model.head, Some(model.version))?;
     let spec = &head.spec;
     let from_frames = matches!(source, InferenceSource::Frames(_));
-    if wanted.is_empty() {
-        wanted.extend(
+    if requested.is_empty() {
+        requested.extend(
             head_outputs(spec).map(|tensor| RequestedOutput { name: tensor.name.clone(), classes: None }),
         );
     }
-    wanted.iter().try_for_each(|wanted| check_output(model, spec, wanted, from_frames))?;
-    let (share, bits) = match source {
+    requested.iter().try_for_each(|output| check_output(model, spec, output, from_frames))?;
+    let (slice, bits) = match source {
         InferenceSource::Frames(frames) => {
-            let (share, bits) = service.run_frames(head, &frames, limits, terms).await?;
-            (share, Some(bits))
+            let (slice, bits) = service.run_frames(head, &frames, limits, options).await?;
+            (slice, Some(bits))
         }
-        InferenceSource::Layers(layers) => (run_layers(service, head, layers, terms).await?, None),
+        InferenceSource::Layers(layers) => (run_layers(service, head, layers, options).await?, None),
     };
-    let made =
-        HeadOutput { manifest: Arc::clone(&service.manifest), head: Arc::clone(head), slice: share, bits };
-    offload_if_large(made.count_converted(&wanted), move || {
-        wanted.iter().map(|wanted| made.make_output(wanted)).collect()
+    let output = HeadOutput { manifest: Arc::clone(&service.manifest), head: Arc::clone(head), slice, bits };
+    offload_if_large(output.count_converted(&requested), move || {
+        requested.iter().map(|requested| output.to_tensor(requested)).collect()
     })
     .await?
 }
@@ -66,17 +65,17 @@ pub(super) async fn infer(
 fn check_output(
     model: &OipModel,
     spec: &FixedLatentHeadSpec,
-    wanted: &RequestedOutput,
-    frames: bool,
+    requested: &RequestedOutput,
+    from_frames: bool,
 ) -> Result<(), ServeError> {
-    let own = head_outputs(spec).any(|tensor| tensor.name == wanted.name);
-    if !own && !model.outputs().iter().any(|output| output.name == wanted.name) {
-        return Err(model.no_output(&wanted.name));
+    let is_own = head_outputs(spec).any(|tensor| tensor.name == requested.name);
+    if !is_own && !model.outputs().iter().any(|output| output.name == requested.name) {
+        return Err(model.no_output(&requested.name));
     }
-    if !own && !frames && matches!(spec.kind, HeadKind::Score(_)) {
+    if !is_own && !from_frames && matches!(spec.kind, HeadKind::Score(_)) {
         let reason = format!(
             "output {:?} is computed from the size of a frame in bits: send frames instead of layers",
-            wanted.name
+            requested.name
         );
         return Err(ServeError::InvalidRequest(reason));
     }
@@ -87,7 +86,7 @@ async fn run_layers(
     service: &FixedLatentService,
     head: &FixedLatentHead,
     inputs: Vec<InputTensor>,
-    terms: RequestOptions,
+    options: RequestOptions,
 ) -> Result<BatchSlice, ServeError> {
     let names = &head.spec.inputs;
     let mut inputs = RemainingInputs::new(inputs);
@@ -107,52 +106,53 @@ async fn run_layers(
         layers.push(input.into_floats(&item_dims(&layer.tensor).collect::<Vec<_>>())?);
     }
     inputs.check_empty(names)?;
-    Ok(service.run_layers(head, layers, items.unwrap_or(0), terms).await?)
+    Ok(service.run_layers(head, layers, items.unwrap_or(0), options).await?)
 }
 
 impl HeadOutput {
     /// Returns the number of values that must be converted to another format.
-    fn count_converted(&self, wanted: &[RequestedOutput]) -> usize {
-        let formed = wanted.iter().filter(|wanted| !self.is_unconverted(wanted)).count();
-        formed * self.slice.first_output().len()
+    fn count_converted(&self, requested: &[RequestedOutput]) -> usize {
+        let converted = requested.iter().filter(|output| !self.is_unconverted(output)).count();
+        converted * self.slice.first_output().len()
     }
 
     /// Returns whether an output is the model's own, without conversion.
-    fn is_unconverted(&self, wanted: &RequestedOutput) -> bool {
-        wanted.classes.is_none() && head_outputs(&self.head.spec).any(|tensor| tensor.name == wanted.name)
+    fn is_unconverted(&self, requested: &RequestedOutput) -> bool {
+        requested.classes.is_none()
+            && head_outputs(&self.head.spec).any(|tensor| tensor.name == requested.name)
     }
 
-    fn make_output(&self, wanted: &RequestedOutput) -> Result<OutputTensor, ServeError> {
+    fn to_tensor(&self, requested: &RequestedOutput) -> Result<OutputTensor, ServeError> {
         let items = self.slice.items() as i64;
-        let name = wanted.name.clone();
+        let name = requested.name.clone();
         if let Some((number, tensor)) =
-            head_outputs(&self.head.spec).enumerate().find(|(_, tensor)| tensor.name == wanted.name)
+            head_outputs(&self.head.spec).enumerate().find(|(_, tensor)| tensor.name == requested.name)
         {
-            let own = OutputData::Slice(self.slice.clone(), number);
-            if let Some(classes) = wanted.classes {
-                return Ok(self.classification(name, &own, classes));
+            let values = OutputData::Slice(self.slice.clone(), number);
+            if let Some(classes) = requested.classes {
+                return Ok(self.classification(name, &values, classes));
             }
             let shape = std::iter::once(items).chain(item_dims(tensor).map(|dim| dim as i64)).collect();
-            return Ok(OutputTensor { name, shape, values: own });
+            return Ok(OutputTensor { name, shape, values });
         }
-        let made: Vec<OutputValue> = (0..self.slice.items())
-            .map(|index| self.value(index, OutputFormat::Natural))
-            .collect::<Result<_, _>>()?;
-        let (dims, values) = match wanted.name.as_str() {
-            PNG_OUTPUT => (vec![1], OutputData::Texts(made.into_iter().filter_map(png_file).collect())),
+        let outputs: Vec<OutputValue> =
+            (0..self.slice.items()).map(|index| self.convert_item(index)).collect::<Result<_, _>>()?;
+        let (dims, values) = match requested.name.as_str() {
+            PNG_OUTPUT => (vec![1], OutputData::Texts(outputs.into_iter().filter_map(png_file).collect())),
             "probabilities" => self.probabilities(),
-            "label" => (vec![1], OutputData::Texts(made.into_iter().filter_map(best_label).collect())),
-            "series" => join_series(made),
-            other => (vec![1], anomaly_values(other, &made)),
+            "label" => (vec![1], OutputData::Texts(outputs.into_iter().filter_map(best_label).collect())),
+            "series" => join_series(outputs),
+            other => (vec![1], anomaly_values(other, &outputs)),
         };
         let shape = std::iter::once(items).chain(dims).collect();
         Ok(OutputTensor { name, shape, values })
     }
 
-    fn value(&self, index: usize, format: OutputFormat) -> Result<OutputValue, ServeError> {
+    /// Converts the output of one item to the natural format of the head.
+    fn convert_item(&self, index: usize) -> Result<OutputValue, ServeError> {
         let bits = self.bits.as_ref().and_then(|bits| bits.get(index)).copied().unwrap_or_default();
         let item = FrameOutput { bits, index, reference_input: None, slice: &self.slice };
-        Ok(item.convert_value(&self.manifest.input, &self.head.spec, format)?)
+        Ok(item.convert_value(&self.manifest.input, &self.head.spec, OutputFormat::Natural)?)
     }
 
     /// Returns one probability per class, in the order of the labels.
@@ -164,9 +164,9 @@ impl HeadOutput {
 
     /// Returns the output of Triton's classification extension: `value:index:label` of the largest values,
     /// largest first.
-    fn classification(&self, name: String, own: &OutputData, classes: usize) -> OutputTensor {
+    fn classification(&self, name: String, output: &OutputData, classes: usize) -> OutputTensor {
         let items = self.slice.items();
-        let values = own.floats();
+        let values = output.floats();
         let each = values.len() / items.max(1);
         let labels = match &self.head.spec.kind {
             HeadKind::Classify { labels } => labels.as_slice(),
@@ -201,22 +201,22 @@ fn best_label(value: OutputValue) -> Option<Vec<u8>> {
     scores.into_iter().next().map(|(label, _)| label.into_bytes())
 }
 
-fn join_series(made: Vec<OutputValue>) -> (Vec<i64>, OutputData) {
-    let (mut dims, mut all) = (Vec::new(), Vec::new());
-    for value in made {
-        if let OutputValue::Tensor { shape, values } = value {
+fn join_series(outputs: Vec<OutputValue>) -> (Vec<i64>, OutputData) {
+    let (mut dims, mut joined) = (Vec::new(), Vec::new());
+    for output in outputs {
+        if let OutputValue::Tensor { shape, values } = output {
             dims = shape.into_iter().map(i64::from).collect();
-            all.extend(values);
+            joined.extend(values);
         }
     }
-    (dims, OutputData::Floats(all))
+    (dims, OutputData::Floats(joined))
 }
 
-fn anomaly_values(output: &str, made: &[OutputValue]) -> OutputData {
-    let anomalies = made
+fn anomaly_values(name: &str, outputs: &[OutputValue]) -> OutputData {
+    let anomalies = outputs
         .iter()
-        .filter_map(|value| if let OutputValue::Anomaly(anomaly) = value { Some(anomaly) } else { None });
-    match output {
+        .filter_map(|output| if let OutputValue::Anomaly(anomaly) = output { Some(anomaly) } else { None });
+    match name {
         "score" => OutputData::Floats(anomalies.map(|anomaly| anomaly.score).collect()),
         "quantile" => OutputData::Floats(anomalies.map(|anomaly| anomaly.quantile).collect()),
         _ => OutputData::Bools(anomalies.map(|anomaly| anomaly.anomalous).collect()),

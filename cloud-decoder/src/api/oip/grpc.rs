@@ -28,7 +28,7 @@ use crate::{
 /// Maximum number of concurrent requests per stream; the next one is read when one is done.
 const STREAM_WIDTH: usize = 64;
 
-/// Who may call the methods: probes are open, and changes of the repository are for administrators.
+/// The access of the methods: probes are open, and changes of the repository are for administrators.
 pub(crate) const GRPC_ACCESS: ServiceAccess = ServiceAccess {
     default: Access::Needs(Scope::Infer),
     methods: &[
@@ -98,8 +98,8 @@ impl GrpcInferenceService for OipService {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let terms = self.default_options.read_headers(request.metadata().as_ref())?;
-        Ok(Response::new(self.infer_grpc(request.into_inner(), terms).await?))
+        let options = self.default_options.read_headers(request.metadata().as_ref())?;
+        Ok(Response::new(self.infer_grpc(request.into_inner(), options).await?))
     }
 
     async fn model_stream_infer(
@@ -109,17 +109,17 @@ impl GrpcInferenceService for OipService {
         // A stream may outlive every deadline, so each of its requests has a deadline of its own.
         let (oip, priority) =
             (self.clone(), self.default_options.read_headers(request.metadata().as_ref())?.priority);
-        let answers = request.into_inner().map(move |request| {
+        let responses = request.into_inner().map(move |request| {
             let oip = oip.clone();
             async move {
                 let request = request?;
                 let id = request.id.clone();
-                let terms =
+                let options =
                     RequestOptions { priority, ..RequestOptions::with_timeout(oip.default_options.timeout) };
-                Ok(stream_response(id, oip.infer_grpc(request, terms).await))
+                Ok(stream_response(id, oip.infer_grpc(request, options).await))
             }
         });
-        Ok(Response::new(Box::pin(answers.buffer_unordered(STREAM_WIDTH))))
+        Ok(Response::new(Box::pin(responses.buffer_unordered(STREAM_WIDTH))))
     }
 
     async fn model_config(
@@ -175,11 +175,11 @@ impl OipService {
     async fn infer_grpc(
         &self,
         mut request: ModelInferRequest,
-        terms: RequestOptions,
+        options: RequestOptions,
     ) -> Result<ModelInferResponse, ServeError> {
         let id = std::mem::take(&mut request.id);
-        let request = request_of(request, terms)?;
-        Ok(response_of(id, self.infer(request).await?))
+        let request = parse_request(request, options)?;
+        Ok(response_message(id, self.infer(request).await?))
     }
 }
 
@@ -188,8 +188,8 @@ fn describe_tensor(tensor: TensorInfo) -> pb::model_metadata_response::TensorMet
     pb::model_metadata_response::TensorMetadata { name, datatype: datatype.name().to_owned(), shape }
 }
 
-fn stream_response(id: String, answer: Result<ModelInferResponse, ServeError>) -> ModelStreamInferResponse {
-    match answer {
+fn stream_response(id: String, result: Result<ModelInferResponse, ServeError>) -> ModelStreamInferResponse {
+    match result {
         Ok(response) => {
             ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
         }
@@ -204,14 +204,15 @@ fn stream_response(id: String, answer: Result<ModelInferResponse, ServeError>) -
     }
 }
 
-fn request_of(request: ModelInferRequest, terms: RequestOptions) -> Result<InferRequest, ServeError> {
+fn parse_request(request: ModelInferRequest, options: RequestOptions) -> Result<InferRequest, ServeError> {
     let ModelInferRequest {
         model_name, model_version, parameters, inputs, outputs, raw_input_contents, ..
     } = request;
-    let (sent, raw) = (inputs.len(), raw_input_contents.len());
-    if raw != 0 && raw != sent {
+    let (input_count, raw_count) = (inputs.len(), raw_input_contents.len());
+    if raw_count != 0 && raw_count != input_count {
         let reason = format!(
-            "there are {sent} inputs and {raw} raw contents: send one raw content per input, or none"
+            "there are {input_count} inputs and {raw_count} raw contents: send one raw content per input, or \
+             none"
         );
         return Err(ServeError::InvalidRequest(reason));
     }
@@ -223,13 +224,13 @@ fn request_of(request: ModelInferRequest, terms: RequestOptions) -> Result<Infer
     Ok(InferRequest {
         model: model_name,
         version: model_version,
-        inputs: inputs.into_iter().zip(raw).map(|(input, raw)| input_of(input, raw)).collect(),
-        outputs: outputs.into_iter().map(wanted_of).collect(),
-        options: parameters.apply_to(terms),
+        inputs: inputs.into_iter().zip(raw).map(|(input, raw)| parse_input(input, raw)).collect(),
+        outputs: outputs.into_iter().map(parse_output).collect(),
+        options: parameters.apply_to(options),
     })
 }
 
-fn input_of(input: InferInputTensor, raw: Option<Bytes>) -> InputTensor {
+fn parse_input(input: InferInputTensor, raw: Option<Bytes>) -> InputTensor {
     let InferInputTensor { name, datatype, shape, contents, .. } = input;
     let data = match (raw, contents) {
         (Some(raw), _) => InputData::Raw(raw),
@@ -242,7 +243,7 @@ fn input_of(input: InferInputTensor, raw: Option<Bytes>) -> InputTensor {
     InputTensor { name, datatype, shape, data }
 }
 
-fn wanted_of(output: InferRequestedOutputTensor) -> RequestedOutput {
+fn parse_output(output: InferRequestedOutputTensor) -> RequestedOutput {
     let classes = number_parameter(&output.parameters, "classification").filter(|&classes| classes > 0);
     RequestedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
 }
@@ -256,7 +257,7 @@ fn number_parameter(parameters: &HashMap<String, InferParameter>, name: &str) ->
     }
 }
 
-fn response_of(id: String, response: InferResponse) -> ModelInferResponse {
+fn response_message(id: String, response: InferResponse) -> ModelInferResponse {
     let raw_output_contents = response.outputs.iter().map(|output| output.values.raw()).collect();
     let outputs = response.outputs.into_iter().map(|output| InferOutputTensor {
         datatype: output.values.datatype().name().to_owned(),

@@ -30,37 +30,37 @@ pub(super) async fn infer(
     model: &OipModel,
     source: InferenceSource,
     outputs: &[RequestedOutput],
-    terms: RequestOptions,
+    options: RequestOptions,
 ) -> Result<Vec<OutputTensor>, ServeError> {
     let spec = &service.heads.version(&model.head, Some(model.version))?.spec;
     let own = spec.output.as_str();
     let names: Vec<&str> = match outputs {
         [] => vec![own],
-        wanted => wanted.iter().map(|output| output.name.as_str()).collect(),
+        outputs => outputs.iter().map(|output| output.name.as_str()).collect(),
     };
-    let wanted =
+    let requested =
         names.iter().map(|name| requested_output(model, own, name)).collect::<Result<Vec<_>, _>>()?;
-    let mut made = match source {
+    let mut decoded = match source {
         InferenceSource::Frames(frames) => {
             let request = DecodeRequest {
                 frames: &frames,
                 bundle: &model.bundle,
                 inputs: &[],
-                outputs: &wanted,
-                options: terms,
+                outputs: &requested,
+                options,
             };
             decoder.decode(request).await?
         }
         InferenceSource::Layers(layers) => {
             let maps = read_maps(service, model, &spec.quality, layers)?;
-            service.run_maps(maps, &wanted, (decoder.limits(), terms), decoder.memory_budget()).await?
+            service.run_maps(maps, &requested, (decoder.limits(), options), decoder.memory_budget()).await?
         }
     };
-    let columns = names.iter().enumerate().map(|(at, name)| {
-        let values = made.iter_mut().map(|outputs| take_value(outputs, at));
+    let tensors = names.iter().enumerate().map(|(index, name)| {
+        let values = decoded.iter_mut().map(|outputs| take_value(outputs, index));
         join_values(name, values.collect())
     });
-    columns.collect()
+    tensors.collect()
 }
 
 /// Returns the output of the head to request for an output name of the protocol.
@@ -88,7 +88,7 @@ fn read_maps(
     let (items, extents) = inputs.get(coarsest)?.extents()?;
     check_frames(items)?;
     let qualities = inputs.take(quality)?;
-    let qualities = qualities_of(quality, qualities.into_floats(&[1])?)?;
+    let qualities = parse_qualities(quality, qualities.into_floats(&[1])?)?;
     let headers = qualities.iter().map(|&quality| {
         service.codec.header(extents, quality).ok_or_else(|| {
             ServeError::InvalidRequest(format!(
@@ -116,7 +116,7 @@ fn read_maps(
 }
 
 /// Converts values to qualities, which are whole numbers from 1 to 100.
-fn qualities_of(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError> {
+fn parse_qualities(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError> {
     let qualities = values.into_iter().map(|value| {
         let whole = (value.fract() == 0.0).then_some(value as u8);
         whole.and_then(Quality::new).ok_or_else(|| {
@@ -128,21 +128,21 @@ fn qualities_of(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError
     qualities.collect()
 }
 
-fn take_value(outputs: &mut [Output], at: usize) -> OutputValue {
-    outputs.get_mut(at).map_or(EMPTY_VALUE, |output| std::mem::replace(&mut output.value, EMPTY_VALUE))
+fn take_value(outputs: &mut [Output], index: usize) -> OutputValue {
+    outputs.get_mut(index).map_or(EMPTY_VALUE, |output| std::mem::replace(&mut output.value, EMPTY_VALUE))
 }
 
 /// Joins the values of all items to one output tensor.
 fn join_values(name: &str, values: Vec<OutputValue>) -> Result<OutputTensor, ServeError> {
-    let (items, mut shape, mut all, mut files) = (values.len() as i64, None, Vec::new(), Vec::new());
+    let (items, mut shape, mut joined, mut files) = (values.len() as i64, None, Vec::new(), Vec::new());
     for value in values {
         match value {
-            OutputValue::Tensor { shape: of_one, values } => {
-                if *shape.get_or_insert(of_one.clone()) != of_one {
+            OutputValue::Tensor { shape: item_shape, values } => {
+                if *shape.get_or_insert(item_shape.clone()) != item_shape {
                     let reason = "the images of the frames have different sizes: request png, or send the frames one by one";
                     return Err(ServeError::InvalidRequest(reason.into()));
                 }
-                all.extend(values);
+                joined.extend(values);
             }
             OutputValue::Png(file) => files.push(file),
             OutputValue::ClassScores(_) | OutputValue::Anomaly(_) => {}
@@ -150,6 +150,6 @@ fn join_values(name: &str, values: Vec<OutputValue>) -> Result<OutputTensor, Ser
     }
     let dims = shape.unwrap_or(vec![1]).into_iter().map(i64::from);
     let shape = std::iter::once(items).chain(dims).collect();
-    let values = if files.is_empty() { OutputData::Floats(all) } else { OutputData::Texts(files) };
+    let values = if files.is_empty() { OutputData::Floats(joined) } else { OutputData::Texts(files) };
     Ok(OutputTensor { name: name.to_owned(), shape, values })
 }

@@ -51,13 +51,13 @@ pub(super) struct Parameters {
 
 impl Parameters {
     /// Applies the parameters to the request options. A timeout can only shorten the deadline.
-    pub(super) fn apply_to(self, terms: RequestOptions) -> RequestOptions {
+    pub(super) fn apply_to(self, options: RequestOptions) -> RequestOptions {
         let time = self.timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
         RequestOptions {
-            deadline: deadline.map_or(terms.deadline, |deadline| deadline.min(terms.deadline)),
+            deadline: deadline.map_or(options.deadline, |deadline| deadline.min(options.deadline)),
             priority: match self.priority {
-                None | Some(0) => terms.priority,
+                None | Some(0) => options.priority,
                 Some(1) => Priority::High,
                 Some(2) => Priority::Normal,
                 Some(_) => Priority::Low,
@@ -75,10 +75,10 @@ pub(super) enum InferenceSource {
 
 impl InferenceSource {
     pub(super) fn from_inputs(mut inputs: Vec<InputTensor>) -> Result<Self, ServeError> {
-        let Some(at) = inputs.iter().position(|input| input.name == FRAME_INPUT) else {
+        let Some(index) = inputs.iter().position(|input| input.name == FRAME_INPUT) else {
             return Ok(Self::Layers(inputs));
         };
-        let frames = inputs.swap_remove(at).texts()?;
+        let frames = inputs.swap_remove(index).texts()?;
         if !inputs.is_empty() {
             let reason = format!("send either {FRAME_INPUT:?} or the latent's layers, not both");
             return Err(ServeError::InvalidRequest(reason));
@@ -105,12 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_parameters_say_wins_unless_the_server_has_less_time() {
+    fn parameters_take_precedence_unless_the_deadline_is_earlier() {
         let server = RequestOptions::with_timeout(Duration::from_secs(9));
-        let asked = Parameters { timeout: Some(1_000_000), priority: Some(1) }.apply_to(server);
-        assert_eq!(asked.priority, Priority::High);
-        assert!(asked.deadline <= Instant::now() + Duration::from_secs(1));
-        assert_eq!(Parameters { timeout: Some(5_000_000), priority: Some(0) }.apply_to(asked), asked);
+        let requested = Parameters { timeout: Some(1_000_000), priority: Some(1) }.apply_to(server);
+        assert_eq!(requested.priority, Priority::High);
+        assert!(requested.deadline <= Instant::now() + Duration::from_secs(1));
+        let later = Parameters { timeout: Some(5_000_000), priority: Some(0) }.apply_to(requested);
+        assert_eq!(later, requested);
         assert_eq!(Parameters::default().apply_to(server), server);
     }
 }

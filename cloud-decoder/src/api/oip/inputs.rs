@@ -20,7 +20,7 @@ impl RemainingInputs {
     /// # Errors
     /// [`ServeError::InvalidRequest`] if it is missing.
     pub(super) fn get(&self, name: &str) -> Result<&InputTensor, ServeError> {
-        self.find(name).map(|at| &self.0[at])
+        self.find(name).map(|index| &self.0[index])
     }
 
     /// Removes the input with this name and returns it.
@@ -28,7 +28,7 @@ impl RemainingInputs {
     /// # Errors
     /// [`ServeError::InvalidRequest`] if it is missing.
     pub(super) fn take(&mut self, name: &str) -> Result<InputTensor, ServeError> {
-        self.find(name).map(|at| self.0.swap_remove(at))
+        self.find(name).map(|index| self.0.swap_remove(index))
     }
 
     /// Checks that all inputs were removed. `known` are the names of the model's inputs.

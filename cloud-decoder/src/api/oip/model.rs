@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::{HeadKind, TensorSpec};
-use lopside_decoder::{Catalog, ServedBundle};
+use lopside_bundle::HeadKind;
+use lopside_decoder::{Catalog, HeadDescription, HeadKindDescription, ServedBundle, TensorDescription};
 use lopside_latent::LatentSpaceId;
 
 use super::{OipService, tensor::DataType};
@@ -88,9 +88,9 @@ fn find_in_catalog(
     space: Option<LatentSpaceId>,
 ) -> Result<OipModel, ServeError> {
     let (bundle, head) = name.split_once('.').unwrap_or((name, ""));
-    let of_head = head.strip_suffix(FRAME_SUFFIX);
-    let (head, of_frames) = (of_head.unwrap_or(head), of_head.is_some());
-    let wanted = match version {
+    let frame_head = head.strip_suffix(FRAME_SUFFIX);
+    let (head, takes_frames) = (frame_head.unwrap_or(head), frame_head.is_some());
+    let requested = match version {
         "" => None,
         number => Some(number.parse().map_err(|_| {
             ServeError::InvalidRequest(format!("the version of a model is a number, not {number:?}"))
@@ -100,9 +100,9 @@ fn find_in_catalog(
         Some(space) => catalog.by_name_and_space(bundle, space)?,
         None => catalog.by_name(bundle)?,
     };
-    let (head, version) = served.find_head(head, wanted)?;
+    let (head, version) = served.find_head(head, requested)?;
     let (name, bundle) = (name.to_owned(), bundle.to_owned());
-    Ok(OipModel { name, bundle, head, version, takes_frames: of_frames, served: Arc::clone(served) })
+    Ok(OipModel { name, bundle, head, version, takes_frames, served: Arc::clone(served) })
 }
 
 impl OipModel {
@@ -124,49 +124,28 @@ impl OipModel {
         if self.takes_frames {
             return frame_inputs();
         }
-        match self.served.as_ref() {
-            ServedBundle::FixedLatent(service) => {
-                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
-                    return frame_inputs();
-                };
-                service
-                    .manifest
-                    .latent
-                    .iter()
-                    .map(|layer| &layer.tensor)
-                    .filter(|tensor| head.spec.inputs.contains(&tensor.name))
-                    .map(float_info)
-                    .collect()
-            }
-            ServedBundle::ImageCodec(service) => {
-                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
-                    return frame_inputs();
-                };
-                let layers = service.manifest.layers.iter();
-                let layers = layers.map(|layer| map_info(&layer.tensor, i64::from(layer.channels)));
-                layers.chain([tensor_info(&head.spec.quality, DataType::Fp32, &[1])]).collect()
-            }
-        }
+        self.description()
+            .map_or_else(frame_inputs, |head| head.inputs.into_iter().map(TensorInfo::from).collect())
     }
 
     /// Returns the outputs that a client can request: the model's own, and the ones derived from them for the
     /// head's kind.
     pub(super) fn outputs(&self) -> Vec<TensorInfo> {
-        match self.served.as_ref() {
-            ServedBundle::FixedLatent(service) => {
-                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
-                    return Vec::new();
-                };
-                let own = lopside_decoder::head_outputs(&head.spec).map(float_info);
-                own.chain(derived_outputs(&head.spec.kind)).collect()
-            }
-            ServedBundle::ImageCodec(service) => {
-                let Ok(head) = service.heads.version(&self.head, Some(self.version)) else {
-                    return Vec::new();
-                };
-                vec![map_info(&head.spec.output, 3), tensor_info(PNG_OUTPUT, DataType::Bytes, &[1])]
-            }
-        }
+        let Some(head) = self.description() else { return Vec::new() };
+        let derived = derived_outputs(head.kind);
+        head.outputs.into_iter().map(TensorInfo::from).chain(derived).collect()
+    }
+
+    fn description(&self) -> Option<HeadDescription<'_>> {
+        HeadDescription::find(&self.served, &self.head, Some(self.version)).ok()
+    }
+}
+
+impl From<TensorDescription<'_>> for TensorInfo {
+    fn from(TensorDescription { name, dims }: TensorDescription<'_>) -> Self {
+        let dims = dims.into_iter().map(|dim| dim.map_or(-1, i64::from));
+        let shape = std::iter::once(-1).chain(dims).collect();
+        Self { name: name.to_owned(), datatype: DataType::Fp32, shape }
     }
 }
 
@@ -175,32 +154,25 @@ fn frame_inputs() -> Vec<TensorInfo> {
     vec![tensor_info(FRAME_INPUT, DataType::Bytes, &[1])]
 }
 
-fn derived_outputs(kind: &HeadKind) -> Vec<TensorInfo> {
+fn derived_outputs(kind: HeadKindDescription<'_>) -> Vec<TensorInfo> {
     match kind {
-        HeadKind::Reconstruct(_) => vec![tensor_info(PNG_OUTPUT, DataType::Bytes, &[1])],
-        HeadKind::Classify { labels } => vec![
+        HeadKindDescription::Image { .. } | HeadKindDescription::FixedLatent(HeadKind::Reconstruct(_)) => {
+            vec![tensor_info(PNG_OUTPUT, DataType::Bytes, &[1])]
+        }
+        HeadKindDescription::FixedLatent(HeadKind::Classify { labels }) => vec![
             tensor_info("probabilities", DataType::Fp32, &[labels.len() as u32]),
             tensor_info("label", DataType::Bytes, &[1]),
         ],
-        HeadKind::Series(series) => {
+        HeadKindDescription::FixedLatent(HeadKind::Series(series)) => {
             vec![tensor_info("series", DataType::Fp32, &[series.length, series.channels.len() as u32])]
         }
-        HeadKind::Score(_) => vec![
+        HeadKindDescription::FixedLatent(HeadKind::Score(_)) => vec![
             tensor_info("score", DataType::Fp32, &[1]),
             tensor_info("quantile", DataType::Fp32, &[1]),
             tensor_info("anomalous", DataType::Bool, &[1]),
         ],
-        HeadKind::Tensor {} => Vec::new(),
+        HeadKindDescription::FixedLatent(HeadKind::Tensor {}) => Vec::new(),
     }
-}
-
-fn float_info(tensor: &TensorSpec) -> TensorInfo {
-    tensor_info(&tensor.name, DataType::Fp32, &tensor.item_dims().unwrap_or_default())
-}
-
-/// Returns the description of feature maps, or of an image, of any size.
-fn map_info(name: &str, channels: i64) -> TensorInfo {
-    TensorInfo { name: name.to_owned(), datatype: DataType::Fp32, shape: vec![-1, channels, -1, -1] }
 }
 
 fn tensor_info(name: &str, datatype: DataType, dims: &[u32]) -> TensorInfo {

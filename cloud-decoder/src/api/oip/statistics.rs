@@ -1,4 +1,4 @@
-//! The statistics of models, in the terms of Triton.
+//! The statistics of models, as Triton describes them.
 
 use lopside_decoder::batch::{BatchTotals, HeadStats, TimingTotal};
 use lopside_proto::inference::{InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration};

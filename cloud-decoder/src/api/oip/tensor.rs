@@ -98,8 +98,7 @@ impl InputTensor {
         let values = match std::mem::replace(&mut self.data, InputData::Unsupported) {
             InputData::Raw(bytes) => {
                 let (values, rest) = bytes.as_chunks::<4>();
-                let whole = rest.is_empty();
-                whole.then(|| values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+                rest.is_empty().then(|| values.iter().map(|value| f32::from_le_bytes(*value)).collect())
             }
             InputData::Floats(values) => Some(values),
             InputData::Texts(_) | InputData::Unsupported => None,
@@ -201,7 +200,7 @@ impl OutputData {
     /// Returns the values of a tensor of floats; empty for other types.
     pub(super) fn floats(&self) -> &[f32] {
         match self {
-            Self::Slice(share, number) => share.output_values(*number),
+            Self::Slice(slice, number) => slice.output_values(*number),
             Self::Floats(values) => values,
             Self::Texts(_) | Self::Bools(_) => &[],
         }
@@ -220,7 +219,7 @@ impl OutputData {
     pub(super) fn raw(&self) -> Bytes {
         match self {
             // Without a copy: the bytes keep the outputs of the run alive.
-            Self::Slice(share, number) => Bytes::from_owner(SliceBytes(share.clone(), *number)),
+            Self::Slice(slice, number) => Bytes::from_owner(SliceBytes(slice.clone(), *number)),
             Self::Floats(values) => Bytes::copy_from_slice(bytemuck::cast_slice::<f32, u8>(values)),
             Self::Bools(values) => values.iter().map(|&value| u8::from(value)).collect(),
             Self::Texts(texts) => {
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_strings_come_back_as_they_went() {
+    fn byte_strings_survive_a_round_trip() {
         let values = OutputData::Texts(vec![b"one".to_vec(), Vec::new(), b"three".to_vec()]);
         let texts = input("BYTES", &[3, 1], InputData::Raw(values.raw())).texts().unwrap();
         assert_eq!(texts, [&b"one"[..], b"", b"three"]);

@@ -1,11 +1,11 @@
 //! The served bundles, as JSON.
 
 use axum::{Json, extract::State};
-use lopside_bundle::{
-    Dim, FixedLatentHeadSpec, FixedLatentLayerSpec, HeadKind, InputSpec, ScorePartSpec,
-    image_codec::{ImageCodecHeadSpec, ImageCodecLayerSpec},
+use lopside_bundle::{Dim, HeadKind, InputSpec, ScorePartSpec};
+use lopside_decoder::{
+    BundleDescription, HeadCost, HeadDescription, HeadKindDescription, LayerDescription, LayerShape,
+    ServedBundle,
 };
-use lopside_decoder::ServedBundle;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,15 +23,8 @@ use crate::{
     responses((status = 200, description = "The newest version of each bundle, by name", body = Bundles))
 )]
 pub(super) async fn all(State(api): State<ApiState>) -> Json<Bundles> {
-    Json(Bundles {
-        bundles: api
-            .decoder
-            .registry()
-            .catalog()
-            .newest_bundles()
-            .map(|served| BundleBody::from(served.as_ref()))
-            .collect(),
-    })
+    let catalog = api.decoder.registry().catalog();
+    Json(Bundles { bundles: catalog.newest_bundles().map(|served| describe_bundle(served)).collect() })
 }
 
 /// Returns a served bundle.
@@ -46,7 +39,11 @@ pub(super) async fn one(
     State(api): State<ApiState>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<BundleBody>, ServeError> {
-    Ok(Json(BundleBody::from(api.decoder.registry().catalog().by_name(&name)?.as_ref())))
+    Ok(Json(describe_bundle(api.decoder.registry().catalog().by_name(&name)?)))
+}
+
+fn describe_bundle(served: &ServedBundle) -> BundleBody {
+    BundleDescription::from(served).into()
 }
 
 #[derive(Serialize, ToSchema)]
@@ -155,64 +152,53 @@ enum CostBody {
     Pixel { macs_per_pixel: f64 },
 }
 
-impl From<&ServedBundle> for BundleBody {
-    fn from(served: &ServedBundle) -> Self {
-        let latent_space = served.latent_space().to_string();
-        match served {
-            ServedBundle::FixedLatent(service) => Self {
-                name: service.manifest.name.clone(),
-                description: service.manifest.description.clone(),
-                latent_space,
-                latent_shape: service.space.shape().dims().to_vec(),
-                input: Some(service.manifest.input.clone()),
-                layers: service.manifest.latent.iter().map(LayerBody::from).collect(),
-                heads: service.heads.newest_versions().map(HeadBody::from).collect(),
-            },
-            ServedBundle::ImageCodec(service) => Self {
-                name: service.manifest.name.clone(),
-                description: service.manifest.description.clone(),
-                latent_space,
-                latent_shape: Vec::new(),
-                input: None,
-                layers: service.manifest.layers.iter().map(LayerBody::from).collect(),
-                heads: service.heads.newest_versions().map(HeadBody::from).collect(),
-            },
-        }
-    }
-}
-
-impl From<&FixedLatentLayerSpec> for LayerBody {
-    fn from(layer: &FixedLatentLayerSpec) -> Self {
-        let shape = layer.tensor.item_dims().unwrap_or_default();
-        Self::Vector { tensor: layer.tensor.name.clone(), shape }
-    }
-}
-
-impl From<&ImageCodecLayerSpec> for LayerBody {
-    fn from(layer: &ImageCodecLayerSpec) -> Self {
-        let ImageCodecLayerSpec { tensor, channels, stride } = layer.clone();
-        Self::Picture { tensor, channels, stride }
-    }
-}
-
-impl From<&FixedLatentHeadSpec> for HeadBody {
-    fn from(head: &FixedLatentHeadSpec) -> Self {
+impl From<BundleDescription<'_>> for BundleBody {
+    fn from(bundle: BundleDescription<'_>) -> Self {
         Self {
-            name: head.name.clone(),
-            version: head.version,
-            kind: KindBody::from(&head.kind),
-            output_shape: head.output.shape.clone(),
-            parameters: head.cost.parameters,
-            cost: CostBody::Item { macs: head.cost.macs },
+            name: bundle.name.to_owned(),
+            description: bundle.description.to_owned(),
+            latent_space: bundle.latent_space.to_string(),
+            latent_shape: bundle.latent_shape,
+            input: bundle.input.map(|input| input.spec.clone()),
+            layers: bundle.layers.into_iter().map(LayerBody::from).collect(),
+            heads: bundle.heads.into_iter().map(HeadBody::from).collect(),
         }
     }
 }
 
-impl From<&HeadKind> for KindBody {
-    fn from(kind: &HeadKind) -> Self {
-        let HeadKind::Score(spec) = kind else { return Self::Vector(kind.clone()) };
-        let parts = spec.parts.iter().map(PartBody::from).collect();
-        Self::Score { score: ScoreBody { threshold: spec.threshold, parts } }
+impl From<LayerDescription<'_>> for LayerBody {
+    fn from(layer: LayerDescription<'_>) -> Self {
+        let tensor = layer.tensor.to_owned();
+        match layer.shape {
+            LayerShape::Fixed(shape) => Self::Vector { tensor, shape },
+            LayerShape::FeatureMaps { channels, stride } => Self::Picture { tensor, channels, stride },
+        }
+    }
+}
+
+impl From<HeadDescription<'_>> for HeadBody {
+    fn from(head: HeadDescription<'_>) -> Self {
+        Self {
+            name: head.name.to_owned(),
+            version: head.version,
+            kind: KindBody::from(head.kind),
+            output_shape: head.output.map(|tensor| tensor.shape.clone()).unwrap_or_default(),
+            parameters: head.parameters,
+            cost: CostBody::from(head.cost),
+        }
+    }
+}
+
+impl From<HeadKindDescription<'_>> for KindBody {
+    fn from(kind: HeadKindDescription<'_>) -> Self {
+        match kind {
+            HeadKindDescription::Image { scale } => Self::Picture { picture: PictureBody { scale } },
+            HeadKindDescription::FixedLatent(HeadKind::Score(score)) => {
+                let parts = score.parts.iter().map(PartBody::from).collect();
+                Self::Score { score: ScoreBody { threshold: score.threshold, parts } }
+            }
+            HeadKindDescription::FixedLatent(kind) => Self::Vector(kind.clone()),
+        }
     }
 }
 
@@ -222,15 +208,11 @@ impl From<&ScorePartSpec> for PartBody {
     }
 }
 
-impl From<&ImageCodecHeadSpec> for HeadBody {
-    fn from(head: &ImageCodecHeadSpec) -> Self {
-        Self {
-            name: head.name.clone(),
-            version: head.version,
-            kind: KindBody::Picture { picture: PictureBody { scale: head.scale } },
-            output_shape: Vec::new(),
-            parameters: head.cost.parameters,
-            cost: CostBody::Pixel { macs_per_pixel: head.cost.macs_per_pixel },
+impl From<HeadCost> for CostBody {
+    fn from(cost: HeadCost) -> Self {
+        match cost {
+            HeadCost::MacsPerItem(macs) => Self::Item { macs },
+            HeadCost::MacsPerPixel(macs_per_pixel) => Self::Pixel { macs_per_pixel },
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct DecodeQuery {
 /// A frame and its reference input, for score heads.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the schema of the form that `Body` parses")]
+#[allow(dead_code, reason = "the schema of the form that `DecodeBody` parses")]
 struct DecodeForm {
     frame: openapi_schemas::Octets,
     /// The reference input: a PNG or JPEG file, or 32-bit little-endian floats of the type
@@ -81,7 +81,7 @@ pub(super) async fn decode(
 ) -> Result<Response, ApiError> {
     // The name in the path is checked before the frame, so that an unknown bundle is "not found".
     let served = Arc::clone(api.decoder.registry().catalog().by_name(&name)?);
-    let wanted = if let Some(heads) = &query.heads {
+    let requested = if let Some(heads) = &query.heads {
         parse_heads(&query.head, heads)?
     } else {
         let OutputRequest { head, version, .. } = parse_head(&query.head)?;
@@ -91,13 +91,13 @@ pub(super) async fn decode(
     let (frames, inputs) = ([body.frame], body.reference_input.map_or_else(Vec::new, |input| vec![input]));
     let options = api.default_options.read_headers(&headers)?;
     let request =
-        DecodeRequest { frames: &frames, bundle: &name, inputs: &inputs, outputs: &wanted, options };
-    let mut made: Vec<Output> = api.decoder.decode(request).await?.into_iter().flatten().collect();
-    let values = made.iter().map(outputs::count_values).sum();
+        DecodeRequest { frames: &frames, bundle: &name, inputs: &inputs, outputs: &requested, options };
+    let mut outputs: Vec<Output> = api.decoder.decode(request).await?.into_iter().flatten().collect();
+    let values = outputs.iter().map(outputs::count_values).sum();
     if query.heads.is_some() {
-        return Ok(offload_if_large(values, move || outputs::outputs_response(&name, made)).await?);
+        return Ok(offload_if_large(values, move || outputs::outputs_response(&name, outputs)).await?);
     }
-    let output = made.pop().ok_or_else(|| ServeError::Internal("the head produced no output".into()))?;
+    let output = outputs.pop().ok_or_else(|| ServeError::Internal("the head produced no output".into()))?;
     Ok(offload_if_large(values, move || outputs::output_response(&name, output)).await?)
 }
 
@@ -126,13 +126,13 @@ fn parse_head(head: &str) -> Result<OutputRequest, ApiError> {
 ///
 /// # Errors
 /// 406 if the head cannot respond in such a format.
-pub(super) fn requested_format(headers: &HeaderMap, makes: OutputKind) -> Result<OutputFormat, ApiError> {
+pub(super) fn requested_format(headers: &HeaderMap, kind: OutputKind) -> Result<OutputFormat, ApiError> {
     let accept = headers.get(header::ACCEPT).map_or(Ok("*/*"), |value| value.to_str()).unwrap_or("*/*");
-    let json = is_accepted(accept, "application/json");
-    match makes {
+    let accepts_json = is_accepted(accept, "application/json");
+    match kind {
         OutputKind::Images if is_accepted(accept, "image/png") => Ok(OutputFormat::Png),
-        OutputKind::Images if json => Ok(OutputFormat::Tensor),
-        OutputKind::ClassScores | OutputKind::Anomalies | OutputKind::Tensors if json => {
+        OutputKind::Images if accepts_json => Ok(OutputFormat::Tensor),
+        OutputKind::ClassScores | OutputKind::Anomalies | OutputKind::Tensors if accepts_json => {
             Ok(OutputFormat::Natural)
         }
         _ => {

@@ -65,9 +65,9 @@ impl Export {
         Ok(Self::with_encoder(archive, query, Box::new(ParquetEncoder::new()?)))
     }
 
-    fn with_encoder(archive: Archive, query: FrameQuery, writer: Box<dyn FormatEncoder>) -> Self {
+    fn with_encoder(archive: Archive, query: FrameQuery, encoder: Box<dyn FormatEncoder>) -> Self {
         let next_page = Some(FrameQuery { limit: MAX_PAGE_FRAMES, after: None, ..query });
-        Self { archive, next_page, listed: VecDeque::new(), encoder: Some(writer) }
+        Self { archive, next_page, listed: VecDeque::new(), encoder: Some(encoder) }
     }
 
     /// Returns the next bytes of the file; `None` after the last.
@@ -75,10 +75,10 @@ impl Export {
     /// # Errors
     /// [`ServeError`]; the file is then incomplete.
     pub(crate) async fn next_bytes(&mut self) -> Result<Option<Bytes>, ServeError> {
-        while let Some(writer) = self.encoder.take() {
+        while let Some(encoder) = self.encoder.take() {
             let group = self.next_group().await?;
-            let (writer, bytes) = encode_blocking(writer, group).await?;
-            self.encoder = writer;
+            let (encoder, bytes) = encode_blocking(encoder, group).await?;
+            self.encoder = encoder;
             if !bytes.is_empty() {
                 return Ok(Some(bytes));
             }
@@ -123,14 +123,14 @@ impl Export {
     }
 }
 
-/// Encodes a group or, for `None`, the end of the file, after which the returned writer is `None`.
+/// Encodes a group or, for `None`, the end of the file, after which the returned encoder is `None`.
 async fn encode_blocking(
-    mut writer: Box<dyn FormatEncoder>,
+    mut encoder: Box<dyn FormatEncoder>,
     group: Option<Vec<Frame>>,
 ) -> Result<(Option<Box<dyn FormatEncoder>>, Bytes), ServeError> {
     run_blocking(move || match group {
-        Some(frames) => writer.encode_group(&frames).map(|bytes| (Some(writer), bytes.into())),
-        None => writer.finish_file().map(|bytes| (None, bytes.into())),
+        Some(frames) => encoder.encode_group(&frames).map(|bytes| (Some(encoder), bytes.into())),
+        None => encoder.finish_file().map(|bytes| (None, bytes.into())),
     })
     .await?
 }

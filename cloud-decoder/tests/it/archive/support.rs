@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Request, StatusCode, request},
 };
-use cloud_decoder::{Settings, cli::ServeArgs, serve};
+use cloud_decoder::{ServeArgs, Settings, serve};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};

@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
-use cloud_decoder::{Settings, cli::ServeArgs, serve, transport::FrontStats};
+use cloud_decoder::{ServeArgs, Settings, serve, transport::FrontStats};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_decoder::{Device, Registry};

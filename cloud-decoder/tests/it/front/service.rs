@@ -4,8 +4,7 @@ use std::{net::Ipv4Addr, path::PathBuf};
 
 use axum::body::Body;
 use cloud_decoder::{
-    Settings,
-    cli::ServeArgs,
+    ServeArgs, Settings,
     serve::{self, Server},
     transport::FrontSettings,
 };

@@ -7,8 +7,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode},
 };
 use cloud_decoder::{
-    Settings,
-    cli::ServeArgs,
+    ServeArgs, Settings,
     serve::{self, Server},
 };
 use http_body_util::BodyExt as _;

@@ -7,7 +7,7 @@
 //!
 //! No job is left behind. A caller that finds all sessions busy returns, because the thread that has a session
 //! checks the queue again after its run. A caller that has run for long enough, or that is dropped before its
-//! turn, wakes an engine thread.
+//! run, wakes an engine thread.
 
 use std::{
     sync::Arc,
@@ -31,19 +31,19 @@ pub(super) struct CallerRun {
 }
 
 impl CallerRun {
-    /// Returns a turn for a job of `items` items, or `None` if an engine thread has to run it.
+    /// Returns the run of a job of `items` items by its caller, or `None` if an engine thread has to run it.
     pub(super) fn try_new(sessions: &Arc<SessionPool>, items: usize) -> Option<Self> {
-        let quick = sessions.on_cpu && sessions.queue.expected_time(items) <= MAX_JOB_TIME;
-        quick.then(|| Self { sessions: Arc::clone(sessions), has_run: false })
+        let is_short = sessions.on_cpu && sessions.queue.expected_time(items) <= MAX_JOB_TIME;
+        is_short.then(|| Self { sessions: Arc::clone(sessions), has_run: false })
     }
 
     /// Yields to the other tasks of the thread, and then runs the queued jobs.
     pub(super) async fn run_queued(mut self) {
         yield_now().await;
         self.has_run = true;
-        let began = Instant::now();
+        let started_at = Instant::now();
         while !self.sessions.queue.is_empty() {
-            if began.elapsed() > MAX_JOB_TIME {
+            if started_at.elapsed() > MAX_JOB_TIME {
                 return self.sessions.queue.wake_engine();
             }
             if !self.sessions.try_run_now(MAX_BATCH_TIME) {

@@ -56,7 +56,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Reserves a place in the queue, before the work of preparing a question begins.
+    /// Acquires a permit of the queue, before the work of preparing an input begins.
     ///
     /// # Errors
     /// [`DecodeError::Overloaded`] or [`DecodeError::DeadlineExceeded`].
@@ -64,34 +64,32 @@ impl Engine {
         &self,
         items: usize,
         bytes: usize,
-        terms: RequestOptions,
+        options: RequestOptions,
     ) -> Result<Permit, DecodeError> {
-        self.0.queue.admit(items, bytes, terms)
+        self.0.queue.admit(items, bytes, options)
     }
 
-    /// Enqueues a question with its permit of this engine's queue. A short job runs on the caller's thread while
-    /// [`PendingResult::wait_for_result`] is awaited.
+    /// Enqueues an inference input with its permit of this engine's queue. A short job runs on the caller's
+    /// thread while [`PendingResult::wait_for_result`] is awaited.
     pub(crate) fn submit_job(
         &self,
         permit: Permit,
-        question: InferenceInput,
-        terms: RequestOptions,
+        input: InferenceInput,
+        options: RequestOptions,
     ) -> PendingResult {
-        let turn = CallerRun::try_new(&self.0, question.items());
-        let (answer, answered) = oneshot::channel();
-        let (request, arrived) = (Span::current(), Instant::now());
-        let waiting = tracing::info_span!("queue", items = question.items());
+        let caller_run = CallerRun::try_new(&self.0, input.items());
+        let (reply, receiver) = oneshot::channel();
         let job = Job {
-            input: question,
-            options: terms,
-            enqueued_at: arrived,
-            request_span: request,
-            queue_span: waiting,
-            reply: answer,
+            enqueued_at: Instant::now(),
+            request_span: Span::current(),
+            queue_span: tracing::info_span!("queue", items = input.items()),
+            input,
+            options,
+            reply,
             permit,
         };
-        self.0.queue.push(job, turn.is_none());
-        PendingResult { receiver: answered, deadline: terms.deadline, caller_run: turn }
+        self.0.queue.push(job, caller_run.is_none());
+        PendingResult { receiver, deadline: options.deadline, caller_run }
     }
 
     /// Returns the statistics of the head.
@@ -113,11 +111,11 @@ impl PendingResult {
     /// # Errors
     /// [`DecodeError::DeadlineExceeded`]; [`DecodeError::Internal`] if ONNX Runtime fails.
     pub(crate) async fn wait_for_result(self) -> Result<BatchSlice, DecodeError> {
-        if let Some(turn) = self.caller_run {
-            turn.run_queued().await;
+        if let Some(caller_run) = self.caller_run {
+            caller_run.run_queued().await;
         }
         match timeout_at(self.deadline.into(), self.receiver).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(DecodeError::Internal("the engine dropped a job".into())),
             Err(_) => Err(DecodeError::DeadlineExceeded),
         }

@@ -82,10 +82,10 @@ impl HeadMetrics {
         self.output_seconds.record(times.output.as_secs_f64());
     }
 
-    pub(super) fn record_success(&self, waited: Duration, all: Duration) {
+    pub(super) fn record_success(&self, queue_time: Duration, total_time: Duration) {
         self.success.add(1);
-        self.queue_seconds.record(waited.as_secs_f64());
-        self.request_seconds.record(all.as_secs_f64());
+        self.queue_seconds.record(queue_time.as_secs_f64());
+        self.request_seconds.record(total_time.as_secs_f64());
     }
 
     pub(super) fn record_failure(&self) {
@@ -96,8 +96,8 @@ impl HeadMetrics {
         self.refused.add(1);
     }
 
-    pub(super) fn record_discard(&self, why: DiscardReason) {
-        match why {
+    pub(super) fn record_discard(&self, reason: DiscardReason) {
+        match reason {
             DiscardReason::Expired => self.expired.add(1),
             DiscardReason::Abandoned => self.abandoned.add(1),
         }
@@ -128,21 +128,21 @@ impl HeadInstruments {
         requests.bind(&labels)
     }
 
-    fn bind_counter(&self, name: &'static str, about: &'static str) -> BoundCounter<u64> {
-        self.meter.u64_counter(name).with_description(about).build().bind(&self.labels)
+    fn bind_counter(&self, name: &'static str, description: &'static str) -> BoundCounter<u64> {
+        self.meter.u64_counter(name).with_description(description).build().bind(&self.labels)
     }
 
-    fn bind_durations(&self, name: &'static str, about: &'static str) -> BoundHistogram<f64> {
-        duration_histogram(name, about).bind(&self.labels)
+    fn bind_durations(&self, name: &'static str, description: &'static str) -> BoundHistogram<f64> {
+        duration_histogram(name, description).bind(&self.labels)
     }
 
     fn bind_up_down_counter(
         &self,
         name: &'static str,
         unit: &'static str,
-        about: &'static str,
+        description: &'static str,
     ) -> BoundUpDownCounter<i64> {
-        let counter = self.meter.i64_up_down_counter(name).with_unit(unit).with_description(about);
+        let counter = self.meter.i64_up_down_counter(name).with_unit(unit).with_description(description);
         counter.build().bind(&self.labels)
     }
 }

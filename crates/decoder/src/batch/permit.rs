@@ -1,4 +1,4 @@
-//! The permits of a queue: what each job occupies, from its admission until it has run.
+//! The permits of a queue: the capacity that each job occupies, from its admission until it has run.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use super::stats::HeadStats;
 
-/// What the permits of one queue occupy.
+/// The capacity that the permits of one queue occupy together.
 #[derive(Debug)]
 pub(super) struct QueueLoad {
     jobs: AtomicUsize,
@@ -49,7 +49,7 @@ impl QueueLoad {
         self.items.load(Relaxed)
     }
 
-    /// Returns what all permits occupy.
+    /// Returns the capacity that all permits occupy.
     #[cfg(test)]
     pub(super) fn reserved(&self) -> Reserved {
         let Self { jobs, items, bytes, .. } = self;
@@ -58,7 +58,8 @@ impl QueueLoad {
 }
 
 impl Permit {
-    /// Reserves capacity for one job, whether it fits or not; returns what was occupied before.
+    /// Reserves capacity for one job, whether it fits or not; also returns the capacity that was occupied
+    /// before.
     pub(super) fn reserve(load: &Arc<QueueLoad>, items: usize, bytes: usize) -> (Self, Reserved) {
         let before = Reserved {
             jobs: load.jobs.fetch_add(1, Relaxed),

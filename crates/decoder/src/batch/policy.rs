@@ -2,14 +2,14 @@
 //! clock nor a lock.
 //!
 //! The most urgent job leads the batch: the oldest job of the highest class. A job rises by one class per
-//! [`BatchPolicy::promotion_interval`] of waiting, so that no job starves. Jobs with the leader's input shape join it in the
-//! same order, as long as they fit. The batch runs at once if it is full, if it has the expected number of
-//! items, or if its oldest job has waited for [`BatchPolicy::max_delay`]; otherwise it waits for the first of these
-//! events.
+//! [`BatchPolicy::promotion_interval`] of waiting, so that no job starves. Jobs with the leader's input shape
+//! join it in the same order, as long as they fit. The batch runs at once if it is full, if it has the expected
+//! number of items, or if its oldest job has waited for [`BatchPolicy::max_delay`]; otherwise it waits for the
+//! first of these events.
 //!
-//! The expected number of items comes from [`ConcurrencyEstimate`]: about the number of items that were recently queued or
-//! running at the same time. A single caller that waits for each response before it sends the next request is
-//! therefore never delayed.
+//! [`ConcurrencyEstimate`] provides the expected number of items: about the number of items that were recently
+//! queued or running at the same time. A single caller that waits for each response before it sends the next
+//! request is therefore never delayed.
 
 use std::time::{Duration, Instant};
 
@@ -53,14 +53,14 @@ impl BatchPolicy {
     /// Decides how to proceed with this queue, if about `expected` items usually arrive together.
     pub(crate) fn decide<J: QueuedJob>(&self, jobs: &[J], expected: usize, now: Instant) -> Decision {
         let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|&place| (self.effective_class(&jobs[place], now), jobs[place].enqueued_at()));
+        order.sort_by_key(|&index| (self.effective_class(&jobs[index], now), jobs[index].enqueued_at()));
         let Some(&leader) = order.first() else { return Decision::Idle };
         let mut items = 0;
         let mut oldest = jobs[leader].enqueued_at();
         let mut complete = false;
         let mut batch = Vec::new();
-        for place in order {
-            let job = &jobs[place];
+        for index in order {
+            let job = &jobs[index];
             if !job.same_shape(&jobs[leader]) {
                 continue;
             }
@@ -70,7 +70,7 @@ impl BatchPolicy {
             }
             items += job.items();
             oldest = oldest.min(job.enqueued_at());
-            batch.push(place);
+            batch.push(index);
         }
         let due = oldest + self.max_delay;
         if complete || items >= expected.min(self.max_items) || due <= now {
@@ -83,8 +83,8 @@ impl BatchPolicy {
     /// Returns the class of a job after its waiting time; smaller is more urgent.
     fn effective_class<J: QueuedJob>(&self, job: &J, now: Instant) -> u128 {
         let waited = now.saturating_duration_since(job.enqueued_at()).as_nanos();
-        let risen = waited.checked_div(self.promotion_interval.as_nanos()).unwrap_or(0);
-        (job.priority() as u128).saturating_sub(risen)
+        let promotions = waited.checked_div(self.promotion_interval.as_nanos()).unwrap_or(0);
+        (job.priority() as u128).saturating_sub(promotions)
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
     #[derive(Debug, Clone)]
     struct Job {
         priority: Priority,
-        arrived: Instant,
+        enqueued_at: Instant,
         items: usize,
         shape: u8,
     }
@@ -130,7 +130,7 @@ mod tests {
             self.priority
         }
         fn enqueued_at(&self) -> Instant {
-            self.arrived
+            self.enqueued_at
         }
         fn items(&self) -> usize {
             self.items
@@ -148,12 +148,12 @@ mod tests {
     const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
     fn job(start: Instant, micros: u64, items: usize) -> Job {
-        let arrived = start + Duration::from_micros(micros);
-        Job { priority: Priority::Normal, arrived, items, shape: 0 }
+        let enqueued_at = start + Duration::from_micros(micros);
+        Job { priority: Priority::Normal, enqueued_at, items, shape: 0 }
     }
 
     #[test]
-    fn a_lone_job_runs_at_once_and_a_crowd_is_waited_for() {
+    fn a_single_job_runs_at_once_and_expected_jobs_are_waited_for() {
         let start = Instant::now();
         let jobs = [job(start, 0, 1)];
         assert_eq!(POLICY.decide(&jobs, 1, start), Decision::Run(vec![0]));
@@ -166,57 +166,58 @@ mod tests {
     }
 
     #[test]
-    fn urgent_jobs_lead_and_patience_ends() {
+    fn urgent_jobs_lead_until_older_ones_are_promoted() {
         let start = Instant::now();
         let mut jobs = [job(start, 0, 8), job(start, 10, 8), job(start, 20, 8)];
         jobs[0].priority = Priority::Low;
         jobs[2].priority = Priority::High;
         assert_eq!(POLICY.decide(&jobs, 1, start), Decision::Run(vec![2]));
-        // After twice the patience, the low job has reached the highest class and is older.
+        // After two promotions, the low job has reached the highest class and is older.
         assert_eq!(POLICY.decide(&jobs, 1, start + 2 * POLICY.promotion_interval), Decision::Run(vec![0]));
     }
 
     #[test]
-    fn a_crowd_is_forgotten() {
-        let mut crowd = ConcurrencyEstimate::default();
-        assert_eq!(crowd.expected_items(1), 1);
-        crowd.raise_to(8);
-        assert_eq!((crowd.expected_items(1), crowd.expected_items(2)), (8, 4));
-        (0..40).for_each(|_| crowd.decay_to(1));
-        assert_eq!(crowd.expected_items(1), 1);
+    fn the_concurrency_estimate_decays() {
+        let mut estimate = ConcurrencyEstimate::default();
+        assert_eq!(estimate.expected_items(1), 1);
+        estimate.raise_to(8);
+        assert_eq!((estimate.expected_items(1), estimate.expected_items(2)), (8, 4));
+        (0..40).for_each(|_| estimate.decay_to(1));
+        assert_eq!(estimate.expected_items(1), 1);
     }
 
     fn queue(start: Instant) -> impl Strategy<Value = Vec<Job>> {
-        let job =
-            (0..3_usize, 0..3_000_u64, 1..12_usize, 0..3_u8).prop_map(move |(class, at, items, shape)| Job {
+        let job = (0..3_usize, 0..3_000_u64, 1..12_usize, 0..3_u8).prop_map(
+            move |(class, micros, items, shape)| Job {
                 priority: CLASSES[class],
                 shape,
-                ..job(start, at, items)
-            });
+                ..job(start, micros, items)
+            },
+        );
         prop::collection::vec(job, 0..40)
     }
 
     proptest! {
         #[test]
-        fn a_batch_is_of_one_shape_within_its_bounds_and_none_waits_too_long(
+        fn a_batch_has_one_shape_within_its_limits_and_no_job_waits_too_long(
             jobs in queue(*START), expected in 1..20_usize, wait in 0..5_000_u64,
         ) {
             let now = *START + Duration::from_micros(wait);
-            let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.arrived <= now).collect();
+            let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.enqueued_at <= now).collect();
             match POLICY.decide(&jobs, expected, now) {
                 Decision::Idle => prop_assert!(jobs.is_empty()),
                 Decision::Wait(until) => {
                     prop_assert!(until > now && until <= now + POLICY.max_delay);
                 }
                 Decision::Run(batch) => {
-                    let items: usize = batch.iter().map(|&place| jobs[place].items).sum();
+                    let items: usize = batch.iter().map(|&index| jobs[index].items).sum();
                     prop_assert!(!batch.is_empty() && (items <= POLICY.max_items || batch.len() == 1));
-                    prop_assert!(batch.iter().all(|&place| jobs[place].shape == jobs[batch[0]].shape));
-                    let places: std::collections::HashSet<_> = batch.iter().collect();
-                    prop_assert_eq!(places.len(), batch.len());
-                    let best = jobs.iter().map(|job| (job.priority, job.arrived)).min();
-                    let leads = batch.iter().map(|&place| (jobs[place].priority, jobs[place].arrived)).min();
-                    prop_assert_eq!(best, leads);
+                    prop_assert!(batch.iter().all(|&index| jobs[index].shape == jobs[batch[0]].shape));
+                    let indices: std::collections::HashSet<_> = batch.iter().collect();
+                    prop_assert_eq!(indices.len(), batch.len());
+                    let first = |job: &Job| (job.priority, job.enqueued_at);
+                    let most_urgent = jobs.iter().map(first).min();
+                    prop_assert_eq!(most_urgent, batch.iter().map(|&index| first(&jobs[index])).min());
                 }
             }
         }
@@ -225,30 +226,30 @@ mod tests {
         /// never delayed beyond the limit.
         #[test]
         fn every_job_runs_once(jobs in queue(*START), expected in 1..20_usize) {
-            let mut coming = jobs;
-            coming.sort_by_key(|job| std::cmp::Reverse(job.arrived));
-            let total = coming.len();
+            let mut upcoming = jobs;
+            upcoming.sort_by_key(|job| std::cmp::Reverse(job.enqueued_at));
+            let total = upcoming.len();
             let (mut now, mut queue, mut ran) = (*START, Vec::new(), 0);
             while ran < total {
-                while coming.last().is_some_and(|job| job.arrived <= now) {
-                    queue.extend(coming.pop());
+                while upcoming.last().is_some_and(|job| job.enqueued_at <= now) {
+                    queue.extend(upcoming.pop());
                 }
                 match POLICY.decide(&queue, expected, now) {
-                    Decision::Idle => now = coming.last().unwrap().arrived,
+                    Decision::Idle => now = upcoming.last().unwrap().enqueued_at,
                     Decision::Wait(until) => {
-                        now = coming.last().map_or(until, |next| until.min(next.arrived));
+                        now = upcoming.last().map_or(until, |next| until.min(next.enqueued_at));
                     }
                     Decision::Run(mut batch) => {
                         batch.sort_unstable();
                         ran += batch.len();
-                        for place in batch.into_iter().rev() {
-                            queue.swap_remove(place);
+                        for index in batch.into_iter().rev() {
+                            queue.swap_remove(index);
                         }
-                        prop_assert!(queue.iter().all(|job| job.arrived <= now));
+                        prop_assert!(queue.iter().all(|job| job.enqueued_at <= now));
                     }
                 }
             }
-            prop_assert!(queue.is_empty() && coming.is_empty());
+            prop_assert!(queue.is_empty() && upcoming.is_empty());
         }
     }
 

@@ -1,4 +1,4 @@
-//! The bounded queue of one head: admission, waiting and taking a batch.
+//! The bounded queue of one head: admission, waiting and dequeuing of batches.
 //!
 //! A request is admitted before its frames are decoded: it gets a [`Permit`] for its job and for the bytes of
 //! its tensors. It is refused if the queue is full, or if the work ahead of it would, at the recent time per
@@ -60,17 +60,17 @@ pub(crate) struct Batch {
     pub(crate) dequeued_at: Instant,
 }
 
-/// Divisor of the bounds for jobs of low priority.
+/// Divisor of the limits for jobs of low priority.
 const LOW_PRIORITY_DIVISOR: usize = 2;
 /// Lower and upper bound of the advised retry delay.
 const RETRY_DELAY_RANGE: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(10)];
 
 impl Queue {
     /// Creates an empty queue; `name` appears in errors and metrics.
-    pub(crate) fn new(name: HeadName<'_>, bounds: QueueLimits, policy: BatchPolicy) -> Arc<Self> {
+    pub(crate) fn new(name: HeadName<'_>, limits: QueueLimits, policy: BatchPolicy) -> Arc<Self> {
         Arc::new(Self {
             head: format!("{}.{}", name.bundle, name.head).into(),
-            limits: bounds,
+            limits,
             policy,
             state: Mutex::default(),
             wake_signal: Condvar::new(),
@@ -89,19 +89,19 @@ impl Queue {
         &self,
         items: usize,
         bytes: usize,
-        terms: RequestOptions,
+        options: RequestOptions,
     ) -> Result<Permit, DecodeError> {
         let now = Instant::now();
-        if terms.deadline <= now {
+        if options.deadline <= now {
             self.stats().record_discard(DiscardReason::Expired);
             return Err(DecodeError::DeadlineExceeded);
         }
-        let mut permit = self.try_reserve(items, bytes, terms.priority);
+        let mut permit = self.try_reserve(items, bytes, options.priority);
         if permit.is_none() {
             self.drop_dead_jobs(now);
-            permit = self.try_reserve(items, bytes, terms.priority);
+            permit = self.try_reserve(items, bytes, options.priority);
         }
-        permit.filter(|_| self.meets_deadline(items, terms, now)).ok_or_else(|| {
+        permit.filter(|_| self.meets_deadline(items, options, now)).ok_or_else(|| {
             self.stats().record_refusal();
             DecodeError::Overloaded { head: self.head.to_string(), retry_after: self.retry_after() }
         })
@@ -137,7 +137,7 @@ impl Queue {
                 continue;
             }
             match self.policy.decide(&state.jobs, self.expected_items(&state), now) {
-                Decision::Run(places) => return Some(self.remove_batch(&mut state, places, now)),
+                Decision::Run(indices) => return Some(self.remove_batch(&mut state, indices, now)),
                 Decision::Wait(until) => {
                     let time = until.saturating_duration_since(now);
                     drop(self.wake_signal.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner));
@@ -148,16 +148,16 @@ impl Queue {
         }
     }
 
-    /// Returns the batch that can run now, limited to an expected time of about `longest`; `None` if the queue
+    /// Returns the batch that can run now, limited to an expected time of about `max_time`; `None` if the queue
     /// is empty.
-    pub(crate) fn try_take_batch(&self, longest: Duration) -> Option<Batch> {
+    pub(crate) fn try_take_batch(&self, max_time: Duration) -> Option<Batch> {
         let mut state = self.lock();
         let now = Instant::now();
         let dead = remove_dead_jobs(&mut state.jobs, now);
-        let most = longest.as_nanos() / self.expected_time(1).as_nanos().max(1);
-        let max_items = self.policy.max_items.min(most as usize).max(1);
+        let items_in_time = max_time.as_nanos() / self.expected_time(1).as_nanos().max(1);
+        let max_items = self.policy.max_items.min(items_in_time as usize).max(1);
         let batch = match (BatchPolicy { max_items, ..self.policy }).decide(&state.jobs, 1, now) {
-            Decision::Run(places) => Some(self.remove_batch(&mut state, places, now)),
+            Decision::Run(indices) => Some(self.remove_batch(&mut state, indices, now)),
             Decision::Wait(_) | Decision::Idle => None,
         };
         drop(state);
@@ -193,16 +193,16 @@ impl Queue {
         self.lock().jobs.is_empty()
     }
 
-    fn remove_batch(&self, state: &mut QueueState, mut places: Vec<usize>, taken: Instant) -> Batch {
+    fn remove_batch(&self, state: &mut QueueState, mut indices: Vec<usize>, dequeued_at: Instant) -> Batch {
         // Jobs are removed from the back, so that the indices before them stay valid.
-        places.sort_unstable_by(|a, b| b.cmp(a));
-        let mut jobs: Vec<Job> = places.into_iter().map(|place| state.jobs.swap_remove(place)).collect();
+        indices.sort_unstable_by(|a, b| b.cmp(a));
+        let mut jobs: Vec<Job> = indices.into_iter().map(|index| state.jobs.swap_remove(index)).collect();
         jobs.sort_by_key(|job| job.enqueued_at);
         state.concurrency.decay_to(self.load.items());
         if !state.jobs.is_empty() && self.limits.instances > 1 {
             self.wake_signal.notify_one();
         }
-        Batch { jobs, dequeued_at: taken }
+        Batch { jobs, dequeued_at }
     }
 
     fn expected_items(&self, state: &QueueState) -> usize {
@@ -211,8 +211,8 @@ impl Queue {
 
     /// Returns a permit if the queue has capacity.
     fn try_reserve(&self, items: usize, bytes: usize, priority: Priority) -> Option<Permit> {
-        let share = if priority == Priority::Low { LOW_PRIORITY_DIVISOR } else { 1 };
-        let (max_jobs, max_bytes) = (self.limits.max_jobs / share, self.limits.max_bytes / share);
+        let divisor = if priority == Priority::Low { LOW_PRIORITY_DIVISOR } else { 1 };
+        let (max_jobs, max_bytes) = (self.limits.max_jobs / divisor, self.limits.max_bytes / divisor);
         // Reserved before the check; the drop of the permit undoes the reservation of a refused job.
         let (permit, before) = Permit::reserve(&self.load, items, bytes);
         (has_capacity(before.jobs, 1, max_jobs) && has_capacity(before.bytes, bytes, max_bytes))
@@ -221,9 +221,9 @@ impl Queue {
 
     /// Returns whether the jobs ahead and `items`, which are already counted, will be done by the deadline. A
     /// job with nothing ahead of it is always in time.
-    fn meets_deadline(&self, items: usize, terms: RequestOptions, now: Instant) -> bool {
+    fn meets_deadline(&self, items: usize, options: RequestOptions, now: Instant) -> bool {
         let before = self.load.items().saturating_sub(items);
-        before == 0 || now + self.expected_wait(before + items) <= terms.deadline
+        before == 0 || now + self.expected_wait(before + items) <= options.deadline
     }
 
     /// Returns the expected time of `items` items in one session.
@@ -248,8 +248,8 @@ impl Queue {
     }
 
     fn reject_jobs(&self, dead: Vec<(Job, DiscardReason)>) {
-        for (job, why) in dead {
-            self.stats().record_discard(why);
+        for (job, reason) in dead {
+            self.stats().record_discard(reason);
             let _ = job.reply.send(Err(DecodeError::DeadlineExceeded));
         }
     }
@@ -266,20 +266,20 @@ impl QueueState {
     }
 }
 
-/// Returns whether `more` can be added to what is taken without exceeding the bound. The first job is always
+/// Returns whether `additional` can be added to `reserved` without exceeding the limit. The first job is always
 /// admitted.
-fn has_capacity(taken: usize, more: usize, bound: usize) -> bool {
-    taken == 0 || taken + more <= bound
+fn has_capacity(reserved: usize, additional: usize, limit: usize) -> bool {
+    reserved == 0 || reserved + additional <= limit
 }
 
 /// Removes the jobs that must not run, and returns them with the reasons.
 fn remove_dead_jobs(jobs: &mut Vec<Job>, now: Instant) -> Vec<(Job, DiscardReason)> {
     let mut dead = Vec::new();
-    let mut place = 0;
-    while let Some(job) = jobs.get(place) {
+    let mut index = 0;
+    while let Some(job) = jobs.get(index) {
         match job.discard_reason(now) {
-            Some(why) => dead.push((jobs.swap_remove(place), why)),
-            None => place += 1,
+            Some(reason) => dead.push((jobs.swap_remove(index), reason)),
+            None => index += 1,
         }
     }
     dead
@@ -298,7 +298,7 @@ mod tests {
         model::{BatchSlice, InferenceInput, NamedTensor},
     };
 
-    type Answer = oneshot::Receiver<Result<BatchSlice, DecodeError>>;
+    type Receiver = oneshot::Receiver<Result<BatchSlice, DecodeError>>;
 
     const POLICY: BatchPolicy = BatchPolicy {
         max_items: 4,
@@ -312,48 +312,43 @@ mod tests {
         Queue::new(NAME, QueueLimits { max_jobs: jobs, max_bytes: bytes, instances: 1 }, POLICY)
     }
 
-    fn terms(time: Duration, priority: Priority) -> RequestOptions {
+    fn options(time: Duration, priority: Priority) -> RequestOptions {
         RequestOptions { priority, ..RequestOptions::with_timeout(time) }
     }
 
     fn soon() -> RequestOptions {
-        terms(Duration::from_mins(1), Priority::Normal)
+        options(Duration::from_mins(1), Priority::Normal)
     }
 
-    fn push(queue: &Arc<Queue>, items: usize, terms: RequestOptions) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        let input =
+    fn push(queue: &Arc<Queue>, items: usize, options: RequestOptions) -> Receiver {
+        let (reply, receiver) = oneshot::channel();
+        let tensor =
             NamedTensor { name: "z".into(), shape: vec![items, 1], values: Arc::new(vec![0.0; items]) };
-        let question = InferenceInput { inputs: vec![input], output_lens: vec![items] };
-        let permit = queue.admit(items, 8 * items, terms).unwrap();
-        let (request, waiting, arrived) = (Span::none(), Span::none(), Instant::now());
-        queue.push(
-            Job {
-                input: question,
-                options: terms,
-                enqueued_at: arrived,
-                request_span: request,
-                queue_span: waiting,
-                reply: answer,
-                permit,
-            },
-            true,
-        );
-        answered
+        let job = Job {
+            input: InferenceInput { tensors: vec![tensor], output_lens: vec![items] },
+            options,
+            enqueued_at: Instant::now(),
+            request_span: Span::none(),
+            queue_span: Span::none(),
+            reply,
+            permit: queue.admit(items, 8 * items, options).unwrap(),
+        };
+        queue.push(job, true);
+        receiver
     }
 
-    fn taken(queue: &Queue) -> usize {
+    fn batch_len(queue: &Queue) -> usize {
         queue.take_batch().map_or(0, |batch| batch.jobs.len())
     }
 
     #[test]
-    fn what_is_expired_or_abandoned_never_enters_a_batch_and_is_counted() {
+    fn expired_and_abandoned_jobs_never_enter_a_batch_and_are_counted() {
         let queue = queue(9, 1000);
-        let gone = push(&queue, 1, soon());
-        drop(gone);
+        let abandoned = push(&queue, 1, soon());
+        drop(abandoned);
         let mut expired = push(&queue, 1, soon());
         queue.lock().jobs[1].options.deadline = Instant::now();
-        let _answer = push(&queue, 1, soon());
+        let _receiver = push(&queue, 1, soon());
         let batch = queue.take_batch().unwrap();
         assert_eq!(batch.jobs.len(), 1);
         assert!(
@@ -362,14 +357,14 @@ mod tests {
         let counts = queue.stats().counts();
         assert_eq!((counts.expired, counts.abandoned, counts.refused), (1, 1, 0));
         assert_eq!(expired.try_recv().unwrap().unwrap_err(), DecodeError::DeadlineExceeded);
-        // Only the job that was taken still holds its permit.
+        // Only the job in the batch still holds its permit.
         assert_eq!(queue.load.reserved(), Reserved { jobs: 1, items: 1, bytes: 8 });
         drop(batch);
         assert_eq!(queue.load.reserved(), Reserved { jobs: 0, items: 0, bytes: 0 });
     }
 
     #[test]
-    fn a_full_queue_refuses_by_jobs_and_by_bytes_and_a_caller_who_left_still_counts() {
+    fn a_full_queue_refuses_by_jobs_and_by_bytes_and_abandoned_jobs_still_count() {
         let queue = queue(2, 1000);
         let first = push(&queue, 1, soon());
         let second = push(&queue, 1, soon());
@@ -388,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_by_what_waits_for_nobody() {
+    fn abandoned_jobs_are_dropped_when_the_queue_is_full() {
         let queue = queue(2, 1000);
         let (first, _second) = (push(&queue, 1, soon()), push(&queue, 1, soon()));
         drop(first);
@@ -397,22 +392,22 @@ mod tests {
     }
 
     #[test]
-    fn low_priority_fills_half_and_a_job_larger_than_the_queue_gets_in_alone() {
+    fn low_priority_fills_half_and_a_job_larger_than_the_queue_is_admitted_alone() {
         let queue = queue(4, 100);
-        let low = terms(Duration::from_mins(1), Priority::Low);
-        let kept: Vec<_> = (0..2).map(|_| queue.admit(1, 8, low).unwrap()).collect();
+        let low = options(Duration::from_mins(1), Priority::Low);
+        let permits: Vec<_> = (0..2).map(|_| queue.admit(1, 8, low).unwrap()).collect();
         assert!(queue.admit(1, 8, low).is_err());
         assert!(queue.admit(1, 8, soon()).is_ok());
-        drop(kept);
+        drop(permits);
         let _large = queue.admit(9, 1000, soon()).unwrap();
         assert!(queue.admit(1, 8, soon()).is_err());
     }
 
     #[test]
-    fn what_cannot_be_done_in_time_is_refused_at_once_with_advice() {
+    fn a_job_that_cannot_meet_its_deadline_is_refused_with_a_retry_delay() {
         let queue = queue(100, 1000);
         queue.update_pace(1, Duration::from_millis(100));
-        let short = terms(Duration::from_millis(50), Priority::Normal);
+        let short = options(Duration::from_millis(50), Priority::Normal);
         // The first job has nothing ahead of it, so it is always admitted.
         let first = queue.admit(4, 8, short).unwrap();
         let DecodeError::Overloaded { retry_after, .. } = queue.admit(1, 8, short).unwrap_err() else {
@@ -431,9 +426,9 @@ mod tests {
     #[test]
     fn a_closed_queue_is_finished_first() {
         let queue = queue(9, 1000);
-        let _answers: Vec<_> = (0..6).map(|_| push(&queue, 1, soon())).collect();
+        let _receivers: Vec<_> = (0..6).map(|_| push(&queue, 1, soon())).collect();
         queue.close();
-        assert_eq!([taken(&queue), taken(&queue)], [4, 2]);
+        assert_eq!([batch_len(&queue), batch_len(&queue)], [4, 2]);
         assert!(queue.take_batch().is_none());
     }
 
@@ -457,10 +452,10 @@ mod tests {
             let callers: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| (0..200).map(|_| push(&queue, 1, soon())).collect::<Vec<_>>()))
                 .collect();
-            let answers: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
+            let receivers: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
             queue.close();
             let ran = engines.into_iter().map(|engine| engine.join().unwrap()).sum();
-            drop(answers);
+            drop(receivers);
             ran
         });
         assert_eq!(ran, 800);

@@ -42,11 +42,11 @@ impl SessionPool {
         }
     }
 
-    /// Runs queued jobs that take about `longest` at most in a free session. Returns false if all sessions are
+    /// Runs queued jobs that take about `max_time` at most in a free session. Returns false if all sessions are
     /// busy or the queue is empty.
-    pub(super) fn try_run_now(&self, longest: Duration) -> bool {
+    pub(super) fn try_run_now(&self, max_time: Duration) -> bool {
         let Some(mut model) = self.models.iter().find_map(try_lock_model) else { return false };
-        let Some(batch) = self.queue.try_take_batch(longest) else { return false };
+        let Some(batch) = self.queue.try_take_batch(max_time) else { return false };
         run_batch(&mut model, &self.queue, batch);
         true
     }
@@ -61,26 +61,26 @@ fn try_lock_model(model: &Mutex<HeadModel>) -> Option<MutexGuard<'_, HeadModel>>
     }
 }
 
-fn run_batch(model: &mut HeadModel, queue: &Queue, Batch { mut jobs, dequeued_at: taken }: Batch) {
+fn run_batch(model: &mut HeadModel, queue: &Queue, Batch { mut jobs, dequeued_at }: Batch) {
     jobs.iter_mut().for_each(Job::leave_queue);
     let items = jobs.iter().map(|job| job.input.items()).sum();
     let runs: Vec<Span> = jobs.iter().map(|job| run_span(job, items)).collect();
-    let (questions, rest): (Vec<InferenceInput>, Vec<JobReply>) =
+    let (inputs, replies): (Vec<InferenceInput>, Vec<JobReply>) =
         jobs.into_iter().map(JobReply::split_job).unzip();
-    let made = catch_unwind(AssertUnwindSafe(|| model.run(&questions)))
+    let result = catch_unwind(AssertUnwindSafe(|| model.run(&inputs)))
         .unwrap_or_else(|_| Err("the code around ONNX Runtime panicked".to_owned()));
-    let counts: Vec<usize> = questions.iter().map(InferenceInput::items).collect();
+    let counts: Vec<usize> = inputs.iter().map(InferenceInput::items).collect();
     // Latents of images are large: they are freed before the result is distributed.
-    drop(questions);
+    drop(inputs);
     drop(runs);
-    match made {
-        Ok((answer, times)) => {
+    match result {
+        Ok((output, times)) => {
             queue.stats().record_run(items, times);
             queue.update_pace(items, times.input + times.infer + times.output);
-            distribute_result(queue.stats(), answer, &counts, rest, taken, times);
+            distribute_output(queue.stats(), output, &counts, replies, dequeued_at, times);
         }
         Err(reason) => {
-            for job in rest {
+            for job in replies {
                 queue.stats().record_failure(job.enqueued_at.elapsed());
                 let _ = job.reply.send(Err(DecodeError::Internal(reason.clone())));
             }
@@ -88,25 +88,25 @@ fn run_batch(model: &mut HeadModel, queue: &Queue, Batch { mut jobs, dequeued_at
     }
 }
 
-/// Sends each job its slice of the batch's result.
-fn distribute_result(
+/// Sends each job its slice of the batch's output.
+fn distribute_output(
     stats: &HeadStats,
-    answer: RunOutput,
+    output: RunOutput,
     counts: &[usize],
-    jobs: Vec<JobReply>,
-    taken: Instant,
+    replies: Vec<JobReply>,
+    dequeued_at: Instant,
     times: RunTimes,
 ) {
-    let answer = Arc::new(answer);
+    let output = Arc::new(output);
     let mut first = 0;
-    for (job, &items) in jobs.into_iter().zip(counts) {
-        let share = BatchSlice::new(Arc::clone(&answer), first, items);
+    for (JobReply { enqueued_at, reply, permit }, &items) in replies.into_iter().zip(counts) {
+        let slice = BatchSlice::new(Arc::clone(&output), first, items);
         first += items;
-        let JobReply { enqueued_at: arrived, reply: answer, permit } = job;
-        stats.record_success(taken.saturating_duration_since(arrived), times, arrived.elapsed());
+        let queue_time = dequeued_at.saturating_duration_since(enqueued_at);
+        stats.record_success(queue_time, times, enqueued_at.elapsed());
         drop(permit);
         // Sending fails if the caller has stopped waiting, which is fine.
-        let _ = answer.send(Ok(share));
+        let _ = reply.send(Ok(slice));
     }
 }
 
@@ -115,7 +115,7 @@ fn run_span(job: &Job, items: usize) -> Span {
     tracing::info_span!(parent: &job.request_span, "engine", batch = items)
 }
 
-/// A job without its question.
+/// A job without its input.
 struct JobReply {
     enqueued_at: Instant,
     reply: oneshot::Sender<Result<BatchSlice, DecodeError>>,
@@ -124,7 +124,7 @@ struct JobReply {
 
 impl JobReply {
     fn split_job(job: Job) -> (InferenceInput, Self) {
-        let Job { input: question, enqueued_at: arrived, reply: answer, permit, .. } = job;
-        (question, Self { enqueued_at: arrived, reply: answer, permit })
+        let Job { input, enqueued_at, reply, permit, .. } = job;
+        (input, Self { enqueued_at, reply, permit })
     }
 }

@@ -46,7 +46,7 @@ pub struct HeadStats {
     pub success: TimingCounter,
     /// Jobs whose run failed.
     pub failure: TimingCounter,
-    /// Time of successful jobs in the queue, until their batch was taken.
+    /// Time of successful jobs in the queue, until their batch was dequeued.
     pub queue: TimingCounter,
     /// Assembling the inputs of a run, counted once per job.
     pub input: TimingCounter,
@@ -109,18 +109,18 @@ impl HeadStats {
     }
 
     /// Records a successful job: its time in the queue, the phases of its run and its total time.
-    pub(crate) fn record_success(&self, waited: Duration, times: RunTimes, all: Duration) {
-        self.queue.add(waited);
+    pub(crate) fn record_success(&self, queue_time: Duration, times: RunTimes, total_time: Duration) {
+        self.queue.add(queue_time);
         self.input.add(times.input);
         self.infer.add(times.infer);
         self.output.add(times.output);
-        self.success.add(all);
-        self.metrics.record_success(waited, all);
+        self.success.add(total_time);
+        self.metrics.record_success(queue_time, total_time);
     }
 
     /// Records a job whose run failed, with its total time.
-    pub(crate) fn record_failure(&self, all: Duration) {
-        self.failure.add(all);
+    pub(crate) fn record_failure(&self, total_time: Duration) {
+        self.failure.add(total_time);
         self.metrics.record_failure();
     }
 
@@ -150,13 +150,13 @@ impl HeadStats {
     }
 
     /// Records a job that was dropped without running.
-    pub(crate) fn record_discard(&self, why: DiscardReason) {
-        let counter = match why {
+    pub(crate) fn record_discard(&self, reason: DiscardReason) {
+        let counter = match reason {
             DiscardReason::Expired => &self.expired,
             DiscardReason::Abandoned => &self.abandoned,
         };
         counter.fetch_add(1, Relaxed);
-        self.metrics.record_discard(why);
+        self.metrics.record_discard(reason);
     }
 
     /// Records a refused request.

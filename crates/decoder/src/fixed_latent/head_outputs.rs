@@ -36,7 +36,7 @@ pub(super) struct RequestedHead {
 pub struct FrameOutput<'a> {
     /// The cost of the frame's latent, in bits.
     pub bits: f64,
-    /// The index of the frame among the items of `made`.
+    /// The index of the frame among the items of `slice`.
     pub index: usize,
     /// The reference input of the frame; `None` if it was not sent along.
     pub reference_input: Option<&'a [f32]>,
@@ -47,8 +47,8 @@ pub struct FrameOutput<'a> {
 impl HeadOutputs {
     /// Returns the number of values that must be converted to another format.
     pub(super) fn count_converted(&self) -> usize {
-        let formed = self.requested.iter().filter(|wanted| wanted.format != OutputFormat::Tensor);
-        let values = formed.map(|wanted| item_dims(&wanted.head.spec.output).product::<usize>());
+        let converted = self.requested.iter().filter(|output| output.format != OutputFormat::Tensor);
+        let values = converted.map(|output| item_dims(&output.head.spec.output).product::<usize>());
         self.bits.len() * values.sum::<usize>()
     }
 
@@ -56,7 +56,7 @@ impl HeadOutputs {
     ///
     /// # Errors
     /// [`DecodeError::Internal`].
-    pub(super) fn all(&self) -> Result<Vec<Vec<Output>>, DecodeError> {
+    pub(super) fn convert_frames(&self) -> Result<Vec<Vec<Output>>, DecodeError> {
         (0..self.bits.len()).map(|index| self.convert_frame(index)).collect()
     }
 
@@ -92,12 +92,12 @@ impl FrameOutput<'_> {
         match &spec.kind {
             HeadKind::Score(score) if format != OutputFormat::Tensor => {
                 let reconstruction = score.reconstruction.as_ref().map(|_| self.output(1));
-                let evidence = ScoreInput {
+                let score_input = ScoreInput {
                     bits: self.bits,
                     columns: self.output(0),
                     input_and_reconstruction: self.reference_input.zip(reconstruction),
                 };
-                Ok(OutputValue::Anomaly(anomaly::score_frame(score, input, evidence)?))
+                Ok(OutputValue::Anomaly(anomaly::score_frame(score, input, score_input)?))
             }
             _ => output::convert_values(spec, format, self.output(0)),
         }

@@ -57,12 +57,12 @@ impl Latents {
         })
     }
 
-    /// Decodes the latents of those frames that can be decoded, each frame once. Also returns, for each frame, whether it
-    /// is among them.
+    /// Decodes the latents of the frames that can be decoded, each frame once. Also returns, for each frame,
+    /// whether it is among them.
     ///
     /// # Errors
     /// [`DecodeError::Internal`].
-    pub(super) async fn of_readable<F: AsRef<[u8]> + Clone + Send + 'static>(
+    pub(super) async fn decode_readable_frames<F: AsRef<[u8]> + Clone + Send + 'static>(
         manifest: &Arc<FixedLatentManifest>,
         space: &Arc<FixedLatentSpace>,
         frames: &[F],
@@ -115,16 +115,26 @@ impl Latents {
     }
 
     /// Returns the inference input of a head.
-    pub(super) fn question(&self, spec: &FixedLatentHeadSpec) -> InferenceInput {
+    pub(super) fn to_input(&self, spec: &FixedLatentHeadSpec) -> InferenceInput {
         let read = self.layers.iter().filter(|layer| spec.inputs.contains(&layer.name));
-        question(spec, read.cloned().collect(), self.count)
+        build_input(spec, read.cloned().collect(), self.count)
+    }
+
+    /// Returns the inference input of the only head that reads the latents, and the cost of each latent in bits.
+    pub(super) fn into_input(self, spec: &FixedLatentHeadSpec) -> (InferenceInput, Vec<f64>) {
+        let read = self.layers.into_iter().filter(|layer| spec.inputs.contains(&layer.name));
+        (build_input(spec, read.collect(), self.count), self.bits)
     }
 }
 
 /// Returns the inference input of a head with these layers of `items` items.
-pub(super) fn question(spec: &FixedLatentHeadSpec, inputs: Vec<NamedTensor>, items: usize) -> InferenceInput {
+pub(super) fn build_input(
+    spec: &FixedLatentHeadSpec,
+    layers: Vec<NamedTensor>,
+    items: usize,
+) -> InferenceInput {
     let output_lens = head_outputs(spec).map(|tensor| items * item_dims(tensor).product::<usize>()).collect();
-    InferenceInput { inputs, output_lens }
+    InferenceInput { tensors: layers, output_lens }
 }
 
 /// Creates the tensor of a layer with `items` items.

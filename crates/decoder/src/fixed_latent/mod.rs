@@ -13,7 +13,7 @@ use lopside_latent::{FixedLatentSpace, Limits};
 pub use self::head_outputs::FrameOutput;
 use self::{
     head_outputs::{HeadOutputs, RequestedHead},
-    latents::{Latents, layer_tensor, question},
+    latents::{Latents, build_input, layer_tensor},
 };
 use crate::{
     DecodeError, LoadError, Output, OutputRequest, RequestOptions,
@@ -52,14 +52,14 @@ impl FixedLatentService {
     ///
     /// # Errors
     /// [`LoadError::Head`] with the name of the head that was refused.
-    pub(crate) fn start(bundle: FixedLatentBundle, starter: &HeadLoader) -> Result<Self, LoadError> {
+    pub(crate) fn start(bundle: FixedLatentBundle, loader: &HeadLoader) -> Result<Self, LoadError> {
         let FixedLatentBundle { manifest, space, heads, .. } = bundle;
         let zeros = Latents::from_integers(&manifest, &space, &[vec![0; space.len()]]);
         let heads = heads.into_iter().map(|head| {
-            ServedHead::start(starter, &manifest.name, head.spec, |spec, tries| {
+            ServedHead::start(loader, &manifest.name, head.spec, |spec, max_items| {
                 let zeros = zeros.as_ref().map_err(ToString::to_string)?;
                 let io = model_io(spec, &space);
-                HeadModel::load(&starter.runtime, &head.model, &io, (&zeros.question(spec), tries))
+                HeadModel::load(&loader.runtime, &head.model, &io, (&zeros.to_input(spec), max_items))
             })
         });
         let heads = Heads::new(&manifest.name, heads.collect::<Result<_, _>>()?);
@@ -78,14 +78,16 @@ impl FixedLatentService {
     /// [`DecodeError`]; for an invalid frame or input, with its index.
     pub(crate) async fn decode<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
-        ask: &ResolvedRequest<'_, F>,
-        room: &MemoryBudget,
+        request: &ResolvedRequest<'_, F>,
+        budget: &MemoryBudget,
     ) -> Result<Vec<Vec<Output>>, DecodeError> {
-        let (heads, wanted) = self.select_heads(ask.outputs)?;
-        let permits = self.admit_all(&heads, ask.frames.len(), ask.options)?;
-        let latents = Latents::decode_frames(&self.manifest, &self.space, ask.frames, ask.limits).await?;
-        let inputs = self.reference_tensors(ask, room, &heads[0].spec.name).await?;
-        self.run_heads(&heads, permits, wanted, &latents, inputs, ask.options).await
+        let (heads, requested) = self.select_heads(request.outputs)?;
+        let permits = self.admit_all(&heads, request.frames.len(), request.options)?;
+        let latents =
+            Latents::decode_frames(&self.manifest, &self.space, request.frames, request.limits).await?;
+        let reference_inputs = self.reference_tensors(request, budget, &heads[0].spec.name).await?;
+        let slices = run_heads(&heads, permits, &latents, request.options).await?;
+        self.convert_outputs(requested, slices, latents.bits, reference_inputs).await
     }
 
     /// Decodes the latents of the frames that can be decoded, for [`decode_readable`](Self::decode_readable).
@@ -98,7 +100,7 @@ impl FixedLatentService {
         limits: &Limits,
     ) -> Result<ReadableFrames, DecodeError> {
         let (latents, is_readable) =
-            Latents::of_readable(&self.manifest, &self.space, frames, limits).await?;
+            Latents::decode_readable_frames(&self.manifest, &self.space, frames, limits).await?;
         Ok(ReadableFrames { latents, is_readable })
     }
 
@@ -109,72 +111,59 @@ impl FixedLatentService {
     pub async fn decode_readable(
         &self,
         frames: &ReadableFrames,
-        wanted: &[OutputRequest],
-        terms: RequestOptions,
+        outputs: &[OutputRequest],
+        options: RequestOptions,
     ) -> Result<Vec<Vec<Output>>, DecodeError> {
-        if frames.latents.count() == 0 {
+        let latents = &frames.latents;
+        if latents.count() == 0 {
             return Ok(Vec::new());
         }
-        let (heads, wanted) = self.select_heads(wanted)?;
-        let permits = self.admit_all(&heads, frames.latents.count(), terms)?;
-        self.run_heads(&heads, permits, wanted, &frames.latents, Vec::new(), terms).await
+        let (heads, requested) = self.select_heads(outputs)?;
+        let permits = self.admit_all(&heads, latents.count(), options)?;
+        let slices = run_heads(&heads, permits, latents, options).await?;
+        // Copied, because the caller may decode the frames with further heads.
+        self.convert_outputs(requested, slices, latents.bits.clone(), Vec::new()).await
     }
 
     /// Returns the distinct heads of a request, and for each requested output its head and format.
     fn select_heads(
         &self,
-        wanted: &[OutputRequest],
+        outputs: &[OutputRequest],
     ) -> Result<(Vec<&Arc<FixedLatentHead>>, Vec<RequestedHead>), DecodeError> {
-        let mut heads: Vec<&Arc<FixedLatentHead>> = Vec::with_capacity(wanted.len());
-        let mut outputs = Vec::with_capacity(wanted.len());
-        for one in wanted {
-            let head = self.heads.version(&one.head, one.version)?;
-            output::check_format(&head.spec, one.format)?;
-            let made = heads.iter().position(|other| Arc::ptr_eq(other, head)).unwrap_or(heads.len());
-            if made == heads.len() {
+        let mut heads: Vec<&Arc<FixedLatentHead>> = Vec::with_capacity(outputs.len());
+        let mut requested = Vec::with_capacity(outputs.len());
+        for OutputRequest { head, version, format } in outputs {
+            let head = self.heads.version(head, *version)?;
+            output::check_format(&head.spec, *format)?;
+            let slice_index = heads.iter().position(|other| Arc::ptr_eq(other, head)).unwrap_or(heads.len());
+            if slice_index == heads.len() {
                 heads.push(head);
             }
-            outputs.push(RequestedHead { head: Arc::clone(head), format: one.format, slice_index: made });
+            requested.push(RequestedHead { head: Arc::clone(head), format: *format, slice_index });
         }
-        Ok((heads, outputs))
+        Ok((heads, requested))
     }
 
     fn admit_all(
         &self,
         heads: &[&Arc<FixedLatentHead>],
         frames: usize,
-        terms: RequestOptions,
+        options: RequestOptions,
     ) -> Result<Vec<Permit>, DecodeError> {
-        heads.iter().map(|head| self.admit(head, frames, terms)).collect()
+        heads.iter().map(|head| self.admit(head, frames, options)).collect()
     }
 
-    /// Runs heads on latents, one job per head, and converts their outputs.
-    async fn run_heads(
+    /// Converts the outputs of heads to the requested formats, frame by frame.
+    async fn convert_outputs(
         &self,
-        heads: &[&Arc<FixedLatentHead>],
-        permits: Vec<Permit>,
-        wanted: Vec<RequestedHead>,
-        latents: &Latents,
-        inputs: Vec<Vec<f32>>,
-        terms: RequestOptions,
+        requested: Vec<RequestedHead>,
+        slices: Vec<BatchSlice>,
+        bits: Vec<f64>,
+        reference_inputs: Vec<Vec<f32>>,
     ) -> Result<Vec<Vec<Output>>, DecodeError> {
-        let jobs = heads.iter().zip(permits);
-        let pending: Vec<PendingResult> = jobs
-            .map(|(head, permit)| head.engine.submit_job(permit, latents.question(&head.spec), terms))
-            .collect();
-        let mut made = Vec::with_capacity(pending.len());
-        for pending in pending {
-            made.push(pending.wait_for_result().await?);
-        }
         let manifest = Arc::clone(&self.manifest);
-        let answers = HeadOutputs {
-            manifest,
-            requested: wanted,
-            slices: made,
-            bits: latents.bits.clone(),
-            reference_inputs: inputs,
-        };
-        offload_if_large(answers.count_converted(), move || answers.all()).await?
+        let outputs = HeadOutputs { manifest, requested, slices, bits, reference_inputs };
+        offload_if_large(outputs.count_converted(), move || outputs.convert_frames()).await?
     }
 
     /// Runs a head on frames and returns its outputs and the costs of the latents in bits.
@@ -186,13 +175,13 @@ impl FixedLatentService {
         head: &FixedLatentHead,
         frames: &[F],
         limits: &Limits,
-        terms: RequestOptions,
+        options: RequestOptions,
     ) -> Result<(BatchSlice, Vec<f64>), DecodeError> {
-        let permit = self.admit(head, frames.len(), terms)?;
+        let permit = self.admit(head, frames.len(), options)?;
         let latents = Latents::decode_frames(&self.manifest, &self.space, frames, limits).await?;
-        let pending = head.engine.submit_job(permit, latents.question(&head.spec), terms);
-        let Latents { bits, .. } = latents;
-        Ok((pending.wait_for_result().await?, bits))
+        let (input, bits) = latents.into_input(&head.spec);
+        let slice = head.engine.submit_job(permit, input, options).wait_for_result().await?;
+        Ok((slice, bits))
     }
 
     /// Runs a head on the layers that it reads, in the order of the latent, each with `items` items.
@@ -204,11 +193,11 @@ impl FixedLatentService {
         head: &FixedLatentHead,
         layers: Vec<Vec<f32>>,
         items: usize,
-        terms: RequestOptions,
+        options: RequestOptions,
     ) -> Result<BatchSlice, DecodeError> {
         let read = self.manifest.latent.iter().filter(|layer| head.spec.inputs.contains(&layer.tensor.name));
         let layers = read.zip(layers).map(|(spec, values)| layer_tensor(spec, items, values)).collect();
-        head.run(question(&head.spec, layers, items), terms).await
+        head.run(build_input(&head.spec, layers, items), options).await
     }
 
     /// Acquires a permit for frames in a head's queue.
@@ -216,9 +205,9 @@ impl FixedLatentService {
         &self,
         head: &FixedLatentHead,
         frames: usize,
-        terms: RequestOptions,
+        options: RequestOptions,
     ) -> Result<Permit, DecodeError> {
-        head.engine.admit(frames, frames * self.item_bytes(&head.spec), terms)
+        head.engine.admit(frames, frames * self.item_bytes(&head.spec), options)
     }
 
     /// Returns the size of all tensors of a head in bytes per frame.
@@ -234,28 +223,46 @@ impl FixedLatentService {
     /// too many requests wait for the memory budget.
     async fn reference_tensors<F>(
         &self,
-        ask: &ResolvedRequest<'_, F>,
-        room: &MemoryBudget,
+        request: &ResolvedRequest<'_, F>,
+        budget: &MemoryBudget,
         head: &str,
     ) -> Result<Vec<Vec<f32>>, DecodeError> {
-        let mut tensors = Vec::with_capacity(ask.inputs.len());
-        for (index, sent) in ask.inputs.iter().enumerate() {
-            let FixedLatentManifest { input, encoder, .. } = &*self.manifest;
-            let pixels = reference_input::count_pixels(sent, index, input, ask.limits.max_pixels)?;
+        let FixedLatentManifest { input: spec, encoder, .. } = &*self.manifest;
+        let mut tensors = Vec::with_capacity(request.inputs.len());
+        for (index, input) in request.inputs.iter().enumerate() {
+            let pixels = reference_input::count_pixels(input, index, spec, request.limits.max_pixels)?;
             if pixels == 0 {
-                tensors.push(reference_input::convert_to_tensor(sent, index, input, &encoder.input)?);
+                tensors.push(reference_input::convert_to_tensor(input, index, spec, &encoder.input)?);
                 continue;
             }
-            let place = Arc::new(room.acquire(pixels, head, ask.options).await?);
-            let (sent, spec, tensor) = (sent.clone(), input.clone(), encoder.input.clone());
-            let converted = run_with_permit(place, move || {
-                reference_input::convert_to_tensor(&sent, index, &spec, &tensor)
+            let permit = Arc::new(budget.acquire(pixels, head, request.options).await?);
+            let (input, manifest) = (input.clone(), Arc::clone(&self.manifest));
+            let converted = run_with_permit(permit, move || {
+                reference_input::convert_to_tensor(&input, index, &manifest.input, &manifest.encoder.input)
             })
             .await?;
             tensors.push(converted?);
         }
         Ok(tensors)
     }
+}
+
+/// Runs heads on latents, one job per head, and returns the output of each head.
+async fn run_heads(
+    heads: &[&Arc<FixedLatentHead>],
+    permits: Vec<Permit>,
+    latents: &Latents,
+    options: RequestOptions,
+) -> Result<Vec<BatchSlice>, DecodeError> {
+    let jobs = heads.iter().zip(permits);
+    let pending: Vec<PendingResult> = jobs
+        .map(|(head, permit)| head.engine.submit_job(permit, latents.to_input(&head.spec), options))
+        .collect();
+    let mut slices = Vec::with_capacity(pending.len());
+    for result in pending {
+        slices.push(result.wait_for_result().await?);
+    }
+    Ok(slices)
 }
 
 /// Returns the names that a head's model must have.
@@ -270,8 +277,9 @@ fn model_io(spec: &FixedLatentHeadSpec, space: &FixedLatentSpace) -> ModelIo {
 /// Returns the outputs of a head's model: the main output, and the reconstruction if the head's kind needs
 /// one.
 pub fn head_outputs(spec: &FixedLatentHeadSpec) -> impl Iterator<Item = &TensorSpec> {
-    let more = if let HeadKind::Score(score) = &spec.kind { score.reconstruction.as_ref() } else { None };
-    std::iter::once(&spec.output).chain(more)
+    let reconstruction =
+        if let HeadKind::Score(score) = &spec.kind { score.reconstruction.as_ref() } else { None };
+    std::iter::once(&spec.output).chain(reconstruction)
 }
 
 /// Returns the dimensions of one item, which are fixed: the manifest was checked for it.

@@ -104,13 +104,13 @@ impl ImageCodec {
     /// # Errors
     /// The error of [`ImageCodecSpace::decode`].
     pub fn maps(&self, frame: &[u8], limits: &Limits) -> Result<FeatureMaps, LatentError> {
-        let picture = self.space.decode(frame, limits)?;
-        let maps = self.space.dequantise(&picture)?;
-        Ok(self.named_maps(picture.header, maps))
+        let latent = self.space.decode(frame, limits)?;
+        let maps = self.space.dequantise(&latent)?;
+        Ok(self.named_maps(latent.header, maps))
     }
 
     /// Returns the inference input of a head for these feature maps.
-    pub(crate) fn question(&self, maps: &FeatureMaps, head: &ImageCodecHeadSpec) -> InferenceInput {
+    pub(crate) fn to_input(&self, maps: &FeatureMaps, head: &ImageCodecHeadSpec) -> InferenceInput {
         let quality = NamedTensor {
             name: head.quality.clone(),
             shape: vec![1, 1],
@@ -118,7 +118,7 @@ impl ImageCodec {
         };
         let [height, width] = self.padded(maps.header).map(|side| side * head.scale as usize);
         InferenceInput {
-            inputs: maps.layers.iter().cloned().chain([quality]).collect(),
+            tensors: maps.layers.iter().cloned().chain([quality]).collect(),
             output_lens: vec![3 * height * width],
         }
     }
@@ -128,11 +128,11 @@ impl ImageCodec {
         &self,
         header: ImageCodecHeader,
         head: &ImageCodecHeadSpec,
-        answer: &'a BatchSlice,
+        slice: &'a BatchSlice,
     ) -> Raster<'a> {
         let scale = head.scale as usize;
         Raster {
-            values: answer.first_output(),
+            values: slice.first_output(),
             pitch: self.padded(header)[1] * scale,
             width: header.width as usize * scale,
             height: header.height as usize * scale,
@@ -141,7 +141,8 @@ impl ImageCodec {
         }
     }
 
-    /// Loads a head's model; the smallest image verifies its shapes.
+    /// Loads a head's model; the smallest image verifies its shapes. On a GPU, batches of up to `max_items` images
+    /// are tried.
     ///
     /// # Errors
     /// The reason why the model does not match its manifest.
@@ -150,7 +151,7 @@ impl ImageCodec {
         runtime: &Runtime,
         head: &ImageCodecHeadSpec,
         model: &[u8],
-        tries: usize,
+        max_items: usize,
     ) -> Result<HeadModel, String> {
         let io = ModelIo {
             inputs: self.tensors.iter().chain([&head.quality]).cloned().collect(),
@@ -163,8 +164,8 @@ impl ImageCodec {
         let zeros = layers.map(|layer| vec![0.0; self.space.layout().elements(layer, 1, 1)]).collect();
         let maps = self.named_maps(header, zeros);
         // One image occupies a whole CPU; a small image does not occupy a whole GPU.
-        let most = if runtime.has_cuda() { tries } else { 1 };
-        HeadModel::load(runtime, model, &io, (&self.question(&maps, head), most))
+        let max_items = if runtime.has_cuda() { max_items } else { 1 };
+        HeadModel::load(runtime, model, &io, (&self.to_input(&maps, head), max_items))
     }
 
     /// Returns rows and columns of the padded image.

@@ -55,11 +55,11 @@ impl ImageCodecDecoder {
         let maps =
             self.codec.maps(frame, &self.limits).map_err(|source| frame_error(&self.bundle, 0, source))?;
         let header = maps.header;
-        let question = self.codec.question(&maps, &self.head);
+        let input = self.codec.to_input(&maps, &self.head);
         drop(maps);
-        let (answer, _) = self.model.run(std::slice::from_ref(&question)).map_err(DecodeError::Internal)?;
-        let answer = BatchSlice::all(answer);
-        drop(question);
-        self.codec.raster(header, &self.head, &answer).to_image(header.is_grey)
+        let (output, _) = self.model.run(std::slice::from_ref(&input)).map_err(DecodeError::Internal)?;
+        let slice = BatchSlice::all(output);
+        drop(input);
+        self.codec.raster(header, &self.head, &slice).to_image(header.is_grey)
     }
 }

@@ -27,10 +27,10 @@ impl Raster<'_> {
     ///
     /// # Errors
     /// [`DecodeError::Internal`] if the output is smaller than the image.
-    pub(crate) fn to_image(self, grey: bool) -> Result<DynamicImage, DecodeError> {
+    pub(crate) fn to_image(self, is_grey: bool) -> Result<DynamicImage, DecodeError> {
         let (low, scale) = (self.low, 255.0 / (self.high - self.low));
         let (width, height) = (self.width as u32, self.height as u32);
-        let image = if grey {
+        let image = if is_grey {
             let mean = self.pixels().map(|[r, g, b]| convert_sample((r + g + b) / 3.0, low, scale));
             GrayImage::from_raw(width, height, self.collect(1, mean)).map(DynamicImage::from)
         } else {
@@ -69,9 +69,9 @@ impl Raster<'_> {
     }
 
     fn collect(&self, channels: usize, samples: impl Iterator<Item = u8>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(channels * self.width * self.height);
-        out.extend(samples);
-        out
+        let mut collected = Vec::with_capacity(channels * self.width * self.height);
+        collected.extend(samples);
+        collected
     }
 }
 
@@ -100,8 +100,8 @@ mod tests {
         let image = raster(&values).to_image(false).unwrap();
         assert_eq!(image.as_bytes(), [0, 128, 0, 255, 255, 128]);
         let shape = vec![3, 1, 2];
-        let values_of_picture = vec![-1.0, 1.0, 0.0, 2.0, -3.0, 0.002];
-        assert_eq!(raster(&values).to_tensor(), OutputValue::Tensor { shape, values: values_of_picture });
+        let cropped = vec![-1.0, 1.0, 0.0, 2.0, -3.0, 0.002];
+        assert_eq!(raster(&values).to_tensor(), OutputValue::Tensor { shape, values: cropped });
     }
 
     #[test]

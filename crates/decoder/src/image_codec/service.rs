@@ -48,12 +48,12 @@ impl ImageCodecService {
     ///
     /// # Errors
     /// [`LoadError::Head`] with the name of the head that was refused.
-    pub(crate) fn start(bundle: ImageCodecBundle, starter: &HeadLoader) -> Result<Self, LoadError> {
+    pub(crate) fn start(bundle: ImageCodecBundle, loader: &HeadLoader) -> Result<Self, LoadError> {
         let ImageCodecBundle { manifest, space, heads, .. } = bundle;
         let codec = ImageCodec::new(&manifest, space);
         let heads = heads.into_iter().map(|ImageCodecHead { spec, model }| {
-            ServedHead::start(starter, &manifest.name, spec, |spec, tries| {
-                codec.load(&starter.runtime, spec, &model, tries)
+            ServedHead::start(loader, &manifest.name, spec, |spec, max_items| {
+                codec.load(&loader.runtime, spec, &model, max_items)
             })
         });
         let heads = Heads::new(&manifest.name, heads.collect::<Result<_, _>>()?);
@@ -72,23 +72,23 @@ impl ImageCodecService {
     /// [`DecodeError`]; for an invalid frame, with its index.
     pub(crate) async fn decode<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
-        ask: &ResolvedRequest<'_, F>,
-        room: &MemoryBudget,
+        request: &ResolvedRequest<'_, F>,
+        budget: &MemoryBudget,
     ) -> Result<Vec<Vec<Output>>, DecodeError> {
-        let heads = self.requested_heads(ask.outputs)?;
+        let heads = self.requested_heads(request.outputs)?;
         let scale = largest_scale(&heads);
-        let mut pixels = Vec::with_capacity(ask.frames.len());
-        for (index, frame) in ask.frames.iter().enumerate() {
-            let found = self.codec.check_frame(frame.as_ref(), scale, ask.limits);
-            pixels.push(found.map_err(|source| frame_error(&self.manifest.name, index, source))?);
+        let mut pixels = Vec::with_capacity(request.frames.len());
+        for (index, frame) in request.frames.iter().enumerate() {
+            let checked = self.codec.check_frame(frame.as_ref(), scale, request.limits);
+            pixels.push(checked.map_err(|source| frame_error(&self.manifest.name, index, source))?);
         }
-        let mut answers = Vec::with_capacity(pixels.len());
+        let mut outputs = Vec::with_capacity(pixels.len());
         for (index, pixels) in pixels.into_iter().enumerate() {
-            let place = Arc::new(room.acquire(pixels, &heads[0].0.spec.name, ask.options).await?);
-            let maps = self.unpack_maps(ask, index, Arc::clone(&place)).await?;
-            answers.push(self.run_heads(&heads, maps, ask.options, &place).await?);
+            let permit = Arc::new(budget.acquire(pixels, &heads[0].0.spec.name, request.options).await?);
+            let maps = self.decode_maps(request, index, Arc::clone(&permit)).await?;
+            outputs.push(self.run_heads(&heads, maps, request.options, &permit).await?);
         }
-        Ok(answers)
+        Ok(outputs)
     }
 
     /// Runs the requested heads on feature maps.
@@ -98,47 +98,49 @@ impl ImageCodecService {
     pub async fn run_maps(
         &self,
         items: Vec<FeatureMaps>,
-        wanted: &[OutputRequest],
-        (limits, terms): (&Limits, RequestOptions),
-        room: &MemoryBudget,
+        requested: &[OutputRequest],
+        (limits, options): (&Limits, RequestOptions),
+        budget: &MemoryBudget,
     ) -> Result<Vec<Vec<Output>>, DecodeError> {
-        let heads = self.requested_heads(wanted)?;
+        let heads = self.requested_heads(requested)?;
         let scale = largest_scale(&heads);
-        let mut answers = Vec::with_capacity(items.len());
+        let mut outputs = Vec::with_capacity(items.len());
         for maps in items {
             let pixels = self.codec.output_pixels(maps.header, scale, limits);
             let pixels = pixels.map_err(|error| DecodeError::InvalidRequest(error.to_string()))?;
-            let place = Arc::new(room.acquire(pixels, &heads[0].0.spec.name, terms).await?);
-            answers.push(self.run_heads(&heads, maps, terms, &place).await?);
+            let permit = Arc::new(budget.acquire(pixels, &heads[0].0.spec.name, options).await?);
+            outputs.push(self.run_heads(&heads, maps, options, &permit).await?);
         }
-        Ok(answers)
+        Ok(outputs)
     }
 
     /// Returns the requested heads and their output formats.
-    fn requested_heads(&self, wanted: &[OutputRequest]) -> Result<Vec<HeadAndFormat<'_>>, DecodeError> {
-        wanted.iter().map(|wanted| self.requested_head(wanted)).collect()
+    fn requested_heads(&self, outputs: &[OutputRequest]) -> Result<Vec<HeadAndFormat<'_>>, DecodeError> {
+        outputs.iter().map(|output| self.requested_head(output)).collect()
     }
 
     /// Returns a requested head and its output format.
-    fn requested_head(&self, wanted: &OutputRequest) -> Result<HeadAndFormat<'_>, DecodeError> {
-        let head = self.heads.version(&wanted.head, wanted.version)?;
-        match wanted.format {
+    fn requested_head(&self, output: &OutputRequest) -> Result<HeadAndFormat<'_>, DecodeError> {
+        let head = self.heads.version(&output.head, output.version)?;
+        match output.format {
             OutputFormat::Natural | OutputFormat::Png => Ok((head, OutputFormat::Png)),
             OutputFormat::Tensor => Ok((head, OutputFormat::Tensor)),
             OutputFormat::ClassScores | OutputFormat::Anomaly => {
-                Err(output::format_error(&head.spec.name, OutputKind::Images, wanted.format))
+                Err(output::format_error(&head.spec.name, OutputKind::Images, output.format))
             }
         }
     }
 
-    async fn unpack_maps<F: AsRef<[u8]> + Clone + Send + 'static>(
+    /// Decodes a frame to feature maps on a blocking thread.
+    async fn decode_maps<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
-        ask: &ResolvedRequest<'_, F>,
+        request: &ResolvedRequest<'_, F>,
         index: usize,
-        place: Arc<MemoryPermit>,
+        permit: Arc<MemoryPermit>,
     ) -> Result<FeatureMaps, DecodeError> {
-        let (codec, frame, limits) = (Arc::clone(&self.codec), ask.frames[index].clone(), *ask.limits);
-        let maps = run_with_permit(place, move || codec.maps(frame.as_ref(), &limits)).await?;
+        let (codec, frame, limits) =
+            (Arc::clone(&self.codec), request.frames[index].clone(), *request.limits);
+        let maps = run_with_permit(permit, move || codec.maps(frame.as_ref(), &limits)).await?;
         maps.map_err(|source| frame_error(&self.manifest.name, index, source))
     }
 
@@ -146,20 +148,19 @@ impl ImageCodecService {
         &self,
         heads: &[HeadAndFormat<'_>],
         maps: FeatureMaps,
-        terms: RequestOptions,
-        place: &Arc<MemoryPermit>,
+        options: RequestOptions,
+        permit: &Arc<MemoryPermit>,
     ) -> Result<Vec<Output>, DecodeError> {
         let header = maps.header;
-        let questions: Vec<_> =
-            heads.iter().map(|(head, _)| self.codec.question(&maps, &head.spec)).collect();
+        let inputs: Vec<_> = heads.iter().map(|(head, _)| self.codec.to_input(&maps, &head.spec)).collect();
         // The inference inputs share the maps, so that the last input frees them.
         drop(maps);
         let mut outputs = Vec::with_capacity(heads.len());
-        for ((head, format), question) in heads.iter().zip(questions) {
-            let answer = head.run(question, terms).await?;
+        for ((head, format), input) in heads.iter().zip(inputs) {
+            let slice = head.run(input, options).await?;
             let (codec, spec, format) = (Arc::clone(&self.codec), head.spec.clone(), *format);
-            let value = run_with_permit(Arc::clone(place), move || {
-                convert_output(&codec, &spec, format, header, answer)
+            let value = run_with_permit(Arc::clone(permit), move || {
+                convert_output(&codec, &spec, format, header, slice)
             })
             .await??;
             outputs.push(Output { head: head.spec.name.clone(), version: head.spec.version, value });
@@ -178,13 +179,13 @@ fn convert_output(
     head: &ImageCodecHeadSpec,
     format: OutputFormat,
     header: ImageCodecHeader,
-    answer: BatchSlice,
+    slice: BatchSlice,
 ) -> Result<OutputValue, DecodeError> {
-    let raster = codec.raster(header, head, &answer);
+    let raster = codec.raster(header, head, &slice);
     if format == OutputFormat::Tensor {
         return Ok(raster.to_tensor());
     }
     let image = raster.to_image(header.is_grey)?;
-    drop(answer);
+    drop(slice);
     Ok(OutputValue::Png(png::encode_png(&image)?))
 }

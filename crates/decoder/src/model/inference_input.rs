@@ -19,7 +19,7 @@ pub(crate) struct NamedTensor {
 #[derive(Debug, Clone)]
 pub(crate) struct InferenceInput {
     /// All input tensors of the model.
-    pub(crate) inputs: Vec<NamedTensor>,
+    pub(crate) tensors: Vec<NamedTensor>,
     /// Number of values of each output, over all items.
     pub(crate) output_lens: Vec<usize>,
 }
@@ -40,80 +40,69 @@ impl NamedTensor {
 impl InferenceInput {
     /// Returns the number of items.
     pub(crate) fn items(&self) -> usize {
-        self.inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1)
+        self.tensors.first().and_then(|tensor| tensor.shape.first()).copied().unwrap_or(1)
     }
 
     /// Returns whether both inputs can be joined: their tensors have the same names and the same shapes per
     /// item.
     pub(crate) fn has_same_shape(&self, other: &Self) -> bool {
-        self.inputs.len() == other.inputs.len()
+        self.tensors.len() == other.tensors.len()
             && self
-                .inputs
+                .tensors
                 .iter()
-                .zip(&other.inputs)
+                .zip(&other.tensors)
                 .all(|(a, b)| a.name == b.name && a.item_shape() == b.item_shape())
     }
 
     /// Returns the size of all input and output tensors in bytes, at 4 bytes per value.
     pub(crate) fn size_bytes(&self) -> usize {
-        let values =
-            self.inputs.iter().map(|input| input.values.len()).chain(self.output_lens.iter().copied());
-        values.sum::<usize>() * size_of::<f32>()
+        let inputs = self.tensors.iter().map(|tensor| tensor.values.len());
+        inputs.chain(self.output_lens.iter().copied()).sum::<usize>() * size_of::<f32>()
     }
 
     /// Returns the input with its items repeated.
     pub(super) fn repeated(&self, times: usize) -> Self {
-        let inputs = self.inputs.iter().map(|input| {
-            let items = times * input.shape.first().copied().unwrap_or(1);
-            input.with_items(items, input.values.repeat(times))
+        let tensors = self.tensors.iter().map(|tensor| {
+            let items = times * tensor.shape.first().copied().unwrap_or(1);
+            tensor.with_items(items, tensor.values.repeat(times))
         });
         Self {
-            inputs: inputs.collect(),
+            tensors: tensors.collect(),
             output_lens: self.output_lens.iter().map(|len| times * len).collect(),
-        }
-    }
-
-    /// Returns the input with items of zeros appended, up to `items` items.
-    pub(super) fn padded(&self, items: usize) -> Self {
-        let own = self.items().max(1);
-        let inputs = self.inputs.iter().map(|input| {
-            let mut values = input.values.to_vec();
-            values.resize(values.len() / own * items, 0.0);
-            input.with_items(items, values)
-        });
-        Self {
-            inputs: inputs.collect(),
-            output_lens: self.output_lens.iter().map(|len| len / own * items).collect(),
         }
     }
 
     /// Returns one of `items` items.
     pub(super) fn single_item(&self, item: usize, items: usize) -> Self {
-        let inputs = self.inputs.iter().map(|input| {
-            let each = input.values.len() / items;
-            input.with_items(1, input.values[item * each..(item + 1) * each].to_vec())
+        let tensors = self.tensors.iter().map(|tensor| {
+            let each = tensor.values.len() / items;
+            tensor.with_items(1, tensor.values[item * each..(item + 1) * each].to_vec())
         });
         Self {
-            inputs: inputs.collect(),
+            tensors: tensors.collect(),
             output_lens: self.output_lens.iter().map(|len| len / items).collect(),
         }
     }
 
-    /// Joins inputs of one shape; `None` for an empty list.
-    pub(super) fn joined(questions: &[Self]) -> Option<Cow<'_, Self>> {
-        let [first, rest @ ..] = questions else { return None };
-        if rest.is_empty() {
+    /// Joins inputs of one shape to a batch of `items` items, at least as many as the inputs have; further
+    /// items are zeros. A single input without further items is not copied. Returns `None` for an empty list.
+    pub(super) fn joined(inputs: &[Self], items: usize) -> Option<Cow<'_, Self>> {
+        let (first, rest) = inputs.split_first()?;
+        if rest.is_empty() && first.items() == items {
             return Some(Cow::Borrowed(first));
         }
-        let items = questions.iter().map(Self::items).sum();
-        let inputs = first.inputs.iter().enumerate().map(|(number, input)| {
-            let parts: Vec<&[f32]> =
-                questions.iter().map(|question| question.inputs[number].values.as_slice()).collect();
-            input.with_items(items, parts.concat())
+        let first_items = first.items().max(1);
+        let tensors = first.tensors.iter().enumerate().map(|(number, tensor)| {
+            let len = tensor.values.len() / first_items * items;
+            let mut values = Vec::with_capacity(len);
+            for input in inputs {
+                values.extend_from_slice(&input.tensors[number].values);
+            }
+            values.resize(len, 0.0);
+            tensor.with_items(items, values)
         });
-        let output_lens = (0..first.output_lens.len())
-            .map(|number| questions.iter().map(|question| question.output_lens[number]).sum());
-        Some(Cow::Owned(Self { inputs: inputs.collect(), output_lens: output_lens.collect() }))
+        let output_lens = first.output_lens.iter().map(|len| len / first_items * items);
+        Some(Cow::Owned(Self { tensors: tensors.collect(), output_lens: output_lens.collect() }))
     }
 }
 
@@ -121,24 +110,31 @@ impl InferenceInput {
 mod tests {
     use super::*;
 
-    fn question(items: usize, first: f32) -> InferenceInput {
+    fn input(items: usize, first: f32) -> InferenceInput {
         let values = (0..2 * items).map(|number| first + number as f32).collect();
-        let input = NamedTensor { name: "z".into(), shape: vec![items, 2], values: Arc::new(values) };
-        InferenceInput { inputs: vec![input], output_lens: vec![3 * items] }
+        let tensor = NamedTensor { name: "z".into(), shape: vec![items, 2], values: Arc::new(values) };
+        InferenceInput { tensors: vec![tensor], output_lens: vec![3 * items] }
     }
 
     #[test]
-    fn questions_join_repeat_and_are_padded_item_by_item() {
-        let (one, two) = (question(1, 0.0), question(2, 10.0));
-        let both = [one.clone(), two];
-        let joined = InferenceInput::joined(&both).unwrap();
-        assert_eq!(*joined.inputs[0].values, [0.0, 1.0, 10.0, 11.0, 12.0, 13.0]);
+    fn inputs_are_joined_repeated_and_padded_item_by_item() {
+        let inputs = [input(1, 0.0), input(2, 10.0)];
+        let joined = InferenceInput::joined(&inputs, 3).unwrap();
+        assert_eq!(*joined.tensors[0].values, [0.0, 1.0, 10.0, 11.0, 12.0, 13.0]);
         assert_eq!((joined.items(), &joined.output_lens[..], joined.size_bytes()), (3, &[9][..], 60));
-        assert_eq!(*joined.single_item(1, 3).inputs[0].values, [10.0, 11.0]);
-        let padded = joined.padded(4);
-        assert_eq!((&padded.inputs[0].shape[..], &padded.output_lens[..]), (&[4, 2][..], &[12][..]));
-        assert_eq!(padded.inputs[0].values[4..], [12.0, 13.0, 0.0, 0.0]);
-        assert_eq!(*one.repeated(2).inputs[0].values, [0.0, 1.0, 0.0, 1.0]);
-        assert!(InferenceInput::joined(&[]).is_none());
+        assert_eq!(*joined.single_item(1, 3).tensors[0].values, [10.0, 11.0]);
+        let padded = InferenceInput::joined(&inputs, 4).unwrap();
+        assert_eq!((&padded.tensors[0].shape[..], &padded.output_lens[..]), (&[4, 2][..], &[12][..]));
+        assert_eq!(padded.tensors[0].values[4..], [12.0, 13.0, 0.0, 0.0]);
+        assert_eq!(*inputs[0].repeated(2).tensors[0].values, [0.0, 1.0, 0.0, 1.0]);
+        assert!(InferenceInput::joined(&[], 0).is_none());
+    }
+
+    #[test]
+    fn a_single_input_is_copied_only_to_be_padded() {
+        let single = [input(3, 0.0)];
+        assert!(matches!(InferenceInput::joined(&single, 3), Some(Cow::Borrowed(_))));
+        let padded = InferenceInput::joined(&single, 4).unwrap();
+        assert_eq!(*padded.tensors[0].values, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 0.0, 0.0]);
     }
 }

@@ -13,10 +13,7 @@ mod run_output;
 mod run_times;
 pub(crate) mod sizing;
 
-use std::{
-    borrow::Cow,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use lopside_bundle::LATENT_SPACE_KEY;
 use ort::{
@@ -47,7 +44,7 @@ pub(crate) struct ModelIo {
 #[derive(Debug)]
 pub(crate) struct HeadModel {
     session: Session,
-    outputs: Vec<String>,
+    output_names: Vec<String>,
     /// Whether the model takes one item per run.
     takes_single_item: bool,
     /// Time per item, measured after the warm-up.
@@ -59,8 +56,8 @@ pub(crate) struct HeadModel {
 }
 
 impl HeadModel {
-    /// Loads a model and runs it a few times. This moves the cost of the warm-up away from the first client,
-    /// and measures the worthwhile batch size, up to `most` items.
+    /// Loads a model and runs it a few times on an input of one item. This moves the cost of the warm-up away
+    /// from the first client, and measures the worthwhile batch size, up to `max_items` items.
     ///
     /// # Errors
     /// The reason why the model does not match its manifest.
@@ -68,35 +65,33 @@ impl HeadModel {
         runtime: &Runtime,
         model: &[u8],
         io: &ModelIo,
-        (one, most): (&InferenceInput, usize),
+        (input, max_items): (&InferenceInput, usize),
     ) -> Result<Self, String> {
         let session = runtime.session(model)?;
         check_io(&session, io)?;
-        let one_by_one = takes_one(&session);
-        let bound =
+        let takes_single_item = declares_single_item(&session);
+        let pinned =
             runtime.cuda_device().map(|device| PinnedMemory::for_device(&session, device)).transpose();
-        let bound = bound.map_err(|error| error.to_string())?;
-        let outputs = io.outputs.clone();
         let mut model = Self {
             session,
-            outputs,
-            takes_single_item: one_by_one,
+            output_names: io.outputs.clone(),
+            takes_single_item,
             time_per_item: Duration::ZERO,
             worthwhile_batch: 1,
-            pinned: bound,
+            pinned: pinned.map_err(|error| error.to_string())?,
         };
         // The first run is slower than all others.
-        model.time_run(one)?;
-        model.time_per_item = model.time_run(one)?;
-        let most = if one_by_one { 1 } else { most };
+        model.time_run(input)?;
+        model.time_per_item = model.time_run(input)?;
+        let max_items = if takes_single_item { 1 } else { max_items };
         model.worthwhile_batch =
-            sizing::measure_batch_size(most, |items| model.time_run(&one.repeated(items)))?;
+            sizing::measure_batch_size(max_items, |items| model.time_run(&input.repeated(items)))?;
         Ok(model)
     }
 
     /// Returns the duration of a run.
-    fn time_run(&mut self, question: &InferenceInput) -> Result<Duration, String> {
-        let (_, times) = self.run(std::slice::from_ref(question))?;
+    fn time_run(&mut self, input: &InferenceInput) -> Result<Duration, String> {
+        let (_, times) = self.run(std::slice::from_ref(input))?;
         Ok(times.input + times.infer + times.output)
     }
 
@@ -125,55 +120,62 @@ impl HeadModel {
     ///
     /// # Errors
     /// The error of ONNX Runtime, or an output of an unexpected size.
-    pub(crate) fn run(&mut self, questions: &[InferenceInput]) -> Result<(RunOutput, RunTimes), String> {
-        let start = Instant::now();
-        let question = InferenceInput::joined(questions).ok_or("a batch has no jobs")?;
+    pub(crate) fn run(&mut self, inputs: &[InferenceInput]) -> Result<(RunOutput, RunTimes), String> {
+        let started_at = Instant::now();
+        let items: usize = inputs.iter().map(InferenceInput::items).sum();
+        let batch = InferenceInput::joined(inputs, self.padded_items(items)).ok_or("a batch has no jobs")?;
         let joined_at = Instant::now();
-        let items = question.items();
-        if self.takes_single_item && items > 1 {
-            let mut answers = Vec::with_capacity(items);
-            for item in 0..items {
-                answers.push(self.batch(&question.single_item(item, items))?.0);
-            }
-            let ran = Instant::now();
-            let answer = run_output::join_outputs(&answers)?;
-            let times = RunTimes { input: joined_at - start, infer: ran - joined_at, output: ran.elapsed() };
-            return Ok((answer, times));
-        }
-        let question = if self.pinned.is_some() && !items.is_power_of_two() {
-            Cow::Owned(question.padded(items.next_power_of_two()))
+        let (output, ran_at) = if self.takes_single_item && items > 1 {
+            self.run_items(&batch)?
         } else {
-            question
+            self.run_batch(&batch)?
         };
-        let (answer, ran) = self.batch(&question)?;
-        Ok((answer, RunTimes { input: joined_at - start, infer: ran - joined_at, output: ran.elapsed() }))
+        let times =
+            RunTimes { input: joined_at - started_at, infer: ran_at - joined_at, output: ran_at.elapsed() };
+        Ok((output, times))
+    }
+
+    /// Returns the number of items of a batch with its padding, which only a GPU requires.
+    fn padded_items(&self, items: usize) -> usize {
+        if self.pinned.is_some() && !self.takes_single_item { items.next_power_of_two() } else { items }
+    }
+
+    /// Runs the items of a batch one after the other, and returns the joined outputs and the time at which the
+    /// model had finished.
+    fn run_items(&mut self, batch: &InferenceInput) -> Result<(RunOutput, Instant), String> {
+        let items = batch.items();
+        let mut outputs = Vec::with_capacity(items);
+        for item in 0..items {
+            outputs.push(self.run_batch(&batch.single_item(item, items))?.0);
+        }
+        let ran_at = Instant::now();
+        Ok((run_output::join_outputs(&outputs)?, ran_at))
     }
 
     /// Runs one batch and returns the outputs and the time at which the model had finished.
-    fn batch(&mut self, question: &InferenceInput) -> Result<(RunOutput, Instant), String> {
-        let made = match &self.pinned {
-            Some(bound) => bound.run(&mut self.session, question, &self.outputs)?,
-            None => run(&mut self.session, question, &self.outputs)?,
+    fn run_batch(&mut self, batch: &InferenceInput) -> Result<(RunOutput, Instant), String> {
+        let values = match &self.pinned {
+            Some(pinned) => pinned.run(&mut self.session, batch, &self.output_names)?,
+            None => run_session(&mut self.session, batch, &self.output_names)?,
         };
-        let ran = Instant::now();
-        let expected = self.outputs.iter().zip(&question.output_lens);
+        let ran_at = Instant::now();
+        let expected = self.output_names.iter().zip(&batch.output_lens);
         let outputs =
-            made.into_iter().zip(expected).map(|(value, (name, &len))| convert_output(value, name, len));
-        let outputs = outputs.collect::<Result<_, _>>()?;
-        Ok((RunOutput { outputs, items: question.items() }, ran))
+            values.into_iter().zip(expected).map(|(value, (name, &len))| convert_output(value, name, len));
+        Ok((RunOutput { outputs: outputs.collect::<Result<_, _>>()?, items: batch.items() }, ran_at))
     }
 }
 
 /// Runs the model once on tensors in the callers' memory and returns the outputs with these names.
-fn run(
+fn run_session(
     session: &mut Session,
-    question: &InferenceInput,
-    outputs: &[String],
+    batch: &InferenceInput,
+    output_names: &[String],
 ) -> Result<Vec<DynValue>, String> {
-    let inputs = question.inputs.iter().map(tensor_view).collect::<Result<Vec<_>, _>>();
+    let inputs = batch.tensors.iter().map(tensor_view).collect::<Result<Vec<_>, _>>();
     let inputs = inputs.map_err(|error| error.to_string())?;
-    let mut made = session.run(inputs).map_err(|error| error.to_string())?;
-    outputs.iter().map(|name| run_output::take_output(&mut made, name)).collect()
+    let mut outputs = session.run(inputs).map_err(|error| error.to_string())?;
+    output_names.iter().map(|name| run_output::take_output(&mut outputs, name)).collect()
 }
 
 /// Converts an output to a tensor of floats and checks its number of values.
@@ -188,16 +190,16 @@ fn convert_output(value: DynValue, name: &str, expected: usize) -> Result<Tensor
 }
 
 /// Returns whether the model itself declares the first dimension of an input as 1.
-fn takes_one(session: &Session) -> bool {
+fn declares_single_item(session: &Session) -> bool {
     session
         .inputs()
         .iter()
         .any(|input| input.dtype().tensor_shape().is_some_and(|shape| shape.first() == Some(&1)))
 }
 
-fn tensor_view(input: &NamedTensor) -> Result<(&str, SessionInputValue<'_>), ort::Error> {
-    let tensor = TensorRef::from_array_view((input.shape.clone(), input.values.as_slice()))?;
-    Ok((&input.name, tensor.into()))
+fn tensor_view(tensor: &NamedTensor) -> Result<(&str, SessionInputValue<'_>), ort::Error> {
+    let view = TensorRef::from_array_view((tensor.shape.clone(), tensor.values.as_slice()))?;
+    Ok((&tensor.name, view.into()))
 }
 
 fn check_io(session: &Session, io: &ModelIo) -> Result<(), String> {

@@ -42,14 +42,15 @@ impl PinnedMemory {
     pub(super) fn run(
         &self,
         session: &mut Session,
-        question: &InferenceInput,
-        outputs: &[String],
+        batch: &InferenceInput,
+        output_names: &[String],
     ) -> Result<Vec<DynValue>, String> {
         // A new binding per run: a binding owns the outputs of its last run, which callers still read.
-        let binding = self.bind_tensors(session, question, outputs).map_err(|error| error.to_string())?;
-        let mut made = session.run_binding(&binding).map_err(|error| error.to_string())?;
-        let values = outputs.iter().map(|name| take_output(&mut made, name)).collect::<Result<_, _>>()?;
-        drop(made);
+        let binding = self.bind_tensors(session, batch, output_names).map_err(|error| error.to_string())?;
+        let mut outputs = session.run_binding(&binding).map_err(|error| error.to_string())?;
+        let values =
+            output_names.iter().map(|name| take_output(&mut outputs, name)).collect::<Result<_, _>>()?;
+        drop(outputs);
         binding.synchronize_outputs().map_err(|error| error.to_string())?;
         Ok(values)
     }
@@ -58,17 +59,17 @@ impl PinnedMemory {
     fn bind_tensors(
         &self,
         session: &Session,
-        question: &InferenceInput,
-        outputs: &[String],
+        batch: &InferenceInput,
+        output_names: &[String],
     ) -> Result<IoBinding, ort::Error> {
         let mut binding = session.create_binding()?;
-        for input in &question.inputs {
-            let mut tensor = Tensor::<f32>::new(&self.inputs, input.shape.as_slice())?;
-            tensor.try_extract_tensor_mut::<f32>()?.1.copy_from_slice(&input.values);
-            binding.bind_input(&input.name, &tensor)?;
+        for tensor in &batch.tensors {
+            let mut pinned = Tensor::<f32>::new(&self.inputs, tensor.shape.as_slice())?;
+            pinned.try_extract_tensor_mut::<f32>()?.1.copy_from_slice(&tensor.values);
+            binding.bind_input(&tensor.name, &pinned)?;
         }
-        for output in outputs {
-            binding.bind_output_to_device(output, &self.outputs)?;
+        for name in output_names {
+            binding.bind_output_to_device(name, &self.outputs)?;
         }
         binding.synchronize_inputs()?;
         Ok(binding)
@@ -86,7 +87,7 @@ mod tests {
 
     /// Takes the same code path in CPU memory, which every machine has.
     #[test]
-    fn bound_runs_make_what_others_do_and_keep_what_they_made() {
+    fn pinned_runs_produce_the_same_values_and_keep_earlier_outputs() {
         let library =
             env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`");
         let runtime = Runtime::load(library.as_ref(), Device::Cpu, 1).unwrap();
@@ -95,12 +96,12 @@ mod tests {
         graph.add_node("Add", &[&x, &x], "y", &[]);
         graph.add_output("y", &["n".into(), 2.into()]);
         let mut session = runtime.session(&encode_model(&graph.build())).unwrap();
-        let bound = PinnedMemory::at(&session, &AllocationDevice::CPU, 0).unwrap();
+        let pinned = PinnedMemory::at(&session, &AllocationDevice::CPU, 0).unwrap();
         let mut run = |values: Vec<f32>| {
-            let input =
+            let tensor =
                 NamedTensor { name: "x".into(), shape: vec![values.len() / 2, 2], values: Arc::new(values) };
-            let question = InferenceInput { inputs: vec![input], output_lens: Vec::new() };
-            bound.run(&mut session, &question, &["y".to_owned()]).unwrap().remove(0)
+            let input = InferenceInput { tensors: vec![tensor], output_lens: Vec::new() };
+            pinned.run(&mut session, &input, &["y".to_owned()]).unwrap().remove(0)
         };
         let first = run(vec![1.0, 2.0]);
         let second = run(vec![3.0, 4.0, 5.0, 6.0]);

@@ -29,9 +29,9 @@ impl BatchSlice {
     }
 
     /// Creates a slice of all items.
-    pub(crate) fn all(answer: RunOutput) -> Self {
-        let items = answer.items;
-        Self::new(Arc::new(answer), 0, items)
+    pub(crate) fn all(output: RunOutput) -> Self {
+        let items = output.items;
+        Self::new(Arc::new(output), 0, items)
     }
 
     /// Returns the number of items.
@@ -65,18 +65,17 @@ impl BatchSlice {
 }
 
 /// Joins the outputs of single items to the outputs of one batch.
-pub(super) fn join_outputs(answers: &[RunOutput]) -> Result<RunOutput, String> {
-    let outputs = answers.first().map_or(0, |answer| answer.outputs.len());
-    let outputs = (0..outputs).map(|number| {
-        let parts: Vec<&[f32]> =
-            answers.iter().map(|answer| answer.outputs[number].extract_tensor().1).collect();
+pub(super) fn join_outputs(items: &[RunOutput]) -> Result<RunOutput, String> {
+    let count = items.first().map_or(0, |item| item.outputs.len());
+    let outputs = (0..count).map(|number| {
+        let parts: Vec<&[f32]> = items.iter().map(|item| item.outputs[number].extract_tensor().1).collect();
         let values = parts.concat();
         Tensor::from_array(([values.len()], values)).map_err(|error| error.to_string())
     });
-    Ok(RunOutput { outputs: outputs.collect::<Result<_, _>>()?, items: answers.len() })
+    Ok(RunOutput { outputs: outputs.collect::<Result<_, _>>()?, items: items.len() })
 }
 
 /// Removes the output with this name from the outputs of a run.
-pub(super) fn take_output(made: &mut SessionOutputs<'_>, name: &str) -> Result<DynValue, String> {
-    made.remove(name).ok_or_else(|| format!("the output {name:?} is missing"))
+pub(super) fn take_output(outputs: &mut SessionOutputs<'_>, name: &str) -> Result<DynValue, String> {
+    outputs.remove(name).ok_or_else(|| format!("the output {name:?} is missing"))
 }

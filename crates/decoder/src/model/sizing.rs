@@ -16,18 +16,18 @@ const MAX_RUN_TIME: Duration = Duration::from_millis(100);
 /// Maximum time per item after doubling, relative to the time before.
 const MAX_COST_RATIO: f64 = 0.9;
 
-/// Returns the worthwhile number of items per run, a power of two up to `most`. `time` measures a run of the
+/// Returns the worthwhile number of items per run, a power of two up to `max_items`. `time` measures a run of the
 /// given number of items.
 ///
 /// # Errors
 /// The error of `time`.
 pub(crate) fn measure_batch_size<E>(
-    most: usize,
+    max_items: usize,
     mut time: impl FnMut(usize) -> Result<Duration, E>,
 ) -> Result<usize, E> {
     let mut items = 1;
     let mut last = measure_fastest_run(items, &mut time)?;
-    while 2 * items <= most && last < MAX_RUN_TIME {
+    while 2 * items <= max_items && last < MAX_RUN_TIME {
         let next = measure_fastest_run(2 * items, &mut time)?;
         if next.as_secs_f64() > 2.0 * MAX_COST_RATIO * last.as_secs_f64() {
             break;
@@ -52,23 +52,24 @@ fn measure_fastest_run<E>(
 mod tests {
     use super::*;
 
-    fn of(most: usize, fixed: u64, each: u64) -> usize {
+    /// Measures a model whose run takes `fixed` microseconds, and `each` microseconds more per item.
+    fn batch_size(max_items: usize, fixed: u64, each: u64) -> usize {
         let time = |items: usize| Ok::<_, ()>(Duration::from_micros(fixed + each * items as u64));
-        measure_batch_size(most, time).unwrap()
+        measure_batch_size(max_items, time).unwrap()
     }
 
     #[test]
-    fn what_costs_by_the_run_is_gathered_and_what_costs_by_the_item_is_not() {
-        assert_eq!(of(32, 100, 0), 32);
-        assert_eq!(of(20, 100, 0), 16);
-        assert_eq!(of(32, 0, 100), 1);
-        assert_eq!(of(32, 100, 120), 4);
+    fn fixed_costs_are_shared_by_a_batch_and_costs_per_item_are_not() {
+        assert_eq!(batch_size(32, 100, 0), 32);
+        assert_eq!(batch_size(20, 100, 0), 16);
+        assert_eq!(batch_size(32, 0, 100), 1);
+        assert_eq!(batch_size(32, 100, 120), 4);
         // A run of a quarter of a second is over the limit.
-        assert_eq!(of(32, 250_000, 0), 1);
+        assert_eq!(batch_size(32, 250_000, 0), 1);
     }
 
     #[test]
-    fn a_failing_run_is_told() {
+    fn the_error_of_a_run_is_returned() {
         assert_eq!(
             measure_batch_size(8, |items| if items > 2 { Err(items) } else { Ok(Duration::ZERO) }),
             Err(4)

@@ -102,12 +102,14 @@ impl Catalog {
 
 /// Adds to each version the heads of all other versions with the same latent space.
 fn share_heads(versions: &mut [BundleVersion]) {
-    let all: Vec<Arc<ServedBundle>> = versions.iter().map(|version| Arc::clone(&version.served)).collect();
+    let bundles: Vec<Arc<ServedBundle>> =
+        versions.iter().map(|version| Arc::clone(&version.served)).collect();
     for version in versions {
         let space = version.served.latent_space();
-        let same: Vec<_> = all.iter().filter(|served| served.latent_space() == space).cloned().collect();
-        if same.len() > 1 {
-            version.served = Arc::new(version.served.with_heads_of(&same));
+        let same_space: Vec<_> =
+            bundles.iter().filter(|served| served.latent_space() == space).cloned().collect();
+        if same_space.len() > 1 {
+            version.served = Arc::new(version.served.with_heads_of(&same_space));
         }
     }
 }

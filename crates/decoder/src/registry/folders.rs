@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_holds_bundles_with_and_without_versions() {
+    fn a_repository_has_bundles_with_and_without_versions() {
         let root = tempfile::tempdir().unwrap();
         bundle(&root.path().join("a"), "first");
         bundle(&root.path().join("b/1"), "second");
@@ -128,9 +128,9 @@ mod tests {
         bundle(&root.path().join("b/old"), "no version");
         fs::create_dir_all(root.path().join("empty")).unwrap();
         let found = bundles_in(root.path()).unwrap();
-        let seen: Vec<_> = found.iter().map(|found| (found.name(), found.version)).collect();
+        let names_and_versions: Vec<_> = found.iter().map(|found| (found.name(), found.version)).collect();
         let expected = [("first", 1), ("second", 1), ("second", 12)];
-        assert_eq!(seen, expected.map(|(name, version)| (name.to_owned(), version)));
+        assert_eq!(names_and_versions, expected.map(|(name, version)| (name.to_owned(), version)));
         let broken = BundleFolder { folder: root.path().join("b/12"), version: 12 };
         let before = broken.fingerprint();
         fs::write(broken.folder.join(MANIFEST_FILE), "{").unwrap();

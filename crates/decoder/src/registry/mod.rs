@@ -27,7 +27,7 @@ use folders::{BundleFolder, Fingerprint, bundles_in};
 #[derive(Debug)]
 pub struct Registry {
     sources: Vec<PathBuf>,
-    starter: HeadLoader,
+    loader: HeadLoader,
     state: Mutex<RegistryState>,
     catalog: ArcSwap<Catalog>,
     changes: watch::Sender<()>,
@@ -83,7 +83,7 @@ impl Registry {
     /// # Errors
     /// [`LoadError`] with the name of the bundle and head that was refused.
     pub fn load(sources: &[PathBuf], runtime: &Runtime, batching: BatchSettings) -> Result<Self, LoadError> {
-        let starter = HeadLoader { runtime: runtime.clone(), batching };
+        let loader = HeadLoader { runtime: runtime.clone(), batching };
         let mut loaded = Vec::new();
         for source in sources {
             let found = bundles_in(source)?;
@@ -91,14 +91,14 @@ impl Registry {
                 return Err(LoadError::EmptyFolder { path: source.clone() });
             }
             for found in found {
-                let bundle = start_bundle(&starter, found)?;
+                let bundle = start_bundle(&loader, found)?;
                 check_name(&loaded, &bundle)?;
                 loaded.push(bundle);
             }
         }
         let catalog = ArcSwap::from_pointee(catalog_of(&loaded));
         let state = Mutex::new(RegistryState { loaded, ..RegistryState::default() });
-        Ok(Self { sources: sources.to_vec(), starter, state, catalog, changes: watch::Sender::default() })
+        Ok(Self { sources: sources.to_vec(), loader, state, catalog, changes: watch::Sender::default() })
     }
 
     /// Returns the bundles that are served now.
@@ -114,7 +114,7 @@ impl Registry {
     /// Returns the batching settings.
     #[must_use]
     pub fn batching(&self) -> BatchSettings {
-        self.starter.batching
+        self.loader.batching
     }
 
     /// Loads all versions of a bundle, or reloads them if the bundle is served already. Blocks until they are
@@ -133,13 +133,12 @@ impl Registry {
         let mut others: Vec<LoadedBundle> =
             state.loaded.iter().filter(|bundle| bundle.served.name() != name).cloned().collect();
         for found in found {
-            let bundle = start_bundle(&self.starter, found).and_then(|bundle| {
+            let bundle = start_bundle(&self.loader, found).and_then(|bundle| {
                 check_name(&others, &bundle)?;
                 Ok(bundle)
             });
             others.push(bundle.map_err(|error| {
-                tracing::warn!(bundle = name, %error, "bundle refused");
-                metrics::count_bundle_change(name, "refused");
+                report_refused(name, &error);
                 DecodeError::BundleRefused { bundle: name.to_owned(), reason: error.to_string() }
             })?);
         }
@@ -171,45 +170,42 @@ impl Registry {
     /// returns whether anything changed.
     pub fn refresh(&self) -> bool {
         let mut state = self.lock();
-        let found = self.scan_folders();
         let mut next: Vec<LoadedBundle> = Vec::new();
         let mut refused = Vec::new();
-        for found in found {
+        for found in self.scan_folders() {
             let (name, fingerprint) = (found.name(), found.fingerprint());
             if state.unloaded.contains(&name) {
                 continue;
             }
-            let before = state.loaded.iter().find(|bundle| bundle.found == found);
-            if let Some(same) = before.filter(|bundle| bundle.fingerprint == fingerprint) {
-                next.push(same.clone());
+            let loaded = state.loaded.iter().find(|bundle| bundle.found == found);
+            if let Some(unchanged) = loaded.filter(|bundle| bundle.fingerprint == fingerprint) {
+                next.push(unchanged.clone());
                 continue;
             }
             let last = state.refused.iter().position(|last| last.found == found);
-            let last = last.map(|at| state.refused.swap_remove(at));
-            if let Some(again) = last.filter(|last| last.fingerprint == fingerprint) {
+            let last = last.map(|index| state.refused.swap_remove(index));
+            if let Some(unchanged) = last.filter(|last| last.fingerprint == fingerprint) {
                 next.extend(loaded_before(&state, &found));
-                refused.push(again);
+                refused.push(unchanged);
                 continue;
             }
-            match start_bundle(&self.starter, found.clone())
-                .and_then(|new| check_name(&next, &new).map(|()| new))
-            {
+            let started = start_bundle(&self.loader, found.clone());
+            match started.and_then(|bundle| check_name(&next, &bundle).map(|()| bundle)) {
                 Ok(bundle) => next.push(bundle),
                 Err(error) => {
-                    tracing::warn!(bundle = name, %error, "bundle refused");
-                    metrics::count_bundle_change(&name, "refused");
+                    report_refused(&name, &error);
                     next.extend(loaded_before(&state, &found));
                     refused.push(RefusedBundle { found, fingerprint, reason: error.to_string() });
                 }
             }
         }
         state.refused = refused;
-        let same = next.len() == state.loaded.len()
+        let is_unchanged = next.len() == state.loaded.len()
             && next.iter().zip(&state.loaded).all(|(a, b)| Arc::ptr_eq(&a.served, &b.served));
-        if !same {
+        if !is_unchanged {
             self.replace_catalog(&mut state, next);
         }
-        !same
+        !is_unchanged
     }
 
     /// Returns every bundle in the folders, and the served bundles whose folders were removed.
@@ -259,16 +255,22 @@ fn index_entry(state: &RegistryState, found: &BundleFolder) -> IndexEntry {
     IndexEntry { name, version: found.version, ready: served.is_some(), reason }
 }
 
-fn start_bundle(starter: &HeadLoader, found: BundleFolder) -> Result<LoadedBundle, LoadError> {
+fn start_bundle(loader: &HeadLoader, found: BundleFolder) -> Result<LoadedBundle, LoadError> {
     // Computed before loading, so that a change during the load is detected at the next check.
     let fingerprint = found.fingerprint();
     let bundle = load(&found.folder)?;
-    let served = Arc::new(ServedBundle::start(bundle, starter)?);
+    let served = Arc::new(ServedBundle::start(bundle, loader)?);
     let (name, heads) = (served.name(), served.head_count());
     let space = served.latent_space();
     tracing::info!(bundle = name, version = found.version, latent_space = %space, heads, "bundle loaded");
     metrics::count_bundle_change(name, "loaded");
     Ok(LoadedBundle { found, fingerprint, served })
+}
+
+/// Logs and counts a bundle that cannot be served.
+fn report_refused(name: &str, error: &LoadError) {
+    tracing::warn!(bundle = name, %error, "bundle refused");
+    metrics::count_bundle_change(name, "refused");
 }
 
 fn load(folder: &Path) -> Result<AnyBundle, LoadError> {

@@ -134,13 +134,13 @@ impl<'a> Tensor<'a> {
             }
             (None, OutputData::Bools(values)) => (None, Some(Data::Bools(values))),
             (None, OutputData::Texts(texts)) => {
-                let plain: Result<_, _> =
+                let utf8: Result<_, _> =
                     texts.iter().map(|text| str::from_utf8(text).map(Cow::Borrowed)).collect();
-                if let Ok(plain) = plain {
-                    (None, Some(Data::Texts(plain)))
+                if let Ok(utf8) = utf8 {
+                    (None, Some(Data::Texts(utf8)))
                 } else {
-                    let packed = texts.iter().map(|text| BASE64_STANDARD.encode(text).into());
-                    (Some((CONTENT_TYPE, json!(BASE64))), Some(Data::Texts(packed.collect())))
+                    let base64 = texts.iter().map(|text| BASE64_STANDARD.encode(text).into());
+                    (Some((CONTENT_TYPE, json!(BASE64))), Some(Data::Texts(base64.collect())))
                 }
             }
         };

@@ -37,9 +37,9 @@ impl Elements {
 }
 
 impl<'de> Deserialize<'de> for Elements {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut elements = Self::default();
-        from.deserialize_seq(Collector(&mut elements))?;
+        deserializer.deserialize_seq(Collector(&mut elements))?;
         Ok(elements)
     }
 }
@@ -50,16 +50,16 @@ struct Collector<'a>(&'a mut Elements);
 impl<'de> DeserializeSeed<'de> for Collector<'_> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Collector<'_> {
     type Value = ();
 
-    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str("a list of numbers, strings or such lists")
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of numbers, strings or such lists")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_lists_are_flattened_and_kinds_told_apart() {
+    fn nested_lists_are_flattened_and_kinds_are_distinguished() {
         assert!(
             matches!(data("[[1, -2.5], [3e0, 4]]"), InputData::Floats(values) if values == [1.0, -2.5, 3.0, 4.0])
         );

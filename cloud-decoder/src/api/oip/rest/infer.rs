@@ -19,7 +19,7 @@ use crate::api::{
 /// The header of bodies in which tensors follow the JSON.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "the schema of a header that `request::read` parses")]
+#[allow(dead_code, reason = "the schema of a header that `request::parse_body` parses")]
 struct BinaryHeaders {
     /// Length of the JSON in bytes, if tensors follow it.
     #[param(rename = "Inference-Header-Content-Length", nullable = false)]
@@ -71,15 +71,16 @@ async fn run_inference(
     headers: &HeaderMap,
     body: &axum::body::Bytes,
 ) -> Result<Response, ApiError> {
-    let terms = oip.default_options.read_headers(headers)?;
+    let options = oip.default_options.read_headers(headers)?;
     let values = body.len() / BYTES_PER_VALUE;
     let (headers, body) = (headers.clone(), body.clone());
-    let call = offload_if_large(values, move || request::parse_body(model, &headers, terms, &body)).await??;
-    let made = oip.infer(call.request).await?;
-    let values = made.outputs.iter().map(|output| output.values.len()).sum();
+    let parsed =
+        offload_if_large(values, move || request::parse_body(model, &headers, options, &body)).await??;
+    let response = oip.infer(parsed.request).await?;
+    let values = response.outputs.iter().map(|output| output.values.len()).sum();
     offload_if_large(values, move || {
-        response::inference_response(call.id, &made, |output| {
-            call.raw_outputs.get(output).copied().unwrap_or(call.all_raw)
+        response::inference_response(parsed.id, &response, |output| {
+            parsed.raw_outputs.get(output).copied().unwrap_or(parsed.all_raw)
         })
     })
     .await?

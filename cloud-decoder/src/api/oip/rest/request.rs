@@ -98,7 +98,7 @@ fn example_request() -> Value {
 pub(super) fn parse_body(
     (model, version): (String, String),
     headers: &HeaderMap,
-    terms: RequestOptions,
+    options: RequestOptions,
     body: &Bytes,
 ) -> Result<ParsedRequest, ApiError> {
     let (text, mut rest) = split_body(headers, body)?;
@@ -109,19 +109,19 @@ pub(super) fn parse_body(
     if !rest.is_empty() {
         return Err(bad_request(format!("{} bytes are left after the last tensor", rest.len())));
     }
-    let raw_all = bool_parameter(&parameters, "binary_data_output").unwrap_or(false);
+    let all_raw = bool_parameter(&parameters, "binary_data_output").unwrap_or(false);
     let outputs: Vec<Output> = outputs.into_iter().map(|Object(output)| output).collect();
-    let raw = outputs
+    let raw_outputs = outputs
         .iter()
-        .map(|output| bool_parameter(&output.parameters, "binary_data").unwrap_or(raw_all))
+        .map(|output| bool_parameter(&output.parameters, "binary_data").unwrap_or(all_raw))
         .collect();
-    let own = Parameters {
+    let parameters = Parameters {
         timeout: parameters.get("timeout").and_then(Value::as_u64),
         priority: parameters.get("priority").and_then(Value::as_u64),
     };
     let outputs = outputs.into_iter().map(parse_output).collect();
-    let request = InferRequest { model, version, inputs, outputs, options: own.apply_to(terms) };
-    Ok(ParsedRequest { id, request, raw_outputs: raw, all_raw: raw_all })
+    let request = InferRequest { model, version, inputs, outputs, options: parameters.apply_to(options) };
+    Ok(ParsedRequest { id, request, raw_outputs, all_raw })
 }
 
 /// Parses a JSON text.
@@ -158,8 +158,8 @@ fn parse_tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, ApiError>
             })?))
         }
         (None, Some(elements)) => {
-            let packed = parameters.get(CONTENT_TYPE).and_then(Value::as_str) == Some(BASE64);
-            let elements = if packed {
+            let is_base64 = parameters.get(CONTENT_TYPE).and_then(Value::as_str) == Some(BASE64);
+            let elements = if is_base64 {
                 elements.decoded(|text| BASE64_STANDARD.decode(text).ok())
             } else {
                 Some(elements)

@@ -16,18 +16,18 @@ use crate::{
     api::{error_http::ApiError, oip::inference_request::InferResponse},
 };
 
-/// Creates the response to an inference. `raw` returns whether an output is sent as raw bytes.
+/// Creates the response to an inference. `is_raw` returns whether an output is sent as raw bytes.
 ///
 /// # Errors
 /// 500 if the JSON cannot be written.
 pub(super) fn inference_response(
     id: Option<String>,
     response: &InferResponse,
-    raw: impl Fn(usize) -> bool,
+    is_raw: impl Fn(usize) -> bool,
 ) -> Result<Response, ApiError> {
     let mut tail = Vec::new();
     let outputs = response.outputs.iter().enumerate().map(|(number, output)| {
-        let binary = raw(number).then(|| {
+        let binary = is_raw(number).then(|| {
             let bytes = output.values.raw();
             tail.extend_from_slice(&bytes);
             bytes.len()

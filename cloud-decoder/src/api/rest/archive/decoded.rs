@@ -85,21 +85,20 @@ enum FormatName {
     )
 )]
 pub(in crate::api::rest) async fn decode_frame(
-    ArchiveExtractor(kept): ArchiveExtractor,
+    ArchiveExtractor(server_archive): ArchiveExtractor,
     State(api): State<ApiState>,
     PathParams((id, head)): PathParams<(i64, String)>,
     QueryParams(query): QueryParams<DecodedQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let terms = api.default_options.read_headers(&headers)?;
-    let frame =
-        kept.archive.read_frame(id).await.map_err(ServeError::from)?.ok_or(ServeError::UnknownFrame(id))?;
+    let options = api.default_options.read_headers(&headers)?;
+    let frame = server_archive.archive.read_frame(id).await.map_err(ServeError::from)?;
+    let frame = frame.ok_or(ServeError::UnknownFrame(id))?;
     let key = response_key(&api, &frame, &head, &query, &headers)?;
     let etag = key.etag();
-    let fresh = matches_etag(&headers, &etag);
     let pinned = query.version.is_some() && !query.bundle.is_empty();
     let cache = if pinned { CACHE_PINNED } else { CACHE_NEWEST };
-    let about = [
+    let response_headers = [
         (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
         (
             header::ETAG,
@@ -107,13 +106,13 @@ pub(in crate::api::rest) async fn decode_frame(
         ),
         (header::VARY, HeaderValue::from_static("accept")),
     ];
-    if fresh {
-        return Ok((StatusCode::NOT_MODIFIED, about).into_response());
+    if matches_etag(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, response_headers).into_response());
     }
-    let make = make_response(&api, frame.bytes.into(), query.bundle, &key, terms);
+    let response = compute_response(&api, frame.bytes.into(), query.bundle, &key, options);
     let CachedResponse { content_type, body } =
-        kept.responses.get_or_compute(&key, terms.deadline, make).await?;
-    Ok((about, [(header::CONTENT_TYPE, content_type)], body).into_response())
+        server_archive.responses.get_or_compute(&key, options.deadline, response).await?;
+    Ok((response_headers, [(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
 /// Returns the cache key of the response: the head that would decode the frame now, and the format.
@@ -126,31 +125,31 @@ fn response_key(
 ) -> Result<ResponseKey, ApiError> {
     let served = api.decoder.find_bundle(&[&frame.bytes], &query.bundle)?;
     let (head, version) = served.find_head(head, query.version)?;
-    let makes = served.output_kind(&head, Some(version))?;
+    let kind = served.output_kind(&head, Some(version))?;
     let format = match query.format {
-        Some(FormatName::Natural) if makes == OutputKind::Images => OutputFormat::Png,
+        Some(FormatName::Natural) if kind == OutputKind::Images => OutputFormat::Png,
         Some(FormatName::Natural) => OutputFormat::Natural,
         Some(FormatName::Tensor) => OutputFormat::Tensor,
         Some(FormatName::Png) => OutputFormat::Png,
         Some(FormatName::ClassScores) => OutputFormat::ClassScores,
         Some(FormatName::Anomaly) => OutputFormat::Anomaly,
-        None => requested_format(headers, makes)?,
+        None => requested_format(headers, kind)?,
     };
     Ok(ResponseKey { frame_id: frame.meta.id, bundle: served.name().to_owned(), head, version, format })
 }
 
-async fn make_response(
+async fn compute_response(
     api: &ApiState,
     frame: Bytes,
     bundle: String,
     key: &ResponseKey,
-    terms: RequestOptions,
+    options: RequestOptions,
 ) -> Result<CachedResponse, ServeError> {
-    let wanted = [OutputRequest { head: key.head.clone(), version: Some(key.version), format: key.format }];
+    let outputs = [OutputRequest { head: key.head.clone(), version: Some(key.version), format: key.format }];
     let request = DecodeRequest {
         bundle: &bundle,
-        outputs: &wanted,
-        options: terms,
+        outputs: &outputs,
+        options,
         ..DecodeRequest::new(std::slice::from_ref(&frame))
     };
     let output = api.decoder.decode(request).await?.into_iter().flatten().next();

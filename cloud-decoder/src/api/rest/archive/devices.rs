@@ -17,9 +17,9 @@ use crate::{ServeError, api::openapi_errors, archive::times::format_rfc3339};
     responses((status = 200, description = "All devices, sorted by name", body = Devices), openapi_errors::ArchiveErrors)
 )]
 pub(in crate::api::rest) async fn list_devices(
-    ArchiveExtractor(kept): ArchiveExtractor,
+    ArchiveExtractor(server_archive): ArchiveExtractor,
 ) -> Result<Json<Devices>, ServeError> {
-    let devices = kept.archive.devices().await?;
+    let devices = server_archive.archive.devices().await?;
     Ok(Json(Devices { devices: devices.into_iter().map(DeviceBody::from).collect() }))
 }
 

@@ -67,14 +67,14 @@ enum FileFormat {
     )
 )]
 pub(in crate::api::rest) async fn export_frames(
-    ArchiveExtractor(kept): ArchiveExtractor,
+    ArchiveExtractor(server_archive): ArchiveExtractor,
     QueryParams(query): QueryParams<ExportQuery>,
 ) -> Result<Response, ServeError> {
     let ExportQuery { device, from, to, min_score, format } = query;
     let query = frame_query(device, [from, to], min_score);
     let mut export = match format {
-        FileFormat::Ndjson => Export::start_ndjson(kept.archive, query),
-        FileFormat::Parquet => Export::start_parquet(kept.archive, query)?,
+        FileFormat::Ndjson => Export::start_ndjson(server_archive.archive, query),
+        FileFormat::Parquet => Export::start_parquet(server_archive.archive, query)?,
     };
     // An error in the first group can still be sent with its own status.
     let first = export.next_bytes().await?;
@@ -95,7 +95,7 @@ impl FileFormat {
     }
 }
 
-/// Logs an error. The status of the response has already been sent, so the client cannot be told the reason.
+/// Logs an error. The status of the response has already been sent, so the client does not receive the reason.
 fn log_failure(error: &ServeError) {
     match error {
         ServeError::ArchiveUnavailable(reason) | ServeError::Internal(reason) => {

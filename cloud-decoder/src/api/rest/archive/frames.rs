@@ -88,13 +88,13 @@ struct Flag(bool);
     responses((status = 200, description = "A page of the matching frames", body = FramesBody), openapi_errors::ArchiveErrors)
 )]
 pub(in crate::api::rest) async fn list_frames(
-    ArchiveExtractor(kept): ArchiveExtractor,
+    ArchiveExtractor(server_archive): ArchiveExtractor,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<FramesBody>, ServeError> {
     let ListQuery { device, from, to, min_score, limit: PageLimit(limit), after } = query;
     let after = after.map(|PageCursorParam(cursor)| cursor);
     let query = FrameQuery { limit, after, ..frame_query(device, [from, to], min_score) };
-    let page = kept.archive.list_frames(&query).await?;
+    let page = server_archive.archive.list_frames(&query).await?;
     let frames = page.frames.iter().map(FrameRecord::from).collect();
     Ok(Json(FramesBody { frames, next: page.next.map(|next| next.to_string()) }))
 }
@@ -115,12 +115,12 @@ pub(in crate::api::rest) async fn list_frames(
     )
 )]
 pub(in crate::api::rest) async fn get_frame(
-    ArchiveExtractor(kept): ArchiveExtractor,
+    ArchiveExtractor(server_archive): ArchiveExtractor,
     PathParams(id): PathParams<i64>,
     QueryParams(query): QueryParams<OneFrameQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ServeError> {
-    let frame = kept.archive.read_frame(id).await?.ok_or(ServeError::UnknownFrame(id))?;
+    let frame = server_archive.archive.read_frame(id).await?.ok_or(ServeError::UnknownFrame(id))?;
     let raw = match query.raw {
         Some(Flag(raw)) => raw,
         None => accepts_octets(&headers),
@@ -143,11 +143,11 @@ pub(in crate::api::rest) async fn get_frame(
     responses((status = 204, description = "The frame was deleted"), openapi_errors::ArchiveErrors)
 )]
 pub(in crate::api::rest) async fn delete_frame(
-    ArchiveExtractor(kept): ArchiveExtractor,
+    ArchiveExtractor(server_archive): ArchiveExtractor,
     PathParams(id): PathParams<i64>,
 ) -> Result<StatusCode, ServeError> {
-    let was_there = kept.archive.delete(id).await?;
-    was_there.then_some(StatusCode::NO_CONTENT).ok_or(ServeError::UnknownFrame(id))
+    let existed = server_archive.archive.delete(id).await?;
+    existed.then_some(StatusCode::NO_CONTENT).ok_or(ServeError::UnknownFrame(id))
 }
 
 impl TryFrom<String> for Flag {

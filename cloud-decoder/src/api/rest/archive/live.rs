@@ -78,16 +78,16 @@ pub(in crate::api::rest) struct LiveQuery {
     )
 )]
 pub(in crate::api::rest) async fn stream_frames(
-    ArchiveExtractor(kept): ArchiveExtractor,
+    ArchiveExtractor(server_archive): ArchiveExtractor,
     State(api): State<ApiState>,
     QueryParams(LiveQuery { device, min_score }): QueryParams<LiveQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let last = headers.get(LAST_EVENT_ID).map(parse_event_id).transpose()?;
     // Subscribed before past frames are listed, so that frames archived in between are not missed.
-    let feed = FrameFeed::subscribe_to(&kept, min_score)?;
+    let feed = FrameFeed::subscribe_to(&server_archive, min_score)?;
     let since = match last {
-        Some(id) => kept
+        Some(id) => server_archive
             .archive
             .frames_since(id, device.as_deref(), MAX_RESUMED_FRAMES)
             .await
@@ -97,7 +97,7 @@ pub(in crate::api::rest) async fn stream_frames(
     let (events, stream) = mpsc::channel(EVENT_CAPACITY);
     let listed_ids = since.frames.iter().map(|meta| meta.id).collect();
     let live = LiveClient {
-        archive: kept.archive,
+        archive: server_archive.archive,
         device,
         feed,
         listed_ids,
@@ -140,14 +140,16 @@ struct LiveClient {
 struct Disconnected;
 
 impl FrameFeed {
-    fn subscribe_to(kept: &ServerArchive, min_score: Option<MinScore>) -> Result<Self, ServeError> {
-        let Some(MinScore(least)) = min_score else { return Ok(Self::Committed(kept.archive.subscribe())) };
-        let scores = kept.score_feed.as_ref().ok_or_else(|| {
+    fn subscribe_to(server_archive: &ServerArchive, min_score: Option<MinScore>) -> Result<Self, ServeError> {
+        let Some(MinScore(min_score)) = min_score else {
+            return Ok(Self::Committed(server_archive.archive.subscribe()));
+        };
+        let scores = server_archive.score_feed.as_ref().ok_or_else(|| {
             let reason = "this server does not score frames: omit min_score, or start the server without \
                           --archive-scores=false";
             ServeError::InvalidRequest(reason.to_owned())
         })?;
-        Ok(Self::Scored(scores.subscribe(), least))
+        Ok(Self::Scored(scores.subscribe(), min_score))
     }
 }
 
@@ -198,7 +200,9 @@ impl LiveClient {
     fn reaches_score(&self, meta: &FrameMeta) -> bool {
         match self.feed {
             FrameFeed::Committed(_) => true,
-            FrameFeed::Scored(_, least) => meta.score.as_ref().is_some_and(|score| score.score >= least),
+            FrameFeed::Scored(_, min_score) => {
+                meta.score.as_ref().is_some_and(|score| score.score >= min_score)
+            }
         }
     }
 
@@ -209,11 +213,12 @@ impl LiveClient {
                 let meta = feed.recv().await?;
                 (!self.listed_ids.contains(&meta.id)).then(|| meta.as_ref().clone())
             }
-            FrameFeed::Scored(feed, least) => {
+            FrameFeed::Scored(feed, min_score) => {
                 let ScoredFrame { id, score } = feed.recv().await?;
-                let wanted = score >= *least && !self.listed_ids.contains(&id);
-                let found = if wanted { self.archive.read_frame(id).await.unwrap_or_default() } else { None };
-                found.map(|frame| frame.meta).filter(|meta| self.lower_bound.is_met(meta))
+                let matches = score >= *min_score && !self.listed_ids.contains(&id);
+                let frame =
+                    if matches { self.archive.read_frame(id).await.unwrap_or_default() } else { None };
+                frame.map(|frame| frame.meta).filter(|meta| self.lower_bound.is_met(meta))
             }
         };
         Ok(meta.filter(|meta| self.device.as_ref().is_none_or(|device| *device == meta.device)))

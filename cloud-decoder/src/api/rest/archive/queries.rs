@@ -60,13 +60,13 @@ impl TryFrom<String> for PageCursorParam {
 pub(super) fn frame_query(
     device: Option<String>,
     [from, to]: [Option<QueryTime>; 2],
-    least: Option<MinScore>,
+    min_score: Option<MinScore>,
 ) -> FrameQuery {
     FrameQuery {
         device,
         from_us: from.map(|time| time.us),
         to_us: to.map(|time| time.us),
-        min_score: least.map(|MinScore(score)| score),
+        min_score: min_score.map(|MinScore(score)| score),
         ..FrameQuery::default()
     }
 }

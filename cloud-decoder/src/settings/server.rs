@@ -1,0 +1,165 @@
+// The doc comments here are the help text, in which backticks would be noise.
+#![allow(clippy::doc_markdown)]
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+
+use clap::Args;
+use lopside_decoder::Device;
+use merge::Merge;
+use serde::Deserialize;
+
+use super::{archive::ArchiveArgs, connections::ConnectionArgs, log_format::LogFormat, tls::TlsArgs};
+
+/// Options of `serve`, as flags, environment variables and the top level of the config file.
+#[derive(Debug, Default, Args, Deserialize, Merge)]
+#[serde(default, deny_unknown_fields)]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct ServeArgs {
+    /// TOML config file with any of the keys bundles, watch_seconds, listen, metrics_listen, device, gpu,
+    /// onnxruntime, threads, instances, max_batch, max_delay_ms, queue, queue_megabytes, request_timeout_ms,
+    /// max_megapixels, drain_seconds, log_format, api_keys, channels, reload_seconds, drain_wait_seconds; the
+    /// table archive with url, days, megabytes, scores; the table tls with cert, key, client_ca; the table
+    /// connections with max, max_per_peer and the other options under that heading
+    #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Bundle, or folder of bundles; may be repeated
+    #[arg(long = "bundle", env = "LOPSIDE_BUNDLES", value_name = "DIR", value_delimiter = ',')]
+    #[merge(strategy = merge::vec::overwrite_empty)]
+    pub bundles: Vec<PathBuf>,
+    /// Address to listen on; port 0 selects a free port [default: 127.0.0.1:8080]
+    #[arg(long, env = "LOPSIDE_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Separate address for /metrics, which the address above then does not serve [default: none]
+    #[arg(long, env = "LOPSIDE_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Device that the heads run on [default: auto]
+    #[arg(long, env = "LOPSIDE_DEVICE", value_enum)]
+    pub device: Option<Device>,
+    /// Number of the GPU on a machine with several [default: 0]
+    #[arg(long, env = "LOPSIDE_GPU", value_name = "N")]
+    pub gpu: Option<u16>,
+    /// ONNX Runtime library, 1.23 or later [default: libonnxruntime.so on the system's library path]
+    #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Threads per session on the CPU [default: the number of cores divided by the instances]
+    #[arg(long, env = "LOPSIDE_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+    /// Sessions per head, each with its own thread [default: 1]
+    #[arg(long, env = "LOPSIDE_INSTANCES", value_name = "N")]
+    pub instances: Option<usize>,
+    /// Maximum number of items per run of a head; requests of the same shape run together [default: measured,
+    /// up to 32]
+    ///
+    /// Without this option, each head is measured when it is loaded: the batch size doubles for as long as
+    /// this lowers the time per item by at least a tenth.
+    #[arg(long, env = "LOPSIDE_MAX_BATCH", value_name = "N")]
+    pub max_batch: Option<usize>,
+    /// Maximum time in milliseconds that a request waits for others to join its batch while the head is idle
+    /// [default: 1]
+    ///
+    /// A request waits only if other requests were recently processed at the same time.
+    #[arg(long, env = "LOPSIDE_MAX_DELAY_MS", value_name = "MS")]
+    pub max_delay_ms: Option<f64>,
+    /// Maximum number of requests per head, queued and running; further requests are refused [default: 256]
+    #[arg(long, env = "LOPSIDE_QUEUE", value_name = "N")]
+    pub queue: Option<usize>,
+    /// Maximum size of the tensors of these requests, in megabytes [default: 268]
+    #[arg(long, env = "LOPSIDE_QUEUE_MEGABYTES", value_name = "N")]
+    pub queue_megabytes: Option<usize>,
+    /// Timeout in milliseconds of requests that do not set one [default: 30000]
+    #[arg(long, env = "LOPSIDE_REQUEST_TIMEOUT_MS", value_name = "MS")]
+    pub request_timeout_ms: Option<u64>,
+    /// Interval in seconds at which the bundles' folders are checked, to load, reload and unload bundles as
+    /// they change [default: never]
+    #[arg(long, env = "LOPSIDE_WATCH_SECONDS", value_name = "SECONDS")]
+    pub watch_seconds: Option<u64>,
+    /// Largest image that a frame may contain, in megapixels [default: 40]
+    ///
+    /// The server holds at most twice as many pixels in memory at once, padded and upscaled; further images
+    /// wait.
+    #[arg(long, env = "LOPSIDE_MAX_MEGAPIXELS", value_name = "N")]
+    pub max_megapixels: Option<u32>,
+    /// Maximum time in seconds to wait for open requests when stopping [default: 30]
+    #[arg(long, env = "LOPSIDE_DRAIN_SECONDS", value_name = "SECONDS")]
+    pub drain_seconds: Option<u32>,
+    /// Format of log lines [default: text]
+    #[arg(long, env = "LOPSIDE_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// File of channels, which offer the encoders of bundles to devices; reloaded when it changes
+    ///
+    /// A TOML file with one table `[[channel]]` per channel: name = "stable" and bundle = "photo", a bundle
+    /// of --bundle; version = 2, or without it the newest version.
+    #[arg(long, env = "LOPSIDE_CHANNELS", value_name = "FILE")]
+    pub channels: Option<PathBuf>,
+    #[command(flatten)]
+    #[merge(strategy = merge::Merge::merge)]
+    #[allow(missing_docs)]
+    pub archive: ArchiveArgs,
+    #[command(flatten)]
+    #[merge(strategy = merge::Merge::merge)]
+    #[allow(missing_docs)]
+    pub tls: TlsArgs,
+    /// API key file; only requests with one of its keys are accepted. `cloud-decoder key` generates keys.
+    /// Reloaded after changes
+    #[arg(help_heading = "Access", long, env = "LOPSIDE_API_KEYS", value_name = "FILE")]
+    pub api_keys: Option<PathBuf>,
+    /// Seconds between two checks of certificates, keys and channels for changes; SIGHUP checks at once
+    /// [default: 5]
+    #[arg(help_heading = "Access", long, env = "LOPSIDE_RELOAD_SECONDS", value_name = "SECONDS")]
+    pub reload_seconds: Option<NonZeroU32>,
+    /// Seconds to keep serving as not ready before connections are refused at shutdown [default: 0]
+    ///
+    /// Load balancers need this time to choose another server. In Kubernetes, set it to 5 to 15, and the pod's
+    /// terminationGracePeriodSeconds to more than the sum of this and --drain-seconds.
+    #[arg(help_heading = "Access", long, env = "LOPSIDE_DRAIN_WAIT_SECONDS", value_name = "SECONDS")]
+    pub drain_wait_seconds: Option<u32>,
+    #[command(flatten)]
+    #[merge(strategy = merge::Merge::merge)]
+    #[allow(missing_docs)]
+    pub connections: ConnectionArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command};
+
+    use super::*;
+
+    #[test]
+    fn options_stay_under_their_headings() {
+        let command = ServeArgs::augment_args(Command::new("serve"));
+        let options = flags_under(&command, None);
+        assert_eq!((options.first(), options.last()), (Some(&"config"), Some(&"channels")));
+        assert_eq!(
+            flags_under(&command, Some("Archive")),
+            ["archive", "archive-days", "archive-megabytes", "archive-scores"]
+        );
+        assert_eq!(
+            flags_under(&command, Some("Access")),
+            ["tls-cert", "tls-key", "tls-client-ca", "api-keys", "reload-seconds", "drain-wait-seconds"]
+        );
+        let connections = flags_under(&command, Some("Connections"));
+        assert_eq!((connections.first(), connections.len()), (Some(&"max-connections"), 11));
+    }
+
+    #[test]
+    fn the_help_of_config_names_every_key() {
+        let command = ServeArgs::augment_args(Command::new("serve"));
+        let config = command.get_arguments().find(|option| option.get_long() == Some("config")).unwrap();
+        let help = config.get_help().unwrap().to_string();
+        let named: Vec<_> = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        let error = toml::from_str::<ServeArgs>("unknown = 1").unwrap_err().to_string();
+        let (_, keys) = error.split_once("expected one of").unwrap();
+        let keys: Vec<_> = keys.split('`').skip(1).step_by(2).collect();
+        assert!(keys.contains(&"bundles") && keys.contains(&"connections"), "{error}");
+        for key in keys {
+            assert!(named.contains(&key), "{key}");
+        }
+    }
+
+    fn flags_under<'a>(command: &'a Command, heading: Option<&str>) -> Vec<&'a str> {
+        let options = command.get_arguments().filter(|option| option.get_help_heading() == heading);
+        options.filter_map(Arg::get_long).collect()
+    }
+}
