@@ -10,6 +10,7 @@ mod documents;
 mod edge;
 mod front;
 mod heads;
+mod imports;
 mod latents;
 mod metrics;
 mod outage;
