@@ -1,6 +1,6 @@
 //! The interfaces of the server: gRPC, REST, and the Open Inference Protocol over both.
 //!
-//! Each route declares its access where it is defined, see [`ApiRouter`](crate::auth::ApiRouter).
+//! Each route declares its access where it is defined, see [`ApiRouter`].
 
 pub(crate) mod error_grpc;
 pub(crate) mod error_http;

@@ -6,11 +6,11 @@
 //!             checks)    (frames)       ┘   queue,      └─► statistics, metrics
 //!                                           engines (ONNX Runtime)
 //! ```
-//! The [`Registry`] loads the bundles and starts an [`Engine`](batch::Engine) per head; its [`Catalog`] is what
+//! The [`Registry`] loads the bundles and starts an [`Engine`] per head; its [`Catalog`] is what
 //! a request sees. The server and the training crate run the same code path.
 
 mod anomaly;
-pub mod batch;
+mod batch;
 mod bundle_description;
 mod decoder;
 mod error;
@@ -30,7 +30,7 @@ mod runtime;
 mod served_bundle;
 
 pub use anomaly::{Anomaly, AnomalyPart};
-pub use batch::BatchSettings;
+pub use batch::{BatchSettings, BatchTotals, Engine, HeadCounts, HeadStats, TimingCounter, TimingTotal};
 pub use bundle_description::{
     BundleDescription, HeadCost, HeadDescription, HeadKindDescription, InputDescription, LayerDescription,
     LayerShape, TensorDescription,

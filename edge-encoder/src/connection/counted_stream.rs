@@ -1,4 +1,4 @@
-//! A TCP stream that counts its bytes, for accurate figures of the cost of a request on the wire: including
+//! A TCP stream that counts the bytes that it sends, for accurate figures of the cost of a request on the wire: including
 //! HTTP/2 and gRPC framing, without TCP/IP headers.
 
 use std::{
@@ -16,17 +16,17 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Bytes of one or more connections.
+/// The bytes that one or more connections have sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WireCounters {
     sent: Arc<AtomicU64>,
-    received: Arc<AtomicU64>,
 }
 
 impl WireCounters {
-    /// Returns the numbers of bytes sent and received so far.
-    pub(crate) fn read(&self) -> (u64, u64) {
-        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+    /// Returns the number of bytes sent so far.
+    #[cfg(feature = "send")]
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 }
 
@@ -49,10 +49,7 @@ impl AsyncRead for CountedStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.counters.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
-        poll
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

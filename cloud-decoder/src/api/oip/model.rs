@@ -44,7 +44,7 @@ impl OipService {
     /// Returns the model with this name; an empty version selects the newest.
     ///
     /// # Errors
-    /// [`ServeError::UnknownBundle`], [`ServeError::UnknownHead`], or [`ServeError::InvalidRequest`] for a version
+    /// [`ServeError::Decode`] for an unknown bundle or head, or [`ServeError::InvalidRequest`] for a version
     /// that is not a number.
     pub(super) fn find_model(&self, name: &str, version: &str) -> Result<OipModel, ServeError> {
         self.find_model_for_space(name, version, None)

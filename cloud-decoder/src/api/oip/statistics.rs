@@ -1,6 +1,6 @@
 //! The statistics of models, as Triton describes them.
 
-use lopside_decoder::batch::{BatchTotals, HeadStats, TimingTotal};
+use lopside_decoder::{BatchTotals, HeadStats, TimingTotal};
 use lopside_proto::inference::{InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration};
 
 use super::{OipService, model::OipModel};

@@ -8,7 +8,7 @@
 //! all sessions are busy; a free session takes the batch that [`policy`] selects. Jobs that take less time than
 //! a thread switch are run by their callers ([`caller_run`]). Invariants:
 //!
-//! - Each job holds a [`Permit`](permit::Permit), which is returned when the job has run or was discarded, not
+//! - Each job holds a [`Permit`], which is returned when the job has run or was discarded, not
 //!   when its caller stops waiting: queued jobs always count.
 //! - Each job has a deadline. A job whose deadline has passed or whose caller has stopped waiting never enters a
 //!   batch.

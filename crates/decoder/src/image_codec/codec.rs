@@ -55,7 +55,7 @@ impl ImageCodec {
     ///
     /// # Errors
     /// The error of [`ImageCodecFrame::parse`], or [`LatentError::Limit`] if the padded image, upscaled `scale`
-    /// times in each direction, exceeds [`pixels_in_memory`].
+    /// times in each direction, exceeds the memory budget of images.
     pub fn check_frame(&self, frame: &[u8], scale: u32, limits: &Limits) -> Result<u64, LatentError> {
         let header = ImageCodecFrame::parse(frame, limits, Some(self.space.id()))?.header;
         self.output_pixels(header, scale, limits)

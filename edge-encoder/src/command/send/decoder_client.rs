@@ -95,7 +95,7 @@ impl DecoderClient {
         if let Some(parent) = context::outgoing(&span).and_then(|parent| parent.parse().ok()) {
             request.metadata_mut().insert(context::TRACEPARENT, parent);
         }
-        let (sent, _) = self.counters.read();
+        let sent = self.counters.sent_bytes();
         let start = Instant::now();
         let answer = self
             .service
@@ -105,7 +105,7 @@ impl DecoderClient {
             .map_err(|status| remote_error(&status))?
             .into_inner();
         let round_trip = start.elapsed();
-        let (sent_after, _) = self.counters.read();
+        let sent_after = self.counters.sent_bytes();
         let outputs = answer.frames.into_iter().flat_map(|frame| frame.outputs);
         let outputs: Vec<Value> = outputs.filter_map(|output| output.value).collect();
         let expected = heads.len().max(1);
