@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tonic::transport::Endpoint;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -10,11 +11,16 @@ use tonic_health::pb::{
 /// Timeout for the connection, and for the response.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Checks the health of the server at a URL.
+/// Checks the health of the server at a URL. The future is boxed, so that its code is compiled only here.
 ///
 /// # Errors
 /// The reason why the server does not accept requests: it is unreachable, does not respond, or is stopping.
-pub async fn check_server(url: &str) -> Result<(), String> {
+#[must_use]
+pub fn check_server(url: &str) -> BoxFuture<'_, Result<(), String>> {
+    Box::pin(check(url))
+}
+
+async fn check(url: &str) -> Result<(), String> {
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| format!("{url:?}: {error}"))?;
     let channel = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT).connect().await;
     let channel = channel.map_err(|error| format!("cannot connect to {url}: {error}"))?;

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use lopside_archive::Archive;
 use lopside_decoder::{Decoder, Registry, Runtime};
 use lopside_latent::Limits;
@@ -30,7 +31,7 @@ use crate::{
     auth,
     channels::Channels,
     telemetry::{calls::ObserveLayer, metrics},
-    transport::{Front, FrontStats, Readiness},
+    transport::{Front, FrontStats, Readiness, StopSignal},
 };
 
 /// A server that is ready: its bundles are loaded, and its port is open.
@@ -49,9 +50,17 @@ pub struct Server {
 
 /// Loads ONNX Runtime and the bundles, then opens the port.
 ///
+/// The future is boxed, like those of [`Server`]: the code of an async function is compiled in every crate that
+/// awaits it, which would be the whole server in the program and in the tests again.
+///
 /// # Errors
 /// [`StartError`] with the cause and the fix.
-pub async fn start_server(settings: &Settings) -> Result<Server, StartError> {
+#[must_use]
+pub fn start_server(settings: &Settings) -> BoxFuture<'_, Result<Server, StartError>> {
+    Box::pin(start(settings))
+}
+
+async fn start(settings: &Settings) -> Result<Server, StartError> {
     let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads)?;
     let registry = Arc::new(Registry::load(&settings.bundles, &runtime, settings.batching)?);
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
@@ -131,14 +140,20 @@ impl Server {
     }
 
     /// Serves until `stop` completes, then drains.
-    pub async fn run_until(self, stop: impl Future<Output = ()>) {
-        self.run(stop, pending()).await;
+    #[must_use]
+    pub fn run_until(self, stop: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
+        self.run(Box::pin(stop), Box::pin(pending()))
     }
 
     /// Serves until `stop` completes, then drains; ends immediately if `cut_off` completes.
-    pub async fn run(self, stop: impl Future<Output = ()>, cut_off: impl Future<Output = ()>) {
+    #[must_use]
+    pub fn run(self, stop: StopSignal, cut_off: StopSignal) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve(stop, cut_off))
+    }
+
+    async fn serve(self, stop: StopSignal, cut_off: StopSignal) {
         let Self { archive: kept, front, readiness, drain_wait, drain, .. } = self;
-        let stop = async {
+        let stop = Box::pin(async move {
             stop.await;
             tracing::info!(
                 wait = drain_wait.as_secs(),
@@ -148,7 +163,7 @@ impl Server {
             readiness.set_not_ready().await;
             tokio::time::sleep(drain_wait).await;
             tracing::info!("stopping: finishing open requests");
-        };
+        });
         front.serve(stop, drain, cut_off).await;
         if let Some(kept) = kept {
             kept.archive.close().await;
@@ -161,7 +176,7 @@ impl Server {
 ///
 /// # Errors
 /// The system's error if the signals cannot be caught.
-pub fn stop_signals() -> io::Result<(impl Future<Output = ()> + Send, impl Future<Output = ()> + Send)> {
+pub fn stop_signals() -> io::Result<(StopSignal, StopSignal)> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (count, first) = watch::channel(0u32);
@@ -175,7 +190,7 @@ pub fn stop_signals() -> io::Result<(impl Future<Output = ()> + Send, impl Futur
         }
     });
     let second = first.clone();
-    Ok((wait_for_count(first, 1), wait_for_count(second, 2)))
+    Ok((Box::pin(wait_for_count(first, 1)), Box::pin(wait_for_count(second, 2))))
 }
 
 /// Checks the bundles' folders for changes at every interval, for as long as the registry exists.

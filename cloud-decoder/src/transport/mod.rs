@@ -26,7 +26,7 @@ mod stats;
 mod tls;
 mod workers;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, thread, time::Duration};
 
 use axum::Router;
 use tokio::{
@@ -51,6 +51,10 @@ pub use self::{
 };
 pub(crate) use self::{protocol::is_grpc, readiness::wait_stopping};
 use crate::StartError;
+
+/// A future that completes when the server has to stop. It is boxed, so that the code of the server is compiled
+/// once, in this crate, and not again for each type of signal.
+pub type StopSignal = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A router with the layer before it.
 #[derive(Debug)]
@@ -94,12 +98,7 @@ impl Front {
 
     /// Serves until `stop` completes, then lets connections finish for at most `drain`; ends at once when
     /// `cut_off` completes.
-    pub async fn serve(
-        self,
-        stop: impl Future<Output = ()>,
-        drain: Duration,
-        cut_off: impl Future<Output = ()>,
-    ) {
+    pub async fn serve(self, stop: StopSignal, drain: Duration, cut_off: StopSignal) {
         let Self { listener, router, limits, tls, stats, workers } = self;
         let draining = watch::Sender::new(false);
         let mut open = OpenConnections {
@@ -132,8 +131,7 @@ impl Front {
 }
 
 impl OpenConnections {
-    async fn accept_until(&mut self, mut acceptor: Acceptor, stop: impl Future<Output = ()>) {
-        tokio::pin!(stop);
+    async fn accept_until(&mut self, mut acceptor: Acceptor, mut stop: StopSignal) {
         loop {
             tokio::select! {
                 () = &mut stop => return,

@@ -55,7 +55,7 @@ async fn a_server_that_stops_says_so_first_and_serves_on_while_it_waits() {
     let (stop, stopped) = oneshot::channel::<()>();
     let (cut_off, cut) = oneshot::channel::<()>();
     let stopped = async move { stopped.await.unwrap() };
-    let ended = tokio::spawn(server.run(stopped, async move { cut.await.unwrap() }));
+    let ended = tokio::spawn(server.run(Box::pin(stopped), Box::pin(async move { cut.await.unwrap() })));
 
     let mut streams = Vec::new();
     for service in ["", "lopside.v1.DecoderService"] {

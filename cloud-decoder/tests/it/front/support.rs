@@ -68,7 +68,7 @@ impl Running {
         let front = Front::new(listener, router, settings, Arc::clone(&stats)).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (cut_off, cut) = oneshot::channel();
-        let ended = tokio::spawn(front.serve(fired(stopped), drain, fired(cut)));
+        let ended = tokio::spawn(front.serve(Box::pin(fired(stopped)), drain, Box::pin(fired(cut))));
         Self { address, stats, stop: Some(stop), cut_off: Some(cut_off), ended, begun, gate }
     }
 
