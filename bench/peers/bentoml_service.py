@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-one_session = functools.cache(session)
+shared_session = functools.cache(session)
 
 
 async def infer(request: Request):
     latent = numpy.frombuffer(await request.body(), numpy.float32).reshape([1, *SHAPE])
-    (output,) = await run_in_threadpool(one_session().run, [OUTPUT], {INPUT: latent})
+    (output,) = await run_in_threadpool(shared_session().run, [OUTPUT], {INPUT: latent})
     return Response(output.tobytes(), media_type="application/octet-stream")
 
 

@@ -12,9 +12,9 @@ class Model(kserve.Model):
 
     def predict(self, payload, headers=None, response_headers=None):
         (output,) = self.session.run([OUTPUT], {INPUT: payload.inputs[0].as_numpy()})
-        answer = kserve.InferOutput(name=OUTPUT, shape=list(output.shape), datatype="FP32")
-        answer.set_data_from_numpy(output, binary_data=True)
-        return kserve.InferResponse(response_id=payload.id, model_name=self.name, infer_outputs=[answer])
+        tensor = kserve.InferOutput(name=OUTPUT, shape=list(output.shape), datatype="FP32")
+        tensor.set_data_from_numpy(output, binary_data=True)
+        return kserve.InferResponse(response_id=payload.id, model_name=self.name, infer_outputs=[tensor])
 
 
 if __name__ == "__main__":

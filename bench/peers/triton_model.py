@@ -20,8 +20,8 @@ class TritonPythonModel:
         batch = inputs[0] if len(inputs) == 1 else numpy.concatenate(inputs)
         (outputs,) = self.session.run([OUTPUT], {INPUT: batch})
         responses, start = [], 0
-        for each in inputs:
-            part = outputs[start : start + len(each)]
-            start += len(each)
+        for array in inputs:
+            part = outputs[start : start + len(array)]
+            start += len(array)
             responses.append(triton.InferenceResponse([triton.Tensor(OUTPUT, part)]))
         return responses

@@ -16,10 +16,10 @@ use crate::{
 };
 
 pub(crate) fn run(options: &CodecArgs) -> Result<(), BenchError> {
-    let (bundle, picture) = load_inputs(options)?;
-    let (contents, symbols) = coder_work(&bundle, &picture)?;
-    let pixels = pixel_count(&picture);
-    let mut jobs = vec![webp_job(4, &picture)?];
+    let (bundle, image) = load_inputs(options)?;
+    let (contents, symbols) = coder_work(&bundle, &image)?;
+    let pixels = pixel_count(&image);
+    let mut jobs = vec![webp_job(4, &image)?];
     for content in &contents {
         let bpp = content.frame.len() as f64 * 8.0 / pixels as f64;
         jobs.extend(content.jobs(&bundle.space, bpp));
@@ -48,12 +48,12 @@ struct CoderWork {
 /// Returns the coder's input and output at every quality, and the number of integers of one latent.
 fn coder_work(
     bundle: &ImageCodecBundle,
-    picture: &DynamicImage,
+    image: &DynamicImage,
 ) -> Result<(Vec<CoderWork>, usize), BenchError> {
     let space = &bundle.space;
-    let maps = ImageCodecEncoder::new(bundle)?.layers(picture)?;
+    let maps = ImageCodecEncoder::new(bundle)?.layers(image)?;
     let contents = our_qualities()
-        .map(|quality| CoderWork::new(space, picture, &maps, quality))
+        .map(|quality| CoderWork::new(space, image, &maps, quality))
         .collect::<Result<_, BenchError>>()?;
     Ok((contents, maps.iter().map(Vec::len).sum()))
 }
@@ -62,12 +62,12 @@ impl CoderWork {
     /// Quantises and encodes the feature maps of an image's layers at one quality.
     fn new(
         space: &ImageCodecSpace,
-        picture: &DynamicImage,
+        image: &DynamicImage,
         maps: &[Vec<f32>],
         quality: Quality,
     ) -> Result<Self, BenchError> {
         let header =
-            ImageCodecHeader { width: picture.width(), height: picture.height(), is_grey: false, quality };
+            ImageCodecHeader { width: image.width(), height: image.height(), is_grey: false, quality };
         let mut layers = Vec::with_capacity(maps.len());
         for (layer, maps) in maps.iter().enumerate() {
             let channels = space.layout().layers()[layer].channels as usize;
@@ -88,7 +88,7 @@ impl CoderWork {
         ]
     }
 
-    fn job_name(&self, way: &str, bpp: f64) -> String {
-        format!("{way}, quality {} ({bpp:.2} bpp)", self.header.quality.get())
+    fn job_name(&self, operation: &str, bpp: f64) -> String {
+        format!("{operation}, quality {} ({bpp:.2} bpp)", self.header.quality.get())
     }
 }

@@ -26,19 +26,19 @@ pub(crate) fn load_inputs(options: &CodecArgs) -> Result<(ImageCodecBundle, Dyna
     let AnyBundle::ImageCodec(bundle) = AnyBundle::load(&options.bundle, BundlePart::Encoder)? else {
         return Err(BenchError::NotPhotoBundle { folder: options.bundle.display().to_string() });
     };
-    let picture = image::open(&options.picture)
+    let image = image::open(&options.picture)
         .map_err(|source| BenchError::Image { path: options.picture.display().to_string(), source })?;
-    Ok((bundle, picture.to_rgb8().into()))
+    Ok((bundle, image.to_rgb8().into()))
 }
 
 /// Returns the number of pixels of an image.
-pub(crate) fn pixel_count(picture: &DynamicImage) -> u64 {
-    u64::from(picture.width()) * u64::from(picture.height())
+pub(crate) fn pixel_count(image: &DynamicImage) -> u64 {
+    u64::from(image.width()) * u64::from(image.height())
 }
 
 /// Returns a job for libwebp with one of its methods. Method 4, the default of `cwebp`, is the reference of
 /// all ratios.
-pub(crate) fn webp_job(method: u8, picture: &DynamicImage) -> Result<TimedJob<'_>, BenchError> {
+pub(crate) fn webp_job(method: u8, image: &DynamicImage) -> Result<TimedJob<'_>, BenchError> {
     let name = format!("libwebp, method {method}, quality {BASELINE_QUALITY}");
-    Ok(EncodeJob::for_baseline(name, Webp::with_method(method)?, picture, BASELINE_QUALITY))
+    Ok(EncodeJob::for_baseline(name, Webp::with_method(method)?, image, BASELINE_QUALITY))
 }

@@ -89,7 +89,7 @@ struct CodecArgs {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().bench {
+    let result = match Cli::parse().bench {
         BenchCommand::Photo(options) => photo::run(&options),
         BenchCommand::Coder(options) => coder::run(&options),
         BenchCommand::Theory(options) => theory::run(&options),
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
         BenchCommand::Ingest(options) => ingest::run(&options),
         BenchCommand::Uplink(options) => uplink::run(&options),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");

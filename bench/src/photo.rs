@@ -17,19 +17,19 @@ use crate::{
 const TIME_UNIT: &str = "ms/MP";
 
 pub(crate) fn run(options: &CodecArgs) -> Result<(), BenchError> {
-    let (bundle, picture) = load_inputs(options)?;
+    let (bundle, image) = load_inputs(options)?;
     let encoder = ImageCodecEncoder::new(&bundle)?;
     let (fast, mut fast_timings) = (fast_encoder(&bundle)?, Vec::new());
     let mut timings: Vec<Vec<EncodeTiming>> = our_qualities().map(|_| Vec::new()).collect();
     let jpeg = format!("libjpeg-turbo, quality {BASELINE_QUALITY}");
-    let jpeg = EncodeJob::for_baseline(jpeg, TurboJpeg::default(), &picture, BASELINE_QUALITY);
-    let mut jobs = vec![jpeg, webp_job(4, &picture)?, webp_job(6, &picture)?];
+    let jpeg = EncodeJob::for_baseline(jpeg, TurboJpeg::default(), &image, BASELINE_QUALITY);
+    let mut jobs = vec![jpeg, webp_job(4, &image)?, webp_job(6, &image)?];
     jobs.extend(
-        our_qualities().zip(&mut timings).map(|(quality, t)| our_job(&encoder, quality, "", &picture, t)),
+        our_qualities().zip(&mut timings).map(|(quality, t)| our_job(&encoder, quality, "", &image, t)),
     );
     let lowest = fast.as_ref().zip(our_qualities().next());
-    jobs.extend(lowest.map(|(fast, quality)| our_job(fast, quality, "fast, ", &picture, &mut fast_timings)));
-    let times = measure_encode_times(pixel_count(&picture), options.runs, jobs)?;
+    jobs.extend(lowest.map(|(fast, quality)| our_job(fast, quality, "fast, ", &image, &mut fast_timings)));
+    let times = measure_encode_times(pixel_count(&image), options.runs, jobs)?;
     let mut rows = Vec::new();
     let mut model = f64::INFINITY;
     if let [jpeg, webp, slow, ours @ ..] = &times[..] {
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &CodecArgs) -> Result<(), BenchError> {
             }
         }
     }
-    rows.extend(beside_gemm(&bundle, model, options)?);
+    rows.extend(compare_with_gemm(&bundle, model, options)?);
     print_rows(&rows, options.json)
 }
 
@@ -65,11 +65,11 @@ fn our_job<'a>(
     encoder: &'a ImageCodecEncoder,
     quality: Quality,
     speed: &str,
-    picture: &'a DynamicImage,
+    image: &'a DynamicImage,
     timings: &'a mut Vec<EncodeTiming>,
 ) -> TimedJob<'a> {
     EncodeJob::new(format!("lopside, {speed}quality {}", quality.get()), move || {
-        let encoded = encoder.encode(picture, &ImageCodecOptions::new(quality))?;
+        let encoded = encoder.encode(image, &ImageCodecOptions::new(quality))?;
         timings.push(encoded.timing);
         Ok(encoded.frame.len())
     })
@@ -101,7 +101,7 @@ fn stage_shares(timings: &[EncodeTiming]) -> [f64; 3] {
 
 /// Compares the encoder's multiply-accumulates per second with those of a plain matrix product with the size
 /// of its first convolution: both in CPU time, both counted from the shapes.
-fn beside_gemm(
+fn compare_with_gemm(
     bundle: &ImageCodecBundle,
     model_ms: f64,
     options: &CodecArgs,

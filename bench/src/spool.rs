@@ -94,11 +94,11 @@ fn measure_queues(options: &SpoolArgs, load: (usize, usize, usize)) -> Result<Ve
         }
     }
     let medians: Vec<QueueFigures> = figures.iter().map(|figures| median_figures(figures)).collect();
-    let (len, together, _) = load;
+    let (len, records_per_commit, _) = load;
     let ours = medians[0];
     let mut rows = Vec::new();
     for ((name, _), figures) in QUEUES.iter().zip(&medians) {
-        let name = format!("{name}: {len} bytes, {together} per commit");
+        let name = format!("{name}: {len} bytes, {records_per_commit} per commit");
         let rate = Measurement::new(&name, figures.records_per_second, "1/s");
         let bytes = Measurement::new(&name, figures.amplification, "bytes/byte");
         rows.push(rate.with_ratio("spool", ours.records_per_second));
@@ -109,18 +109,18 @@ fn measure_queues(options: &SpoolArgs, load: (usize, usize, usize)) -> Result<Ve
 
 fn measure_queue(
     mut queue: Box<dyn Queue>,
-    (len, together, count): (usize, usize, usize),
+    (len, records_per_commit, count): (usize, usize, usize),
 ) -> Result<QueueFigures, BenchError> {
-    let record: Vec<u8> = (0..len).map(|at| (at * 31 % 251) as u8).collect();
-    let (before, start) = (disk_bytes_written()?, Instant::now());
+    let record: Vec<u8> = (0..len).map(|index| (index * 31 % 251) as u8).collect();
+    let (bytes_before, start) = (disk_bytes_written()?, Instant::now());
     for number in 1..=count {
         queue.append(&record)?;
-        if number % together == 0 {
+        if number % records_per_commit == 0 {
             queue.commit()?;
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    let amplification = (disk_bytes_written()? - before) / (len * count) as f64;
+    let amplification = (disk_bytes_written()? - bytes_before) / (len * count) as f64;
     Ok(QueueFigures { records_per_second: count as f64 / seconds, amplification })
 }
 
@@ -138,7 +138,7 @@ fn measure_backlog(options: &SpoolArgs) -> Result<Vec<Measurement>, BenchError> 
         }
     }
     drop(queue);
-    let (before, start) = (resident_bytes()?, Instant::now());
+    let (resident_before, start) = (resident_bytes()?, Instant::now());
     let mut spool = open_spool(folder)?;
     let recovery = start.elapsed().as_secs_f64();
     let (pending, start) = (spool.pending_records(Class::Normal), Instant::now());
@@ -151,14 +151,18 @@ fn measure_backlog(options: &SpoolArgs) -> Result<Vec<Measurement>, BenchError> 
         Measurement::new(format!("{backlog}: recovery"), 1e3 * recovery, "ms"),
         Measurement::new(format!("{backlog}: records found"), pending as f64, ""),
         Measurement::new(format!("{backlog}: read and acknowledged"), pending as f64 / seconds, "1/s"),
-        Measurement::new(format!("{backlog}: additional memory"), (resident_bytes()? - before) / 1e6, "MB"),
+        Measurement::new(
+            format!("{backlog}: additional memory"),
+            (resident_bytes()? - resident_before) / 1e6,
+            "MB",
+        ),
     ])
 }
 
 fn median_figures(figures: &[QueueFigures]) -> QueueFigures {
     QueueFigures {
-        records_per_second: median_of(figures, |one| one.records_per_second),
-        amplification: median_of(figures, |one| one.amplification),
+        records_per_second: median_of(figures, |sample| sample.records_per_second),
+        amplification: median_of(figures, |sample| sample.amplification),
     }
 }
 

@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn a_limit_is_met_at_its_value_and_missed_beyond_it() {
-        let told = |row: Measurement| row.limit.unwrap().to_string();
-        assert_eq!(told(Measurement::new("a", 2.0, "ms").at_most(2.0)), "at most 2: met");
-        assert_eq!(told(Measurement::new("a", 2.5, "ms").at_most(2.0)), "at most 2: MISSED");
-        assert_eq!(told(Measurement::new("a", 0.9, "").at_least(0.9)), "at least 0.9: met");
-        assert_eq!(told(Measurement::new("a", 0.8, "").at_least(0.9)), "at least 0.9: MISSED");
+        let limit_text = |row: Measurement| row.limit.unwrap().to_string();
+        assert_eq!(limit_text(Measurement::new("a", 2.0, "ms").at_most(2.0)), "at most 2: met");
+        assert_eq!(limit_text(Measurement::new("a", 2.5, "ms").at_most(2.0)), "at most 2: MISSED");
+        assert_eq!(limit_text(Measurement::new("a", 0.9, "").at_least(0.9)), "at least 0.9: met");
+        assert_eq!(limit_text(Measurement::new("a", 0.8, "").at_least(0.9)), "at least 0.9: MISSED");
     }
 }

@@ -218,7 +218,7 @@ fn report_batching(settings: &Settings) -> BatchingReport {
         queue,
         queue_bytes,
         request_timeout_ms: settings.request_timeout.as_millis(),
-        watch_seconds: settings.watch_interval.map(|every| every.as_secs()),
+        watch_seconds: settings.watch_interval.map(|interval| interval.as_secs()),
     }
 }
 

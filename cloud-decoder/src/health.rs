@@ -24,9 +24,9 @@ async fn check(url: &str) -> Result<(), String> {
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| format!("{url:?}: {error}"))?;
     let channel = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT).connect().await;
     let channel = channel.map_err(|error| format!("cannot connect to {url}: {error}"))?;
-    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
-    let answer = answer.map_err(|status| format!("{url} does not respond: {}", status.message()))?;
-    match answer.into_inner().status() {
+    let response = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+    let response = response.map_err(|status| format!("{url} does not respond: {}", status.message()))?;
+    match response.into_inner().status() {
         ServingStatus::Serving => Ok(()),
         status => Err(format!("the status of {url} is {}", status.as_str_name())),
     }

@@ -19,7 +19,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Serve(args) => run_server(args).await.map(|()| ExitCode::SUCCESS),
         Command::Check(args) => print_report(args),
         Command::Key(args) => make_key(&args).map(|()| ExitCode::SUCCESS),
@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
             health::check_server(&url).await.map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
     };
-    done.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         eprintln!("cloud-decoder: {error}");
         ExitCode::FAILURE
     })

@@ -130,7 +130,7 @@ impl Server {
     /// Returns the archive; `None` if the server runs without one.
     #[must_use]
     pub fn archive(&self) -> Option<Archive> {
-        self.archive.as_ref().map(|kept| kept.archive.clone())
+        self.archive.as_ref().map(|server_archive| server_archive.archive.clone())
     }
 
     /// Returns the counters of connections and refused requests.
@@ -152,7 +152,7 @@ impl Server {
     }
 
     async fn serve(self, stop: StopSignal, cut_off: StopSignal) {
-        let Self { archive: kept, front, readiness, drain_wait, drain, .. } = self;
+        let Self { archive: server_archive, front, readiness, drain_wait, drain, .. } = self;
         let stop = Box::pin(async move {
             stop.await;
             tracing::info!(
@@ -165,8 +165,8 @@ impl Server {
             tracing::info!("stopping: finishing open requests");
         });
         front.serve(stop, drain, cut_off).await;
-        if let Some(kept) = kept {
-            kept.archive.close().await;
+        if let Some(server_archive) = server_archive {
+            server_archive.archive.close().await;
         }
         tracing::info!("stopped");
     }
@@ -194,8 +194,8 @@ pub fn stop_signals() -> io::Result<(StopSignal, StopSignal)> {
 }
 
 /// Checks the bundles' folders for changes at every interval, for as long as the registry exists.
-async fn watch_folders(registry: Weak<Registry>, every: Duration) {
-    let mut ticks = tokio::time::interval(every);
+async fn watch_folders(registry: Weak<Registry>, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -204,6 +204,6 @@ async fn watch_folders(registry: Weak<Registry>, every: Duration) {
     }
 }
 
-async fn wait_for_count(mut count: watch::Receiver<u32>, wanted: u32) {
-    let _ = count.wait_for(|count| *count >= wanted).await;
+async fn wait_for_count(mut count: watch::Receiver<u32>, minimum: u32) {
+    let _ = count.wait_for(|count| *count >= minimum).await;
 }

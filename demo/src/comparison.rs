@@ -49,8 +49,8 @@ impl Comparison {
             ("JPEG 4:2:0".to_owned(), jpeg_fitting(original, *frame_bytes)?),
             (webp.name(), fitting(&webp, original, *frame_bytes)?),
         ];
-        for (codec, Fitting { point, picture }) in codecs {
-            self.push(sent, &codec, point.bytes, point.psnr, &picture)?;
+        for (codec, Fitting { point, picture: image }) in codecs {
+            self.push(sent, &codec, point.bytes, point.psnr, &image)?;
         }
         Ok(())
     }
@@ -61,7 +61,7 @@ impl Comparison {
         codec: &str,
         bytes: usize,
         psnr_db: f64,
-        picture: &DynamicImage,
+        image: &DynamicImage,
     ) -> std::result::Result<(), QualityError> {
         let pixels = f64::from(sent.original.width()) * f64::from(sent.original.height());
         self.rows.push(CodecRow {
@@ -71,7 +71,7 @@ impl Comparison {
             bits_per_pixel: 8.0 * bytes as f64 / pixels,
             psnr_db,
         });
-        self.sheet.push(&format!("{codec}: {} B, {psnr_db:.2} dB", group_digits(bytes as u64)), picture)
+        self.sheet.push(&format!("{codec}: {} B, {psnr_db:.2} dB", group_digits(bytes as u64)), image)
     }
 }
 
@@ -81,15 +81,15 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     #[test]
-    fn baselines_get_as_many_bytes_and_all_are_shown() {
+    fn baselines_fit_the_frame_size_and_all_images_are_shown() {
         let wave = |x: u32, y: u32| (120.0 + 90.0 * (x as f32 / 9.0).sin() * (y as f32 / 7.0).cos()) as u8;
-        let picture = |step: u8| -> DynamicImage {
+        let test_image = |step: u8| -> DynamicImage {
             RgbImage::from_fn(160, 90, |x, y| Rgb([wave(x, y) / step * step; 3])).into()
         };
         let sent = |name: &str| SentImage {
             name: name.into(),
-            original: picture(1),
-            reconstruction: picture(4),
+            original: test_image(1),
+            reconstruction: test_image(4),
             frame_bytes: 1500,
         };
         let mut comparison = Comparison::new().unwrap();
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(codecs, ["Lopside", "JPEG 4:2:0", "WebP, method 6"].repeat(2));
         assert!(comparison.rows.iter().all(|row| row.bytes <= 1500 && row.psnr_db > 20.0));
         assert!((comparison.rows[0].bits_per_pixel - 8.0 * 1500.0 / 14_400.0).abs() < 1e-12);
-        let one_row = comparison.sheet.render().height() / 2;
-        assert!(one_row > 90, "{one_row}");
+        let row_height = comparison.sheet.render().height() / 2;
+        assert!(row_height > 90, "{row_height}");
     }
 }

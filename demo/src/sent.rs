@@ -34,7 +34,7 @@ pub(crate) fn read_sent(folder: &Path, original: &Path) -> Result<SentImage> {
     let text = fs::read(&report).map_err(|error| format!("{}: {error}", report.display()))?;
     let SendReport { pictures } =
         serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", report.display()))?;
-    let row = pictures.iter().find(|picture| picture.name == name).ok_or_else(|| {
+    let row = pictures.iter().find(|row| row.name == name).ok_or_else(|| {
         format!(
             "{} does not list the image {name:?}: send it with `edge-encoder send` first",
             report.display()
@@ -49,8 +49,8 @@ pub(crate) fn read_sent(folder: &Path, original: &Path) -> Result<SentImage> {
 }
 
 fn open_rgb(path: &Path) -> Result<DynamicImage> {
-    let picture = image::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(picture.into_rgb8().into())
+    let image = image::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(image.into_rgb8().into())
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_that_was_not_sent_is_named() {
+    fn an_image_that_was_not_sent_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
         let original = folder.path().join("lake.png");
         let error = |text: &str| {

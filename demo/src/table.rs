@@ -29,8 +29,8 @@ pub(crate) fn format_table(rows: &[CodecRow]) -> String {
     text + NOTE
 }
 
-fn line(picture: &str, codec: &str, [bytes, bpp, psnr]: [&str; 3]) -> String {
-    format!("{picture:<12}  {codec:<14}  {bytes:>8}  {bpp:>6}  {psnr:>7}\n")
+fn line(image: &str, codec: &str, [bytes, bpp, psnr]: [&str; 3]) -> String {
+    format!("{image:<12}  {codec:<14}  {bytes:>8}  {bpp:>6}  {psnr:>7}\n")
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_a_line_a_file() {
+    fn the_table_has_one_line_per_file() {
         let text = format_table(&rows());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 1 + 1 + 2 + 1 + 1 + 1);

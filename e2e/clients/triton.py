@@ -1,6 +1,6 @@
-"""Asks a cloud-decoder with the fashion bundle in every way that Triton's Python client knows.
+"""Sends requests of every kind that Triton's Python client supports to a cloud-decoder with the bundle fashion.
 
-usage: triton.py ADDRESS FRAMES, a folder of frames. Prints one line for each thing that held.
+usage: triton.py ADDRESS FRAMES, a folder of frames. Prints one line per check that passed.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ ADDRESS, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
 FRAMES = [path.read_bytes() for path in sorted(FOLDER.glob("*.lps"))]
 
 
-def frames(kind, count, binary=True):
+def frame_inputs(kind, count, binary=True):
     """The first frames as an input."""
     array = np.array(FRAMES[:count], dtype=np.object_).reshape(count, 1)
     tensor = kind.InferInput("frame", array.shape, "BYTES")
@@ -28,15 +28,15 @@ def frames(kind, count, binary=True):
     return [tensor]
 
 
-def latents(kind, array, binary=True):
+def latent_inputs(kind, array, binary=True):
     """An array as the input of latents."""
     tensor = kind.InferInput("latent", array.shape, "FP32")
     tensor.set_data_from_numpy(array) if kind is grpc else tensor.set_data_from_numpy(array, binary_data=binary)
     return [tensor]
 
 
-def held(what):
-    print("ok:", what)
+def report_passed(check):
+    print("ok:", check)
 
 
 def refused(call, text):
@@ -57,74 +57,74 @@ def synchronous(kind, expected, zeros):
     assert metadata["inputs"][0]["name"] == "latent" and metadata["versions"] == ["1"], metadata
     config = client.get_model_config(MODEL, **as_json)
     assert (config if kind is http else config["config"])["name"] == MODEL, config
-    names = [model["name"] for model in index(client, as_json)]
+    names = [model["name"] for model in repository_index(client, as_json)]
     assert MODEL in names, names
-    held(f"{kind.__name__}: health, metadata, config, index")
+    report_passed(f"{kind.__name__}: health, metadata, config, index")
 
-    answer = client.infer(MODEL, frames(kind, len(FRAMES)), request_id="seven", priority=1, timeout=5_000_000)
-    assert answer.get_response()["id"] == "seven" if kind is http else answer.get_response().id == "seven"
-    np.testing.assert_allclose(answer.as_numpy("reconstruction"), expected, atol=1e-5)
-    answer = client.infer(MODEL, latents(kind, np.zeros((3, 32), np.float32)), model_version="1")
-    np.testing.assert_allclose(answer.as_numpy("reconstruction"), np.repeat(zeros, 3, axis=0), atol=1e-5)
-    held(f"{kind.__name__}: frames and latents")
+    response = client.infer(MODEL, frame_inputs(kind, len(FRAMES)), request_id="seven", priority=1, timeout=5_000_000)
+    assert response.get_response()["id"] == "seven" if kind is http else response.get_response().id == "seven"
+    np.testing.assert_allclose(response.as_numpy("reconstruction"), expected, atol=1e-5)
+    response = client.infer(MODEL, latent_inputs(kind, np.zeros((3, 32), np.float32)), model_version="1")
+    np.testing.assert_allclose(response.as_numpy("reconstruction"), np.repeat(zeros, 3, axis=0), atol=1e-5)
+    report_passed(f"{kind.__name__}: frames and latents")
 
-    wanted = [kind.InferRequestedOutput("png"), kind.InferRequestedOutput("reconstruction", class_count=2)]
-    answer = client.infer(MODEL, frames(kind, 2), outputs=wanted)
-    assert all(png.startswith(b"\x89PNG") for png in answer.as_numpy("png").flatten())
-    assert answer.as_numpy("reconstruction").shape == (2, 2)
-    held(f"{kind.__name__}: chosen outputs, classification")
+    outputs = [kind.InferRequestedOutput("png"), kind.InferRequestedOutput("reconstruction", class_count=2)]
+    response = client.infer(MODEL, frame_inputs(kind, 2), outputs=outputs)
+    assert all(png.startswith(b"\x89PNG") for png in response.as_numpy("png").flatten())
+    assert response.as_numpy("reconstruction").shape == (2, 2)
+    report_passed(f"{kind.__name__}: chosen outputs, classification")
 
     for algorithm in ["gzip", "deflate"]:
         if kind is grpc:
-            answer = client.infer(MODEL, frames(kind, 4), compression_algorithm=algorithm)
+            response = client.infer(MODEL, frame_inputs(kind, 4), compression_algorithm=algorithm)
         else:
-            packed = {"request_compression_algorithm": algorithm, "response_compression_algorithm": algorithm}
-            answer = client.infer(MODEL, frames(kind, 4), **packed)
-        np.testing.assert_allclose(answer.as_numpy("reconstruction"), expected[:4], atol=1e-5)
-    held(f"{kind.__name__}: compression")
+            compression = {"request_compression_algorithm": algorithm, "response_compression_algorithm": algorithm}
+            response = client.infer(MODEL, frame_inputs(kind, 4), **compression)
+        np.testing.assert_allclose(response.as_numpy("reconstruction"), expected[:4], atol=1e-5)
+    report_passed(f"{kind.__name__}: compression")
 
     before = client.get_inference_statistics(MODEL, **as_json)["model_stats"][0]["inference_count"]
-    client.infer(MODEL, frames(kind, 5))
+    client.infer(MODEL, frame_inputs(kind, 5))
     after = client.get_inference_statistics(MODEL, **as_json)["model_stats"][0]["inference_count"]
     assert int(after) == int(before) + 5, (before, after)
-    held(f"{kind.__name__}: statistics")
+    report_passed(f"{kind.__name__}: statistics")
 
-    refused(lambda: client.infer("fashion.nothing", frames(kind, 1)), "nothing")
-    refused(lambda: client.infer(MODEL, latents(kind, np.zeros((1, 31), np.float32))), "latent")
+    refused(lambda: client.infer("fashion.nothing", frame_inputs(kind, 1)), "nothing")
+    refused(lambda: client.infer(MODEL, latent_inputs(kind, np.zeros((1, 31), np.float32))), "latent")
     refused(lambda: client.load_model("nobody"), "nobody")
     client.load_model("fashion")
     client.unload_model("fashion")
-    refused(lambda: client.infer(MODEL, frames(kind, 1)), "fashion")
+    refused(lambda: client.infer(MODEL, frame_inputs(kind, 1)), "fashion")
     client.load_model("fashion")
-    client.infer(MODEL, frames(kind, 1))
-    held(f"{kind.__name__}: errors, load, unload")
+    client.infer(MODEL, frame_inputs(kind, 1))
+    report_passed(f"{kind.__name__}: errors, load, unload")
     client.close()
 
 
-def index(client, as_json):
-    found = client.get_model_repository_index(**as_json)
-    return found["models"] if isinstance(found, dict) else found
+def repository_index(client, as_json):
+    response = client.get_model_repository_index(**as_json)
+    return response["models"] if isinstance(response, dict) else response
 
 
 def callbacks(expected):
-    """Calls whose answers come later: gRPC's futures and streams, HTTP's threads."""
-    answers = queue.Queue()
+    """Calls whose responses arrive later: gRPC's futures and streams, HTTP's threads."""
+    responses = queue.Queue()
     client = grpc.InferenceServerClient(ADDRESS)
     for number in range(8):
-        client.async_infer(MODEL, frames(grpc, 1), lambda result, error: answers.put((result, error)))
+        client.async_infer(MODEL, frame_inputs(grpc, 1), lambda result, error: responses.put((result, error)))
     for number in range(8):
-        result, error = answers.get(timeout=30)
+        result, error = responses.get(timeout=30)
         assert error is None, error
         np.testing.assert_allclose(result.as_numpy("reconstruction"), expected[:1], atol=1e-5)
-    held("tritonclient.grpc: async_infer")
+    report_passed("tritonclient.grpc: async_infer")
 
-    client.start_stream(lambda result, error: answers.put((result, error)))
+    client.start_stream(lambda result, error: responses.put((result, error)))
     for number in range(16):
-        client.async_stream_infer(MODEL, frames(grpc, 1 + number % 3), request_id=str(number))
-    client.async_stream_infer("fashion.nothing", frames(grpc, 1), request_id="wrong")
-    seen, errors = set(), 0
+        client.async_stream_infer(MODEL, frame_inputs(grpc, 1 + number % 3), request_id=str(number))
+    client.async_stream_infer("fashion.nothing", frame_inputs(grpc, 1), request_id="wrong")
+    received, errors = set(), 0
     for number in range(17):
-        result, error = answers.get(timeout=30)
+        result, error = responses.get(timeout=30)
         if error is not None:
             errors += 1
             continue
@@ -132,41 +132,41 @@ def callbacks(expected):
         np.testing.assert_allclose(
             result.as_numpy("reconstruction"), expected[: 1 + int(request) % 3], atol=1e-5
         )
-        seen.add(request)
-    assert len(seen) == 16 and errors == 1, (seen, errors)
+        received.add(request)
+    assert len(received) == 16 and errors == 1, (received, errors)
     client.stop_stream()
     client.close()
-    held("tritonclient.grpc: stream")
+    report_passed("tritonclient.grpc: stream")
 
     client = http.InferenceServerClient(ADDRESS, concurrency=4)
-    pending = [client.async_infer(MODEL, frames(http, 2)) for _ in range(8)]
-    for answer in pending:
-        np.testing.assert_allclose(answer.get_result().as_numpy("reconstruction"), expected[:2], atol=1e-5)
+    pending = [client.async_infer(MODEL, frame_inputs(http, 2)) for _ in range(8)]
+    for response in pending:
+        np.testing.assert_allclose(response.get_result().as_numpy("reconstruction"), expected[:2], atol=1e-5)
     client.close()
-    held("tritonclient.http: async_infer")
+    report_passed("tritonclient.http: async_infer")
 
 
 def plain_json(zeros):
     """Tensors as JSON, both ways."""
     client = http.InferenceServerClient(ADDRESS)
-    wanted = [http.InferRequestedOutput("reconstruction", binary_data=False)]
-    answer = client.infer(MODEL, latents(http, np.zeros((1, 32), np.float32), binary=False), outputs=wanted)
-    np.testing.assert_allclose(answer.as_numpy("reconstruction"), zeros, atol=1e-5)
+    outputs = [http.InferRequestedOutput("reconstruction", binary_data=False)]
+    response = client.infer(MODEL, latent_inputs(http, np.zeros((1, 32), np.float32), binary=False), outputs=outputs)
+    np.testing.assert_allclose(response.as_numpy("reconstruction"), zeros, atol=1e-5)
     client.close()
-    held("tritonclient.http: JSON")
+    report_passed("tritonclient.http: JSON")
 
 
 async def asynchronous(kind, base, expected):
     client = kind.InferenceServerClient(ADDRESS)
     assert await client.is_model_ready(MODEL)
-    answers = await asyncio.gather(*[client.infer(MODEL, frames(base, 1 + number % 4)) for number in range(12)])
-    for number, answer in enumerate(answers):
-        np.testing.assert_allclose(answer.as_numpy("reconstruction"), expected[: 1 + number % 4], atol=1e-5)
+    responses = await asyncio.gather(*[client.infer(MODEL, frame_inputs(base, 1 + number % 4)) for number in range(12)])
+    for number, response in enumerate(responses):
+        np.testing.assert_allclose(response.as_numpy("reconstruction"), expected[: 1 + number % 4], atol=1e-5)
     if kind is grpc_aio:
 
         async def requests():
             for number in range(6):
-                yield {"model_name": MODEL, "inputs": frames(base, 1), "request_id": str(number)}
+                yield {"model_name": MODEL, "inputs": frame_inputs(base, 1), "request_id": str(number)}
 
         count = 0
         async for result, error in client.stream_infer(requests()):
@@ -175,19 +175,19 @@ async def asynchronous(kind, base, expected):
             count += 1
         assert count == 6
     await client.close()
-    held(f"{kind.__name__}: gather")
+    report_passed(f"{kind.__name__}: gather")
 
 
 def main():
     client = grpc.InferenceServerClient(ADDRESS)
-    # One by one, so that what comes in batches is compared with what does not.
+    # One by one, so that the outputs of batches are compared with those of single frames.
     expected = np.concatenate(
         [
-            client.infer(MODEL, [one(frame)]).as_numpy("reconstruction")
+            client.infer(MODEL, [frame_input(frame)]).as_numpy("reconstruction")
             for frame in FRAMES
         ]
     )
-    zeros = client.infer(MODEL, latents(grpc, np.zeros((1, 32), np.float32))).as_numpy("reconstruction")
+    zeros = client.infer(MODEL, latent_inputs(grpc, np.zeros((1, 32), np.float32))).as_numpy("reconstruction")
     client.close()
     assert expected.shape == (len(FRAMES), 784) and expected.std() > 0.1
     synchronous(grpc, expected, zeros)
@@ -198,7 +198,7 @@ def main():
     asyncio.run(asynchronous(http_aio, http, expected))
 
 
-def one(frame):
+def frame_input(frame):
     tensor = grpc.InferInput("frame", (1, 1), "BYTES")
     tensor.set_data_from_numpy(np.array([[frame]], dtype=np.object_))
     return tensor

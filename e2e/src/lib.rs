@@ -102,7 +102,7 @@ pub fn encode_samples(samples: &str, folder: &Path) -> Vec<Vec<u8>> {
     let _ = run_stdout(encode.arg(in_clone(samples)));
     let frames: Vec<_> = sorted_files(folder)
         .iter()
-        .filter(|path| path.extension().is_some_and(|end| end == "lps"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "lps"))
         .map(|path| fs::read(path).expect("the frame can be read"))
         .collect();
     assert!(!frames.is_empty(), "{samples} does not contain any samples");
@@ -188,8 +188,8 @@ impl CloudDecoder {
         BufReader::new(stdout).read_line(&mut url).expect("stdout can be read");
         url.truncate(url.trim_end().len());
         let mut cloud = Self { child, url };
-        let started = !cloud.url.is_empty();
-        assert!(started, "cloud-decoder did not start: {}", cloud.stop().1);
+        let has_started = !cloud.url.is_empty();
+        assert!(has_started, "cloud-decoder did not start: {}", cloud.stop().1);
         cloud
     }
 

@@ -16,8 +16,8 @@ use image::{
 use lopside_e2e::{binary_command, in_clone, run_stdout};
 use nix::sys::resource::{UsageWho, getrusage};
 
-const SIDES: (u32, u32) = (4000, 3000);
-const LIMIT: u64 = 150_000_000;
+const IMAGE_SIZE: (u32, u32) = (4000, 3000);
+const MAX_PEAK_BYTES: u64 = 150_000_000;
 
 /// Returns the samples side by side, each next to its mirror image, so that no seam is sharper than a
 /// photograph.
@@ -27,9 +27,9 @@ fn photograph() -> RgbImage {
         [sample.clone(), imageops::flip_horizontal(&sample)]
     });
     let (width, height) = samples[0][0].dimensions();
-    let mut photograph = RgbImage::new(SIDES.0, SIDES.1);
-    for (row, y) in (0..SIDES.1).step_by(height as usize).enumerate() {
-        for (column, x) in (0..SIDES.0).step_by(width as usize).enumerate() {
+    let mut photograph = RgbImage::new(IMAGE_SIZE.0, IMAGE_SIZE.1);
+    for (row, y) in (0..IMAGE_SIZE.1).step_by(height as usize).enumerate() {
+        for (column, x) in (0..IMAGE_SIZE.0).step_by(width as usize).enumerate() {
             let tile = &samples[(row + column / 2) % 2][column % 2];
             imageops::replace(&mut photograph, tile, i64::from(x), i64::from(y));
         }
@@ -40,13 +40,13 @@ fn photograph() -> RgbImage {
 fn save(photograph: &RgbImage, path: &Path) {
     let file = std::fs::File::create(path).unwrap();
     PngEncoder::new_with_quality(file, CompressionType::Fast, FilterType::Adaptive)
-        .write_image(photograph, SIDES.0, SIDES.1, ExtendedColorType::Rgb8)
+        .write_image(photograph, IMAGE_SIZE.0, IMAGE_SIZE.1, ExtendedColorType::Rgb8)
         .unwrap();
 }
 
 /// Returns the maximum resident memory of any ended child process, in bytes. A child starts as a copy of this
 /// process, so the peak of this process is included: the figure is never too low.
-fn peak_of_children() -> u64 {
+fn peak_child_bytes() -> u64 {
     let kib = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
     1024 * u64::try_from(kib).unwrap()
 }
@@ -54,14 +54,14 @@ fn peak_of_children() -> u64 {
 #[test]
 fn twelve_megapixels_take_at_most_150_megabytes() {
     let folder = tempfile::tempdir().unwrap();
-    let picture = folder.path().join("photograph.png");
-    save(&photograph(), &picture);
+    let path = folder.path().join("photograph.png");
+    save(&photograph(), &path);
     for quality in ["50", "90"] {
         let mut encode = binary_command("edge-encoder");
         encode.args(["encode", "--quality", quality, "--bundle"]).arg(in_clone("bundles/photo"));
-        let text = run_stdout(encode.arg("--out").arg(folder.path()).arg(&picture));
-        let peak = peak_of_children();
+        let text = run_stdout(encode.arg("--out").arg(folder.path()).arg(&path));
+        let peak = peak_child_bytes();
         println!("quality {quality}: {peak} bytes at most; {}", text.trim());
-        assert!(peak <= LIMIT, "{peak} bytes at quality {quality}");
+        assert!(peak <= MAX_PEAK_BYTES, "{peak} bytes at quality {quality}");
     }
 }

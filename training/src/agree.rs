@@ -31,12 +31,14 @@ pub(crate) fn check_export(
     let halves_ort = run_halves(halves, &input, |name, model, inputs| run_ort(runtime, name, model, inputs))?;
     let whole_tract = run_tract(WHOLE_FILE, whole, std::slice::from_ref(&input))?;
     let halves_tract = run_halves(halves, &input, run_tract)?;
-    let pairs = [
+    let comparisons = [
         ("whole model and decoder∘encoder in ONNX Runtime", &whole_ort, &halves_ort),
         ("whole model and decoder∘encoder in tract", &whole_tract, &halves_tract),
         ("whole model in ONNX Runtime and in tract", &whole_ort, &whole_tract),
     ];
-    pairs.into_iter().try_fold(0.0, |worst: f32, (what, a, b)| Ok(worst.max(compare_outputs(what, a, b)?)))
+    comparisons
+        .into_iter()
+        .try_fold(0.0, |worst: f32, (description, a, b)| Ok(worst.max(compare_outputs(description, a, b)?)))
 }
 
 /// Returns [`SAMPLES`] input samples, uniform from 0 to 1.
@@ -81,24 +83,28 @@ fn run_halves(
 }
 
 /// Returns the largest relative difference between outputs and checks their shapes and [`TOLERANCE`].
-pub(crate) fn compare_outputs(what: &str, a: &[TensorValues], b: &[TensorValues]) -> Result<f32, ModelError> {
-    check_within(TOLERANCE, what, a, b)
+pub(crate) fn compare_outputs(
+    description: &str,
+    a: &[TensorValues],
+    b: &[TensorValues],
+) -> Result<f32, ModelError> {
+    check_within(TOLERANCE, description, a, b)
 }
 
 /// Like [`compare_outputs`], with another limit.
 pub(crate) fn check_within(
     limit: f32,
-    what: &str,
+    description: &str,
     a: &[TensorValues],
     b: &[TensorValues],
 ) -> Result<f32, ModelError> {
-    let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.dims == b.dims);
-    let worst = a.iter().zip(b).map(|(a, b)| relative_difference(&a.values, &b.values));
-    let difference = if same { worst.fold(0.0, f32::max) } else { f32::INFINITY };
+    let same_shapes = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.dims == b.dims);
+    let differences = a.iter().zip(b).map(|(a, b)| relative_difference(&a.values, &b.values));
+    let difference = if same_shapes { differences.fold(0.0, f32::max) } else { f32::INFINITY };
     if difference <= limit {
         Ok(difference)
     } else {
-        Err(ModelError::Disagreement { what: what.to_owned(), difference, limit })
+        Err(ModelError::Disagreement { what: description.to_owned(), difference, limit })
     }
 }
 
@@ -122,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_a_missing_value_and_a_nan_fail() {
+    fn differences_missing_values_and_nan_are_refused() {
         let found = compare_outputs("x", &values(&[0.5, 0.25]), &values(&[0.5, 0.250_05])).unwrap();
         assert!(found > 4e-5 && found < 6e-5, "{found}");
         for other in [&[0.5, 0.2502][..], &[0.5], &[0.5, f32::NAN]] {

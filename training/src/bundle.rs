@@ -30,12 +30,12 @@ pub(crate) fn draft(
     series: Option<&TimeSeriesSpec>,
 ) -> Result<FixedLatentDraft, TrainingError> {
     let definition = &blueprint.definition;
-    let latent = latent_tensors(blueprint).zip(&calibration.gains);
+    let layers = latent_tensors(blueprint).zip(&calibration.gains);
     let mut draft = FixedLatentDraft {
         name: definition.bundle_name().into(),
         description: definition.description.clone(),
         input: match (&definition.input, series) {
-            (Signal::Picture(picture), _) => InputSpec::Picture(samples::image_spec(picture)),
+            (Signal::Picture(image), _) => InputSpec::Picture(samples::image_spec(image)),
             (Signal::Series(_), Some(series)) => InputSpec::Series(series.clone()),
             (Signal::Series(_), None) => {
                 let set = definition.data.set.clone();
@@ -45,7 +45,7 @@ pub(crate) fn draft(
         encoder: halves.encoder.clone(),
         input_tensor: batched_tensor(net::input_name(blueprint), blueprint.input),
         encoder_cost: cost_of(&halves.encoder)?,
-        latent: latent.map(|(tensor, gains)| FixedLatentLayerSpec { tensor, gains: gains.clone() }).collect(),
+        latent: layers.map(|(tensor, gains)| FixedLatentLayerSpec { tensor, gains: gains.clone() }).collect(),
         tables: calibration.tables.clone(),
         heads: Vec::new(),
     };
@@ -66,7 +66,7 @@ fn draft_heads(
     latent_space: &str,
 ) -> Result<Vec<FixedLatentDraftHead>, TrainingError> {
     let kind = match (blueprint.definition.output(), series) {
-        (Signal::Picture(picture), _) => HeadKind::Reconstruct(samples::image_spec(picture)),
+        (Signal::Picture(image), _) => HeadKind::Reconstruct(samples::image_spec(image)),
         (Signal::Series(_), Some(series)) => HeadKind::Series(series.clone()),
         (Signal::Series(_), None) => HeadKind::Tensor {},
     };

@@ -23,9 +23,9 @@ pub(crate) fn write(
 ) -> String {
     let definition = &blueprint.definition;
     let Evaluation { encoder, decoder, samples, latent_values, .. } = evaluation;
-    let (count, split) = (train.len(), training_count(train.len()));
+    let (sample_count, train_count) = (train.len(), training_count(train.len()));
     format!(
-        "# {name}\n\n{description}. Preset `{own}`: encoder {encoder_widths}, decoder {decoder_widths}; every value \
+        "# {name}\n\n{description}. Preset `{preset_name}`: encoder {encoder_widths}, decoder {decoder_widths}; every value \
          of the latent is quantised with its own step and range-coded.\n\n\
          ## Figures\n\nMeasured on the {samples} test samples of `{set}`, which were not used in training. The sizes \
          are those of whole frames, including header, latent-space id and checksum. {units}\n\n\
@@ -33,26 +33,26 @@ pub(crate) fn write(
          | | encoder (edge) | first head (cloud) |\n|---|---|---|\n\
          | parameters | {} | {} |\n| MAC per sample | {} | {} |\n\n\
          {latent_values} latent values. The whole model and its two halves agree to {limit:e} in ONNX Runtime and \
-         in tract (observed: {seen}).\n\n\
+         in tract (observed: {observed}).\n\n\
          ## Made by\n\n```sh\n{command}\n```\n\nThe same seed on the same kind of machine produces the same \
-         bytes. The model was trained on {split} of the {count} training samples and validated on the other {}; gains \
+         bytes. The model was trained on {train_count} of the {sample_count} training samples and validated on the other {}; gains \
          and tables were computed from all of them.\n\n\
          ## Data and licence\n\n{data} This bundle: MIT OR Apache-2.0.\n",
         encoder.parameters,
         decoder.parameters,
         encoder.macs,
         decoder.macs,
-        count - split,
+        sample_count - train_count,
         name = definition.bundle_name(),
         description = definition.description,
-        own = definition.name,
+        preset_name = definition.name,
         set = definition.data.set,
         units = units_note(evaluation),
         encoder_widths = layer_shapes(&blueprint.encoder),
         decoder_widths = layer_shapes(&blueprint.decoder),
         table = evaluation.table(),
         limit = crate::agree::TOLERANCE,
-        seen = if difference < 1e-5 { "below 1e-5".to_owned() } else { format!("{difference:.0e}") },
+        observed = if difference < 1e-5 { "below 1e-5".to_owned() } else { format!("{difference:.0e}") },
         command = reproduction_command(definition, preset),
         data = describe_provenance(&definition.data.set),
     )

@@ -102,14 +102,18 @@ pub(crate) fn write_metrics(run: &Path, metrics: &impl Serialize) -> Result<(), 
 ///
 /// # Errors
 /// [`RunError::OptionsMismatch`] when they differ.
-pub(crate) fn check_options<T: PartialEq + Debug>(run: &Path, found: &T, asked: &T) -> Result<(), RunError> {
-    if found == asked {
+pub(crate) fn check_options<T: PartialEq + Debug>(
+    run: &Path,
+    found: &T,
+    requested: &T,
+) -> Result<(), RunError> {
+    if found == requested {
         return Ok(());
     }
     Err(RunError::OptionsMismatch {
         run: run.to_owned(),
         found: format!("{found:?}"),
-        asked: format!("{asked:?}"),
+        asked: format!("{requested:?}"),
     })
 }
 

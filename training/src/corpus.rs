@@ -100,8 +100,8 @@ impl Corpus {
         }
         let mut labels: Vec<Option<u8>> = data.labels.iter().copied().map(Some).collect();
         if let (Some(count), Split::Train) = (definition.data.labels, split) {
-            let drawn = Labelled::draw(&data.labels, count, definition.training.seed)?;
-            drawn.unlabelled.into_iter().for_each(|index| labels[index] = None);
+            let labelled = Labelled::draw(&data.labels, count, definition.training.seed)?;
+            labelled.unlabelled.into_iter().for_each(|index| labels[index] = None);
         }
         Ok(Self {
             known_labels: labels,
@@ -186,9 +186,9 @@ impl SeriesHalf {
         scaling: Scaling,
     ) -> Result<Self, DataError> {
         let count = series.channels.len();
-        let same = Scaling { mean: vec![0.0; count], deviation: vec![1.0; count] };
+        let identity = Scaling { mean: vec![0.0; count], deviation: vec![1.0; count] };
         let windows = series.windows(input.length, stride, &scaling)?;
-        let raw = series.windows(input.length, stride, &same)?;
+        let unscaled = series.windows(input.length, stride, &identity)?;
         let spec = TimeSeriesSpec {
             length: input.length as u32,
             stride: input.length as u32,
@@ -196,7 +196,7 @@ impl SeriesHalf {
             mean: scaling.mean,
             deviation: scaling.deviation,
         };
-        Ok(Self { spec, windows, row_anomalies: series.anomalies.clone(), unscaled: raw })
+        Ok(Self { spec, windows, row_anomalies: series.anomalies.clone(), unscaled })
     }
 }
 
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn one_class_is_learnt_and_all_are_tested() {
+    fn training_reads_one_class_and_testing_all() {
         let text = include_str!("../presets/fashion-dense.toml");
         let definition = definition(text, "set = \"fashion-mnist\"", "set = \"fashion-mnist\"\nnormal = 3");
         let train = Corpus::from_images(&definition, data(), Split::Train).unwrap();
@@ -251,11 +251,11 @@ mod tests {
     fn only_some_labels_are_known_to_training() {
         let text = include_str!("../presets/fashion-multitask.toml");
         let definition = definition(text, "set = \"fashion-mnist\"", "set = \"fashion-mnist\"\nlabels = 8");
-        let known = |split| {
+        let known_count = |split| {
             let corpus = Corpus::from_images(&definition, data(), split).unwrap();
             corpus.known_labels.iter().flatten().count()
         };
-        assert_eq!((known(Split::Train), known(Split::Test)), (8, 40));
+        assert_eq!((known_count(Split::Train), known_count(Split::Test)), (8, 40));
     }
 
     #[test]

@@ -31,9 +31,9 @@ impl LatentDensity {
         let mut centred = samples;
         centred.column_iter_mut().for_each(|mut column| column -= &mean);
         let mut covariance = &centred * centred.transpose() / count as f64;
-        let typical = (covariance.trace() / dims as f64).max(1e-9);
+        let mean_variance = (covariance.trace() / dims as f64).max(1e-9);
         for value in 0..dims {
-            covariance[(value, value)] += SHRINKAGE * typical;
+            covariance[(value, value)] += SHRINKAGE * mean_variance;
         }
         let deviation = covariance.diagonal().iter().map(|variance| variance.sqrt() as f32).collect();
         let lower = covariance.cholesky()?.l();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_never_vary_do_no_harm() {
+    fn constant_values_give_finite_whitening() {
         let rows: Vec<f32> = (0..60).map(|i| if i % 3 == 0 { 7.0 } else { (i * i % 11) as f32 }).collect();
         let density = LatentDensity::fit(&rows, 3).unwrap();
         assert!(density.whitening.iter().chain(&density.deviation).all(|value| value.is_finite()));

@@ -30,9 +30,9 @@ pub(crate) struct TensorValues {
 impl TensorValues {
     /// Returns a range of items of the batch.
     pub(crate) fn rows(&self, range: Range<usize>) -> Self {
-        let each = self.values.len() / self.dims[0].max(1);
+        let row_len = self.values.len() / self.dims[0].max(1);
         let dims = std::iter::once(range.len()).chain(self.dims[1..].iter().copied()).collect();
-        Self { dims, values: self.values[range.start * each..range.end * each].to_vec() }
+        Self { dims, values: self.values[range.start * row_len..range.end * row_len].to_vec() }
     }
 
     fn append(&mut self, other: Self) {
@@ -84,10 +84,10 @@ impl OrtModel {
         for start in (0..count).step_by(BATCH_ITEMS) {
             let batch: Vec<TensorValues> =
                 inputs.iter().map(|input| input.rows(start..(start + BATCH_ITEMS).min(count))).collect();
-            for (index, made) in self.run_each(&batch)?.into_iter().enumerate() {
+            for (index, batch_output) in self.run_each(&batch)?.into_iter().enumerate() {
                 match outputs.get_mut(index) {
-                    Some(output) => output.append(made),
-                    None => outputs.push(made),
+                    Some(output) => output.append(batch_output),
+                    None => outputs.push(batch_output),
                 }
             }
         }
@@ -107,19 +107,22 @@ impl OrtModel {
         let batch = if self.has_fixed_batch() { 1 } else { batch.max(1) };
         let mut outputs: Vec<Vec<f32>> = Vec::new();
         for start in (0..count).step_by(batch) {
-            let here = batch.min(count - start);
+            let batch_len = batch.min(count - start);
             let inputs: Vec<TensorValues> = layers
                 .iter()
                 .zip(&dims)
                 .map(|(layer, dims)| {
-                    let each = layer.len() / count;
-                    let values = layer[start * each..(start + here) * each].to_vec();
-                    TensorValues { dims: std::iter::once(here).chain(dims.iter().copied()).collect(), values }
+                    let item_len = layer.len() / count;
+                    let values = layer[start * item_len..(start + batch_len) * item_len].to_vec();
+                    TensorValues {
+                        dims: std::iter::once(batch_len).chain(dims.iter().copied()).collect(),
+                        values,
+                    }
                 })
                 .collect();
-            for (number, output) in self.run_each(&inputs)?.into_iter().enumerate() {
-                match outputs.get_mut(number) {
-                    Some(all) => all.extend(output.values),
+            for (index, output) in self.run_each(&inputs)?.into_iter().enumerate() {
+                match outputs.get_mut(index) {
+                    Some(collected) => collected.extend(output.values),
                     None => outputs.push(output.values),
                 }
             }

@@ -6,7 +6,7 @@ use crate::{TrainingError, error::io_error};
 
 /// Replaces a file atomically: the old file stays until the new one is complete.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
-    let fresh = path.with_added_extension("new");
-    fs::write(&fresh, bytes).map_err(io_error(&fresh))?;
-    fs::rename(&fresh, path).map_err(io_error(path))
+    let temporary = path.with_added_extension("new");
+    fs::write(&temporary, bytes).map_err(io_error(&temporary))?;
+    fs::rename(&temporary, path).map_err(io_error(path))
 }

@@ -45,16 +45,16 @@ struct HeadModel {
 /// Runs `training fp16`: converts the head `name` of the bundle in `folder`, or all heads for `None`.
 pub(crate) fn run(folder: &Path, name: Option<&str>, runtime: &Runtime) -> Result<(), TrainingError> {
     let heads = newest_versions(load_heads(folder)?);
-    let wanted: Vec<&HeadModel> =
-        heads.iter().filter(|head| name.is_none_or(|wanted| wanted == head.name)).collect();
-    if wanted.is_empty() {
+    let selected: Vec<&HeadModel> =
+        heads.iter().filter(|head| name.is_none_or(|name| name == head.name)).collect();
+    if selected.is_empty() {
         let known = heads.iter().map(|head| head.name.clone()).collect();
         let head = name.unwrap_or_default().to_owned();
         return Err(BundleUpdateError::UnknownHead { head, known }.into());
     }
     // All conversions are verified before the first one is written.
-    let made = wanted.iter().map(|head| convert_head(head, runtime)).collect::<Result<Vec<_>, _>>()?;
-    for (head, (model, difference)) in wanted.iter().zip(made) {
+    let converted = selected.iter().map(|head| convert_head(head, runtime)).collect::<Result<Vec<_>, _>>()?;
+    for (head, (model, difference)) in selected.iter().zip(converted) {
         let version = add_version(folder, &head.name, &model)?;
         eprintln!(
             "head {:?} version {version}: {} bytes ({} in version {}), largest difference {difference:.1e}",
@@ -79,12 +79,12 @@ fn convert_head(head: &HeadModel, runtime: &Runtime) -> Result<(Vec<u8>, f32), T
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let small = encode_model(&convert_to_fp16(&model)?);
+    let half_precision = encode_model(&convert_to_fp16(&model)?);
     let before = OrtModel::new(runtime, "the head", &head.model)?.run_each(&inputs)?;
-    let after = OrtModel::new(runtime, "the head in 16-bit floats", &small)?.run_each(&inputs)?;
-    let what = format!("head {:?} in 32-bit and in 16-bit floats", head.name);
-    let difference = agree::check_within(TOLERANCE, &what, &before, &after)?;
-    Ok((small, difference))
+    let after = OrtModel::new(runtime, "the head in 16-bit floats", &half_precision)?.run_each(&inputs)?;
+    let description = format!("head {:?} in 32-bit and in 16-bit floats", head.name);
+    let difference = agree::check_within(TOLERANCE, &description, &before, &after)?;
+    Ok((half_precision, difference))
 }
 
 /// Loads all heads of a bundle of either kind, with test inputs.
@@ -150,8 +150,8 @@ fn draw_layers(
     for _ in 0..LATENT_COUNT {
         let integers: Vec<i32> = (0..space.len()).map(|_| rng.random_range(-3..=3)).collect();
         let row = space.dequantise(&integers)?;
-        for (number, layer) in layers.iter_mut().enumerate() {
-            layer.values.extend(&row[space.prefix_len(number)..space.prefix_len(number + 1)]);
+        for (index, layer) in layers.iter_mut().enumerate() {
+            layer.values.extend(&row[space.prefix_len(index)..space.prefix_len(index + 1)]);
         }
     }
     Ok(names.iter().map(|&name| name.to_owned()).zip(layers).collect())

@@ -24,8 +24,8 @@ pub(crate) fn run(folder: &Path, inputs: &[PathBuf]) -> Result<(), TrainingError
     let encoder = AnyEncoder::new(&AnyBundle::load(folder, BundlePart::Encoder)?, &options)?;
     let drafts = inputs.iter().map(|path| draft_golden(&encoder, path)).collect::<Result<Vec<_>, _>>()?;
     let mut names = HashSet::new();
-    if let Some(twice) = drafts.iter().find(|draft| !names.insert(&draft.name)) {
-        return Err(BundleUpdateError::DuplicateGoldenName { name: twice.name.clone() }.into());
+    if let Some(duplicate) = drafts.iter().find(|draft| !names.insert(&draft.name)) {
+        return Err(BundleUpdateError::DuplicateGoldenName { name: duplicate.name.clone() }.into());
     }
     put_golden_inputs(folder, &drafts)?;
     golden::load_verified(folder, &AnyBundle::load(folder, BundlePart::Encoder)?, &options)?;

@@ -35,7 +35,7 @@ mod tests {
 
     /// Returns the gradient norm of the encoder behind a decoder of 20 layers, with or without residual
     /// connections.
-    fn through(residual: bool) -> f64 {
+    fn encoder_gradient(residual: bool) -> f64 {
         let dense = r#"{ layer = "dense", units = 24, activation = "tanh" }"#;
         let deep = if residual {
             format!(r#"{{ layer = "residual", repeat = 20, layers = [{dense}] }}"#)
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn residuals_carry_the_gradient_through_a_deep_decoder() {
-        let (plain, residual) = (through(false), through(true));
+        let (plain, residual) = (encoder_gradient(false), encoder_gradient(true));
         assert!(residual > 100.0 * plain && plain > 0.0, "{residual:e} {plain:e}");
     }
 }

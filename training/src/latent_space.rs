@@ -30,8 +30,8 @@ pub(crate) fn draft_bundle(
     blueprint: &Blueprint,
     runtime: &Runtime,
 ) -> Result<(FixedLatentDraft, f64), TrainingError> {
-    let every: Vec<usize> = (0..samples.len()).collect();
-    let inputs = samples.batch(&every).input;
+    let all_indices: Vec<usize> = (0..samples.len()).collect();
+    let inputs = samples.batch(&all_indices).input;
     let dims = std::iter::once(samples.len()).chain(blueprint.input.dims()).collect();
     let inputs = TensorValues { dims, values: inputs };
     let latents =

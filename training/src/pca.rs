@@ -71,9 +71,9 @@ impl Pca {
         self.centred(rows)
             .flat_map(|chunk| {
                 let error = &chunk - &self.components * self.components.tr_mul(&chunk);
-                let each: Vec<f64> =
+                let errors: Vec<f64> =
                     error.column_iter().map(|row| row.norm_squared() / dims as f64).collect();
-                each
+                errors
             })
             .collect()
     }
@@ -91,18 +91,18 @@ impl Pca {
     /// classifier, 2003). Components without variance are left out.
     #[must_use]
     pub fn mahalanobis(&self, rows: &[f32]) -> Vec<f64> {
-        let least = self.variances.first().map_or(0.0, |first| first * NEGLIGIBLE_VARIANCE);
+        let min_variance = self.variances.first().map_or(0.0, |first| first * NEGLIGIBLE_VARIANCE);
         self.projected(rows)
             .flat_map(|chunk| {
                 let rows = chunk.as_slice().chunks_exact(self.count().max(1));
-                rows.map(|row| self.scaled_distance(row, least)).collect::<Vec<_>>()
+                rows.map(|row| self.scaled_distance(row, min_variance)).collect::<Vec<_>>()
             })
             .collect()
     }
 
-    /// Returns the sum of squared coordinates divided by their variances, over variances above `least`.
-    fn scaled_distance(&self, row: &[f64], least: f64) -> f64 {
-        let terms = row.iter().zip(&self.variances).filter(|&(_, &variance)| variance > least);
+    /// Returns the sum of squared coordinates divided by their variances, over variances above `min_variance`.
+    fn scaled_distance(&self, row: &[f64], min_variance: f64) -> f64 {
+        let terms = row.iter().zip(&self.variances).filter(|&(_, &variance)| variance > min_variance);
         terms.map(|(value, variance)| value * value / variance).sum()
     }
 
@@ -122,15 +122,15 @@ impl Pca {
 /// nalgebra may return NaN for a matrix with rows of zeros, such as from the margins of images.
 fn eigen_decomposition(covariance: &DMatrix<f64>) -> (DVector<f64>, DMatrix<f64>) {
     let dims = covariance.nrows();
-    let least = covariance.diagonal().max() * NEGLIGIBLE_VARIANCE;
-    let varying: Vec<usize> = (0..dims).filter(|&i| covariance[(i, i)] > least).collect();
-    let part = covariance.select_rows(&varying).select_columns(&varying);
-    let found = SymmetricEigen::new(part);
-    let mut vectors = DMatrix::zeros(dims, varying.len());
-    for (row, &place) in varying.iter().enumerate() {
-        vectors.row_mut(place).copy_from(&found.eigenvectors.row(row));
+    let min_variance = covariance.diagonal().max() * NEGLIGIBLE_VARIANCE;
+    let varying: Vec<usize> = (0..dims).filter(|&i| covariance[(i, i)] > min_variance).collect();
+    let submatrix = covariance.select_rows(&varying).select_columns(&varying);
+    let eigen = SymmetricEigen::new(submatrix);
+    let mut eigenvectors = DMatrix::zeros(dims, varying.len());
+    for (row, &dimension) in varying.iter().enumerate() {
+        eigenvectors.row_mut(dimension).copy_from(&eigen.eigenvectors.row(row));
     }
-    (found.eigenvalues, vectors)
+    (eigen.eigenvalues, eigenvectors)
 }
 
 /// Splits rows into matrices with the rows as columns.
@@ -158,12 +158,12 @@ mod tests {
     fn a_plane_needs_two_components() {
         let rows = plane();
         assert!(Pca::fit(&rows, 4, 2).mse(&rows) < 1e-12);
-        let one = Pca::fit(&rows, 4, 1).mse(&rows);
-        assert!(one > 1e-2, "{one}");
+        let error = Pca::fit(&rows, 4, 1).mse(&rows);
+        assert!(error > 1e-2, "{error}");
     }
 
     #[test]
-    fn what_leaves_the_plane_has_a_residual() {
+    fn rows_off_the_plane_have_a_residual() {
         let residuals =
             Pca::fit(&plane(), 4, 2).residuals(&[[1.0, 0.0, 0.0, 3.0], [1.0, 0.0, 0.0, 5.0]].concat());
         assert!(residuals[0] < 1e-2, "{residuals:?}");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_distance_of_what_was_learnt_is_the_number_of_components() {
+    fn the_mean_distance_of_training_rows_is_the_rank() {
         // Also with four components: the two without variance do not count.
         for count in [2, 4] {
             let distances = Pca::fit(&plane(), 4, count).mahalanobis(&plane());
@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn fewer_components_are_the_first() {
         let rows = plane();
-        let (all, one) = (Pca::fit(&rows, 4, 9), Pca::fit(&rows, 4, 1));
+        let (full, single) = (Pca::fit(&rows, 4, 9), Pca::fit(&rows, 4, 1));
         // The fourth value does not vary.
-        assert_eq!((all.count(), all.first(1).count()), (3, 1));
-        assert_eq!(all.first(1).latents(&rows), one.latents(&rows));
+        assert_eq!((full.count(), full.first(1).count()), (3, 1));
+        assert_eq!(full.first(1).latents(&rows), single.latents(&rows));
     }
 }

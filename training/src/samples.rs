@@ -22,7 +22,7 @@ pub(crate) struct Samples {
 /// Samples of one signal.
 enum SampleRows {
     /// Images with one byte per sample, one after the other and plane after plane.
-    Images { bytes: Vec<u8>, picture: ImageSignal },
+    Images { bytes: Vec<u8>, signal: ImageSignal },
     /// Scaled windows of a time series, `each` values per window.
     Windows { values: Vec<f32>, window_len: usize },
 }
@@ -71,7 +71,7 @@ impl SampleRows {
     /// Converts the samples of the data set `set` to a signal.
     fn from_corpus(corpus: &Corpus, signal: &Signal, set: &str) -> Result<Self, DefinitionError> {
         match (&corpus.samples, signal) {
-            (CorpusSamples::Images(data), Signal::Picture(picture)) => Ok(Self::pictures(data, *picture)),
+            (CorpusSamples::Images(data), Signal::Picture(image)) => Ok(Self::from_images(data, *image)),
             (CorpusSamples::Series(half), Signal::Series(_)) => Ok(Self::Windows {
                 values: half.windows.values.clone(),
                 window_len: half.windows.window_len(),
@@ -80,35 +80,37 @@ impl SampleRows {
         }
     }
 
-    fn pictures(data: &ImageDataset, picture: ImageSignal) -> Self {
-        let spec = image_spec(&picture);
-        let channels = picture.channels.count();
+    fn from_images(data: &ImageDataset, signal: ImageSignal) -> Self {
+        let spec = image_spec(&signal);
+        let channels = signal.channels.count();
         let bytes = (0..data.len()).flat_map(|index| {
-            let seen = to_model_image(&DynamicImage::from(data.grey_image(index)), &spec).into_bytes();
+            let pixels = to_model_image(&DynamicImage::from(data.grey_image(index)), &spec).into_bytes();
             (0..channels)
-                .flat_map(move |channel| seen.clone().into_iter().skip(channel).step_by(channels))
+                .flat_map(move |channel| pixels.clone().into_iter().skip(channel).step_by(channels))
                 .collect::<Vec<u8>>()
         });
-        Self::Images { bytes: bytes.collect(), picture }
+        Self::Images { bytes: bytes.collect(), signal }
     }
 
     fn select_rows(&self, indices: &[usize]) -> Vec<f32> {
         match self {
-            Self::Images { bytes, picture: ImageSignal { width, height, channels, low, high } } => {
+            Self::Images { bytes, signal: ImageSignal { width, height, channels, low, high } } => {
                 let len = width * height * channels.count();
                 let rows = indices.iter().flat_map(|&index| &bytes[index * len..(index + 1) * len]);
                 rows.map(|&sample| low + (high - low) * (f32::from(sample) / 255.0)).collect()
             }
-            Self::Windows { values, window_len: each } => {
-                indices.iter().flat_map(|&index| &values[index * each..(index + 1) * each]).copied().collect()
-            }
+            Self::Windows { values, window_len } => indices
+                .iter()
+                .flat_map(|&index| &values[index * window_len..(index + 1) * window_len])
+                .copied()
+                .collect(),
         }
     }
 }
 
 /// Returns the edge encoder's specification of such images.
-pub(crate) fn image_spec(picture: &ImageSignal) -> ImageSpec {
-    let ImageSignal { width, height, channels, low, high } = *picture;
+pub(crate) fn image_spec(signal: &ImageSignal) -> ImageSpec {
+    let ImageSignal { width, height, channels, low, high } = *signal;
     let channels = match channels {
         definition::Channels::Grey => Channels::Grey,
         definition::Channels::Rgb => Channels::Rgb,
@@ -122,7 +124,7 @@ mod tests {
     use crate::{Split, definition::Definition};
 
     fn data() -> ImageDataset {
-        let samples = (0..3 * 784).map(|at| (at % 28 / 2 * 18 + at / 784) as u8).collect();
+        let samples = (0..3 * 784).map(|index| (index % 28 / 2 * 18 + index / 784) as u8).collect();
         ImageDataset { samples, labels: vec![4, 5, 6], image_len: 784 }
     }
 
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_the_same_size_is_not_touched() {
+    fn an_image_of_the_same_size_is_unchanged() {
         let batch = samples(include_str!("../presets/fashion-dense.toml")).batch(&[2, 0]);
         assert_eq!(batch.input, data().float_samples(&[2, 0]));
         assert_eq!(batch.target, batch.input);
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn super_resolution_sees_a_smaller_picture() {
+    fn super_resolution_reads_a_smaller_image() {
         let batch = samples(include_str!("../presets/fashion-sr.toml")).batch(&[0]);
         assert_eq!((batch.input.len(), batch.target.len()), (196, 784));
         assert!((batch.input[7] - 7.0 * 18.0 / 255.0).abs() < 0.02, "{}", batch.input[7]);

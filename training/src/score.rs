@@ -50,8 +50,8 @@ pub(crate) fn build_head(
     let density = density.ok_or(DataError::TooFewNormalRows)?;
     let model = with_latent_space(&encode_model(&net.score_head(&density)?), &space.id().to_string())?;
     let columns = net.score_columns();
-    let found = part_values(net, space, normal, OrtModel::new(runtime, SCORE_HEAD, &model)?)?;
-    let spec = score_spec(anomaly, &columns, &found)?;
+    let values_by_part = part_values(net, space, normal, OrtModel::new(runtime, SCORE_HEAD, &model)?)?;
+    let spec = score_spec(anomaly, &columns, &values_by_part)?;
     let blueprint = net.blueprint();
     Ok(FixedLatentDraftHead {
         name: SCORE_HEAD.into(),
@@ -86,17 +86,20 @@ fn part_values(
     let [reconstruction, scores] = &outputs[..] else {
         return Err(ModelError::OutputCount { head: SCORE_HEAD.into() }.into());
     };
-    let mut found = vec![(AnomalyPart::Bits, bits)];
+    let mut values_by_part = vec![(AnomalyPart::Bits, bits)];
     for (index, part) in columns.iter().enumerate() {
-        found.push((*part, scores.values.iter().skip(index).step_by(columns.len()).copied().collect()));
+        values_by_part
+            .push((*part, scores.values.iter().skip(index).step_by(columns.len()).copied().collect()));
     }
-    let each = net.blueprint().output.values();
-    let pairs = normal.held_out_inputs.chunks_exact(each).zip(reconstruction.values.chunks_exact(each));
-    let errors = pairs.clone().map(|(a, b)| (squared_error(a, b) / each as f64) as f32).collect();
-    found.push((AnomalyPart::Error, errors));
-    let relative = pairs.map(|(a, b)| (squared_error(a, b) / squared_norm(a).max(1e-12)) as f32).collect();
-    found.push((AnomalyPart::RelativeError, relative));
-    Ok(found)
+    let value_count = net.blueprint().output.values();
+    let pairs =
+        normal.held_out_inputs.chunks_exact(value_count).zip(reconstruction.values.chunks_exact(value_count));
+    let errors = pairs.clone().map(|(a, b)| (squared_error(a, b) / value_count as f64) as f32).collect();
+    values_by_part.push((AnomalyPart::Error, errors));
+    let relative_errors =
+        pairs.map(|(a, b)| (squared_error(a, b) / squared_norm(a).max(1e-12)) as f32).collect();
+    values_by_part.push((AnomalyPart::RelativeError, relative_errors));
+    Ok(values_by_part)
 }
 
 fn squared_error(a: &[f32], b: &[f32]) -> f64 {
@@ -114,36 +117,36 @@ fn quantise_latents(
 ) -> Result<(Vec<f32>, Vec<TensorValues>), TrainingError> {
     let count = latents.first().map_or(0, |layer| layer.dims[0]);
     let mut bits = Vec::with_capacity(count);
-    let mut arrived: Vec<TensorValues> =
+    let mut dequantised: Vec<TensorValues> =
         latents.iter().map(|layer| TensorValues { dims: layer.dims.clone(), values: Vec::new() }).collect();
     for row in 0..count {
         let mut latent = Vec::new();
         for layer in latents {
-            let each = layer.values.len() / count;
-            latent.extend_from_slice(&layer.values[row * each..][..each]);
+            let layer_len = layer.values.len() / count;
+            latent.extend_from_slice(&layer.values[row * layer_len..][..layer_len]);
         }
         let integers = space.quantise(&latent)?;
         bits.push(space.cost_bits(&integers)? as f32);
         let latent = space.dequantise(&integers)?;
-        for (index, layer) in arrived.iter_mut().enumerate() {
+        for (index, layer) in dequantised.iter_mut().enumerate() {
             layer.values.extend(&latent[space.prefix_len(index)..space.prefix_len(index + 1)]);
         }
     }
-    Ok((bits, arrived))
+    Ok((bits, dequantised))
 }
 
 fn score_spec(
     anomaly: &AnomalyDefinition,
     columns: &[AnomalyPart],
-    found: &[(AnomalyPart, Vec<f32>)],
+    values_by_part: &[(AnomalyPart, Vec<f32>)],
 ) -> Result<ScoreSpec, DataError> {
-    let parts = found.iter().map(|(part, values)| {
+    let parts = values_by_part.iter().map(|(part, values)| {
         let weight = f32::from(anomaly.parts.contains(part));
         part_spec(*part, weight, columns, values).ok_or(DataError::TooFewNormalRows)
     });
     let parts: Vec<ScorePartSpec> = parts.collect::<Result<_, _>>()?;
-    let quantiles = score_quantiles(&parts, found, false)?;
-    let quantiles_with_input = score_quantiles(&parts, found, true)?;
+    let quantiles = score_quantiles(&parts, values_by_part, false)?;
+    let quantiles_with_input = score_quantiles(&parts, values_by_part, true)?;
     Ok(ScoreSpec {
         parts,
         quantiles,
@@ -156,14 +159,17 @@ fn score_spec(
 /// Computes the quantiles of the sums of all parts, or of the parts that do not require the reference input.
 fn score_quantiles(
     parts: &[ScorePartSpec],
-    found: &[(AnomalyPart, Vec<f32>)],
+    values_by_part: &[(AnomalyPart, Vec<f32>)],
     with_input: bool,
 ) -> Result<Quantiles, DataError> {
-    let known: Vec<_> =
-        parts.iter().zip(found).filter(|(part, _)| with_input || !part.source.needs_input()).collect();
-    let samples = found.first().map_or(0, |(_, values)| values.len());
+    let available: Vec<_> = parts
+        .iter()
+        .zip(values_by_part)
+        .filter(|(part, _)| with_input || !part.source.needs_input())
+        .collect();
+    let samples = values_by_part.first().map_or(0, |(_, values)| values.len());
     let sums: Vec<f32> = (0..samples)
-        .map(|sample| known.iter().map(|(part, (_, values))| part.term(values[sample])).sum())
+        .map(|sample| available.iter().map(|(part, (_, values))| part.term(values[sample])).sum())
         .collect();
     Quantiles::from_samples(&sums, QUANTILE_POINTS).ok_or(DataError::TooFewNormalRows)
 }

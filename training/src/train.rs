@@ -142,24 +142,24 @@ impl Trainer {
     /// Continues from the last checkpoint of the run.
     fn resume_from(self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = Metrics::read(run)?;
-        if let Some([found, asked]) = differences(&metrics.definition, &self.metrics.definition) {
-            return Err(RunError::OptionsMismatch { run: run.to_owned(), found, asked }.into());
+        if let Some([found, requested]) = differences(&metrics.definition, &self.metrics.definition) {
+            return Err(RunError::OptionsMismatch { run: run.to_owned(), found, asked: requested }.into());
         }
-        let at = last_checkpoint(run, &metrics);
-        let net = at.load_module(MODEL_FILE, self.net)?;
-        let encoder = at.load_moments(ENCODER_MOMENTS_FILE, self.encoder_optimiser)?;
-        let decoder = at.load_moments(DECODER_MOMENTS_FILE, self.decoder_optimiser)?;
+        let checkpoint = last_checkpoint(run, &metrics);
+        let net = checkpoint.load_module(MODEL_FILE, self.net)?;
+        let encoder = checkpoint.load_moments(ENCODER_MOMENTS_FILE, self.encoder_optimiser)?;
+        let decoder = checkpoint.load_moments(DECODER_MOMENTS_FILE, self.decoder_optimiser)?;
         Ok(Self { net, encoder_optimiser: encoder, decoder_optimiser: decoder, metrics, device: self.device })
     }
 
     fn save(&self, run: &Path) -> Result<(), TrainingError> {
         fs::create_dir_all(run).map_err(io_error(run))?;
-        let at = last_checkpoint(run, &self.metrics);
-        at.save_module(MODEL_FILE, &self.net)?;
-        at.save_moments(ENCODER_MOMENTS_FILE, &self.encoder_optimiser)?;
-        at.save_moments(DECODER_MOMENTS_FILE, &self.decoder_optimiser)?;
+        let checkpoint = last_checkpoint(run, &self.metrics);
+        checkpoint.save_module(MODEL_FILE, &self.net)?;
+        checkpoint.save_moments(ENCODER_MOMENTS_FILE, &self.encoder_optimiser)?;
+        checkpoint.save_moments(DECODER_MOMENTS_FILE, &self.decoder_optimiser)?;
         checkpoint::write_metrics(run, &self.metrics)?;
-        Checkpoint { point: at.point - 1, ..at }.remove(&[
+        Checkpoint { point: checkpoint.point - 1, ..checkpoint }.remove(&[
             MODEL_FILE,
             ENCODER_MOMENTS_FILE,
             DECODER_MOMENTS_FILE,
@@ -184,35 +184,38 @@ impl Trainer {
         let rare = samples.rare_labels(count);
         let mut sums = [0.0; 3];
         for (step, indices) in order.chunks(training.batch).enumerate() {
-            let done = (epoch * steps + step) as f64 / (training.epochs * steps) as f64;
+            let progress = (epoch * steps + step) as f64 / (training.epochs * steps) as f64;
             let mut indices = indices.to_vec();
             let drawn = (0..training.batch / SAMPLES_PER_LABELLED).filter_map(|_| rare.choose(&mut rng));
             indices.extend(drawn);
-            let found = self.run_step(&samples.batch(&indices), done, &mut rng);
-            if !found.iter().all(|number| number.is_finite()) {
+            let step_metrics = self.run_step(&samples.batch(&indices), progress, &mut rng);
+            if !step_metrics.iter().all(|value| value.is_finite()) {
                 return Err(RunError::DivergedInEpoch { epoch: epoch + 1, step });
             }
-            sums.iter_mut().zip(found).for_each(|(sum, number)| *sum += number);
+            sums.iter_mut().zip(step_metrics).for_each(|(sum, value)| *sum += value);
             bar.inc(1);
             bar.set_message(format!("epoch {} loss {:.5}", epoch + 1, sums[0] / (step + 1) as f64));
         }
         Ok(sums.map(|sum| sum / steps as f64))
     }
 
-    /// Runs one step at the fraction `done` of the training. Returns the loss and both gradient norms.
-    fn run_step(&mut self, batch: &TrainingBatch, done: f64, rng: &mut StdRng) -> [f64; 3] {
+    /// Runs one step at the fraction `progress` of the training. Returns the loss and both gradient norms.
+    fn run_step(&mut self, batch: &TrainingBatch, progress: f64, rng: &mut StdRng) -> [f64; 3] {
         let loss = objective::batch_loss(&self.net, batch, rng, &self.device);
         let mut gradients = loss.backward();
         let theta = self.net.encoder.clone();
         let phi = (self.net.decoder.clone(), self.net.classifier.clone());
-        let by_theta = GradientsParams::from_module(&mut gradients, &theta);
-        let by_phi = GradientsParams::from_module(&mut gradients, &phi);
-        let norms = [gradients::gradient_norm(&theta, &by_theta), gradients::gradient_norm(&phi, &by_phi)];
+        let theta_gradients = GradientsParams::from_module(&mut gradients, &theta);
+        let phi_gradients = GradientsParams::from_module(&mut gradients, &phi);
+        let norms = [
+            gradients::gradient_norm(&theta, &theta_gradients),
+            gradients::gradient_norm(&phi, &phi_gradients),
+        ];
         let rates = self.metrics.definition.training;
         self.net.encoder =
-            self.encoder_optimiser.step(cosine_rate(rates.encoder_rate, done), theta, by_theta);
+            self.encoder_optimiser.step(cosine_rate(rates.encoder_rate, progress), theta, theta_gradients);
         (self.net.decoder, self.net.classifier) =
-            self.decoder_optimiser.step(cosine_rate(rates.decoder_rate, done), phi, by_phi);
+            self.decoder_optimiser.step(cosine_rate(rates.decoder_rate, progress), phi, phi_gradients);
         [f64::from(loss.into_scalar::<f32>()), norms[0], norms[1]]
     }
 

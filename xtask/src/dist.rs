@@ -28,9 +28,9 @@ pub(crate) fn run(target_triple: Option<&str>) -> Result<()> {
     let dist = root().join("dist");
     fs::create_dir_all(&dist).map_err(|error| format!("{}: {error}", dist.display()))?;
     let binary = target().join(&triple).join(PROFILE).join("edge-encoder");
-    let copy = dist.join(format!("edge-encoder-{triple}"));
-    let bytes = fs::copy(&binary, &copy).map_err(|error| format!("{}: {error}", binary.display()))?;
-    println!("{} {bytes}", copy.display());
+    let output = dist.join(format!("edge-encoder-{triple}"));
+    let bytes = fs::copy(&binary, &output).map_err(|error| format!("{}: {error}", binary.display()))?;
+    println!("{} {bytes}", output.display());
     deb(&triple, &dist)
 }
 

@@ -90,7 +90,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = processes::catch_interrupts().and_then(|()| match Cli::parse().command {
+    let result = processes::catch_interrupts().and_then(|()| match Cli::parse().command {
         Command::Demo { out, json, binaries } => demo::run(&out, json, binaries),
         Command::Test { strict, args } => test::run(strict, &args),
         Command::Runtime => runtime::library().map(|path| println!("{}", path.display())),
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
         Command::Bench { args } => bench(&args),
         Command::Dist { target } => dist::run(target.as_deref()),
     });
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) if processes::interrupted() => ExitCode::from(130),
         Err(error) => {
@@ -114,8 +114,8 @@ fn main() -> ExitCode {
 
 /// Runs a number of random crash schedules on the spool.
 fn crash(schedules: u32) -> Result<()> {
-    let run = ["test", "--release", "-p", "lopside-spool", "--lib", "nothing_committed"];
-    workspace::cargo(&run, &[("LOPSIDE_CRASH_SCHEDULES", Path::new(&schedules.to_string()))])
+    let args = ["test", "--release", "-p", "lopside-spool", "--lib", "no_committed_record_is_lost"];
+    workspace::cargo(&args, &[("LOPSIDE_CRASH_SCHEDULES", Path::new(&schedules.to_string()))])
 }
 
 /// Runs the end-to-end outage test for a number of minutes.
@@ -123,25 +123,25 @@ fn outage_test(minutes: u32) -> Result<()> {
     let library = runtime::library()?;
     workspace::build_binaries(&["edge-encoder", "cloud-decoder"])?;
     let seconds = (60 * u64::from(minutes)).to_string();
-    let test = [
+    let args = [
         "test",
         "--release",
         "--workspace",
         "--test",
         "it",
         "--",
-        "outage::run::nothing_is_lost",
+        "outage::random_events::every_frame_is_archived_exactly_once",
         "--nocapture",
     ];
-    workspace::cargo(&test, &[("ORT_DYLIB_PATH", &*library), ("LOPSIDE_OUTAGE_SECONDS", Path::new(&seconds))])
+    workspace::cargo(&args, &[("ORT_DYLIB_PATH", &*library), ("LOPSIDE_OUTAGE_SECONDS", Path::new(&seconds))])
 }
 
 /// Builds and runs a bench. `serving`, `ingest` and `uplink` start other binaries, which are built as well.
 fn bench(args: &[String]) -> Result<()> {
-    let run = ["run", "--release", "--bin", "lopside-bench", "--"];
-    let run = [&run, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
+    let cargo_args = ["run", "--release", "--bin", "lopside-bench", "--"];
+    let cargo_args = [&cargo_args, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
     if args.first().is_none_or(|bench| !["serving", "ingest", "uplink"].contains(&&bench[..])) {
-        return workspace::cargo(&run, &[]);
+        return workspace::cargo(&cargo_args, &[]);
     }
     workspace::build_binaries(&["cloud-decoder", "edge-encoder"])?;
     let [decoder, encoder] =
@@ -153,5 +153,5 @@ fn bench(args: &[String]) -> Result<()> {
         ("ORT_DYLIB_PATH", &*library),
         ("LOPSIDE_CACHE", &*cache),
     ];
-    workspace::cargo(&run, &env)
+    workspace::cargo(&cargo_args, &env)
 }

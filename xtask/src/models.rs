@@ -34,6 +34,6 @@ pub(crate) fn folder() -> Result<PathBuf> {
 pub(crate) fn pytorch() -> Result<()> {
     let library = runtime::library()?;
     let python = python::environment(PYTORCH, "torch")?;
-    let test = ["test", "--release", "--workspace", "--test", "it", "--", "pytorch::", "--include-ignored"];
-    cargo(&test, &[("ORT_DYLIB_PATH", &library), ("LOPSIDE_TORCH_PYTHON", &python)])
+    let args = ["test", "--release", "--workspace", "--test", "it", "--", "pytorch::", "--include-ignored"];
+    cargo(&args, &[("ORT_DYLIB_PATH", &library), ("LOPSIDE_TORCH_PYTHON", &python)])
 }

@@ -36,43 +36,43 @@ impl Outage<'_> {
         let _ = fs::remove_dir_all(&folder);
         let inbox = folder.join("inbox");
         fs::create_dir_all(&inbox).map_err(|error| format!("{}: {error}", inbox.display()))?;
-        let pictures = pictures(&root().join(self.samples))?;
-        let (before, during) = pictures.split_at(pictures.len() / 2);
+        let images = list_images(&root().join(self.samples))?;
+        let (before, during) = images.split_at(images.len() / 2);
 
         let cloud = self.cloud(&folder, "127.0.0.1:0")?;
         let address = cloud.address.trim_start_matches("http://").to_owned();
         let agent = self.agent(&folder, &address)?;
         let mut status = self.status(&folder)?;
-        put(before, &inbox)?;
+        copy_images(before, &inbox)?;
         status.until(|_, delivered| delivered == before.len())?;
         drop(cloud);
-        put(during, &inbox)?;
-        let waiting = status.until(|pending, _| pending == during.len())?;
-        self.say(&format!(
-            "the cloud is stopped: the agent keeps running, and {waiting} frames are pending on its disk"
+        copy_images(during, &inbox)?;
+        let pending_frames = status.until(|pending, _| pending == during.len())?;
+        self.print_line(&format!(
+            "the cloud is stopped: the agent keeps running, and {pending_frames} frames are pending on its disk"
         ));
         let cloud = self.cloud(&folder, &address)?;
-        status.until(|_, delivered| delivered == pictures.len())?;
-        let archived = archived(&address)?;
+        status.until(|_, delivered| delivered == images.len())?;
+        let archived = count_archived(&address)?;
         drop((agent, cloud));
-        self.say(&format!(
+        self.print_line(&format!(
             "the cloud is running again: {archived} of {} frames are archived",
-            pictures.len()
+            images.len()
         ));
         if self.json {
             let report = json!({
-                "outage": {"frames": pictures.len(), "waited": waiting, "archived": archived}
+                "outage": {"frames": images.len(), "waited": pending_frames, "archived": archived}
             });
             println!("{report}");
         }
-        if archived == pictures.len() as u64 {
+        if archived == images.len() as u64 {
             Ok(())
         } else {
             Err("the archive does not contain all frames of the demo".to_owned())
         }
     }
 
-    fn say(&self, line: &str) {
+    fn print_line(&self, line: &str) {
         if !self.json {
             println!("{line}");
         }
@@ -104,8 +104,8 @@ impl Outage<'_> {
     fn status(&self, folder: &Path) -> Result<Status> {
         let mut command = (self.binary)("edge-encoder");
         command.args(["status", "--follow", "--json", "--socket"]).arg(folder.join(SOCKET));
-        let spawned = command.stdout(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|error| format!("edge-encoder could not be started: {error}"))?;
+        let result = command.stdout(Stdio::piped()).spawn();
+        let mut child = result.map_err(|error| format!("edge-encoder could not be started: {error}"))?;
         let lines = child.stdout.take().ok_or("the standard output of edge-encoder is not connected")?;
         Ok(Status { _follower: Agent(child), lines: BufReader::new(lines) })
     }
@@ -128,19 +128,19 @@ struct Status {
 }
 
 impl Status {
-    /// Waits until the numbers of pending and delivered frames satisfy `wanted`; returns the number of pending frames.
-    fn until(&mut self, wanted: impl Fn(usize, usize) -> bool) -> Result<usize> {
+    /// Waits until the numbers of pending and delivered frames satisfy `is_met`; returns the number of pending frames.
+    fn until(&mut self, is_met: impl Fn(usize, usize) -> bool) -> Result<usize> {
         loop {
             let mut line = String::new();
-            let read =
+            let read_bytes =
                 self.lines.read_line(&mut line).map_err(|error| format!("edge-encoder status: {error}"))?;
-            if read == 0 {
+            if read_bytes == 0 {
                 return Err("the agent ended before the demo was complete".to_owned());
             }
             let report: Value = serde_json::from_str(&line).map_err(|error| format!("{line:?}: {error}"))?;
             let classes = report["spool"]["classes"].as_array().map_or(&[][..], Vec::as_slice);
             let (pending, delivered) = (sum_field(classes, "pending"), sum_field(classes, "delivered"));
-            if wanted(pending, delivered) {
+            if is_met(pending, delivered) {
                 return Ok(pending);
             }
         }
@@ -151,35 +151,35 @@ fn sum_field(classes: &[Value], field: &str) -> usize {
     classes.iter().filter_map(|class| class[field].as_u64()).sum::<u64>() as usize
 }
 
-fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+fn list_images(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|end| end == "png"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "png"));
     paths.sort();
     Ok(paths)
 }
 
 /// Copies images into the inbox; each file appears there atomically.
-fn put(pictures: &[PathBuf], inbox: &Path) -> Result<()> {
-    for picture in pictures {
-        let name = picture.file_name().unwrap_or_default();
-        let (part, whole) = (inbox.join("picture.part"), inbox.join(name));
-        let put = fs::copy(picture, &part).and_then(|_| fs::rename(&part, &whole));
-        put.map_err(|error| format!("{}: {error}", whole.display()))?;
+fn copy_images(images: &[PathBuf], inbox: &Path) -> Result<()> {
+    for image in images {
+        let name = image.file_name().unwrap_or_default();
+        let (part, target) = (inbox.join("picture.part"), inbox.join(name));
+        let result = fs::copy(image, &part).and_then(|_| fs::rename(&part, &target));
+        result.map_err(|error| format!("{}: {error}", target.display()))?;
     }
     Ok(())
 }
 
 /// Returns the number of frames of the device in the archive.
-fn archived(address: &str) -> Result<u64> {
+fn count_archived(address: &str) -> Result<u64> {
     let mut connection = TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
     let request = format!("GET /v1/devices HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).map_err(|error| format!("{address}: {error}"))?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).map_err(|error| format!("{address}: {error}"))?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let devices: Value = serde_json::from_str(body).map_err(|error| format!("{answer:?}: {error}"))?;
-    let mut all = devices["devices"].as_array().map_or(&[][..], Vec::as_slice).iter();
-    let device = all.find(|device| device["name"] == DEVICE);
+    let mut response = String::new();
+    connection.read_to_string(&mut response).map_err(|error| format!("{address}: {error}"))?;
+    let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let devices: Value = serde_json::from_str(body).map_err(|error| format!("{response:?}: {error}"))?;
+    let mut device_list = devices["devices"].as_array().map_or(&[][..], Vec::as_slice).iter();
+    let device = device_list.find(|device| device["name"] == DEVICE);
     Ok(device.and_then(|device| device["frames"].as_u64()).unwrap_or(0))
 }

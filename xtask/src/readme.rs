@@ -28,11 +28,11 @@ pub(crate) fn run() -> Result<()> {
 
 fn script(text: &str) -> String {
     let mut script = String::new();
-    let mut inside = false;
+    let mut is_inside = false;
     for line in text.lines() {
         if line.starts_with("```") {
-            inside = !inside && line == TESTED;
-        } else if inside {
+            is_inside = !is_inside && line == TESTED;
+        } else if is_inside {
             script.push_str(line);
             script.push('\n');
         }

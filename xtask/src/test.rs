@@ -14,7 +14,7 @@ const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
 #[derive(Debug, Default)]
 struct Plan {
     environment: Vec<(&'static str, OsString)>,
-    left_out: Vec<&'static str>,
+    skipped_filters: Vec<&'static str>,
     is_strict: bool,
 }
 
@@ -25,10 +25,10 @@ pub(crate) fn run(is_strict: bool, args: &[String]) -> Result<()> {
     workspace::cargo(&["build", "--release", "--workspace", "--all-targets"], &[])?;
     let environment: Vec<(&str, &Path)> =
         plan.environment.iter().map(|(name, value)| (*name, Path::new(value))).collect();
-    let mut test = vec!["test", "--release", "--workspace"];
-    test.extend(args.iter().map(String::as_str));
-    test.extend(plan.skips(args.iter().any(|arg| arg == "--")));
-    workspace::cargo(&test, &environment)
+    let mut cargo_args = vec!["test", "--release", "--workspace"];
+    cargo_args.extend(args.iter().map(String::as_str));
+    cargo_args.extend(plan.skip_args(args.iter().any(|arg| arg == "--")));
+    workspace::cargo(&cargo_args, &environment)
 }
 
 impl Plan {
@@ -38,27 +38,29 @@ impl Plan {
         plan.set("LOPSIDE_MODELS", models::folder()?);
         match postgres::programs() {
             Ok(programs) => plan.set("LOPSIDE_POSTGRES", programs),
-            Err(error) => plan.leave_out("the archive on PostgreSQL", "postgresql_does_the_same", &error)?,
+            Err(error) => {
+                plan.skip_part("the archive on PostgreSQL", "all_cases_hold_with_postgresql", &error)?;
+            }
         }
         match datasets::folder() {
             Ok(packages) => {
                 if let Err(error) = datasets::add_digits(&packages) {
-                    plan.leave_out("the digits data set", "digits_have_eight_training_pictures", &error)?;
+                    plan.skip_part("the digits data set", "digits_have_eight_training_images", &error)?;
                 }
                 plan.set("LOPSIDE_PACKAGES", packages);
             }
-            Err(error) => plan.leave_out("data sets from packages", "data_packages::", &error)?,
+            Err(error) => plan.skip_part("data sets from packages", "data_packages::", &error)?,
         }
         match python::environment(SCHEMATHESIS, "schemathesis") {
             Ok(python) => plan.set("LOPSIDE_SCHEMATHESIS_PYTHON", python),
-            Err(error) => plan.leave_out("the REST interfaces", "schemathesis::", &error)?,
+            Err(error) => plan.skip_part("the REST interfaces", "schemathesis::", &error)?,
         }
         match python::triton() {
             Ok(client) => {
                 plan.set("LOPSIDE_TRITONCLIENT_PYTHON", client.python);
                 plan.set("LOPSIDE_PERF_ANALYZER_LIBRARIES", client.libraries);
             }
-            Err(error) => plan.leave_out("Triton's client and perf_analyzer", "tritonclient::", &error)?,
+            Err(error) => plan.skip_part("Triton's client and perf_analyzer", "tritonclient::", &error)?,
         }
         Ok(plan)
     }
@@ -68,19 +70,22 @@ impl Plan {
     }
 
     /// Skips the tests whose names contain `filter`.
-    fn leave_out(&mut self, part: &str, filter: &'static str, error: &str) -> Result<()> {
+    fn skip_part(&mut self, part: &str, filter: &'static str, error: &str) -> Result<()> {
         if self.is_strict {
             return Err(format!("the tests of {part} cannot run: {error}"));
         }
         eprintln!("xtask: skipping the tests of {part}: {error}");
-        self.left_out.push(filter);
+        self.skipped_filters.push(filter);
         Ok(())
     }
 
     /// Returns the arguments for the test binaries, after a `--` unless the command line already has one.
-    fn skips(&self, has_separator: bool) -> Vec<&str> {
-        let separator = (!has_separator && !self.left_out.is_empty()).then_some("--");
-        separator.into_iter().chain(self.left_out.iter().flat_map(|filter| ["--skip", *filter])).collect()
+    fn skip_args(&self, has_separator: bool) -> Vec<&str> {
+        let separator = (!has_separator && !self.skipped_filters.is_empty()).then_some("--");
+        separator
+            .into_iter()
+            .chain(self.skipped_filters.iter().flat_map(|filter| ["--skip", *filter]))
+            .collect()
     }
 }
 
@@ -89,14 +94,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_that_is_left_out_is_skipped_and_in_strict_mode_an_error() {
+    fn a_part_without_its_tools_is_skipped_and_in_strict_mode_an_error() {
         let mut plan = Plan::default();
-        assert!(plan.skips(false).is_empty());
-        plan.leave_out("one", "one::", "no tool").unwrap();
-        assert_eq!(plan.skips(false), ["--", "--skip", "one::"]);
-        assert_eq!(plan.skips(true), ["--skip", "one::"]);
+        assert!(plan.skip_args(false).is_empty());
+        plan.skip_part("one", "one::", "no tool").unwrap();
+        assert_eq!(plan.skip_args(false), ["--", "--skip", "one::"]);
+        assert_eq!(plan.skip_args(true), ["--skip", "one::"]);
         let mut strict = Plan { is_strict: true, ..Plan::default() };
-        let error = strict.leave_out("one", "one::", "no tool").unwrap_err();
+        let error = strict.skip_part("one", "one::", "no tool").unwrap_err();
         assert_eq!(error, "the tests of one cannot run: no tool");
     }
 }

@@ -10,8 +10,8 @@ use crate::{Result, processes};
 
 /// Returns the root of the clone.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_folder.parent().unwrap_or(manifest_folder).to_owned()
 }
 
 /// Returns the target folder of cargo.
@@ -31,7 +31,7 @@ pub(crate) fn cargo(args: &[&str], env: &[(&str, &Path)]) -> Result<()> {
 /// Removes the variables that the outer cargo sets for this program (`CARGO_PKG_…`) from a command that will run cargo again.
 /// Otherwise build scripts that depend on them would run again, and half of the dependencies would be rebuilt.
 pub(crate) fn remove_package_variables(command: &mut Command) {
-    for (name, _) in env::vars_os().filter(|(name, _)| is_own(&name.to_string_lossy())) {
+    for (name, _) in env::vars_os().filter(|(name, _)| is_package_variable(&name.to_string_lossy())) {
         command.env_remove(name);
     }
 }
@@ -45,6 +45,6 @@ pub(crate) fn build_binaries(names: &[&str]) -> Result<()> {
 }
 
 /// Returns whether a variable describes the package that cargo runs.
-fn is_own(variable: &str) -> bool {
+fn is_package_variable(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }

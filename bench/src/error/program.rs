@@ -44,10 +44,10 @@ pub(crate) enum ProgramError {
         log: String,
     },
     /// The program did not reach a state in time.
-    #[error("timeout while waiting for: {what}; the agent's status:\n{status}")]
+    #[error("timeout while waiting for: {condition}; the agent's status:\n{status}")]
     Timeout {
         /// The expected state.
-        what: String,
+        condition: String,
         /// The status report of the agent.
         status: String,
     },

@@ -8,10 +8,10 @@ pub(crate) enum ServingError {
         name: String,
     },
     /// A dependency of the servers or of their clients could not be installed.
-    #[error("{what} could not be installed: {reason}")]
+    #[error("{dependency} could not be installed: {reason}")]
     Install {
         /// The dependency.
-        what: String,
+        dependency: String,
         /// The reason.
         reason: String,
     },

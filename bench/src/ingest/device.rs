@@ -26,7 +26,7 @@ pub(super) struct DeviceLoad {
 /// A device that the server has accepted.
 pub(super) struct DeviceConnection {
     messages: mpsc::Sender<UploadRequest>,
-    answers: Streaming<UploadResponse>,
+    responses: Streaming<UploadResponse>,
     epoch: u64,
 }
 
@@ -36,9 +36,9 @@ pub(super) async fn connect_device(url: String, device: String) -> Result<Device
     let (messages, queue) = mpsc::channel(MAX_MESSAGES_IN_FLIGHT + 1);
     let hello = upload_request::Message::Hello(Hello { device, lanes: Vec::new(), spool: 1 });
     messages.send(UploadRequest { message: Some(hello) }).await.map_err(request_error)?;
-    let mut answers = service.upload(ReceiverStream::new(queue)).await.map_err(request_error)?.into_inner();
-    answers.message().await.map_err(request_error)?;
-    Ok(DeviceConnection { messages, answers, epoch: rand::random() })
+    let mut responses = service.upload(ReceiverStream::new(queue)).await.map_err(request_error)?.into_inner();
+    responses.message().await.map_err(request_error)?;
+    Ok(DeviceConnection { messages, responses, epoch: rand::random() })
 }
 
 impl DeviceConnection {
@@ -52,8 +52,8 @@ impl DeviceConnection {
                 self.messages.send(UploadRequest { message }).await.map_err(request_error)?;
                 sent += 1;
             }
-            let answer = self.answers.message().await.map_err(request_error)?;
-            answer.ok_or(NetworkError::StreamClosed)?;
+            let response = self.responses.message().await.map_err(request_error)?;
+            response.ok_or(NetworkError::StreamClosed)?;
             acknowledged += 1;
         }
         Ok(())
@@ -64,17 +64,17 @@ impl DeviceConnection {
 fn frames_message(
     epoch: u64,
     number: usize,
-    DeviceLoad { frames_per_message: together, frame_bytes: bytes, .. }: DeviceLoad,
+    DeviceLoad { frames_per_message: count, frame_bytes, .. }: DeviceLoad,
 ) -> Frames {
-    let frames: Vec<u8> = (0..together * bytes).map(|_| rand::random()).collect();
-    let first = (number * together) as u64 + 1;
+    let frames: Vec<u8> = (0..count * frame_bytes).map(|_| rand::random()).collect();
+    let first = (number * count) as u64 + 1;
     Frames {
         epoch,
         first,
         captured_ms: 1_790_000_000_000 + 1000 * first as i64,
-        elapsed_ms: vec![1000; together - 1],
-        lengths: vec![bytes as u32; together],
-        digests: frames.chunks(bytes.max(1)).map(crc32c::crc32c).collect(),
+        elapsed_ms: vec![1000; count - 1],
+        lengths: vec![frame_bytes as u32; count],
+        digests: frames.chunks(frame_bytes.max(1)).map(crc32c::crc32c).collect(),
         frames: frames.into(),
         ..Frames::default()
     }

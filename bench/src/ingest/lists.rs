@@ -29,35 +29,39 @@ pub(super) async fn measure_lists(
     cloud: &CloudDecoder,
     name: &str,
     frames: usize,
-    together: usize,
+    frames_per_message: usize,
 ) -> Result<Vec<Measurement>, BenchError> {
     let lists =
         ListClient { client: Client::builder(TokioExecutor::new()).build_http(), url: cloud.url.clone() };
-    fill_archive(cloud, frames.saturating_sub(lists.count_frames().await?), together).await?;
+    fill_archive(cloud, frames.saturating_sub(lists.count_frames().await?), frames_per_message).await?;
     let middle = lists.cursor_after(frames / 2).await?;
-    let wanted = [
+    let queries = [
         ("first page", String::new()),
         ("page in the middle", format!("&after={middle}")),
         ("first page of one device", "&device=device-0".to_owned()),
     ];
     let count = lists.count_frames().await?;
     let mut rows = Vec::new();
-    for (what, query) in wanted {
+    for (label, query) in queries {
         let mut times = Vec::with_capacity(REQUESTS_PER_LIST);
         for _ in 0..REQUESTS_PER_LIST {
             let start = Instant::now();
             lists.get_json(&format!("/v1/frames?limit=100{query}")).await?;
             times.push(1e3 * start.elapsed().as_secs_f64());
         }
-        rows.push(Measurement::new(format!("{name}, {count} frames: {what}"), median(times), "ms"));
+        rows.push(Measurement::new(format!("{name}, {count} frames: {label}"), median(times), "ms"));
     }
     Ok(rows)
 }
 
-async fn fill_archive(cloud: &CloudDecoder, frames: usize, together: usize) -> Result<(), BenchError> {
+async fn fill_archive(
+    cloud: &CloudDecoder,
+    frames: usize,
+    frames_per_message: usize,
+) -> Result<(), BenchError> {
     let load = DeviceLoad {
-        messages: frames.div_ceil(DEVICES * together),
-        frames_per_message: together,
+        messages: frames.div_ceil(DEVICES * frames_per_message),
+        frames_per_message,
         frame_bytes: 50,
     };
     super::measure_rate(cloud, DEVICES, load).await.map(drop)
@@ -71,15 +75,15 @@ struct ListClient {
 impl ListClient {
     async fn get_json(&self, path: &str) -> Result<Value, BenchError> {
         let url = format!("{}{path}", self.url).parse().map_err(request_error)?;
-        let answer = self.client.get(url).await.map_err(request_error)?;
-        let body = answer.into_body().collect().await.map_err(request_error)?.to_bytes();
+        let response = self.client.get(url).await.map_err(request_error)?;
+        let body = response.into_body().collect().await.map_err(request_error)?.to_bytes();
         Ok(serde_json::from_slice(&body)?)
     }
 
     /// Returns the number of frames of all devices.
     async fn count_frames(&self) -> Result<usize, BenchError> {
-        let answer = self.get_json("/v1/devices").await?;
-        let devices = answer["devices"].as_array().map_or(&[][..], Vec::as_slice);
+        let response = self.get_json("/v1/devices").await?;
+        let devices = response["devices"].as_array().map_or(&[][..], Vec::as_slice);
         Ok(devices.iter().filter_map(|device| device["frames"].as_u64()).sum::<u64>() as usize)
     }
 

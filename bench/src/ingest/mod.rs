@@ -96,10 +96,10 @@ pub(crate) fn run(options: &IngestArgs) -> Result<(), BenchError> {
 impl IngestArgs {
     /// Returns the load of each device if the frames are shared by `devices` devices.
     fn device_load(&self, devices: usize) -> DeviceLoad {
-        let together = self.together.get();
+        let frames_per_message = self.together.get();
         DeviceLoad {
-            messages: (self.frames / devices / together).max(1),
-            frames_per_message: together,
+            messages: (self.frames / devices / frames_per_message).max(1),
+            frames_per_message,
             frame_bytes: self.bytes,
         }
     }
@@ -113,10 +113,10 @@ async fn measure_rate(cloud: &CloudDecoder, devices: usize, load: DeviceLoad) ->
     }
     let connected = connections.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
     let start = Instant::now();
-    let mut sending = JoinSet::new();
+    let mut uploads = JoinSet::new();
     for device in connected {
-        sending.spawn(device.send(load));
+        uploads.spawn(device.send(load));
     }
-    sending.join_all().await.into_iter().collect::<Result<(), _>>()?;
+    uploads.join_all().await.into_iter().collect::<Result<(), _>>()?;
     Ok((devices * load.messages * load.frames_per_message) as f64 / start.elapsed().as_secs_f64())
 }

@@ -18,8 +18,8 @@ pub(super) fn frames_per_second(path: &Path, load: DeviceLoad) -> Result<f64, Be
     let start = Instant::now();
     for message in 0..load.messages {
         let transaction = connection.transaction().map_err(store_error("SQLite"))?;
-        for place in 0..load.frames_per_message {
-            let number = (message * load.frames_per_message + place) as i64;
+        for index in 0..load.frames_per_message {
+            let number = (message * load.frames_per_message + index) as i64;
             let insert = "INSERT INTO frames VALUES (1, 1, ?1, ?1, ?2, ?3)";
             let mut insert = transaction.prepare_cached(insert).map_err(store_error("SQLite"))?;
             insert.execute((number, crc32c::crc32c(&frame), &frame)).map_err(store_error("SQLite"))?;

@@ -68,23 +68,23 @@ pub(crate) struct AbuseFigures {
 
 /// Measures healthy clients without and with abuse, in turns.
 pub(crate) fn measure_abuse(
-    member: &RunningServer,
+    server: &RunningServer,
     abuse: Abuse,
-    bench: &ServingContext<'_>,
+    context: &ServingContext<'_>,
 ) -> Result<AbuseFigures, BenchError> {
-    let ServingContext { options, runtime, .. } = bench;
+    let ServingContext { options, runtime, .. } = context;
     let (mut quiet, mut abused, mut ratios, mut errors) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let until = StopCondition::Elapsed(options.round_time());
     for _ in 0..options.rounds.get() {
-        let (mut without, _) = runtime.block_on(run_closed(&member.target, HEALTHY_CLIENTS, until))?;
+        let (mut baseline, _) = runtime.block_on(run_closed(&server.target, HEALTHY_CLIENTS, until))?;
         // A separate thread, so that the healthy clients' timing does not depend on it.
-        let others = AbuseRunner::start(member, abuse)?;
-        let (mut with, _) = runtime.block_on(run_closed(&member.target, HEALTHY_CLIENTS, until))?;
-        drop(others);
-        quiet.push(without.latency_quantile(0.99));
-        abused.push(with.latency_quantile(0.99));
-        ratios.push(with.latency_quantile(0.99) / without.latency_quantile(0.99));
-        errors += with.failed + with.rejected + with.late;
+        let abusers = AbuseRunner::start(server, abuse)?;
+        let (mut under_abuse, _) = runtime.block_on(run_closed(&server.target, HEALTHY_CLIENTS, until))?;
+        drop(abusers);
+        quiet.push(baseline.latency_quantile(0.99));
+        abused.push(under_abuse.latency_quantile(0.99));
+        ratios.push(under_abuse.latency_quantile(0.99) / baseline.latency_quantile(0.99));
+        errors += under_abuse.failed + under_abuse.rejected + under_abuse.late;
     }
     Ok(AbuseFigures {
         abuse,
@@ -98,11 +98,11 @@ pub(crate) fn measure_abuse(
 /// The abusive clients; stopped when dropped.
 struct AbuseRunner {
     runtime: Option<tokio::runtime::Runtime>,
-    work: AbortHandle,
+    task: AbortHandle,
 }
 
 impl AbuseRunner {
-    fn start(member: &RunningServer, abuse: Abuse) -> Result<Self, BenchError> {
+    fn start(server: &RunningServer, abuse: Abuse) -> Result<Self, BenchError> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder
             .worker_threads(1)
@@ -110,8 +110,8 @@ impl AbuseRunner {
             .build()
             .map_err(|source| BenchError::AsyncRuntime { source })?;
         let (address, body, model) =
-            (member.address(), member.target.body().clone(), member.model_name.clone());
-        let work = match abuse {
+            (server.address(), server.target.body().clone(), server.model_name.clone());
+        let task = match abuse {
             Abuse::SlowConnections => {
                 raise_file_limit();
                 let connections = runtime.block_on(slow_connections(address));
@@ -121,13 +121,13 @@ impl AbuseRunner {
             Abuse::DamagedRequests => runtime.spawn(send_damaged(address, body)).abort_handle(),
             Abuse::Swaps => runtime.spawn(reload_model(address, model)).abort_handle(),
         };
-        Ok(Self { runtime: Some(runtime), work })
+        Ok(Self { runtime: Some(runtime), task })
     }
 }
 
 impl Drop for AbuseRunner {
     fn drop(&mut self) {
-        self.work.abort();
+        self.task.abort();
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -136,8 +136,8 @@ impl Drop for AbuseRunner {
 
 /// Raises the limit of open files to its maximum: each connection needs one.
 fn raise_file_limit() {
-    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    if let Ok((_, max)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, max, max);
     }
 }
 
@@ -162,8 +162,8 @@ async fn slow_connections(address: SocketAddr) -> std::io::Result<Vec<TcpStream>
 /// Sends one byte on each connection in turn, for ever; failed writes are ignored.
 async fn send_slowly(mut connections: Vec<TcpStream>) {
     let pause = BYTE_INTERVAL / SLOW_CONNECTIONS as u32;
-    for at in 0.. {
-        let byte = SLOW_HEADER.get(at).copied().unwrap_or(b'x');
+    for index in 0.. {
+        let byte = SLOW_HEADER.get(index).copied().unwrap_or(b'x');
         for connection in &mut connections {
             let _ = connection.write_all(&[byte]).await;
             sleep(pause).await;
@@ -172,24 +172,24 @@ async fn send_slowly(mut connections: Vec<TcpStream>) {
 }
 
 /// Sends truncated and modified requests.
-async fn send_damaged(address: SocketAddr, whole: Bytes) {
+async fn send_damaged(address: SocketAddr, valid_body: Bytes) {
     let client = Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).http2_only(true).build_http();
     let mut ticks = interval(DAMAGED_INTERVAL);
-    for at in 0.. {
+    for index in 0.. {
         ticks.tick().await;
-        let mut bytes = whole.to_vec();
+        let mut bytes = valid_body.to_vec();
         let len = bytes.len();
-        if let Some(byte) = bytes.get_mut(at * 31 % len) {
+        if let Some(byte) = bytes.get_mut(index * 31 % len) {
             *byte ^= 0x41;
         }
-        if at % 2 == 0 {
-            bytes.truncate(at * 17 % len);
+        if index % 2 == 0 {
+            bytes.truncate(index * 17 % len);
         }
         let request =
             Request::post(format!("http://{address}{INFER_PATH}")).header("content-type", "application/grpc");
         let Ok(request) = request.body(Full::new(Bytes::from(bytes))) else { return };
-        if let Ok(answer) = client.request(request).await {
-            let _ = answer.into_body().collect().await;
+        if let Ok(response) = client.request(request).await {
+            let _ = response.into_body().collect().await;
         }
     }
 }

@@ -41,14 +41,14 @@ impl BareLoop {
     }
 
     /// Runs the model for the given time and returns the CPU time per run in milliseconds.
-    pub(crate) fn cpu_ms(&mut self, time: Duration) -> Result<f64, BenchError> {
-        let (start, before) = (Instant::now(), process_cpu_time()?);
+    pub(crate) fn cpu_ms(&mut self, duration: Duration) -> Result<f64, BenchError> {
+        let (start, cpu_before) = (Instant::now(), process_cpu_time()?);
         let mut runs = 0_u32;
-        while start.elapsed() < time {
+        while start.elapsed() < duration {
             self.run()?;
             runs += 1;
         }
-        Ok(process_cpu_time()?.saturating_sub(before).as_secs_f64() * 1e3 / f64::from(runs.max(1)))
+        Ok(process_cpu_time()?.saturating_sub(cpu_before).as_secs_f64() * 1e3 / f64::from(runs.max(1)))
     }
 }
 
@@ -60,8 +60,8 @@ fn shared_environment() -> Result<Environment, BenchError> {
         return Ok(environment.clone());
     }
     let library = env::var_os("ORT_DYLIB_PATH").map_or("libonnxruntime.so".into(), PathBuf::from);
-    let fresh = ort::init_from(library).map_err(runtime_error)?.build().map_err(runtime_error)?;
-    Ok(environment.insert(fresh).clone())
+    let created = ort::init_from(library).map_err(runtime_error)?.build().map_err(runtime_error)?;
+    Ok(environment.insert(created).clone())
 }
 
 /// Returns the CPU time that this process has used so far.

@@ -45,17 +45,17 @@ impl RunningServer {
         peer: Peer,
         model: Model,
         expected: &[f32],
-        bench: &ServingContext<'_>,
+        context: &ServingContext<'_>,
     ) -> Result<Self, BenchError> {
-        let ServingContext { options, work, runtime } = bench;
-        let folder = work.join(format!("{}-{}", peer.name, model.name()));
+        let ServingContext { options, work_folder, runtime } = context;
+        let folder = work_folder.join(format!("{}-{}", peer.name, model.name()));
         fs::create_dir_all(&folder).map_err(io_error(&folder))?;
         let ports = free_ports().map_err(|source| NetworkError::Socket { source })?;
-        let models = work.join("models");
+        let models = work_folder.join("models");
         let launch = LaunchOptions {
             model,
             models: &models,
-            work: &folder,
+            work_folder: &folder,
             threads: options.threads.get(),
             ports,
             decoder: options.decoder.as_deref().unwrap_or(Path::new("cloud-decoder")),
@@ -63,12 +63,12 @@ impl RunningServer {
         };
         let command = peer.command(&launch)?;
         let mut server = ServerProcess::start(peer.name, command, ports[0], &folder.join("log.txt"))?;
-        let name = peer.model_name(model);
-        server.wait(|address| runtime.block_on(check_ready(peer.protocol, address, &name)))?;
+        let model_name = peer.model_name(model);
+        server.wait(|address| runtime.block_on(check_ready(peer.protocol, address, &model_name)))?;
         let target = LoadTarget::new(server.address, peer, model);
-        let member = Self { peer, model_name: name, target, server };
-        runtime.block_on(member.check_output(expected))?;
-        Ok(member)
+        let running_server = Self { peer, model_name, target, server };
+        runtime.block_on(running_server.check_output(expected))?;
+        Ok(running_server)
     }
 
     /// Returns the address on which the server listens.
@@ -93,24 +93,25 @@ impl RunningServer {
 }
 
 /// Checks that a server is ready for requests.
-async fn check_ready(speaks: Protocol, address: SocketAddr, model: &str) -> Result<(), BenchError> {
-    match speaks {
+async fn check_ready(protocol: Protocol, address: SocketAddr, model: &str) -> Result<(), BenchError> {
+    match protocol {
         Protocol::OpenInference => {
             let client = Client::connect(format!("http://{address}")).await;
             let request = ModelReadyRequest { name: model.to_owned(), version: String::new() };
             let mut client = client.map_err(request_error)?;
-            let answer = client.model_ready(request).await.map_err(|status| match status.code() {
+            let response = client.model_ready(request).await.map_err(|status| match status.code() {
                 tonic::Code::Unimplemented => BenchError::from(ServingError::UnsupportedProtocol),
                 _ => request_error(status),
             })?;
-            if answer.into_inner().ready { Ok(()) } else { Err(not_ready("ready = false")) }
+            if response.into_inner().ready { Ok(()) } else { Err(not_ready("ready = false")) }
         }
-        Protocol::Http { ready_path: ready, .. } => {
+        Protocol::Http { ready_path, .. } => {
             let stream = TcpStream::connect(address).await.map_err(request_error)?;
             let handshake = http1::handshake(TokioIo::new(stream)).await;
             let (mut sender, connection) = handshake.map_err(request_error)?;
             tokio::spawn(connection);
-            let request = Request::get(ready).header("host", address.to_string()).body(Empty::<Bytes>::new());
+            let request =
+                Request::get(ready_path).header("host", address.to_string()).body(Empty::<Bytes>::new());
             let request = request.map_err(request_error)?;
             let response = sender.send_request(request).await.map_err(request_error)?;
             let status = response.status();

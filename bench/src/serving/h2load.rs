@@ -32,60 +32,65 @@ struct H2loadFigures {
 
 /// Measures one round, after a short round that is not counted.
 pub(crate) fn measure_round(
-    member: &RunningServer,
+    server: &RunningServer,
     concurrency: usize,
-    time: Duration,
-    work: &Path,
+    duration: Duration,
+    work_folder: &Path,
 ) -> Result<RoundFigures, BenchError> {
-    let round =
-        H2loadRound { member, concurrency, body: work.join("request.bin"), log: work.join("h2load.log") };
-    fs::write(&round.body, member.target.body()).map_err(io_error(&round.body))?;
+    let round = H2loadRound {
+        server,
+        concurrency,
+        body: work_folder.join("request.bin"),
+        log: work_folder.join("h2load.log"),
+    };
+    fs::write(&round.body, server.target.body()).map_err(io_error(&round.body))?;
     round.run_h2load(Duration::from_secs(1))?;
-    let before = member.tree().cpu();
-    let found = round.run_h2load(time)?;
-    let cpu = member.tree().cpu().saturating_sub(before);
-    if found.bytes < found.answered * member.target.output_bytes() as u64 {
+    let cpu_before = server.tree().cpu();
+    let figures = round.run_h2load(duration)?;
+    let cpu = server.tree().cpu().saturating_sub(cpu_before);
+    if figures.bytes < figures.answered * server.target.output_bytes() as u64 {
         return Err(h2load_error(&format!(
-            "{} refused requests: some responses do not contain an output: {found:?}",
-            member.peer.name
+            "{} refused requests: some responses do not contain an output: {figures:?}",
+            server.peer.name
         ))
         .into());
     }
     let log = fs::read_to_string(&round.log).map_err(io_error(&round.log))?;
-    let mut times: Vec<f64> = log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
-    times.sort_by(f64::total_cmp);
+    let mut latencies: Vec<f64> =
+        log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
+    latencies.sort_by(f64::total_cmp);
     Ok(RoundFigures {
-        cpu_ms: cpu.as_secs_f64() * 1e3 / found.answered.max(1) as f64,
-        per_second: found.per_second,
-        p50_ms: quantile_ms(&times, 0.5),
-        p99_ms: quantile_ms(&times, 0.99),
-        errors: found.failed,
+        cpu_ms: cpu.as_secs_f64() * 1e3 / figures.answered.max(1) as f64,
+        per_second: figures.per_second,
+        p50_ms: quantile_ms(&latencies, 0.5),
+        p99_ms: quantile_ms(&latencies, 0.99),
+        errors: figures.failed,
     })
 }
 
 /// Returns a quantile of sorted times in microseconds, in milliseconds; 0 if there are none.
-fn quantile_ms(times: &[f64], share: f64) -> f64 {
-    times.get((times.len() as f64 * share) as usize).map_or(0.0, |us| us / 1e3)
+fn quantile_ms(latencies: &[f64], fraction: f64) -> f64 {
+    latencies.get((latencies.len() as f64 * fraction) as usize).map_or(0.0, |us| us / 1e3)
 }
 
 struct H2loadRound<'a> {
-    member: &'a RunningServer,
+    server: &'a RunningServer,
     concurrency: usize,
     body: PathBuf,
     log: PathBuf,
 }
 
 impl H2loadRound<'_> {
-    fn run_h2load(&self, time: Duration) -> Result<H2loadFigures, ServingError> {
+    fn run_h2load(&self, duration: Duration) -> Result<H2loadFigures, ServingError> {
         let connections = self.concurrency.div_ceil(REQUESTS_PER_CONNECTION);
         // `h2load` would append to an existing log.
         let _ = fs::remove_file(&self.log);
         let mut command = Command::new("h2load");
-        command.args(["-D", &time.as_secs().max(1).to_string(), "-c", &connections.to_string()]);
+        command.args(["-D", &duration.as_secs().max(1).to_string(), "-c", &connections.to_string()]);
         command.args(["-m", &self.concurrency.div_ceil(connections).to_string(), "-d"]).arg(&self.body);
         command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
         command.arg(format!("--log-file={}", self.log.display()));
-        let output = command.arg(format!("http://{}{INFER_PATH}", self.member.address())).output();
+        let output = command.arg(format!("http://{}{INFER_PATH}", self.server.address())).output();
         let output = output.map_err(|error| {
             h2load_error(&format!(
                 "the program could not be started: {error}; install it with `apt-get install nghttp2-client`"
@@ -134,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_found_in_its_report() {
+    fn figures_are_parsed_from_the_report() {
         let text = "finished in 3.00s, 9876.50 req/s, 1.20MB/s\n\
                     requests: 29630 total, 29638 started, 29630 done, 29629 succeeded, 1 failed, 0 errored, 0 timeout\n\
                     status codes: 29629 2xx, 0 3xx, 1 4xx, 0 5xx\n\

@@ -54,8 +54,8 @@ fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-fn install_error(what: &str, reason: &str) -> ServingError {
-    ServingError::Install { what: what.to_owned(), reason: reason.to_owned() }
+fn install_error(dependency: &str, reason: &str) -> ServingError {
+    ServingError::Install { dependency: dependency.to_owned(), reason: reason.to_owned() }
 }
 
 #[cfg(test)]

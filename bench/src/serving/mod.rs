@@ -129,7 +129,7 @@ enum ServingMeasurement {
 /// The context that every measurement needs.
 struct ServingContext<'a> {
     options: &'a ServingArgs,
-    work: &'a Path,
+    work_folder: &'a Path,
     runtime: &'a Runtime,
 }
 
@@ -152,21 +152,21 @@ impl ServingArgs {
         self.decoder.iter().map(|_| Ok(OURS)).chain(peers).collect()
     }
 
-    fn has_measurement(&self, what: ServingMeasurement) -> bool {
-        self.what.contains(&what)
+    fn has_measurement(&self, measurement: ServingMeasurement) -> bool {
+        self.what.contains(&measurement)
     }
 }
 
 /// Runs all measurements and prints the report.
 pub(crate) fn run(options: &ServingArgs) -> Result<(), BenchError> {
     let servers = options.selected_servers()?;
-    let work = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
+    let work_folder = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
     let runtime = load::single_thread_runtime()?;
-    let bench = ServingContext { options, work: work.path(), runtime: &runtime };
+    let context = ServingContext { options, work_folder: work_folder.path(), runtime: &runtime };
     let mut report = ServingReport::default();
     for &model in &options.models {
-        model.write_files(&work.path().join("models"))?;
-        measure_model(model, &servers, &bench, &mut report)?;
+        model.write_files(&work_folder.path().join("models"))?;
+        measure_model(model, &servers, &context, &mut report)?;
     }
     report.print(options.json)
 }
@@ -174,41 +174,41 @@ pub(crate) fn run(options: &ServingArgs) -> Result<(), BenchError> {
 fn measure_model(
     model: Model,
     servers: &[Peer],
-    bench: &ServingContext<'_>,
+    context: &ServingContext<'_>,
     report: &mut ServingReport,
 ) -> Result<(), BenchError> {
-    let mut bare_loop = BareLoop::new(model, bench.options.threads.get())?;
+    let mut bare_loop = BareLoop::new(model, context.options.threads.get())?;
     let expected = bare_loop.run()?;
-    let mut members = Vec::with_capacity(servers.len());
+    let mut running = Vec::with_capacity(servers.len());
     for &peer in servers {
         eprintln!("bench: {}: starting {}", model.name(), peer.name);
-        members.push(RunningServer::start(peer, model, &expected, bench)?);
+        running.push(RunningServer::start(peer, model, &expected, context)?);
     }
-    if bench.options.has_measurement(ServingMeasurement::Speed) {
+    if context.options.has_measurement(ServingMeasurement::Speed) {
         eprintln!("bench: {}: measuring speed", model.name());
-        report.add_speeds(model, speed::measure_speeds(&members, model, &mut bare_loop, bench)?);
+        report.add_speeds(model, speed::measure_speeds(&running, model, &mut bare_loop, context)?);
     }
     // These measurements include only servers with the protocol of cloud-decoder.
-    let members: Vec<&RunningServer> =
-        members.iter().filter(|member| member.peer.protocol == OURS.protocol).collect();
-    if bench.options.has_measurement(ServingMeasurement::Tail) {
+    let comparable: Vec<&RunningServer> =
+        running.iter().filter(|server| server.peer.protocol == OURS.protocol).collect();
+    if context.options.has_measurement(ServingMeasurement::Tail) {
         eprintln!("bench: {}: measuring at 70 % of the peak", model.name());
-        report.tails.extend(strain::measure_tails(&members, model, bench)?);
+        report.tails.extend(strain::measure_tails(&comparable, model, context)?);
     }
-    for member in members {
+    for server in comparable {
         // Five times the peak of the tiny model exceeds the rate that the client can send.
-        if bench.options.has_measurement(ServingMeasurement::Overload) && model == Model::Decoder {
-            eprintln!("bench: {}: measuring {} at five times its peak", model.name(), member.peer.name);
-            report.overloads.push(strain::measure_overload(member, model, bench)?);
+        if context.options.has_measurement(ServingMeasurement::Overload) && model == Model::Decoder {
+            eprintln!("bench: {}: measuring {} at five times its peak", model.name(), server.peer.name);
+            report.overloads.push(strain::measure_overload(server, model, context)?);
         }
-        if bench.options.has_measurement(ServingMeasurement::Soak) && model == Model::Tiny {
-            eprintln!("bench: {}: soak test of {}", model.name(), member.peer.name);
-            report.soaks.push(strain::measure_soak(member, model, bench)?);
+        if context.options.has_measurement(ServingMeasurement::Soak) && model == Model::Tiny {
+            eprintln!("bench: {}: soak test of {}", model.name(), server.peer.name);
+            report.soaks.push(strain::measure_soak(server, model, context)?);
         }
-        if bench.options.has_measurement(ServingMeasurement::Abuse) && member.peer.name == OURS.name {
+        if context.options.has_measurement(ServingMeasurement::Abuse) && server.peer.name == OURS.name {
             for &kind in Abuse::value_variants() {
                 eprintln!("bench: {}: measuring under abuse: {kind:?}", model.name());
-                report.abuses.push(abuse::measure_abuse(member, kind, bench)?);
+                report.abuses.push(abuse::measure_abuse(server, kind, context)?);
             }
         }
     }

@@ -149,30 +149,41 @@ impl LayerBuilder {
 
     /// Adds three residual blocks at 16×16, followed by three doublings of the resolution with pixel shuffle.
     fn decoder(&mut self, latent: &str) -> Result<String, OnnxError> {
-        let wide = 120;
-        let mut x = self.add_relu_conv(latent, [32, wide], "in")?;
+        let channels = 120;
+        let mut x = self.add_relu_conv(latent, [32, channels], "in")?;
         for block in 0..3 {
-            let inner = self.add_relu_conv(&x, [wide, wide], &format!("block{block}.0"))?;
-            let outer = self.conv(&inner, [wide, wide], 3, &format!("block{block}.1"))?;
+            let inner = self.add_relu_conv(&x, [channels, channels], &format!("block{block}.0"))?;
+            let outer = self.conv(&inner, [channels, channels], 3, &format!("block{block}.1"))?;
             x = self.graph.add_node("Add", &[&x, &outer], &format!("block{block}"), &[]);
         }
-        let up = self.add_relu_conv(&x, [wide, 256], "up32")?;
-        let up = self.add_pixel_shuffle(&up, "shuffle32");
-        let up = self.add_relu_conv(&up, [64, 64], "at32")?;
-        let up = self.add_relu_conv(&up, [64, 192], "up64")?;
-        let up = self.add_pixel_shuffle(&up, "shuffle64");
-        let up = self.conv(&up, [48, 12], 3, "up128")?;
-        Ok(self.add_pixel_shuffle(&up, OUTPUT_NAME))
+        let upsampled = self.add_relu_conv(&x, [channels, 256], "up32")?;
+        let upsampled = self.add_pixel_shuffle(&upsampled, "shuffle32");
+        let upsampled = self.add_relu_conv(&upsampled, [64, 64], "at32")?;
+        let upsampled = self.add_relu_conv(&upsampled, [64, 192], "up64")?;
+        let upsampled = self.add_pixel_shuffle(&upsampled, "shuffle64");
+        let upsampled = self.conv(&upsampled, [48, 12], 3, "up128")?;
+        Ok(self.add_pixel_shuffle(&upsampled, OUTPUT_NAME))
     }
 
-    fn conv(&mut self, x: &str, [from, to]: [i64; 2], size: i64, name: &str) -> Result<String, OnnxError> {
-        let fan_in = from * size * size;
+    fn conv(
+        &mut self,
+        x: &str,
+        [in_channels, out_channels]: [i64; 2],
+        kernel_size: i64,
+        name: &str,
+    ) -> Result<String, OnnxError> {
+        let fan_in = in_channels * kernel_size * kernel_size;
         let scale = (3.0 / fan_in as f32).sqrt();
-        let weights: Vec<f32> = (0..fan_in * to).map(|_| self.rng.random_range(-scale..scale)).collect();
-        let weights = self.graph.add_initializer(&format!("{name}.w"), &[to, from, size, size], &weights)?;
-        let biases: Vec<f32> = (0..to).map(|_| self.rng.random_range(-0.1..0.1)).collect();
-        let biases = self.graph.add_initializer(&format!("{name}.b"), &[to], &biases)?;
-        Ok(self.graph.conv(x, &weights, &biases, 1, size / 2, name))
+        let weights: Vec<f32> =
+            (0..fan_in * out_channels).map(|_| self.rng.random_range(-scale..scale)).collect();
+        let weights = self.graph.add_initializer(
+            &format!("{name}.w"),
+            &[out_channels, in_channels, kernel_size, kernel_size],
+            &weights,
+        )?;
+        let biases: Vec<f32> = (0..out_channels).map(|_| self.rng.random_range(-0.1..0.1)).collect();
+        let biases = self.graph.add_initializer(&format!("{name}.b"), &[out_channels], &biases)?;
+        Ok(self.graph.conv(x, &weights, &biases, 1, kernel_size / 2, name))
     }
 
     fn add_relu_conv(&mut self, x: &str, channels: [i64; 2], name: &str) -> Result<String, OnnxError> {

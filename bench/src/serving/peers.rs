@@ -52,7 +52,7 @@ pub(crate) struct LaunchOptions<'a> {
     /// The folder with the model's file and bundle.
     pub(crate) models: &'a Path,
     /// A working folder for this server only.
-    pub(crate) work: &'a Path,
+    pub(crate) work_folder: &'a Path,
     /// Number of ONNX Runtime threads.
     pub(crate) threads: usize,
     /// The port to listen on, followed by additional ports, for example for metrics.
@@ -173,7 +173,7 @@ fn bentoml_command(launch: &LaunchOptions<'_>) -> Result<Command, BenchError> {
     let mut command = Command::new(install_environment("bentoml")?.join("bin/bentoml"));
     command.args(["serve", "bentoml_service:Model", "--working-dir", SCRIPTS_FOLDER, "--host", "127.0.0.1"]);
     command.args(["--port", &launch.ports[0].to_string()]);
-    command.env("BENTOML_HOME", launch.work).env("BENTOML_DO_NOT_TRACK", "1");
+    command.env("BENTOML_HOME", launch.work_folder).env("BENTOML_DO_NOT_TRACK", "1");
     Ok(launch.with_python_env(command))
 }
 
@@ -187,10 +187,10 @@ fn mlserver_command(launch: &LaunchOptions<'_>) -> Result<Command, BenchError> {
         "name": launch.model.name(), "implementation": "mlserver_model.Model",
         "max_batch_size": launch.model.max_batch(), "max_batch_time": 0.001,
     });
-    write_file(launch.work, "settings.json", &settings.to_string())?;
-    write_file(launch.work, "model-settings.json", &model.to_string())?;
+    write_file(launch.work_folder, "settings.json", &settings.to_string())?;
+    write_file(launch.work_folder, "model-settings.json", &model.to_string())?;
     let mut command = Command::new(install_environment("mlserver")?.join("bin/mlserver"));
-    command.arg("start").arg(launch.work);
+    command.arg("start").arg(launch.work_folder);
     Ok(launch.with_python_env(command))
 }
 
@@ -200,16 +200,16 @@ fn triton_command(launch: &LaunchOptions<'_>) -> Result<Command, BenchError> {
     let environment = install_environment("triton")?;
     let (packages, python) = site_packages(&environment)?;
     let server = packages.join("pytriton/tritonserver");
-    let repository = launch.work.join("repository");
+    let repository = launch.work_folder.join("repository");
     let model = repository.join(launch.model.name());
     write_file(&model, "config.pbtxt", &triton_config(launch.model))?;
     write_file(&model.join("1"), "model.py", include_str!("../../peers/triton_model.py"))?;
     let stub = "triton_python_backend_stub";
-    let from = server.join("python_backend_stubs").join(python).join(stub);
-    let to = server.join("backends/python").join(stub);
+    let source = server.join("python_backend_stubs").join(python).join(stub);
+    let target = server.join("backends/python").join(stub);
     // The file must not be overwritten while the program runs.
-    if !to.is_file() {
-        fs::copy(&from, &to).map_err(io_error(&to))?;
+    if !target.is_file() {
+        fs::copy(&source, &target).map_err(io_error(&target))?;
     }
     let [grpc, http, metrics] = launch.ports;
     let mut command = launch.with_python_env(Command::new(server.join("bin/tritonserver")));

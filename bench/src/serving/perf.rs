@@ -22,17 +22,17 @@ pub(crate) struct PerfRun<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) model: &'a str,
     pub(crate) concurrency: usize,
-    pub(crate) time: Duration,
+    pub(crate) duration: Duration,
     pub(crate) tree: ProcessTree,
-    pub(crate) work: &'a Path,
+    pub(crate) work_folder: &'a Path,
 }
 
 impl PerfRun<'_> {
     /// Runs the load generator. The CPU time is divided by the number of requests that the server's own
     /// statistics count meanwhile, warm-up included.
     pub(crate) async fn measure_round(&self) -> Result<RoundFigures, BenchError> {
-        let csv = self.work.join("perf_analyzer.csv");
-        let window = self.time / MEASUREMENT_WINDOWS;
+        let csv = self.work_folder.join("perf_analyzer.csv");
+        let window = self.duration / MEASUREMENT_WINDOWS;
         let mut command = install::perf_analyzer()?;
         command
             .args(["-m", self.model, "-u", &self.address.to_string(), "-i", "grpc", "-b", "1"])
@@ -40,18 +40,18 @@ impl PerfRun<'_> {
             // Any windows agree: the tool should not reject a run because of noise.
             .args(["-s", "999", "-p", &window.as_millis().to_string(), "-f"])
             .arg(&csv);
-        let (before, cpu) = (self.served_requests().await?, self.tree.cpu());
+        let (requests_before, cpu) = (self.served_requests().await?, self.tree.cpu());
         let output = command.output().map_err(|error| perf_error(&error.to_string()))?;
-        let (after, cpu) = (self.served_requests().await?, self.tree.cpu().saturating_sub(cpu));
+        let (requests_after, cpu) = (self.served_requests().await?, self.tree.cpu().saturating_sub(cpu));
         if !output.status.success() {
-            let said = [output.stderr, output.stdout].concat();
-            let (status, said) = (output.status, String::from_utf8_lossy(&said));
-            return Err(perf_error(&format!("the program ended with {status}: {said}")).into());
+            let output_text = [output.stderr, output.stdout].concat();
+            let (status, output_text) = (output.status, String::from_utf8_lossy(&output_text));
+            return Err(perf_error(&format!("the program ended with {status}: {output_text}")).into());
         }
         let text = fs::read_to_string(&csv).map_err(io_error(&csv))?;
         let [per_second, p50, p99] = parse_figures(&text)
             .ok_or_else(|| perf_error(&format!("its CSV report could not be parsed: {text:?}")))?;
-        let cpu_ms = cpu.as_secs_f64() * 1e3 / after.saturating_sub(before).max(1) as f64;
+        let cpu_ms = cpu.as_secs_f64() * 1e3 / requests_after.saturating_sub(requests_before).max(1) as f64;
         Ok(RoundFigures { cpu_ms, per_second, p50_ms: p50 / 1e3, p99_ms: p99 / 1e3, errors: 0 })
     }
 

@@ -47,10 +47,10 @@ impl ProcessTree {
     }
 
     fn stats(self) -> HashMap<u32, ProcessStat> {
-        let mut all: HashMap<u32, ProcessStat> = all_processes().collect();
-        let parents: HashMap<u32, u32> = all.iter().map(|(&id, stat)| (id, stat.parent)).collect();
-        all.retain(|&id, _| is_descendant(id, self.root, &parents));
-        all
+        let mut stats: HashMap<u32, ProcessStat> = all_processes().collect();
+        let parents: HashMap<u32, u32> = stats.iter().map(|(&id, stat)| (id, stat.parent)).collect();
+        stats.retain(|&id, _| is_descendant(id, self.root, &parents));
+        stats
     }
 }
 

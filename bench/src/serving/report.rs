@@ -53,12 +53,12 @@ enum RatioLimit {
 }
 
 impl Verdict {
-    fn new(what: String, ratio: f64, limit: RatioLimit) -> Self {
+    fn new(name: String, ratio: f64, limit: RatioLimit) -> Self {
         let passed = match limit {
-            RatioLimit::AtMost(most) => ratio <= most,
-            RatioLimit::AtLeast(least) => ratio >= least,
+            RatioLimit::AtMost(max) => ratio <= max,
+            RatioLimit::AtLeast(min) => ratio >= min,
         };
-        Self { what, ratio, limit, passed }
+        Self { what: name, ratio, limit, passed }
     }
 }
 
@@ -73,8 +73,8 @@ impl ServingReport {
     pub(crate) fn print(&self, json: bool) -> Result<(), BenchError> {
         let verdicts = self.judge_figures();
         if json {
-            let all = serde_json::json!({ "measured": self, "verdicts": verdicts });
-            println!("{}", serde_json::to_string_pretty(&all)?);
+            let output = serde_json::json!({ "measured": self, "verdicts": verdicts });
+            println!("{}", serde_json::to_string_pretty(&output)?);
             return Ok(());
         }
         self.print_speeds();
@@ -96,8 +96,8 @@ impl ServingReport {
         }
         for Verdict { what, ratio, limit, passed } in &verdicts {
             let limit = match limit {
-                RatioLimit::AtMost(most) => format!("≤ {most}"),
-                RatioLimit::AtLeast(least) => format!("≥ {least}"),
+                RatioLimit::AtMost(max) => format!("≤ {max}"),
+                RatioLimit::AtLeast(min) => format!("≥ {min}"),
             };
             println!("{} {ratio:>7.3} {limit:<7} {what}", if *passed { "pass" } else { "FAIL" });
         }
@@ -196,21 +196,21 @@ impl ServingReport {
                 *ratio,
                 RatioLimit::AtMost(MAX_ABUSED_P99),
             ));
-            let what = format!("failed requests of healthy clients with {abuse:?}");
-            verdicts.push(Verdict::new(what, *errors as f64, RatioLimit::AtMost(0.0)));
+            let name = format!("failed requests of healthy clients with {abuse:?}");
+            verdicts.push(Verdict::new(name, *errors as f64, RatioLimit::AtMost(0.0)));
         }
         verdicts
     }
 
     fn tail_verdict(&self, ours: &LoadFigures) -> Option<Verdict> {
-        let mut others = self.tails.iter().filter(|_| ours.server == OURS.name);
-        let triton = others
+        let mut peers = self.tails.iter().filter(|_| ours.server == OURS.name);
+        let triton = peers
             .find(|other| other.server == "triton" && other.model == ours.model && other.load == ours.load)?;
         if ours.is_client_bound() || triton.is_client_bound() {
             return None;
         }
-        let what = format!("{}: p99 at {}, relative to triton", ours.model, load_name(ours.load));
-        Some(Verdict::new(what, ours.p99_ms / triton.p99_ms, RatioLimit::AtMost(1.0)))
+        let name = format!("{}: p99 at {}, relative to triton", ours.model, load_name(ours.load));
+        Some(Verdict::new(name, ours.p99_ms / triton.p99_ms, RatioLimit::AtMost(1.0)))
     }
 
     fn floor_verdict(&self, ours: &ServerSpeed) -> Option<Verdict> {
@@ -218,9 +218,9 @@ impl ServingReport {
             return None;
         }
         let (_, floor) = self.floors.iter().find(|(model, _)| *model == ours.model)?;
-        let what =
+        let name =
             format!("{} with {} in flight: CPU time, relative to a bare loop", ours.model, ours.concurrency);
-        Some(Verdict::new(what, ours.figures.cpu_ms / floor, RatioLimit::AtMost(MAX_DECODER_CPU)))
+        Some(Verdict::new(name, ours.figures.cpu_ms / floor, RatioLimit::AtMost(MAX_DECODER_CPU)))
     }
 }
 
@@ -247,8 +247,11 @@ fn peer_verdicts(ours: &ServerSpeed, peer: &ServerSpeed) -> Vec<Verdict> {
 
 /// Returns the name of the verdict on our figure relative to that of a peer.
 fn peer_verdict_name(peer: &ServerSpeed, figure: &str) -> String {
-    let by = if peer.client == LoadClient::H2load { ", measured by h2load" } else { "" };
-    format!("{} with {} in flight: {figure}, relative to {}{by}", peer.model, peer.concurrency, peer.server)
+    let suffix = if peer.client == LoadClient::H2load { ", measured by h2load" } else { "" };
+    format!(
+        "{} with {} in flight: {figure}, relative to {}{suffix}",
+        peer.model, peer.concurrency, peer.server
+    )
 }
 
 fn load_name(load: LoadLevel) -> &'static str {
@@ -315,14 +318,14 @@ mod tests {
     #[test]
     fn the_decoder_is_judged_beside_every_peer_and_the_bare_loop() {
         let ours = speed("cloud-decoder", Model::Decoder, 10.2, 95.0);
-        let others =
+        let peers =
             [speed("kserve", Model::Decoder, 20.0, 96.0), speed("triton", Model::Decoder, 10.0, 94.0)];
-        let servers = std::iter::once(ours).chain(others).collect();
+        let servers = std::iter::once(ours).chain(peers).collect();
         assert_eq!(passed(servers, Model::Decoder, 10.0), [false, true, true]);
     }
 
     #[test]
-    fn without_us_there_is_no_verdict() {
+    fn without_cloud_decoder_there_is_no_verdict() {
         assert!(passed(vec![speed("triton", Model::Tiny, 1.0, 1.0)], Model::Tiny, 1.0).is_empty());
     }
 }

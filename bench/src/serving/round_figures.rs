@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_samples_the_medians_count_and_all_errors() {
+    fn figures_are_medians_and_errors_are_summed() {
         let sample =
             |cpu_ms, errors| RoundFigures { cpu_ms, per_second: 1.0, p50_ms: 1.0, p99_ms: 1.0, errors };
         let found = RoundFigures::medians(&[sample(3.0, 1), sample(1.0, 0), sample(2.0, 4)]);

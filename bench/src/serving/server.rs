@@ -41,8 +41,8 @@ impl ServerProcess {
     /// Starts a command that will listen on a port of this machine; its output is written to `log`.
     pub(crate) fn start(name: &str, mut command: Command, port: u16, log: &Path) -> Result<Self, BenchError> {
         let file = File::create(log).map_err(io_error(log))?;
-        let copy = file.try_clone().map_err(io_error(log))?;
-        command.stdin(Stdio::null()).stdout(file).stderr(copy);
+        let stderr = file.try_clone().map_err(io_error(log))?;
+        command.stdin(Stdio::null()).stdout(file).stderr(stderr);
         let child = command.spawn().map_err(|error| ServingError::Start {
             name: name.to_owned(),
             reason: format!("{} could not be started: {error}", command.get_program().to_string_lossy()),
@@ -51,14 +51,14 @@ impl ServerProcess {
         Ok(Self { name: name.to_owned(), child, log: log.to_owned(), address })
     }
 
-    /// Polls until `ready` succeeds.
+    /// Polls until `check_ready` succeeds.
     pub(crate) fn wait(
         &mut self,
-        mut ready: impl FnMut(SocketAddr) -> Result<(), BenchError>,
+        mut check_ready: impl FnMut(SocketAddr) -> Result<(), BenchError>,
     ) -> Result<(), BenchError> {
         let start = Instant::now();
         loop {
-            let Err(error) = ready(self.address) else { return Ok(()) };
+            let Err(error) = check_ready(self.address) else { return Ok(()) };
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(self.server_error(&format!("the server ended with {status} before it was ready")));
             }
@@ -84,8 +84,8 @@ impl ServerProcess {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         // Triton's wide tables do not contain useful information.
         let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with(['|', '+'])).collect();
-        let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n  ");
-        let reason = format!("{reason}; the end of its log:\n  {last}");
+        let tail = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n  ");
+        let reason = format!("{reason}; the end of its log:\n  {tail}");
         ServingError::Start { name: self.name.clone(), reason }.into()
     }
 }
@@ -94,7 +94,7 @@ impl Drop for ServerProcess {
     /// Sends SIGTERM to the server, waits for it to end, and sends SIGKILL to it and its remaining
     /// descendants.
     fn drop(&mut self) {
-        let all = self.tree().ids();
+        let ids = self.tree().ids();
         send_signal(&[self.child.id()], Signal::TERM);
         let start = Instant::now();
         while start.elapsed() < STOP_TIMEOUT && matches!(self.child.try_wait(), Ok(None)) {
@@ -104,7 +104,7 @@ impl Drop for ServerProcess {
             send_signal(&[self.child.id()], Signal::KILL);
             let _ = self.child.wait();
         }
-        let orphans: Vec<u32> = all.into_iter().filter(|&id| id != self.child.id()).collect();
+        let orphans: Vec<u32> = ids.into_iter().filter(|&id| id != self.child.id()).collect();
         send_signal(&orphans, Signal::KILL);
     }
 }

@@ -53,32 +53,32 @@ pub(crate) struct ModelSpeeds {
 
 /// Measures all servers with one model, round after round.
 pub(crate) fn measure_speeds(
-    members: &[RunningServer],
+    running: &[RunningServer],
     model: Model,
     bare_loop: &mut BareLoop,
-    bench: &ServingContext<'_>,
+    context: &ServingContext<'_>,
 ) -> Result<ModelSpeeds, BenchError> {
-    let options = bench.options;
+    let options = context.options;
     let mut floors = Vec::new();
     let mut servers = Vec::new();
     for &concurrency in &options.concurrency {
         for &client in &options.clients {
-            let asked: Vec<&RunningServer> =
-                members.iter().filter(|member| client.supports_server(member)).collect();
-            let mut samples = vec![Vec::new(); asked.len()];
+            let supported: Vec<&RunningServer> =
+                running.iter().filter(|server| client.supports_server(server)).collect();
+            let mut samples = vec![Vec::new(); supported.len()];
             for _ in 0..options.rounds.get() {
-                for (member, samples) in asked.iter().zip(&mut samples) {
+                for (server, samples) in supported.iter().zip(&mut samples) {
                     samples.push(client.measure_round(
-                        member,
+                        server,
                         concurrency,
                         options.round_time(),
-                        bench.runtime,
+                        context.runtime,
                     )?);
                 }
                 floors.push(bare_loop.cpu_ms(options.round_time() / 2)?);
             }
-            servers.extend(asked.iter().zip(samples).map(|(member, samples)| ServerSpeed {
-                server: member.peer.name.to_owned(),
+            servers.extend(supported.iter().zip(samples).map(|(server, samples)| ServerSpeed {
+                server: server.peer.name.to_owned(),
                 model: model.name(),
                 client,
                 concurrency,
@@ -90,35 +90,35 @@ pub(crate) fn measure_speeds(
 }
 
 impl LoadClient {
-    fn supports_server(self, member: &RunningServer) -> bool {
+    fn supports_server(self, server: &RunningServer) -> bool {
         match self {
             Self::Own => true,
-            Self::H2load => member.peer.protocol == Protocol::OpenInference,
+            Self::H2load => server.peer.protocol == Protocol::OpenInference,
             // mlserver and kserve do not report the number of answered requests.
-            Self::PerfAnalyzer => ["cloud-decoder", "triton"].contains(&member.peer.name),
+            Self::PerfAnalyzer => ["cloud-decoder", "triton"].contains(&server.peer.name),
         }
     }
 
     fn measure_round(
         self,
-        member: &RunningServer,
+        server: &RunningServer,
         concurrency: usize,
-        time: Duration,
+        duration: Duration,
         runtime: &Runtime,
     ) -> Result<RoundFigures, BenchError> {
-        let work = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
+        let work_folder = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
         match self {
-            Self::Own => runtime.block_on(measure_own_client(member, concurrency, time)),
-            Self::H2load => h2load::measure_round(member, concurrency, time, work.path()),
+            Self::Own => runtime.block_on(measure_own_client(server, concurrency, duration)),
+            Self::H2load => h2load::measure_round(server, concurrency, duration, work_folder.path()),
             Self::PerfAnalyzer => {
-                let (address, tree) = (member.address(), member.tree());
+                let (address, tree) = (server.address(), server.tree());
                 let run = perf::PerfRun {
                     address,
-                    model: &member.model_name,
+                    model: &server.model_name,
                     concurrency,
-                    time,
+                    duration,
                     tree,
-                    work: work.path(),
+                    work_folder: work_folder.path(),
                 };
                 runtime.block_on(run.measure_round())
             }
@@ -128,18 +128,19 @@ impl LoadClient {
 
 /// Measures one round with the bench's own client.
 pub(crate) async fn measure_own_client(
-    member: &RunningServer,
+    server: &RunningServer,
     concurrency: usize,
-    time: Duration,
+    duration: Duration,
 ) -> Result<RoundFigures, BenchError> {
-    run_closed(&member.target, concurrency, StopCondition::Elapsed(WARM_UP_TIME)).await?;
-    let before = member.tree().cpu();
-    let (mut tally, elapsed) = run_closed(&member.target, concurrency, StopCondition::Elapsed(time)).await?;
-    let cpu = member.tree().cpu().saturating_sub(before);
-    if let Some(why) = &tally.first_failure {
+    run_closed(&server.target, concurrency, StopCondition::Elapsed(WARM_UP_TIME)).await?;
+    let cpu_before = server.tree().cpu();
+    let (mut tally, elapsed) =
+        run_closed(&server.target, concurrency, StopCondition::Elapsed(duration)).await?;
+    let cpu = server.tree().cpu().saturating_sub(cpu_before);
+    if let Some(reason) = &tally.first_failure {
         eprintln!(
-            "bench: {}: {} requests failed; reason of the first failure: {why}",
-            member.peer.name, tally.failed
+            "bench: {}: {} requests failed; reason of the first failure: {reason}",
+            server.peer.name, tally.failed
         );
     }
     let answered = tally.answered();

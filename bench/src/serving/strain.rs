@@ -26,8 +26,8 @@ use crate::{
 const PEAK_CONCURRENCY: usize = 64;
 /// Number of workers of the soak test.
 const SOAK_CONCURRENCY: usize = 16;
-/// The share of the peak at which a well-sized server runs.
-const LOAD_SHARE: f64 = 0.7;
+/// The fraction of the peak at which a well-sized server runs.
+const LOAD_FRACTION: f64 = 0.7;
 /// Load as a multiple of the peak, as when all clients retry.
 const OVERLOAD_FACTOR: f64 = 5.0;
 /// Duration of the overload measurement, in rounds.
@@ -92,20 +92,20 @@ pub(crate) struct SoakFigures {
 
 /// Measures at 70 % of each server's own peak, and at 70 % of the lowest peak; in turns, round after round.
 pub(crate) fn measure_tails(
-    members: &[&RunningServer],
+    servers: &[&RunningServer],
     model: Model,
-    bench: &ServingContext<'_>,
+    context: &ServingContext<'_>,
 ) -> Result<Vec<LoadFigures>, BenchError> {
-    let peaks = members.iter().map(|member| measure_peak(member, bench)).collect::<Result<Vec<_>, _>>()?;
+    let peaks = servers.iter().map(|server| measure_peak(server, context)).collect::<Result<Vec<_>, _>>()?;
     let lowest = peaks.iter().copied().fold(f64::INFINITY, f64::min);
     let mut tails = Vec::new();
     for load in [LoadLevel::OwnPeak, LoadLevel::LowestPeak] {
-        let mut rounds = vec![Vec::new(); members.len()];
-        for _ in 0..bench.options.rounds.get() {
-            for ((member, &peak), rounds) in members.iter().zip(&peaks).zip(&mut rounds) {
-                let rate = LOAD_SHARE * if load == LoadLevel::OwnPeak { peak } else { lowest };
-                let arrivals = open_loop(rate, bench.options.round_time(), bench);
-                rounds.push(measure_load((member, model, load), peak, arrivals, bench)?);
+        let mut rounds = vec![Vec::new(); servers.len()];
+        for _ in 0..context.options.rounds.get() {
+            for ((server, &peak), rounds) in servers.iter().zip(&peaks).zip(&mut rounds) {
+                let rate = LOAD_FRACTION * if load == LoadLevel::OwnPeak { peak } else { lowest };
+                let open_loop = open_loop_at(rate, context.options.round_time(), context);
+                rounds.push(measure_load((server, model, load), peak, open_loop, context)?);
             }
         }
         tails.extend(rounds.iter().filter_map(|rounds| median_round(rounds)));
@@ -115,29 +115,30 @@ pub(crate) fn measure_tails(
 
 /// Measures at five times the peak.
 pub(crate) fn measure_overload(
-    member: &RunningServer,
+    server: &RunningServer,
     model: Model,
-    bench: &ServingContext<'_>,
+    context: &ServingContext<'_>,
 ) -> Result<LoadFigures, BenchError> {
-    let peak = measure_peak(member, bench)?;
-    let arrivals = open_loop(OVERLOAD_FACTOR * peak, OVERLOAD_ROUNDS * bench.options.round_time(), bench);
-    measure_load((member, model, LoadLevel::Overload), peak, arrivals, bench)
+    let peak = measure_peak(server, context)?;
+    let open_loop =
+        open_loop_at(OVERLOAD_FACTOR * peak, OVERLOAD_ROUNDS * context.options.round_time(), context);
+    measure_load((server, model, LoadLevel::Overload), peak, open_loop, context)
 }
 
 /// Sends a fixed number of requests in closed loops.
 pub(crate) fn measure_soak(
-    member: &RunningServer,
+    server: &RunningServer,
     model: Model,
-    bench: &ServingContext<'_>,
+    context: &ServingContext<'_>,
 ) -> Result<SoakFigures, BenchError> {
-    let ServingContext { options, runtime, .. } = bench;
+    let ServingContext { options, runtime, .. } = context;
     let until = StopCondition::Requests(options.requests);
-    let (done, memory) =
-        watch_memory(member.tree(), || runtime.block_on(run_closed(&member.target, SOAK_CONCURRENCY, until)));
-    let (tally, elapsed) = done?;
-    print_failures(member, &tally);
+    let (result, memory) =
+        watch_memory(server.tree(), || runtime.block_on(run_closed(&server.target, SOAK_CONCURRENCY, until)));
+    let (tally, elapsed) = result?;
+    print_failures(server, &tally);
     Ok(SoakFigures {
-        server: member.peer.name.to_owned(),
+        server: server.peer.name.to_owned(),
         model: model.name(),
         requests: options.requests,
         errors: tally.failed + tally.rejected + tally.late,
@@ -147,32 +148,32 @@ pub(crate) fn measure_soak(
 }
 
 /// Returns the requests per second in closed loops.
-fn measure_peak(member: &RunningServer, bench: &ServingContext<'_>) -> Result<f64, BenchError> {
-    let asked = measure_own_client(member, PEAK_CONCURRENCY, bench.options.round_time());
-    Ok(bench.runtime.block_on(asked)?.per_second)
+fn measure_peak(server: &RunningServer, context: &ServingContext<'_>) -> Result<f64, BenchError> {
+    let measurement = measure_own_client(server, PEAK_CONCURRENCY, context.options.round_time());
+    Ok(context.runtime.block_on(measurement)?.per_second)
 }
 
-fn open_loop(rate: f64, time: Duration, bench: &ServingContext<'_>) -> OpenLoop {
-    OpenLoop { rate, duration: time, deadline: bench.options.deadline() }
+fn open_loop_at(rate: f64, duration: Duration, context: &ServingContext<'_>) -> OpenLoop {
+    OpenLoop { rate, duration, deadline: context.options.deadline() }
 }
 
 fn measure_load(
-    (member, model, load): (&RunningServer, Model, LoadLevel),
+    (server, model, load): (&RunningServer, Model, LoadLevel),
     peak: f64,
-    arrivals: OpenLoop,
-    bench: &ServingContext<'_>,
+    open_loop: OpenLoop,
+    context: &ServingContext<'_>,
 ) -> Result<LoadFigures, BenchError> {
     let (tally, memory) =
-        watch_memory(member.tree(), || bench.runtime.block_on(run_open(&member.target, arrivals)));
+        watch_memory(server.tree(), || context.runtime.block_on(run_open(&server.target, open_loop)));
     let mut tally = tally?;
-    print_failures(member, &tally);
+    print_failures(server, &tally);
     Ok(LoadFigures {
-        server: member.peer.name.to_owned(),
+        server: server.peer.name.to_owned(),
         model: model.name(),
         load,
         peak,
-        rate: arrivals.rate,
-        goodput: tally.answered() as f64 / arrivals.duration.as_secs_f64(),
+        rate: open_loop.rate,
+        goodput: tally.answered() as f64 / open_loop.duration.as_secs_f64(),
         p50_ms: tally.latency_quantile(0.5),
         p99_ms: tally.latency_quantile(0.99),
         client_p99_ms: tally.delay_quantile(0.99),
@@ -198,28 +199,28 @@ fn median_round(rounds: &[LoadFigures]) -> Option<LoadFigures> {
     })
 }
 
-fn print_failures(member: &RunningServer, tally: &OutcomeTally) {
-    if let Some(why) = &tally.first_failure {
+fn print_failures(server: &RunningServer, tally: &OutcomeTally) {
+    if let Some(reason) = &tally.first_failure {
         eprintln!(
-            "bench: {}: {} requests failed; reason of the first failure: {why}",
-            member.peer.name, tally.failed
+            "bench: {}: {} requests failed; reason of the first failure: {reason}",
+            server.peer.name, tally.failed
         );
     }
 }
 
-/// Runs `work`, and returns its result and the resident memory of a server in bytes, sampled meanwhile.
-fn watch_memory<T>(tree: ProcessTree, work: impl FnOnce() -> T) -> (T, Vec<f64>) {
-    let (stop, stopped) = mpsc::sync_channel::<()>(0);
-    let watch = thread::spawn(move || {
-        let mut seen = Vec::new();
-        while stopped.recv_timeout(MEMORY_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            seen.push(tree.resident_bytes() as f64);
+/// Runs `operation`, and returns its result and the resident memory of a server in bytes, sampled meanwhile.
+fn watch_memory<T>(tree: ProcessTree, operation: impl FnOnce() -> T) -> (T, Vec<f64>) {
+    let (stop_sender, stop_receiver) = mpsc::sync_channel::<()>(0);
+    let sampler = thread::spawn(move || {
+        let mut samples = Vec::new();
+        while stop_receiver.recv_timeout(MEMORY_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            samples.push(tree.resident_bytes() as f64);
         }
-        seen
+        samples
     });
-    let done = work();
-    drop(stop);
-    (done, watch.join().unwrap_or_default())
+    let result = operation();
+    drop(stop_sender);
+    (result, sampler.join().unwrap_or_default())
 }
 
 /// Returns the median of the last quarter relative to that of the second quarter; the first quarter is the

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_and_the_log_are_those_of_the_figures() {
+    fn the_table_and_the_log_match_the_figures() {
         let folder = root().join(THEORY_FOLDER);
         let rows = row::read_rows(&folder).unwrap();
         let records = record::read_all(&folder, &rows).unwrap();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn every_figure_is_of_the_definition_and_command_that_are_there() {
+    fn every_figure_is_of_the_current_definition_and_command() {
         let folder = root().join(THEORY_FOLDER);
         for row in row::read_rows(&folder).unwrap() {
             let record = RowRecord::read(&folder, &row.id).unwrap().unwrap();

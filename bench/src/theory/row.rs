@@ -92,20 +92,20 @@ impl TheoryRow {
     /// Returns the arguments after `cargo run --release -p training --`, as a user would enter them; N stands
     /// for each class in turn.
     pub(super) fn command(&self) -> String {
-        let mut more = Vec::new();
+        let mut extra = Vec::new();
         if let Some(name) = self.data.download_name() {
-            more.extend(["--data".into(), format!("data/{name}")]);
+            extra.extend(["--data".into(), format!("data/{name}")]);
         }
         if self.figure == Figure::OneClass {
-            more.extend(["--normal".into(), "N".into()]);
+            extra.extend(["--normal".into(), "N".into()]);
         }
-        self.command_words(more).collect::<Vec<_>>().join(" ")
+        self.command_words(extra).collect::<Vec<_>>().join(" ")
     }
 
-    /// Returns the arguments of the subcommand, with `more` before the row's own options.
-    pub(super) fn command_words<T: From<String>>(&self, more: Vec<T>) -> impl Iterator<Item = T> {
-        let first = ["bundle".to_owned(), "--preset".into(), self.model.clone()];
-        first.into_iter().map(T::from).chain(more).chain(self.options.iter().cloned().map(T::from))
+    /// Returns the arguments of the subcommand, with `extra` before the row's own options.
+    pub(super) fn command_words<T: From<String>>(&self, extra: Vec<T>) -> impl Iterator<Item = T> {
+        let leading = ["bundle".to_owned(), "--preset".into(), self.model.clone()];
+        leading.into_iter().map(T::from).chain(extra).chain(self.options.iter().cloned().map(T::from))
     }
 
     /// Returns the definition of the model that the command trains, in the workspace at `root`.

@@ -64,17 +64,17 @@ fn train_model(
     let name = class.map_or_else(|| row.id.clone(), |class| format!("{}-{class}", row.id));
     let [run, out] = ["run", "bundle"].map(|kind| options.runs.join(&name).join(kind));
     definition.data.normal = class.or(definition.data.normal);
-    if let Some(done) = completed_run(&run, &definition).filter(|_| !options.again) {
-        return Ok(done);
+    if let Some(completed) = completed_run(&run, &definition).filter(|_| !options.again) {
+        return Ok(completed);
     }
-    let mut more: Vec<OsString> = vec!["--run".into(), run.clone().into(), "--out".into(), out.into()];
+    let mut extra: Vec<OsString> = vec!["--run".into(), run.clone().into(), "--out".into(), out.into()];
     if let Some(data) = data {
-        more.extend(["--data".into(), data.as_os_str().to_owned()]);
+        extra.extend(["--data".into(), data.as_os_str().to_owned()]);
     }
     if let Some(class) = class {
-        more.extend(["--normal".into(), OsString::from(class.to_string())]);
+        extra.extend(["--normal".into(), OsString::from(class.to_string())]);
     }
-    run_training(row.command_words(more))?;
+    run_training(row.command_words(extra))?;
     let path = run.join("evaluation.json");
     let evaluation = serde_json::from_slice(&fs::read(&path).map_err(io_error(&path))?)?;
     Ok(TrainingRun { epochs: Metrics::read(&run)?.epochs, evaluation })
@@ -83,13 +83,13 @@ fn train_model(
 /// Returns a completed run with this definition in a folder, so that a bench that was stopped can continue.
 fn completed_run(run: &Path, definition: &Definition) -> Option<TrainingRun> {
     let Metrics { definition: found, epochs } = Metrics::read(run).ok()?;
-    let whole = found == *definition && epochs.len() == definition.training.epochs;
-    let evaluation = fs::read(run.join("evaluation.json")).ok().filter(|_| whole)?;
+    let is_complete = found == *definition && epochs.len() == definition.training.epochs;
+    let evaluation = fs::read(run.join("evaluation.json")).ok().filter(|_| is_complete)?;
     Some(TrainingRun { epochs, evaluation: serde_json::from_slice(&evaluation).ok()? })
 }
 
 /// Runs `training` with command-line arguments.
-fn run_training(words: impl IntoIterator<Item = OsString>) -> Result<(), BenchError> {
-    let words = std::iter::once(OsString::from("training")).chain(words);
-    Ok(training::run(Cli::read(words).map_err(TheoryError::Options)?)?)
+fn run_training(args: impl IntoIterator<Item = OsString>) -> Result<(), BenchError> {
+    let args = std::iter::once(OsString::from("training")).chain(args);
+    Ok(training::run(Cli::read(args).map_err(TheoryError::Options)?)?)
 }

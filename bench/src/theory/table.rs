@@ -34,10 +34,10 @@ pub(super) fn render_table(rows: &[TheoryRow], records: &BTreeMap<String, RowRec
 
 /// Returns the text with another table between the marks; `None` if the marks are missing.
 pub(super) fn replace_table(readme: &str, table: &str) -> Option<String> {
-    let [from, to] = MARKS;
-    let (before, rest) = readme.split_once(from)?;
-    let (_, after) = rest.split_once(to)?;
-    Some(format!("{before}{from}{table}{to}{after}"))
+    let [start, end] = MARKS;
+    let (before, rest) = readme.split_once(start)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{start}{table}{end}{after}"))
 }
 
 fn format_cost(record: &RowRecord) -> String {
@@ -47,21 +47,21 @@ fn format_cost(record: &RowRecord) -> String {
 
 fn format_figure(kind: Figure, record: &RowRecord) -> String {
     let evaluation = &record.runs[0].evaluation;
-    let through = format!("through frames of {:.1} bytes", evaluation.frame.mean);
+    let frame_size = format!("through frames of {:.1} bytes", evaluation.frame.mean);
     let mse = evaluation.reconstruction.mse_frames;
     match kind {
-        Figure::Reconstruction => format!("test MSE {mse:.5} {through}"),
+        Figure::Reconstruction => format!("test MSE {mse:.5} {frame_size}"),
         Figure::Enlarged => {
-            let psnr = evaluation.reconstruction.picture.map_or(f64::NAN, |picture| picture.psnr_frames_db);
-            format!("{psnr:.2} dB {through}")
+            let psnr = evaluation.reconstruction.picture.map_or(f64::NAN, |image| image.psnr_frames_db);
+            format!("{psnr:.2} dB {frame_size}")
         }
         Figure::Classes => {
-            let right = 100.0 * evaluation.accuracy.unwrap_or(f64::NAN);
-            format!("accuracy {right:.2} %, test MSE {mse:.5} {through}")
+            let accuracy = 100.0 * evaluation.accuracy.unwrap_or(f64::NAN);
+            format!("accuracy {accuracy:.2} %, test MSE {mse:.5} {frame_size}")
         }
         Figure::Layers => format_layers(evaluation),
         Figure::Zeros => {
-            format!("{:.1} % of the integers are 0, test MSE {mse:.5} {through}", 100.0 * evaluation.zeros)
+            format!("{:.1} % of the integers are 0, test MSE {mse:.5} {frame_size}", 100.0 * evaluation.zeros)
         }
         Figure::Gradient => {
             format!(
@@ -75,19 +75,23 @@ fn format_figure(kind: Figure, record: &RowRecord) -> String {
             format_one_class(&figures)
         }
         Figure::Series => {
-            evaluation.anomaly.as_ref().map(format_series).unwrap_or_default() + ", " + &through
+            evaluation.anomaly.as_ref().map(format_series).unwrap_or_default() + ", " + &frame_size
         }
     }
 }
 
 fn format_layers(evaluation: &Evaluation) -> String {
-    let fewer = evaluation
-        .fewer_layers
-        .iter()
-        .map(|of| format_layer_figures(&name_layers(of.layers), of.frame_bytes, of.mse_frames, of.accuracy));
+    let fewer = evaluation.fewer_layers.iter().map(|figures| {
+        format_layer_figures(
+            &name_layers(figures.layers),
+            figures.frame_bytes,
+            figures.mse_frames,
+            figures.accuracy,
+        )
+    });
     let mse = evaluation.reconstruction.mse_frames;
-    let all = format_layer_figures("all layers", evaluation.frame.mean, mse, evaluation.accuracy);
-    fewer.chain([all]).collect::<Vec<_>>().join("; ")
+    let complete = format_layer_figures("all layers", evaluation.frame.mean, mse, evaluation.accuracy);
+    fewer.chain([complete]).collect::<Vec<_>>().join("; ")
 }
 
 fn name_layers(layers: usize) -> String {
@@ -95,8 +99,9 @@ fn name_layers(layers: usize) -> String {
 }
 
 fn format_layer_figures(name: &str, bytes: f64, mse: f64, accuracy: Option<f64>) -> String {
-    let right = accuracy.map(|share| format!(", accuracy {:.2} %", 100.0 * share)).unwrap_or_default();
-    format!("{name}: {bytes:.1} bytes, test MSE {mse:.5}{right}")
+    let accuracy_text =
+        accuracy.map(|fraction| format!(", accuracy {:.2} %", 100.0 * fraction)).unwrap_or_default();
+    format!("{name}: {bytes:.1} bytes, test MSE {mse:.5}{accuracy_text}")
 }
 
 fn first_gradient(record: &RowRecord) -> f64 {
@@ -125,11 +130,11 @@ fn mean_percent(figures: &[&AnomalyFigures], figure: impl Fn(&AnomalyFigures) ->
 }
 
 fn format_series(figures: &AnomalyFigures) -> String {
-    let (seeing, blind) = (&figures.with_input, &figures.frame_alone);
+    let (with_input, frame_alone) = (&figures.with_input, &figures.frame_alone);
     format!(
         "AUROC {}, {}",
-        format_area("with the input", seeing.auroc, seeing.point_auroc),
-        format_area("from the frame alone", blind.auroc, blind.point_auroc)
+        format_area("with the input", with_input.auroc, with_input.point_auroc),
+        format_area("from the frame alone", frame_alone.auroc, frame_alone.point_auroc)
     )
 }
 
@@ -172,8 +177,8 @@ fn format_measured(kind: Figure, record: &RowRecord) -> Option<String> {
 }
 
 fn format_methods(methods: &[MethodFigures], scale: f64, digits: usize) -> String {
-    let all: Vec<String> = methods.iter().map(|method| format_method(method, scale, digits)).collect();
-    all.join(", ")
+    let texts: Vec<String> = methods.iter().map(|method| format_method(method, scale, digits)).collect();
+    texts.join(", ")
 }
 
 /// Formats the AUROC of a method, multiplied by `scale`.
@@ -187,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_between_the_marks_changes() {
+    fn only_the_text_between_the_marks_changes() {
         let readme = "a\n<!-- theory -->\nold\n<!-- /theory -->\nb\n";
         let new = "a\n<!-- theory -->\n| new |\n<!-- /theory -->\nb\n";
         assert_eq!(replace_table(readme, "| new |\n").as_deref(), Some(new));

@@ -20,7 +20,7 @@ use crate::{
 
 /// The bundle that encodes, and the image that is encoded.
 const BUNDLE: &str = "bundles/fashion";
-const PICTURE: &str = "samples/fashion/00-ankle-boot.png";
+const IMAGE: &str = "samples/fashion/00-ankle-boot.png";
 /// Interval at which the status is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Maximum time for any step.
@@ -49,14 +49,9 @@ impl AgentHome {
         folder: &Path,
         device: &str,
         endpoint: String,
-        megabytes: u64,
+        spool_megabytes: u64,
     ) -> Result<Self, BenchError> {
-        let home = Self {
-            folder: folder.join(device),
-            device: device.to_owned(),
-            endpoint,
-            spool_megabytes: megabytes,
-        };
+        let home = Self { folder: folder.join(device), device: device.to_owned(), endpoint, spool_megabytes };
         let inbox = home.inbox_folder();
         fs::create_dir_all(&inbox).map_err(io_error(&inbox))?;
         Ok(home)
@@ -73,9 +68,9 @@ impl AgentHome {
 
     /// Puts an image into the watched folder atomically; its frame belongs to the class `high`.
     pub(super) fn put_image(&self) -> Result<(), BenchError> {
-        let (part, whole) = (self.folder.join("part"), self.inbox_folder().join("picture.png"));
-        fs::copy(PICTURE, &part).map_err(io_error(&part))?;
-        fs::rename(part, &whole).map_err(io_error(&whole))
+        let (part, target) = (self.folder.join("part"), self.inbox_folder().join("picture.png"));
+        fs::copy(IMAGE, &part).map_err(io_error(&part))?;
+        fs::rename(part, &target).map_err(io_error(&target))
     }
 
     pub(super) fn start(&self) -> Result<Agent, BenchError> {
@@ -103,10 +98,10 @@ impl AgentHome {
         let [bundle, spool, inbox, socket] =
             [bundle, self.spool_folder(), self.inbox_folder(), socket.to_owned()]
                 .map(|path| path.display().to_string());
-        let Self { device, endpoint, spool_megabytes: megabytes, .. } = self;
+        let Self { device, endpoint, spool_megabytes, .. } = self;
         Ok(format!(
             "bundle = {bundle:?}\nendpoint = {endpoint:?}\ndevice = {device:?}\nsocket = {socket:?}\n\
-             [spool]\nfolder = {spool:?}\nmegabytes = {megabytes}\n\
+             [spool]\nfolder = {spool:?}\nmegabytes = {spool_megabytes}\n\
              [uplink]\nlongest_pause_seconds = 1\n\
              [[source]]\nfolder = {inbox:?}\nafter = 'delete'\nclass = 'high'\n"
         ))
@@ -114,24 +109,24 @@ impl AgentHome {
 }
 
 impl Agent {
-    /// Waits for a status report that satisfies `wanted`, and returns it.
+    /// Waits for a status report for which `is_met` returns true, and returns it.
     pub(super) async fn wait_until(
         &mut self,
-        what: &str,
-        wanted: impl Fn(&AgentReport) -> bool,
+        condition: &str,
+        is_met: impl Fn(&AgentReport) -> bool,
     ) -> Result<AgentReport, BenchError> {
-        let (end, mut ticks) = (Instant::now() + STEP_TIMEOUT, interval(POLL_INTERVAL));
+        let (deadline, mut ticks) = (Instant::now() + STEP_TIMEOUT, interval(POLL_INTERVAL));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let last = request_status(&self.socket);
-            match last {
-                Ok(report) if wanted(&report) => return Ok(report),
-                Ok(report) if Instant::now() > end => {
-                    let (what, status) = (what.to_owned(), report.to_text());
-                    return Err(ProgramError::Timeout { what, status }.into());
+            let result = request_status(&self.socket);
+            match result {
+                Ok(report) if is_met(&report) => return Ok(report),
+                Ok(report) if Instant::now() > deadline => {
+                    let (condition, status) = (condition.to_owned(), report.to_text());
+                    return Err(ProgramError::Timeout { condition, status }.into());
                 }
-                Err(error) if Instant::now() > end => return Err(error.into()),
+                Err(error) if Instant::now() > deadline => return Err(error.into()),
                 _ => self.check_alive()?,
             }
         }

@@ -23,13 +23,13 @@ const IDLE_TIME: Duration = Duration::from_secs(2);
 pub(super) struct BulkFigures {
     /// Overhead in both directions together.
     pub(super) overhead: f64,
-    /// The part of `more` that goes to the cloud.
+    /// The part of `overhead` that goes to the cloud.
     pub(super) overhead_up: f64,
     /// Bytes of the single frame.
     pub(super) single_frame_bytes: f64,
     /// Overhead of the single frame, in both directions together.
     pub(super) single_overhead: f64,
-    /// The part of `alone` that goes to the cloud.
+    /// The part of `single_overhead` that goes to the cloud.
     pub(super) single_overhead_up: f64,
 }
 
@@ -44,33 +44,27 @@ pub(super) async fn measure_bulk(home: &AgentHome, relay: &Relay) -> Result<Bulk
             class_counts(report, Class::Normal).delivered == SMALL_FRAMES
         })
         .await?;
-    let [more, more_up] =
+    let [overhead, overhead_up] =
         frame_overhead(relay.traffic().since(before), SMALL_FRAMES, SMALL_FRAME_BYTES as f64);
     sleep(IDLE_TIME).await;
-    let (frame, passed) = send_alone(home, &mut agent, relay).await?;
-    let [alone, alone_up] = frame_overhead(passed, 1, frame);
+    let (single_frame_bytes, traffic) = send_single_frame(home, &mut agent, relay).await?;
+    let [single_overhead, single_overhead_up] = frame_overhead(traffic, 1, single_frame_bytes);
     relay.cut();
-    Ok(BulkFigures {
-        overhead: more,
-        overhead_up: more_up,
-        single_frame_bytes: frame,
-        single_overhead: alone,
-        single_overhead_up: alone_up,
-    })
+    Ok(BulkFigures { overhead, overhead_up, single_frame_bytes, single_overhead, single_overhead_up })
 }
 
 /// Sends the frame of an image alone; returns its size in bytes and its traffic.
-async fn send_alone(
+async fn send_single_frame(
     home: &AgentHome,
     agent: &mut Agent,
     relay: &Relay,
 ) -> Result<(f64, Traffic), BenchError> {
     let before = relay.traffic();
     home.put_image()?;
-    let sent = agent
+    let report = agent
         .wait_until("the frame is acknowledged", |report| class_counts(report, Class::High).delivered == 1)
         .await?;
-    let source = sent.sources.first().ok_or_else(|| NetworkError::UnexpectedResponse {
+    let source = report.sources.first().ok_or_else(|| NetworkError::UnexpectedResponse {
         reason: "the agent's status does not list a source".to_owned(),
     })?;
     Ok((source.bytes as f64, relay.traffic().since(before)))
@@ -78,6 +72,6 @@ async fn send_alone(
 
 /// Returns the overhead per frame in bytes on the wire: in both directions together, and the part that goes
 /// to the cloud.
-fn frame_overhead(passed: Traffic, frames: u64, len: f64) -> [f64; 2] {
-    [passed.wire_bytes(), passed.wire_bytes_up()].map(|bytes| bytes as f64 / frames as f64 - len)
+fn frame_overhead(traffic: Traffic, frames: u64, len: f64) -> [f64; 2] {
+    [traffic.wire_bytes(), traffic.wire_bytes_up()].map(|bytes| bytes as f64 / frames as f64 - len)
 }

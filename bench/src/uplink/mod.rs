@@ -111,13 +111,13 @@ async fn measure_uplink(options: &UplinkArgs, folder: &Path) -> Result<Vec<Measu
     let archive = format!("sqlite:{}", folder.join("archive.db").display());
     let cloud = CloudDecoder::start(&archive, folder)?;
     let relay = Relay::new(&cloud.url, options.link_properties())?;
-    let (mut empty, mut outages, mut bulks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut empty_spool_memory, mut outages, mut bulks) = (Vec::new(), Vec::new(), Vec::new());
     let backlog = options.create_home(folder, "backlog", &relay)?;
     let mut pending = options.backlog.get() * 1_000_000 / BACKLOG_FRAME_BYTES as u64;
     backlog::fill_spool(&backlog, pending, BACKLOG_FRAME_BYTES)?;
     for run in 1..=options.runs.get() {
         let home = options.create_home(folder, &format!("empty-{run}"), &relay)?;
-        empty.push(outage::idle_resident_bytes(&home, &relay).await?);
+        empty_spool_memory.push(outage::idle_resident_bytes(&home, &relay).await?);
         let outage = outage::measure_outage(&backlog, &relay, options, pending).await?;
         pending = outage.pending;
         outages.push(outage);
@@ -126,13 +126,13 @@ async fn measure_uplink(options: &UplinkArgs, folder: &Path) -> Result<Vec<Measu
     }
     let mut rows = outage_rows(&outages);
     rows.extend(bulk_rows(&bulks));
-    rows.extend(memory_rows(&empty, &outages));
+    rows.extend(memory_rows(&empty_spool_memory, &outages));
     Ok(rows)
 }
 
 fn outage_rows(outages: &[OutageFigures]) -> Vec<Measurement> {
-    let waits: Vec<f64> = outages.iter().flat_map(|outage| outage.image_latencies_ms.clone()).collect();
-    let longest = waits.iter().copied().fold(0.0, f64::max);
+    let latencies: Vec<f64> = outages.iter().flat_map(|outage| outage.image_latencies_ms.clone()).collect();
+    let longest = latencies.iter().copied().fold(0.0, f64::max);
     vec![
         Measurement::new("recovery after a kill", median_of(outages, |outage| outage.recovery_ms), "ms")
             .at_most(MAX_RECOVERY_MS),
@@ -147,47 +147,48 @@ fn outage_rows(outages: &[OutageFigures]) -> Vec<Measurement> {
             median_of(outages, |outage| outage.wire_bytes_per_byte),
             "bytes/byte",
         ),
-        Measurement::new("an image behind the backlog", median(waits), "ms").at_most(MAX_IMPORTANT_MS),
+        Measurement::new("an image behind the backlog", median(latencies), "ms").at_most(MAX_IMPORTANT_MS),
         Measurement::new("an image behind the backlog, longest", longest, "ms").at_most(MAX_IMPORTANT_MS),
     ]
 }
 
 fn bulk_rows(bulks: &[BulkFigures]) -> Vec<Measurement> {
-    let many = format!("{} frames of {} bytes", bulk::SMALL_FRAMES, bulk::SMALL_FRAME_BYTES);
-    let alone = format!("a single frame of {} bytes", median_of(bulks, |bulk| bulk.single_frame_bytes));
+    let small_frames = format!("{} frames of {} bytes", bulk::SMALL_FRAMES, bulk::SMALL_FRAME_BYTES);
+    let single_frame =
+        format!("a single frame of {} bytes", median_of(bulks, |bulk| bulk.single_frame_bytes));
     vec![
         Measurement::new(
-            format!("{many}: overhead per frame"),
+            format!("{small_frames}: overhead per frame"),
             median_of(bulks, |bulk| bulk.overhead),
             "bytes",
         )
         .at_most(MAX_OVERHEAD_BYTES),
         Measurement::new(
-            format!("{many}: overhead per frame, to the cloud"),
+            format!("{small_frames}: overhead per frame, to the cloud"),
             median_of(bulks, |bulk| bulk.overhead_up),
             "bytes",
         ),
         Measurement::new(
-            format!("{alone}: overhead"),
+            format!("{single_frame}: overhead"),
             median_of(bulks, |bulk| bulk.single_overhead),
             "bytes",
         ),
         Measurement::new(
-            format!("{alone}: overhead, to the cloud"),
+            format!("{single_frame}: overhead, to the cloud"),
             median_of(bulks, |bulk| bulk.single_overhead_up),
             "bytes",
         ),
     ]
 }
 
-fn memory_rows(empty: &[f64], outages: &[OutageFigures]) -> Vec<Measurement> {
-    let (empty, found) =
-        (median(empty.to_vec()) / 1e6, median_of(outages, |outage| outage.resident_bytes) / 1e6);
+fn memory_rows(with_empty_spool: &[f64], outages: &[OutageFigures]) -> Vec<Measurement> {
+    let (with_empty_spool, with_backlog) =
+        (median(with_empty_spool.to_vec()) / 1e6, median_of(outages, |outage| outage.resident_bytes) / 1e6);
     let sending = median_of(outages, |outage| outage.sending_bytes) / 1e6;
     vec![
-        Measurement::new("memory with an empty spool", empty, "MB"),
-        Measurement::new("memory with the backlog", found, "MB"),
-        Measurement::new("additional memory with the backlog", found - empty, "MB"),
+        Measurement::new("memory with an empty spool", with_empty_spool, "MB"),
+        Measurement::new("memory with the backlog", with_backlog, "MB"),
+        Measurement::new("additional memory with the backlog", with_backlog - with_empty_spool, "MB"),
         Measurement::new("memory while the backlog is sent", sending, "MB"),
     ]
 }

@@ -45,29 +45,30 @@ pub(super) async fn measure_outage(
     pending: u64,
 ) -> Result<OutageFigures, BenchError> {
     relay.cut();
-    let (mut agent, recovery) = start_and_recover(home, pending).await?;
+    let (mut agent, recovery_ms) = start_and_recover(home, pending).await?;
     sleep(IDLE_TIME).await;
-    let resident = agent.resident_bytes()?;
+    let resident_bytes = agent.resident_bytes()?;
     relay.open();
     agent.wait_until("the agent is connected", |report| report.uplink.connected).await?;
     sleep(WARM_UP).await;
     let window = Duration::from_secs(options.seconds.get().into());
-    let (share, on_the_wire) = measure_drain(&agent, relay, window).await?;
-    let sending = agent.resident_bytes()?;
-    let mut waits = Vec::with_capacity(IMAGES_PER_RUN);
+    let (link_share, wire_bytes_per_byte) = measure_drain(&agent, relay, window).await?;
+    let sending_bytes = agent.resident_bytes()?;
+    let mut image_latencies_ms = Vec::with_capacity(IMAGES_PER_RUN);
     for _ in 0..IMAGES_PER_RUN {
-        waits.push(measure_image_latency(home, &mut agent, relay).await?);
+        image_latencies_ms.push(measure_image_latency(home, &mut agent, relay).await?);
     }
     relay.cut();
-    let last = agent.wait_until("the agent is disconnected", |report| !report.uplink.connected).await?;
-    let pending = class_counts(&last, Class::Normal).pending;
+    let last_report =
+        agent.wait_until("the agent is disconnected", |report| !report.uplink.connected).await?;
+    let pending = class_counts(&last_report, Class::Normal).pending;
     Ok(OutageFigures {
-        recovery_ms: recovery,
-        link_share: share,
-        wire_bytes_per_byte: on_the_wire,
-        image_latencies_ms: waits,
-        resident_bytes: resident,
-        sending_bytes: sending,
+        recovery_ms,
+        link_share,
+        wire_bytes_per_byte,
+        image_latencies_ms,
+        resident_bytes,
+        sending_bytes,
         pending,
     })
 }
@@ -88,24 +89,24 @@ async fn start_and_recover(home: &AgentHome, pending: u64) -> Result<(Agent, f64
             class_counts(report, Class::Normal).pending == pending
         })
         .await?;
-    let recovery = milliseconds(agent.started.elapsed());
-    Ok((agent, recovery))
+    let recovery_ms = milliseconds(agent.started.elapsed());
+    Ok((agent, recovery_ms))
 }
 
 /// Measures the bytes of acknowledged frames during a window, as a share of the link's capacity, and the
 /// bytes on the wire per acknowledged byte.
 async fn measure_drain(agent: &Agent, relay: &Relay, window: Duration) -> Result<(f64, f64), BenchError> {
-    let (before, traffic, start) = read_progress(agent, relay)?;
+    let (counts_before, traffic_before, start) = read_progress(agent, relay)?;
     sleep(window).await;
-    let (after, now, end) = read_progress(agent, relay)?;
-    if after.pending == 0 {
+    let (counts_after, traffic_after, end) = read_progress(agent, relay)?;
+    if counts_after.pending == 0 {
         return Err(BenchError::NoResult {
             reason: "the backlog was sent before the measurement ended: increase --backlog or reduce --seconds",
         });
     }
-    let bytes = (after.delivered - before.delivered) as f64 * BACKLOG_FRAME_BYTES as f64;
-    let carried = (end - start).as_secs_f64() * relay.rate();
-    Ok((bytes / carried, now.since(traffic).wire_bytes() as f64 / bytes))
+    let bytes = (counts_after.delivered - counts_before.delivered) as f64 * BACKLOG_FRAME_BYTES as f64;
+    let capacity = (end - start).as_secs_f64() * relay.rate();
+    Ok((bytes / capacity, traffic_after.since(traffic_before).wire_bytes() as f64 / bytes))
 }
 
 /// Returns the counts of the backlog's frames, the link's traffic so far, and the time of the reading.
@@ -122,22 +123,22 @@ async fn measure_image_latency(
     relay.cut();
     agent.wait_until("the agent is disconnected", |report| !report.uplink.connected).await?;
     home.put_image()?;
-    let stored = agent
+    let report = agent
         .wait_until("the image is stored", |report| class_counts(report, Class::High).pending == 1)
         .await?;
-    let before = class_counts(&stored, Class::High).delivered;
+    let delivered_before = class_counts(&report, Class::High).delivered;
     relay.open();
     agent
         .wait_until("the image is acknowledged", |report| {
-            class_counts(report, Class::High).delivered > before
+            class_counts(report, Class::High).delivered > delivered_before
         })
         .await?;
-    let begun = relay.first_byte_at().ok_or(BenchError::NoResult {
+    let first_byte_at = relay.first_byte_at().ok_or(BenchError::NoResult {
         reason: "the image was acknowledged, but no byte passed through the simulated link",
     })?;
-    Ok(milliseconds(begun.elapsed()))
+    Ok(milliseconds(first_byte_at.elapsed()))
 }
 
-fn milliseconds(time: Duration) -> f64 {
-    1e3 * time.as_secs_f64()
+fn milliseconds(duration: Duration) -> f64 {
+    1e3 * duration.as_secs_f64()
 }

@@ -55,13 +55,13 @@ pub(super) struct LinkProperties {
 /// A simulated link, which exists until it is dropped.
 pub(super) struct Relay {
     address: SocketAddr,
-    shared: Arc<RelayState>,
-    listening: AbortHandle,
+    state: Arc<RelayState>,
+    accept_task: AbortHandle,
 }
 
 struct RelayState {
     /// The address of the server.
-    to: SocketAddr,
+    server_address: SocketAddr,
     delay: Duration,
     up: LinkDirection,
     down: LinkDirection,
@@ -81,20 +81,20 @@ struct LinkDirection {
 impl Relay {
     /// Creates a link, initially cut, to the server at this `http://` address. It must be called within a
     /// Tokio runtime.
-    pub(super) fn new(url: &str, nature: LinkProperties) -> Result<Self, NetworkError> {
-        let to = parse_address(url)?;
+    pub(super) fn new(url: &str, properties: LinkProperties) -> Result<Self, NetworkError> {
+        let server_address = parse_address(url)?;
         let listener = listen_locally().map_err(|source| NetworkError::Socket { source })?;
         let address = listener.local_addr().map_err(|source| NetworkError::Socket { source })?;
-        let shared = Arc::new(RelayState {
-            to,
-            delay: nature.delay,
-            up: LinkDirection::new(nature.rate),
-            down: LinkDirection::new(nature.rate),
+        let state = Arc::new(RelayState {
+            server_address,
+            delay: properties.delay,
+            up: LinkDirection::new(properties.rate),
+            down: LinkDirection::new(properties.rate),
             is_open: watch::Sender::new(false),
             first_byte_at: Mutex::default(),
         });
-        let listening = tokio::spawn(accept_connections(listener, Arc::clone(&shared))).abort_handle();
-        Ok(Self { address, shared, listening })
+        let accept_task = tokio::spawn(accept_connections(listener, Arc::clone(&state))).abort_handle();
+        Ok(Self { address, state, accept_task })
     }
 
     /// Returns the URL to which the edge connects.
@@ -104,37 +104,37 @@ impl Relay {
 
     /// Ends all connections, and new ones at once.
     pub(super) fn cut(&self) {
-        self.shared.is_open.send_replace(false);
+        self.state.is_open.send_replace(false);
     }
 
     /// Opens the link for new connections.
     pub(super) fn open(&self) {
-        *lock_ignoring_poison(&self.shared.first_byte_at) = None;
-        self.shared.is_open.send_replace(true);
+        *lock_ignoring_poison(&self.state.first_byte_at) = None;
+        self.state.is_open.send_replace(true);
     }
 
     /// Returns the time at which the first byte came from the edge since the link was opened.
     pub(super) fn first_byte_at(&self) -> Option<Instant> {
-        *lock_ignoring_poison(&self.shared.first_byte_at)
+        *lock_ignoring_poison(&self.state.first_byte_at)
     }
 
     /// Returns the capacity in bytes per second, per direction.
     pub(super) fn rate(&self) -> f64 {
-        self.shared.up.rate
+        self.state.up.rate
     }
 
     /// Returns the traffic that has passed so far.
     pub(super) fn traffic(&self) -> Traffic {
         Traffic {
-            up: *lock_ignoring_poison(&self.shared.up.traffic),
-            down: *lock_ignoring_poison(&self.shared.down.traffic),
+            up: *lock_ignoring_poison(&self.state.up.traffic),
+            down: *lock_ignoring_poison(&self.state.down.traffic),
         }
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.listening.abort();
+        self.accept_task.abort();
     }
 }
 
@@ -167,15 +167,15 @@ impl LinkDirection {
     /// Returns the time at which a segment with `len` bytes that arrives at `now` will have left the
     /// bottleneck.
     fn enter(&self, len: usize, now: Instant) -> Instant {
-        let mut free = lock_ignoring_poison(&self.free_at);
-        *free = (*free).max(now) + Duration::from_secs_f64((len + HEADER_BYTES) as f64 / self.rate);
-        *free
+        let mut free_at = lock_ignoring_poison(&self.free_at);
+        *free_at = (*free_at).max(now) + Duration::from_secs_f64((len + HEADER_BYTES) as f64 / self.rate);
+        *free_at
     }
 
-    /// Returns the time at which the queue has room for another segment, if its last segment leaves at
-    /// `last`.
-    fn room_at(&self, last: Instant) -> Instant {
-        last.checked_sub(Duration::from_secs_f64(MAX_QUEUED_BYTES / self.rate)).unwrap_or(last)
+    /// Returns the time at which the queue has space for another segment, if its last segment leaves at
+    /// `left_at`.
+    fn space_at(&self, left_at: Instant) -> Instant {
+        left_at.checked_sub(Duration::from_secs_f64(MAX_QUEUED_BYTES / self.rate)).unwrap_or(left_at)
     }
 }
 
@@ -188,24 +188,24 @@ fn new_socket() -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-async fn accept_connections(listener: TcpListener, shared: Arc<RelayState>) {
+async fn accept_connections(listener: TcpListener, state: Arc<RelayState>) {
     let mut connections = JoinSet::new();
     while let Ok((edge, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
-        if *shared.is_open.borrow() {
-            connections.spawn(carry_connection(edge, Arc::clone(&shared)));
+        if *state.is_open.borrow() {
+            connections.spawn(carry_connection(edge, Arc::clone(&state)));
         }
     }
 }
 
 /// Carries one connection until either end closes it or the link is cut.
-async fn carry_connection(edge: TcpStream, shared: Arc<RelayState>) {
-    let connected = async { new_socket()?.connect(shared.to).await };
+async fn carry_connection(edge: TcpStream, state: Arc<RelayState>) {
+    let connected = async { new_socket()?.connect(state.server_address).await };
     let Ok(cloud) = connected.await else { return };
     let ((from_edge, to_edge), (from_cloud, to_cloud)) = (edge.into_split(), cloud.into_split());
-    let mut is_open = shared.is_open.subscribe();
-    let up = carry_direction(from_edge, to_cloud, &shared.up, shared.delay, || shared.record_first_byte());
-    let down = carry_direction(from_cloud, to_edge, &shared.down, shared.delay, || {});
+    let mut is_open = state.is_open.subscribe();
+    let up = carry_direction(from_edge, to_cloud, &state.up, state.delay, || state.record_first_byte());
+    let down = carry_direction(from_cloud, to_edge, &state.down, state.delay, || {});
     tokio::select! {
         () = up => {}
         () = down => {}
@@ -213,36 +213,36 @@ async fn carry_connection(edge: TcpStream, shared: Arc<RelayState>) {
     }
 }
 
-/// Carries the data of one direction; `came` is called for each segment that arrives.
+/// Carries the data of one direction; `on_segment` is called for each segment that arrives.
 async fn carry_direction(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    line: &LinkDirection,
+    mut reader: OwnedReadHalf,
+    mut writer: OwnedWriteHalf,
+    direction: &LinkDirection,
     delay: Duration,
-    came: impl Fn(),
+    on_segment: impl Fn(),
 ) {
-    let (segments, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(MAX_SEGMENTS_IN_FLIGHT);
-    let take = async move {
+    let (segment_sender, mut segment_receiver) = mpsc::channel::<(Instant, Vec<u8>)>(MAX_SEGMENTS_IN_FLIGHT);
+    let read_segments = async move {
         let mut bytes = [0; SEGMENT_BYTES];
-        while let Ok(len @ 1..) = from.read(&mut bytes).await {
-            came();
-            let left = line.enter(len, Instant::now());
-            if segments.send((left + delay, bytes[..len].to_vec())).await.is_err() {
+        while let Ok(len @ 1..) = reader.read(&mut bytes).await {
+            on_segment();
+            let left_at = direction.enter(len, Instant::now());
+            if segment_sender.send((left_at + delay, bytes[..len].to_vec())).await.is_err() {
                 return;
             }
-            sleep_until(line.room_at(left)).await;
+            sleep_until(direction.space_at(left_at)).await;
         }
     };
-    let give = async move {
-        while let Some((at, segment)) = arriving.recv().await {
-            sleep_until(at).await;
-            lock_ignoring_poison(&line.traffic).add_segment(segment.len());
-            if to.write_all(&segment).await.is_err() {
+    let write_segments = async move {
+        while let Some((due_at, segment)) = segment_receiver.recv().await {
+            sleep_until(due_at).await;
+            lock_ignoring_poison(&direction.traffic).add_segment(segment.len());
+            if writer.write_all(&segment).await.is_err() {
                 return;
             }
         }
     };
-    tokio::join!(take, give);
+    tokio::join!(read_segments, write_segments);
 }
 
 fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -255,18 +255,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_leave_at_the_rate_of_the_link_however_late_they_are_looked_at() {
-        let line = LinkDirection::new(1000.0);
-        let start = *lock_ignoring_poison(&line.free_at);
+    fn segments_leave_at_the_rate_of_the_link() {
+        let direction = LinkDirection::new(1000.0);
+        let start = *lock_ignoring_poison(&direction.free_at);
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
-        assert_eq!(line.enter(60, start), after(100));
-        assert_eq!(line.enter(960, after(3)), after(1100), "the segment queues behind the first one");
-        assert_eq!(line.enter(60, after(2000)), after(2100), "the link was idle");
-        assert_eq!(line.room_at(after(70_000)), after(6000));
+        assert_eq!(direction.enter(60, start), after(100));
+        assert_eq!(direction.enter(960, after(3)), after(1100), "the segment queues behind the first one");
+        assert_eq!(direction.enter(60, after(2000)), after(2100), "the link was idle");
+        assert_eq!(direction.space_at(after(70_000)), after(6000));
     }
 
     #[tokio::test]
-    async fn what_passes_is_counted_until_the_link_is_cut() {
+    async fn traffic_is_counted_until_the_link_is_cut() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", server.local_addr().unwrap());
         let relay = Relay::new(&url, LinkProperties { rate: 1e7, delay: Duration::ZERO }).unwrap();
@@ -276,10 +276,10 @@ mod tests {
         let mut edge = TcpStream::connect(relay.address).await.unwrap();
         let (mut cloud, _) = server.accept().await.unwrap();
         assert_eq!(relay.first_byte_at(), None);
-        let mut heard = vec![0; 5000];
+        let mut received = vec![0; 5000];
         edge.write_all(&[7; 5000]).await.unwrap();
-        cloud.read_exact(&mut heard).await.unwrap();
-        assert_eq!(heard, [7; 5000]);
+        cloud.read_exact(&mut received).await.unwrap();
+        assert_eq!(received, [7; 5000]);
         assert!(relay.first_byte_at().is_some());
         assert!(relay.traffic().wire_bytes_up() >= 5000 + 4 * HEADER_BYTES as u64);
         relay.cut();

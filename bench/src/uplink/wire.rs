@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_have_headers_and_call_for_acknowledgements() {
+    fn segments_have_headers_and_cause_acknowledgements() {
         let mut before = Traffic::default();
         before.down.add_segment(7);
         let mut now = before;
@@ -80,8 +80,8 @@ mod tests {
             now.up.add_segment(len);
         }
         now.down.add_segment(60);
-        let passed = now.since(before);
-        assert_eq!(passed.wire_bytes_up(), 3000 + 3 * 40 + 40);
-        assert_eq!(passed.wire_bytes(), 3000 + 3 * 40 + 40 + 60 + 40 + 2 * 40);
+        let traffic = now.since(before);
+        assert_eq!(traffic.wire_bytes_up(), 3000 + 3 * 40 + 40);
+        assert_eq!(traffic.wire_bytes(), 3000 + 3 * 40 + 40 + 60 + 40 + 2 * 40);
     }
 }

@@ -192,8 +192,8 @@ mod tests {
                     .map(move |(method, _)| format!("{method} {path}"))
             })
             .collect();
-        let rest: BTreeSet<String> =
+        let rest_routes: BTreeSet<String> =
             declared.into_iter().filter(|route| !route.starts_with("gRPC ")).collect();
-        assert_eq!(documented, rest);
+        assert_eq!(documented, rest_routes);
     }
 }

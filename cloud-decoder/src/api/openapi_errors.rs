@@ -79,8 +79,10 @@ impl IntoResponses for ProbeErrors {
 }
 
 fn error_responses(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
-    let known = MEANINGS.iter().filter(|(status, _)| statuses.contains(status));
-    known.map(|&(status, meaning)| (status.to_string(), RefOr::T(error_response(status, meaning)))).collect()
+    let selected = MEANINGS.iter().filter(|(status, _)| statuses.contains(status));
+    selected
+        .map(|&(status, meaning)| (status.to_string(), RefOr::T(error_response(status, meaning))))
+        .collect()
 }
 
 fn error_response(status: u16, meaning: &str) -> Response {
@@ -90,7 +92,7 @@ fn error_response(status: u16, meaning: &str) -> Response {
         return response.build();
     }
     let seconds = utoipa::openapi::ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
-    let advice =
+    let retry_after =
         HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait before a retry."));
-    response.header("Retry-After", advice.build()).build()
+    response.header("Retry-After", retry_after.build()).build()
 }

@@ -32,12 +32,12 @@ impl DefaultOptions {
     /// # Errors
     /// [`ServeError::InvalidRequest`] for a header that cannot be parsed.
     pub(crate) fn read_headers(self, headers: &HeaderMap) -> Result<RequestOptions, ServeError> {
-        let grpc = header_text(headers, GRPC_TIMEOUT)
+        let grpc_timeout = header_text(headers, GRPC_TIMEOUT)
             .map(|text| parse_grpc_timeout(text).ok_or_else(|| header_error(GRPC_TIMEOUT, text)));
-        let own = header_text(headers, TIMEOUT).map(parse_timeout_ms);
-        let time = [grpc.transpose()?, own.transpose()?].into_iter().flatten().min();
+        let header_timeout = header_text(headers, TIMEOUT).map(parse_timeout_ms);
+        let timeout = [grpc_timeout.transpose()?, header_timeout.transpose()?].into_iter().flatten().min();
         let priority = header_text(headers, PRIORITY).map(parse_priority).transpose()?.unwrap_or_default();
-        Ok(RequestOptions { priority, ..RequestOptions::with_timeout(time.unwrap_or(self.timeout)) })
+        Ok(RequestOptions { priority, ..RequestOptions::with_timeout(timeout.unwrap_or(self.timeout)) })
     }
 }
 

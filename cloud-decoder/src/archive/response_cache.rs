@@ -157,8 +157,8 @@ mod tests {
         let failed = cache.get_or_compute(&key(1), soon(), async { Err(ServeError::Stopping) }).await;
         assert_eq!(failed.unwrap_err(), ServeError::Stopping);
         assert!(cache.get_or_compute(&key(1), soon(), async { Ok(response(1)) }).await.is_ok());
-        let late = cache.get_or_compute(&key(2), Instant::now(), std::future::pending()).await;
-        assert_eq!(late.unwrap_err(), DecodeError::DeadlineExceeded.into());
+        let timed_out = cache.get_or_compute(&key(2), Instant::now(), std::future::pending()).await;
+        assert_eq!(timed_out.unwrap_err(), DecodeError::DeadlineExceeded.into());
     }
 
     #[tokio::test]

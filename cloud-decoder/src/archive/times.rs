@@ -49,9 +49,9 @@ pub(crate) fn format_rfc3339(us: i64) -> String {
 
 fn parse_rfc3339_us(text: &str) -> Option<i64> {
     // An unescaped plus sign of an offset is decoded as a space.
-    let plus = text.rfind(' ').filter(|&index| index > "2026-07-01".len());
-    let text =
-        plus.map_or_else(|| text.to_owned(), |index| format!("{}+{}", &text[..index], &text[index + 1..]));
+    let plus_index = text.rfind(' ').filter(|&index| index > "2026-07-01".len());
+    let text = plus_index
+        .map_or_else(|| text.to_owned(), |index| format!("{}+{}", &text[..index], &text[index + 1..]));
     DateTime::parse_from_rfc3339(&text).ok().map(|time| time.timestamp_micros())
 }
 

@@ -54,11 +54,11 @@ struct KeyEntry {
 }
 
 impl ApiKeys {
-    /// Reads the key file. A key with the same digest in `before` keeps its usage of the limits.
+    /// Reads the key file. A key with the same digest in `previous` keeps its usage of the limits.
     ///
     /// # Errors
     /// [`StartError::ApiKeys`] naming the key and the problem.
-    pub fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
+    pub fn load(path: &Path, previous: Option<&Self>) -> Result<Self, StartError> {
         let length = fs::metadata(path).map_err(|error| file_error(path, error.to_string()))?.len();
         if length > MAX_FILE_BYTES {
             let reason = format!("the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed");
@@ -67,10 +67,10 @@ impl ApiKeys {
         let text = fs::read_to_string(path).map_err(|error| file_error(path, error.to_string()))?;
         let mut keys = parse_keys(&text).map_err(|reason| file_error(path, reason))?;
         for key in &mut keys.0 {
-            if let Some(before) =
-                before.and_then(|before| before.0.iter().find(|old| old.digest == key.digest))
+            if let Some(previous) =
+                previous.and_then(|previous| previous.0.iter().find(|old| old.digest == key.digest))
             {
-                key.usage = before.usage.clone();
+                key.usage = previous.usage.clone();
             }
         }
         Ok(keys)
@@ -245,13 +245,13 @@ mod tests {
             let error = entry(more).map(|_| ()).unwrap_err();
             assert!(error.contains(expected), "{more}: {error}");
         }
-        let double = |name: &str, digest: &str| {
+        let duplicate_error = |name: &str, digest: &str| {
             entry(&format!("[[key]]\nname = '{name}'\nsha256 = '{digest}'")).map(|_| ()).unwrap_err()
         };
-        assert!(double("a", &DIGEST.replace('9', "1")).contains("named"));
-        assert!(double("b", DIGEST).contains("twice"));
-        assert!(double("b", "9f").contains("64 hexadecimal digits"));
-        assert!(double("b c", DIGEST).contains("a name has"));
+        assert!(duplicate_error("a", &DIGEST.replace('9', "1")).contains("named"));
+        assert!(duplicate_error("b", DIGEST).contains("twice"));
+        assert!(duplicate_error("b", "9f").contains("64 hexadecimal digits"));
+        assert!(duplicate_error("b c", DIGEST).contains("a name has"));
         assert!(parse_keys("").map(|_| ()).unwrap_err().contains("no key"));
     }
 }

@@ -69,7 +69,7 @@ pub fn require_keys(
         files: vec![path.clone()],
         interval: settings.reload_interval,
     };
-    let keys = watch_files(watched, Arc::clone(stats), move |before| ApiKeys::load(&path, before))?;
+    let keys = watch_files(watched, Arc::clone(stats), move |previous| ApiKeys::load(&path, previous))?;
     let guard = AuthState { keys, stats: Arc::clone(stats), access: Arc::new(access) };
     Ok(router.layer(middleware::from_fn_with_state(guard, guard::check_key)))
 }
@@ -165,8 +165,12 @@ mod tests {
         assert_eq!(admit(&keys, &generated.key, Scope::Admin), Err(Denial::MissingScope(Scope::Admin)));
         assert_eq!(admit(&keys, &generated.sha256, Scope::Infer), Err(Denial::Unknown));
         assert_eq!(keys.admit(None, Scope::Infer, CurrentTime::read()), Err(Denial::Missing));
-        for ended in ["disabled = true", "expires = 2020-01-01"] {
-            assert_eq!(admit(&load(ended), &generated.key, Scope::Infer), Err(Denial::Inactive), "{ended}");
+        for inactive in ["disabled = true", "expires = 2020-01-01"] {
+            assert_eq!(
+                admit(&load(inactive), &generated.key, Scope::Infer),
+                Err(Denial::Inactive),
+                "{inactive}"
+            );
         }
         assert!(admit(&load("expires = 9999-01-01"), &generated.key, Scope::Infer).is_ok());
     }

@@ -88,8 +88,8 @@ mod tests {
 
     use super::*;
 
-    fn later(now: CurrentTime, time: Duration) -> CurrentTime {
-        CurrentTime { instant: now.instant + time, date: now.date + time }
+    fn later(now: CurrentTime, elapsed: Duration) -> CurrentTime {
+        CurrentTime { instant: now.instant + elapsed, date: now.date + elapsed }
     }
 
     fn start() -> CurrentTime {
@@ -106,9 +106,12 @@ mod tests {
         assert!(usage.count_request(&limits, now).is_ok() && usage.count_request(&limits, now).is_ok());
         assert_eq!(usage.count_request(&limits, now), Err(Denial::RateLimited(Duration::from_millis(250))));
         assert!(usage.count_request(&limits, later(now, Duration::from_millis(250))).is_ok());
-        let rested = later(now, Duration::from_secs(100));
-        assert!(usage.count_request(&limits, rested).is_ok() && usage.count_request(&limits, rested).is_ok());
-        assert!(usage.count_request(&limits, rested).is_err(), "a pause saves up at most one burst");
+        let after_pause = later(now, Duration::from_secs(100));
+        assert!(
+            usage.count_request(&limits, after_pause).is_ok()
+                && usage.count_request(&limits, after_pause).is_ok()
+        );
+        assert!(usage.count_request(&limits, after_pause).is_err(), "a pause saves up at most one burst");
     }
 
     #[test]
@@ -129,12 +132,12 @@ mod tests {
         ) {
             let limits = KeyLimits { requests_per_second: Some(per_second), burst: burst.into(), requests_per_day: None };
             let (usage, start) = (KeyUsage::default(), start());
-            let (mut time, mut passed) = (Duration::ZERO, 0u32);
+            let (mut elapsed, mut accepted) = (Duration::ZERO, 0u32);
             for pause in pauses {
-                time += Duration::from_millis(pause);
-                passed += u32::from(usage.count_request(&limits, later(start, time)).is_ok());
-                let limit = f64::from(burst) + per_second * time.as_secs_f64();
-                prop_assert!(f64::from(passed) <= limit + 1e-6, "{passed} of {limit}");
+                elapsed += Duration::from_millis(pause);
+                accepted += u32::from(usage.count_request(&limits, later(start, elapsed)).is_ok());
+                let limit = f64::from(burst) + per_second * elapsed.as_secs_f64();
+                prop_assert!(f64::from(accepted) <= limit + 1e-6, "{accepted} of {limit}");
             }
         }
     }

@@ -101,10 +101,10 @@ impl Channel {
         self: &Arc<Self>,
         registry: &Arc<Registry>,
     ) -> Result<Arc<Offer>, ServeError> {
-        let mut last = Arc::clone(&self.cached).lock_owned().await;
+        let mut cached = Arc::clone(&self.cached).lock_owned().await;
         let (channel, registry) = (Arc::clone(self), Arc::clone(registry));
-        let found = run_blocking(move || channel.update_offer(&registry, &mut last)).await?;
-        found.map_err(|reason| ServeError::ChannelUnavailable { channel: self.name.clone(), reason })
+        let offer = run_blocking(move || channel.update_offer(&registry, &mut cached)).await?;
+        offer.map_err(|reason| ServeError::ChannelUnavailable { channel: self.name.clone(), reason })
     }
 
     /// Returns the current offer without a cache, for a single query. Blocks.
@@ -115,14 +115,14 @@ impl Channel {
         self.build_offer(registry, &mut None)
     }
 
-    fn update_offer(&self, registry: &Registry, last: &mut CachedOffer) -> Result<Arc<Offer>, String> {
-        let found = self.build_offer(registry, &mut last.checked).map(Arc::new);
-        if last.logged.as_ref() != Some(&found) {
+    fn update_offer(&self, registry: &Registry, cached: &mut CachedOffer) -> Result<Arc<Offer>, String> {
+        let found = self.build_offer(registry, &mut cached.checked).map(Arc::new);
+        if cached.logged.as_ref() != Some(&found) {
             self.log_change(&found);
         }
         // An equal result replaces nothing, so that callers share one allocation.
-        let result = last.logged.take().filter(|logged| *logged == found).unwrap_or(found);
-        last.logged.insert(result).clone()
+        let result = cached.logged.take().filter(|logged| *logged == found).unwrap_or(found);
+        cached.logged.insert(result).clone()
     }
 
     fn build_offer(&self, registry: &Registry, checked: &mut Option<CheckedFolder>) -> Result<Offer, String> {

@@ -39,11 +39,11 @@ struct ChannelEntry {
 }
 
 impl ChannelFile {
-    /// Reads the channel file. A channel that is the same in `before` keeps the results of its file checks.
+    /// Reads the channel file. A channel that is the same in `previous` keeps the results of its file checks.
     ///
     /// # Errors
     /// [`StartError::Channels`] naming the channel and the problem.
-    pub(crate) fn load(path: &Path, before: Option<&Self>) -> Result<Self, StartError> {
+    pub(crate) fn load(path: &Path, previous: Option<&Self>) -> Result<Self, StartError> {
         let length = fs::metadata(path).map_err(|error| file_error(path, error.to_string()))?.len();
         if length > MAX_FILE_BYTES {
             let reason = format!("the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed");
@@ -52,8 +52,9 @@ impl ChannelFile {
         let text = fs::read_to_string(path).map_err(|error| file_error(path, error.to_string()))?;
         let channels = parse_channels(&text).map_err(|reason| file_error(path, reason))?;
         let channels = channels.into_iter().map(|channel| {
-            let same = before.and_then(|before| before.0.iter().find(|old| old.has_same_config(&channel)));
-            same.map_or_else(|| Arc::new(channel), Arc::clone)
+            let unchanged =
+                previous.and_then(|previous| previous.0.iter().find(|old| old.has_same_config(&channel)));
+            unchanged.map_or_else(|| Arc::new(channel), Arc::clone)
         });
         Ok(Self(channels.collect()))
     }

@@ -62,8 +62,8 @@ impl Channels {
     ) -> Result<Self, StartError> {
         metrics::init_channel_counters();
         let file = path.map(|path| {
-            let watched = WatchedFiles { description: "channels", files: vec![path.clone()], interval };
-            watch_files(watched, Arc::clone(stats), move |before| ChannelFile::load(&path, before))
+            let watched_files = WatchedFiles { description: "channels", files: vec![path.clone()], interval };
+            watch_files(watched_files, Arc::clone(stats), move |previous| ChannelFile::load(&path, previous))
         });
         let channels = Self { registry: Arc::clone(registry), file: file.transpose()? };
         if let Some(file) = channels.file.clone() {
@@ -104,11 +104,11 @@ impl Channels {
 
     /// Returns all channels with their offers, in the order of the file; empty without a channel file.
     pub(crate) async fn list_offers(&self) -> Vec<ChannelOffer> {
-        let mut listed = Vec::new();
+        let mut offers = Vec::new();
         for channel in self.channel_file().iter().flat_map(|file| file.channels()) {
-            listed.push((Arc::clone(channel), channel.current_offer(&self.registry).await));
+            offers.push((Arc::clone(channel), channel.current_offer(&self.registry).await));
         }
-        listed
+        offers
     }
 
     fn channel_file(&self) -> Result<Arc<ChannelFile>, ServeError> {
@@ -118,7 +118,7 @@ impl Channels {
 
     /// Checks all offers whenever the file or the served bundles have changed.
     async fn watch_offers(self, mut file: watch::Receiver<Arc<ChannelFile>>, ready: watch::Receiver<bool>) {
-        let mut served = self.registry.changes();
+        let mut bundle_changes = self.registry.changes();
         let stopping = wait_stopping(ready);
         tokio::pin!(stopping);
         loop {
@@ -126,7 +126,7 @@ impl Channels {
             self.list_offers().await;
             tokio::select! {
                 Ok(()) = file.changed() => {}
-                Ok(()) = served.changed() => {}
+                Ok(()) = bundle_changes.changed() => {}
                 () = &mut stopping => return,
             }
         }

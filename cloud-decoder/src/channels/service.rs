@@ -44,10 +44,10 @@ impl BundleService for GrpcBundleService {
     ) -> Result<Response<GetChannelResponse>, Status> {
         self.check_ready()?;
         let GetChannelRequest { channel, device, latent_space } = request.into_inner();
-        let has = parse_latent_space(&latent_space)?;
+        let device_space = parse_latent_space(&latent_space)?;
         check_device(&device)?;
         let offer = self.channels.current_offer(&channel).await?;
-        self.device_log.log_mismatch(&device, &channel, has, offer.latent_space);
+        self.device_log.log_mismatch(&device, &channel, device_space, offer.latent_space);
         Ok(Response::new(channel_response(&offer)))
     }
 

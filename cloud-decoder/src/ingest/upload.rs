@@ -45,7 +45,7 @@ impl UploadConnection {
 
     async fn serve_messages(&mut self, messages: &mut Streaming<UploadRequest>) -> Result<(), Status> {
         let Some(upload_request::Message::Hello(hello)) =
-            messages.message().await?.and_then(|first| first.message)
+            messages.message().await?.and_then(|request| request.message)
         else {
             return Err(ServeError::InvalidRequest("the first message is not a hello".into()).into());
         };

@@ -137,12 +137,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedSocket<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
-        if buffer.filled().len() > before {
+        let filled_before = buffer.filled().len();
+        let result = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if buffer.filled().len() > filled_before {
             self.activity.has_received.store(true, Ordering::Relaxed);
         }
-        polled
+        result
     }
 }
 

@@ -152,7 +152,8 @@ impl ConnectionContext {
     /// Waits until the server has to end the connection.
     async fn wait_overdue(&self, activity: &Activity) -> ConnectionEnd {
         let limits = &self.limits;
-        let age = limits.max_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
+        let age_deadline =
+            limits.max_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
         sleep(limits.first_byte_timeout).await;
         if !activity.has_received() {
             return ConnectionEnd::Immediate(FrontEvent::FirstByteTimeout);
@@ -163,15 +164,15 @@ impl ConnectionContext {
         if !activity.is_protocol_known() {
             return ConnectionEnd::Immediate(FrontEvent::HeaderTimeout);
         }
-        let aged = async {
-            match age {
-                Some(age) => sleep_until(age).await,
+        let max_age_reached = async {
+            match age_deadline {
+                Some(deadline) => sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             () = wait_idle(activity, limits.idle_timeout) => ConnectionEnd::Graceful(Some(FrontEvent::IdleTimeout)),
-            () = aged => ConnectionEnd::Graceful(Some(FrontEvent::Aged)),
+            () = max_age_reached => ConnectionEnd::Graceful(Some(FrontEvent::Aged)),
         }
     }
 
@@ -186,11 +187,11 @@ impl ConnectionContext {
     }
 }
 
-/// Waits until no request has been open for `time`.
-async fn wait_idle(activity: &Activity, time: Duration) {
+/// Waits until no request has been open for `idle_timeout`.
+async fn wait_idle(activity: &Activity, idle_timeout: Duration) {
     loop {
         let begun = activity.begun_requests();
-        sleep(time).await;
+        sleep(idle_timeout).await;
         if activity.is_idle() && activity.begun_requests() == begun {
             return;
         }
@@ -213,11 +214,11 @@ async fn wait_draining(mut draining: watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
 }
 
-fn with_body_timeout(request: Request<Incoming>, time: Duration) -> Request<Body> {
+fn with_body_timeout(request: Request<Incoming>, body_timeout: Duration) -> Request<Body> {
     if is_grpc(request.headers()) {
         request.map(Body::new)
     } else {
-        request.map(|body| Body::new(TimeoutBody::new(time, body)))
+        request.map(|body| Body::new(TimeoutBody::new(body_timeout, body)))
     }
 }
 

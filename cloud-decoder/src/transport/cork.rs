@@ -161,9 +161,9 @@ mod tests {
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
             // Accepts only part of a large write, like a full socket.
-            let taken = bytes.len().min(40_000);
-            self.0.push(taken);
-            Poll::Ready(Ok(taken))
+            let accepted = bytes.len().min(40_000);
+            self.0.push(accepted);
+            Poll::Ready(Ok(accepted))
         }
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
@@ -208,11 +208,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_byte_arrives_in_order_through_a_narrow_pipe() {
-        let (near, mut far) = tokio::io::duplex(1000);
+        let (local, mut remote) = tokio::io::duplex(1000);
         let sent: Vec<u8> = (0..200_000_u32).map(|number| (number % 251) as u8).collect();
         let expected = sent.clone();
         let writer = tokio::spawn(async move {
-            let mut cork = CorkedStream::new(near, PollCounter::default());
+            let mut cork = CorkedStream::new(local, PollCounter::default());
             for part in sent.chunks(7_777) {
                 cork.write_all(part).await.unwrap();
                 cork.flush().await.unwrap();
@@ -220,7 +220,7 @@ mod tests {
             cork.shutdown().await.unwrap();
         });
         let mut received = Vec::new();
-        far.read_to_end(&mut received).await.unwrap();
+        remote.read_to_end(&mut received).await.unwrap();
         writer.await.unwrap();
         assert_eq!(received, expected);
     }

@@ -114,7 +114,7 @@ impl Front {
             workers,
             tasks: JoinSet::new(),
         };
-        let orderly = async {
+        let graceful = async {
             open.accept_until(Acceptor::new(listener, Arc::clone(&stats)), stop).await;
             draining.send_replace(true);
             if tokio::time::timeout(drain, open.wait_all_ended()).await.is_err() {
@@ -122,7 +122,7 @@ impl Front {
             }
         };
         tokio::select! {
-            () = orderly => {}
+            () = graceful => {}
             () = cut_off => tracing::warn!("second stop signal received; open requests are cut off"),
         }
         stats.count_many(FrontEvent::CutOff, open.tasks.len() as u64);

@@ -60,8 +60,8 @@ pub(crate) fn watch_files<T: Send + Sync + 'static>(
             digest = found;
             match loaded {
                 None => {}
-                Some(Ok(fresh)) => {
-                    sender.send_replace(Arc::new(fresh));
+                Some(Ok(reloaded)) => {
+                    sender.send_replace(Arc::new(reloaded));
                     tracing::info!("{description} reloaded");
                     stats.count_reload(true);
                 }

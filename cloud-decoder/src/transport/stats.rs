@@ -117,8 +117,9 @@ impl FrontStats {
         self.reloads.subscribe()
     }
 
-    pub(crate) fn count_reload(&self, done: bool) {
-        self.reloads.send_modify(|reloads| *if done { &mut reloads.done } else { &mut reloads.failed } += 1);
+    pub(crate) fn count_reload(&self, succeeded: bool) {
+        self.reloads
+            .send_modify(|reloads| *if succeeded { &mut reloads.done } else { &mut reloads.failed } += 1);
     }
 }
 

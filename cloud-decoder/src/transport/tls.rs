@@ -133,14 +133,14 @@ mod tests {
         let key = folder.write("key.pem", &own.signing_key.serialize_pem());
         let empty = folder.write("empty.pem", "");
         let missing = folder.0.path().join("missing.pem");
-        let strange = folder.write("strange.pem", &other.serialize_pem());
+        let mismatched = folder.write("strange.pem", &other.serialize_pem());
         let files = TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: Some(cert.clone()) };
         assert!(files.load_config().is_ok());
         for (files, file, reason) in [
             (TlsFiles { cert: missing, ..files.clone() }, "missing.pem", "No such file"),
             (TlsFiles { cert: key.clone(), ..files.clone() }, "key.pem", "no certificate"),
             (TlsFiles { key: cert, ..files.clone() }, "cert.pem", "no private key"),
-            (TlsFiles { key: strange, ..files.clone() }, "strange.pem", "does not belong"),
+            (TlsFiles { key: mismatched, ..files.clone() }, "strange.pem", "does not belong"),
             (TlsFiles { client_ca: Some(empty), ..files.clone() }, "empty.pem", "no certificate"),
         ] {
             let error = files.load_config().unwrap_err().to_string();

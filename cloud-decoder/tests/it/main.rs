@@ -7,6 +7,6 @@
 mod archive;
 mod channels;
 mod front;
+mod image_codec;
 mod openapi;
-mod pictures;
 mod serving;

@@ -46,8 +46,8 @@ impl Archive {
     /// the database, after which the batch must be sent again.
     pub async fn apply(&self, batch: Batch) -> Result<AppliedBatch, ArchiveError> {
         batch.check()?;
-        let (answer, outcome) = oneshot::channel();
-        self.jobs.send(BatchJob { batch, reply: answer }).await.map_err(|_| ArchiveError::Closed)?;
+        let (reply, outcome) = oneshot::channel();
+        self.jobs.send(BatchJob { batch, reply }).await.map_err(|_| ArchiveError::Closed)?;
         outcome.await.map_err(|_| ArchiveError::Closed)?
     }
 
@@ -179,17 +179,17 @@ impl Archive {
         let Settings { max_age, max_bytes, .. } = self.settings;
         let age = max_age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let horizon_us = age.map_or(i64::MIN, |age| now_us.saturating_sub(age));
-        let mut swept = SweepReport::default();
+        let mut report = SweepReport::default();
         if max_age.is_none() && max_bytes.is_none() {
-            return Ok(swept);
+            return Ok(report);
         }
         loop {
-            let some = self.backend.sweep(horizon_us, max_bytes.unwrap_or(u64::MAX)).await?;
-            if some.frames == 0 {
-                return Ok(swept);
+            let deleted = self.backend.sweep(horizon_us, max_bytes.unwrap_or(u64::MAX)).await?;
+            if deleted.frames == 0 {
+                return Ok(report);
             }
-            swept.frames += some.frames;
-            swept.bytes += some.bytes;
+            report.frames += deleted.frames;
+            report.bytes += deleted.bytes;
         }
     }
 

@@ -90,16 +90,16 @@ impl Batch {
         check_device_name(&self.device)?;
         let records = self.records.len();
         if records > MAX_BATCH_RECORDS {
-            let why = format!(
+            let reason = format!(
                 "it has {records} records, but the limit is {MAX_BATCH_RECORDS}: send several batches"
             );
-            return Err(ArchiveError::refused_batch(&self.device, why));
+            return Err(ArchiveError::refused_batch(&self.device, reason));
         }
         let end = self.first_number.checked_add(records as u64);
         if self.first_number == 0 || end.is_none_or(|end| end > MAX_NUMBER) || self.floor > MAX_NUMBER {
-            let why =
+            let reason =
                 format!("its record numbers must be 1 to {MAX_NUMBER}, and its floor at most {MAX_NUMBER}");
-            return Err(ArchiveError::refused_batch(&self.device, why));
+            return Err(ArchiveError::refused_batch(&self.device, reason));
         }
         self.records.iter().zip(self.first_number..).try_for_each(|(record, number)| {
             match record.find_fault() {
@@ -122,7 +122,7 @@ pub fn device_name_fault(device: &str) -> Option<String> {
 
 /// Refuses an invalid device name.
 pub(crate) fn check_device_name(device: &str) -> Result<(), ArchiveError> {
-    device_name_fault(device).map_or(Ok(()), |why| Err(ArchiveError::refused_batch(device, why)))
+    device_name_fault(device).map_or(Ok(()), |reason| Err(ArchiveError::refused_batch(device, reason)))
 }
 
 impl NewRecord {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_backend_can_hold_is_refused_with_the_reason() {
+    fn a_batch_over_the_limits_is_refused_with_the_reason() {
         batch().check().unwrap();
         for name in ["", "two words", "Gerät", "tab\t", &"x".repeat(129)] {
             assert!(refusal(|batch| batch.device = name.into()).contains("1 to 128 visible"), "{name}");

@@ -48,9 +48,9 @@ pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, Archiv
     Ok(Store { location: place, writer: pool.clone(), readers: pool })
 }
 
-fn classify_error(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
+fn classify_error(location: &str, operation: &'static str, error: &sqlx::Error) -> ArchiveError {
     // Classes are the first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
-    ArchiveError::from_sqlx(place, doing, error, |code| match code {
+    ArchiveError::from_sqlx(location, operation, error, |code| match code {
         "53100" => ErrorKind::Full,
         "53300" | "55P03" => ErrorKind::Locked,
         "XX001" | "XX002" => ErrorKind::Corrupt,

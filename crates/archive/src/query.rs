@@ -56,16 +56,16 @@ impl FrameQuery {
     pub(crate) fn before(&self) -> (i64, i64) {
         // Every id is larger than this, so frames captured exactly at `to_us` are excluded.
         let end = self.to_us.map(|captured_us| PageCursor { captured_us, id: i64::MIN });
-        let most = PageCursor { captured_us: i64::MAX, id: i64::MAX };
-        let before = self.after.into_iter().chain(end).min().unwrap_or(most);
-        (before.captured_us, before.id)
+        let latest = PageCursor { captured_us: i64::MAX, id: i64::MAX };
+        let cursor = self.after.into_iter().chain(end).min().unwrap_or(latest);
+        (cursor.captured_us, cursor.id)
     }
 
     /// Builds a page from frames that were queried with one more than the page size.
     pub(crate) fn build_page(&self, mut frames: Vec<FrameMeta>) -> FramePage {
-        let more = frames.len() > self.page_size() as usize;
+        let has_more = frames.len() > self.page_size() as usize;
         frames.truncate(self.page_size() as usize);
-        let last = frames.last().filter(|_| more);
+        let last = frames.last().filter(|_| has_more);
         let next = last.map(|frame| PageCursor { captured_us: frame.captured_us, id: frame.id });
         FramePage { frames, next }
     }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_comes_back_from_its_text() {
+    fn a_cursor_survives_its_text_form() {
         for (captured_us, id) in [(0, 1), (-1, i64::MAX), (i64::MIN, 7), (1_790_000_000_000_000, 12)] {
             let cursor = PageCursor { captured_us, id };
             assert_eq!(cursor.to_string().parse::<PageCursor>().unwrap(), cursor);
@@ -112,9 +112,9 @@ mod tests {
 
     #[test]
     fn text_that_is_no_cursor_is_refused() {
-        let whole = PageCursor { captured_us: 5, id: 6 }.to_string();
-        let upper = whole.replace('6', "F");
-        for text in ["", "5", &whole[1..], &format!("{whole}0"), &upper, &"é".repeat(16)] {
+        let valid = PageCursor { captured_us: 5, id: 6 }.to_string();
+        let upper = valid.replace('6', "F");
+        for text in ["", "5", &valid[1..], &format!("{valid}0"), &upper, &"é".repeat(16)] {
             let error = text.parse::<PageCursor>().unwrap_err();
             assert!(matches!(error, ArchiveError::InvalidCursor { .. }), "{text}: {error}");
         }

@@ -47,14 +47,15 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
         .synchronous(SqliteSynchronous::Full);
     // A transaction queues behind all others of this process; the time for the lock itself is for other
     // processes.
-    let turn = settings.acquire_timeout + Duration::from_secs(30);
-    let writer = open_pool(path, writer, 1, turn).await?;
+    let acquire_timeout = settings.acquire_timeout + Duration::from_secs(30);
+    let writer = open_pool(path, writer, 1, acquire_timeout).await?;
     let migrations = vec![
         new_migration(1, "archive", include_str!("../migrations/sqlite/0001_archive.sql")),
         new_migration(2, "senders", include_str!("../migrations/sqlite/0002_senders.sql")),
     ];
     store::migrate_schema(path, &writer, migrations).await?;
-    let readers = open_pool(path, options.read_only(true), settings.max_connections.max(1), turn).await?;
+    let readers =
+        open_pool(path, options.read_only(true), settings.max_connections.max(1), acquire_timeout).await?;
     Ok(Store { location: path.to_owned(), writer, readers })
 }
 
@@ -74,8 +75,8 @@ async fn open_pool(
     pool.map_err(|error| classify_error(path, "open its file", &error))
 }
 
-fn classify_error(place: &str, doing: &'static str, error: &sqlx::Error) -> ArchiveError {
-    ArchiveError::from_sqlx(place, doing, error, |code| {
+fn classify_error(location: &str, operation: &'static str, error: &sqlx::Error) -> ArchiveError {
+    ArchiveError::from_sqlx(location, operation, error, |code| {
         // The low byte is the kind of the error; the higher bits are details.
         match code.parse::<u32>().unwrap_or(0) & 0xff {
             8 | 14 => ErrorKind::Unreachable,
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_told_and_leaves_nothing_half_done() {
+    async fn a_full_disk_is_reported_and_leaves_nothing_half_done() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("archive.db").display().to_string();
         let store = open(&path, &Settings::default()).await.unwrap();

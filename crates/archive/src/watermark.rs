@@ -35,8 +35,8 @@ impl Watermark {
     /// Settles all numbers up to `floor`. A lower value than before is ignored.
     pub fn raise(&mut self, floor: u64) {
         self.floor = self.floor.max(floor);
-        let below = self.ranges.partition_point(|range| *range.end() <= self.floor);
-        self.ranges.drain(..below);
+        let obsolete = self.ranges.partition_point(|range| *range.end() <= self.floor);
+        self.ranges.drain(..obsolete);
         if let Some(first) = self.ranges.first_mut()
             && let Some(rest) = part_above(self.floor, first)
         {
@@ -49,16 +49,16 @@ impl Watermark {
         let Some(run) = part_above(self.floor, &run) else { return Vec::new() };
         let (start, end) = run.into_inner();
         // Neighbours without a gap between them become one range.
-        let from = self.ranges.partition_point(|range| range.end().saturating_add(1) < start);
-        let to = self.ranges.partition_point(|range| *range.start() <= end.saturating_add(1));
-        let touched = &self.ranges[from..to];
+        let first_index = self.ranges.partition_point(|range| range.end().saturating_add(1) < start);
+        let end_index = self.ranges.partition_point(|range| *range.start() <= end.saturating_add(1));
+        let overlapping = &self.ranges[first_index..end_index];
         let merged = RangeInclusive::new(
-            touched.first().map_or(start, |range| start.min(*range.start())),
-            touched.last().map_or(end, |range| end.max(*range.end())),
+            overlapping.first().map_or(start, |range| start.min(*range.start())),
+            overlapping.last().map_or(end, |range| end.max(*range.end())),
         );
-        let fresh = find_gaps(start..=end, touched);
-        self.ranges.splice(from..to, [merged]);
-        fresh
+        let new_ranges = find_gaps(start..=end, overlapping);
+        self.ranges.splice(first_index..end_index, [merged]);
+        new_ranges
     }
 
     /// Returns the numbers from `from` on that are applied or settled, ascending.
@@ -85,12 +85,12 @@ impl Watermark {
     pub fn parse(floor: u64, ranges: &str) -> Option<Self> {
         let mut parsed = Vec::new();
         let mut last = floor;
-        for (at, range) in ranges.split(',').filter(|_| !ranges.is_empty()).enumerate() {
+        for (index, range) in ranges.split(',').filter(|_| !ranges.is_empty()).enumerate() {
             let (start, end) = range.split_once('-')?;
             let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
             // The first range may begin directly above the floor.
-            let least = last.checked_add(if at == 0 { 1 } else { 2 })?;
-            if start < least || end < start {
+            let min_start = last.checked_add(if index == 0 { 1 } else { 2 })?;
+            if start < min_start || end < start {
                 return None;
             }
             last = end;
@@ -126,8 +126,8 @@ struct RangesText<'a>(&'a [RangeInclusive<u64>]);
 
 impl fmt::Display for RangesText<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, range) in self.0.iter().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
+        for (index, range) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
             write!(formatter, "{comma}{}-{}", range.start(), range.end())?;
         }
         Ok(())
@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    const MOST: u64 = 60;
+    const MAX_NUMBER: u64 = 60;
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -151,8 +151,9 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let insert = (1..MOST, 0..8_u64).prop_map(|(start, more)| Step::Insert(start, start + more));
-        let raise = (0..MOST).prop_map(Step::Raise);
+        let insert =
+            (1..MAX_NUMBER, 0..8_u64).prop_map(|(start, length)| Step::Insert(start, start + length));
+        let raise = (0..MAX_NUMBER).prop_map(Step::Raise);
         prop::collection::vec(prop_oneof![5 => insert, 1 => raise], 0..40)
     }
 
@@ -168,17 +169,18 @@ mod tests {
     }
 
     impl Model {
-        fn step(&mut self, mark: &mut Watermark, step: &Step) {
+        fn step(&mut self, watermark: &mut Watermark, step: &Step) {
             match *step {
                 Step::Insert(start, end) => {
-                    let new = (start..=end).filter(|number| *number > self.floor);
-                    let expected: Vec<u64> = new.filter(|number| self.applied.insert(*number)).collect();
-                    assert_eq!(numbers(&mark.insert(start..=end)), expected);
+                    let unsettled = (start..=end).filter(|number| *number > self.floor);
+                    let expected: Vec<u64> =
+                        unsettled.filter(|number| self.applied.insert(*number)).collect();
+                    assert_eq!(numbers(&watermark.insert(start..=end)), expected);
                 }
                 Step::Raise(floor) => {
                     self.floor = self.floor.max(floor);
                     self.applied.retain(|number| *number > self.floor);
-                    mark.raise(floor);
+                    watermark.raise(floor);
                 }
             }
         }
@@ -186,40 +188,40 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_floor_and_a_set_of_numbers(steps in steps(), from in 0..MOST) {
-            let (mut mark, mut model) = (Watermark::default(), Model::default());
+        fn a_watermark_equals_a_floor_and_a_set_of_numbers(steps in steps(), from in 0..MAX_NUMBER) {
+            let (mut watermark, mut model) = (Watermark::default(), Model::default());
             for step in &steps {
-                model.step(&mut mark, step);
-                prop_assert_eq!(mark.floor(), model.floor);
-                prop_assert_eq!(numbers(mark.ranges()), model.applied.iter().copied().collect::<Vec<_>>());
-                prop_assert!(mark.ranges().is_sorted_by(|a, b| a.end() + 1 < *b.start()), "{:?}", mark);
+                model.step(&mut watermark, step);
+                prop_assert_eq!(watermark.floor(), model.floor);
+                prop_assert_eq!(numbers(watermark.ranges()), model.applied.iter().copied().collect::<Vec<_>>());
+                prop_assert!(watermark.ranges().is_sorted_by(|a, b| a.end() + 1 < *b.start()), "{:?}", watermark);
             }
-            let covered = (from.max(1)..=2 * MOST).filter(|n| *n <= model.floor || model.applied.contains(n));
-            prop_assert_eq!(numbers(&mark.covered_from(from)), covered.collect::<Vec<_>>());
+            let covered = (from.max(1)..=2 * MAX_NUMBER).filter(|n| *n <= model.floor || model.applied.contains(n));
+            prop_assert_eq!(numbers(&watermark.covered_from(from)), covered.collect::<Vec<_>>());
         }
 
         #[test]
-        fn its_text_comes_back(steps in steps()) {
-            let (mut mark, mut model) = (Watermark::default(), Model::default());
+        fn a_watermark_survives_its_text_form(steps in steps()) {
+            let (mut watermark, mut model) = (Watermark::default(), Model::default());
             for step in &steps {
-                model.step(&mut mark, step);
+                model.step(&mut watermark, step);
             }
-            prop_assert_eq!(Watermark::parse(mark.floor(), &mark.ranges_text()), Some(mark));
+            prop_assert_eq!(Watermark::parse(watermark.floor(), &watermark.ranges_text()), Some(watermark));
         }
     }
 
     #[test]
-    fn the_ends_of_the_numbers_are_numbers_too() {
-        let mut mark = Watermark::default();
-        assert_eq!(mark.insert(u64::MAX - 1..=u64::MAX), [u64::MAX - 1..=u64::MAX]);
-        assert_eq!(mark.insert(u64::MAX..=u64::MAX), []);
-        assert_eq!(mark.insert(0..=2), [1..=2], "0 is not a record number");
-        mark.raise(u64::MAX);
-        assert_eq!((mark.insert(1..=u64::MAX), mark.ranges()), (Vec::new(), &[][..]));
+    fn the_smallest_and_the_largest_numbers_are_accepted() {
+        let mut watermark = Watermark::default();
+        assert_eq!(watermark.insert(u64::MAX - 1..=u64::MAX), [u64::MAX - 1..=u64::MAX]);
+        assert_eq!(watermark.insert(u64::MAX..=u64::MAX), []);
+        assert_eq!(watermark.insert(0..=2), [1..=2], "0 is not a record number");
+        watermark.raise(u64::MAX);
+        assert_eq!((watermark.insert(1..=u64::MAX), watermark.ranges()), (Vec::new(), &[][..]));
     }
 
     #[test]
-    fn text_that_is_no_watermark_is_refused() {
+    fn text_of_no_watermark_is_refused() {
         for ranges in ["5", "5-", "5-4", "3-5", "6-7,8-9", "8-9,6-6", "6-7,", "-6", "6-7;9-9"] {
             assert_eq!(Watermark::parse(5, ranges), None, "{ranges}");
         }

@@ -49,9 +49,9 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self) {
-        while let Some((batches, answers)) = self.next_group().await {
+        while let Some((batches, replies)) = self.next_group().await {
             let outcomes = self.apply_group(&batches).await;
-            for (outcome, answer) in outcomes.into_iter().zip(answers) {
+            for (outcome, reply) in outcomes.into_iter().zip(replies) {
                 let outcome = outcome.map(|committed| {
                     for frame in committed.frames {
                         // Sending fails only if there are no subscribers.
@@ -60,7 +60,7 @@ impl Writer {
                     committed.applied
                 });
                 // A caller that has gone away sends the batch again, and learns then that it was applied.
-                let _ = answer.send(outcome);
+                let _ = reply.send(outcome);
             }
         }
     }
@@ -71,7 +71,7 @@ impl Writer {
             Some(job) => job,
             None => self.jobs.recv().await?,
         };
-        let (mut batches, mut answers) = (Vec::new(), Vec::new());
+        let (mut batches, mut replies) = (Vec::new(), Vec::new());
         let (mut records, mut bytes) = (0, 0);
         loop {
             records += job.batch.records.len();
@@ -81,13 +81,13 @@ impl Writer {
                 break;
             }
             batches.push(job.batch);
-            answers.push(job.reply);
+            replies.push(job.reply);
             match self.jobs.try_recv() {
                 Ok(next) => job = next,
                 Err(_) => break,
             }
         }
-        Some((batches, answers))
+        Some((batches, replies))
     }
 
     /// Applies a group. If that fails for a reason that one of the batches may have caused, applies each
@@ -103,8 +103,8 @@ impl Writer {
         }
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            let alone = self.backend.apply(std::slice::from_ref(batch), now_us()).await;
-            outcomes.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
+            let results = self.backend.apply(std::slice::from_ref(batch), now_us()).await;
+            outcomes.extend(results.unwrap_or_else(|error| vec![Err(error)]));
         }
         outcomes
     }
@@ -112,6 +112,6 @@ impl Writer {
 
 /// Returns the current time in microseconds since 1970.
 pub(crate) fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
 }

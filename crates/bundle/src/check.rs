@@ -4,14 +4,22 @@ use std::collections::HashSet;
 
 use crate::{BundleError, FileRef, files};
 
-pub(crate) fn require(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<(), BundleError> {
-    if holds { Ok(()) } else { Err(BundleError::InvalidField { field: field.to_owned(), reason: reason() }) }
+pub(crate) fn require(
+    condition: bool,
+    field: &str,
+    reason: impl FnOnce() -> String,
+) -> Result<(), BundleError> {
+    if condition {
+        Ok(())
+    } else {
+        Err(BundleError::InvalidField { field: field.to_owned(), reason: reason() })
+    }
 }
 
 pub(crate) fn check_name(field: &str, name: &str) -> Result<(), BundleError> {
-    let good = (1..=64).contains(&name.len())
+    let is_valid = (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    require(good, field, || format!("{name:?} must consist of 1 to 64 characters of a–z, 0–9 and -"))
+    require(is_valid, field, || format!("{name:?} must consist of 1 to 64 characters of a–z, 0–9 and -"))
 }
 
 pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError> {

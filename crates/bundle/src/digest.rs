@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes per read where a file is only checked.
-const PIECE_BYTES: usize = 64 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,16 +24,16 @@ impl Digest {
         Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Computes the digest of everything that can be read from `from`, in pieces.
+    /// Computes the digest of everything that can be read from `reader`, in pieces.
     ///
     /// # Errors
     /// Returns the error of the reader.
-    pub fn from_reader(mut from: impl Read) -> io::Result<Self> {
-        let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
+    pub fn from_reader(mut reader: impl Read) -> io::Result<Self> {
+        let (mut digest, mut buffer) = (Sha256::new(), vec![0; BUFFER_BYTES]);
         loop {
-            match from.read(&mut piece) {
+            match reader.read(&mut buffer) {
                 Ok(0) => return Ok(Self::from_bytes(&digest.finalize().into())),
-                Ok(read) => digest.update(&piece[..read]),
+                Ok(count) => digest.update(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

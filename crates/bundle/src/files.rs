@@ -30,12 +30,12 @@ pub(crate) fn verify_file(root: &Path, file: &FileRef) -> Result<PathBuf, Bundle
         BundleError::Io { source, .. } => listed_file_error(&file.path, source),
         error => error,
     })?;
-    let opened = File::open(&path).map_err(|source| listed_file_error(&file.path, source))?;
-    let found = opened.metadata().map_err(|source| listed_file_error(&file.path, source))?.len();
+    let opened_file = File::open(&path).map_err(|source| listed_file_error(&file.path, source))?;
+    let found = opened_file.metadata().map_err(|source| listed_file_error(&file.path, source))?.len();
     if found != file.bytes {
         return Err(BundleError::LengthMismatch { path: file.path.clone(), found, expected: file.bytes });
     }
-    let digest = Digest::from_reader(opened).map_err(|source| listed_file_error(&file.path, source))?;
+    let digest = Digest::from_reader(opened_file).map_err(|source| listed_file_error(&file.path, source))?;
     compare_digest(&digest, file)?;
     Ok(path)
 }

@@ -27,7 +27,7 @@ pub struct GoldenInputDraft {
 pub fn put_golden_inputs(folder: &Path, drafts: &[GoldenInputDraft]) -> Result<(), BundleError> {
     let mut manifest = AnyManifest::read(folder)?;
     let specs = drafts.iter().map(GoldenInputDraft::spec).collect();
-    let before = std::mem::replace(manifest.golden_mut(), specs);
+    let previous = std::mem::replace(manifest.golden_mut(), specs);
     manifest.check()?;
     for (draft, spec) in drafts.iter().zip(manifest.golden()) {
         write_file(folder, &spec.input.path, &draft.input)?;
@@ -37,10 +37,13 @@ pub fn put_golden_inputs(folder: &Path, drafts: &[GoldenInputDraft]) -> Result<(
         AnyManifest::FixedLatent(manifest) => manifest_file::write_manifest(folder, manifest)?,
         AnyManifest::ImageCodec(manifest) => manifest_file::write_manifest(folder, manifest)?,
     }
-    let named: HashSet<&str> = manifest.device_files().into_iter().map(|file| file.path.as_str()).collect();
-    let old =
-        before.iter().flat_map(GoldenInputSpec::file_refs).filter(|file| !named.contains(file.path.as_str()));
-    old.map(|file| folder.join(&file.path))
+    let listed: HashSet<&str> = manifest.device_files().into_iter().map(|file| file.path.as_str()).collect();
+    let obsolete = previous
+        .iter()
+        .flat_map(GoldenInputSpec::file_refs)
+        .filter(|file| !listed.contains(file.path.as_str()));
+    obsolete
+        .map(|file| folder.join(&file.path))
         .filter(|path| path.exists())
         .try_for_each(|path| fs::remove_file(&path).map_err(|source| io_error(&path, source)))
 }

@@ -35,9 +35,9 @@ pub fn fixed_latent_space_id(
 
 fn add_input(hash: &mut Sha256, input: &InputSpec, tensor: &TensorSpec) {
     match input {
-        InputSpec::Picture(picture) => {
-            hash_integers(hash, [picture.width, picture.height, picture.channels.count()]);
-            hash_floats(hash, picture.low.iter().zip(&picture.high).flat_map(|(&low, &high)| [low, high]));
+        InputSpec::Picture(image) => {
+            hash_integers(hash, [image.width, image.height, image.channels.count()]);
+            hash_floats(hash, image.low.iter().zip(&image.high).flat_map(|(&low, &high)| [low, high]));
         }
         InputSpec::Series(series) => {
             hash.update(b"series\0");
@@ -57,8 +57,8 @@ fn add_input(hash: &mut Sha256, input: &InputSpec, tensor: &TensorSpec) {
 fn add_latent(hash: &mut Sha256, latent: &[FixedLatentLayerSpec]) {
     hash_floats(hash, latent.iter().flat_map(|layer| layer.gains.iter().copied()));
     // A single layer with one gain per value is fully described by its gains.
-    let plain = matches!(latent, [only] if only.values() == only.gains.len() as u64);
-    if !plain {
+    let is_single_layer = matches!(latent, [only] if only.values() == only.gains.len() as u64);
+    if !is_single_layer {
         hash_integers(
             hash,
             latent.iter().flat_map(|layer| [layer.values() as u32, layer.gains.len() as u32]),

@@ -125,7 +125,7 @@ impl InputSpec {
     #[must_use]
     pub fn samples(&self) -> Option<u64> {
         match self {
-            Self::Picture(picture) => Some(picture.samples()),
+            Self::Picture(image) => Some(image.samples()),
             Self::Series(series) => Some(series.samples()),
             Self::Tensor {} => None,
         }
@@ -133,7 +133,7 @@ impl InputSpec {
 
     pub(crate) fn check(&self, field: &str) -> Result<(), BundleError> {
         match self {
-            Self::Picture(picture) => picture.check(field),
+            Self::Picture(image) => image.check(field),
             Self::Series(series) => series.check(field),
             Self::Tensor {} => Ok(()),
         }

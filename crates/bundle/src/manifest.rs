@@ -207,7 +207,7 @@ impl HeadKind {
     /// Returns the number of values per output; `None` if the kind does not specify it.
     fn elements(&self) -> Option<u64> {
         match self {
-            Self::Reconstruct(picture) => Some(picture.samples()),
+            Self::Reconstruct(image) => Some(image.samples()),
             Self::Series(series) => Some(series.samples()),
             Self::Classify { labels } => Some(labels.len() as u64),
             Self::Score(score) => Some(score.columns() as u64),
@@ -217,7 +217,7 @@ impl HeadKind {
 
     fn check(&self, field: &str) -> Result<(), BundleError> {
         match self {
-            Self::Reconstruct(picture) => picture.check(field),
+            Self::Reconstruct(image) => image.check(field),
             Self::Series(series) => series.check(field),
             Self::Score(score) => score.check(field),
             Self::Classify { .. } | Self::Tensor {} => Ok(()),

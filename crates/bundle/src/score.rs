@@ -78,22 +78,22 @@ impl ScorePartSource {
 pub struct Quantiles(Vec<f32>);
 
 impl Quantiles {
-    /// Computes the quantiles of these samples at `points` even steps from 0 to 1, by linear interpolation of
+    /// Computes the quantiles of these samples at `count` even steps from 0 to 1, by linear interpolation of
     /// the order statistics (Hyndman and Fan 1996, definition 7). Returns `None` for an empty slice, samples
     /// that are not finite, or fewer than 2 points.
     #[must_use]
-    pub fn from_samples(samples: &[f32], points: usize) -> Option<Self> {
-        if samples.is_empty() || points < 2 || samples.iter().any(|sample| !sample.is_finite()) {
+    pub fn from_samples(samples: &[f32], count: usize) -> Option<Self> {
+        if samples.is_empty() || count < 2 || samples.iter().any(|sample| !sample.is_finite()) {
             return None;
         }
         let mut sorted = samples.to_vec();
         sorted.sort_by(f32::total_cmp);
-        let quantiles = (0..points).map(|point| {
-            let place = point as f64 / (points - 1) as f64 * (sorted.len() - 1) as f64;
-            let low = place.floor() as usize;
+        let quantiles = (0..count).map(|index| {
+            let position = index as f64 / (count - 1) as f64 * (sorted.len() - 1) as f64;
+            let low = position.floor() as usize;
             let high = (low + 1).min(sorted.len() - 1);
             let (a, b) = (f64::from(sorted[low]), f64::from(sorted[high]));
-            (a + (b - a) * (place - low as f64)) as f32
+            (a + (b - a) * (position - low as f64)) as f32
         });
         Some(Self(quantiles.collect()))
     }
@@ -101,16 +101,19 @@ impl Quantiles {
     /// Returns the share of normal samples below a value, 0 to 1.
     #[must_use]
     pub fn quantile(&self, value: f32) -> f32 {
-        let above = self.0.partition_point(|&knot| knot <= value);
-        let (Some(below), steps) = (above.checked_sub(1), (self.0.len() - 1) as f32) else { return 0.0 };
-        let Some(&high) = self.0.get(above) else { return 1.0 };
-        let low = self.0[below];
-        (below as f32 + (value - low) / (high - low)) / steps
+        let upper_index = self.0.partition_point(|&knot| knot <= value);
+        let (Some(lower_index), interval_count) = (upper_index.checked_sub(1), (self.0.len() - 1) as f32)
+        else {
+            return 0.0;
+        };
+        let Some(&high) = self.0.get(upper_index) else { return 1.0 };
+        let low = self.0[lower_index];
+        (lower_index as f32 + (value - low) / (high - low)) / interval_count
     }
 
     fn check(&self, field: &str) -> Result<(), BundleError> {
-        let fits = (2..=4097).contains(&self.0.len()) && self.0.iter().all(|knot| knot.is_finite());
-        require(fits && self.0.is_sorted(), field, || {
+        let is_valid = (2..=4097).contains(&self.0.len()) && self.0.iter().all(|knot| knot.is_finite());
+        require(is_valid && self.0.is_sorted(), field, || {
             "quantiles must be 2 to 4097 finite values in ascending order".into()
         })
     }
@@ -145,29 +148,33 @@ impl ScoreSpec {
         require(columns > 0, &parts_field, || {
             "at least one part must be a column of the head's output".into()
         })?;
-        let in_order =
+        let is_in_order =
             (0_u32..).zip(&sources[..columns]).all(|(i, source)| *source == ScorePartSource::Column(i));
         sources.dedup();
-        let once = sources.len() == self.parts.len();
-        require(in_order && once, &parts_field, || {
+        let has_distinct_sources = sources.len() == self.parts.len();
+        require(is_in_order && has_distinct_sources, &parts_field, || {
             "parts must have different sources, and the columns must be 0, 1, … in order".into()
         })?;
-        let blind = self.parts.iter().any(|part| !part.source.needs_input());
-        require(blind, &parts_field, || "at least one part must not need the input".into())?;
-        let compares = self.parts.iter().any(|part| part.source.needs_input());
-        let consistent = compares == self.quantiles_with_input.is_some();
-        require(consistent && (!compares || self.reconstruction.is_some()), &parts_field, || {
-            "quantiles_with_input must be given if, and only if, a part needs the input, and such a part also needs \
+        let has_part_without_input = self.parts.iter().any(|part| !part.source.needs_input());
+        require(has_part_without_input, &parts_field, || "at least one part must not need the input".into())?;
+        let has_part_with_input = self.parts.iter().any(|part| part.source.needs_input());
+        let is_consistent = has_part_with_input == self.quantiles_with_input.is_some();
+        require(
+            is_consistent && (!has_part_with_input || self.reconstruction.is_some()),
+            &parts_field,
+            || {
+                "quantiles_with_input must be given if, and only if, a part needs the input, and such a part also needs \
              reconstruction"
                 .into()
-        })?;
+            },
+        )?;
         require((0.0..=1.0).contains(&self.threshold), &format!("{field}.threshold"), || {
             "it must be between 0 and 1".into()
         })?;
         for part in &self.parts {
-            let positive = part.deviation.is_finite() && part.deviation > 0.0;
-            let weighted = part.weight.is_finite() && part.weight >= 0.0;
-            require(part.mean.is_finite() && positive && weighted, &parts_field, || {
+            let is_positive = part.deviation.is_finite() && part.deviation > 0.0;
+            let is_weight_valid = part.weight.is_finite() && part.weight >= 0.0;
+            require(part.mean.is_finite() && is_positive && is_weight_valid, &parts_field, || {
                 "every mean must be finite, every deviation positive, and no weight negative".into()
             })?;
             part.quantiles.check(&parts_field)?;
@@ -205,8 +212,8 @@ mod tests {
         let mut last = -1.0;
         for value in (0..2000).map(|i| i as f32 / 15.0 - 10.0) {
             let quantile = quantiles.quantile(value);
-            let share = samples.iter().filter(|&&sample| sample < value).count() as f32 / 1000.0;
-            assert!(quantile >= last && (quantile - share).abs() < 0.01, "{value}: {quantile} {share}");
+            let fraction = samples.iter().filter(|&&sample| sample < value).count() as f32 / 1000.0;
+            assert!(quantile >= last && (quantile - fraction).abs() < 0.01, "{value}: {quantile} {fraction}");
             last = quantile;
         }
     }

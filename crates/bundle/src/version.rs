@@ -58,15 +58,15 @@ fn insert_next_version<H: VersionedHead>(
 ) -> Result<(u32, FileRef), BundleError> {
     let mut newest = 0;
     let mut found: Option<(usize, H)> = None;
-    for (place, head) in heads.iter_mut().enumerate() {
-        let (its_name, &mut version, _) = head.version_fields();
-        if its_name == name && version >= newest {
+    for (index, head) in heads.iter_mut().enumerate() {
+        let (head_name, &mut version, _) = head.version_fields();
+        if head_name == name && version >= newest {
             newest = version;
-            let first = found.map_or(place, |(first, _)| first);
+            let first = found.map_or(index, |(first, _)| first);
             found = Some((first, head.clone()));
         }
     }
-    let Some((place, mut head)) = found else {
+    let Some((index, mut head)) = found else {
         let reason = format!("there is no head {name:?}");
         return Err(BundleError::InvalidField { field: "heads".into(), reason });
     };
@@ -74,7 +74,7 @@ fn insert_next_version<H: VersionedHead>(
     *version = newest.saturating_add(1);
     *file = FileRef::of(format!("heads/{name}-{version}.onnx"), model);
     let added = (*version, file.clone());
-    heads.insert(place, head);
+    heads.insert(index, head);
     Ok(added)
 }
 

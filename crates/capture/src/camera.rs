@@ -90,9 +90,9 @@ impl CameraSource {
         Self { context, options, open: None, counts: InputCounts::default() }
     }
 
-    fn operation_error(&self, doing: &str, error: &io::Error) -> CaptureError {
+    fn operation_error(&self, operation: &str, error: &io::Error) -> CaptureError {
         self.camera_error(format!(
-            "cannot {doing}: {error}. Check that it is connected and not in use, and that the agent's user may read it (group video)"
+            "cannot {operation}: {error}. Check that it is connected and not in use, and that the agent's user may read it (group video)"
         ))
     }
 
@@ -107,9 +107,9 @@ impl CameraSource {
             device.enum_formats().map_err(|error| self.operation_error("list its formats", &error))?;
         let offered: Vec<FourCc> = formats.iter().map(|format| format.fourcc.repr).collect();
         let fourcc = choose_format(&offered).map_err(|reason| self.camera_error(reason))?;
-        let asked = Format::new(*width, *height, FourCC::new(&fourcc));
+        let requested = Format::new(*width, *height, FourCC::new(&fourcc));
         let format =
-            device.set_format(&asked).map_err(|error| self.operation_error("set its format", &error))?;
+            device.set_format(&requested).map_err(|error| self.operation_error("set its format", &error))?;
         let (width, height, stride) = (format.width, format.height, format.stride);
         let layout =
             buffer_layout(fourcc, DriverFormat { fourcc: format.fourcc.repr, width, height, stride })
@@ -140,13 +140,13 @@ impl CameraSource {
         }
         let (buffer, metadata) = open.stream.next()?;
         open.has_image = true;
-        let used = (metadata.bytesused as usize).min(buffer.len());
-        let image = open.layout.parse_buffer(&buffer[..used]);
+        let length = (metadata.bytesused as usize).min(buffer.len());
+        let image = open.layout.parse_buffer(&buffer[..length]);
         if image.is_some() {
             self.counts.captured += 1;
         } else {
             self.counts.damaged += 1;
-            self.counts.skipped += used as u64;
+            self.counts.skipped += length as u64;
         }
         Ok(image)
     }
@@ -202,8 +202,8 @@ impl BufferLayout {
 
 /// Chooses the format to ask for.
 fn choose_format(offered: &[FourCc]) -> Result<FourCc, String> {
-    let choice = FORMATS.into_iter().map(|(format, _)| format).find(|format| offered.contains(format));
-    choice.ok_or_else(|| {
+    let chosen = FORMATS.into_iter().map(|(format, _)| format).find(|format| offered.contains(format));
+    chosen.ok_or_else(|| {
         let names: Vec<String> = offered.iter().map(|format| format.escape_ascii().to_string()).collect();
         let names = names.join(", ");
         let known = FORMATS.map(|(format, _)| format.escape_ascii().to_string()).join(" nor ");
@@ -212,11 +212,11 @@ fn choose_format(offered: &[FourCc]) -> Result<FourCc, String> {
 }
 
 /// Returns the buffer layout that the driver's answer describes.
-fn buffer_layout(asked: FourCc, answer: DriverFormat) -> Result<BufferLayout, String> {
-    let DriverFormat { fourcc, width, height, stride } = answer;
-    if fourcc != asked {
-        let (asked, given) = (asked.escape_ascii(), fourcc.escape_ascii());
-        return Err(format!("it was set to {asked} but delivers {given}: configure another size"));
+fn buffer_layout(requested: FourCc, driver_format: DriverFormat) -> Result<BufferLayout, String> {
+    let DriverFormat { fourcc, width, height, stride } = driver_format;
+    if fourcc != requested {
+        let (requested, delivered) = (requested.escape_ascii(), fourcc.escape_ascii());
+        return Err(format!("it was set to {requested} but delivers {delivered}: configure another size"));
     }
     let raw_format = FORMATS.iter().find(|(known, _)| *known == fourcc).and_then(|(_, raw)| *raw);
     let Some(raw_format) = raw_format else { return Ok(BufferLayout::Jpeg) };
@@ -239,10 +239,10 @@ mod tests {
 
     const MJPG: FourCc = *b"MJPG";
     const YUYV: FourCc = *b"YUYV";
-    const ANSWER: DriverFormat = DriverFormat { fourcc: YUYV, width: 2, height: 2, stride: 4 };
+    const DRIVER_FORMAT: DriverFormat = DriverFormat { fourcc: YUYV, width: 2, height: 2, stride: 4 };
 
     #[test]
-    fn mjpg_is_preferred_to_yuyv_and_nothing_else_is_taken() {
+    fn mjpg_is_preferred_to_yuyv_and_nothing_else_is_accepted() {
         assert_eq!(choose_format(&[*b"RGB3", YUYV, MJPG]), Ok(MJPG));
         assert_eq!(choose_format(&[*b"RGB3", YUYV]), Ok(YUYV));
         let error = choose_format(&[*b"pRAA", *b"RG10"]).unwrap_err();
@@ -250,30 +250,30 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_of_the_driver_counts() {
+    fn the_format_of_the_driver_is_used() {
         let raw = RawLayout::new(2, 2, RawFormat::Yuyv).unwrap();
         for (stride, expected) in [(0, 4), (4, 4), (64, 64)] {
             assert_eq!(
-                buffer_layout(YUYV, DriverFormat { stride, ..ANSWER }),
+                buffer_layout(YUYV, DriverFormat { stride, ..DRIVER_FORMAT }),
                 Ok(BufferLayout::Rows(raw, expected))
             );
         }
         assert_eq!(
-            buffer_layout(MJPG, DriverFormat { fourcc: MJPG, stride: 0, ..ANSWER }),
+            buffer_layout(MJPG, DriverFormat { fourcc: MJPG, stride: 0, ..DRIVER_FORMAT }),
             Ok(BufferLayout::Jpeg)
         );
         assert!(
-            buffer_layout(YUYV, DriverFormat { stride: 3, ..ANSWER })
+            buffer_layout(YUYV, DriverFormat { stride: 3, ..DRIVER_FORMAT })
                 .unwrap_err()
                 .contains("its driver is broken")
         );
-        assert!(buffer_layout(MJPG, ANSWER).unwrap_err().contains("set to MJPG but delivers YUYV"));
-        assert!(buffer_layout(YUYV, DriverFormat { width: 0, ..ANSWER }).is_err());
+        assert!(buffer_layout(MJPG, DRIVER_FORMAT).unwrap_err().contains("set to MJPG but delivers YUYV"));
+        assert!(buffer_layout(YUYV, DriverFormat { width: 0, ..DRIVER_FORMAT }).is_err());
     }
 
     #[test]
-    fn padding_of_rows_is_left_out_and_half_a_picture_is_damaged() {
-        let layout = buffer_layout(YUYV, DriverFormat { stride: 6, ..ANSWER }).unwrap();
+    fn row_padding_is_removed_and_half_an_image_is_damaged() {
+        let layout = buffer_layout(YUYV, DriverFormat { stride: 6, ..DRIVER_FORMAT }).unwrap();
         let buffer = [16, 128, 235, 128, 0, 0, 235, 128, 16, 128];
         assert_eq!(
             layout.parse_buffer(&buffer).unwrap().bytes().unwrap(),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_is_not_there_is_named() {
+    fn a_missing_camera_is_named() {
         let options = CameraOptions { device: "/dev/no-camera".into(), width: 640, height: 480, fps: 30 };
         let mut camera = CameraSource::new(SourceContext::new("door", &StopHandle::new().unwrap()), options);
         let error = camera.next().unwrap_err().to_string();

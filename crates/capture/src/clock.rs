@@ -32,7 +32,7 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 
-    fn begin_wait(&self, wait: Duration) -> Duration {
-        wait
+    fn begin_wait(&self, timeout: Duration) -> Duration {
+        timeout
     }
 }

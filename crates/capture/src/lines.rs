@@ -3,7 +3,7 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, Read};
 /// Lines of a stream, of which at most a limited number of bytes is held.
 #[derive(Debug)]
 pub(crate) struct LineReader<R> {
-    from: BufReader<R>,
+    reader: BufReader<R>,
     limit: usize,
     line: Vec<u8>,
     /// Number of lines so far.
@@ -18,9 +18,9 @@ pub(crate) struct LineReader<R> {
 pub(crate) type NumberedLine<'a> = (u64, Option<&'a [u8]>);
 
 impl<R: Read> LineReader<R> {
-    pub(crate) fn new(from: R, limit: usize) -> Self {
+    pub(crate) fn new(reader: R, limit: usize) -> Self {
         Self {
-            from: BufReader::new(from),
+            reader: BufReader::new(reader),
             limit,
             line: Vec::new(),
             count: 0,
@@ -37,13 +37,14 @@ impl<R: Read> LineReader<R> {
             self.is_overlong = false;
         }
         loop {
-            let bytes = match self.from.fill_buf() {
+            let bytes = match self.reader.fill_buf() {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
             let end = bytes.iter().position(|&byte| byte == b'\n');
-            let (part, used) = (&bytes[..end.unwrap_or(bytes.len())], end.map_or(bytes.len(), |end| end + 1));
+            let (part, consumed) =
+                (&bytes[..end.unwrap_or(bytes.len())], end.map_or(bytes.len(), |end| end + 1));
             if self.line.len() + part.len() > self.limit {
                 self.is_overlong = true;
                 self.line.clear();
@@ -51,12 +52,12 @@ impl<R: Read> LineReader<R> {
             if !self.is_overlong {
                 self.line.extend_from_slice(part);
             }
-            self.from.consume(used);
-            let nothing = self.line.is_empty() && !self.is_overlong;
-            if used == 0 && nothing {
+            self.reader.consume(consumed);
+            let is_empty = self.line.is_empty() && !self.is_overlong;
+            if consumed == 0 && is_empty {
                 return Ok(None);
             }
-            if end.is_some() || used == 0 {
+            if end.is_some() || consumed == 0 {
                 self.is_returned = true;
                 self.count += 1;
                 return Ok(Some((self.count, (!self.is_overlong).then_some(&self.line))));

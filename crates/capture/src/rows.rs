@@ -45,17 +45,17 @@ pub struct RefusedLine {
 /// The windows of a stream.
 pub struct WindowReader<R> {
     name: Arc<str>,
-    from: R,
+    reader: R,
     /// The buffer of a read.
-    piece: Vec<u8>,
+    buffer: Vec<u8>,
     stream: CsvStream,
     options: WindowOptions,
     /// The values of the last rows, at most one window.
     rows: VecDeque<f32>,
     /// Number of rows until the next window is complete.
     rows_missing: usize,
-    counted: InputCounts,
-    refused: Option<RefusedLine>,
+    counts: InputCounts,
+    last_refused: Option<RefusedLine>,
 }
 
 impl<R: Read> WindowReader<R> {
@@ -64,10 +64,12 @@ impl<R: Read> WindowReader<R> {
     /// # Errors
     /// [`CaptureError::InvalidSetting`] without channels, for a length or stride of 0, and for windows over 2^24
     /// values.
-    pub fn new(name: &Arc<str>, from: R, options: WindowOptions) -> Result<Self, CaptureError> {
+    pub fn new(name: &Arc<str>, reader: R, options: WindowOptions) -> Result<Self, CaptureError> {
         let WindowOptions { channels, window_rows: length, stride_rows: stride } = &options;
-        let numbers = length.checked_mul(channels.len());
-        if numbers.is_none_or(|numbers| numbers == 0 || numbers > MAX_WINDOW_VALUES) || *stride == 0 {
+        let value_count = length.checked_mul(channels.len());
+        if value_count.is_none_or(|value_count| value_count == 0 || value_count > MAX_WINDOW_VALUES)
+            || *stride == 0
+        {
             let message = format!(
                 "windows of {length} rows of {} channels every {stride} rows are not supported: each number must be \
                  at least 1, and a window can have at most 2^24 numbers",
@@ -77,14 +79,14 @@ impl<R: Read> WindowReader<R> {
         }
         Ok(Self {
             name: name.clone(),
-            from,
-            piece: vec![0; READ_BYTES],
+            reader,
+            buffer: vec![0; READ_BYTES],
             stream: CsvStream::new(channels.clone(), MAX_LINE_BYTES),
             rows_missing: *length,
             options,
             rows: VecDeque::new(),
-            counted: InputCounts::default(),
-            refused: None,
+            counts: InputCounts::default(),
+            last_refused: None,
         })
     }
 
@@ -114,12 +116,12 @@ impl<R: Read> WindowReader<R> {
 
     /// Returns the numbers of windows returned and of lines refused.
     pub fn input_counts(&self) -> InputCounts {
-        self.counted
+        self.counts
     }
 
     /// Returns the last line that was refused.
     pub fn last_refused(&self) -> Option<&RefusedLine> {
-        self.refused.as_ref()
+        self.last_refused.as_ref()
     }
 
     /// Waits for the next row; returns `None` at the end of the stream.
@@ -128,9 +130,9 @@ impl<R: Read> WindowReader<R> {
             if let Some(row) = self.stream.next_row()? {
                 return Ok(Some(row));
             }
-            match self.from.read(&mut self.piece) {
+            match self.reader.read(&mut self.buffer) {
                 Ok(0) => return self.stream.finish(),
-                Ok(len) => self.stream.push(&self.piece[..len.min(READ_BYTES)]),
+                Ok(len) => self.stream.push(&self.buffer[..len.min(READ_BYTES)]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(CsvError::Read(error)),
             }
@@ -148,25 +150,26 @@ impl<R: Read> WindowReader<R> {
 
     fn take_window(&mut self) -> Vec<f32> {
         self.rows_missing = self.options.stride_rows;
-        self.counted.captured += 1;
+        self.counts.captured += 1;
         self.rows.iter().copied().collect()
     }
 
     /// Returns the window that ends with the stream, if it contains rows that are in no other window.
     fn last_window(&mut self) -> Option<Vec<f32>> {
-        let full = self.rows.len() == self.options.window_rows * self.options.channels.len();
-        (full && self.rows_missing != self.options.stride_rows).then(|| self.take_window())
+        let is_full = self.rows.len() == self.options.window_rows * self.options.channels.len();
+        (is_full && self.rows_missing != self.options.stride_rows).then(|| self.take_window())
     }
 
     fn refuse(&mut self, error: &CsvError) {
-        let refused = RefusedLine { line_number: error.line().unwrap_or_default(), reason: error.reason() };
-        self.counted.damaged += 1;
+        let refused_line =
+            RefusedLine { line_number: error.line().unwrap_or_default(), reason: error.reason() };
+        self.counts.damaged += 1;
         // The log must stay small even if every line of a stream is refused.
-        if self.counted.damaged.is_power_of_two() {
-            let (name, lines) = (&self.name, self.counted.damaged);
-            tracing::warn!(source = %name, line = refused.line_number, refused = lines, "a line was refused: {}", refused.reason);
+        if self.counts.damaged.is_power_of_two() {
+            let (name, lines) = (&self.name, self.counts.damaged);
+            tracing::warn!(source = %name, line = refused_line.line_number, refused = lines, "a line was refused: {}", refused_line.reason);
         }
-        self.refused = Some(refused);
+        self.last_refused = Some(refused_line);
     }
 }
 
@@ -191,17 +194,17 @@ mod tests {
     }
 
     #[test]
-    fn a_header_chooses_columns_and_may_come_again() {
+    fn a_header_selects_columns_and_may_be_repeated() {
         let text = "time, \"b\", a\n0,1,2\r\n# a note\n1,3,4\na,b\n5,6\n";
-        let (found, counted, _) = windows(text, options(1, 1, &["a", "b"]));
+        let (found, counts, _) = windows(text, options(1, 1, &["a", "b"]));
         assert_eq!(found, [[2.0, 1.0], [4.0, 3.0], [5.0, 6.0]]);
-        assert_eq!(counted, InputCounts { captured: 3, ..InputCounts::default() });
+        assert_eq!(counts, InputCounts { captured: 3, ..InputCounts::default() });
         let (found, ..) = windows("\u{feff}x,y\n5,6\n7,8", options(1, 1, &["a", "b"]));
         assert_eq!(found, [[5.0, 6.0], [7.0, 8.0]]);
     }
 
     #[test]
-    fn a_bad_line_is_refused_and_named_and_the_rest_goes_on() {
+    fn a_bad_line_is_refused_by_number_and_later_lines_are_read() {
         for (bad, reason) in [
             ("3,", "column 2: \"\" is not a finite number"),
             ("3", "column 2: \"\" is not a finite number"),
@@ -216,10 +219,9 @@ mod tests {
                  one, and each quote between them must be doubled",
             ),
         ] {
-            let (found, counted, refused) =
-                windows(&format!("1,2\n{bad}\n5,6\n"), options(2, 1, &["a", "b"]));
+            let (found, counts, refused) = windows(&format!("1,2\n{bad}\n5,6\n"), options(2, 1, &["a", "b"]));
             assert_eq!(found, [[1.0, 2.0, 5.0, 6.0]], "{bad}");
-            assert_eq!(counted.damaged, 1);
+            assert_eq!(counts.damaged, 1);
             assert_eq!(refused, Some(RefusedLine { line_number: 2, reason: reason.into() }));
         }
     }
@@ -227,8 +229,8 @@ mod tests {
     #[test]
     fn a_comma_in_quotes_does_not_separate_cells() {
         let text = "\"at, UTC\",\"flow, \"\"l/s\"\"\",b\n\"5, 6\",\"1\",2\n";
-        let (found, counted, _) = windows(text, options(1, 1, &["b", "flow, \"l/s\""]));
-        assert_eq!((found, counted.damaged), (vec![vec![2.0, 1.0]], 0));
+        let (found, counts, _) = windows(text, options(1, 1, &["b", "flow, \"l/s\""]));
+        assert_eq!((found, counts.damaged), (vec![vec![2.0, 1.0]], 0));
     }
 
     #[test]
@@ -241,15 +243,15 @@ mod tests {
 
     #[test]
     fn a_lost_quote_costs_one_line() {
-        let (found, counted, refused) = windows("1,2\n3,\"4\n5,6\n", options(1, 1, &["a", "b"]));
-        assert_eq!((found, counted.damaged), (vec![vec![1.0, 2.0], vec![5.0, 6.0]], 1));
+        let (found, counts, refused) = windows("1,2\n3,\"4\n5,6\n", options(1, 1, &["a", "b"]));
+        assert_eq!((found, counts.damaged), (vec![vec![1.0, 2.0], vec![5.0, 6.0]], 1));
         assert_eq!(refused.unwrap().line_number, 2);
     }
 
     #[test]
-    fn half_a_line_at_the_beginning_settles_nothing() {
-        let (found, counted, refused) = windows(".5\n1,2\n", options(1, 1, &["a", "b"]));
-        assert_eq!((found, counted.damaged), (vec![vec![1.0, 2.0]], 1));
+    fn half_a_line_at_the_start_does_not_fix_the_columns() {
+        let (found, counts, refused) = windows(".5\n1,2\n", options(1, 1, &["a", "b"]));
+        assert_eq!((found, counts.damaged), (vec![vec![1.0, 2.0]], 1));
         assert_eq!(
             refused.unwrap().reason,
             "it has 1 columns and no header that names all of the channels: a, b"
@@ -265,15 +267,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_never_ends_is_passed_over() {
+    fn an_overlong_line_is_skipped() {
         let text = format!("1\n{}\n2\n", "7".repeat(3 * MAX_LINE_BYTES));
-        let (found, counted, refused) = windows(&text, options(1, 1, &["a"]));
-        assert_eq!((found, counted.damaged), (vec![vec![1.0], vec![2.0]], 1));
+        let (found, counts, refused) = windows(&text, options(1, 1, &["a"]));
+        assert_eq!((found, counts.damaged), (vec![vec![1.0], vec![2.0]], 1));
         assert_eq!(refused.unwrap().line_number, 2);
     }
 
     #[test]
-    fn windows_that_cannot_be_are_refused() {
+    fn invalid_window_sizes_are_refused() {
         for options in [
             options(0, 1, &["a"]),
             options(1, 0, &["a"]),
@@ -301,7 +303,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(prop::sample::select(&b"01.,e-x\"#\r\n \xff\xef\xbb\xbf"[..]), 0..300)) {
+        fn no_bytes_panic(bytes in prop::collection::vec(prop::sample::select(&b"01.,e-x\"#\r\n \xff\xef\xbb\xbf"[..]), 0..300)) {
             let mut windows = WindowReader::new(&"sensor".into(), &bytes[..], options(2, 1, &["x", "e"])).unwrap();
             let found = std::iter::from_fn(|| windows.next_window().ok().flatten());
             prop_assert!(found.take(400).all(|window| window.len() == 4 && window.iter().all(|number| number.is_finite())));

@@ -88,21 +88,21 @@ impl SourceContext {
     }
 
     /// Wraps an input that was captured now.
-    pub(crate) fn capture_now(&self, what: CapturedInput) -> Captured {
-        Captured { captured_at: self.clock.time_of_day(), source_name: self.name.clone(), input: what }
+    pub(crate) fn capture_now(&self, input: CapturedInput) -> Captured {
+        Captured { captured_at: self.clock.time_of_day(), source_name: self.name.clone(), input }
     }
 
     /// Waits, and returns whether the source was stopped meanwhile.
     ///
     /// # Errors
     /// [`CaptureError::SystemCall`].
-    pub fn pause(&self, time: Duration) -> Result<bool, CaptureError> {
-        let until = self.clock.now() + time;
+    pub fn pause(&self, duration: Duration) -> Result<bool, CaptureError> {
+        let deadline = self.clock.now() + duration;
         loop {
-            let left = until.saturating_sub(self.clock.now());
-            let woken = self.stop.wait(None, &*self.clock, Some(left));
-            match woken.map_err(CaptureError::system_error("wait"))? {
-                WaitOutcome::TimedOut if self.clock.now() >= until => return Ok(false),
+            let remaining = deadline.saturating_sub(self.clock.now());
+            let outcome = self.stop.wait(None, &*self.clock, Some(remaining));
+            match outcome.map_err(CaptureError::system_error("wait"))? {
+                WaitOutcome::TimedOut if self.clock.now() >= deadline => return Ok(false),
                 WaitOutcome::TimedOut => {}
                 _ => return Ok(true),
             }

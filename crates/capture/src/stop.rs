@@ -57,10 +57,10 @@ impl StopHandle {
         &self,
         fd: Option<BorrowedFd<'_>>,
         clock: &dyn Clock,
-        time: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> io::Result<WaitOutcome> {
         let fds = [Some(self.0.as_fd()), fd];
-        Ok(match poll_readable(fds, clock, time)? {
+        Ok(match poll_readable(fds, clock, timeout)? {
             [true, _] => WaitOutcome::Stopped,
             [_, true] => WaitOutcome::Ready,
             _ => WaitOutcome::TimedOut,
@@ -73,11 +73,11 @@ impl StopHandle {
 pub(crate) fn poll_readable(
     fds: [Option<BorrowedFd<'_>>; 2],
     clock: &dyn Clock,
-    time: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> io::Result<[bool; 2]> {
-    let timeout = time.map(|time| clock.begin_wait(time));
+    let timeout = timeout.map(|timeout| clock.begin_wait(timeout));
     // A time that overflows the system's type is treated as unlimited.
-    let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     let mut polled: Vec<PollFd<'_>> =
         fds.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
     match poll(&mut polled, timeout.as_ref()) {

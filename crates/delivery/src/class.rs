@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_comes_back_from_its_code() {
+    fn a_class_survives_its_code() {
         for (index, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!((class.index(), usize::from(class.code())), (index, index));
             assert_eq!(Class::from_code(class.code()), Some(class));

@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_visible_ascii_of_limited_length_is_a_name() {
+    fn only_visible_ascii_of_limited_length_is_accepted() {
         for name in ["gate-7", "!", &"x".repeat(128)] {
             assert!(is_valid_device_name(name), "{name}");
         }

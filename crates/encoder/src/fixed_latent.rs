@@ -140,14 +140,14 @@ impl FixedLatentEncoder {
         let values = self.value_count(layers)?;
         let start = Instant::now();
         let samples = samples()?;
-        let preprocessed = Instant::now();
+        let preprocessed_at = Instant::now();
         let latent = self.latent(&samples)?;
-        let modelled = Instant::now();
+        let modelled_at = Instant::now();
         let frame = self.space.encode(latent.get(..values).unwrap_or(&latent), id)?;
         let timing = EncodeTiming {
-            preprocess: preprocessed - start,
-            model: modelled - preprocessed,
-            coding: modelled.elapsed(),
+            preprocess: preprocessed_at - start,
+            model: modelled_at - preprocessed_at,
+            coding: modelled_at.elapsed(),
         };
         Ok(EncodedFrame { frame, timing })
     }

@@ -29,13 +29,13 @@ pub fn load_verified(
     bundle: &AnyBundle,
     options: &EncodeOptions,
 ) -> Result<AnyEncoder, EncodeError> {
-    let whole = AnyEncoder::new(bundle, &EncodeOptions { use_fast: false, ..*options })?;
+    let full = AnyEncoder::new(bundle, &EncodeOptions { use_fast: false, ..*options })?;
     if bundle.golden().is_empty() {
-        return Err(EncodeError::NoGoldenInputs { bundle: whole.name().to_owned() });
+        return Err(EncodeError::NoGoldenInputs { bundle: full.name().to_owned() });
     }
-    bundle.golden().iter().try_for_each(|golden| compare(folder, &whole, golden))?;
-    if !options.use_fast || matches!(whole, AnyEncoder::FixedLatent(..)) {
-        return Ok(whole);
+    bundle.golden().iter().try_for_each(|golden| compare(folder, &full, golden))?;
+    if !options.use_fast || matches!(full, AnyEncoder::FixedLatent(..)) {
+        return Ok(full);
     }
     // A fast encoder computes fewer values than the frame has, so the check can only show that it runs.
     let fast = AnyEncoder::new(bundle, options)?;
@@ -94,20 +94,23 @@ mod tests {
     #[test]
     fn one_value_of_a_hundred_may_differ_by_one_step() {
         let expected: Vec<i32> = (0..200).collect();
-        let changed = |count: usize, by: i32| {
+        let judge_changed = |count: usize, delta: i32| {
             let mut found = expected.clone();
-            found.iter_mut().take(count).for_each(|value| *value += by);
+            found.iter_mut().take(count).for_each(|value| *value += delta);
             judge_integers("a.png", &expected, &found).map_err(|error| error.to_string())
         };
-        assert_eq!([changed(0, 0), changed(2, 1), changed(2, -1)], [Ok(()), Ok(()), Ok(())]);
-        let error = changed(3, 1).unwrap_err();
+        assert_eq!(
+            [judge_changed(0, 0), judge_changed(2, 1), judge_changed(2, -1)],
+            [Ok(()), Ok(()), Ok(())]
+        );
+        let error = judge_changed(3, 1).unwrap_err();
         assert!(error.contains("a.png") && error.contains("3 of 200") && error.contains("up to 1 steps"));
-        assert!(changed(1, 2).unwrap_err().contains("up to 2 steps"));
+        assert!(judge_changed(1, 2).unwrap_err().contains("up to 2 steps"));
         assert!(judge_integers("a.png", &expected, &expected[..190]).is_err());
     }
 
     #[test]
-    fn of_few_values_none_may_differ() {
+    fn among_few_values_none_may_differ() {
         assert!(judge_integers("a.png", &[1, 2, 3], &[1, 2, 3]).is_ok());
         assert!(judge_integers("a.png", &[1, 2, 3], &[1, 2, 4]).is_err());
     }

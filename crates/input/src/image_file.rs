@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_judged_by_their_endings_and_images_by_their_content() {
+    fn files_are_recognised_by_extension_and_formats_by_content() {
         for name in ["a.png", "b.JPEG", "c.d.pgm"] {
             assert!(has_image_extension(Path::new(name)), "{name}");
         }

@@ -5,22 +5,22 @@ use lopside_bundle::{Channels, ImageSpec};
 /// exactly its size (triangle filter). An image that already matches is returned unchanged. An alpha channel
 /// is dropped.
 #[must_use]
-pub fn to_model_image(picture: &DynamicImage, spec: &ImageSpec) -> DynamicImage {
-    let coloured: DynamicImage = match spec.channels {
-        Channels::Grey => picture.to_luma8().into(),
-        Channels::Rgb => picture.to_rgb8().into(),
+pub fn to_model_image(image: &DynamicImage, spec: &ImageSpec) -> DynamicImage {
+    let converted: DynamicImage = match spec.channels {
+        Channels::Grey => image.to_luma8().into(),
+        Channels::Rgb => image.to_rgb8().into(),
     };
-    if (coloured.width(), coloured.height()) == (spec.width, spec.height) {
-        return coloured;
+    if (converted.width(), converted.height()) == (spec.width, spec.height) {
+        return converted;
     }
-    coloured.resize_exact(spec.width, spec.height, FilterType::Triangle)
+    converted.resize_exact(spec.width, spec.height, FilterType::Triangle)
 }
 
 /// Returns the tensor of an image from [`to_model_image`]: one plane after the other, rows from top to bottom,
 /// samples mapped from 0…255 to their channel's `low…high`.
 #[must_use]
-pub fn image_samples(picture: &DynamicImage, spec: &ImageSpec) -> Vec<f32> {
-    let bytes = picture.as_bytes();
+pub fn image_samples(image: &DynamicImage, spec: &ImageSpec) -> Vec<f32> {
+    let bytes = image.as_bytes();
     let planes = spec.low.iter().zip(&spec.high).enumerate().flat_map(|(channel, (&low, &high))| {
         let span = high - low;
         let samples = bytes.iter().skip(channel).step_by(spec.channels.count() as usize);
@@ -63,21 +63,21 @@ mod tests {
     }
 
     #[test]
-    fn planes_come_one_after_the_other_each_in_its_range() {
-        let mut picture = RgbImage::new(2, 1);
-        picture.put_pixel(0, 0, Rgb([0, 255, 0]));
-        picture.put_pixel(1, 0, Rgb([255, 0, 255]));
+    fn planes_are_consecutive_and_have_their_own_ranges() {
+        let mut image = RgbImage::new(2, 1);
+        image.put_pixel(0, 0, Rgb([0, 255, 0]));
+        image.put_pixel(1, 0, Rgb([255, 0, 255]));
         let mut spec = spec(Channels::Rgb);
         (spec.low[2], spec.high[2]) = (0.0, 10.0);
-        let samples = image_samples(&picture.clone().into(), &spec);
+        let samples = image_samples(&image.clone().into(), &spec);
         assert_eq!(samples, [-1.0, 1.0, 1.0, -1.0, 0.0, 10.0]);
-        assert_eq!(image_from_samples(&samples, &spec), Some(picture.into()));
+        assert_eq!(image_from_samples(&samples, &spec), Some(image.into()));
     }
 
     #[test]
-    fn any_picture_becomes_the_wanted_size_and_channels() {
-        let picture = DynamicImage::from(RgbImage::from_pixel(7, 5, Rgb([200, 200, 200])));
-        let grey = to_model_image(&picture, &spec(Channels::Grey));
+    fn any_image_is_converted_to_the_size_and_the_channels() {
+        let image = DynamicImage::from(RgbImage::from_pixel(7, 5, Rgb([200, 200, 200])));
+        let grey = to_model_image(&image, &spec(Channels::Grey));
         assert_eq!(grey, DynamicImage::from(GrayImage::from_pixel(2, 1, Luma([200]))));
         let rgb = to_model_image(&grey, &spec(Channels::Rgb));
         assert_eq!(rgb, DynamicImage::from(RgbImage::from_pixel(2, 1, Rgb([200, 200, 200]))));
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn samples_are_rounded_and_clamped() {
-        let picture = image_from_samples(&[-1.0, 1.0, 0.0, 2.0, -3.0, 0.002], &spec(Channels::Rgb)).unwrap();
-        assert_eq!(picture.as_bytes(), [0, 128, 0, 255, 255, 128]);
+        let image = image_from_samples(&[-1.0, 1.0, 0.0, 2.0, -3.0, 0.002], &spec(Channels::Rgb)).unwrap();
+        assert_eq!(image.as_bytes(), [0, 128, 0, 255, 255, 128]);
         assert_eq!(image_from_samples(&[0.0; 5], &spec(Channels::Rgb)), None);
     }
 }

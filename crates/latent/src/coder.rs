@@ -97,9 +97,9 @@ impl Coder for BitEncoder {
             return self.encode_symbol(value.abs_diff(table.min()) as usize, table.model());
         }
         self.encode_symbol(table.escape_symbol(), table.model())?;
-        let below = value < table.min();
-        let edge = if below { table.min() } else { table.max() };
-        self.encode_bit(below)?;
+        let is_below = value < table.min();
+        let edge = if is_below { table.min() } else { table.max() };
+        self.encode_bit(is_below)?;
         // The distance to the edge is excess + 1, the number that Exp-Golomb encodes.
         self.exp_golomb(u64::from(value.abs_diff(edge)))
     }
@@ -151,10 +151,11 @@ impl Coder for BitDecoder {
             *value = table.min() + symbol as i32;
             return Ok(());
         }
-        let below = self.decode_bit()?;
+        let is_below = self.decode_bit()?;
         let distance = self.exp_golomb()? as i64;
-        let wide = if below { i64::from(table.min()) - distance } else { i64::from(table.max()) + distance };
-        *value = i32::try_from(wide).map_err(|_| LatentError::Payload)?;
+        let integer =
+            if is_below { i64::from(table.min()) - distance } else { i64::from(table.max()) + distance };
+        *value = i32::try_from(integer).map_err(|_| LatentError::Payload)?;
         Ok(())
     }
 
@@ -211,19 +212,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_integers_come_back(integers in proptest::collection::vec(any::<i32>(), 1..80)) {
+        fn any_integers_survive_a_round_trip(integers in proptest::collection::vec(any::<i32>(), 1..80)) {
             let tables = tables(integers.len());
             prop_assert_eq!(there_and_back(&integers, &tables), Ok(integers));
         }
 
         #[test]
-        fn likely_integers_come_back(integers in proptest::collection::vec(-9_i32..9, 1..300)) {
+        fn likely_integers_survive_a_round_trip(integers in proptest::collection::vec(-9_i32..9, 1..300)) {
             let tables = tables(integers.len());
             prop_assert_eq!(there_and_back(&integers, &tables), Ok(integers));
         }
 
         #[test]
-        fn a_payload_has_one_spelling(payload in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn a_payload_has_one_encoding(payload in proptest::collection::vec(any::<u8>(), 0..40)) {
             let tables = tables(12);
             if let Ok(integers) = decode_payload(&payload, 12, tables.iter()) {
                 prop_assert_eq!(encode_payload(&integers, tables.iter()).unwrap(), payload);
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_number_line_are_reached() {
+    fn extreme_integers_survive_a_round_trip() {
         for (min, values) in [(i32::MIN, [i32::MIN, i32::MAX]), (i32::MAX - 2, [i32::MAX, i32::MIN])] {
             let table = Table::from_counts(min, &[1, 1, 1]).unwrap();
             assert_eq!(there_and_back(&values, &[table.clone(), table]).unwrap(), values);

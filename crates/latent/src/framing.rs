@@ -108,9 +108,9 @@ impl FrameStart {
         if IdOnWire::from_flags(self.flags()) == IdOnWire::Present {
             out.extend(latent_space.as_bytes());
         }
-        let covered = out.len();
+        let body_start = out.len();
         body(&mut out);
-        let crc = self.checksum(latent_space, &out[covered..]);
+        let crc = self.checksum(latent_space, &out[body_start..]);
         out.extend(crc.to_le_bytes());
         out
     }
@@ -168,8 +168,8 @@ pub(crate) fn take_field<const N: usize>(
 
 /// Reads a payload of `len` bytes and removes it from the front.
 pub(crate) fn take_payload<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8], LatentError> {
-    let cut = LatentError::Truncated { what: FRAME_NAME, field: "payload" };
-    let (head, rest) = bytes.split_at_checked(len as usize).ok_or(cut)?;
+    let truncated = LatentError::Truncated { what: FRAME_NAME, field: "payload" };
+    let (head, rest) = bytes.split_at_checked(len as usize).ok_or(truncated)?;
     *bytes = rest;
     Ok(head)
 }

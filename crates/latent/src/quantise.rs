@@ -38,11 +38,14 @@ impl Quantiser {
     /// Returns [`LatentError::CountMismatch`] if the values cannot be divided into runs of equal length,
     /// [`LatentError::NotFinite`] for NaN or infinity.
     pub fn quantise(&self, z: &[f32]) -> Result<Vec<i32>, LatentError> {
-        let run = self.run_len("latent", z.len())?;
+        let run_len = self.run_len("latent", z.len())?;
         if let Some(index) = z.iter().position(|value| !value.is_finite()) {
             return Err(LatentError::NotFinite { index, value: z[index].to_string() });
         }
-        Ok(z.iter().zip(self.gain_per_value(run)).map(|(&value, gain)| round_scaled(value, gain)).collect())
+        Ok(z.iter()
+            .zip(self.gain_per_value(run_len))
+            .map(|(&value, gain)| round_scaled(value, gain))
+            .collect())
     }
 
     /// Returns the latent that these integers represent: `z ≈ ŷ / gain`.
@@ -50,29 +53,33 @@ impl Quantiser {
     /// # Errors
     /// Returns [`LatentError::CountMismatch`] if the values cannot be divided into runs of equal length.
     pub fn dequantise(&self, integers: &[i32]) -> Result<Vec<f32>, LatentError> {
-        let run = self.run_len("list of integers", integers.len())?;
-        let values = integers.iter().zip(self.gain_per_value(run));
+        let run_len = self.run_len("list of integers", integers.len())?;
+        let values = integers.iter().zip(self.gain_per_value(run_len));
         Ok(values.map(|(&integer, gain)| (f64::from(integer) / f64::from(gain)) as f32).collect())
     }
 
     /// Returns the gain of every value.
-    fn gain_per_value(&self, run: usize) -> impl Iterator<Item = f32> {
-        self.gains.iter().flat_map(move |&gain| std::iter::repeat_n(gain, run))
+    fn gain_per_value(&self, run_len: usize) -> impl Iterator<Item = f32> {
+        self.gains.iter().flat_map(move |&gain| std::iter::repeat_n(gain, run_len))
     }
 
     /// Returns the number of values per run.
     fn run_len(&self, what: &'static str, found: usize) -> Result<usize, LatentError> {
         let expected = self.gains.len();
-        let even = expected > 0 && found > 0 && found.is_multiple_of(expected);
-        if even { Ok(found / expected) } else { Err(LatentError::CountMismatch { what, found, expected }) }
+        let is_divisible = expected > 0 && found > 0 && found.is_multiple_of(expected);
+        if is_divisible {
+            Ok(found / expected)
+        } else {
+            Err(LatentError::CountMismatch { what, found, expected })
+        }
     }
 }
 
 fn round_scaled(value: f32, gain: f32) -> i32 {
-    let one = 1_i64 << FRACTION_BITS;
+    let unit = 1_i64 << FRACTION_BITS;
     // A cast from float to integer saturates; halving the range keeps the addition below from overflowing.
-    let fixed = ((f64::from(value) * f64::from(gain) * one as f64) as i64).clamp(i64::MIN / 2, i64::MAX / 2);
-    let rounded = (fixed + one / 2) >> FRACTION_BITS;
+    let fixed = ((f64::from(value) * f64::from(gain) * unit as f64) as i64).clamp(i64::MIN / 2, i64::MAX / 2);
+    let rounded = (fixed + unit / 2) >> FRACTION_BITS;
     rounded.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
@@ -89,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_quantised() {
+    fn values_that_cannot_be_quantised_are_refused() {
         assert!(matches!(Quantiser::new(vec![1.0, 0.0]), Err(LatentError::BadGain { index: 1, .. })));
         assert!(matches!(Quantiser::new(vec![f32::NAN]), Err(LatentError::BadGain { index: 0, .. })));
         let quantiser = Quantiser::new(vec![1.0; 2]).unwrap();
@@ -115,11 +122,11 @@ mod tests {
         #[test]
         fn error_is_at_most_half_a_step(z in -1e3_f32..1e3, gain in 1e-2_f32..1e3) {
             let quantiser = Quantiser::new(vec![gain]).unwrap();
-            let back = quantiser.dequantise(&quantiser.quantise(&[z]).unwrap()).unwrap()[0];
+            let dequantised = quantiser.dequantise(&quantiser.quantise(&[z]).unwrap()).unwrap()[0];
             let step = 1.0 / f64::from(gain);
             // Half a step, the 16th fractional bit that is cut off, and the rounding of the f32 result.
             let bound = step * (0.5 + 1.0 / 65536.0) + f64::from(z.abs()) * 1e-6;
-            prop_assert!((f64::from(back) - f64::from(z)).abs() <= bound, "{z} → {back}, step {step}");
+            prop_assert!((f64::from(dequantised) - f64::from(z)).abs() <= bound, "{z} → {dequantised}, step {step}");
         }
     }
 }

@@ -44,8 +44,8 @@ fn to_bytes(words: &[u16]) -> Vec<u8> {
 /// does not wrap.
 fn shortest_bytes(lower: u64, range: u64) -> Vec<u8> {
     for count in 0..8_u32 {
-        let free = 64 - 8 * count;
-        let mask = if free == 64 { u64::MAX } else { (1 << free) - 1 };
+        let free_bits = 64 - 8 * count;
+        let mask = if free_bits == 64 { u64::MAX } else { (1 << free_bits) - 1 };
         let Some(rounded_up) = lower.checked_add(mask).map(|sum| sum & !mask) else { continue };
         if rounded_up - lower < range {
             return rounded_up.to_be_bytes()[..count as usize].to_vec();

@@ -21,8 +21,9 @@ impl Shape {
     /// Returns [`LatentError::BadShape`] for an empty list, more than 4 dimensions, or an extent
     /// outside 1..=2²⁴.
     pub fn new(dims: &[u32]) -> Result<Self, LatentError> {
-        let fits = (1..=MAX_RANK).contains(&dims.len()) && dims.iter().all(|d| (1..=MAX_EXTENT).contains(d));
-        if !fits {
+        let is_valid =
+            (1..=MAX_RANK).contains(&dims.len()) && dims.iter().all(|d| (1..=MAX_EXTENT).contains(d));
+        if !is_valid {
             return Err(LatentError::BadShape { found: dims.iter().copied().take(MAX_RANK + 1).collect() });
         }
         let mut extents = [1; MAX_RANK];

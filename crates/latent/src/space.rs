@@ -204,19 +204,19 @@ impl FixedLatentSpace {
     /// Returns the layers and the index of each one's first value.
     fn layer_starts(&self) -> impl Iterator<Item = (&LatentLayer, usize)> {
         self.layers.iter().scan(0, |start, layer| {
-            let here = *start;
+            let layer_start = *start;
             *start += layer.len();
-            Some((layer, here))
+            Some((layer, layer_start))
         })
     }
 
     /// Returns the table of every value of the first `layers` layers.
     fn tables_of(&self, layers: usize) -> impl Iterator<Item = &Table> + Clone {
-        let runs = self.layers.iter().take(layers).flat_map(|layer| {
-            let run = layer.run_len();
-            layer.quantiser.gains().iter().map(move |_| run)
+        let run_lens = self.layers.iter().take(layers).flat_map(|layer| {
+            let run_len = layer.run_len();
+            layer.quantiser.gains().iter().map(move |_| run_len)
         });
-        runs.zip(self.tables.as_slice()).flat_map(|(run, table)| std::iter::repeat_n(table, run))
+        run_lens.zip(self.tables.as_slice()).flat_map(|(run_len, table)| std::iter::repeat_n(table, run_len))
     }
 
     /// Returns the number of layers whose values add up to `found`.
@@ -236,11 +236,11 @@ fn wire_shapes(layers: &[LatentLayer]) -> Result<Vec<Shape>, LatentError> {
     if let [only] = layers {
         return Ok(vec![only.shape]);
     }
-    let sums = layers.iter().scan(0_usize, |sum, layer| {
-        *sum = sum.saturating_add(layer.len());
-        Some(u32::try_from(*sum).unwrap_or(u32::MAX))
+    let ends = layers.iter().scan(0_usize, |end, layer| {
+        *end = end.saturating_add(layer.len());
+        Some(u32::try_from(*end).unwrap_or(u32::MAX))
     });
-    sums.map(|sum| Shape::new(&[sum])).collect()
+    ends.map(|end| Shape::new(&[end])).collect()
 }
 
 /// Adjusts the index in an error of a layer whose values begin at `start`.

@@ -88,8 +88,8 @@ impl Table {
     /// Returns the cost of an integer in bits; for an unlisted integer, the cost of the escape symbol alone.
     #[must_use]
     pub fn symbol_bits(&self, integer: i32) -> f32 {
-        let listed = (self.min..=self.max()).contains(&integer);
-        let symbol = if listed { (integer - self.min) as usize } else { self.escape_symbol() };
+        let is_listed = (self.min..=self.max()).contains(&integer);
+        let symbol = if is_listed { (integer - self.min) as usize } else { self.escape_symbol() };
         16.0 - f32::from(self.frequencies[symbol]).log2()
     }
 
@@ -123,8 +123,8 @@ impl Table {
         if size > MAX_TABLE_SYMBOLS {
             return Err(bad_table("it must list 1 to 4096 integers"));
         }
-        let cut = LatentError::Truncated { what: FILE_KIND, field: "frequencies" };
-        let (raw, rest) = bytes.split_at_checked(2 * (size + 1)).ok_or(cut)?;
+        let truncated = LatentError::Truncated { what: FILE_KIND, field: "frequencies" };
+        let (raw, rest) = bytes.split_at_checked(2 * (size + 1)).ok_or(truncated)?;
         *bytes = rest;
         Self::from_frequencies(
             min,
@@ -214,26 +214,26 @@ fn with_index(error: LatentError, index: usize) -> LatentError {
 /// index.
 fn apportion_frequencies(counts: &[u64]) -> Vec<u16> {
     let entries = counts.len() + 1;
-    let spare = u128::from(TOTAL_FREQUENCY - entries as u64);
+    let distributed = u128::from(TOTAL_FREQUENCY - entries as u64);
     let sum: u64 = counts.iter().sum();
     let divisor = u128::from(sum.max(1));
-    let mut parts: Vec<u64> =
-        counts.iter().map(|&count| 1 + (u128::from(count) * spare / divisor) as u64).collect();
-    parts.push(1);
+    let mut frequencies: Vec<u64> =
+        counts.iter().map(|&count| 1 + (u128::from(count) * distributed / divisor) as u64).collect();
+    frequencies.push(1);
     let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
-    by_remainder.sort_by_key(|&i| (std::cmp::Reverse(u128::from(counts[i]) * spare % divisor), i));
-    let left = TOTAL_FREQUENCY - parts.iter().sum::<u64>();
+    by_remainder.sort_by_key(|&i| (std::cmp::Reverse(u128::from(counts[i]) * distributed % divisor), i));
+    let leftover = TOTAL_FREQUENCY - frequencies.iter().sum::<u64>();
     if sum == 0 {
         // Without any occurrences, all integers are equally likely.
-        let (each, extra) = (left / counts.len() as u64, left % counts.len() as u64);
-        for (i, part) in parts.iter_mut().take(counts.len()).enumerate() {
-            *part += each + u64::from((i as u64) < extra);
+        let (quotient, remainder) = (leftover / counts.len() as u64, leftover % counts.len() as u64);
+        for (i, frequency) in frequencies.iter_mut().take(counts.len()).enumerate() {
+            *frequency += quotient + u64::from((i as u64) < remainder);
         }
     } else {
-        by_remainder.iter().take(left as usize).for_each(|&i| parts[i] += 1);
+        by_remainder.iter().take(leftover as usize).for_each(|&i| frequencies[i] += 1);
     }
     // There are at least two entries, each at least 1, so that none reaches 65536.
-    parts.iter().map(|&part| part as u16).collect()
+    frequencies.iter().map(|&frequency| frequency as u16).collect()
 }
 
 #[cfg(test)]
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_follow_counts() {
+    fn frequencies_follow_counts() {
         let table = Table::from_counts(0, &[3, 1]).unwrap();
         assert_eq!(table.frequencies, [49151, 16384, 1]);
         assert_eq!(Table::from_counts(0, &[0, 0]).unwrap().frequencies, [32768, 32767, 1]);
@@ -271,16 +271,16 @@ mod tests {
     #[test]
     fn each_defect_of_a_file_is_named() {
         let tables = Tables::new(vec![Table::from_counts(-1, &[1, 2, 1]).unwrap()]).unwrap();
-        let good = tables.to_bytes();
+        let valid = tables.to_bytes();
         assert_eq!(Tables::from_bytes(b"LPT\x02"), Err(LatentError::BadFileMagic));
         assert!(matches!(
-            Tables::from_bytes(&good[..good.len() - 1]),
+            Tables::from_bytes(&valid[..valid.len() - 1]),
             Err(LatentError::Truncated { what: "table file", field: "frequencies" })
         ));
-        let mut longer = good.clone();
+        let mut longer = valid.clone();
         longer.push(0);
         assert_eq!(Tables::from_bytes(&longer), Err(LatentError::Trailing { what: "table file", count: 1 }));
-        let mut skewed = good.clone();
+        let mut skewed = valid.clone();
         skewed[7] ^= 1;
         assert!(matches!(Tables::from_bytes(&skewed), Err(LatentError::BadTable { index: 0, .. })));
         assert!(Table::from_counts(i32::MAX, &[1, 1]).is_err());

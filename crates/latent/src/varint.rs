@@ -20,8 +20,8 @@ pub(crate) fn read(bytes: &mut &[u8], what: &'static str, field: &'static str) -
         *bytes = rest;
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            let shortest = byte != 0 || shift == 0;
-            return u32::try_from(value).ok().filter(|_| shortest).ok_or(LatentError::Varint { field });
+            let is_shortest = byte != 0 || shift == 0;
+            return u32::try_from(value).ok().filter(|_| is_shortest).ok_or(LatentError::Varint { field });
         }
     }
     Err(LatentError::Varint { field })
@@ -44,7 +44,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_come_back(value in any::<u32>(), signed in any::<i32>()) {
+        fn numbers_survive_a_round_trip(value in any::<u32>(), signed in any::<i32>()) {
             let mut out = Vec::new();
             write(&mut out, value);
             let mut rest = out.as_slice();
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_spellings_are_refused() {
+    fn longer_encodings_are_refused() {
         for bytes in [&[0x80, 0x00][..], &[0xff, 0xff, 0xff, 0xff, 0x1f], &[0x80; 6]] {
             assert_eq!(
                 read(&mut &*bytes, "frame", "x"),

@@ -107,8 +107,8 @@ impl GraphBuilder {
     ) -> Result<String, OnnxError> {
         check_size(name, dims, data)?;
         let bytes = data.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
-        let kept = self.push_tensor(&format!("{name}.half"), dims, DataType::Float16, bytes);
-        Ok(self.add_node("Cast", &[&kept], name, &[("to", Attribute::Int(DataType::Float as i64))]))
+        let half = self.push_tensor(&format!("{name}.half"), dims, DataType::Float16, bytes);
+        Ok(self.add_node("Cast", &[&half], name, &[("to", Attribute::Int(DataType::Float as i64))]))
     }
 
     /// Adds a list of integers, such as the shape of a `Reshape`, and returns its name.
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn half_the_bytes_become_whole_numbers_again() {
+    fn half_precision_initializers_are_cast_to_float() {
         let mut graph = GraphBuilder::new("g");
         let x = graph.add_input("x", &["n".into(), 2.into()]);
         let weight = graph.add_half_initializer("w", &[2, 1], &[1.0, -2.0]).unwrap();
@@ -375,9 +375,9 @@ mod tests {
     #[test]
     fn a_short_initializer_is_refused() {
         let mut graph = GraphBuilder::new("g");
-        let refused = graph.add_initializer("w", &[2, 2], &[0.0; 3]);
+        let result = graph.add_initializer("w", &[2, 2], &[0.0; 3]);
         let expected = OnnxError::InitializerSizeMismatch { tensor: "w".into(), dims: vec![2, 2], found: 3 };
-        assert_eq!(refused, Err(expected));
+        assert_eq!(result, Err(expected));
         assert!(graph.add_initializer("w", &[-1, -3], &[0.0; 3]).is_err());
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Operators whose multiplications are counted.
-const COUNTED: [&str; 7] = ["Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN"];
+const COUNTED_OPS: [&str; 7] = ["Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN"];
 
 /// The cost of a model.
 ///
@@ -48,13 +48,13 @@ pub fn model_cost(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Cost, O
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
     let functions = function_names(model);
     let mut shapes = Shapes::new(graph, symbols);
-    let (mut sum, mut parameters) = (0_u64, count_parameters(graph)?);
+    let (mut macs, mut parameters) = (0_u64, count_parameters(graph)?);
     for node in &graph.node {
         infer_node(&mut shapes, node);
-        sum = sum.checked_add(count_macs(node, &shapes, &functions)?).ok_or_else(|| size_error(node))?;
+        macs = macs.checked_add(count_macs(node, &shapes, &functions)?).ok_or_else(|| size_error(node))?;
         parameters = parameters.checked_add(stored_parameters(node)?).ok_or_else(|| size_error(node))?;
     }
-    Ok(Cost { parameters, macs: sum })
+    Ok(Cost { parameters, macs })
 }
 
 /// Returns the multiply-accumulates of one node, whose shapes have been inferred.
@@ -115,18 +115,18 @@ fn is_float(data_type: i32) -> bool {
     let Ok(data_type) = T::try_from(data_type) else {
         return false;
     };
-    let wide = matches!(data_type, T::Float | T::Float16 | T::Double | T::Bfloat16);
+    let is_wide = matches!(data_type, T::Float | T::Float16 | T::Double | T::Bfloat16);
     #[rustfmt::skip]
-    let narrow = matches!(
+    let is_narrow = matches!(
         data_type,
         T::Float8e4m3fn | T::Float8e4m3fnuz | T::Float8e5m2 | T::Float8e5m2fnuz | T::Float8e8m0
         | T::Float6e2m3 | T::Float6e3m2 | T::Float4e2m1
     );
-    wide || narrow
+    is_wide || is_narrow
 }
 
 fn is_counted(node: &NodeProto) -> bool {
-    is_standard(node) && COUNTED.contains(&node.op_type())
+    is_standard(node) && COUNTED_OPS.contains(&node.op_type())
 }
 
 /// Names and domains of the functions that the model defines.
@@ -149,7 +149,7 @@ fn counted_node_macs(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Option<u64
         let steps = shapes.input_shape(node, 0)?.get(..2).and_then(checked_product);
         let weights =
             checked_product(shapes.input_shape(node, 1)?).zip(checked_product(shapes.input_shape(node, 2)?));
-        let weights = weights.and_then(|(own, recurrent)| own.checked_add(recurrent));
+        let weights = weights.and_then(|(input_weights, recurrent)| input_weights.checked_add(recurrent));
         return Ok(steps.zip(weights).and_then(|(steps, weights)| steps.checked_mul(weights)));
     }
     let output = shapes.output_shape(node)?;
@@ -187,17 +187,17 @@ mod tests {
         let weights = 784 * 256 + 256 * 32 + 32 * 128 + 128 * 256 + 256 * 784;
         let biases = 256 + 32 + 128 + 256 + 784;
         let model = testing::mlp();
-        let whole = model_cost(&model, &[("batch", 1)]).unwrap();
+        let full = model_cost(&model, &[("batch", 1)]).unwrap();
         assert_eq!((weights, biases), (446_464, 1_456));
-        assert_eq!(whole, Cost { parameters: weights + biases, macs: weights });
+        assert_eq!(full, Cost { parameters: weights + biases, macs: weights });
         assert_eq!(model_cost(&model, &[("batch", 3)]).unwrap().macs, 3 * weights);
 
         let (encoder, decoder) = split_model(&model, "latent").unwrap();
         let encoder = model_cost(&encoder, &[("batch", 1)]).unwrap();
         let decoder = model_cost(&decoder, &[("batch", 1)]).unwrap();
         assert_eq!(encoder.macs, 784 * 256 + 256 * 32);
-        assert_eq!(encoder.macs + decoder.macs, whole.macs);
-        assert_eq!(encoder.parameters + decoder.parameters, whole.parameters);
+        assert_eq!(encoder.macs + decoder.macs, full.macs);
+        assert_eq!(encoder.parameters + decoder.parameters, full.parameters);
     }
 
     #[test]
@@ -205,8 +205,9 @@ mod tests {
         let mut graph = GraphBuilder::new("conv");
         graph.add_input("x", &["n".into(), 1.into(), 28.into(), 28.into()]);
         graph.add_initializer("w1", &[8, 1, 3, 3], &[0.0; 72]).unwrap();
-        let down = [("strides", Attribute::Ints(vec![2, 2])), ("pads", Attribute::Ints(vec![1, 1, 1, 1]))];
-        graph.add_node("Conv", &["x", "w1"], "c", &down);
+        let downsampling =
+            [("strides", Attribute::Ints(vec![2, 2])), ("pads", Attribute::Ints(vec![1, 1, 1, 1]))];
+        graph.add_node("Conv", &["x", "w1"], "c", &downsampling);
         graph.relu("c", "a");
         graph.add_initializer("w2", &[8, 4, 2, 2], &[0.0; 128]).unwrap();
         graph.add_node("ConvTranspose", &["a", "w2"], "t", &[("strides", Attribute::Ints(vec![2, 2]))]);

@@ -77,15 +77,15 @@ pub fn find_cuts(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<Cut>
         return Err(OnnxError::NoOutput);
     }
     let sweep = CrossingSweep::new(&graph)?;
-    let places = sweep.cut_places();
-    if places.is_empty() {
+    let candidates = sweep.cut_places();
+    if candidates.is_empty() {
         return Err(sweep.no_cut_error());
     }
     let costs = HalfCosts::new(&sweep, &function_names(model), symbols)?;
-    let tensors: Vec<&str> = places.iter().map(|&(_, tensor)| tensor).collect();
+    let tensors: Vec<&str> = candidates.iter().map(|&(_, tensor)| tensor).collect();
     let extents = SymbolicShapes::new(&proto, symbols, &tensors);
-    let mut cuts = Vec::with_capacity(places.len());
-    for (node, tensor) in places {
+    let mut cuts = Vec::with_capacity(candidates.len());
+    for (node, tensor) in candidates {
         let shape = extents.shape_of(tensor);
         cuts.push(Cut {
             tensor: tensor.to_owned(),
@@ -176,36 +176,36 @@ impl<'g, 'a> CrossingSweep<'g, 'a> {
     }
 
     fn find_input_dependent(graph: &Graph<'_>) -> Vec<bool> {
-        let mut fed: Vec<bool> = Vec::with_capacity(graph.proto.node.len());
+        let mut depends_on_inputs: Vec<bool> = Vec::with_capacity(graph.proto.node.len());
         for node in 0..graph.proto.node.len() {
-            fed.push(graph.reads_of(node).iter().any(|tensor| match graph.origin(tensor) {
+            depends_on_inputs.push(graph.reads_of(node).iter().any(|tensor| match graph.origin(tensor) {
                 Some(Origin::Input) => true,
-                Some(Origin::Node(before)) => fed[before],
+                Some(Origin::Node(producer)) => depends_on_inputs[producer],
                 Some(Origin::Initializer) | None => false,
             }));
         }
-        fed
+        depends_on_inputs
     }
 
     /// Records that a tensor is first needed at the node `first` and last needed at `last`.
     fn record_use(&mut self, tensor: &'a str, first: usize, last: usize) {
-        let fresh = UseRange { first, last };
+        let new_use = UseRange { first, last };
         match self.graph.origin(tensor) {
             Some(Origin::Initializer) => {
-                self.initializer_uses.entry(tensor).and_modify(|span| span.widen(fresh)).or_insert(fresh);
+                self.initializer_uses.entry(tensor).and_modify(|span| span.widen(new_use)).or_insert(new_use);
             }
             Some(Origin::Node(node)) => {
                 if self.depends_on_inputs[node] {
                     self.node_uses[node] = Some(UseRange { first: node, last: node });
                 } else {
-                    self.node_uses[node].get_or_insert(fresh).widen(fresh);
+                    self.node_uses[node].get_or_insert(new_use).widen(new_use);
                 }
                 if !self.graph.is_constant(node) {
-                    self.tensor_uses.entry(tensor).and_modify(|span| span.widen(fresh)).or_insert(fresh);
+                    self.tensor_uses.entry(tensor).and_modify(|span| span.widen(new_use)).or_insert(new_use);
                 }
             }
             Some(Origin::Input) => {
-                self.tensor_uses.entry(tensor).and_modify(|span| span.widen(fresh)).or_insert(fresh);
+                self.tensor_uses.entry(tensor).and_modify(|span| span.widen(new_use)).or_insert(new_use);
             }
             None => {}
         }
@@ -214,14 +214,14 @@ impl<'g, 'a> CrossingSweep<'g, 'a> {
     fn count_crossings(&mut self) {
         let mut change = vec![0_i64; self.crossing_counts.len() + 1];
         for (tensor, span) in &self.tensor_uses {
-            let made = self.first_available(tensor);
-            change[made] += 1;
-            change[span.last.max(made)] -= 1;
+            let available_from = self.first_available(tensor);
+            change[available_from] += 1;
+            change[span.last.max(available_from)] -= 1;
         }
         let mut crossing = 0;
-        for (place, change) in self.crossing_counts.iter_mut().zip(change) {
+        for (count, change) in self.crossing_counts.iter_mut().zip(change) {
             crossing += change;
-            *place = crossing;
+            *count = crossing;
         }
     }
 
@@ -235,22 +235,22 @@ impl<'g, 'a> CrossingSweep<'g, 'a> {
 
     /// Returns the cuts: each is a node and the one tensor that crosses the place after it.
     fn cut_places(&self) -> Vec<(usize, &'a str)> {
-        let results: HashSet<&str> = self.graph.proto.output.iter().map(ValueInfoProto::name).collect();
-        let mut places = Vec::new();
+        let outputs: HashSet<&str> = self.graph.proto.output.iter().map(ValueInfoProto::name).collect();
+        let mut candidates = Vec::new();
         for (node, proto) in self.graph.proto.node.iter().enumerate() {
             if self.depends_on_inputs[node]
                 && self.node_uses[node].is_some()
                 && self.crossing_counts[node] == 1
             {
-                places.extend(
+                candidates.extend(
                     node_outputs(proto)
                         .find(|tensor| self.tensor_uses.get(tensor).is_some_and(|span| span.last > node))
-                        .filter(|tensor| !results.contains(tensor))
-                        .map(|at| (node, at)),
+                        .filter(|tensor| !outputs.contains(tensor))
+                        .map(|tensor| (node, tensor)),
                 );
             }
         }
-        places
+        candidates
     }
 
     /// Returns the error that lists the tensors at the place that the fewest tensors cross.
@@ -297,25 +297,25 @@ impl HalfCosts {
         for (index, node) in proto.node.iter().enumerate() {
             infer_node(&mut shapes, node);
             let Some(span) = sweep.node_uses[index] else { continue };
-            let tally = CostSum {
+            let cost = CostSum {
                 parameters: stored_parameters(node)?.into(),
                 macs: count_macs(node, &shapes, functions).map(u128::from),
             };
-            starts[span.first].add(&tally);
-            ends[if sweep.graph.is_constant(index) { span.last } else { span.first }].add(&tally);
+            starts[span.first].add(&cost);
+            ends[if sweep.graph.is_constant(index) { span.last } else { span.first }].add(&cost);
         }
         for (name, elements) in float_initializers(proto)? {
             if let Some(span) = sweep.initializer_uses.get(name) {
-                let tally = CostSum { parameters: elements.into(), macs: Ok(0) };
-                starts[span.first].add(&tally);
-                ends[span.last].add(&tally);
+                let cost = CostSum { parameters: elements.into(), macs: Ok(0) };
+                starts[span.first].add(&cost);
+                ends[span.last].add(&cost);
             }
         }
         let mut sum = CostSum::default();
-        let encoder = starts.iter().map(|tally| sum.add(tally).to_half_cost()).collect();
+        let encoder = starts.iter().map(|cost| sum.add(cost).to_half_cost()).collect();
         let mut sum = CostSum::default();
         let mut decoder: Vec<HalfCost> =
-            ends.iter().skip(1).rev().map(|tally| sum.add(tally).to_half_cost()).collect();
+            ends.iter().skip(1).rev().map(|cost| sum.add(cost).to_half_cost()).collect();
         decoder.reverse();
         Ok(Self { encoder, decoder })
     }
@@ -338,7 +338,7 @@ impl CostSum {
     fn add(&mut self, other: &Self) -> &Self {
         self.parameters += other.parameters;
         match (&mut self.macs, &other.macs) {
-            (Ok(sum), Ok(more)) => *sum += more,
+            (Ok(sum), Ok(other_macs)) => *sum += other_macs,
             (sum @ Ok(_), Err(unknown)) => *sum = Err(unknown.clone()),
             (Err(_), _) => {}
         }

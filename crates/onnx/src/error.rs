@@ -211,8 +211,10 @@ pub enum OnnxError {
 fn crossing_inputs_note(inputs: &[String]) -> String {
     match inputs {
         [] => String::new(),
-        [one] => format!(" (`{one}` is an input of the model, which only the encoder receives)"),
-        more => format!(" ({} are inputs of the model, which only the encoder receives)", quote_names(more)),
+        [name] => format!(" (`{name}` is an input of the model, which only the encoder receives)"),
+        names => {
+            format!(" ({} are inputs of the model, which only the encoder receives)", quote_names(names))
+        }
     }
 }
 

@@ -88,19 +88,20 @@ impl ExternalLoader<'_> {
             external_entry(tensor, "location").ok_or("it has no location: export the model again")?,
         )?;
         let offset = parse_entry(tensor, "offset")?.unwrap_or(0);
-        let needed = tensor_bytes(tensor).ok_or("the size of its type and dimensions in bytes is unknown")?;
-        if let Some(length) = parse_entry(tensor, "length")?.filter(|&length| length != needed) {
-            return Err(format!("{length} bytes are declared, but its type and dimensions take {needed}"));
+        let expected =
+            tensor_bytes(tensor).ok_or("the size of its type and dimensions in bytes is unknown")?;
+        if let Some(length) = parse_entry(tensor, "length")?.filter(|&length| length != expected) {
+            return Err(format!("{length} bytes are declared, but its type and dimensions take {expected}"));
         }
-        self.total = self.total.saturating_add(needed);
+        self.total = self.total.saturating_add(expected);
         if self.total > MAX_PROTOBUF_BYTES {
             return Err("all values together exceed 2 GiB, the limit of one ONNX file".to_owned());
         }
-        let bytes = (self.read)(&path, offset, needed as usize)?;
-        if bytes.len() as u64 == needed {
+        let bytes = (self.read)(&path, offset, expected as usize)?;
+        if bytes.len() as u64 == expected {
             Ok(bytes)
         } else {
-            Err(format!("only {} of {needed} bytes could be read", bytes.len()))
+            Err(format!("only {} of {expected} bytes could be read", bytes.len()))
         }
     }
 }

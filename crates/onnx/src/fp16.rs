@@ -92,16 +92,16 @@ struct Fp16Converter<'a> {
 
 impl<'a> Fp16Converter<'a> {
     fn new(proto: &'a GraphProto, graph: &'a Graph<'a>) -> Self {
-        let ends = proto.input.iter().chain(&proto.output);
-        let floats = ends.filter(|info| element_type(info) == Some(FLOAT)).map(ValueInfoProto::name);
+        let infos = proto.input.iter().chain(&proto.output);
+        let floats = infos.filter(|info| element_type(info) == Some(FLOAT)).map(ValueInfoProto::name);
         let operands = proto.node.iter().flat_map(|node| {
             let inputs = node.input.iter().enumerate();
             inputs.filter(move |(operand, _)| is_pinned(node, *operand)).map(|(_, name)| name.as_str())
         });
         let constants = operands.filter(|name| graph.origin(name) == Some(Origin::Initializer));
-        let kept: HashSet<&str> = floats.chain(constants).collect();
+        let kept_f32: HashSet<&str> = floats.chain(constants).collect();
         let mut converter = Self {
-            kept_f32: kept,
+            kept_f32,
             fp16_names: HashMap::new(),
             graph,
             types: ElementTypes::new(proto),
@@ -117,11 +117,11 @@ impl<'a> Fp16Converter<'a> {
 
     /// Returns a name that does not occur in the graph.
     fn fresh_name(&self, name: &str, suffix: &str) -> String {
-        let mut fresh = format!("{name}.{suffix}");
-        while self.graph.origin(&fresh).is_some() {
-            fresh.push('_');
+        let mut unique_name = format!("{name}.{suffix}");
+        while self.graph.origin(&unique_name).is_some() {
+            unique_name.push('_');
         }
-        fresh
+        unique_name
     }
 
     fn convert_graph(mut self, proto: &'a GraphProto) -> Result<GraphProto, OnnxError> {
@@ -129,18 +129,18 @@ impl<'a> Fp16Converter<'a> {
             if self.kept_f32.contains(tensor.name()) { Ok(tensor.clone()) } else { convert_tensor(tensor) }
         });
         let initializer = initializer.collect::<Result<_, _>>()?;
-        let mut given: Vec<&str> =
+        let mut source_names: Vec<&str> =
             self.fp16_names.keys().copied().filter(|name| !self.is_computed(name)).collect();
-        given.sort_unstable();
-        for name in given {
+        source_names.sort_unstable();
+        for name in source_names {
             self.push_cast(name, &self.fp16_names[name].clone(), FLOAT16);
         }
         proto.node.iter().try_for_each(|node| self.convert_node(node))?;
         for output in &proto.output {
             if self.is_computed(output.name())
-                && let Some(twin) = self.fp16_names.get(output.name()).cloned()
+                && let Some(fp16_name) = self.fp16_names.get(output.name()).cloned()
             {
-                self.push_cast(&twin, output.name(), FLOAT);
+                self.push_cast(&fp16_name, output.name(), FLOAT);
             }
         }
         let value_info = proto.value_info.iter().filter(|info| !self.kept_f32.contains(info.name()));
@@ -156,7 +156,7 @@ impl<'a> Fp16Converter<'a> {
         matches!(self.graph.origin(name), Some(Origin::Node(_)))
     }
 
-    fn push_cast(&mut self, from: &str, to: &str, element: i32) {
+    fn push_cast(&mut self, input: &str, output: &str, element: i32) {
         let attribute = AttributeProto {
             name: Some("to".to_owned()),
             r#type: Some(AttributeType::Int.into()),
@@ -165,8 +165,8 @@ impl<'a> Fp16Converter<'a> {
         };
         self.nodes.push(NodeProto {
             op_type: Some("Cast".to_owned()),
-            input: vec![from.to_owned()],
-            output: vec![to.to_owned()],
+            input: vec![input.to_owned()],
+            output: vec![output.to_owned()],
             attribute: vec![attribute],
             ..NodeProto::default()
         });
@@ -178,8 +178,8 @@ impl<'a> Fp16Converter<'a> {
             converted.input[operand] = self.operand_name(node, operand, name);
         }
         for output in &mut converted.output {
-            if let Some(twin) = self.fp16_names.get(output.as_str()) {
-                output.clone_from(twin);
+            if let Some(fp16_name) = self.fp16_names.get(output.as_str()) {
+                output.clone_from(fp16_name);
             }
         }
         convert_attributes(&mut converted)?;
@@ -190,17 +190,17 @@ impl<'a> Fp16Converter<'a> {
     /// Returns the name under which the converted node reads a tensor, and adds a cast to `f32` if the
     /// operand needs one.
     fn operand_name(&mut self, node: &NodeProto, operand: usize, name: &str) -> String {
-        let twin = self.fp16_names.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        let fp16_name = self.fp16_names.get(name).cloned().unwrap_or_else(|| name.to_owned());
         if !is_pinned(node, operand) || self.types.type_of(name) != Some(FLOAT) {
-            return twin;
+            return fp16_name;
         }
         if !self.is_computed(name) {
             return name.to_owned();
         }
-        let widened = self
+        let f32_name = self
             .fresh_name(name, &format!("f32.{}.{operand}", node_outputs(node).next().unwrap_or_default()));
-        self.push_cast(&twin, &widened, FLOAT);
-        widened
+        self.push_cast(&fp16_name, &f32_name, FLOAT);
+        f32_name
     }
 }
 
@@ -209,9 +209,11 @@ fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
     let name = node_label(node).to_owned();
     match node.op_type() {
         "Cast" => {
-            let mut all = node.attribute.iter_mut();
-            if let Some(to) = all.find(|to| to.name() == "to" && to.i() == i64::from(FLOAT)) {
-                to.i = Some(FLOAT16.into());
+            let mut attributes = node.attribute.iter_mut();
+            if let Some(attribute) =
+                attributes.find(|attribute| attribute.name() == "to" && attribute.i() == i64::from(FLOAT))
+            {
+                attribute.i = Some(FLOAT16.into());
             }
         }
         "Constant" => node.attribute.iter_mut().try_for_each(|value| convert_constant(value, &name))?,
@@ -227,14 +229,14 @@ fn convert_attributes(node: &mut NodeProto) -> Result<(), OnnxError> {
 
 /// Converts the value of a `Constant`.
 fn convert_constant(value: &mut AttributeProto, node: &str) -> Result<(), OnnxError> {
-    let narrowed = match value.name() {
+    let converted = match value.name() {
         "value" => value.t.as_ref().map(convert_tensor).transpose()?,
         "value_float" => Some(fp16_tensor(&[], &[value.f()])),
         "value_floats" => Some(fp16_tensor(&[value.floats.len() as i64], &value.floats)),
         "sparse_value" => return Err(fp16_error(node, "its value is sparse")),
         _ => None,
     };
-    if let Some(tensor) = narrowed {
+    if let Some(tensor) = converted {
         *value = tensor_attribute(tensor);
     }
     Ok(())
@@ -310,12 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn an_mlp_is_cast_at_its_ends_and_weighs_half() {
+    fn an_mlp_is_cast_at_its_ends_and_has_half_the_size() {
         let model = testing::small_mlp();
-        let small = convert_to_fp16(&model).unwrap();
-        let (first, last) = (ops(&small)[0], *ops(&small).last().unwrap());
+        let converted = convert_to_fp16(&model).unwrap();
+        let (first, last) = (ops(&converted)[0], *ops(&converted).last().unwrap());
         assert_eq!((first, last), (("Cast", "x.f16"), ("Cast", "y")));
-        let graph = testing::graph(&small);
+        let graph = testing::graph(&converted);
         assert_eq!(graph.node[1].input, ["x.f16", "w1", "b1"]);
         assert_eq!(graph.node[graph.node.len() - 2].output, ["y.f16"]);
         assert!(graph.initializer.iter().all(|tensor| tensor.data_type() == FLOAT16));
@@ -328,13 +330,13 @@ mod tests {
         let weights = |model: &ModelProto| {
             testing::graph(model).initializer.iter().map(|tensor| tensor.raw_data().len()).sum::<usize>()
         };
-        assert_eq!(2 * weights(&small), weights(&model));
+        assert_eq!(2 * weights(&converted), weights(&model));
         // A second conversion changes nothing, except that it adds casts.
-        assert!(split_model(&convert_to_fp16(&small).unwrap(), "latent").is_ok());
+        assert!(split_model(&convert_to_fp16(&converted).unwrap(), "latent").is_ok());
     }
 
     #[test]
-    fn scales_stay_exact_and_are_still_read_as_floats() {
+    fn scales_stay_in_single_precision() {
         let mut graph = GraphBuilder::new("g");
         let x = graph.add_input("x", &[1.into(), 1.into(), "h".into(), "w".into()]);
         let scales = graph.add_initializer("scales", &[4], &[1.0, 1.0, 1.3333, 1.3333]).unwrap();
@@ -343,8 +345,8 @@ mod tests {
         let computed = graph.add_node("Mul", &[&scales, &scales], "computed", &[]);
         let y = graph.add_node("Resize", &[&moved, "", &computed], "y", &[]);
         graph.add_output(&y, &[1.into(), 1.into(), "h".into(), "w".into()]);
-        let small = convert_to_fp16(&graph.build()).unwrap();
-        let graph = testing::graph(&small);
+        let converted = convert_to_fp16(&graph.build()).unwrap();
+        let graph = testing::graph(&converted);
         let node = |name: &str| graph.node.iter().find(|node| node_label(node) == name).unwrap();
         assert_eq!(graph.initializer[0].data_type(), FLOAT);
         assert_eq!(node("resized").input, ["x.f16", "", "scales"]);
@@ -356,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_and_casts_become_narrow_where_they_are_floats() {
+    fn float_constants_and_casts_become_half_precision() {
         let mut graph = GraphBuilder::new("g");
         let x = graph.add_input("x", &["n".into()]);
         let to = |element: i32| [("to", Attribute::Int(element.into()))];
@@ -365,9 +367,10 @@ mod tests {
         let half = graph.add_node("Constant", &[], "half", &[("value_float", Attribute::Float(0.5))]);
         let y = graph.add_node("Mul", &[&back, &half], "y", &[]);
         graph.add_output(&y, &["n".into()]);
-        let small = convert_to_fp16(&graph.build()).unwrap();
-        let node =
-            |name: &str| testing::graph(&small).node.iter().find(|node| node_label(node) == name).unwrap();
+        let converted = convert_to_fp16(&graph.build()).unwrap();
+        let node = |name: &str| {
+            testing::graph(&converted).node.iter().find(|node| node_label(node) == name).unwrap()
+        };
         assert_eq!(node("whole").attribute[0].i(), i64::from(DataType::Int64 as i32));
         assert_eq!(node("back").attribute[0].i(), i64::from(FLOAT16));
         let half = node("half").attribute[0].t.as_ref().unwrap();
@@ -375,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_becomes_infinite_or_nothing() {
+    fn no_number_overflows_or_vanishes() {
         assert_eq!(nearest_fp16(1e9), f16::MAX);
         assert_eq!(nearest_fp16(f32::MIN), f16::MIN);
         assert_eq!(nearest_fp16(-1e-12).to_bits(), 0x8001);
@@ -384,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_such_form_is_refused_by_name() {
+    fn values_without_a_half_precision_form_are_refused_by_name() {
         let mut graph = GraphBuilder::new("g");
         let x = graph.add_input("x", &["n".into()]);
         let scale = graph.add_initializer("scale", &[], &[0.1]).unwrap();

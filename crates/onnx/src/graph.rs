@@ -65,23 +65,23 @@ impl<'a> Graph<'a> {
         self.is_constant[node]
     }
 
-    /// Returns the nodes and tensors that `wanted` is computed from. Nodes flagged in `available` are left
+    /// Returns the nodes and tensors that `outputs` is computed from. Nodes flagged in `available` are left
     /// out, together with the nodes that only they need.
     pub(crate) fn required_by(
         &self,
-        wanted: impl Iterator<Item = &'a str>,
+        outputs: impl Iterator<Item = &'a str>,
         available: &[bool],
     ) -> RequiredSubgraph<'a> {
-        let mut needs =
-            RequiredSubgraph { nodes: vec![false; self.node_reads.len()], tensors: wanted.collect() };
+        let mut required =
+            RequiredSubgraph { nodes: vec![false; self.node_reads.len()], tensors: outputs.collect() };
         for (index, node) in self.proto.node.iter().enumerate().rev() {
-            let done = available.get(index).is_some_and(|&done| done);
-            if !done && node_outputs(node).any(|output| needs.tensors.contains(output)) {
-                needs.nodes[index] = true;
-                needs.tensors.extend(&self.node_reads[index]);
+            let is_available = available.get(index).is_some_and(|&is_available| is_available);
+            if !is_available && node_outputs(node).any(|output| required.tensors.contains(output)) {
+                required.nodes[index] = true;
+                required.tensors.extend(&self.node_reads[index]);
             }
         }
-        needs
+        required
     }
 
     /// Returns the tensors that the node reads: its inputs and the tensors that its bodies capture.
@@ -91,20 +91,20 @@ impl<'a> Graph<'a> {
 
     /// Returns these tensors and all tensors that are computed from them.
     pub(crate) fn dependent_tensors(&self, tensors: &[&'a str]) -> HashSet<&'a str> {
-        let mut found: HashSet<&str> = tensors.iter().copied().collect();
+        let mut dependent: HashSet<&str> = tensors.iter().copied().collect();
         for (node, reads) in self.proto.node.iter().zip(&self.node_reads) {
-            if reads.iter().any(|read| found.contains(read)) {
-                found.extend(node_outputs(node));
+            if reads.iter().any(|tensor| dependent.contains(tensor)) {
+                dependent.extend(node_outputs(node));
             }
         }
-        found
+        dependent
     }
 
     fn add_node(&mut self, index: usize, node: &'a NodeProto) -> Result<(), OnnxError> {
         let reads = reads(node);
-        let mut constant = !is_random(node);
+        let mut is_constant = !is_random(node);
         for &tensor in &reads {
-            constant &= match self.origin(tensor) {
+            is_constant &= match self.origin(tensor) {
                 Some(Origin::Initializer) => true,
                 Some(Origin::Node(node)) => self.is_constant[node],
                 Some(Origin::Input) => false,
@@ -115,7 +115,7 @@ impl<'a> Graph<'a> {
             };
         }
         self.node_reads.push(reads);
-        self.is_constant.push(constant);
+        self.is_constant.push(is_constant);
         node_outputs(node).try_for_each(|output| self.define_tensor(output, Origin::Node(index)))
     }
 
@@ -130,8 +130,8 @@ impl<'a> Graph<'a> {
 /// Returns the graph of a model with operator set 7 or newer: that version made broadcasting implicit, and
 /// operators have kept their meaning since.
 pub(crate) fn checked_graph(model: &ModelProto) -> Result<&GraphProto, OnnxError> {
-    let standard = model.opset_import.iter().find(|set| matches!(set.domain(), "" | "ai.onnx"));
-    match standard.and_then(|set| set.version) {
+    let standard = model.opset_import.iter().find(|opset| matches!(opset.domain(), "" | "ai.onnx"));
+    match standard.and_then(|opset| opset.version) {
         Some(version @ ..7) => Err(OnnxError::UnsupportedOpset { version }),
         _ => model.graph.as_ref().ok_or(OnnxError::NoGraph),
     }
@@ -195,6 +195,6 @@ fn initializer_names(graph: &GraphProto) -> impl Iterator<Item = &str> {
 }
 
 fn is_random(node: &NodeProto) -> bool {
-    let own = is_standard(node) && RANDOM_OPS.contains(&node.op_type());
-    own || node_bodies(node).any(|body| body.node.iter().any(is_random))
+    let is_random_op = is_standard(node) && RANDOM_OPS.contains(&node.op_type());
+    is_random_op || node_bodies(node).any(|body| body.node.iter().any(is_random))
 }

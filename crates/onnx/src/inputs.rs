@@ -31,8 +31,8 @@ pub struct ModelInput {
 pub fn model_inputs(model: &ModelProto, symbols: &[(&str, i64)]) -> Result<Vec<ModelInput>, OnnxError> {
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
     let stored: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
-    let given = graph.input.iter().filter(|input| !stored.contains(input.name()));
-    Ok(given
+    let inputs = graph.input.iter().filter(|input| !stored.contains(input.name()));
+    Ok(inputs
         .map(|input| ModelInput {
             name: input.name().to_owned(),
             element_type: element_type(input).unwrap_or_default(),
@@ -47,8 +47,8 @@ fn bind_symbol(dim: DeclaredDim, symbols: &[(&str, i64)]) -> Extent {
     match dim {
         DeclaredDim::Fixed(extent) => Extent::Fixed(extent),
         DeclaredDim::Open(symbol) => {
-            let bound = symbols.iter().find(|(name, _)| *name == symbol);
-            match bound.and_then(|(_, value)| u64::try_from(*value).ok()) {
+            let binding = symbols.iter().find(|(name, _)| *name == symbol);
+            match binding.and_then(|(_, value)| u64::try_from(*value).ok()) {
                 Some(value) => Extent::Fixed(value),
                 None => Extent::Linear { symbol, numerator: 1, denominator: 1, offset: 0 },
             }
@@ -59,12 +59,12 @@ fn bind_symbol(dim: DeclaredDim, symbols: &[(&str, i64)]) -> Extent {
 /// Replaces the declared dimensions of an input or output and keeps its element type. A model without an
 /// input or output of this name is left unchanged.
 pub fn set_dims(model: &mut ModelProto, name: &str, dims: &[Dim]) {
-    let ends = model.graph.iter_mut().flat_map(|graph| graph.input.iter_mut().chain(&mut graph.output));
-    for end in ends.filter(|end| end.name() == name) {
-        let element = element_type(end);
-        *end = float_value_info(name, Some(dims));
+    let infos = model.graph.iter_mut().flat_map(|graph| graph.input.iter_mut().chain(&mut graph.output));
+    for info in infos.filter(|info| info.name() == name) {
+        let element = element_type(info);
+        *info = float_value_info(name, Some(dims));
         if let Some(type_proto::Value::TensorType(tensor)) =
-            end.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+            info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
         {
             tensor.elem_type = element.or(tensor.elem_type);
         }

@@ -31,7 +31,7 @@ pub fn metadata_value<'a>(model: &'a ModelProto, key: &str) -> Option<&'a str> {
 pub fn set_metadata(model: &mut ModelProto, key: &str, value: &str) {
     let entry = StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) };
     match model.metadata_props.iter_mut().find(|entry| entry.key() == key) {
-        Some(old) => *old = entry,
+        Some(existing) => *existing = entry,
         None => model.metadata_props.push(entry),
     }
 }
@@ -43,7 +43,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn bytes_come_back() {
+    fn a_model_survives_encoding() {
         let model = testing::mlp();
         let bytes = encode_model(&model);
         assert_eq!(decode_model(&bytes).unwrap(), model);
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_refused() {
+    fn bytes_of_no_model_are_refused() {
         assert_eq!(decode_model(b""), Err(OnnxError::NoGraph));
         assert_eq!(decode_model(&encode_model(&ModelProto::default())), Err(OnnxError::NoGraph));
         assert!(matches!(decode_model(b"GIF89a"), Err(OnnxError::Decode { .. })));
@@ -97,12 +97,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_damage_panics(at in 0_usize..10_000, byte in any::<u8>(), cut in any::<bool>()) {
+        fn no_damage_panics(position in 0_usize..10_000, byte in any::<u8>(), is_truncated in any::<bool>()) {
             let mut bytes = encode_model(&testing::small_mlp());
-            let at = at % bytes.len();
-            bytes[at] = byte;
-            if cut {
-                bytes.truncate(at);
+            let position = position % bytes.len();
+            bytes[position] = byte;
+            if is_truncated {
+                bytes.truncate(position);
             }
             if let Ok(model) = decode_model(&bytes) {
                 let _ = split_model(&model, "latent");

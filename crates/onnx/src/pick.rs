@@ -49,11 +49,11 @@ pub fn pick_cut(cuts: &[Cut], budget: CutBudget) -> Result<&Cut, OnnxError> {
     let known =
         cuts.iter().filter_map(|cut| Some((cut, cut.latent_bytes()?, cut.encoder.macs.clone().ok()?)));
     let best = match budget {
-        CutBudget::EncoderMacs(most) => {
-            known.filter(|(.., macs)| *macs <= most).min_by_key(|&(_, bytes, macs)| (bytes, macs))
+        CutBudget::EncoderMacs(max) => {
+            known.filter(|(.., macs)| *macs <= max).min_by_key(|&(_, bytes, macs)| (bytes, macs))
         }
-        CutBudget::LatentBytes(most) => {
-            known.filter(|(_, bytes, _)| *bytes <= most).min_by_key(|&(_, bytes, macs)| (macs, bytes))
+        CutBudget::LatentBytes(max) => {
+            known.filter(|(_, bytes, _)| *bytes <= max).min_by_key(|&(_, bytes, macs)| (macs, bytes))
         }
     };
     best.map(|(cut, ..)| cut).ok_or_else(|| no_cut_error(cuts, budget))
@@ -73,8 +73,8 @@ fn no_cut_error(cuts: &[Cut], budget: CutBudget) -> OnnxError {
         )
     };
     let limit = match budget {
-        CutBudget::EncoderMacs(most) => format!("an encoder of at most {most} MAC"),
-        CutBudget::LatentBytes(most) => format!("a latent of at most {most} bytes"),
+        CutBudget::EncoderMacs(max) => format!("an encoder of at most {max} MAC"),
+        CutBudget::LatentBytes(max) => format!("a latent of at most {max} bytes"),
     };
     OnnxError::NoCutWithinBudget { limit, candidates: cuts.len(), hint }
 }

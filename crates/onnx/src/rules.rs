@@ -37,8 +37,8 @@ pub(crate) fn output_shape(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Opti
         }
         "Reshape" => {
             let target = shapes.input_integers(node, 1);
-            let from = shapes.input_shape(node, 0)?;
-            target.and_then(|target| reshape(from, target, int_attribute(node, "allowzero", 0) != 0))
+            let input = shapes.input_shape(node, 0)?;
+            target.and_then(|target| reshape(input, target, int_attribute(node, "allowzero", 0) != 0))
         }
         "Flatten" => flatten(shapes.input_shape(node, 0)?, int_attribute(node, "axis", 1)),
         "Concat" => {
@@ -48,7 +48,7 @@ pub(crate) fn output_shape(node: &NodeProto, shapes: &Shapes<'_>) -> Result<Opti
         "DepthToSpace" => depth_to_space(shapes.input_shape(node, 0)?, int_attribute(node, "blocksize", 0)),
         "GRU" | "LSTM" | "RNN" => {
             let (x, weight) = (shapes.input_shape(node, 0)?, shapes.input_shape(node, 2)?);
-            RecurrentLayer::new(node, x, weight).map(|found| found.states())
+            RecurrentLayer::new(node, x, weight).map(|layer| layer.states())
         }
         op if keeps_shape(op) => Some(shapes.input_shape(node, 0)?.to_vec()),
         op => rearranged_shape(op, node, shapes)?,
@@ -77,10 +77,10 @@ fn rearranged_shape(op: &str, node: &NodeProto, shapes: &Shapes<'_>) -> Result<O
         "Size" => shapes.input_shape(node, 0).map(|_| Some(Vec::new()))?,
         "ConstantOfShape" => shapes.input_integers(node, 0).and_then(layout::shape_from_values),
         "Expand" => {
-            shapes.input_shape(node, 0).map(|from| layout::expand(from, shapes.input_integers(node, 1)?))?
+            shapes.input_shape(node, 0).map(|input| layout::expand(input, shapes.input_integers(node, 1)?))?
         }
         "Tile" => {
-            shapes.input_shape(node, 0).map(|from| layout::tile(from, shapes.input_integers(node, 1)?))?
+            shapes.input_shape(node, 0).map(|input| layout::tile(input, shapes.input_integers(node, 1)?))?
         }
         "MaxPool" | "AveragePool" | "LpPool" => resample::pool_shape(node, shapes.input_shape(node, 0)?),
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
@@ -159,33 +159,33 @@ fn matmul(a: &[u64], b: &[u64]) -> Option<Shape> {
     Some([&broadcast(&[batch_a, batch_b])?, rows, columns].concat())
 }
 
-fn reshape(from: &[u64], target: &[i64], allow_zero: bool) -> Option<Shape> {
+fn reshape(input: &[u64], target: &[i64], allow_zero: bool) -> Option<Shape> {
     if target.len() > MAX_RANK {
         return None;
     }
     let mut out = Vec::with_capacity(target.len());
-    let mut open = None;
+    let mut inferred_axis = None;
     for (axis, &dim) in target.iter().enumerate() {
         out.push(match dim {
-            0 if !allow_zero => *from.get(axis)?,
-            -1 if open.is_none() => {
-                open = Some(axis);
+            0 if !allow_zero => *input.get(axis)?,
+            -1 if inferred_axis.is_none() => {
+                inferred_axis = Some(axis);
                 1
             }
             _ => u64::try_from(dim).ok()?,
         });
     }
-    let (total, fixed) = (checked_product(from)?, checked_product(&out)?);
-    if let Some(axis) = open {
+    let (total, fixed) = (checked_product(input)?, checked_product(&out)?);
+    if let Some(axis) = inferred_axis {
         out[axis] = total.checked_div(fixed)?;
     }
     (checked_product(&out)? == total).then_some(out)
 }
 
-fn flatten(from: &[u64], axis: i64) -> Option<Shape> {
+fn flatten(input: &[u64], axis: i64) -> Option<Shape> {
     // The rank itself is a valid axis here: everything goes into the first dimension.
-    let axis = if axis < 0 { axis.checked_add(from.len() as i64)? } else { axis };
-    let (rows, columns) = from.split_at_checked(usize::try_from(axis).ok()?)?;
+    let axis = if axis < 0 { axis.checked_add(input.len() as i64)? } else { axis };
+    let (rows, columns) = input.split_at_checked(usize::try_from(axis).ok()?)?;
     Some(vec![checked_product(rows)?, checked_product(columns)?])
 }
 
@@ -195,9 +195,9 @@ fn concat(shapes: &[&[u64]], axis: i64) -> Option<Shape> {
     let axis = usize::try_from(axis).ok()?;
     let mut out = first.to_vec();
     for shape in rest {
-        let others_agree = shape.len() == out.len()
+        let is_compatible = shape.len() == out.len()
             && shape.iter().zip(&out).enumerate().all(|(index, (a, b))| index == axis || a == b);
-        if !others_agree {
+        if !is_compatible {
             return None;
         }
         let extent = out.get_mut(axis)?;
@@ -206,8 +206,8 @@ fn concat(shapes: &[&[u64]], axis: i64) -> Option<Shape> {
     (axis < out.len()).then_some(out)
 }
 
-fn depth_to_space(from: &[u64], block: i64) -> Option<Shape> {
-    let [batch, channels, height, width] = *from else {
+fn depth_to_space(input: &[u64], block: i64) -> Option<Shape> {
+    let [batch, channels, height, width] = *input else {
         return None;
     };
     let block = u64::try_from(block).ok()?;

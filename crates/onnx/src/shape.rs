@@ -18,10 +18,10 @@ pub(crate) fn broadcast(shapes: &[&[u64]]) -> Option<Shape> {
     let rank = shapes.iter().map(|shape| shape.len()).max()?;
     let mut out = vec![1; rank];
     for shape in shapes {
-        for (to, &from) in out.iter_mut().rev().zip(shape.iter().rev()) {
-            match (*to, from) {
-                (1, _) => *to = from,
-                (to, from) if from == 1 || from == to => {}
+        for (target, &source) in out.iter_mut().rev().zip(shape.iter().rev()) {
+            match (*target, source) {
+                (1, _) => *target = source,
+                (target, source) if source == 1 || source == target => {}
                 _ => return None,
             }
         }

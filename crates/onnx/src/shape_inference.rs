@@ -12,8 +12,9 @@ use crate::{
 /// Derives the shapes of the node's outputs from its inputs' shapes, or failing that uses the declared
 /// shapes.
 pub(crate) fn infer_node<'a>(shapes: &mut Shapes<'a>, node: &'a NodeProto) {
-    let named = node.output.iter().map(String::as_str).enumerate().filter(|(_, name)| !name.is_empty());
-    for (index, output) in named {
+    let named_outputs =
+        node.output.iter().map(String::as_str).enumerate().filter(|(_, name)| !name.is_empty());
+    for (index, output) in named_outputs {
         let derived = derive_output(shapes, node, index);
         shapes.record_output(output, derived);
     }

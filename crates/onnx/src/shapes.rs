@@ -24,9 +24,10 @@ pub(crate) struct Shapes<'a> {
 impl<'a> Shapes<'a> {
     /// Collects the shapes of inputs and initializers, with these values for symbolic dimensions.
     pub(crate) fn new(graph: &'a GraphProto, symbols: &[(&str, i64)]) -> Self {
-        let known = graph.value_info.iter().chain(&graph.output);
-        let declared =
-            known.filter_map(|info| Some((info.name(), declared_shape(info, symbols).ok()?))).collect();
+        let declared_infos = graph.value_info.iter().chain(&graph.output);
+        let declared = declared_infos
+            .filter_map(|info| Some((info.name(), declared_shape(info, symbols).ok()?)))
+            .collect();
         let mut shapes =
             Self { known: HashMap::new(), declared, integers: HashMap::new(), floats: HashMap::new() };
         for input in &graph.input {
@@ -148,8 +149,8 @@ fn declared_shape(info: &ValueInfoProto, symbols: &[(&str, i64)]) -> Result<Shap
     let extents = dims.into_iter().map(|dim| match dim {
         DeclaredDim::Fixed(extent) => Ok(extent),
         DeclaredDim::Open(symbol) => {
-            let bound = symbols.iter().find(|(name, _)| *name == symbol);
-            bound.and_then(|(_, extent)| u64::try_from(*extent).ok()).ok_or_else(|| {
+            let binding = symbols.iter().find(|(name, _)| *name == symbol);
+            binding.and_then(|(_, extent)| u64::try_from(*extent).ok()).ok_or_else(|| {
                 OnnxError::UnboundSymbol { tensor: clip_name(info.name()), symbol: clip_name(&symbol) }
             })
         }

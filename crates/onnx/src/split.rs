@@ -26,13 +26,13 @@ use crate::{
     types::ElementTypes,
 };
 
-/// Cuts a model at the tensor `at` into an encoder with `at` as its only output and a decoder with `at` as
-/// its only data input and the model's outputs. Equivalent to [`split_at`] with one tensor.
+/// Cuts a model at one tensor into an encoder with this tensor as its only output and a decoder with it as its
+/// only data input and the model's outputs. Equivalent to [`split_at`] with one tensor.
 ///
 /// # Errors
 /// The errors of [`split_at`].
-pub fn split_model(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelProto), OnnxError> {
-    split_at(model, &[at])
+pub fn split_model(model: &ModelProto, tensor: &str) -> Result<(ModelProto, ModelProto), OnnxError> {
+    split_at(model, &[tensor])
 }
 
 /// Cuts a model at several tensors, which together must be all that its second half needs. They become the
@@ -51,121 +51,128 @@ pub fn split_model(model: &ModelProto, at: &str) -> Result<(ModelProto, ModelPro
 ///
 /// # Errors
 /// [`OnnxError::UnknownTensor`], [`OnnxError::CutAtInput`], [`OnnxError::CutAtConstant`] or
-/// [`OnnxError::CutAtOutput`] when `at` is empty or one of its names is not a tensor between the inputs and
+/// [`OnnxError::CutAtOutput`] when `tensors` is empty or one of its names is not a tensor between the inputs and
 /// the outputs; [`OnnxError::RepeatedCut`] for a tensor given twice; [`OnnxError::IndependentOutput`] when an
 /// output is computed from none of the tensors; [`OnnxError::IncompleteCut`] when the outputs need anything else
 /// that is computed before the cut or is an input of the model; [`OnnxError::SuperfluousCut`] for a tensor that
 /// the others make superfluous; [`OnnxError::UnsupportedOpset`], [`OnnxError::NoGraph`], [`OnnxError::NoOutput`],
 /// [`OnnxError::DuplicateTensor`] or [`OnnxError::UndefinedTensor`] for a malformed model.
-pub fn split_at(model: &ModelProto, at: &[&str]) -> Result<(ModelProto, ModelProto), OnnxError> {
+pub fn split_at(model: &ModelProto, tensors: &[&str]) -> Result<(ModelProto, ModelProto), OnnxError> {
     let proto = fold_shapes(checked_graph(model)?);
     let graph = Graph::new(&proto)?;
-    check_tensors(&graph, at)?;
-    check_outputs(&graph, at)?;
+    check_tensors(&graph, tensors)?;
+    check_outputs(&graph, tensors)?;
 
-    let encoder = graph.required_by(at.iter().copied(), &[]);
+    let encoder = graph.required_by(tensors.iter().copied(), &[]);
     if !encoder.tensors.iter().any(|tensor| graph.origin(tensor) == Some(Origin::Input)) {
-        return Err(OnnxError::CutAtConstant { tensor: join_names(at) });
+        return Err(OnnxError::CutAtConstant { tensor: join_names(tensors) });
     }
-    let before_cut: Vec<bool> =
-        encoder.nodes.iter().enumerate().map(|(node, &used)| used && !graph.is_constant(node)).collect();
+    let before_cut: Vec<bool> = encoder
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(node, &is_used)| is_used && !graph.is_constant(node))
+        .collect();
     let decoder = graph.required_by(proto.output.iter().map(ValueInfoProto::name), &before_cut);
-    check_crossing(&graph, at, &decoder, &before_cut)?;
+    check_crossing(&graph, tensors, &decoder, &before_cut)?;
 
     let types = ElementTypes::new(&proto);
-    let extents = SymbolicShapes::new(&proto, &[], at);
-    let latents: Vec<_> = at.iter().map(|at| latent_info(&proto, at, &types, &extents)).collect();
+    let extents = SymbolicShapes::new(&proto, &[], tensors);
+    let latents: Vec<_> =
+        tensors.iter().map(|tensor| latent_info(&proto, tensor, &types, &extents)).collect();
     let encoder = extract_half(&proto, &encoder, &[], latents.clone());
     let decoder = extract_half(&proto, &decoder, &latents, proto.output.clone());
     Ok((with_graph(model, encoder), with_graph(model, decoder)))
 }
 
-fn check_tensors(graph: &Graph<'_>, at: &[&str]) -> Result<(), OnnxError> {
-    if at.is_empty() {
+fn check_tensors(graph: &Graph<'_>, tensors: &[&str]) -> Result<(), OnnxError> {
+    if tensors.is_empty() {
         return Err(OnnxError::UnknownTensor { tensor: String::new() });
     }
-    for (index, tensor) in at.iter().enumerate() {
+    for (index, tensor) in tensors.iter().enumerate() {
         check_tensor(graph, tensor)?;
-        if at[..index].contains(tensor) {
+        if tensors[..index].contains(tensor) {
             return Err(OnnxError::RepeatedCut { tensor: (*tensor).to_owned() });
         }
     }
     Ok(())
 }
 
-fn check_tensor(graph: &Graph<'_>, at: &str) -> Result<(), OnnxError> {
-    let tensor = at.to_owned();
-    match graph.origin(at) {
+fn check_tensor(graph: &Graph<'_>, name: &str) -> Result<(), OnnxError> {
+    let tensor = name.to_owned();
+    match graph.origin(name) {
         None => Err(OnnxError::UnknownTensor { tensor }),
         Some(Origin::Input) => Err(OnnxError::CutAtInput { tensor }),
         Some(Origin::Initializer) => Err(OnnxError::CutAtConstant { tensor }),
         Some(Origin::Node(node)) if graph.is_constant(node) => Err(OnnxError::CutAtConstant { tensor }),
-        Some(Origin::Node(_)) if graph.proto.output.iter().any(|output| output.name() == at) => {
+        Some(Origin::Node(_)) if graph.proto.output.iter().any(|output| output.name() == name) => {
             Err(OnnxError::CutAtOutput { tensor })
         }
         Some(Origin::Node(_)) => Ok(()),
     }
 }
 
-fn check_outputs(graph: &Graph<'_>, at: &[&str]) -> Result<(), OnnxError> {
+fn check_outputs(graph: &Graph<'_>, tensors: &[&str]) -> Result<(), OnnxError> {
     if graph.proto.output.is_empty() {
         return Err(OnnxError::NoOutput);
     }
-    let dependent = graph.dependent_tensors(at);
+    let dependent = graph.dependent_tensors(tensors);
     match graph.proto.output.iter().find(|output| !dependent.contains(output.name())) {
-        Some(output) => {
-            Err(OnnxError::IndependentOutput { tensor: join_names(at), output: output.name().to_owned() })
-        }
+        Some(output) => Err(OnnxError::IndependentOutput {
+            tensor: join_names(tensors),
+            output: output.name().to_owned(),
+        }),
         None => Ok(()),
     }
 }
 
-/// Checks that the decoder needs no tensor besides `at` and constants, and that it needs every tensor of
-/// `at`.
+/// Checks that the decoder needs no tensor besides `tensors` and constants, and that it needs every tensor of
+/// `tensors`.
 fn check_crossing(
     graph: &Graph<'_>,
-    at: &[&str],
+    tensors: &[&str],
     decoder: &RequiredSubgraph<'_>,
     before_cut: &[bool],
 ) -> Result<(), OnnxError> {
     let crossing = decoder.tensors.iter().filter(|&&tensor| match graph.origin(tensor) {
         Some(Origin::Input) => true,
-        Some(Origin::Node(node)) => before_cut[node] && !at.contains(&tensor),
+        Some(Origin::Node(node)) => before_cut[node] && !tensors.contains(&tensor),
         Some(Origin::Initializer) | None => false,
     });
     let crossing: Vec<String> = crossing.map(|&tensor| tensor.to_owned()).collect();
     if !crossing.is_empty() {
         let inputs = crossing.iter().filter(|tensor| graph.origin(tensor) == Some(Origin::Input));
         let inputs = inputs.cloned().collect();
-        return Err(OnnxError::IncompleteCut { tensor: join_names(at), crossing, inputs });
+        return Err(OnnxError::IncompleteCut { tensor: join_names(tensors), crossing, inputs });
     }
-    match at.iter().find(|tensor| !decoder.tensors.contains(*tensor)) {
+    match tensors.iter().find(|tensor| !decoder.tensors.contains(*tensor)) {
         Some(tensor) => Err(OnnxError::SuperfluousCut { tensor: (*tensor).to_owned() }),
         None => Ok(()),
     }
 }
 
-fn join_names(at: &[&str]) -> String {
-    at.join("`, `")
+fn join_names(names: &[&str]) -> String {
+    names.join("`, `")
 }
 
 /// Returns the declared or derived type and shape of a tensor of the cut.
 fn latent_info(
     graph: &GraphProto,
-    at: &str,
+    name: &str,
     types: &ElementTypes<'_>,
     extents: &SymbolicShapes<'_>,
 ) -> ValueInfoProto {
-    if let Some(known) = graph.value_info.iter().find(|info| info.name() == at) {
-        return known.clone();
+    if let Some(declared) = graph.value_info.iter().find(|info| info.name() == name) {
+        return declared.clone();
     }
-    let dims: Option<Vec<Dim>> =
-        extents.shape_of(at).map(|extents| extents.iter().map(|extent| declare_dim(graph, extent)).collect());
-    let mut info = float_value_info(at, dims.as_deref());
+    let dims: Option<Vec<Dim>> = extents
+        .shape_of(name)
+        .map(|extents| extents.iter().map(|extent| declare_dim(graph, extent)).collect());
+    let mut info = float_value_info(name, dims.as_deref());
     if let Some(type_proto::Value::TensorType(tensor)) =
         info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
     {
-        tensor.elem_type = types.type_of(at).or(tensor.elem_type);
+        tensor.elem_type = types.type_of(name).or(tensor.elem_type);
         for dim in tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim) {
             dim.value = dim.value.take().filter(|value| *value != dimension::Value::DimParam(String::new()));
         }
@@ -200,14 +207,14 @@ fn declares_symbol(graph: &GraphProto, symbol: &str) -> bool {
 /// Returns the graph of the needed nodes and tensors.
 fn extract_half(
     graph: &GraphProto,
-    needs: &RequiredSubgraph<'_>,
+    required: &RequiredSubgraph<'_>,
     latents: &[ValueInfoProto],
     output: Vec<ValueInfoProto>,
 ) -> GraphProto {
     let quantization_annotation: Vec<_> = clone_matching(&graph.quantization_annotation, |annotation| {
-        needs.tensors.contains(annotation.tensor_name())
+        required.tensors.contains(annotation.tensor_name())
     });
-    let mut stored: BTreeSet<&str> = needs.tensors.clone();
+    let mut stored: BTreeSet<&str> = required.tensors.clone();
     stored.extend(
         quantization_annotation
             .iter()
@@ -216,7 +223,7 @@ fn extract_half(
     );
     let declared: BTreeSet<&str> = latents.iter().chain(&output).map(ValueInfoProto::name).collect();
 
-    let nodes = graph.node.iter().zip(&needs.nodes).filter(|(_, needed)| **needed);
+    let nodes = graph.node.iter().zip(&required.nodes).filter(|(_, is_required)| **is_required);
     GraphProto {
         node: nodes.map(|(node, _)| node.clone()).collect(),
         name: graph.name.clone(),
@@ -226,12 +233,12 @@ fn extract_half(
         }),
         doc_string: graph.doc_string.clone(),
         value_info: clone_matching(&graph.value_info, |info| {
-            needs.tensors.contains(info.name()) && !declared.contains(info.name())
+            required.tensors.contains(info.name()) && !declared.contains(info.name())
         }),
         input: latents
             .iter()
             .cloned()
-            .chain(clone_matching(&graph.input, |info| needs.tensors.contains(info.name())))
+            .chain(clone_matching(&graph.input, |info| required.tensors.contains(info.name())))
             .collect(),
         output,
         quantization_annotation,
@@ -239,8 +246,8 @@ fn extract_half(
     }
 }
 
-fn clone_matching<T: Clone>(all: &[T], keep: impl Fn(&T) -> bool) -> Vec<T> {
-    all.iter().filter(|item| keep(item)).cloned().collect()
+fn clone_matching<T: Clone>(items: &[T], is_kept: impl Fn(&T) -> bool) -> Vec<T> {
+    items.iter().filter(|item| is_kept(item)).cloned().collect()
 }
 
 /// Returns the model with another graph. The fields are listed because cloning the whole model would copy

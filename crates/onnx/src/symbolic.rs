@@ -53,24 +53,24 @@ impl Extent {
 }
 
 impl fmt::Display for Extent {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Linear { symbol, numerator: times, denominator: over, offset: plus } = self else {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Linear { symbol, numerator, denominator, offset } = self else {
             return match self {
-                Self::Fixed(extent) => write!(to, "{extent}"),
-                _ => write!(to, "?"),
+                Self::Fixed(extent) => write!(formatter, "{extent}"),
+                _ => write!(formatter, "?"),
             };
         };
-        if *times != 1 {
-            write!(to, "{times}·")?;
+        if *numerator != 1 {
+            write!(formatter, "{numerator}·")?;
         }
-        write!(to, "{symbol}")?;
-        if *over != 1 {
-            write!(to, "/{over}")?;
+        write!(formatter, "{symbol}")?;
+        if *denominator != 1 {
+            write!(formatter, "/{denominator}")?;
         }
-        match plus {
+        match offset {
             0 => Ok(()),
-            1.. => write!(to, "+{plus}"),
-            _ => write!(to, "{plus}"),
+            1.. => write!(formatter, "+{offset}"),
+            _ => write!(formatter, "{offset}"),
         }
     }
 }
@@ -83,7 +83,7 @@ impl<'a> SymbolicShapes<'a> {
         let open = open_symbols(graph, symbols);
         // Different values, so that two extents are not equal by coincidence.
         let base: Vec<u64> = (0..open.len() as u64).map(|index| MIN_PROBE + 384 * index).collect();
-        let at_base = derive_shapes(graph, symbols, (&open, &base), tensors);
+        let base_shapes = derive_shapes(graph, symbols, (&open, &base), tensors);
         let varied: Vec<[DerivedShapes<'_>; 2]> = (0..open.len())
             .map(|index| {
                 [2, 3].map(|factor| {
@@ -93,12 +93,12 @@ impl<'a> SymbolicShapes<'a> {
                 })
             })
             .collect();
-        let extents = at_base.iter().map(|(&tensor, shape)| {
-            let dims = shape.iter().enumerate().map(|(axis, &at_base)| {
-                let varied = varied.iter().map(|[two, three]| {
-                    derived_extent(two, tensor, axis).zip(derived_extent(three, tensor, axis))
+        let extents = base_shapes.iter().map(|(&tensor, shape)| {
+            let dims = shape.iter().enumerate().map(|(axis, &base_extent)| {
+                let varied = varied.iter().map(|[doubled, tripled]| {
+                    derived_extent(doubled, tensor, axis).zip(derived_extent(tripled, tensor, axis))
                 });
-                fit_line(at_base, &open, &base, &varied.collect::<Vec<_>>())
+                fit_line(base_extent, &open, &base, &varied.collect::<Vec<_>>())
             });
             (tensor, dims.collect())
         });
@@ -149,31 +149,31 @@ fn open_symbols(graph: &GraphProto, symbols: &[(&str, i64)]) -> Vec<String> {
     open
 }
 
-/// Returns an extent as a function of at most one symbol, given its value at the base point (`at_base`) and
+/// Returns an extent as a function of at most one symbol, given its value at the base point (`base_extent`) and
 /// at two and three times the base value of each symbol (`varied`).
-fn fit_line(at_base: u64, open: &[String], base: &[u64], varied: &[Option<(u64, u64)>]) -> Extent {
-    let mut found = Extent::Fixed(at_base);
-    for ((symbol, &step), varied) in open.iter().zip(base).zip(varied) {
-        let Some((two, three)) = *varied else { return Extent::Unknown };
-        if (two, three) == (at_base, at_base) {
+fn fit_line(base_extent: u64, open: &[String], base: &[u64], varied: &[Option<(u64, u64)>]) -> Extent {
+    let mut extent = Extent::Fixed(base_extent);
+    for ((symbol, &base_value), varied) in open.iter().zip(base).zip(varied) {
+        let Some((doubled, tripled)) = *varied else { return Extent::Unknown };
+        if (doubled, tripled) == (base_extent, base_extent) {
             continue;
         }
-        let straight = two > at_base && three.checked_sub(two) == Some(two - at_base);
-        if !straight || found != Extent::Fixed(at_base) {
+        let is_linear = doubled > base_extent && tripled.checked_sub(doubled) == Some(doubled - base_extent);
+        if !is_linear || extent != Extent::Fixed(base_extent) {
             return Extent::Unknown;
         }
-        let rise = two - at_base;
-        let common = gcd(rise, step);
-        let plus = i128::from(at_base) - i128::from(rise);
-        let Ok(plus) = i64::try_from(plus) else { return Extent::Unknown };
-        found = Extent::Linear {
+        let slope = doubled - base_extent;
+        let divisor = gcd(slope, base_value);
+        let offset = i128::from(base_extent) - i128::from(slope);
+        let Ok(offset) = i64::try_from(offset) else { return Extent::Unknown };
+        extent = Extent::Linear {
             symbol: symbol.clone(),
-            numerator: rise / common,
-            denominator: step / common,
-            offset: plus,
+            numerator: slope / divisor,
+            denominator: base_value / divisor,
+            offset,
         };
     }
-    found
+    extent
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -185,14 +185,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_found_and_written() {
+    fn a_line_is_fitted_and_formatted() {
         let (open, base) = (["h".to_owned(), "w".to_owned()], [1920, 2304]);
-        let written = |at_base, h, w| fit_line(at_base, &open, &base, &[Some(h), Some(w)]).to_string();
-        assert_eq!(written(48, (48, 48), (48, 48)), "48");
-        assert_eq!(written(480, (960, 1440), (480, 480)), "h/4");
-        assert_eq!(written(481, (961, 1441), (481, 481)), "h/4+1");
-        assert_eq!(written(4606, (4606, 4606), (9214, 13_822)), "2·w-2");
-        assert_eq!(written(480, (960, 1440), (960, 1440)), "?");
-        assert_eq!(written(480, (960, 1500), (480, 480)), "?");
+        let format_line =
+            |base_extent, h, w| fit_line(base_extent, &open, &base, &[Some(h), Some(w)]).to_string();
+        assert_eq!(format_line(48, (48, 48), (48, 48)), "48");
+        assert_eq!(format_line(480, (960, 1440), (480, 480)), "h/4");
+        assert_eq!(format_line(481, (961, 1441), (481, 481)), "h/4+1");
+        assert_eq!(format_line(4606, (4606, 4606), (9214, 13_822)), "2·w-2");
+        assert_eq!(format_line(480, (960, 1440), (960, 1440)), "?");
+        assert_eq!(format_line(480, (960, 1500), (480, 480)), "?");
     }
 }

@@ -34,9 +34,13 @@ pub(crate) fn sized_mlp(sizes: [i64; 6]) -> GraphBuilder {
 }
 
 fn add_layer(graph: &mut GraphBuilder, x: &str, index: usize, sizes: &[i64; 6], name: &str) -> String {
-    let (from, to) = (sizes[index - 1], sizes[index]);
-    let weight = graph.add_initializer(&format!("w{index}"), &[from, to], &vec![0.5; (from * to) as usize]);
-    let bias = graph.add_initializer(&format!("b{index}"), &[to], &vec![0.0; to as usize]);
+    let (input_size, output_size) = (sizes[index - 1], sizes[index]);
+    let weight = graph.add_initializer(
+        &format!("w{index}"),
+        &[input_size, output_size],
+        &vec![0.5; (input_size * output_size) as usize],
+    );
+    let bias = graph.add_initializer(&format!("b{index}"), &[output_size], &vec![0.0; output_size as usize]);
     graph.gemm(x, &weight.unwrap(), &bias.unwrap(), name)
 }
 

@@ -58,18 +58,18 @@ pub fn pinned_python(pin: &Path, package: &str, run: RunCommand<'_>) -> Result<P
 }
 
 /// Creates an environment in a folder, with `install` as the arguments of `pip install`. An environment whose
-/// `mark` differs is created again.
+/// `marker` differs is created again.
 ///
 /// # Errors
 /// A message when a command fails.
 pub fn ensure_environment(
     folder: &Path,
     install: &[impl AsRef<OsStr>],
-    mark: &str,
+    marker: &str,
     run: RunCommand<'_>,
 ) -> Result<(), String> {
-    let ready = folder.join(READY_FILE);
-    if fs::read_to_string(&ready).is_ok_and(|found| found == mark) {
+    let marker_file = folder.join(READY_FILE);
+    if fs::read_to_string(&marker_file).is_ok_and(|found| found == marker) {
         return Ok(());
     }
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -77,7 +77,7 @@ pub fn ensure_environment(
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
     run(Command::new(folder.join("bin/python")).args(pip).args(install))?;
-    fs::write(&ready, mark).map_err(|error| format!("{}: {error}", ready.display()))
+    fs::write(&marker_file, marker).map_err(|error| format!("{}: {error}", marker_file.display()))
 }
 
 /// Returns an environment's `lib/pythonX.Y/site-packages`, and the `X.Y`.

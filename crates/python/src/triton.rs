@@ -52,12 +52,12 @@ impl TritonClient {
 /// Returns the folder of libb64, which is downloaded if the system does not have the library; this does not
 /// need root. `None` if the system has it.
 fn libb64_folder(folder: &Path, run: RunCommand<'_>) -> Result<Option<PathBuf>, String> {
-    let lib = format!("lib/{}-linux-gnu", env::consts::ARCH);
-    if ["/", "/usr"].iter().any(|root| Path::new(root).join(&lib).join(LIBB64).is_file()) {
+    let library_path = format!("lib/{}-linux-gnu", env::consts::ARCH);
+    if ["/", "/usr"].iter().any(|root| Path::new(root).join(&library_path).join(LIBB64).is_file()) {
         return Ok(None);
     }
     let folder = folder.join("debian");
-    let library = folder.join("usr").join(&lib);
+    let library = folder.join("usr").join(&library_path);
     if !library.join(LIBB64).is_file() {
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let fetch = "apt-get download -qq libb64-0d && dpkg -x libb64-0d_*.deb .";

@@ -48,8 +48,8 @@ pub struct BdRate {
 /// when the curves do not reach a common quality.
 pub fn bd_rate(anchor: &[RatePoint], test: &[RatePoint]) -> Result<BdRate, QualityError> {
     let (anchor, test) = (log_rate_curve("anchor", anchor)?, log_rate_curve("test", test)?);
-    let reached = anchor.min_x()..anchor.max_x();
-    compare_curves(&anchor, &test, reached)
+    let qualities = anchor.min_x()..anchor.max_x();
+    compare_curves(&anchor, &test, qualities)
 }
 
 /// Like [`bd_rate`], but over the qualities that the anchor's curve reaches between `low_bpp` and `high_bpp`
@@ -68,15 +68,15 @@ pub fn bd_rate_within(
         return Err(QualityError::InvalidRateInterval { low: low_bpp, high: high_bpp });
     }
     let (anchor, test) = (log_rate_curve("anchor", anchor)?, log_rate_curve("test", test)?);
-    let reached = anchor.solve_for(low_bpp.log10())..anchor.solve_for(high_bpp.log10());
-    compare_curves(&anchor, &test, reached)
+    let qualities = anchor.solve_for(low_bpp.log10())..anchor.solve_for(high_bpp.log10());
+    compare_curves(&anchor, &test, qualities)
 }
 
-fn compare_curves(anchor: &Pchip, test: &Pchip, reached: Range<f64>) -> Result<BdRate, QualityError> {
-    let (low, high) = (reached.start.max(test.min_x()), reached.end.min(test.max_x()));
+fn compare_curves(anchor: &Pchip, test: &Pchip, qualities: Range<f64>) -> Result<BdRate, QualityError> {
+    let (low, high) = (qualities.start.max(test.min_x()), qualities.end.min(test.max_x()));
     if low >= high {
         return Err(QualityError::NoOverlap {
-            anchor: [reached.start, reached.end],
+            anchor: [qualities.start, qualities.end],
             test: [test.min_x(), test.max_x()],
         });
     }
@@ -106,9 +106,9 @@ fn undominated_points(points: &[RatePoint]) -> Vec<RatePoint> {
     sorted.sort_by(|a, b| a.bpp.total_cmp(&b.bpp).then(b.quality.total_cmp(&a.quality)));
     let mut best = f64::NEG_INFINITY;
     sorted.retain(|point| {
-        let better = point.quality > best;
+        let is_better = point.quality > best;
         best = best.max(point.quality);
-        better
+        is_better
     });
     sorted
 }
@@ -196,8 +196,9 @@ mod tests {
     }
 
     fn assert_is(found: BdRate, percent: f64, low: f64, high: f64) {
-        let off = (found.percent - percent).abs().max((found.low - low).abs()).max((found.high - high).abs());
-        assert!(off < 1e-6, "{found:?} instead of {percent} from {low} to {high}");
+        let deviation =
+            (found.percent - percent).abs().max((found.low - low).abs()).max((found.high - high).abs());
+        assert!(deviation < 1e-6, "{found:?} instead of {percent} from {low} to {high}");
     }
 
     #[test]
@@ -231,13 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn twice_the_rate_is_a_hundred_percent_and_the_same_is_none() {
+    fn twice_the_rate_is_a_hundred_percent_and_the_same_rate_is_zero() {
         let anchor = points(&JPEG);
         assert_is(bd_rate(&anchor, &anchor).unwrap(), 0.0, 23.78, 40.557);
-        let double: Vec<_> =
+        let doubled: Vec<_> =
             anchor.iter().map(|&RatePoint { bpp, quality }| RatePoint { bpp: 2.0 * bpp, quality }).collect();
-        assert_is(bd_rate(&anchor, &double).unwrap(), 100.0, 23.78, 40.557);
-        assert_is(bd_rate(&double, &anchor).unwrap(), -50.0, 23.78, 40.557);
+        assert_is(bd_rate(&anchor, &doubled).unwrap(), 100.0, 23.78, 40.557);
+        assert_is(bd_rate(&doubled, &anchor).unwrap(), -50.0, 23.78, 40.557);
     }
 
     #[test]
@@ -252,9 +253,10 @@ mod tests {
 
     #[test]
     fn too_few_rising_points_are_counted() {
-        let (anchor, few) = (points(&JPEG), points(&[(1.0, 30.0), (2.0, 31.0), (3.0, 31.0), (4.0, 33.0)]));
+        let (anchor, too_few) =
+            (points(&JPEG), points(&[(1.0, 30.0), (2.0, 31.0), (3.0, 31.0), (4.0, 33.0)]));
         let expected = QualityError::TooFewPoints { curve: "test", given: 4, left: 3, min: 4 };
-        assert_eq!(bd_rate(&anchor, &few), Err(expected));
+        assert_eq!(bd_rate(&anchor, &too_few), Err(expected));
         let expected = QualityError::TooFewPoints { curve: "anchor", given: 0, left: 0, min: 4 };
         assert_eq!(bd_rate(&[], &anchor), Err(expected));
     }
@@ -270,8 +272,8 @@ mod tests {
 
     #[test]
     fn numbers_that_are_no_rates_are_refused() {
-        for bad in [(0.0, 30.0), (-1.0, 30.0), (f64::NAN, 30.0), (1.0, f64::INFINITY)] {
-            let error = bd_rate(&points(&JPEG), &points(&[bad])).unwrap_err();
+        for invalid in [(0.0, 30.0), (-1.0, 30.0), (f64::NAN, 30.0), (1.0, f64::INFINITY)] {
+            let error = bd_rate(&points(&JPEG), &points(&[invalid])).unwrap_err();
             assert!(matches!(error, QualityError::InvalidRatePoint { curve: "test", .. }), "{error}");
         }
         for (low, high) in [(0.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, f64::INFINITY), (f64::NAN, 1.0)] {

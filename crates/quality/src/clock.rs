@@ -50,8 +50,8 @@ pub(crate) fn measure_cpu_time<T, E: From<QualityError>>(
     work: impl FnOnce() -> Result<T, E>,
 ) -> Result<(T, f64), E> {
     let start = cpu_time()?;
-    let answer = work()?;
-    Ok((answer, cpu_time()?.saturating_sub(start).as_secs_f64()))
+    let result = work()?;
+    Ok((result, cpu_time()?.saturating_sub(start).as_secs_f64()))
 }
 
 /// Converts the median of some times in seconds to milliseconds per megapixel.
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_the_runs_after_the_first_is_told_a_megapixel() {
+    fn the_result_is_the_median_per_megapixel_without_the_first_run() {
         let calls = Cell::new(0);
         let encode = || {
             // The uncounted call and one of the three counted calls are slow.
@@ -133,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn an_encoders_error_is_handed_on() {
+    fn an_encoder_error_is_returned() {
         let failing = || Err(QualityError::InvalidTarget);
         assert_eq!(encode_ms_per_megapixel(1, runs(1), failing), Err(QualityError::InvalidTarget));
-        let nothing = encode_ms_per_megapixel(0, runs(1), || Ok::<(), QualityError>(()));
-        assert!(matches!(nothing, Err(QualityError::EmptyImage { .. })));
+        let empty = encode_ms_per_megapixel(0, runs(1), || Ok::<(), QualityError>(()));
+        assert!(matches!(empty, Err(QualityError::EmptyImage { .. })));
     }
 }

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn small_pictures_have_no_ms_ssim() {
+    fn small_images_have_no_ms_ssim() {
         let image = samples::natural_rgb(28, 28);
         let point = RdPoint::measure(7, 98, &image, image.clone()).unwrap();
         assert_eq!((point.ms_ssim, point.quality_setting), (None, 7));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn means_are_taken_setting_by_setting() {
+    fn means_are_computed_per_setting() {
         let curves = [
             curve("a", &[(10, 0.2, 30.0, Some(0.9)), (20, 0.4, 32.0, Some(0.95))]),
             curve("a", &[(10, 0.4, 31.0, Some(0.8)), (20, 0.8, 35.0, None)]),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_csv_file_has_a_line_a_point() {
+    fn the_csv_file_has_one_line_per_point() {
         let curves = [
             curve("WebP, method 6", &[(75, 0.123_456_7, 31.5, Some(0.99))]),
             curve("ours", &[(1, 2.0, f64::INFINITY, None)]),

@@ -40,8 +40,8 @@ impl<'a> ImageView<'a> {
     /// Refuses an image with a side of more than `limit` pixels.
     pub(crate) fn check_sides(&self, codec: &'static str, limit: u32) -> Result<(), QualityError> {
         let found = self.shape;
-        let fits = found.width.max(found.height) <= limit;
-        if fits { Ok(()) } else { Err(QualityError::SideTooLong { codec, found, limit }) }
+        let is_within_limit = found.width.max(found.height) <= limit;
+        if is_within_limit { Ok(()) } else { Err(QualityError::SideTooLong { codec, found, limit }) }
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use image::{GrayImage, RgbImage};
 
     #[test]
-    fn grey_and_rgb_are_taken() {
+    fn grey_and_rgb_are_accepted() {
         let grey = DynamicImage::ImageLuma8(GrayImage::new(3, 2));
         assert_eq!(ImageView::new(&grey).unwrap().shape.to_string(), "3×2 grey");
         let rgb = DynamicImage::ImageRgb8(RgbImage::new(3, 2));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn other_kinds_and_empty_pictures_are_refused() {
+    fn other_kinds_and_empty_images_are_refused() {
         let error = ImageView::new(&DynamicImage::new_rgba8(2, 2)).unwrap_err();
         assert_eq!(error, QualityError::UnsupportedColour { found: image::ColorType::Rgba8 });
         let error = ImageView::new(&DynamicImage::new_luma8(0, 5)).unwrap_err();

@@ -52,12 +52,12 @@ impl LabelledSheet {
     /// [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an unsupported image,
     /// [`QualityError::SheetTooLarge`] when the sheet would have more than
     /// [`MAX_SHEET_PIXELS`](crate::MAX_SHEET_PIXELS) pixels. The sheet is unchanged after an error.
-    pub fn push(&mut self, label: &str, picture: &DynamicImage) -> Result<(), QualityError> {
-        let shape = ImageView::new(picture)?.shape;
+    pub fn push(&mut self, label: &str, image: &DynamicImage) -> Result<(), QualityError> {
+        let shape = ImageView::new(image)?.shape;
         let cell = (self.cell_size.0.max(shape.width), self.cell_size.1.max(shape.height));
         sheet::check_size(self.size(cell, self.cells.len() as u64 + 1))?;
         self.cell_size = cell;
-        self.cells.push((label.to_owned(), picture.to_rgb8()));
+        self.cells.push((label.to_owned(), image.to_rgb8()));
         Ok(())
     }
 
@@ -66,12 +66,12 @@ impl LabelledSheet {
     pub fn render(&self) -> RgbImage {
         let (width, height) = self.size(self.cell_size, self.cells.len() as u64);
         let mut sheet = RgbImage::from_pixel(width as u32, height as u32, BACKGROUND);
-        for (index, (label, picture)) in self.cells.iter().enumerate() {
+        for (index, (label, image)) in self.cells.iter().enumerate() {
             let (column, row) = (index as u32 % self.columns, index as u32 / self.columns);
             let x = MARGIN + column * (self.cell_size.0 + MARGIN);
             let y = MARGIN + row * (LABEL_HEIGHT + self.cell_size.1 + MARGIN);
             draw_text(&mut sheet, label, (x, y), self.cell_size.0);
-            imageops::replace(&mut sheet, picture, i64::from(x), i64::from(y + LABEL_HEIGHT));
+            imageops::replace(&mut sheet, image, i64::from(x), i64::from(y + LABEL_HEIGHT));
         }
         sheet
     }
@@ -88,17 +88,17 @@ impl LabelledSheet {
     /// Returns the width and height of a sheet in pixels.
     fn size(&self, cell: (u32, u32), cells: u64) -> (u64, u64) {
         let (columns, margin) = (u64::from(self.columns), u64::from(MARGIN));
-        let across = u64::from(cell.0) + margin;
-        let down = u64::from(LABEL_HEIGHT) + u64::from(cell.1) + margin;
-        (margin + across * cells.min(columns), margin + down * cells.div_ceil(columns))
+        let cell_width = u64::from(cell.0) + margin;
+        let cell_height = u64::from(LABEL_HEIGHT) + u64::from(cell.1) + margin;
+        (margin + cell_width * cells.min(columns), margin + cell_height * cells.div_ceil(columns))
     }
 }
 
 /// Draws a line of text in black, with as many characters as fit into `width` pixels.
 fn draw_text(sheet: &mut RgbImage, text: &str, (left, top): (u32, u32), width: u32) {
     let advance = glyph_width(TEXT_HEIGHT) as u32;
-    let fitting = text.chars().take((width / advance) as usize);
-    for (x, letter) in (left..).step_by(advance as usize).zip(fitting) {
+    let visible = text.chars().take((width / advance) as usize);
+    for (x, letter) in (left..).step_by(advance as usize).zip(visible) {
         let Some(glyph) = raster_glyph(letter, TEXT_HEIGHT) else { continue };
         for (y, row) in (top..).zip(glyph.rows()) {
             for (x, ink) in (x..).zip(row) {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_stand_row_by_row_under_their_labels() {
+    fn images_are_in_rows_under_their_labels() {
         let mut sheet = LabelledSheet::new(2).unwrap();
         for (label, level) in [("original", 200), ("", 201), ("J", 202)] {
             sheet.push(label, &flat(150, 40, level)).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_ends_with_its_cell() {
+    fn a_label_is_clipped_to_its_cell() {
         let mut sheet = LabelledSheet::new(1).unwrap();
         sheet.push("mmmmmmmmmmmmmmmm → ∞", &flat(60, 10, 255)).unwrap();
         let sheet = sheet.render();
@@ -152,17 +152,17 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_and_changes_nothing() {
+    fn an_oversized_image_is_refused_and_changes_nothing() {
         let error = LabelledSheet::new(0).unwrap_err();
         assert_eq!(error, QualityError::InvalidGrid { columns: 0, scale: 1 });
         let mut sheet = LabelledSheet::new(3).unwrap();
         assert_eq!(sheet.render().dimensions(), (8, 8));
         sheet.push("small", &flat(10, 10, 0)).unwrap();
-        let before = sheet.render();
+        let previous = sheet.render();
         let error = sheet.push("large", &flat(8000, 4000, 0)).unwrap_err();
         assert!(matches!(error, QualityError::SheetTooLarge { width: 16_024, .. }), "{error}");
         assert!(sheet.push("alpha", &DynamicImage::new_rgba8(1, 1)).is_err());
-        assert_eq!(sheet.render(), before);
+        assert_eq!(sheet.render(), previous);
     }
 
     #[test]

@@ -87,9 +87,9 @@ struct Plane {
 }
 
 impl Plane {
-    fn from_channel(picture: &ImageView<'_>, channel: usize) -> Self {
-        let ImageShape { width, height, channels } = picture.shape;
-        let samples = picture.samples.iter().skip(channel).step_by(usize::from(channels));
+    fn from_channel(view: &ImageView<'_>, channel: usize) -> Self {
+        let ImageShape { width, height, channels } = view.shape;
+        let samples = view.samples.iter().skip(channel).step_by(usize::from(channels));
         Self {
             width: width as usize,
             height: height as usize,
@@ -116,11 +116,11 @@ impl Plane {
 }
 
 fn push_downsampled(samples: &mut Vec<f32>, above: &[f32], below: &[f32]) {
-    let odd = above.len() % 2;
-    if odd == 1 {
+    let remainder = above.len() % 2;
+    if remainder == 1 {
         samples.push((above[0] + below[0]) / 4.0);
     }
-    let pairs = above[odd..].chunks_exact(2).zip(below[odd..].chunks_exact(2));
+    let pairs = above[remainder..].chunks_exact(2).zip(below[remainder..].chunks_exact(2));
     samples.extend(pairs.map(|(above, below)| (above[0] + above[1] + below[0] + below[1]) / 4.0));
 }
 
@@ -163,12 +163,12 @@ impl Moments {
         }
     }
 
-    /// Filters `from` horizontally.
-    fn fill_along(&mut self, window: &[f32; WINDOW_LENGTH], from: &Self) {
-        filter_row(window, &from.mean_a, &mut self.mean_a);
-        filter_row(window, &from.mean_b, &mut self.mean_b);
-        filter_row(window, &from.squares, &mut self.squares);
-        filter_row(window, &from.product, &mut self.product);
+    /// Filters `source` horizontally.
+    fn fill_along(&mut self, window: &[f32; WINDOW_LENGTH], source: &Self) {
+        filter_row(window, &source.mean_a, &mut self.mean_a);
+        filter_row(window, &source.mean_b, &mut self.mean_b);
+        filter_row(window, &source.squares, &mut self.squares);
+        filter_row(window, &source.product, &mut self.product);
     }
 
     /// Returns the sums of the contrast-structure map and of the SSIM map over the row (equations 1 to 3,
@@ -188,22 +188,22 @@ impl Moments {
 
 fn scale_means(window: &[f32; WINDOW_LENGTH], a: &Plane, b: &Plane) -> ScaleMeans {
     let (width, height) = (a.width - (WINDOW_LENGTH - 1), a.height - (WINDOW_LENGTH - 1));
-    let (mut down, mut both) = (Moments::with_width(a.width), Moments::with_width(width));
+    let (mut vertical, mut filtered) = (Moments::with_width(a.width), Moments::with_width(width));
     let mut sums = (0.0, 0.0);
     for y in 0..height {
-        down.fill_down(window, a, b, y);
-        both.fill_along(window, &down);
-        let row = both.sums();
+        vertical.fill_down(window, a, b, y);
+        filtered.fill_along(window, &vertical);
+        let row = filtered.sums();
         sums = (sums.0 + f64::from(row.0), sums.1 + f64::from(row.1));
     }
     let windows = (width * height) as f64;
     ScaleMeans { contrast_structure: sums.0 / windows, ssim: sums.1 / windows }
 }
 
-fn filter_row(window: &[f32; WINDOW_LENGTH], from: &[f32], to: &mut [f32]) {
-    to.fill(0.0);
+fn filter_row(window: &[f32; WINDOW_LENGTH], input: &[f32], output: &mut [f32]) {
+    output.fill(0.0);
     for (tap, &weight) in window.iter().enumerate() {
-        for (sum, sample) in to.iter_mut().zip(&from[tap..]) {
+        for (sum, sample) in output.iter_mut().zip(&input[tap..]) {
             *sum += weight * sample;
         }
     }
@@ -255,16 +255,16 @@ mod tests {
     }
 
     #[test]
-    fn equal_pictures_have_one_and_the_order_does_not_matter() {
+    fn equal_images_score_one_and_the_order_does_not_matter() {
         let image = samples::natural_rgb(200, 180);
         assert!((ms_ssim(&image, &image).unwrap() - 1.0).abs() < 1e-6);
         let other = coarse(&image, 60);
-        let (forth, back) = (ms_ssim(&image, &other).unwrap(), ms_ssim(&other, &image).unwrap());
-        assert!((forth - back).abs() < 1e-6 && forth < 0.999, "{forth} and {back}");
+        let (forward, backward) = (ms_ssim(&image, &other).unwrap(), ms_ssim(&other, &image).unwrap());
+        assert!((forward - backward).abs() < 1e-6 && forward < 0.999, "{forward} and {backward}");
     }
 
     #[test]
-    fn an_inverted_picture_has_nothing_in_common() {
+    fn an_inverted_image_has_nothing_in_common() {
         let image = samples::natural_grey(180, 180);
         let mut inverted = image.clone();
         inverted.invert();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn decibels_spread_what_is_near_one() {
+    fn decibels_separate_values_near_one() {
         for (value, db) in [(0.0, 0.0), (0.9, 10.0), (0.99, 20.0)] {
             assert!((ms_ssim_db(value) - db).abs() < 1e-9);
         }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn small_and_different_pictures_are_refused() {
+    fn small_and_different_images_are_refused() {
         let small = samples::natural_grey(400, 175);
         let error = ms_ssim(&small, &small).unwrap_err().to_string();
         assert!(error.contains("176 pixels") && error.contains("400×175 grey"), "{error}");

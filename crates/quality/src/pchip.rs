@@ -71,9 +71,9 @@ impl Pchip {
 
     /// Returns the integral over the part of a piece between `low` and `high`.
     fn integrate_piece(&self, piece: usize, low: f64, high: f64) -> f64 {
-        let start = self.x[piece];
-        let (from, to) = (low.max(start) - start, high.min(self.x[piece + 1]) - start);
-        self.antiderivative(piece, to) - self.antiderivative(piece, from)
+        let origin = self.x[piece];
+        let (low_offset, high_offset) = (low.max(origin) - origin, high.min(self.x[piece + 1]) - origin);
+        self.antiderivative(piece, high_offset) - self.antiderivative(piece, low_offset)
     }
 
     fn antiderivative(&self, piece: usize, t: f64) -> f64 {
@@ -83,8 +83,8 @@ impl Pchip {
 
     /// Returns the last piece that begins at or before `x`.
     fn piece_at(&self, x: f64) -> usize {
-        let begun = self.x.partition_point(|&start| start <= x);
-        begun.saturating_sub(1).min(self.x.len() - 2)
+        let started_pieces = self.x.partition_point(|&start| start <= x);
+        started_pieces.saturating_sub(1).min(self.x.len() - 2)
     }
 
     /// Returns the piece's polynomial coefficients in powers of the distance to its start, computed as a
@@ -92,10 +92,10 @@ impl Pchip {
     fn coefficients(&self, piece: usize) -> [f64; 4] {
         let width = self.x[piece + 1] - self.x[piece];
         let secant = (self.y[piece + 1] - self.y[piece]) / width;
-        let (from, to) = (self.slopes[piece], self.slopes[piece + 1]);
-        let c2 = (3.0 * secant - 2.0 * from - to) / width;
-        let c3 = (from + to - 2.0 * secant) / (width * width);
-        [self.y[piece], from, c2, c3]
+        let (start_slope, end_slope) = (self.slopes[piece], self.slopes[piece + 1]);
+        let c2 = (3.0 * secant - 2.0 * start_slope - end_slope) / width;
+        let c3 = (start_slope + end_slope - 2.0 * secant) / (width * width);
+        [self.y[piece], start_slope, c2, c3]
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_curve_rises_everywhere_and_ends_where_its_points_do() {
+    fn the_curve_rises_everywhere_and_ends_at_its_end_points() {
         let curve = curve();
         let values: Vec<f64> = (0..=500).map(|step| curve.value_at(f64::from(step) / 100.0)).collect();
         assert!(values.is_sorted());

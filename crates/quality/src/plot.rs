@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_left_out_or_refused() {
+    fn points_that_cannot_be_drawn_are_omitted_or_refused() {
         let mut curves = curves();
         curves[1].points.clear();
         curves[0].points[0].psnr = f64::INFINITY;

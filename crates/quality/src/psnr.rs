@@ -62,10 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn equal_pictures_are_infinitely_good() {
+    fn equal_images_have_an_infinite_psnr() {
         assert_close(mse(&grey(3), &grey(3)).unwrap(), 0.0);
-        for good in [psnr(&grey(3), &grey(3)).unwrap(), psnr_of_mse(-0.0)] {
-            assert!(good.is_infinite() && good.is_sign_positive(), "{good}");
+        for value in [psnr(&grey(3), &grey(3)).unwrap(), psnr_of_mse(-0.0)] {
+            assert!(value.is_infinite() && value.is_sign_positive(), "{value}");
         }
         assert!(psnr_of_mse(-1.0).is_nan());
     }
@@ -93,9 +93,9 @@ mod tests {
                 DynamicImage::ImageLuma8(GrayImage::from_raw(samples.len() as u32, 1, samples).unwrap())
             };
             let (a, b) = (image(a), image(b));
-            let forth = psnr(&a, &b).unwrap();
-            prop_assert!(forth.total_cmp(&psnr(&b, &a).unwrap()).is_eq());
-            prop_assert!(forth >= 0.0);
+            let forward = psnr(&a, &b).unwrap();
+            prop_assert!(forward.total_cmp(&psnr(&b, &a).unwrap()).is_eq());
+            prop_assert!(forward >= 0.0);
         }
     }
 }

@@ -24,6 +24,6 @@ fn sample_level(x: u32, y: u32, channel: u32) -> u8 {
     (shading + edge + noise as f32).clamp(0.0, 255.0) as u8
 }
 
-fn sine_wave(period: f32, at: u32) -> f32 {
-    (TAU * at as f32 / period).sin()
+fn sine_wave(period: f32, position: u32) -> f32 {
+    (TAU * position as f32 / period).sin()
 }

@@ -104,9 +104,10 @@ impl ContactSheet {
     /// size limit is checked.
     fn size(&self, (width, height): (u32, u32), pairs: u64) -> (u64, u64) {
         let (columns, scale) = (u64::from(self.columns), u64::from(self.scale));
-        let across = (u64::from(width) * scale).saturating_add(u64::from(MARGIN));
-        let down = (u64::from(height) * scale).saturating_mul(2).saturating_add(u64::from(GAP + MARGIN));
-        (side_length(across, pairs.min(columns)), side_length(down, pairs.div_ceil(columns)))
+        let cell_width = (u64::from(width) * scale).saturating_add(u64::from(MARGIN));
+        let cell_height =
+            (u64::from(height) * scale).saturating_mul(2).saturating_add(u64::from(GAP + MARGIN));
+        (side_length(cell_width, pairs.min(columns)), side_length(cell_height, pairs.div_ceil(columns)))
     }
 
     /// Returns the upper left corner of a cell, in sheet pixels.
@@ -117,10 +118,10 @@ impl ContactSheet {
         (x, y)
     }
 
-    fn draw_image(&self, sheet: &mut RgbImage, picture: &RgbImage, (left, top): (u32, u32)) {
-        for y in 0..picture.height() * self.scale {
-            for x in 0..picture.width() * self.scale {
-                let pixel = picture.get_pixel(x / self.scale, y / self.scale);
+    fn draw_image(&self, sheet: &mut RgbImage, image: &RgbImage, (left, top): (u32, u32)) {
+        for y in 0..image.height() * self.scale {
+            for x in 0..image.width() * self.scale {
+                let pixel = image.get_pixel(x / self.scale, y / self.scale);
                 sheet.put_pixel(left + x, top + y, *pixel);
             }
         }
@@ -135,8 +136,8 @@ fn side_length(cell: u64, cells: u64) -> u64 {
 /// Checks that a sheet of this width and height is within [`MAX_SHEET_PIXELS`].
 pub(crate) fn check_size((width, height): (u64, u64)) -> Result<(), QualityError> {
     let limit = MAX_SHEET_PIXELS;
-    let fits = width.saturating_mul(height) <= limit;
-    if fits { Ok(()) } else { Err(QualityError::SheetTooLarge { width, height, limit }) }
+    let is_within_limit = width.saturating_mul(height) <= limit;
+    if is_within_limit { Ok(()) } else { Err(QualityError::SheetTooLarge { width, height, limit }) }
 }
 
 /// Writes a sheet as a PNG file and replaces any file at that path.
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_stand_row_by_row_inputs_above() {
+    fn cells_are_in_rows_with_inputs_above() {
         let sheet = sheet_of(3, 2, 5).render();
         // Two cells of 20 and three margins of 8; two rows of 15 + 2 + 15 and three margins.
         assert_eq!(sheet.dimensions(), (64, 88));
@@ -187,8 +188,8 @@ mod tests {
     #[test]
     fn pixels_are_enlarged_without_blur() {
         let mut sheet = ContactSheet::new(1, 3).unwrap();
-        let checks = GrayImage::from_fn(2, 2, |x, y| Luma([if x == y { 250 } else { 10 }]));
-        sheet.push_pair(&DynamicImage::ImageLuma8(checks), &flat(1, 1, 7)).unwrap();
+        let checkerboard = GrayImage::from_fn(2, 2, |x, y| Luma([if x == y { 250 } else { 10 }]));
+        sheet.push_pair(&DynamicImage::ImageLuma8(checkerboard), &flat(1, 1, 7)).unwrap();
         let sheet = sheet.render();
         for (x, y) in (0..6).flat_map(|y| (0..6).map(move |x| (x, y))) {
             let expected = if x / 3 == y / 3 { 250 } else { 10 };
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_takes_the_largest() {
+    fn every_cell_has_the_size_of_the_largest_image() {
         let mut sheet = ContactSheet::new(9, 1).unwrap();
         sheet.push_pair(&flat(10, 2, 1), &flat(3, 6, 2)).unwrap();
         sheet.push_pair(&flat(1, 1, 3), &flat(1, 1, 4)).unwrap();
@@ -209,22 +210,22 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_sheet_is_margin() {
+    fn an_empty_sheet_is_only_margin() {
         assert_eq!(sheet_of(0, 4, 2).render(), RgbImage::from_pixel(8, 8, BACKGROUND));
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_and_changes_nothing() {
+    fn an_oversized_pair_is_refused_and_changes_nothing() {
         assert_eq!(ContactSheet::new(0, 2).unwrap_err(), QualityError::InvalidGrid { columns: 0, scale: 2 });
         assert_eq!(ContactSheet::new(2, 0).unwrap_err(), QualityError::InvalidGrid { columns: 2, scale: 0 });
         let mut sheet = sheet_of(1, 2, 1_000);
-        let before = sheet.size(sheet.largest, 1);
+        let previous = sheet.size(sheet.largest, 1);
         let error = sheet.push_pair(&flat(4, 3, 0), &flat(6, 6, 0)).unwrap_err();
         assert!(
             matches!(error, QualityError::SheetTooLarge { width: 12_024, height: 12_018, .. }),
             "{error}"
         );
-        assert_eq!((sheet.pairs.len(), sheet.size(sheet.largest, 1)), (1, before));
+        assert_eq!((sheet.pairs.len(), sheet.size(sheet.largest, 1)), (1, previous));
         let huge = ContactSheet::new(u32::MAX, u32::MAX).unwrap();
         let error = check_size(huge.size((u32::MAX, u32::MAX), u64::MAX)).unwrap_err();
         assert!(matches!(error, QualityError::SheetTooLarge { .. }));

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_take_turns() {
+    fn jobs_alternate() {
         let calls = RefCell::new(String::new());
         let job = |name: &'static str, bytes: usize| {
             let calls = &calls;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_handed_on() {
+    fn errors_are_returned() {
         let failing = || EncodeJob::new("fails", || Err(QualityError::InvalidTarget));
         assert_eq!(measure_encode_times(1, runs(1), vec![failing()]), Err(QualityError::InvalidTarget));
         let job = EncodeJob::new("does nothing", || Ok::<_, QualityError>(0));

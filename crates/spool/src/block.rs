@@ -156,12 +156,12 @@ impl BlockBuilder {
     }
 }
 
-fn read_u32(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+fn read_u32(bytes: &[u8; HEADER_BYTES], offset: usize) -> u32 {
+    u32::from_le_bytes([bytes[offset], bytes[offset + 1], bytes[offset + 2], bytes[offset + 3]])
 }
 
-fn read_u64(bytes: &[u8; HEADER_BYTES], at: usize) -> u64 {
-    u64::from(read_u32(bytes, at)) | u64::from(read_u32(bytes, at + 4)) << 32
+fn read_u64(bytes: &[u8; HEADER_BYTES], offset: usize) -> u64 {
+    u64::from(read_u32(bytes, offset)) | u64::from(read_u32(bytes, offset + 4)) << 32
 }
 
 fn pad_len(len: u64) -> u64 {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_the_page() {
+    fn the_bytes_match_the_documented_format() {
         let bytes = block(258, &[b"ab".to_vec(), Vec::new()]);
         assert_eq!((&bytes[..4], bytes.len()), (&b"LSpB"[..], 48));
         assert_eq!(
@@ -228,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn records_come_back(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20)) {
+        fn records_survive_a_round_trip(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20)) {
             let mut builder = BlockBuilder::new(1, 2);
             for record in &records {
                 let expected = builder.len_with(record.len());
@@ -243,13 +243,13 @@ mod tests {
         }
 
         #[test]
-        fn one_changed_bit_is_seen(at in 0_usize..8 * 60, records in prop::collection::vec(prop::collection::vec(any::<u8>(), 10), 2..4)) {
+        fn one_changed_bit_is_detected(bit in 0_usize..8 * 60, records in prop::collection::vec(prop::collection::vec(any::<u8>(), 10), 2..4)) {
             let mut bytes = block(7, &records);
-            let used = HEADER_BYTES + header(&bytes).unwrap().body_bytes as usize;
-            let at = at % (8 * used);
-            bytes[at / 8] ^= 1 << (at % 8);
-            let read = header(&bytes).and_then(|header| header.parse_records(bytes.get(HEADER_BYTES..HEADER_BYTES + header.body_bytes as usize)?).map(|records| records.len()));
-            prop_assert_eq!(read, None);
+            let block_len = HEADER_BYTES + header(&bytes).unwrap().body_bytes as usize;
+            let bit = bit % (8 * block_len);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let parsed = header(&bytes).and_then(|header| header.parse_records(bytes.get(HEADER_BYTES..HEADER_BYTES + header.body_bytes as usize)?).map(|records| records.len()));
+            prop_assert_eq!(parsed, None);
         }
     }
 }

@@ -46,7 +46,7 @@ struct Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SettleOutcome {
     /// The last record that is done now.
-    pub(crate) done: u64,
+    pub(crate) cursor: u64,
     /// Number of records that were missing.
     pub(crate) lost: u64,
 }
@@ -71,8 +71,8 @@ pub(crate) struct ClassLog<F> {
 
 impl<F: File> ClassLog<F> {
     /// Creates a log as recovery found it, with the known cursor and counters of its class.
-    pub(crate) fn new(left: RecoveredClass, epoch: u64, known: Counters) -> Self {
-        let RecoveredClass { class, committed, segments, .. } = left;
+    pub(crate) fn new(recovered: RecoveredClass, epoch: u64, counters: Counters) -> Self {
+        let RecoveredClass { class, committed, segments, .. } = recovered;
         Self {
             class,
             epoch,
@@ -80,8 +80,8 @@ impl<F: File> ClassLog<F> {
             active: None,
             committed,
             pending: BlockBuilder::new(committed + 1, epoch),
-            reader: Reader { next_number: known.cursor + 1, open_segment: None, gaps: VecDeque::new() },
-            highest_sent: known.highest_sent,
+            reader: Reader { next_number: counters.cursor + 1, open_segment: None, gaps: VecDeque::new() },
+            highest_sent: counters.highest_sent,
             received: ReceivedNumbers::default(),
         }
     }
@@ -122,8 +122,8 @@ impl<F: File> ClassLog<F> {
     pub(crate) fn commit(&mut self) -> io::Result<()> {
         let Some(active) = self.active.as_mut().filter(|_| !self.pending.is_empty()) else { return Ok(()) };
         let last = self.pending.last_number();
-        let after = BlockBuilder::new(last + 1, self.epoch);
-        let block = std::mem::replace(&mut self.pending, after).finish();
+        let next = BlockBuilder::new(last + 1, self.epoch);
+        let block = std::mem::replace(&mut self.pending, next).finish();
         active.file.write_at(active.next_offset, &block)?;
         active.file.sync()?;
         active.next_offset += block.len() as u64;
@@ -149,16 +149,16 @@ impl<F: File> ClassLog<F> {
         self.active = Some(ActiveSegment { file, next_offset: 0 });
     }
 
-    /// Returns the number of the last record of the segment at the index `place`.
-    pub(crate) fn last_number_of(&self, place: usize) -> u64 {
-        self.segments.get(place + 1).map_or(self.committed, |after| after.first_number - 1)
+    /// Returns the number of the last record of the segment at `index`.
+    pub(crate) fn last_number_of(&self, index: usize) -> u64 {
+        self.segments.get(index + 1).map_or(self.committed, |next| next.first_number - 1)
     }
 
     /// Returns the oldest segment and the number of its last record, unless some of its records are in flight
     /// or not committed.
-    pub(crate) fn evictable_segment(&self, done: u64) -> Option<(Segment, u64)> {
+    pub(crate) fn evictable_segment(&self, cursor: u64) -> Option<(Segment, u64)> {
         let oldest = *self.segments.front()?;
-        let is_read = self.reader.next_number > oldest.first_number.max(done + 1);
+        let is_read = self.reader.next_number > oldest.first_number.max(cursor + 1);
         let is_written = self.segments.len() == 1 && self.has_pending();
         (!is_read && !is_written).then(|| (oldest, self.last_number_of(0)))
     }
@@ -175,42 +175,42 @@ impl<F: File> ClassLog<F> {
     }
 
     /// Returns the oldest segment if it is sealed and all its records are done.
-    pub(crate) fn finished_segment(&self, done: u64) -> Option<Segment> {
-        let sealed = self.segments.len() > 1 || self.active.is_none();
-        self.segments.front().copied().filter(|_| sealed && self.last_number_of(0) <= done)
+    pub(crate) fn finished_segment(&self, cursor: u64) -> Option<Segment> {
+        let is_sealed = self.segments.len() > 1 || self.active.is_none();
+        self.segments.front().copied().filter(|_| is_sealed && self.last_number_of(0) <= cursor)
     }
 
     /// Returns the next records as one block, without the leading records that were read before or that the
-    /// receiver has; `None` when all committed records have been read. Damage on the way is set aside; `room`
-    /// limits the bytes of all damage together.
+    /// receiver has; `None` when all committed records have been read. Damage on the way is set aside;
+    /// `free_bytes` limits the bytes of all damage together.
     pub(crate) fn read<S: Storage<File = F>>(
         &mut self,
         storage: &S,
         damage_files: &mut DamageFiles,
-        room: u64,
+        free_bytes: u64,
     ) -> io::Result<Option<Block>> {
         while self.reader.next_number <= self.committed {
             let next = self.reader.next_number;
-            let place = self.segments.partition_point(|segment| segment.first_number <= next);
-            let Some(place) = place.checked_sub(1) else {
+            let index = self.segments.partition_point(|segment| segment.first_number <= next);
+            let Some(index) = index.checked_sub(1) else {
                 // Records before the oldest segment are gone.
                 let first = self.segments.front().map_or(self.committed + 1, |segment| segment.first_number);
                 self.reader.gap_to(first, &self.received);
                 continue;
             };
-            let first = self.segments[place].first_number;
-            let limit = self.blocks_end(place);
-            let last = self.last_number_of(place);
-            let (file, at) = self.reader.open_segment(storage, self.class, first)?;
-            let found = segment::next_block(file, *at, limit)?;
+            let first = self.segments[index].first_number;
+            let limit = self.blocks_end(index);
+            let last = self.last_number_of(index);
+            let (file, offset) = self.reader.open_segment(storage, self.class, first)?;
+            let found = segment::next_block(file, *offset, limit)?;
             let damage =
-                *at..found.as_ref().map_or(limit, |block| block.next_offset - block.header.block_len());
+                *offset..found.as_ref().map_or(limit, |block| block.next_offset - block.header.block_len());
             if damage.start < damage.end {
-                damage_files.copy_damage(storage, (self.class, first), file, damage, room);
+                damage_files.copy_damage(storage, (self.class, first), file, damage, free_bytes);
             }
             match found {
                 Some(block) => {
-                    *at = block.next_offset;
+                    *offset = block.next_offset;
                     if block.header.last_number() > last || block.header.last_number() < next {
                         continue;
                     }
@@ -229,16 +229,16 @@ impl<F: File> ClassLog<F> {
     }
 
     /// Returns the offset at which the blocks of a segment end.
-    fn blocks_end(&self, place: usize) -> u64 {
+    fn blocks_end(&self, index: usize) -> u64 {
         match &self.active {
-            Some(active) if place + 1 == self.segments.len() => active.next_offset,
-            _ => self.segments[place].bytes,
+            Some(active) if index + 1 == self.segments.len() => active.next_offset,
+            _ => self.segments[index].bytes,
         }
     }
 
     /// Moves the reading position back to the first record that is not done.
-    pub(crate) fn rewind(&mut self, done: u64) {
-        self.reader = Reader { next_number: done + 1, open_segment: None, gaps: VecDeque::new() };
+    pub(crate) fn rewind(&mut self, cursor: u64) {
+        self.reader = Reader { next_number: cursor + 1, open_segment: None, gaps: VecDeque::new() };
     }
 
     /// Marks the records up to `number` as possibly sent.
@@ -246,17 +246,17 @@ impl<F: File> ClassLog<F> {
         self.highest_sent = self.highest_sent.max(number);
     }
 
-    /// Stores which records after `done` the receiver has. No other records may be in flight.
-    pub(crate) fn set_received(&mut self, mut received: ReceivedNumbers, done: u64) {
-        received.drop_up_to(done);
-        self.highest_sent = received.last().max(done);
+    /// Stores which records after `cursor` the receiver has. No other records may be in flight.
+    pub(crate) fn set_received(&mut self, mut received: ReceivedNumbers, cursor: u64) {
+        received.drop_up_to(cursor);
+        self.highest_sent = received.last().max(cursor);
         self.received = received;
     }
 
-    /// Returns the last record of the unbroken run after `done` that the receiver has; `done` if it does not
+    /// Returns the last record of the unbroken run after `cursor` that the receiver has; `cursor` if it does not
     /// have the next record.
-    pub(crate) fn received_after(&self, done: u64) -> u64 {
-        self.received.end_of_run(done + 1)
+    pub(crate) fn received_after(&self, cursor: u64) -> u64 {
+        self.received.end_of_run(cursor + 1)
     }
 
     /// Returns the last record that may have been sent.
@@ -271,16 +271,16 @@ impl<F: File> ClassLog<F> {
 
     /// Marks records up to `number` as done, together with the gaps that directly follow them.
     pub(crate) fn settle(&mut self, number: u64) -> SettleOutcome {
-        let mut settled = SettleOutcome { done: number, lost: 0 };
+        let mut settled = SettleOutcome { cursor: number, lost: 0 };
         while let Some(&Gap { first, last, received }) = self.reader.gaps.front() {
-            if first > settled.done + 1 {
+            if first > settled.cursor + 1 {
                 break;
             }
             settled.lost += last - first + 1 - received;
-            settled.done = settled.done.max(last);
+            settled.cursor = settled.cursor.max(last);
             self.reader.gaps.pop_front();
         }
-        self.received.drop_up_to(settled.done);
+        self.received.drop_up_to(settled.cursor);
         settled
     }
 }
@@ -298,8 +298,8 @@ impl<F: File> Reader<F> {
             Some(open) if open.0 == first => open,
             _ => (first, storage.open(&segment::name(class, first))?, 0),
         };
-        let (_, file, at) = self.open_segment.insert(open);
-        Ok((file, at))
+        let (_, file, offset) = self.open_segment.insert(open);
+        Ok((file, offset))
     }
 
     /// Adds a gap that ends before `number`: these records are missing, or the receiver has them.

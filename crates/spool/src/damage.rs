@@ -39,18 +39,18 @@ impl DamageFiles {
         self.bytes
     }
 
-    /// Copies the bytes `damage` of a segment's file, as far as space allows: `room` limits the bytes of all
-    /// these files together. A failure to write them does not affect anything else.
+    /// Copies the bytes `damage` of a segment's file, as far as space allows: `free_bytes` limits the bytes of
+    /// all these files together. A failure to write them does not affect anything else.
     pub(crate) fn copy_damage<S: Storage>(
         &mut self,
         storage: &S,
         (class, first): (Class, u64),
         file: &S::File,
         damage: Range<u64>,
-        room: u64,
+        free_bytes: u64,
     ) {
         let name = format!("{FILE_PREFIX}{class}-{first:016x}-{:x}.bin", damage.start);
-        let len = (damage.end - damage.start).min(room.min(self.max_bytes).saturating_sub(self.bytes));
+        let len = (damage.end - damage.start).min(free_bytes.min(self.max_bytes).saturating_sub(self.bytes));
         if len == 0 || self.names.contains(&name) {
             return;
         }
@@ -61,13 +61,19 @@ impl DamageFiles {
     }
 }
 
-fn copy_bytes<S: Storage>(storage: &S, name: &str, from: &S::File, at: u64, len: u64) -> io::Result<()> {
+fn copy_bytes<S: Storage>(
+    storage: &S,
+    name: &str,
+    source: &S::File,
+    offset: u64,
+    len: u64,
+) -> io::Result<()> {
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-    let read = from.read_at(at, &mut bytes)?;
+    let count = source.read_at(offset, &mut bytes)?;
     // The space of removed segments is free only after their removal is durable.
     storage.sync()?;
-    let mut to = storage.create(name, len)?;
-    to.write_at(0, &bytes[..read])?;
-    to.sync()?;
+    let mut copy = storage.create(name, len)?;
+    copy.write_at(0, &bytes[..count])?;
+    copy.sync()?;
     storage.sync()
 }

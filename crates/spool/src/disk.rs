@@ -52,7 +52,7 @@ impl Storage for Disk {
         match fallocate(&file, FallocateFlags::empty(), 0, len) {
             // Some file systems cannot reserve space. A later write may then fail because the disk is full.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(len)?,
-            promised => promised?,
+            result => result?,
         }
         Ok(DiskFile(file))
     }
@@ -80,7 +80,7 @@ impl File for DiskFile {
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.0.read_at(rest, offset + filled as u64) {
                 Ok(0) => break,
-                Ok(read) => filled += read,
+                Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -24,9 +24,9 @@ impl ReceivedNumbers {
         Self(merged)
     }
 
-    /// Returns the number of records in the range `of` that the receiver has.
-    pub(crate) fn count(&self, of: &RangeInclusive<u64>) -> u64 {
-        self.0.iter().map(|range| count_common(range, of)).sum()
+    /// Returns the number of records in the range `numbers` that the receiver has.
+    pub(crate) fn count(&self, numbers: &RangeInclusive<u64>) -> u64 {
+        self.0.iter().map(|range| count_common(range, numbers)).sum()
     }
 
     /// Returns the last number of the unbroken run that begins at `first` and that the receiver has; `first -
@@ -62,12 +62,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_are_the_numbers_in_them(ranges in prop::collection::vec((1..60_u64, 0..9_u64), 0..12), first in 1..70_u64, len in 0..20_u64) {
+        fn ranges_equal_the_numbers_in_them(ranges in prop::collection::vec((1..60_u64, 0..9_u64), 0..12), first in 1..70_u64, len in 0..20_u64) {
             let ranges: Vec<RangeInclusive<u64>> = ranges.into_iter().map(|(first, len)| first..=first + len).collect();
             let numbers: BTreeSet<u64> = ranges.iter().cloned().flatten().collect();
             let mut received = ReceivedNumbers::from_ranges(&ranges);
-            let asked = first..=first + len;
-            prop_assert_eq!(received.count(&asked), numbers.range(asked).count() as u64);
+            let queried = first..=first + len;
+            prop_assert_eq!(received.count(&queried), numbers.range(queried).count() as u64);
             let run = (first..=100).take_while(|number| numbers.contains(number)).last();
             prop_assert_eq!(received.end_of_run(first), run.unwrap_or(first - 1));
             prop_assert_eq!(received.last(), numbers.last().copied().unwrap_or(0));

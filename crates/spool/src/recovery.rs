@@ -67,16 +67,16 @@ pub(crate) struct RecoveredClass {
 }
 
 impl Recovery {
-    /// Inspects all segments without changing them. A spool without a state gets the name `name`.
+    /// Inspects all segments without changing them. A spool without a state gets the name `spool_name`.
     pub(crate) fn inspect_all<S: Storage>(
         storage: &S,
         names: &[String],
-        known: Option<State>,
-        name: u32,
+        stored_state: Option<State>,
+        spool_name: u32,
     ) -> io::Result<Self> {
-        let mut state = known.unwrap_or(State { spool_name: name, ..State::default() });
+        let mut state = stored_state.unwrap_or(State { spool_name, ..State::default() });
         state.generation += 1;
-        let is_lost = known.is_none();
+        let is_lost = stored_state.is_none();
         let [low, normal, high] = Class::ALL;
         let classes = [
             RecoveredClass::inspect_and_count(storage, names, low, is_lost, &mut state)?,
@@ -88,33 +88,33 @@ impl Recovery {
 
     /// Removes the segments that are done and truncates the last segment of each class.
     pub(crate) fn clean_up<S: Storage>(&self, storage: &S) -> io::Result<()> {
-        for left in &self.classes {
-            for &first in &left.finished {
-                storage.remove(&segment::name(left.class, first))?;
+        for recovered in &self.classes {
+            for &first in &recovered.finished {
+                storage.remove(&segment::name(recovered.class, first))?;
             }
-            if let Some(tail) = &left.tail {
-                tail.truncate_segment(storage, left.class)?;
+            if let Some(tail) = &recovered.tail {
+                tail.truncate_segment(storage, recovered.class)?;
             }
         }
         Ok(())
     }
 }
 
-/// Passes the records of the last segments of each class to `show`, including those that are done. The
+/// Passes the records of the last segments of each class to `visit`, including those that are done. The
 /// records that were committed last before the stop are among them.
 pub(crate) fn show_newest<S: Storage>(
     storage: &S,
     names: &[String],
-    show: &mut dyn FnMut(&[u8]),
+    visit: &mut dyn FnMut(&[u8]),
 ) -> io::Result<()> {
     for class in Class::ALL {
         let mut firsts = first_numbers(names, class);
         for first in firsts.split_off(firsts.len().saturating_sub(SHOWN_SEGMENTS)) {
             let file = storage.open(&segment::name(class, first))?;
-            let (mut at, len) = (0, file.size()?);
-            while let Some(block) = segment::next_block(&file, at, len)? {
-                block.records.iter().for_each(|record| show(record));
-                at = block.next_offset;
+            let (mut offset, len) = (0, file.size()?);
+            while let Some(block) = segment::next_block(&file, offset, len)? {
+                block.records.iter().for_each(|record| visit(record));
+                offset = block.next_offset;
             }
         }
     }
@@ -123,8 +123,8 @@ pub(crate) fn show_newest<S: Storage>(
 
 /// Returns the first record numbers of a class's segments, in ascending order.
 fn first_numbers(names: &[String], class: Class) -> Vec<u64> {
-    let named = names.iter().filter_map(|name| segment::parse(name)).filter(|(of, _)| *of == class);
-    let mut firsts: Vec<u64> = named.map(|(_, first)| first).collect();
+    let segments = names.iter().filter_map(|name| segment::parse(name)).filter(|(other, _)| *other == class);
+    let mut firsts: Vec<u64> = segments.map(|(_, first)| first).collect();
     firsts.sort_unstable();
     firsts
 }
@@ -145,37 +145,37 @@ impl RecoveredClass {
             counters.cursor = first.saturating_sub(1);
             counters.delivered = counters.cursor;
         }
-        let left = Self::inspect_class(storage, class, &firsts, counters.cursor)?;
-        state.torn_ends += u64::from(left.is_torn);
-        Ok(left)
+        let recovered = Self::inspect_class(storage, class, &firsts, counters.cursor)?;
+        state.torn_ends += u64::from(recovered.is_torn);
+        Ok(recovered)
     }
 
-    fn inspect_class<S: Storage>(storage: &S, class: Class, firsts: &[u64], done: u64) -> io::Result<Self> {
+    fn inspect_class<S: Storage>(storage: &S, class: Class, firsts: &[u64], cursor: u64) -> io::Result<Self> {
         let (segments, finished) = (VecDeque::new(), Vec::new());
-        let mut left = Self { class, committed: done, segments, tail: None, finished, is_torn: false };
-        for (place, &first) in firsts.iter().enumerate() {
+        let mut recovered = Self { class, committed: cursor, segments, tail: None, finished, is_torn: false };
+        for (index, &first) in firsts.iter().enumerate() {
             // A segment begins only after all records before it are committed.
-            left.committed = left.committed.max(first.saturating_sub(1));
-            match firsts.get(place + 1) {
-                Some(after) if after - 1 <= done => left.finished.push(first),
+            recovered.committed = recovered.committed.max(first.saturating_sub(1));
+            match firsts.get(index + 1) {
+                Some(next_first) if next_first - 1 <= cursor => recovered.finished.push(first),
                 Some(_) => {
                     let bytes = storage.open(&segment::name(class, first))?.size()?;
-                    left.segments.push_back(Segment { first_number: first, bytes });
+                    recovered.segments.push_back(Segment { first_number: first, bytes });
                 }
-                None => left.inspect_last(storage, first, done)?,
+                None => recovered.inspect_last(storage, first, cursor)?,
             }
         }
-        Ok(left)
+        Ok(recovered)
     }
 
     /// Inspects the last segment, which may have been open for writing.
-    fn inspect_last<S: Storage>(&mut self, storage: &S, first: u64, done: u64) -> io::Result<()> {
+    fn inspect_last<S: Storage>(&mut self, storage: &S, first: u64, cursor: u64) -> io::Result<()> {
         let file = storage.open(&segment::name(self.class, first))?;
         let len = file.size()?;
         let (block, last) = find_end(&file, len)?;
         self.is_torn = segment::has_bytes(&file, block.end, len)?;
         match last {
-            Some(last) if last > done => {
+            Some(last) if last > cursor => {
                 self.segments.push_back(Segment { first_number: first, bytes: block.end });
                 self.tail = Some(LastSegment { first_number: first, last_block: block });
                 self.committed = self.committed.max(last);

@@ -60,39 +60,39 @@ pub fn parse(name: &str) -> Option<(Class, u64)> {
 /// # Errors
 /// Returns the I/O error of the operating system.
 pub fn next_block<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Block>> {
-    let mut at = offset;
+    let mut position = offset;
     loop {
         // The block nearly always begins exactly here.
-        let found = match read_header(file, at, limit)? {
-            Some(header) => Some((at, header)),
-            None => next_header(file, at, limit)?,
+        let found = match read_header(file, position, limit)? {
+            Some(header) => Some((position, header)),
+            None => next_header(file, position, limit)?,
         };
         let Some((start, header)) = found else { return Ok(None) };
         let end = start.saturating_add(header.block_len());
         if let Some(records) = read_records(file, start, header, limit)? {
             return Ok(Some(Block { header, records, next_offset: end }));
         }
-        at = end;
+        position = end;
     }
 }
 
-/// Returns whether any byte from `from` up to `to` is not zero.
+/// Returns whether any byte from `start` up to `end` is not zero.
 ///
 /// # Errors
 /// Returns the I/O error of the operating system.
-pub fn has_bytes<F: File>(file: &F, from: u64, to: u64) -> io::Result<bool> {
+pub fn has_bytes<F: File>(file: &F, start: u64, end: u64) -> io::Result<bool> {
     let mut window = vec![0; WINDOW_BYTES];
-    let mut at = from;
-    while at < to {
-        let wanted = WINDOW_BYTES.min(usize::try_from(to - at).unwrap_or(WINDOW_BYTES));
-        let read = file.read_at(at, &mut window[..wanted])?;
-        if read == 0 {
+    let mut position = start;
+    while position < end {
+        let chunk_len = WINDOW_BYTES.min(usize::try_from(end - position).unwrap_or(WINDOW_BYTES));
+        let count = file.read_at(position, &mut window[..chunk_len])?;
+        if count == 0 {
             break;
         }
-        if window[..read].iter().any(|&byte| byte != 0) {
+        if window[..count].iter().any(|&byte| byte != 0) {
             return Ok(true);
         }
-        at += read as u64;
+        position += count as u64;
     }
     Ok(false)
 }
@@ -112,15 +112,15 @@ fn next_header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<
     let mut window = vec![0; WINDOW_BYTES];
     let mut start = offset;
     while start + HEADER_BYTES as u64 <= limit {
-        let wanted = WINDOW_BYTES.min(usize::try_from(limit - start).unwrap_or(WINDOW_BYTES));
-        let read = file.read_at(start, &mut window[..wanted])?;
-        for at in (0..read).step_by(ALIGNMENT as usize) {
-            let Some(bytes) = window[..read].get(at..).and_then(<[u8]>::first_chunk) else { break };
+        let chunk_len = WINDOW_BYTES.min(usize::try_from(limit - start).unwrap_or(WINDOW_BYTES));
+        let count = file.read_at(start, &mut window[..chunk_len])?;
+        for index in (0..count).step_by(ALIGNMENT as usize) {
+            let Some(bytes) = window[..count].get(index..).and_then(<[u8]>::first_chunk) else { break };
             if let Some(header) = Header::parse(bytes) {
-                return Ok(Some((start + at as u64, header)));
+                return Ok(Some((start + index as u64, header)));
             }
         }
-        if read < wanted || start + read as u64 >= limit {
+        if count < chunk_len || start + count as u64 >= limit {
             break;
         }
         // A header may straddle the end of the window, so the next window overlaps by one header.
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_say_class_and_number() {
+    fn names_contain_class_and_number() {
         assert_eq!(name(Class::High, 258), "high-0000000000000102.log");
         assert_eq!(parse("high-0000000000000102.log"), Some((Class::High, 258)));
         for other in [

@@ -98,7 +98,7 @@ impl<S: Storage> Spool<S> {
         Self::open_with_newest(storage, options, &mut |_| {})
     }
 
-    /// Opens the spool like [`open`](Self::open), and passes the records that were committed last to `show`:
+    /// Opens the spool like [`open`](Self::open), and passes the records that were committed last to `visit`:
     /// at least those of the last segment of each class, whether or not they are done. A producer that did
     /// not learn whether its records are on disk can look for them there.
     ///
@@ -107,45 +107,47 @@ impl<S: Storage> Spool<S> {
     pub fn open_with_newest(
         storage: S,
         options: Options,
-        show: &mut dyn FnMut(&[u8]),
+        visit: &mut dyn FnMut(&[u8]),
     ) -> Result<Self, SpoolError> {
-        let least = MIN_SEGMENTS * SEGMENT_BYTES_RANGE[0] + state::FILE_BYTES;
-        if options.budget_bytes < least {
-            return Err(SpoolError::BudgetTooSmall { budget: options.budget_bytes, least });
+        let min_budget = MIN_SEGMENTS * SEGMENT_BYTES_RANGE[0] + state::FILE_BYTES;
+        if options.budget_bytes < min_budget {
+            return Err(SpoolError::BudgetTooSmall { budget: options.budget_bytes, least: min_budget });
         }
-        let share = (options.budget_bytes - state::FILE_BYTES) / MIN_SEGMENTS;
-        let segment = (share - share % PAGE_BYTES).clamp(SEGMENT_BYTES_RANGE[0], SEGMENT_BYTES_RANGE[1]);
+        let segment_budget = (options.budget_bytes - state::FILE_BYTES) / MIN_SEGMENTS;
+        let segment_bytes = (segment_budget - segment_budget % PAGE_BYTES)
+            .clamp(SEGMENT_BYTES_RANGE[0], SEGMENT_BYTES_RANGE[1]);
         let failed = SpoolError::disk_error;
         let names = storage.names().map_err(failed("list its files"))?;
-        let (mut file, found) = StateFile::open(&storage, &names).map_err(failed("open its state"))?;
-        recovery::show_newest(&storage, &names, show).map_err(failed("scan its newest records"))?;
-        let name = (options.epoch as u32).max(1);
-        let left =
-            Recovery::inspect_all(&storage, &names, found, name).map_err(failed("scan its segments"))?;
-        let state = left.state;
+        let (mut state_file, stored_state) =
+            StateFile::open(&storage, &names).map_err(failed("open its state"))?;
+        recovery::show_newest(&storage, &names, visit).map_err(failed("scan its newest records"))?;
+        let spool_name = (options.epoch as u32).max(1);
+        let recovered = Recovery::inspect_all(&storage, &names, stored_state, spool_name)
+            .map_err(failed("scan its segments"))?;
+        let state = recovered.state;
         let damage = DamageFiles::open(&storage, &names, options.budget_bytes)
             .map_err(failed("list the damaged data that it has kept"))?;
-        if let Some(found) = found {
+        if let Some(stored_state) = stored_state {
             // After a failed sync the state may be only in the system's cache. Writing the same bytes at the
             // same place again is safe: whatever a crash makes of this write, the state remains intact.
-            file.write(found).map_err(failed("write its state"))?;
+            state_file.write(stored_state).map_err(failed("write its state"))?;
         }
         // The state on disk counts the torn ends before they are cut off, so that a crash in between cannot
         // hide them.
-        file.write(state).map_err(failed("write its state"))?;
-        left.clean_up(&storage).map_err(failed("clean up its segments"))?;
-        let logs = left.classes.map(|class| {
-            let known = state.classes[class.class.index()];
-            ClassLog::new(class, options.epoch, known)
+        state_file.write(state).map_err(failed("write its state"))?;
+        recovered.clean_up(&storage).map_err(failed("clean up its segments"))?;
+        let logs = recovered.classes.map(|class| {
+            let counters = state.classes[class.class.index()];
+            ClassLog::new(class, options.epoch, counters)
         });
-        let Options { budget_bytes: budget, max_record_bytes: largest, .. } = options;
+        let Options { budget_bytes, max_record_bytes, .. } = options;
         let mut spool = Self {
             storage,
-            budget_bytes: budget,
-            max_record_bytes: largest,
-            segment_bytes: segment,
+            budget_bytes,
+            max_record_bytes,
+            segment_bytes,
             state,
-            state_file: file,
+            state_file,
             saved_state: state,
             has_unsaved_drops: false,
             logs,
@@ -164,20 +166,20 @@ impl<S: Storage> Spool<S> {
     /// [`SpoolError::Poisoned`], after which the spool must be opened again.
     pub fn append(&mut self, class: Class, record: &[u8]) -> Result<AppendOutcome, SpoolError> {
         self.check_usable()?;
-        let most = self.max_record_bytes();
-        if record.len() > most {
+        let max_record_bytes = self.max_record_bytes();
+        if record.len() > max_record_bytes {
             self.counters_mut(class).count_dropped(DropReason::Refused, 1);
             self.has_unsaved_drops = true;
-            return Err(SpoolError::TooLarge { len: record.len(), most });
+            return Err(SpoolError::TooLarge { len: record.len(), most: max_record_bytes });
         }
         if self.log_mut(class).has_pending() {
-            let with = self.log_mut(class).len_with(record.len());
-            if with > GATHER_BYTES || !self.log_mut(class).can_fit(with) {
+            let gathered_len = self.log_mut(class).len_with(record.len());
+            if gathered_len > GATHER_BYTES || !self.log_mut(class).can_fit(gathered_len) {
                 self.commit_class(class)?;
             }
         }
-        let block = self.log_mut(class).len_with(record.len());
-        if !self.log_mut(class).can_fit(block) && !self.rotate_segment(class, block)? {
+        let block_len = self.log_mut(class).len_with(record.len());
+        if !self.log_mut(class).can_fit(block_len) && !self.rotate_segment(class, block_len)? {
             self.counters_mut(class).count_dropped(DropReason::Refused, 1);
             self.has_unsaved_drops = true;
             return Ok(AppendOutcome::Refused);
@@ -231,8 +233,8 @@ impl<S: Storage> Spool<S> {
     /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`].
     pub fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
         self.check_usable()?;
-        let room = self.budget_bytes.saturating_sub(self.bytes() - self.damage_bytes());
-        let block = self.logs[class.index()].read(&self.storage, &mut self.damage, room);
+        let free_bytes = self.budget_bytes.saturating_sub(self.bytes() - self.damage_bytes());
+        let block = self.logs[class.index()].read(&self.storage, &mut self.damage, free_bytes);
         let block = block.map_err(|error| self.poison("read its records", error))?;
         let Some(block) = block else {
             // Records that are missing at the end are done now: no later record exists whose acknowledgement
@@ -286,9 +288,9 @@ impl<S: Storage> Spool<S> {
             counters.doubt_range = [0; 2];
             self.has_unsaved_drops = true;
         }
-        let done = self.counters_mut(class).cursor;
-        self.log_mut(class).rewind(done);
-        self.log_mut(class).set_received(received, done);
+        let cursor = self.counters_mut(class).cursor;
+        self.log_mut(class).rewind(cursor);
+        self.log_mut(class).set_received(received, cursor);
         Ok(())
     }
 
@@ -309,8 +311,8 @@ impl<S: Storage> Spool<S> {
 
     /// Moves the reading position of a class back to the first record that is not done.
     pub fn rewind(&mut self, class: Class) {
-        let done = self.counters_mut(class).cursor;
-        self.log_mut(class).rewind(done);
+        let cursor = self.counters_mut(class).cursor;
+        self.log_mut(class).rewind(cursor);
     }
 
     /// Returns the cursor and the counters of a class.
@@ -354,8 +356,8 @@ impl<S: Storage> Spool<S> {
     #[must_use]
     pub fn max_record_bytes(&self) -> usize {
         // A header, a record length and padding together are smaller than a page.
-        let most = ((self.budget_bytes - state::FILE_BYTES) / 4).saturating_sub(PAGE_BYTES);
-        usize::try_from(most).unwrap_or(usize::MAX).min(self.max_record_bytes).min(MAX_RECORD_BYTES)
+        let limit = ((self.budget_bytes - state::FILE_BYTES) / 4).saturating_sub(PAGE_BYTES);
+        usize::try_from(limit).unwrap_or(usize::MAX).min(self.max_record_bytes).min(MAX_RECORD_BYTES)
     }
 
     fn log_mut(&mut self, class: Class) -> &mut ClassLog<S::File> {
@@ -370,9 +372,9 @@ impl<S: Storage> Spool<S> {
         if self.is_poisoned { Err(SpoolError::Poisoned) } else { Ok(()) }
     }
 
-    fn poison(&mut self, doing: &'static str, source: io::Error) -> SpoolError {
+    fn poison(&mut self, operation: &'static str, source: io::Error) -> SpoolError {
         self.is_poisoned = true;
-        SpoolError::Disk { doing, source }
+        SpoolError::Disk { doing: operation, source }
     }
 
     fn commit_class(&mut self, class: Class) -> Result<(), SpoolError> {
@@ -389,14 +391,14 @@ impl<S: Storage> Spool<S> {
         Ok(())
     }
 
-    /// Seals the current segment of a class and begins a new one that can hold a block of `block` bytes.
+    /// Seals the current segment of a class and begins a new one that can hold a block of `block_len` bytes.
     /// Returns `false` if there is not enough space.
-    fn rotate_segment(&mut self, class: Class, block: u64) -> Result<bool, SpoolError> {
+    fn rotate_segment(&mut self, class: Class, block_len: u64) -> Result<bool, SpoolError> {
         self.commit_class(class)?;
-        let sealed = self.log_mut(class).seal();
-        sealed.map_err(|error| self.poison("close a segment", error))?;
+        let result = self.log_mut(class).seal();
+        result.map_err(|error| self.poison("close a segment", error))?;
         self.remove_finished(class)?;
-        let len = self.segment_bytes.max(block.next_multiple_of(PAGE_BYTES));
+        let len = self.segment_bytes.max(block_len.next_multiple_of(PAGE_BYTES));
         if !self.make_room(Some(class), len)? {
             return Ok(false);
         }
@@ -426,8 +428,9 @@ impl<S: Storage> Spool<S> {
     /// still not enough.
     fn make_room(&mut self, class: Option<Class>, bytes: u64) -> Result<bool, SpoolError> {
         while self.bytes() + bytes > self.budget_bytes {
-            let less = Class::ALL.into_iter().filter(|&other| class.is_none_or(|class| other < class));
-            let victims = less.filter_map(|other| {
+            let lower_classes =
+                Class::ALL.into_iter().filter(|&other| class.is_none_or(|class| other < class));
+            let victims = lower_classes.filter_map(|other| {
                 let victim =
                     self.logs[other.index()].evictable_segment(self.state.classes[other.index()].cursor);
                 victim.map(|(segment, last)| (other, segment, last))
@@ -441,8 +444,8 @@ impl<S: Storage> Spool<S> {
     /// Evicts a segment, whose last record has the number `last`.
     fn evict_segment(&mut self, class: Class, segment: Segment, last: u64) -> Result<(), SpoolError> {
         self.deliver_received(class, last);
-        let sent = self.log_mut(class).highest_sent();
-        self.counters_mut(class).evict(last, sent);
+        let highest_sent = self.log_mut(class).highest_sent();
+        self.counters_mut(class).evict(last, highest_sent);
         self.log_mut(class).remove_oldest();
         self.save_state()?;
         self.remove_segment(class, segment)
@@ -454,11 +457,11 @@ impl<S: Storage> Spool<S> {
         if self.counters_mut(class).in_doubt().is_some() {
             return;
         }
-        let done = self.counters_mut(class).cursor;
-        let received = self.log_mut(class).received_after(done).min(last);
+        let cursor = self.counters_mut(class).cursor;
+        let received = self.log_mut(class).received_after(cursor).min(last);
         let counters = self.counters_mut(class);
-        counters.delivered += received.saturating_sub(done);
-        counters.cursor = received.max(done);
+        counters.delivered += received.saturating_sub(cursor);
+        counters.cursor = received.max(cursor);
     }
 
     /// Marks records up to `number` as done. They are delivered, or missing on disk and counted as damaged.
@@ -468,22 +471,22 @@ impl<S: Storage> Spool<S> {
         if self.counters_mut(class).in_doubt().is_some() {
             return Ok(());
         }
-        let SettleOutcome { done, lost } = self.log_mut(class).settle(number);
+        let SettleOutcome { cursor, lost } = self.log_mut(class).settle(number);
         let counters = self.counters_mut(class);
-        if done == counters.cursor {
+        if cursor == counters.cursor {
             return Ok(());
         }
-        counters.delivered += done - counters.cursor - lost;
+        counters.delivered += cursor - counters.cursor - lost;
         counters.count_dropped(DropReason::Damaged, lost);
-        counters.cursor = done;
+        counters.cursor = cursor;
         self.has_unsaved_drops |= lost > 0;
         self.remove_finished(class)
     }
 
     /// Removes the oldest segments whose records are all done, after the state on disk covers them.
     fn remove_finished(&mut self, class: Class) -> Result<(), SpoolError> {
-        let done = self.counters_mut(class).cursor;
-        while let Some(segment) = self.log_mut(class).finished_segment(done) {
+        let cursor = self.counters_mut(class).cursor;
+        while let Some(segment) = self.log_mut(class).finished_segment(cursor) {
             if self.has_unsaved_drops || self.has_unsaved_acknowledgements() {
                 self.save_state()?;
             }
@@ -495,7 +498,7 @@ impl<S: Storage> Spool<S> {
 
     fn remove_segment(&mut self, class: Class, segment: Segment) -> Result<(), SpoolError> {
         self.has_unsynced_removals = true;
-        let removed = self.storage.remove(&segment::name(class, segment.first_number));
-        removed.map_err(|error| self.poison("remove a segment", error))
+        let result = self.storage.remove(&segment::name(class, segment.first_number));
+        result.map_err(|error| self.poison("remove a segment", error))
     }
 }

@@ -90,16 +90,16 @@ impl Counters {
         self.dropped[reason as usize] += records;
     }
 
-    /// Evicts all records up to `last`. Those up to `sent` may have been sent and are in doubt.
-    pub(crate) fn evict(&mut self, last: u64, sent: u64) {
-        let doubtful = last.min(sent);
+    /// Evicts all records up to `last`. Those up to `highest_sent` may have been sent and are in doubt.
+    pub(crate) fn evict(&mut self, last: u64, highest_sent: u64) {
+        let last_in_doubt = last.min(highest_sent);
         // Nothing is sent while records are in doubt. Records after some that were evicted unsent were
         // therefore not sent either, although a spool that was opened again cannot tell.
         let is_behind_unsent = self.doubt_range[0] > 0 && self.doubt_range[1] < self.cursor;
-        if doubtful > self.cursor && !is_behind_unsent {
+        if last_in_doubt > self.cursor && !is_behind_unsent {
             let first = if self.doubt_range[0] > 0 { self.doubt_range[0] } else { self.cursor + 1 };
-            self.doubt_range = [first, doubtful];
-            self.cursor = doubtful;
+            self.doubt_range = [first, last_in_doubt];
+            self.cursor = last_in_doubt;
         }
         self.count_dropped(DropReason::Evicted, last.saturating_sub(self.cursor));
         self.cursor = self.cursor.max(last);
@@ -107,8 +107,8 @@ impl Counters {
 
     /// Returns the values in their order on disk.
     fn to_values(self) -> impl Iterator<Item = u64> {
-        let Self { cursor: done, delivered, dropped, highest_sent: sent, doubt_range: doubt } = self;
-        [done, delivered].into_iter().chain(dropped).chain([sent]).chain(doubt)
+        let Self { cursor, delivered, dropped, highest_sent, doubt_range } = self;
+        [cursor, delivered].into_iter().chain(dropped).chain([highest_sent]).chain(doubt_range)
     }
 
     /// Takes the values in their order on disk; missing values are 0.
@@ -156,11 +156,11 @@ impl State {
         if bytes[..4] != MAGIC || bytes[4..8] != checksum.to_le_bytes() {
             return None;
         }
-        let name = u32::from_le_bytes(*bytes[..STATE_BYTES].last_chunk()?);
+        let spool_name = u32::from_le_bytes(*bytes[..STATE_BYTES].last_chunk()?);
         let mut values = bytes[8..].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
-        let (generation, torn) = (next_value(&mut values), next_value(&mut values));
+        let (generation, torn_ends) = (next_value(&mut values), next_value(&mut values));
         let classes = [(); CLASS_COUNT].map(|()| Counters::from_values(&mut values));
-        Some(Self { generation, spool_name: name, torn_ends: torn, classes })
+        Some(Self { generation, spool_name, torn_ends, classes })
     }
 }
 
@@ -191,10 +191,10 @@ impl<F: File> StateFile<F> {
         Ok((file, newest))
     }
 
-    fn read_slot(&self, at: u64) -> io::Result<Option<State>> {
+    fn read_slot(&self, offset: u64) -> io::Result<Option<State>> {
         let mut bytes = [0; STATE_BYTES];
-        let read = self.file.read_at(at, &mut bytes)?;
-        Ok(State::parse(&bytes[..read]))
+        let count = self.file.read_at(offset, &mut bytes)?;
+        Ok(State::parse(&bytes[..count]))
     }
 
     /// Writes a state to the slot that does not hold the last one, and syncs the file.
@@ -210,12 +210,12 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        let counters = |at: u64| Counters {
-            cursor: at,
-            delivered: at + 1,
-            dropped: [at + 2, at + 3, at + 4],
-            highest_sent: at + 5,
-            doubt_range: [at + 6, at + 7],
+        let counters = |base: u64| Counters {
+            cursor: base,
+            delivered: base + 1,
+            dropped: [base + 2, base + 3, base + 4],
+            highest_sent: base + 5,
+            doubt_range: [base + 6, base + 7],
         };
         State {
             generation: 1,
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_the_page() {
+    fn the_bytes_match_the_documented_format() {
         let bytes = state().to_bytes();
         assert_eq!((&bytes[..4], bytes.len()), (&b"LSpS"[..], 220));
         let values: Vec<u64> =
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_and_had_to_go_is_in_doubt() {
+    fn evicted_records_that_were_sent_are_in_doubt() {
         let mut counters = Counters { cursor: 3, delivered: 3, ..Counters::default() };
         counters.evict(5, 8);
         assert_eq!((counters.in_doubt(), counters.cursor), (Some(4..=5), 5));
@@ -257,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn one_changed_bit_is_seen() {
-        let whole = state().to_bytes();
-        for at in 0..8 * STATE_BYTES {
-            let mut bytes = whole;
-            bytes[at / 8] ^= 1 << (at % 8);
-            assert_eq!(State::parse(&bytes), None, "{at}");
+    fn one_changed_bit_is_detected() {
+        let valid = state().to_bytes();
+        for bit in 0..8 * STATE_BYTES {
+            let mut bytes = valid;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(State::parse(&bytes), None, "{bit}");
         }
-        assert_eq!(State::parse(&whole[..STATE_BYTES - 1]), None);
+        assert_eq!(State::parse(&valid[..STATE_BYTES - 1]), None);
     }
 }

@@ -69,10 +69,10 @@ pub fn init(
     default_filter: &str,
     format: LogFormat,
 ) -> Result<TelemetryGuard, TelemetryError> {
-    let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
-    let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(default_filter))?;
-    let spans = wanted.is_some();
-    let filter = filter.and(filter_fn(move |metadata: &Metadata<'_>| spans || metadata.is_event()));
+    let rust_log = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = EnvFilter::try_new(rust_log.as_deref().unwrap_or(default_filter))?;
+    let shows_spans = rust_log.is_some();
+    let filter = filter.and(filter_fn(move |metadata: &Metadata<'_>| shows_spans || metadata.is_event()));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(supports_colour());
     let lines = match format {
         LogFormat::Text => lines.with_filter(filter).boxed(),

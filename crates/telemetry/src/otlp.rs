@@ -30,25 +30,27 @@ pub(crate) struct Otlp {
 
 impl Otlp {
     pub(crate) fn start(service: &'static str) -> Result<Self, TelemetryError> {
-        let (traces, measures) = (first_set(&[TRACES, ENDPOINT]), first_set(&[METRICS, ENDPOINT]));
-        let runtime = if traces.is_some() || measures.is_some() { own_runtime()? } else { None };
+        let (traces_endpoint, metrics_endpoint) =
+            (first_set(&[TRACES, ENDPOINT]), first_set(&[METRICS, ENDPOINT]));
+        let runtime =
+            if traces_endpoint.is_some() || metrics_endpoint.is_some() { own_runtime()? } else { None };
         let _entered = runtime.as_ref().map(Runtime::enter);
-        if traces.is_some() || measures.is_some() {
+        if traces_endpoint.is_some() || metrics_endpoint.is_some() {
             check_protocol()?;
         }
         let resource = resource(service);
-        let spans = traces
+        let spans = traces_endpoint
             .map(|_| SpanExporter::builder().with_tonic().build())
             .transpose()
             .map_err(|error| TelemetryError::Otlp(error.to_string()))?;
-        let sent = measures
+        let metric_exporter = metrics_endpoint
             .map(|_| MetricExporter::builder().with_tonic().build())
             .transpose()
             .map_err(|error| TelemetryError::Otlp(error.to_string()))?;
         let spans = spans.map(|exporter| {
             SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter).build()
         });
-        let metrics = metrics::provider(resource, sent)?;
+        let metrics = metrics::provider(resource, metric_exporter)?;
         global::set_meter_provider(metrics.clone());
         crate::process::observe();
         Ok(Self { spans, metrics, runtime })
@@ -63,12 +65,12 @@ impl Otlp {
 
     /// Sends all unsent data and stops the exporters.
     pub(crate) fn stop(self) -> Result<(), String> {
-        let sent = self.spans.map_or(Ok(()), |spans| spans.shutdown());
-        let sent = sent.and(self.metrics.shutdown());
+        let result = self.spans.map_or(Ok(()), |spans| spans.shutdown());
+        let result = result.and(self.metrics.shutdown());
         if let Some(runtime) = self.runtime {
             runtime.shutdown_background();
         }
-        sent.map_err(|error| error.to_string())
+        result.map_err(|error| error.to_string())
     }
 }
 

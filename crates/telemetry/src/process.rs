@@ -12,11 +12,11 @@ pub(crate) fn observe() {
         .f64_observable_counter("process.cpu.time")
         .with_unit("s")
         .with_description("CPU time in seconds, by mode")
-        .with_callback(|times| {
+        .with_callback(|observer| {
             if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
                 for (mode, time) in [("user", usage.user_time()), ("system", usage.system_time())] {
                     let seconds = time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-                    times.observe(seconds, &[KeyValue::new("cpu.mode", mode)]);
+                    observer.observe(seconds, &[KeyValue::new("cpu.mode", mode)]);
                 }
             }
         })
@@ -25,18 +25,18 @@ pub(crate) fn observe() {
         .u64_observable_gauge("process.memory.usage")
         .with_unit("By")
         .with_description("Resident memory")
-        .with_callback(|bytes| {
+        .with_callback(|observer| {
             if let Some(resident) = resident_bytes() {
-                bytes.observe(resident, &[]);
+                observer.observe(resident, &[]);
             }
         })
         .build();
     let _ = meter()
         .u64_observable_gauge("process.unix.file_descriptor.count")
         .with_description("Open file descriptors")
-        .with_callback(|count| {
-            if let Ok(open) = fs::read_dir("/proc/self/fd") {
-                count.observe(open.count() as u64, &[]);
+        .with_callback(|observer| {
+            if let Ok(entries) = fs::read_dir("/proc/self/fd") {
+                observer.observe(entries.count() as u64, &[]);
             }
         })
         .build();

@@ -20,10 +20,10 @@ impl Backoff {
     }
 
     /// Returns the next pause, or the pause that the server asked for if that is longer.
-    pub(crate) fn next(&mut self, asked: Option<Duration>) -> Duration {
+    pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         let pause = self.limit.mul_f64(rand::rng().random());
         self.limit = (2 * self.limit).min(self.max_pause);
-        pause.max(asked.unwrap_or_default())
+        pause.max(retry_after.unwrap_or_default())
     }
 
     /// Resets the limit to that of a first failure.
@@ -44,7 +44,7 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next(None) <= FIRST_LIMIT);
-        let asked = Duration::from_mins(1);
-        assert_eq!(backoff.next(Some(asked)), asked);
+        let retry_after = Duration::from_mins(1);
+        assert_eq!(backoff.next(Some(retry_after)), retry_after);
     }
 }

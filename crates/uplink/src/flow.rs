@@ -83,20 +83,20 @@ impl Flow {
 
     /// Returns whether any message may be sent now.
     #[must_use]
-    pub fn can_send(&self, urgent: bool) -> bool {
-        let bytes = if urgent { 1 } else { self.full_message_bytes() };
-        self.can_send_message(bytes, bytes, urgent)
+    pub fn can_send(&self, is_urgent: bool) -> bool {
+        let bytes = if is_urgent { 1 } else { self.full_message_bytes() };
+        self.can_send_message(bytes, bytes, is_urgent)
     }
 
-    /// Returns whether a message of `bytes` bytes may be sent now; `gathered` counts the bytes that wait with
-    /// it and behind it.
+    /// Returns whether a message of `bytes` bytes may be sent now; `gathered_bytes` counts the bytes that wait
+    /// with it and behind it.
     #[must_use]
-    pub fn can_send_message(&self, bytes: u64, gathered: u64, urgent: bool) -> bool {
+    pub fn can_send_message(&self, bytes: u64, gathered_bytes: u64, is_urgent: bool) -> bool {
         // Urgent messages have an allowance of one more message.
-        let room = self.window_bytes() + if urgent { self.message_limit() } else { 0 };
-        let is_due = urgent || self.is_full_message(gathered);
+        let limit = self.window_bytes() + if is_urgent { self.message_limit() } else { 0 };
+        let is_due = is_urgent || self.is_full_message(gathered_bytes);
         self.in_flight.is_empty()
-            || self.in_flight.len() < MAX_IN_FLIGHT && self.bytes_in_flight + bytes <= room && is_due
+            || self.in_flight.len() < MAX_IN_FLIGHT && self.bytes_in_flight + bytes <= limit && is_due
     }
 
     /// Returns whether this many bytes are sent without waiting for more.
@@ -115,14 +115,8 @@ impl Flow {
         let is_probe =
             self.needs_probe && (self.bytes_in_flight <= PROBE_WINDOW_BYTES || self.in_flight.is_empty());
         self.needs_probe &= !is_probe;
-        let (acknowledged, since) = (self.bytes_acknowledged, self.last_progress_at);
-        self.in_flight.push_back(InFlightMessage {
-            bytes,
-            sent_at: now,
-            acknowledged,
-            rate_start: since,
-            is_probe,
-        });
+        let (acknowledged, rate_start) = (self.bytes_acknowledged, self.last_progress_at);
+        self.in_flight.push_back(InFlightMessage { bytes, sent_at: now, acknowledged, rate_start, is_probe });
     }
 
     /// Records that the oldest message in flight is acknowledged. Returns false if nothing is in flight.
@@ -159,12 +153,12 @@ impl Flow {
         self.shortest_round_trip.map(|(time, _)| time)
     }
 
-    fn record_round_trip(&mut self, time: Duration, is_probe: bool, now: Instant) {
+    fn record_round_trip(&mut self, round_trip: Duration, is_probe: bool, now: Instant) {
         match self.shortest_round_trip {
-            Some((least, at)) if time > least && !is_probe => {
-                self.needs_probe |= now - at > MEASUREMENT_LIFETIME;
+            Some((shortest, measured_at)) if round_trip > shortest && !is_probe => {
+                self.needs_probe |= now - measured_at > MEASUREMENT_LIFETIME;
             }
-            _ => self.shortest_round_trip = Some((time, now)),
+            _ => self.shortest_round_trip = Some((round_trip, now)),
         }
     }
 
@@ -176,7 +170,7 @@ impl Flow {
     fn window_bytes(&self) -> u64 {
         match self.shortest_round_trip {
             _ if self.needs_probe => PROBE_WINDOW_BYTES,
-            Some((time, _)) => ((WINDOW_GAIN * self.recent_rate() * time.as_secs_f64()) as u64)
+            Some((round_trip, _)) => ((WINDOW_GAIN * self.recent_rate() * round_trip.as_secs_f64()) as u64)
                 .clamp(WINDOW_BYTES[0], WINDOW_BYTES[1]),
             None => FIRST_WINDOW_BYTES,
         }
@@ -194,7 +188,7 @@ impl RecentRates {
             self.0.pop_back();
         }
         self.0.push_back((now, rate));
-        while self.0.len() > 1 && self.0.front().is_some_and(|&(at, _)| now - at > MEASUREMENT_LIFETIME) {
+        while self.0.len() > 1 && self.0.front().is_some_and(|&(time, _)| now - time > MEASUREMENT_LIFETIME) {
             self.0.pop_front();
         }
     }
@@ -208,11 +202,11 @@ impl RecentRates {
 mod tests {
     use super::*;
 
-    /// Simulates a link of `rate` bytes per second and of the one-way delay `way` that always has data to
+    /// Simulates a link of `rate` bytes per second and of the one-way delay `delay` that always has data to
     /// send. Returns the used share of the link, and the longest wait behind the bytes in flight.
-    fn saturate(rate: f64, way: Duration, seconds: u64) -> (f64, Duration) {
+    fn saturate(rate: f64, delay: Duration, seconds: u64) -> (f64, Duration) {
         let start = Instant::now();
-        let (mut flow, mut now, mut free) = (Flow::new(start), start, start);
+        let (mut flow, mut now, mut free_at) = (Flow::new(start), start, start);
         let mut arrivals = VecDeque::new();
         let (mut delivered, mut longest) = (0, Duration::ZERO);
         let end = start + Duration::from_secs(seconds);
@@ -220,12 +214,12 @@ mod tests {
             let bytes = flow.message_limit();
             if flow.can_send_message(bytes, bytes, false) {
                 flow.send(bytes, now);
-                free = free.max(now) + Duration::from_secs_f64(bytes as f64 / rate);
-                longest = longest.max(free - now);
-                arrivals.push_back((free + 2 * way, bytes));
+                free_at = free_at.max(now) + Duration::from_secs_f64(bytes as f64 / rate);
+                longest = longest.max(free_at - now);
+                arrivals.push_back((free_at + 2 * delay, bytes));
             } else {
-                let (at, bytes) = arrivals.pop_front().unwrap();
-                now = at;
+                let (arrival, bytes) = arrivals.pop_front().unwrap();
+                now = arrival;
                 delivered += bytes;
                 assert!(flow.acknowledge(now));
             }
@@ -234,45 +228,46 @@ mod tests {
     }
 
     #[test]
-    fn slow_and_quick_links_are_used_and_little_waits_in_them() {
-        for (rate, way) in [(8e3, 20), (125e3, 5), (125e3, 150), (1.25e6, 20), (12.5e6, 10)] {
-            let (used, longest) = saturate(rate, Duration::from_millis(way), 60);
-            assert!(used > 0.93, "{rate} bytes/s, {way} ms: {used} used");
-            let limit = Duration::from_millis(3 * way + 200).max(Duration::from_secs_f64(16384.0 / rate));
-            assert!(longest <= limit, "{rate} bytes/s, {way} ms: {longest:?} wait");
+    fn slow_and_fast_links_are_used_with_short_queues() {
+        for (rate, delay_ms) in [(8e3, 20), (125e3, 5), (125e3, 150), (1.25e6, 20), (12.5e6, 10)] {
+            let (utilisation, longest) = saturate(rate, Duration::from_millis(delay_ms), 60);
+            assert!(utilisation > 0.93, "{rate} bytes/s, {delay_ms} ms: {utilisation} used");
+            let limit =
+                Duration::from_millis(3 * delay_ms + 200).max(Duration::from_secs_f64(16384.0 / rate));
+            assert!(longest <= limit, "{rate} bytes/s, {delay_ms} ms: {longest:?} wait");
         }
     }
 
     #[test]
-    fn a_link_of_one_megabit_is_used_and_what_is_important_takes_less_than_a_second() {
+    fn a_link_of_one_megabit_is_used_and_urgent_records_take_less_than_a_second() {
         for round_trip in [20, 50, 100, 200, 300, 400] {
             let round_trip = Duration::from_millis(round_trip);
-            let (used, longest) = saturate(125e3, round_trip / 2, 60);
+            let (utilisation, longest) = saturate(125e3, round_trip / 2, 60);
             let acknowledged = longest + round_trip;
-            assert!(used >= 0.9, "{round_trip:?}: {used} used");
+            assert!(utilisation >= 0.9, "{round_trip:?}: {utilisation} used");
             assert!(acknowledged < Duration::from_secs(1), "{round_trip:?}: {acknowledged:?}");
         }
     }
 
     #[test]
-    fn a_link_that_has_become_longer_is_measured_anew() {
+    fn a_longer_round_trip_is_measured_again() {
         let mut now = Instant::now();
         let mut flow = Flow::new(now);
-        for way in [20, 400] {
-            let rounds = 60_000 / way;
+        for delay_ms in [20, 400] {
+            let rounds = 60_000 / delay_ms;
             for _ in 0..rounds {
                 while flow.can_send_message(flow.message_limit(), flow.message_limit(), false) {
                     flow.send(flow.message_limit(), now);
                 }
-                now += Duration::from_millis(way);
+                now += Duration::from_millis(delay_ms);
                 while flow.acknowledge(now) {}
             }
-            assert_eq!(flow.round_trip(), Some(Duration::from_millis(way)));
+            assert_eq!(flow.round_trip(), Some(Duration::from_millis(delay_ms)));
         }
     }
 
     #[test]
-    fn small_messages_wait_for_each_other_and_important_ones_do_not() {
+    fn small_messages_are_gathered_and_urgent_ones_are_not() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
         assert!(flow.can_send_message(40, 40, false), "nothing is in flight");
@@ -290,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_window_has_a_place_for_what_is_important() {
+    fn a_full_window_admits_urgent_messages() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
         while flow.can_send_message(flow.message_limit(), flow.message_limit(), false) {
@@ -302,12 +297,12 @@ mod tests {
     }
 
     #[test]
-    fn small_messages_have_a_bound_too() {
+    fn the_number_of_small_messages_is_limited() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        let sent = std::iter::from_fn(|| flow.can_send_message(10, 10, true).then(|| flow.send(10, now)))
+        let count = std::iter::from_fn(|| flow.can_send_message(10, 10, true).then(|| flow.send(10, now)))
             .take(1000)
             .count();
-        assert_eq!(sent, MAX_IN_FLIGHT);
+        assert_eq!(count, MAX_IN_FLIGHT);
     }
 }

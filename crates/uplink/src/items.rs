@@ -36,12 +36,12 @@ impl StoredItems {
 
     /// Adds a record, if it is an input of a file.
     pub(crate) fn add(&mut self, record: &[u8]) {
-        let Some(FileItem { file_key: file, index, is_last }) =
+        let Some(FileItem { file_key, index, is_last }) =
             CapturedFrame::parse(record).ok().and_then(|captured| captured.file_item)
         else {
             return;
         };
-        let stored = self.0.entry(file).or_default();
+        let stored = self.0.entry(file_key).or_default();
         stored.indices.insert(index as usize);
         if is_last {
             stored.input_count = Some(index as usize + 1);
@@ -70,9 +70,9 @@ mod tests {
         items.add(&CapturedFrame::default().to_record());
         items.add(b"no record");
         assert_eq!([1, 2, 3, 4].map(|file| items.is_file_stored(file)), [true, false, false, false]);
-        let mut some = items.take_files(&[2, 4]);
+        let mut removed = items.take_files(&[2, 4]);
         assert_eq!(
-            [2, 2, 4].map(|file| some.take_indices(file)),
+            [2, 2, 4].map(|file| removed.take_indices(file)),
             [BTreeSet::from([0, 2]), BTreeSet::new(), BTreeSet::new()]
         );
         assert!(!items.is_file_stored(2) && items.is_file_stored(1));

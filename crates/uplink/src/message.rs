@@ -23,47 +23,47 @@ pub(crate) struct UploadMessage {
     pub(crate) size_bytes: u64,
 }
 
-/// Takes records from the front that make a message of at most `bytes` bytes, but at least one record. All
+/// Takes records from the front that make a message of at most `max_bytes` bytes, but at least one record. All
 /// are of one epoch and have consecutive numbers. Returns `None` if `records` is empty.
 pub(crate) fn take_message(
     class: Class,
     records: &mut VecDeque<Record>,
-    bytes: u64,
+    max_bytes: u64,
 ) -> Result<Option<UploadMessage>, UplinkError> {
     let Some(first) = records.front() else { return Ok(None) };
     let (epoch, number) = (first.epoch, first.number);
     let frames = Frames { epoch, class: FrameClass::from(class).into(), first: number, ..Frames::default() };
     let mut message =
         UploadMessage { frames, last_number: number, size_bytes: MESSAGE_OVERHEAD_BYTES as u64 };
-    let (mut payload, mut captured) = (Vec::new(), None);
+    let (mut payload, mut last_captured_ms) = (Vec::new(), None);
     for expected in number.. {
         let Some(record) = records.front() else { break };
-        let whole = message.size_bytes + (record.bytes.len() + FRAME_OVERHEAD_BYTES) as u64;
-        let follows = record.number == expected && record.epoch == epoch;
-        if !follows || captured.is_some() && whole > bytes {
+        let total_bytes = message.size_bytes + (record.bytes.len() + FRAME_OVERHEAD_BYTES) as u64;
+        let is_next = record.number == expected && record.epoch == epoch;
+        if !is_next || last_captured_ms.is_some() && total_bytes > max_bytes {
             break;
         }
-        push_record(&mut message.frames, &mut payload, &mut captured, record)?;
-        (message.last_number, message.size_bytes) = (record.number, whole);
+        push_record(&mut message.frames, &mut payload, &mut last_captured_ms, record)?;
+        (message.last_number, message.size_bytes) = (record.number, total_bytes);
         records.pop_front();
     }
     message.frames.frames = payload.into();
     Ok(Some(message))
 }
 
-/// Appends a record; `before` is the capture time of the previous record.
+/// Appends a record; `last_captured_ms` is the capture time of the previous record.
 fn push_record(
     frames: &mut Frames,
     payload: &mut Vec<u8>,
-    before: &mut Option<i64>,
+    last_captured_ms: &mut Option<i64>,
     record: &Record,
 ) -> Result<(), UplinkError> {
     let parsed = CapturedFrame::parse(&record.bytes);
     let CapturedFrame { captured_ms, source, traceparent, frame, .. } =
         parsed.map_err(|reason| UplinkError::InvalidRecord { number: record.number, reason })?;
-    match before.replace(captured_ms) {
+    match last_captured_ms.replace(captured_ms) {
         None => frames.captured_ms = captured_ms,
-        Some(before) => frames.elapsed_ms.push(captured_ms.wrapping_sub(before)),
+        Some(last_captured_ms) => frames.elapsed_ms.push(captured_ms.wrapping_sub(last_captured_ms)),
     }
     let index = frames.lengths.len() as u32;
     if frames.origins.last().map_or("", |origin| &origin.source) != source {
@@ -97,24 +97,24 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_of_one_epoch_and_has_no_gap() {
+    fn a_message_has_one_epoch_and_no_gap() {
         let numbers = [(1, 5), (1, 6), (1, 8), (2, 9)];
         let mut records: VecDeque<Record> =
             numbers.into_iter().map(|(epoch, number)| record(epoch, number, "a", 20)).collect();
-        let mut taken = Vec::new();
+        let mut messages = Vec::new();
         while let Some(message) = take_message(Class::High, &mut records, 1000).unwrap() {
-            taken.push((message.frames.epoch, message.frames.first, message.last_number));
+            messages.push((message.frames.epoch, message.frames.first, message.last_number));
         }
-        assert_eq!(taken, [(1, 5, 6), (1, 8, 8), (2, 9, 9)]);
+        assert_eq!(messages, [(1, 5, 6), (1, 8, 8), (2, 9, 9)]);
     }
 
     #[test]
-    fn a_message_says_of_each_frame_what_is_new() {
+    fn a_message_repeats_no_unchanged_metadata() {
         let sources = ["", "", "a", "a", "b"];
         let mut records: VecDeque<Record> = sources
             .into_iter()
             .enumerate()
-            .map(|(at, source)| record(1, at as u64 + 1, source, at))
+            .map(|(index, source)| record(1, index as u64 + 1, source, index))
             .collect();
         let message = take_message(Class::Low, &mut records, 10_000).unwrap().unwrap();
         let frames = message.frames;
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_no_larger_than_wanted_unless_one_frame_is() {
+    fn a_message_exceeds_the_limit_only_for_a_single_frame() {
         let mut records: VecDeque<Record> = (1..=200).map(|number| record(1, number, "a", 25)).collect();
         let message = take_message(Class::Low, &mut records, 2000).unwrap().unwrap();
         let len = message.frames.encoded_len() as u64;
@@ -140,7 +140,7 @@ mod tests {
     /// Decodes the frames of a message: epoch, number, time, source, trace and bytes.
     fn decode_message(frames: &Frames) -> Vec<(u64, u64, CapturedFrame)> {
         let (mut captured_ms, mut source, mut rest) = (frames.captured_ms, "", &frames.frames[..]);
-        let mut told = Vec::new();
+        let mut decoded = Vec::new();
         for (index, &len) in frames.lengths.iter().enumerate() {
             if index > 0 {
                 captured_ms = captured_ms.wrapping_add(frames.elapsed_ms[index - 1]);
@@ -150,8 +150,8 @@ mod tests {
             }
             let trace = frames.traces.iter().find(|trace| trace.index as usize == index);
             let traceparent = trace.map(|trace| trace.traceparent.clone()).unwrap_or_default();
-            let (frame, after) = rest.split_at(len as usize);
-            rest = after;
+            let (frame, tail) = rest.split_at(len as usize);
+            rest = tail;
             assert_eq!(frames.digests[index], crc32c::crc32c(frame));
             let captured = CapturedFrame {
                 captured_ms,
@@ -160,10 +160,10 @@ mod tests {
                 frame: frame.to_vec(),
                 file_item: None,
             };
-            told.push((frames.epoch, frames.first + index as u64, captured));
+            decoded.push((frames.epoch, frames.first + index as u64, captured));
         }
         assert!(rest.is_empty());
-        told
+        decoded
     }
 
     fn captured_strategy() -> impl Strategy<Value = CapturedFrame> {
@@ -175,12 +175,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_tell_all_records_in_order(
-            given in prop::collection::vec((0..8_u8, captured_strategy()), 0..60),
-            bytes in 0..3000_u64,
+        fn messages_carry_all_records_in_order(
+            captures in prop::collection::vec((0..8_u8, captured_strategy()), 0..60),
+            max_bytes in 0..3000_u64,
         ) {
             let (mut epoch, mut number, mut expected) = (1, 0, Vec::new());
-            for (jump, captured) in given {
+            for (jump, captured) in captures {
                 // Now and then a new epoch begins, or numbers are missing.
                 epoch += u64::from(jump == 0);
                 number += if jump == 1 { 5 } else { 1 };
@@ -190,14 +190,14 @@ mod tests {
                 Record { epoch: *epoch, number: *number, bytes: captured.to_record() }
             };
             let mut records: VecDeque<Record> = expected.iter().map(record).collect();
-            let mut all = Vec::new();
-            while let Some(message) = take_message(Class::Normal, &mut records, bytes).unwrap() {
-                let told = decode_message(&message.frames);
-                prop_assert_eq!(message.last_number, told.last().unwrap().1);
-                prop_assert!(message.size_bytes <= bytes || told.len() == 1);
-                all.extend(told);
+            let mut all_decoded = Vec::new();
+            while let Some(message) = take_message(Class::Normal, &mut records, max_bytes).unwrap() {
+                let decoded = decode_message(&message.frames);
+                prop_assert_eq!(message.last_number, decoded.last().unwrap().1);
+                prop_assert!(message.size_bytes <= max_bytes || decoded.len() == 1);
+                all_decoded.extend(decoded);
             }
-            prop_assert_eq!(all, expected);
+            prop_assert_eq!(all_decoded, expected);
         }
     }
 }

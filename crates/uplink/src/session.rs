@@ -55,14 +55,14 @@ struct OpenSession<'a> {
 impl Session<'_> {
     /// Sends until the connection ends, and returns the reason.
     pub(crate) async fn run(&self, channel: Channel) -> UplinkError {
-        let opened = timeout(self.ack_timeout, self.open(channel)).await;
-        let (mut open, mut answers) = match opened {
+        let result = timeout(self.ack_timeout, self.open(channel)).await;
+        let (mut session, mut responses) = match result {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return error,
             Err(_) => return UplinkError::Stalled(self.ack_timeout),
         };
         self.link.send_modify(LinkState::set_connected);
-        match open.run(&mut answers, self.ack_timeout).await {
+        match session.run(&mut responses, self.ack_timeout).await {
             Ok(never) => match never {},
             Err(error) => error,
         }
@@ -73,7 +73,7 @@ impl Session<'_> {
         channel: Channel,
     ) -> Result<(OpenSession<'_>, Streaming<UploadResponse>), UplinkError> {
         let state = self.store.state();
-        let (spool, settled) = {
+        let (spool_name, settled) = {
             let state = state.borrow();
             (state.spool_name, state.settled)
         };
@@ -82,41 +82,41 @@ impl Session<'_> {
             .into_iter()
             .zip(settled)
             .map(|(class, settled)| Lane { class: FrameClass::from(class).into(), settled });
-        let hello = Hello { device: self.device.to_owned(), lanes: lanes.collect(), spool };
+        let hello = Hello { device: self.device.to_owned(), lanes: lanes.collect(), spool: spool_name };
         let hello = UploadRequest { message: Some(upload_request::Message::Hello(hello)) };
         messages.try_send(hello).map_err(|_| UplinkError::StreamEnded)?;
         let mut request = Request::new(ReceiverStream::new(queue));
         if let Some(bearer) = self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
         }
-        let mut answers = IngestServiceClient::new(channel).upload(request).await?.into_inner();
-        let Some(upload_response::Message::Welcome(welcome)) = next_answer(&mut answers).await? else {
+        let mut responses = IngestServiceClient::new(channel).upload(request).await?.into_inner();
+        let Some(upload_response::Message::Welcome(welcome)) = next_answer(&mut responses).await? else {
             return Err(UplinkError::UnexpectedAnswer("another message instead of a welcome"));
         };
         self.store.resolve(parse_welcome(welcome)?).await?;
-        let records = Class::ALL.map(|_| VecDeque::new());
-        let (flow, sent) = (Flow::new(Instant::now()), VecDeque::new());
+        let unsent = Class::ALL.map(|_| VecDeque::new());
+        let (flow, in_flight) = (Flow::new(Instant::now()), VecDeque::new());
         let (store, link) = (self.store, self.link);
-        let open = OpenSession {
+        let session = OpenSession {
             store,
             state,
-            spool_name: spool,
+            spool_name,
             messages,
             flow,
-            in_flight: sent,
-            unsent: records,
+            in_flight,
+            unsent,
             announced_settled: settled,
             link,
         };
-        Ok((open, answers))
+        Ok((session, responses))
     }
 }
 
 impl OpenSession<'_> {
     async fn run(
         &mut self,
-        answers: &mut Streaming<UploadResponse>,
-        patience: Duration,
+        responses: &mut Streaming<UploadResponse>,
+        ack_timeout: Duration,
     ) -> Result<std::convert::Infallible, UplinkError> {
         loop {
             self.state.mark_unchanged();
@@ -126,17 +126,17 @@ impl OpenSession<'_> {
                 return Err(UplinkError::SpoolReopened);
             }
             self.send_ready().await?;
-            let waiting = self.flow.waiting_since();
+            let waiting_since = self.flow.waiting_since();
             let overdue = async {
-                match waiting {
-                    Some(since) => sleep_until(since + patience).await,
+                match waiting_since {
+                    Some(since) => sleep_until(since + ack_timeout).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                answer = next_answer(answers) => self.handle_ack(answer?).await?,
+                response = next_answer(responses) => self.handle_ack(response?).await?,
                 changed = self.state.changed() => changed.map_err(|_| UplinkError::StoreStopped)?,
-                () = overdue => return Err(UplinkError::Stalled(patience)),
+                () = overdue => return Err(UplinkError::Stalled(ack_timeout)),
             }
         }
     }
@@ -175,8 +175,8 @@ impl OpenSession<'_> {
 
     /// Reads records of the less important classes, which follow those of this class.
     async fn refill_below(&mut self, class: Class) -> Result<(), UplinkError> {
-        for less in Class::ALL.into_iter().filter(|less| *less < class) {
-            self.refill(less).await?;
+        for lower_class in Class::ALL.into_iter().filter(|lower_class| *lower_class < class) {
+            self.refill(lower_class).await?;
         }
         Ok(())
     }
@@ -188,15 +188,22 @@ impl OpenSession<'_> {
 
     /// Sends one message of a class. Returns false if there is nothing to send, or if it has to wait.
     fn send_message(&mut self, class: Class) -> Result<bool, UplinkError> {
-        let most = self.flow.message_limit();
+        let max_bytes = self.flow.message_limit();
         // A small message need not wait for more if less important ones would otherwise be sent before it.
-        let gathered =
-            Class::ALL.into_iter().filter(|less| *less <= class).map(|less| self.unsent_bytes(less)).sum();
-        if !self.flow.can_send_message(self.unsent_bytes(class).min(most), gathered, class == Class::High) {
+        let gathered_bytes = Class::ALL
+            .into_iter()
+            .filter(|lower_class| *lower_class <= class)
+            .map(|lower_class| self.unsent_bytes(lower_class))
+            .sum();
+        if !self.flow.can_send_message(
+            self.unsent_bytes(class).min(max_bytes),
+            gathered_bytes,
+            class == Class::High,
+        ) {
             return Ok(false);
         }
         let records = &mut self.unsent[class.index()];
-        let Some(mut message) = message::take_message(class, records, most)? else { return Ok(false) };
+        let Some(mut message) = message::take_message(class, records, max_bytes)? else { return Ok(false) };
         let settled = self.state.borrow().settled[class.index()];
         if settled > self.announced_settled[class.index()] {
             self.announced_settled[class.index()] = settled;
@@ -209,8 +216,8 @@ impl OpenSession<'_> {
         Ok(true)
     }
 
-    async fn handle_ack(&mut self, answer: Option<upload_response::Message>) -> Result<(), UplinkError> {
-        let Some(upload_response::Message::Ack(Ack { class, number })) = answer else {
+    async fn handle_ack(&mut self, response: Option<upload_response::Message>) -> Result<(), UplinkError> {
+        let Some(upload_response::Message::Ack(Ack { class, number })) = response else {
             return Err(UplinkError::UnexpectedAnswer("another message instead of an acknowledgement"));
         };
         let class =
@@ -228,21 +235,21 @@ impl OpenSession<'_> {
 }
 
 fn parse_welcome(welcome: Welcome) -> Result<ReceivedRanges, UplinkError> {
-    let mut known = ReceivedRanges::default();
-    for of_class in welcome.known {
-        let class = FrameClass::try_from(of_class.class)
+    let mut received = ReceivedRanges::default();
+    for entry in welcome.known {
+        let class = FrameClass::try_from(entry.class)
             .map_err(|_| UplinkError::UnexpectedAnswer("an unknown class"))?;
-        known[Class::from(class).index()]
-            .extend(of_class.ranges.into_iter().map(|range| range.first..=range.last));
+        received[Class::from(class).index()]
+            .extend(entry.ranges.into_iter().map(|range| range.first..=range.last));
     }
-    Ok(known)
+    Ok(received)
 }
 
 async fn next_answer(
-    answers: &mut Streaming<UploadResponse>,
+    responses: &mut Streaming<UploadResponse>,
 ) -> Result<Option<upload_response::Message>, UplinkError> {
-    match answers.message().await? {
-        Some(answer) => Ok(answer.message),
+    match responses.message().await? {
+        Some(response) => Ok(response.message),
         None => Err(UplinkError::StreamEnded),
     }
 }

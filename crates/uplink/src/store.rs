@@ -108,24 +108,24 @@ impl Store {
         let mut items = StoredItems::default();
         let spool = open_spool(&storage, settings.budget_bytes, &mut |record| items.add(record))?;
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
-        let (told, state) = watch::channel(snapshot(&spool));
-        let delay = settings.commit_delay;
-        let waiting = Vec::new();
-        let keeper = StoreThread {
+        let (published, state) = watch::channel(snapshot(&spool));
+        let commit_delay = settings.commit_delay;
+        let pending = Vec::new();
+        let store_thread = StoreThread {
             spool,
             open: move || open_spool(&storage, settings.budget_bytes, &mut |_| {}),
-            commit_delay: delay,
+            commit_delay,
             queue,
-            pending: waiting,
+            pending,
             unsaved_since: None,
             has_given_up: false,
-            published: told,
+            published,
         };
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|_| UplinkError::StoreStopped)?;
         let thread = thread::Builder::new()
             .name("store".into())
-            .spawn(move || runtime.block_on(keeper.run()))
+            .spawn(move || runtime.block_on(store_thread.run()))
             .map_err(|_| UplinkError::StoreStopped)?;
         Ok((Self { commands, state }, items, thread))
     }
@@ -140,8 +140,8 @@ impl Store {
         class: Class,
         record: Vec<u8>,
     ) -> Result<oneshot::Receiver<StoreOutcome>, UplinkError> {
-        let (answer, outcome) = oneshot::channel();
-        self.send_command(Command::Append(class, record, answer)).await?;
+        let (reply, outcome) = oneshot::channel();
+        self.send_command(Command::Append(class, record, reply)).await?;
         Ok(outcome)
     }
 
@@ -154,8 +154,8 @@ impl Store {
         class: Class,
         record: Vec<u8>,
     ) -> Result<oneshot::Receiver<StoreOutcome>, UplinkError> {
-        let (answer, outcome) = oneshot::channel();
-        let command = Command::Append(class, record, answer);
+        let (reply, outcome) = oneshot::channel();
+        let command = Command::Append(class, record, reply);
         self.commands.blocking_send(command).map_err(|_| UplinkError::StoreStopped)?;
         Ok(outcome)
     }
@@ -176,7 +176,7 @@ impl Store {
 
     /// Reads the next records of a class, which the caller sends at once.
     pub(crate) async fn read(&self, class: Class) -> Result<Vec<Record>, UplinkError> {
-        self.request_reply(|answer| Command::Read(class, answer)).await
+        self.request_reply(|reply| Command::Read(class, reply)).await
     }
 
     pub(crate) async fn acknowledge(&self, class: Class, number: u64) -> Result<(), UplinkError> {
@@ -185,7 +185,7 @@ impl Store {
 
     /// Tells the spool at the start of a connection which records the cloud has.
     pub(crate) async fn resolve(&self, received: ReceivedRanges) -> Result<(), UplinkError> {
-        self.request_reply(|answer| Command::Resolve(received, answer)).await
+        self.request_reply(|reply| Command::Resolve(received, reply)).await
     }
 
     /// Rewinds the spool after a connection has ended: records that were read are read again, and may be
@@ -202,20 +202,20 @@ impl Store {
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, UplinkError> {
-        let (answer, asked) = oneshot::channel();
-        self.send_command(command(answer)).await?;
-        asked.await.map_err(|_| UplinkError::SpoolReopened)
+        let (reply, response) = oneshot::channel();
+        self.send_command(command(reply)).await?;
+        response.await.map_err(|_| UplinkError::SpoolReopened)
     }
 }
 
-/// Opens the spool with a new epoch, and passes the records that were committed last to `show`.
+/// Opens the spool with a new epoch, and passes the records that were committed last to `visit`.
 fn open_spool<S: Storage>(
     storage: &impl Fn() -> Result<S, SpoolError>,
     budget_bytes: u64,
-    show: &mut dyn FnMut(&[u8]),
+    visit: &mut dyn FnMut(&[u8]),
 ) -> Result<Spool<S>, SpoolError> {
     let options = Options::new(budget_bytes, rand::random());
-    Spool::open_with_newest(storage()?, Options { max_record_bytes: MAX_RECORD_BYTES, ..options }, show)
+    Spool::open_with_newest(storage()?, Options { max_record_bytes: MAX_RECORD_BYTES, ..options }, visit)
 }
 
 /// A record whose result is not on the disk yet.
@@ -223,7 +223,7 @@ struct PendingAppend {
     class: Class,
     fate: Option<AppendFate>,
     record: Vec<u8>,
-    answer: oneshot::Sender<StoreOutcome>,
+    reply: oneshot::Sender<StoreOutcome>,
 }
 
 /// The result of an append as a count that the disk keeps, so that a reopened spool can tell whether it has
@@ -286,18 +286,20 @@ struct StoreThread<S: Storage, O> {
 impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
     async fn run(mut self) {
         while let Some(command) = self.next_command().await {
-            let mut flushed = self.handle_command(command).await;
-            let end = Instant::now() + self.commit_delay;
-            while !self.pending.is_empty() && flushed.is_none() && self.gathered_bytes() < MAX_GATHERED_BYTES
+            let mut flush_reply = self.handle_command(command).await;
+            let deadline = Instant::now() + self.commit_delay;
+            while !self.pending.is_empty()
+                && flush_reply.is_none()
+                && self.gathered_bytes() < MAX_GATHERED_BYTES
             {
-                match timeout_at(end, self.queue.recv()).await {
-                    Ok(Some(command)) => flushed = self.handle_command(command).await,
+                match timeout_at(deadline, self.queue.recv()).await {
+                    Ok(Some(command)) => flush_reply = self.handle_command(command).await,
                     Ok(None) | Err(_) => break,
                 }
             }
             self.commit().await;
-            if let Some(flushed) = flushed.filter(|_| !self.has_given_up) {
-                let _ = flushed.send(());
+            if let Some(flush_reply) = flush_reply.filter(|_| !self.has_given_up) {
+                let _ = flush_reply.send(());
             }
         }
         self.commit().await;
@@ -319,36 +321,36 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
 
     /// Publishes the state if it has changed: a read alone must not wake the subscribers.
     fn publish_state(&self) {
-        let now = snapshot(&self.spool);
-        self.published.send_if_modified(|told| {
-            let is_new = *told != now;
-            *told = now;
+        let current = snapshot(&self.spool);
+        self.published.send_if_modified(|published| {
+            let is_new = *published != current;
+            *published = current;
             is_new
         });
     }
 
     fn gathered_bytes(&self) -> usize {
-        self.pending.iter().map(|waiting| waiting.record.len()).sum()
+        self.pending.iter().map(|pending| pending.record.len()).sum()
     }
 
     /// Executes a command. For a flush, returns the channel to answer after the commit.
     async fn handle_command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
-        let done = match command {
-            Command::Append(class, record, answer) => {
-                self.append(class, record, answer).await;
+        let result = match command {
+            Command::Append(class, record, reply) => {
+                self.append(class, record, reply).await;
                 Ok(())
             }
-            Command::Read(class, answer) => self.read(class).map(|records| {
+            Command::Read(class, reply) => self.read(class).map(|records| {
                 // After the connection has ended the receiver is gone; the next connection reads again.
-                let _ = answer.send(records);
+                let _ = reply.send(records);
             }),
             Command::Acknowledge(class, number) => self.spool.acknowledge(class, number),
-            Command::Resolve(received, answer) => {
+            Command::Resolve(received, reply) => {
                 let mut received = Class::ALL.into_iter().zip(&received);
-                let done =
+                let result =
                     received.try_for_each(|(class, ranges)| self.spool.resolve_received(class, ranges));
-                done.map(|()| {
-                    let _ = answer.send(());
+                result.map(|()| {
+                    let _ = reply.send(());
                 })
             }
             Command::Rewind => {
@@ -357,9 +359,9 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
                 }
                 Ok(())
             }
-            Command::Flush(answer) => return Some(answer),
+            Command::Flush(reply) => return Some(reply),
         };
-        match done {
+        match result {
             // The caller's channel closes without an answer, and the call is made again on a new connection.
             Ok(()) | Err(SpoolError::InDoubt { .. }) => {}
             Err(error) => {
@@ -377,10 +379,10 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
         Ok(records)
     }
 
-    async fn append(&mut self, class: Class, record: Vec<u8>, answer: oneshot::Sender<StoreOutcome>) {
+    async fn append(&mut self, class: Class, record: Vec<u8>, reply: oneshot::Sender<StoreOutcome>) {
         let fate = AppendFate::append_record(&mut self.spool, class, &record);
         let (fate, failure) = fate.map_or_else(|error| (None, Some(error)), |fate| (Some(fate), None));
-        self.pending.push(PendingAppend { class, fate, record, answer });
+        self.pending.push(PendingAppend { class, fate, record, reply });
         if let Some(error) = failure {
             self.recover(&error).await;
         }
@@ -402,9 +404,9 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
         if !self.has_given_up {
             self.publish_state();
         }
-        for waiting in self.pending.drain(..) {
-            if let Some(fate) = waiting.fate.filter(|_| !self.has_given_up) {
-                let _ = waiting.answer.send(fate.outcome());
+        for pending in self.pending.drain(..) {
+            if let Some(fate) = pending.fate.filter(|_| !self.has_given_up) {
+                let _ = pending.reply.send(fate.outcome());
             }
         }
     }

@@ -52,7 +52,7 @@ impl Uplink {
     {
         let mut backoff = Backoff::new(self.settings.max_pause);
         loop {
-            let before = self.link.borrow().last_acknowledged_at;
+            let previous = self.link.borrow().last_acknowledged_at;
             let error = match connect().await {
                 Ok(channel) => self.session().run(channel).await,
                 Err(error) => error,
@@ -61,7 +61,7 @@ impl Uplink {
                 return;
             }
             self.report_error(&error);
-            if self.link.borrow().last_acknowledged_at != before {
+            if self.link.borrow().last_acknowledged_at != previous {
                 backoff.reset();
             }
             sleep(backoff.next(error.retry_after())).await;
@@ -69,9 +69,9 @@ impl Uplink {
     }
 
     fn session(&self) -> Session<'_> {
-        let UplinkSettings { device, bearer, ack_timeout: patience, .. } = &self.settings;
+        let UplinkSettings { device, bearer, ack_timeout, .. } = &self.settings;
         let bearer = bearer.as_ref();
-        Session { store: &self.store, device, bearer, ack_timeout: *patience, link: &self.link }
+        Session { store: &self.store, device, bearer, ack_timeout: *ack_timeout, link: &self.link }
     }
 
     /// Logs each new reason once, so that an outage of a week is one line.

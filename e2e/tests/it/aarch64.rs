@@ -29,7 +29,7 @@ fn encode(mut edge: Command, bundle: &str, args: &[&str], samples: &Path, out: &
 
 #[test]
 #[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary built by `cargo xtask dist --target aarch64-unknown-linux-gnu`, and qemu-user"]
-fn arm_makes_the_golden_frames() {
+fn arm_produces_the_golden_frames() {
     let out = tempfile::tempdir().unwrap();
     encode(emulated(), "bundles/fashion", &[], &in_clone("samples/fashion"), out.path());
     assert_eq!(frames_as_text(out.path()), include_str!("../../golden/fashion-frames.txt"));
@@ -39,7 +39,7 @@ fn arm_makes_the_golden_frames() {
 /// be rounded to either. The images must have the same quality.
 #[tokio::test]
 #[ignore = "needs LOPSIDE_AARCH64_EDGE, the binary built by `cargo xtask dist --target aarch64-unknown-linux-gnu`, and qemu-user"]
-async fn arm_encodes_photographs_as_well() {
+async fn arm_encodes_photographs_with_the_same_quality() {
     let cloud = CloudDecoder::start(&[&in_clone("bundles/photo")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     for quality in ["20", "50", "80"] {
@@ -50,31 +50,35 @@ async fn arm_encodes_photographs_as_well() {
         for name in ["blossom", "tulips"] {
             let frames = out.each_ref().map(|out| fs::read(out.path().join(format!("{name}.lps"))).unwrap());
             let [bytes, arm_bytes] = frames.each_ref().map(Vec::len);
-            let same = if frames[0] == frames[1] { "same frames" } else { "different frames" };
+            let comparison = if frames[0] == frames[1] { "same frames" } else { "different frames" };
             let original = image::open(in_clone(&format!("samples/photo/{name}.png"))).unwrap();
-            let [db, arm_db] =
-                decoded(&mut client, frames).await.map(|picture| psnr(&original, &picture).unwrap());
-            let found = format!(
-                "{name}, quality {quality}: {bytes} bytes, {db:.4} dB; ARM {arm_bytes} bytes, {arm_db:.4} dB, {same}"
+            let [db, arm_db] = decode_images(&mut client, frames)
+                .await
+                .map(|reconstruction| psnr(&original, &reconstruction).unwrap());
+            let summary = format!(
+                "{name}, quality {quality}: {bytes} bytes, {db:.4} dB; ARM {arm_bytes} bytes, {arm_db:.4} dB, {comparison}"
             );
-            println!("{found}");
-            assert!((db - arm_db).abs() <= TOLERANCE_DB, "{found}");
+            println!("{summary}");
+            assert!((db - arm_db).abs() <= TOLERANCE_DB, "{summary}");
         }
     }
 }
 
 /// Decodes two frames with the cloud-decoder.
-async fn decoded(client: &mut DecoderServiceClient<Channel>, frames: [Vec<u8>; 2]) -> [DynamicImage; 2] {
+async fn decode_images(
+    client: &mut DecoderServiceClient<Channel>,
+    frames: [Vec<u8>; 2],
+) -> [DynamicImage; 2] {
     let request = DecodeRequest {
         frames: frames.into_iter().map(Into::into).collect(),
         bundle: String::new(),
         outputs: Vec::new(),
         inputs: Vec::new(),
     };
-    let answers: [DecodedFrame; 2] =
+    let decoded_frames: [DecodedFrame; 2] =
         client.decode(request).await.unwrap().into_inner().frames.try_into().unwrap();
-    answers.map(|answer| {
-        let Some(Value::Png(png)) = &answer.outputs[0].value else { panic!("the output is not a PNG") };
+    decoded_frames.map(|frame| {
+        let Some(Value::Png(png)) = &frame.outputs[0].value else { panic!("the output is not a PNG") };
         image::load_from_memory(png).unwrap().into_rgb8().into()
     })
 }

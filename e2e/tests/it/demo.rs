@@ -23,26 +23,26 @@ fn demo(out: &Path) -> Command {
 
 /// Returns the processes of a group, which is the fifth field of `/proc/PID/stat`, the third one after the
 /// name in parentheses.
-fn group(id: u32) -> Vec<String> {
+fn processes_of_group(id: u32) -> Vec<String> {
     let stats = fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
-    let member = |stat: &String| {
+    let is_member = |stat: &String| {
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         fields.split_whitespace().nth(2).is_some_and(|group| group == id.to_string())
     };
-    stats.filter(member).collect()
+    stats.filter(is_member).collect()
 }
 
 #[test]
-fn it_ends_with_reports_and_nothing_left_running() {
+fn the_demo_ends_with_reports_and_without_running_processes() {
     let out = tempfile::tempdir().unwrap();
     let mut child = demo(out.path()).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
     let stdout = serde_json::Deserializer::from_reader(child.stdout.take().unwrap());
     let reports: Vec<Value> = stdout.into_iter().map(Result::unwrap).collect();
     assert!(child.wait().unwrap().success());
-    assert_eq!(group(child.id()), Vec::<String>::new());
+    assert_eq!(processes_of_group(child.id()), Vec::<String>::new());
 
     assert_eq!(reports[0]["pictures"].as_array().unwrap().len(), 16);
     assert!(out.path().join("contact-sheet.png").is_file());
@@ -53,7 +53,7 @@ fn it_ends_with_reports_and_nothing_left_running() {
     assert_eq!(rows.len(), PHOTOS.len());
     for (name, rows) in PHOTOS.into_iter().zip(rows) {
         assert_eq!(rows[0]["picture"], name);
-        beats_its_peers(rows, &out.path().join("photo").join(format!("{name}.png")));
+        check_codec_comparison(rows, &out.path().join("photo").join(format!("{name}.png")));
     }
     let sheet = image::open(out.path().join("photo.png")).unwrap();
     // Four images per row with margins of 8, and one row per photograph, each with a label of 28.
@@ -62,7 +62,7 @@ fn it_ends_with_reports_and_nothing_left_running() {
 
 /// Checks that our frame has a better quality than JPEG and WebP files of the same size. The PSNR is measured
 /// again.
-fn beats_its_peers(rows: &[Value], reconstruction: &Path) {
+fn check_codec_comparison(rows: &[Value], reconstruction: &Path) {
     let codecs: Vec<&str> = rows.iter().map(|row| row["codec"].as_str().unwrap()).collect();
     assert_eq!(codecs, ["Lopside", "JPEG 4:2:0", "WebP, method 6"]);
     let [ours, jpeg, webp] = [0, 1, 2].map(|row| rows[row]["bytes"].as_f64().unwrap());
@@ -93,7 +93,7 @@ fn an_interrupt_stops_every_process() {
     // The log ends only after the last of the processes has ended.
     let rest: Vec<String> = log.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
-    assert_eq!(group(child.id()), Vec::<String>::new());
+    assert_eq!(processes_of_group(child.id()), Vec::<String>::new());
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn every_link_and_anchor_resolves() {
         .iter()
         .flat_map(|(file, document)| document.links.iter().map(move |link| (file, link)))
         .filter_map(|(file, link)| {
-            Some(format!("{}: {link}: {}", file.display(), fault(file, link, &documents)?))
+            Some(format!("{}: {link}: {}", file.display(), link_error(file, link, &documents)?))
         })
         .collect();
     assert!(broken.is_empty(), "{broken:#?}");
@@ -41,27 +41,27 @@ fn every_link_and_anchor_resolves() {
 
 #[test]
 fn missing_files_and_anchors_are_found() {
-    let page = parse(
+    let document = parse(
         "# A heading, `code` & more\n\n# Twice\n\n# Twice\n\n[a](#twice-1) [b](#thrice) [c](other.md) [d](https://x.y)",
     );
-    assert_eq!(page.anchors, ["a-heading-code--more", "twice", "twice-1"].map(str::to_owned).into());
+    assert_eq!(document.anchors, ["a-heading-code--more", "twice", "twice-1"].map(str::to_owned).into());
     let path = in_clone("README.md").canonicalize().unwrap();
-    let links = page.links.clone();
-    let documents = HashMap::from([(path.clone(), page)]);
-    let faults: Vec<Option<&str>> = links.iter().map(|link| fault(&path, link, &documents)).collect();
-    assert_eq!(faults, [None, Some("no such heading"), Some("no such file"), None]);
+    let links = document.links.clone();
+    let documents = HashMap::from([(path.clone(), document)]);
+    let errors: Vec<Option<&str>> = links.iter().map(|link| link_error(&path, link, &documents)).collect();
+    assert_eq!(errors, [None, Some("no such heading"), Some("no such file"), None]);
 }
 
-fn find_markdown(folder: &Path, found: &mut Vec<PathBuf>) {
+fn find_markdown(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         if entry.file_type().unwrap().is_dir() {
             if !name.starts_with('.') && !SKIPPED.contains(&&*name) {
-                find_markdown(&entry.path(), found);
+                find_markdown(&entry.path(), files);
             }
         } else if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
-            found.push(entry.path());
+            files.push(entry.path());
         }
     }
 }
@@ -79,8 +79,9 @@ fn parse(text: &str) -> Document {
             Event::End(TagEnd::Heading(_)) => {
                 let slug = slug(&heading.take().unwrap());
                 let repeated = (1..).map(|n| format!("{slug}-{n}"));
-                let free = std::iter::once(slug.clone()).chain(repeated);
-                let anchor = free.into_iter().find(|anchor| !document.anchors.contains(anchor)).unwrap();
+                let candidates = std::iter::once(slug.clone()).chain(repeated);
+                let anchor =
+                    candidates.into_iter().find(|anchor| !document.anchors.contains(anchor)).unwrap();
                 document.anchors.insert(anchor);
             }
             Event::Text(part) | Event::Code(part) => {
@@ -97,12 +98,12 @@ fn parse(text: &str) -> Document {
 /// Returns the anchor that code hosts give a heading: lower case, spaces as hyphens, other punctuation
 /// dropped.
 fn slug(heading: &str) -> String {
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+    let retained = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    retained.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 /// Returns the reason why a link does not resolve; `None` if it does, or if it leads to another host.
-fn fault(file: &Path, link: &str, documents: &HashMap<PathBuf, Document>) -> Option<&'static str> {
+fn link_error(file: &Path, link: &str, documents: &HashMap<PathBuf, Document>) -> Option<&'static str> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;
     }
@@ -110,6 +111,6 @@ fn fault(file: &Path, link: &str, documents: &HashMap<PathBuf, Document>) -> Opt
     let target = if path.is_empty() { file.to_owned() } else { file.parent()?.join(path) };
     let Ok(target) = target.canonicalize() else { return Some("no such file") };
     let anchor = anchor?;
-    let known = documents.get(&target).is_some_and(|document| document.anchors.contains(anchor));
-    (!known).then_some("no such heading")
+    let is_known = documents.get(&target).is_some_and(|document| document.anchors.contains(anchor));
+    (!is_known).then_some("no such heading")
 }

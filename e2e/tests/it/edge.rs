@@ -22,7 +22,7 @@ fn encode(inputs: &Path, out: &Path) -> String {
 /// The golden file has one line per sample: the name and the bytes of the frame. Other processors are checked
 /// against the same file.
 #[test]
-fn the_samples_frames_are_golden() {
+fn the_frames_of_the_samples_match_the_golden_file() {
     let out = tempfile::tempdir().unwrap();
     encode(&in_clone("samples/fashion"), out.path());
     let lines = frames_as_text(out.path());
@@ -33,14 +33,14 @@ fn the_samples_frames_are_golden() {
 #[test]
 fn every_kind_of_input_gives_the_same_frame() {
     let inputs = tempfile::tempdir().unwrap();
-    let picture = image::open(in_clone("samples/fashion/00-ankle-boot.png")).unwrap().to_luma8();
-    picture.save(inputs.path().join("a.png")).unwrap();
-    picture.save(inputs.path().join("b.pgm")).unwrap();
-    let idx = [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], picture.as_raw()].concat();
+    let image = image::open(in_clone("samples/fashion/00-ankle-boot.png")).unwrap().to_luma8();
+    image.save(inputs.path().join("a.png")).unwrap();
+    image.save(inputs.path().join("b.pgm")).unwrap();
+    let idx = [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], image.as_raw()].concat();
     fs::write(inputs.path().join("c-idx3-ubyte"), idx).unwrap();
-    fs::write(inputs.path().join("d.npy"), npy("|u1", "(28, 28)", picture.as_raw())).unwrap();
+    fs::write(inputs.path().join("d.npy"), npy("|u1", "(28, 28)", image.as_raw())).unwrap();
     let floats: Vec<u8> =
-        picture.as_raw().iter().flat_map(|&sample| (f32::from(sample) / 255.0).to_le_bytes()).collect();
+        image.as_raw().iter().flat_map(|&sample| (f32::from(sample) / 255.0).to_le_bytes()).collect();
     fs::write(inputs.path().join("e.npy"), npy("<f4", "(1, 28, 28)", &floats)).unwrap();
     fs::write(inputs.path().join("not-a-picture.txt"), "left alone").unwrap();
     let out = tempfile::tempdir().unwrap();
@@ -86,10 +86,10 @@ fn a_large_colour_photograph_is_resized_and_greyed() {
     let integers = |name: &str| {
         let mut inspect = binary_command(NAME);
         inspect.arg("inspect").arg(out.path().join(name)).arg("--json");
-        let found: Value =
+        let inspection: Value =
             serde_json::from_str(&run_stdout(inspect.arg("--bundle").arg(in_clone("bundles/fashion"))))
                 .unwrap();
-        let integers = found["integers"].as_array().unwrap().iter();
+        let integers = inspection["integers"].as_array().unwrap().iter();
         integers.map(|integer| integer.as_i64().unwrap()).collect::<Vec<_>>()
     };
     let largest_difference =
@@ -100,7 +100,7 @@ fn a_large_colour_photograph_is_resized_and_greyed() {
 }
 
 #[test]
-fn inspect_says_what_is_in_a_frame_and_what_is_wrong_with_a_damaged_one() {
+fn inspect_shows_the_contents_of_a_frame_and_refuses_a_damaged_one() {
     let out = tempfile::tempdir().unwrap();
     encode(&in_clone("samples/fashion/00-ankle-boot.png"), out.path());
     let frame = out.path().join("00-ankle-boot.lps");
@@ -141,8 +141,8 @@ fn settings_come_from_flags_then_the_environment_then_the_file() {
     let _ = run_stdout(&mut command());
     let _ = run_stdout(command().env("LOPSIDE_OUT", path("env")));
     let _ = run_stdout(command().env("LOPSIDE_OUT", path("env2")).arg("--out").arg(path("flag")));
-    for (name, there) in [("file", true), ("env", true), ("flag", true), ("env2", false)] {
-        assert_eq!(path(name).join("00-ankle-boot.lps").is_file(), there, "{name}");
+    for (name, exists) in [("file", true), ("env", true), ("flag", true), ("env2", false)] {
+        assert_eq!(path(name).join("00-ankle-boot.lps").is_file(), exists, "{name}");
     }
 }
 

@@ -55,12 +55,12 @@ fn send(url: &str, out: &Path) -> Command {
 }
 
 #[test]
-fn an_edge_with_certificate_and_key_is_served_over_tls_and_others_are_told_why_not() {
+fn an_edge_with_certificate_and_key_is_served_over_tls_and_others_are_refused() {
     let authority = Authority::new();
     let (cert, key) = authority.identity("server");
-    let made = run_stdout(binary_command("cloud-decoder").args(["key", "edge", "--json"]));
-    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
-    fs::write(authority.file("keys.toml"), made["toml"].as_str().unwrap()).unwrap();
+    let api_key = run_stdout(binary_command("cloud-decoder").args(["key", "edge", "--json"]));
+    let api_key: serde_json::Value = serde_json::from_str(&api_key).unwrap();
+    fs::write(authority.file("keys.toml"), api_key["toml"].as_str().unwrap()).unwrap();
     let mut command = serve_command(&[&fashion()]);
     command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
     command.arg("--tls-client-ca").arg(authority.file("ca.pem"));
@@ -69,18 +69,18 @@ fn an_edge_with_certificate_and_key_is_served_over_tls_and_others_are_told_why_n
 
     let out = tempfile::tempdir().unwrap();
     let (client_cert, client_key) = authority.identity("client");
-    let known = |command: &mut Command| {
+    let add_identity = |command: &mut Command| {
         command.arg("--ca").arg(authority.file("ca.pem"));
         command.arg("--client-cert").arg(&client_cert).arg("--client-key").arg(&client_key);
     };
-    let mut whole = send(&cloud.url, out.path());
-    known(&mut whole);
-    let report = run_stdout(whole.env("LOPSIDE_API_KEY", made["key"].as_str().unwrap()));
+    let mut complete = send(&cloud.url, out.path());
+    add_identity(&mut complete);
+    let report = run_stdout(complete.env("LOPSIDE_API_KEY", api_key["key"].as_str().unwrap()));
     assert!(report.contains("00-ankle-boot"), "{report}");
     assert!(out.path().join("00-ankle-boot.png").is_file());
 
     let mut without_key = send(&cloud.url, out.path());
-    known(&mut without_key);
+    add_identity(&mut without_key);
     let error = run_failing(&mut without_key);
     assert!(error.contains("Unauthenticated") && error.contains("API key"), "{error}");
     let error = run_failing(&mut send(&cloud.url, out.path()));
@@ -88,28 +88,28 @@ fn an_edge_with_certificate_and_key_is_served_over_tls_and_others_are_told_why_n
         error.contains("certificate") && error.contains(&cloud.url),
         "the authority is not one of Mozilla's: {error}"
     );
-    let stranger = run_failing(send(&cloud.url, out.path()).arg("--ca").arg(authority.file("ca.pem")));
-    assert!(stranger.contains("cloud-decoder"), "a client without a certificate must be refused: {stranger}");
+    let error = run_failing(send(&cloud.url, out.path()).arg("--ca").arg(authority.file("ca.pem")));
+    assert!(error.contains("cloud-decoder"), "a client without a certificate must be refused: {error}");
 }
 
 #[test]
-fn want_of_descriptors_does_not_end_the_server() {
+fn a_lack_of_file_descriptors_does_not_stop_the_server() {
     let program = binary_command("cloud-decoder").get_program().to_owned();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]).arg(program);
     command.args(serve_command(&[&fashion()]).get_args());
     let cloud = CloudDecoder::run(&mut command);
     let address = cloud.url.strip_prefix("http://").unwrap();
-    let healthy = || {
+    let check_health = || {
         let mut connection = TcpStream::connect(address).unwrap();
         connection.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let mut response = String::new();
+        connection.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     };
-    healthy();
+    check_health();
     // More connections than the server has descriptors for: the last ones are not accepted.
-    let crowd: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
-    drop(crowd);
-    healthy();
+    let connections: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    drop(connections);
+    check_health();
 }

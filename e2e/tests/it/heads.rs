@@ -12,7 +12,7 @@ use lopside_latent::{FixedLatentSpace, IdOnWire, Table, Tables};
 use lopside_onnx::{GraphBuilder, encode_model, set_metadata};
 use lopside_proto::v1::{
     DecodeRequest, OutputFormat, OutputRequest, decoder_service_client::DecoderServiceClient,
-    output::Value as Answer,
+    output::Value as OutputValue,
 };
 
 const LABELS: [&str; 3] = ["left", "right", "neither"];
@@ -35,12 +35,12 @@ fn linear(output: &str, width: i64, weight: &[f32], latent_space: &str) -> Vec<u
     encode_model(&model)
 }
 
-fn picture() -> ImageSpec {
+fn image_spec() -> ImageSpec {
     ImageSpec::with_uniform_range(2, 1, Channels::Grey, 0.0, 1.0)
 }
 
 fn draft() -> FixedLatentDraft {
-    let kind = HeadKind::Reconstruct(picture());
+    let kind = HeadKind::Reconstruct(image_spec());
     let head = |name: &str, kind, output: &str, extent| FixedLatentDraftHead {
         name: name.into(),
         version: 1,
@@ -54,7 +54,7 @@ fn draft() -> FixedLatentDraft {
     FixedLatentDraft {
         name: "toy".into(),
         description: "Two values for two pixels".into(),
-        input: InputSpec::Picture(picture()),
+        input: InputSpec::Picture(image_spec()),
         encoder: b"stays at the edge".to_vec(),
         input_tensor: tensor("image", 2),
         encoder_cost: ModelCost { parameters: 0, macs: 4 },
@@ -71,15 +71,15 @@ fn draft() -> FixedLatentDraft {
 fn write(folder: &Path, latent_space: Option<&str>) -> FixedLatentSpace {
     let mut draft = draft();
     let id = draft.latent_space();
-    let named = latent_space.map_or_else(|| id.to_string(), str::to_owned);
-    draft.heads[0].model = linear("picture", 2, &[1.0, 0.0, 0.0, 1.0], &named);
-    draft.heads[1].model = linear("logits", 3, &[2.0, 0.0, 0.0, 0.0, 2.0, 0.0], &named);
+    let id_text = latent_space.map_or_else(|| id.to_string(), str::to_owned);
+    draft.heads[0].model = linear("picture", 2, &[1.0, 0.0, 0.0, 1.0], &id_text);
+    draft.heads[1].model = linear("logits", 3, &[2.0, 0.0, 0.0, 0.0, 2.0, 0.0], &id_text);
     draft.write(folder, "# Toy\n").unwrap();
     draft.build_space().unwrap()
 }
 
 #[tokio::test]
-async fn one_frame_is_a_picture_and_class_scores() {
+async fn one_frame_gives_an_image_and_class_scores() {
     let folder = tempfile::tempdir().unwrap();
     let space = write(folder.path(), None);
     let cloud = CloudDecoder::start(&[folder.path()]);
@@ -96,11 +96,12 @@ async fn one_frame_is_a_picture_and_class_scores() {
         inputs: Vec::new(),
     };
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
-    let answer = client.decode(request).await.unwrap().into_inner();
+    let response = client.decode(request).await.unwrap().into_inner();
     let expected = [("left", 2.0_f32, [255, 0]), ("right", 1.0, [0, 128])];
-    for (frame, (label, logit, samples)) in answer.frames.into_iter().zip(expected) {
-        let [scores, picture] = frame.outputs.try_into().unwrap();
-        let (Some(Answer::ClassScores(scores)), Some(Answer::Png(png))) = (scores.value, picture.value)
+    for (frame, (label, logit, samples)) in response.frames.into_iter().zip(expected) {
+        let [scores, image] = frame.outputs.try_into().unwrap();
+        let (Some(OutputValue::ClassScores(scores)), Some(OutputValue::Png(png))) =
+            (scores.value, image.value)
         else {
             panic!("the outputs are not in the requested order")
         };

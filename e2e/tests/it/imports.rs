@@ -18,7 +18,7 @@ use syn::{
 
 type ModulePath = Vec<String>;
 
-/// What a file defines and which names it uses.
+/// The names that a file defines and uses.
 #[derive(Default)]
 struct SourceFile {
     defined: HashSet<String>,
@@ -33,7 +33,7 @@ struct SourceFile {
 type Crate = BTreeMap<ModulePath, SourceFile>;
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn files_do_not_import_each_other_in_a_circle() {
     let crates = ["edge-encoder", "cloud-decoder", "training", "bench", "demo", "xtask", "proto"]
         .into_iter()
         .map(in_clone)
@@ -119,11 +119,11 @@ impl SourceFile {
                 self.declared.insert(name, (prefix.clone(), is_private));
             }
             UseTree::Name(name) => {
-                let path = with(prefix, &name.ident);
+                let path = join_path(prefix, &name.ident);
                 self.declared.insert(name.ident.to_string(), (path, is_private));
             }
             UseTree::Rename(rename) => {
-                let path = with(prefix, &rename.ident);
+                let path = join_path(prefix, &rename.ident);
                 self.declared.insert(rename.rename.to_string(), (path, is_private));
             }
         }
@@ -171,7 +171,7 @@ fn is_test(attribute: &Attribute) -> bool {
         && attribute.parse_args::<syn::Ident>().is_ok_and(|condition| condition == "test")
 }
 
-fn with(prefix: &[String], name: &impl ToString) -> ModulePath {
+fn join_path(prefix: &[String], name: &impl ToString) -> ModulePath {
     prefix.iter().cloned().chain([name.to_string()]).collect()
 }
 
@@ -182,33 +182,34 @@ fn absolute(sources: &Crate, module: &[String], path: &[String]) -> Option<Modul
         "crate" => Some(path[1..].to_vec()),
         "self" => Some([module, &path[1..]].concat()),
         "super" => Some([module.get(..module.len().checked_sub(ups)?)?, &path[ups..]].concat()),
-        first => sources.contains_key(&with(module, &first)).then(|| [module, path].concat()),
+        first => sources.contains_key(&join_path(module, &first)).then(|| [module, path].concat()),
     }
 }
 
-/// Returns the module whose file defines what the absolute path names, following at most as many re-exports as
-/// `patience`.
-fn definer(sources: &Crate, path: &[String], patience: usize) -> Option<ModulePath> {
+/// Returns the module whose file defines the item of an absolute path, following at most `max_depth`
+/// re-exports.
+fn defining_module(sources: &Crate, path: &[String], max_depth: usize) -> Option<ModulePath> {
     let length = (0..=path.len()).rev().find(|length| sources.contains_key(&path[..*length]))?;
     let (module, rest) = path.split_at(length);
     let file = &sources[module];
     let Some(name) = rest.first() else { return Some(module.to_vec()) };
-    if file.defined.contains(name) || patience == 0 {
+    if file.defined.contains(name) || max_depth == 0 {
         return Some(module.to_vec());
     }
     if let Some((target, _)) = file.declared.get(name) {
         let target = absolute(sources, module, target)?;
-        return definer(sources, &[&target, &rest[1..]].concat(), patience - 1);
+        return defining_module(sources, &[&target, &rest[1..]].concat(), max_depth - 1);
     }
     let through_globs = file.globs.iter().find_map(|glob| {
-        let found = definer(sources, &[&absolute(sources, module, glob)?, rest].concat(), patience - 1)?;
+        let found =
+            defining_module(sources, &[&absolute(sources, module, glob)?, rest].concat(), max_depth - 1)?;
         sources[&found].defined.contains(name).then_some(found)
     });
     Some(through_globs.unwrap_or_else(|| module.to_vec()))
 }
 
 /// Returns the modules that a file needs, other than its own submodules.
-fn needed(sources: &Crate, module: &[String], file: &SourceFile) -> BTreeSet<ModulePath> {
+fn imported_modules(sources: &Crate, module: &[String], file: &SourceFile) -> BTreeSet<ModulePath> {
     let private = file.declared.values().filter(|(_, is_private)| *is_private).map(|(path, _)| path.clone());
     let in_code = file.paths.iter().map(|path| match file.declared.get(&path[0]) {
         Some((start, _)) => [start, &path[1..]].concat(),
@@ -219,7 +220,7 @@ fn needed(sources: &Crate, module: &[String], file: &SourceFile) -> BTreeSet<Mod
         .filter_map(|path| {
             let path = absolute(sources, module, &path)?;
             // A module that is imported as a whole is needed where its items are used.
-            (!sources.contains_key(&path)).then(|| definer(sources, &path, 8)).flatten()
+            (!sources.contains_key(&path)).then(|| defining_module(sources, &path, 8)).flatten()
         })
         .filter(|found| !found.starts_with(module))
         .collect()
@@ -230,27 +231,28 @@ fn find_circles(sources: &Crate) -> Vec<Vec<String>> {
     let edges: BTreeMap<&ModulePath, BTreeSet<ModulePath>> = sources
         .iter()
         .filter(|(module, _)| !module.iter().any(|part| part == "error"))
-        .map(|(module, file)| (module, needed(sources, module, file)))
+        .map(|(module, file)| (module, imported_modules(sources, module, file)))
         .collect();
     let reachable = |from: &ModulePath| {
-        let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);
-        while let Some(module) = open.pop() {
+        let (mut visited, mut pending) = (BTreeSet::new(), vec![from.clone()]);
+        while let Some(module) = pending.pop() {
             for next in edges.get(&module).into_iter().flatten() {
-                if seen.insert(next.clone()) {
-                    open.push(next.clone());
+                if visited.insert(next.clone()) {
+                    pending.push(next.clone());
                 }
             }
         }
-        seen
+        visited
     };
-    let reach: BTreeMap<&ModulePath, BTreeSet<ModulePath>> =
+    let reachable_modules: BTreeMap<&ModulePath, BTreeSet<ModulePath>> =
         edges.keys().map(|module| (*module, reachable(module))).collect();
-    let circles: BTreeSet<Vec<String>> = reach
+    let circles: BTreeSet<Vec<String>> = reachable_modules
         .iter()
-        .filter(|(module, seen)| seen.contains(**module))
-        .map(|(module, seen)| {
-            let others =
-                seen.iter().filter(|other| reach.get(other).is_some_and(|back| back.contains(*module)));
+        .filter(|(module, visited)| visited.contains(**module))
+        .map(|(module, visited)| {
+            let others = visited.iter().filter(|other| {
+                reachable_modules.get(other).is_some_and(|targets| targets.contains(*module))
+            });
             others.map(|other| other.join("::")).collect()
         })
         .collect();

@@ -14,7 +14,7 @@ mod imports;
 mod latents;
 mod metrics;
 mod outage;
-mod own;
+mod own_model;
 mod photo;
 mod reliability;
 mod schemathesis;

@@ -20,9 +20,9 @@ const HEAD: &str = r#"bundle="fashion",head="reconstruct""#;
 type Samples = BTreeMap<String, f64>;
 
 async fn scrape(cloud: &CloudDecoder) -> Samples {
-    let (answer, text) = cloud.send_http(request::Builder::new().uri("/metrics"), Vec::new()).await;
-    assert_eq!(answer.status(), StatusCode::OK);
-    assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
+    let (response, text) = cloud.send_http(request::Builder::new().uri("/metrics"), Vec::new()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
     let text = String::from_utf8(text).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
@@ -33,8 +33,8 @@ async fn scrape(cloud: &CloudDecoder) -> Samples {
 
 /// Returns the sum of all samples with this name whose labels contain all of `labels`.
 fn sum(samples: &Samples, name: &str, labels: &[&str]) -> f64 {
-    let named = samples.iter().filter(|(sample, _)| sample.split('{').next() == Some(name));
-    named
+    let matching = samples.iter().filter(|(sample, _)| sample.split('{').next() == Some(name));
+    matching
         .filter(|(sample, _)| labels.iter().all(|label| sample.contains(label)))
         .map(|(_, value)| value)
         .sum()
@@ -45,7 +45,7 @@ async fn post(cloud: &CloudDecoder, path: &str, body: Vec<u8>) -> StatusCode {
 }
 
 #[tokio::test]
-async fn what_was_done_is_counted() {
+async fn requests_are_counted() {
     let frame = sample_frame();
     let cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
     let before = scrape(&cloud).await;
@@ -59,85 +59,89 @@ async fn what_was_done_is_counted() {
     assert_eq!(post(&cloud, decode, b"no frame".to_vec()).await, StatusCode::BAD_REQUEST);
     assert_eq!(post(&cloud, "/nowhere", Vec::new()).await, StatusCode::NOT_FOUND);
 
-    let now = scrape(&cloud).await;
-    assert_eq!(sum(&now, "lopside_requests_total", &[HEAD, r#"result="success""#]), 3.0);
+    let after = scrape(&cloud).await;
+    assert_eq!(sum(&after, "lopside_requests_total", &[HEAD, r#"result="success""#]), 3.0);
     for result in ["failure", "expired", "abandoned", "refused"] {
-        assert_eq!(sum(&now, "lopside_requests_total", &[&format!("result=\"{result}\"")]), 0.0, "{result}");
+        assert_eq!(
+            sum(&after, "lopside_requests_total", &[&format!("result=\"{result}\"")]),
+            0.0,
+            "{result}"
+        );
     }
-    assert_eq!(sum(&now, "lopside_items_total", &[HEAD]), 3.0);
-    assert_eq!(sum(&now, "lopside_runs_total", &[HEAD]), 3.0);
+    assert_eq!(sum(&after, "lopside_items_total", &[HEAD]), 3.0);
+    assert_eq!(sum(&after, "lopside_runs_total", &[HEAD]), 3.0);
     for duration in ["request", "queue", "input", "infer", "output"] {
         let name = format!("lopside_{duration}_duration_seconds_count");
-        assert_eq!(sum(&now, &name, &[HEAD]), 3.0, "{name}");
+        assert_eq!(sum(&after, &name, &[HEAD]), 3.0, "{name}");
     }
-    assert_eq!(sum(&now, "lopside_batch_size_bucket", &[HEAD, r#"le="1""#]), 3.0);
-    assert_eq!(sum(&now, "lopside_jobs", &[]), 0.0);
-    assert_eq!(sum(&now, "lopside_jobs_size_bytes", &[]), 0.0);
+    assert_eq!(sum(&after, "lopside_batch_size_bucket", &[HEAD, r#"le="1""#]), 3.0);
+    assert_eq!(sum(&after, "lopside_jobs", &[]), 0.0);
+    assert_eq!(sum(&after, "lopside_jobs_size_bytes", &[]), 0.0);
     let http = "http_server_request_duration_seconds_count";
     let route = r#"http_route="/v1/bundles/{name}/decode""#;
-    assert_eq!(sum(&now, http, &[route, r#"http_response_status_code="200""#]), 3.0);
-    assert_eq!(sum(&now, http, &[route, r#"http_response_status_code="400""#]), 1.0);
-    assert_eq!(sum(&now, http, &[r#"http_response_status_code="404""#]), 1.0);
-    assert!(sum(&now, "lopside_front_events_total", &[r#"event="accepted""#]) >= 6.0);
-    assert!(sum(&now, "process_memory_usage_bytes", &[]) > 1e6);
-    assert!(sum(&now, "process_cpu_time_seconds_total", &[]) > 0.0);
-    assert!(sum(&now, "process_unix_file_descriptor_count", &[]) > 3.0);
+    assert_eq!(sum(&after, http, &[route, r#"http_response_status_code="200""#]), 3.0);
+    assert_eq!(sum(&after, http, &[route, r#"http_response_status_code="400""#]), 1.0);
+    assert_eq!(sum(&after, http, &[r#"http_response_status_code="404""#]), 1.0);
+    assert!(sum(&after, "lopside_front_events_total", &[r#"event="accepted""#]) >= 6.0);
+    assert!(sum(&after, "process_memory_usage_bytes", &[]) > 1e6);
+    assert!(sum(&after, "process_cpu_time_seconds_total", &[]) > 0.0);
+    assert!(sum(&after, "process_unix_file_descriptor_count", &[]) > 3.0);
 }
 
 #[tokio::test]
-async fn counts_go_on_when_a_bundle_is_loaded_anew() {
+async fn counts_continue_after_a_bundle_is_reloaded() {
     let frame = sample_frame();
     let cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
-    for load in ["load", "unload", "load"] {
-        let path = format!("/v2/repository/models/fashion/{load}");
-        assert_eq!(post(&cloud, &path, Vec::new()).await, StatusCode::OK, "{load}");
-        if load == "load" {
+    for action in ["load", "unload", "load"] {
+        let path = format!("/v2/repository/models/fashion/{action}");
+        assert_eq!(post(&cloud, &path, Vec::new()).await, StatusCode::OK, "{action}");
+        if action == "load" {
             assert_eq!(post(&cloud, "/v1/bundles/fashion/decode", frame.clone()).await, StatusCode::OK);
         }
     }
-    let now = scrape(&cloud).await;
-    assert_eq!(sum(&now, "lopside_requests_total", &[HEAD, r#"result="success""#]), 2.0);
-    let changes = |result| sum(&now, "lopside_bundle_changes_total", &[result]);
+    let samples = scrape(&cloud).await;
+    assert_eq!(sum(&samples, "lopside_requests_total", &[HEAD, r#"result="success""#]), 2.0);
+    let changes = |result| sum(&samples, "lopside_bundle_changes_total", &[result]);
     assert_eq!((changes(r#"result="loaded""#), changes(r#"result="unloaded""#)), (3.0, 1.0));
 }
 
 #[tokio::test]
-async fn devices_that_ask_and_download_are_counted() {
+async fn polls_and_downloads_of_devices_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let channels = folder.path().join("channels.toml");
     fs::write(&channels, "[[channel]]\nname = 'stable'\nbundle = 'fashion'\n").unwrap();
     let channels = [("LOPSIDE_CHANNELS", channels.to_str().unwrap())];
     let cloud = CloudDecoder::start_with_env(&[&in_clone("bundles/fashion")], &channels);
     let mut client = BundleServiceClient::connect(cloud.url.clone()).await.unwrap();
-    let question = |channel: &str| GetChannelRequest {
+    let request = |channel: &str| GetChannelRequest {
         channel: channel.into(),
         device: "gate-7".into(),
         ..Default::default()
     };
-    assert!(client.get_channel(question("nightly")).await.is_err());
-    let offer = client.get_channel(question("stable")).await.unwrap().into_inner();
+    assert!(client.get_channel(request("nightly")).await.is_err());
+    let offer = client.get_channel(request("stable")).await.unwrap().into_inner();
     let (sha256, bytes) = (offer.files[1].sha256.clone(), offer.files[1].bytes);
-    let mut pieces = client.download(DownloadRequest { sha256, offset: 7 }).await.unwrap().into_inner();
-    while pieces.message().await.unwrap().is_some() {}
+    let mut chunks = client.download(DownloadRequest { sha256, offset: 7 }).await.unwrap().into_inner();
+    while chunks.message().await.unwrap().is_some() {}
 
-    let now = scrape(&cloud).await;
-    let queries = |labels: &[&str]| sum(&now, "lopside_channel_queries_total", labels);
-    assert_eq!(queries(&[r#"channel="stable""#, r#"result="offered""#]), 1.0);
-    assert_eq!(queries(&[r#"channel="_OTHER""#, r#"result="refused""#]), 1.0);
-    assert_eq!(queries(&[]), 2.0);
-    let done = [r#"result="done""#];
-    assert_eq!(sum(&now, "lopside_downloads_total", &done), 1.0);
-    assert_eq!(sum(&now, "lopside_downloads_size_bytes_total", &done), (bytes - 7) as f64);
+    let samples = scrape(&cloud).await;
+    let count_queries = |labels: &[&str]| sum(&samples, "lopside_channel_queries_total", labels);
+    assert_eq!(count_queries(&[r#"channel="stable""#, r#"result="offered""#]), 1.0);
+    assert_eq!(count_queries(&[r#"channel="_OTHER""#, r#"result="refused""#]), 1.0);
+    assert_eq!(count_queries(&[]), 2.0);
+    let labels = [r#"result="done""#];
+    assert_eq!(sum(&samples, "lopside_downloads_total", &labels), 1.0);
+    assert_eq!(sum(&samples, "lopside_downloads_size_bytes_total", &labels), (bytes - 7) as f64);
 }
 
 #[tokio::test]
-async fn metrics_of_an_address_of_their_own_are_not_shown_to_callers() {
+async fn metrics_with_their_own_address_are_not_served_to_clients() {
     let cloud = CloudDecoder::start_with_env(
         &[&in_clone("bundles/fashion")],
         &[("LOPSIDE_METRICS_LISTEN", "127.0.0.1:0")],
     );
-    let (answer, _) = cloud.send_http(request::Builder::new().uri("/metrics"), Vec::new()).await;
-    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    let (response, _) = cloud.send_http(request::Builder::new().uri("/metrics"), Vec::new()).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -158,9 +162,9 @@ async fn dashboard_alerts_and_documentation_name_metrics_that_exist() {
     {
         let text = fs::read_to_string(in_clone(file)).unwrap();
         let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-        let ours = ["lopside_", "rpc_server_", "http_server_", "process_"];
+        let prefixes = ["lopside_", "rpc_server_", "http_server_", "process_"];
         let named: BTreeSet<&str> =
-            words.filter(|word| ours.iter().any(|start| word.starts_with(start))).collect();
+            words.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix))).collect();
         assert!(named.len() > 5, "{file}: {named:?}");
         let missing: Vec<_> =
             named.iter().filter(|name| !known.contains(*name) && !families.contains(*name)).collect();

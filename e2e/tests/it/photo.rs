@@ -29,8 +29,8 @@ fn photographs(folder: &Path) {
 fn train(photos: &Path, run: &Path, args: &[&str]) {
     let mut command = binary_command("training");
     command.args(["train", "--preset", "photo", "--photos"]).arg(photos).arg("--run").arg(run);
-    let small = ["--width", "8", "--blocks", "1", "--batch", "2", "--crop", "64", "--steps", "6"];
-    let _ = run_stdout(command.args(small).args(args));
+    let options = ["--width", "8", "--blocks", "1", "--batch", "2", "--crop", "64", "--steps", "6"];
+    let _ = run_stdout(command.args(options).args(args));
 }
 
 fn metrics(run: &Path) -> Value {
@@ -40,19 +40,23 @@ fn metrics(run: &Path) -> Value {
 #[test]
 fn a_photo_model_is_trained_calibrated_and_served() {
     let folder = tempfile::tempdir().unwrap();
-    let (photos, whole, parts) =
+    let (photos, uninterrupted, resumed) =
         (folder.path().join("photos"), folder.path().join("whole"), folder.path().join("parts"));
     fs::create_dir(&photos).unwrap();
     photographs(&photos);
-    train(&photos, &whole, &[]);
-    train(&photos, &parts, &["--until", "3"]);
-    train(&photos, &parts, &["--resume"]);
+    train(&photos, &uninterrupted, &[]);
+    train(&photos, &resumed, &["--until", "3"]);
+    train(&photos, &resumed, &["--resume"]);
     let last = |run: &Path| metrics(run)["points"].as_array().unwrap().last().unwrap()["psnr"].clone();
-    assert_eq!(last(&whole), last(&parts), "a resumed training run must end like an uninterrupted one");
+    assert_eq!(
+        last(&uninterrupted),
+        last(&resumed),
+        "a resumed training run must end like an uninterrupted one"
+    );
 
     let bundle = folder.path().join("bundle");
     let mut calibrate = binary_command("training");
-    calibrate.args(["calibrate", "--run"]).arg(&whole).arg("--photos").arg(&photos);
+    calibrate.args(["calibrate", "--run"]).arg(&uninterrupted).arg("--photos").arg(&photos);
     let _ = run_stdout(calibrate.arg("--out").arg(&bundle));
     let manifest: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
     let cost = manifest["encoder"]["cost"]["macs_per_pixel"].as_f64().unwrap();
@@ -61,7 +65,7 @@ fn a_photo_model_is_trained_calibrated_and_served() {
     assert!(fast * 10.0 < cost, "{fast}");
 
     let mut finetune = binary_command("training");
-    finetune.args(["finetune-decoder", "--run"]).arg(&whole).arg("--bundle").arg(&bundle);
+    finetune.args(["finetune-decoder", "--run"]).arg(&uninterrupted).arg("--bundle").arg(&bundle);
     finetune.arg("--photos").arg(&photos).arg("--out").arg(folder.path().join("finetuned"));
     let _ = run_stdout(finetune.args(["--steps", "4", "--batch", "2", "--crop", "64"]));
     let after: Value = serde_json::from_slice(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
@@ -71,28 +75,28 @@ fn a_photo_model_is_trained_calibrated_and_served() {
         after["heads"].as_array().unwrap().iter().map(|head| head["version"].clone()).collect();
     assert_eq!(versions, [2, 1]);
 
-    upscale(&photos, &whole, &bundle, &folder.path().join("upscaled"));
-    let picture = folder.path().join("new.png");
-    photograph(9, 333, 251).save(&picture).unwrap();
+    upscale(&photos, &uninterrupted, &bundle, &folder.path().join("upscaled"));
+    let image_path = folder.path().join("new.png");
+    photograph(9, 333, 251).save(&image_path).unwrap();
     let cloud = CloudDecoder::start(&[&bundle]);
     let out = folder.path().join("out");
     let mut bytes = Vec::new();
     let settings: [(&[&str], f64); 3] =
         [(&["--quality", "20"], 26.0), (&["--quality", "80"], 36.0), (&["--quality", "20", "--fast"], 25.0)];
-    for (options, at_least) in settings {
+    for (options, min_psnr) in settings {
         let mut send = binary_command("edge-encoder");
         send.arg("send").args(options).arg("--endpoint").arg(&cloud.url).arg("--bundle").arg(&bundle);
-        let _ = run_stdout(send.arg("--out").arg(&out).arg(&picture));
-        let (before, after) = (image::open(&picture).unwrap(), image::open(out.join("new.png")).unwrap());
+        let _ = run_stdout(send.arg("--out").arg(&out).arg(&image_path));
+        let (before, after) = (image::open(&image_path).unwrap(), image::open(out.join("new.png")).unwrap());
         let psnr = psnr(&before, &DynamicImage::from(after.to_rgb8())).unwrap();
-        assert!(psnr > at_least, "{options:?}: {psnr} dB");
+        assert!(psnr > min_psnr, "{options:?}: {psnr} dB");
         let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
         bytes.push(report["pictures"][0]["frame_bytes"].as_u64().unwrap());
     }
     assert!(bytes[0] * 3 < bytes[1], "{bytes:?}");
     // The fast encoder omits the finest bands.
     assert!(bytes[2] < bytes[0] * 11 / 10, "{bytes:?}");
-    twice_as_large(&cloud, &bundle, &picture, &out);
+    check_upscaled(&cloud, &bundle, &image_path, &out);
 }
 
 /// Adds the head `upscale` and checks that the rest of the bundle is unchanged.
@@ -117,9 +121,9 @@ fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
         assert_eq!(before[key], after[key], "{key}");
     }
     let heads = |manifest: &Value| manifest["heads"].as_array().unwrap().clone();
-    let kept = heads(&before).len();
-    assert_eq!(heads(&after)[..kept], heads(&before));
-    let added: Vec<_> = heads(&after)[kept..]
+    let old_count = heads(&before).len();
+    assert_eq!(heads(&after)[..old_count], heads(&before));
+    let added: Vec<_> = heads(&after)[old_count..]
         .iter()
         .map(|head| (head["name"].clone(), head["version"].clone(), head["scale"].clone()))
         .collect();
@@ -130,19 +134,19 @@ fn upscale(photos: &Path, start: &Path, bundle: &Path, run: &Path) {
 }
 
 /// Checks that an image with odd sides is returned at twice the size.
-fn twice_as_large(cloud: &CloudDecoder, bundle: &Path, picture: &Path, out: &Path) {
+fn check_upscaled(cloud: &CloudDecoder, bundle: &Path, image_path: &Path, out: &Path) {
     let mut send = binary_command("edge-encoder");
     send.args(["send", "--head", "upscale", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
-    let report = run_stdout(send.arg("--json").arg("--out").arg(out).arg(picture));
+    let report = run_stdout(send.arg("--json").arg("--out").arg(out).arg(image_path));
     let row = serde_json::from_str::<Value>(&report).unwrap()["pictures"][0].clone();
     assert!(row["frame_bytes"].as_u64().unwrap() > 0 && row.get("psnr_db").is_none(), "{row}");
-    let (small, large) = (image::open(picture).unwrap(), image::open(out.join("new.png")).unwrap());
+    let (small, large) = (image::open(image_path).unwrap(), image::open(out.join("new.png")).unwrap());
     assert_eq!((large.width(), large.height()), (2 * 333, 2 * 251));
     let enlarged = small.resize_exact(large.width(), large.height(), FilterType::CatmullRom);
     let psnr = psnr(&enlarged, &DynamicImage::from(large.to_rgb8())).unwrap();
     assert!(psnr > 28.0, "{psnr} dB");
-    let mut refused = binary_command("edge-encoder");
-    refused.args(["send", "--head", "sharpen", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
-    let error = run_failing(refused.arg("--out").arg(out).arg(picture));
+    let mut send = binary_command("edge-encoder");
+    send.args(["send", "--head", "sharpen", "--endpoint", &cloud.url, "--bundle"]).arg(bundle);
+    let error = run_failing(send.arg("--out").arg(out).arg(image_path));
     assert!(error.contains("sharpen") && error.contains("upscale"), "{error}");
 }

@@ -6,7 +6,7 @@ use std::{env, process::Command};
 use lopside_e2e::{CloudDecoder, encode_samples, in_clone};
 
 #[test]
-fn no_request_that_the_document_allows_or_forbids_is_answered_wrongly() {
+fn responses_match_the_openapi_document() {
     let python = env::var_os("LOPSIDE_SCHEMATHESIS_PYTHON");
     let python =
         python.expect("LOPSIDE_SCHEMATHESIS_PYTHON is not set: run the tests with `cargo xtask test`");

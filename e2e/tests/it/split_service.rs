@@ -8,7 +8,7 @@ use lopside_e2e::{
 };
 use lopside_proto::v1::{
     DecodeRequest, GetBundleRequest, HeadKind, ListBundlesRequest, OutputFormat, OutputRequest,
-    decoder_service_client::DecoderServiceClient, output::Value as Answer,
+    decoder_service_client::DecoderServiceClient, output::Value as OutputValue,
 };
 use serde_json::Value;
 use tonic::{Code, transport::Channel};
@@ -37,7 +37,7 @@ fn error_of(body: &[u8]) -> String {
 }
 
 #[test]
-fn the_samples_come_back_through_both_binaries() {
+fn the_samples_are_reconstructed_through_both_binaries() {
     let cloud = CloudDecoder::start(&[&fashion()]);
     let out = tempfile::tempdir().unwrap();
     let text = run_stdout(
@@ -73,9 +73,9 @@ fn the_samples_come_back_through_both_binaries() {
 }
 
 #[tokio::test]
-async fn grpc_decodes_to_pictures_and_tensors() {
+async fn grpc_decodes_to_images_and_tensors() {
     let cloud = CloudDecoder::start(&[&fashion()]);
-    let wanted = |format: OutputFormat| OutputRequest {
+    let output_request = |format: OutputFormat| OutputRequest {
         head: "reconstruct".into(),
         format: format.into(),
         version: 0,
@@ -83,52 +83,53 @@ async fn grpc_decodes_to_pictures_and_tensors() {
     let request = DecodeRequest {
         frames: sample_frames().into_iter().map(Into::into).collect(),
         bundle: String::new(),
-        outputs: vec![wanted(OutputFormat::Tensor), wanted(OutputFormat::Png)],
+        outputs: vec![output_request(OutputFormat::Tensor), output_request(OutputFormat::Png)],
         inputs: Vec::new(),
     };
-    let answer = client(&cloud).await.decode(request).await.unwrap().into_inner();
-    assert_eq!(answer.frames.len(), 16);
-    for frame in answer.frames {
+    let response = client(&cloud).await.decode(request).await.unwrap().into_inner();
+    assert_eq!(response.frames.len(), 16);
+    for frame in response.frames {
         let [tensor, png] = frame.outputs.try_into().unwrap();
         assert_eq!((tensor.head.as_str(), tensor.head_version), ("reconstruct", 1));
-        let (Some(Answer::Tensor(tensor)), Some(Answer::Png(png))) = (tensor.value, png.value) else {
+        let (Some(OutputValue::Tensor(tensor)), Some(OutputValue::Png(png))) = (tensor.value, png.value)
+        else {
             panic!("the outputs are not in the requested order")
         };
         assert_eq!(tensor.shape, [784]);
-        let picture = image::load_from_memory(&png).unwrap().to_luma8();
-        for (sample, value) in picture.as_raw().iter().zip(&tensor.values) {
+        let image = image::load_from_memory(&png).unwrap().to_luma8();
+        for (sample, value) in image.as_raw().iter().zip(&tensor.values) {
             assert!((f32::from(*sample) / 255.0 - value).abs() <= 0.5 / 255.0 + 1e-6);
         }
     }
 }
 
 #[tokio::test]
-async fn grpc_names_what_is_wrong() {
+async fn grpc_reports_the_reason_of_a_refusal() {
     let cloud = CloudDecoder::start(&[&fashion()]);
     let mut client = client(&cloud).await;
-    let good = sample_frames().swap_remove(0);
+    let valid = sample_frames().swap_remove(0);
     let request = |frames: Vec<Vec<u8>>, bundle: &str, head: &str| DecodeRequest {
         frames: frames.into_iter().map(Into::into).collect(),
         bundle: bundle.into(),
         outputs: vec![OutputRequest { head: head.into(), format: 0, version: 0 }],
         inputs: Vec::new(),
     };
-    let mut damaged = good.clone();
+    let mut damaged = valid.clone();
     *damaged.last_mut().unwrap() ^= 1;
-    let mut foreign = good.clone();
+    let mut foreign = valid.clone();
     foreign[2..10].copy_from_slice(&[0xab; 8]);
     let cases = [
         (
-            request(vec![good.clone(), damaged], "", ""),
+            request(vec![valid.clone(), damaged], "", ""),
             Code::InvalidArgument,
             "frame 1: the frame's checksum",
         ),
         (request(vec![b"junk".to_vec()], "", ""), Code::InvalidArgument, "frame 0: not a frame"),
         (request(vec![foreign], "", ""), Code::NotFound, "abababababababab"),
         (request(vec![], "", ""), Code::InvalidArgument, "1 to 64 frames, not 0"),
-        (request(vec![good.clone(); 65], "", ""), Code::InvalidArgument, "not 65"),
-        (request(vec![good.clone()], "nowhere", ""), Code::NotFound, "\"nowhere\""),
-        (request(vec![good.clone()], "", "upscale"), Code::NotFound, "it has reconstruct"),
+        (request(vec![valid.clone(); 65], "", ""), Code::InvalidArgument, "not 65"),
+        (request(vec![valid.clone()], "nowhere", ""), Code::NotFound, "\"nowhere\""),
+        (request(vec![valid.clone()], "", "upscale"), Code::NotFound, "it has reconstruct"),
     ];
     for (request, code, expected) in cases {
         let status = client.decode(request).await.unwrap_err();
@@ -137,8 +138,8 @@ async fn grpc_names_what_is_wrong() {
     }
     let scores =
         OutputRequest { head: "reconstruct".into(), format: OutputFormat::ClassScores.into(), version: 0 };
-    let unfit = DecodeRequest { outputs: vec![scores], ..request(vec![good], "", "") };
-    assert_eq!(client.decode(unfit).await.unwrap_err().code(), Code::InvalidArgument);
+    let mismatched = DecodeRequest { outputs: vec![scores], ..request(vec![valid], "", "") };
+    assert_eq!(client.decode(mismatched).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 #[tokio::test]
@@ -164,14 +165,15 @@ async fn a_frame_without_an_id_needs_the_bundles_name() {
 }
 
 #[tokio::test]
-async fn bundles_health_and_reflection_are_told() {
+async fn bundles_health_and_reflection_are_served() {
     let cloud = CloudDecoder::start(&[&fashion()]);
     let mut decoder = client(&cloud).await;
     let bundles = decoder.list_bundles(ListBundlesRequest {}).await.unwrap().into_inner().bundles;
     assert_eq!(bundles.len(), 1);
-    let one = decoder.get_bundle(GetBundleRequest { name: "fashion".into() }).await.unwrap().into_inner();
-    assert_eq!(one.bundle.as_ref(), bundles.first());
-    let bundle = one.bundle.unwrap();
+    let response =
+        decoder.get_bundle(GetBundleRequest { name: "fashion".into() }).await.unwrap().into_inner();
+    assert_eq!(response.bundle.as_ref(), bundles.first());
+    let bundle = response.bundle.unwrap();
     assert_eq!((bundle.latent_shape.as_slice(), bundle.latent_space.len()), (&[32][..], 16));
     assert_eq!(
         (bundle.heads[0].kind(), bundle.heads[0].output_shape.as_slice()),
@@ -192,13 +194,13 @@ async fn bundles_health_and_reflection_are_told() {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
-    let mut answers = ServerReflectionClient::new(channel)
+    let mut responses = ServerReflectionClient::new(channel)
         .server_reflection_info(tokio_stream::once(request))
         .await
         .unwrap()
         .into_inner();
-    let answer = answers.message().await.unwrap().unwrap().message_response;
-    let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("no list of services") };
+    let message = responses.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = message else { panic!("no list of services") };
     assert!(list.service.iter().any(|service| service.name == "lopside.v1.DecoderService"));
 }
 
@@ -220,8 +222,11 @@ async fn rest_decodes_lists_and_refuses() {
     let (response, body) =
         cloud.send_http(decode("?head=reconstruct", "application/json"), frame.clone()).await;
     assert_eq!(response.status(), StatusCode::OK);
-    let answer: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!((&answer["head"], answer["values"].as_array().unwrap().len()), (&"reconstruct".into(), 784));
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (&document["head"], document["values"].as_array().unwrap().len()),
+        (&"reconstruct".into(), 784)
+    );
 
     let (_, body) = cloud.send_http(Request::get("/v1/bundles"), Vec::new()).await;
     let bundles: Value = serde_json::from_slice(&body).unwrap();
@@ -255,7 +260,7 @@ async fn rest_decodes_lists_and_refuses() {
 }
 
 #[test]
-fn sigterm_stops_it_in_order() {
+fn sigterm_stops_the_server_in_order() {
     let mut cloud = CloudDecoder::start(&[&fashion()]);
     let address = cloud.url.trim_start_matches("http://").to_owned();
     assert!(TcpStream::connect(&address).is_ok());
@@ -269,12 +274,12 @@ fn sigterm_stops_it_in_order() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_at_the_start() {
+fn invalid_bundles_and_addresses_are_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["bundle.json", "tables.bin", "README.md", "heads/reconstruct-1.onnx"] {
-        let to = folder.path().join(name);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(fashion().join(name), to).unwrap();
+        let target = folder.path().join(name);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(fashion().join(name), target).unwrap();
     }
     let bundle = folder.path();
     // The bundle can be served without the encoder's files, but not with a damaged head.
@@ -285,9 +290,9 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     bytes[middle] ^= 1;
     fs::write(&head, bytes).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = listener.local_addr().unwrap().to_string();
-    let mut occupied = binary_command("cloud-decoder");
-    occupied.arg("serve");
+    let occupied_address = listener.local_addr().unwrap().to_string();
+    let mut command = binary_command("cloud-decoder");
+    command.arg("serve");
     let cases = [
         (run_failing(&mut serve_command(&[bundle])), "heads/reconstruct-1.onnx has SHA-256"),
         (run_failing(&mut serve_command(&[])), "--bundle DIR"),
@@ -298,7 +303,7 @@ fn what_cannot_be_served_is_refused_at_the_start() {
             "cannot load ONNX Runtime from /nowhere.so",
         ),
         (
-            run_failing(occupied.arg("--listen").arg(&taken).arg("--bundle").arg(fashion())),
+            run_failing(command.arg("--listen").arg(&occupied_address).arg("--bundle").arg(fashion())),
             "cannot listen on 127.0.0.1:",
         ),
     ];
@@ -308,16 +313,16 @@ fn what_cannot_be_served_is_refused_at_the_start() {
 }
 
 #[test]
-fn an_edge_without_its_cloud_says_so() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+fn an_unreachable_cloud_is_reported() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = run_failing(
         binary_command("edge-encoder")
-            .args(["send", "--endpoint", &format!("http://{free}"), "--bundle"])
+            .args(["send", "--endpoint", &format!("http://{address}"), "--bundle"])
             .arg(fashion())
             .arg(in_clone("samples/fashion")),
     );
     assert!(
-        error.contains(&free.to_string()) && error.contains("is cloud-decoder running there?"),
+        error.contains(&address.to_string()) && error.contains("is cloud-decoder running there?"),
         "{error}"
     );
 }

@@ -24,7 +24,7 @@ fn traceparent() -> String {
     format!("00-{TRACE}-{PARENT}-01")
 }
 
-async fn end(mut cloud: CloudDecoder) {
+async fn stop(mut cloud: CloudDecoder) {
     let (status, log) = tokio::task::spawn_blocking(move || cloud.stop()).await.unwrap();
     assert!(status.success(), "{log}");
 }
@@ -34,7 +34,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Returns the only span with this name.
-fn only<'a>(spans: &'a [(String, Span)], name: &str) -> &'a Span {
+fn only_span<'a>(spans: &'a [(String, Span)], name: &str) -> &'a Span {
     let named: Vec<&Span> = spans.iter().map(|(_, span)| span).filter(|span| span.name == name).collect();
     let [span] = named[..] else {
         panic!(
@@ -54,7 +54,7 @@ async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
         let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
         let cloud = CloudDecoder::start_with_env(&[&in_clone("bundles/fashion")], &environment);
         let parent = || traceparent().parse().unwrap();
-        let (name, work) = match protocol {
+        let (name, work_name) = match protocol {
             "grpc" => {
                 let message =
                     DecodeRequest { frames: vec![frame.clone().into()], ..DecodeRequest::default() };
@@ -71,8 +71,8 @@ async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
             "rest" => {
                 let request = request::Builder::new().method(Method::POST).uri("/v1/bundles/fashion/decode");
                 let request = request.header("traceparent", traceparent());
-                let (answer, _) = cloud.send_http(request, frame.clone()).await;
-                assert_eq!(answer.status(), 200);
+                let (response, _) = cloud.send_http(request, frame.clone()).await;
+                assert_eq!(response.status(), 200);
                 ("POST /v1/bundles/{name}/decode", "decode")
             }
             _ => {
@@ -95,16 +95,16 @@ async fn a_request_over_any_protocol_is_one_trace_down_to_the_engine() {
                 ("inference.GRPCInferenceService/ModelInfer", "infer")
             }
         };
-        end(cloud).await;
+        stop(cloud).await;
         let spans = collector.take_spans();
         assert!(spans.iter().all(|(service, _)| service == "cloud-decoder"));
-        let request = only(&spans, name);
+        let request = only_span(&spans, name);
         assert_eq!((hex(&request.trace_id), hex(&request.parent_span_id)), (TRACE.into(), PARENT.into()));
-        let work = only(&spans, work);
-        assert_eq!(work.parent_span_id, request.span_id, "{protocol}");
+        let work_span = only_span(&spans, work_name);
+        assert_eq!(work_span.parent_span_id, request.span_id, "{protocol}");
         for part in ["queue", "engine"] {
-            let part = only(&spans, part);
-            assert_eq!(part.parent_span_id, work.span_id, "{protocol}");
+            let part = only_span(&spans, part);
+            assert_eq!(part.parent_span_id, work_span.span_id, "{protocol}");
             assert_eq!(hex(&part.trace_id), TRACE, "{protocol}");
         }
     }
@@ -121,11 +121,12 @@ async fn edge_and_cloud_are_one_trace() {
     send.arg("--out").arg(folder.path()).arg(in_clone("samples/fashion/00-ankle-boot.png"));
     send.envs(environment).env("TRACEPARENT", traceparent());
     let _ = tokio::task::spawn_blocking(move || run_stdout(&mut send)).await.unwrap();
-    end(cloud).await;
+    stop(cloud).await;
     let spans = collector.take_spans();
-    let (sent, served) = (only(&spans, "send"), only(&spans, "lopside.v1.DecoderService/Decode"));
-    assert_eq!(served.parent_span_id, sent.span_id);
-    assert_eq!(hex(&sent.parent_span_id), PARENT);
+    let (send_span, decode_span) =
+        (only_span(&spans, "send"), only_span(&spans, "lopside.v1.DecoderService/Decode"));
+    assert_eq!(decode_span.parent_span_id, send_span.span_id);
+    assert_eq!(hex(&send_span.parent_span_id), PARENT);
     assert!(["send", "decode", "queue", "engine"].iter().all(|name| {
         spans.iter().filter(|(_, span)| &span.name == name).all(|(_, span)| hex(&span.trace_id) == TRACE)
     }));
@@ -142,23 +143,26 @@ async fn metrics_reach_the_collector() {
     let request = DecodeRequest { frames: vec![frame.into()], ..DecodeRequest::default() };
     DecoderServiceClient::connect(cloud.url.clone()).await.unwrap().decode(request).await.unwrap();
     // The server sends the remaining data when it stops.
-    end(cloud).await;
+    stop(cloud).await;
     let metrics = collector.take_metrics();
-    let named = |name: &str| metrics.iter().rev().find(|metric| metric.name == name).unwrap().data.clone();
-    let Some(Data::Sum(requests)) = named("lopside.requests") else { panic!("the metric is not a sum") };
-    let success = |point: &&opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| {
+    let metric_data =
+        |name: &str| metrics.iter().rev().find(|metric| metric.name == name).unwrap().data.clone();
+    let Some(Data::Sum(requests)) = metric_data("lopside.requests") else {
+        panic!("the metric is not a sum")
+    };
+    let is_success = |point: &&opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| {
         attribute_text(&point.attributes, "result").as_deref() == Some("success")
             && attribute_text(&point.attributes, "head").as_deref() == Some("reconstruct")
     };
-    let point = requests.data_points.iter().find(success).unwrap();
+    let point = requests.data_points.iter().find(is_success).unwrap();
     assert_eq!(format!("{:?}", point.value), "Some(AsInt(1))");
-    let Some(Data::Histogram(calls)) = named("rpc.server.call.duration") else {
+    let Some(Data::Histogram(calls)) = metric_data("rpc.server.call.duration") else {
         panic!("the metric is not a histogram")
     };
-    let decode = |attributes| {
+    let is_decode = |attributes| {
         attribute_text(attributes, "rpc.method").as_deref() == Some("lopside.v1.DecoderService/Decode")
     };
-    let point = calls.data_points.iter().find(|point| decode(&point.attributes)).unwrap();
+    let point = calls.data_points.iter().find(|point| is_decode(&point.attributes)).unwrap();
     assert_eq!(point.count, 1);
     assert!(collector.take_spans().is_empty(), "no collector of spans is configured");
 }

@@ -22,27 +22,26 @@ fn data() -> TempDir {
         fs::read_dir(in_clone("samples/fashion")).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let samples: Vec<_> = paths.iter().map(|path| image::open(path).unwrap().to_luma8()).collect();
-    let moved = |dx: i64, dy: i64| {
-        samples.iter().map(move |picture| {
+    let shifted = |dx: i64, dy: i64| {
+        samples.iter().map(move |sample| {
             let mut canvas = image::GrayImage::new(28, 28);
-            image::imageops::overlay(&mut canvas, picture, dx, dy);
+            image::imageops::overlay(&mut canvas, sample, dx, dy);
             canvas.into_raw()
         })
     };
     let train: Vec<Vec<u8>> = (-SHIFTS..=SHIFTS)
-        .flat_map(|dx| (-SHIFTS..=SHIFTS).flat_map(move |dy| moved(dx, dy).collect::<Vec<_>>()))
+        .flat_map(|dx| (-SHIFTS..=SHIFTS).flat_map(move |dy| shifted(dx, dy).collect::<Vec<_>>()))
         .collect();
     write(folder.path(), "train", &train);
-    write(folder.path(), "t10k", &moved(0, 0).collect::<Vec<_>>());
+    write(folder.path(), "t10k", &shifted(0, 0).collect::<Vec<_>>());
     folder
 }
 
-fn write(folder: &Path, prefix: &str, pictures: &[Vec<u8>]) {
-    let count = (pictures.len() as u32).to_be_bytes();
-    let images =
-        [&[0, 0, 8, 3][..], &count, &28_u32.to_be_bytes(), &28_u32.to_be_bytes(), &pictures.concat()];
+fn write(folder: &Path, prefix: &str, samples: &[Vec<u8>]) {
+    let count = (samples.len() as u32).to_be_bytes();
+    let images = [&[0, 0, 8, 3][..], &count, &28_u32.to_be_bytes(), &28_u32.to_be_bytes(), &samples.concat()];
     fs::write(folder.join(format!("{prefix}-images-idx3-ubyte")), images.concat()).unwrap();
-    let labels = [&[0, 0, 8, 1][..], &count, &vec![0; pictures.len()]];
+    let labels = [&[0, 0, 8, 1][..], &count, &vec![0; samples.len()]];
     fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels.concat()).unwrap();
 }
 
@@ -71,9 +70,9 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
     let data = data();
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let first = bundle(data.path(), folders[0].path(), &["--seed", "5"]);
-    let again = bundle(data.path(), folders[1].path(), &["--seed", "5"]);
+    let repeated = bundle(data.path(), folders[1].path(), &["--seed", "5"]);
     let other = bundle(data.path(), folders[2].path(), &["--seed", "6"]);
-    assert!(first == again, "the bundles of one seed differ");
+    assert!(first == repeated, "the bundles of one seed differ");
     assert_ne!(first[Path::new("encoder.onnx")], other[Path::new("encoder.onnx")]);
 
     let run = folders[0].path().join("run");
@@ -98,33 +97,33 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
 #[test]
 fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     let data = data();
-    let (whole, halves) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (uninterrupted, resumed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let train = |run: &Path, args: &[&str]| {
         run_command(training("train", data.path(), run).args(["--epochs", "3", "--loss", "bce"]).args(args))
     };
-    assert!(train(whole.path(), &[]).status.success());
+    assert!(train(uninterrupted.path(), &[]).status.success());
     // The second run is killed as soon as it has saved an epoch.
-    let mut interrupted = training("train", data.path(), halves.path());
+    let mut interrupted = training("train", data.path(), resumed.path());
     let mut child = interrupted.args(["--epochs", "3", "--loss", "bce"]).spawn().unwrap();
-    while !halves.path().join("metrics.json").is_file() && child.try_wait().unwrap().is_none() {
+    while !resumed.path().join("metrics.json").is_file() && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
     let _ = child.kill();
     child.wait().unwrap();
-    assert!(train(halves.path(), &["--resume"]).status.success());
-    for run in [whole.path(), halves.path()] {
+    assert!(train(resumed.path(), &["--resume"]).status.success());
+    for run in [uninterrupted.path(), resumed.path()] {
         assert!(run_command(binary_command("training").args(["export", "--run"]).arg(run)).status.success());
     }
     let model = |run: &Path| fs::read(run.join("whole.onnx")).unwrap();
-    assert!(model(whole.path()) == model(halves.path()), "the models differ");
+    assert!(model(uninterrupted.path()) == model(resumed.path()), "the models differ");
 
-    let other = train(halves.path(), &["--resume", "--seed", "9"]);
+    let other = train(resumed.path(), &["--resume", "--seed", "9"]);
     let error = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(!other.status.success() && error.contains("was trained with"), "{error}");
 }
 
 #[test]
-fn what_is_missing_is_named_with_the_step_that_makes_it() {
+fn missing_files_are_reported_with_the_step_that_creates_them() {
     let empty = tempfile::tempdir().unwrap();
     let run = empty.path().join("run");
     let cases = [

@@ -4,7 +4,7 @@ use std::{env, fs, path::Path, process::Command};
 
 use lopside_e2e::{CloudDecoder, encode_samples, in_clone, run_stdout, sample_frame};
 
-fn set(name: &str) -> std::ffi::OsString {
+fn required_variable(name: &str) -> std::ffi::OsString {
     env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with `cargo xtask test`"))
 }
 
@@ -13,11 +13,11 @@ fn address(cloud: &CloudDecoder) -> &str {
 }
 
 #[test]
-fn the_client_asks_in_every_way_it_knows() {
+fn every_kind_of_request_of_the_client_succeeds() {
     let folder = tempfile::tempdir().unwrap();
     let _ = encode_samples("samples/fashion", folder.path());
     let cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
-    let mut client = Command::new(set("LOPSIDE_TRITONCLIENT_PYTHON"));
+    let mut client = Command::new(required_variable("LOPSIDE_TRITONCLIENT_PYTHON"));
     client.arg(in_clone("e2e/clients/triton.py")).arg(address(&cloud)).arg(folder.path());
     let text = run_stdout(&mut client);
     assert_eq!(text.lines().filter(|line| line.starts_with("ok: ")).count(), 18, "{text}");
@@ -34,7 +34,7 @@ fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
     let tensor = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, tensor);
     fs::write(&data, format!(r#"{{"data":[{{"frame":{{"content":{{"b64":"{tensor}"}},"shape":[1]}}}}]}}"#))
         .unwrap();
-    let python = set("LOPSIDE_TRITONCLIENT_PYTHON");
+    let python = required_variable("LOPSIDE_TRITONCLIENT_PYTHON");
     let analyzer = Path::new(&python).with_file_name("perf_analyzer");
     for (model, options) in [
         ("fashion.reconstruct", vec!["-i", "grpc"]),
@@ -44,7 +44,7 @@ fn perf_analyzer_measures_over_grpc_rest_and_a_stream() {
     ] {
         let table = folder.path().join("table.csv");
         let mut command = Command::new(&analyzer);
-        command.env("LD_LIBRARY_PATH", set("LOPSIDE_PERF_ANALYZER_LIBRARIES"));
+        command.env("LD_LIBRARY_PATH", required_variable("LOPSIDE_PERF_ANALYZER_LIBRARIES"));
         command.args(["-m", model, "-u", address(&cloud), "--concurrency-range", "4", "-p", "500"]);
         // Any three windows are accepted: the test checks that requests succeed, not their speed.
         command.args(["--stability-percentage", "999", "-f"]).arg(&table).args(&options);

@@ -32,7 +32,7 @@ pub(super) struct EncodingThread {
     pub(super) store: Store,
     pub(super) link: watch::Receiver<LinkState>,
     /// Receives files whose frames are being stored.
-    pub(super) finishing: mpsc::Sender<EncodedFile>,
+    pub(super) encoded_files: mpsc::Sender<EncodedFile>,
     pub(super) counters: Arc<AgentCounters>,
     pub(super) bounds: RateBounds,
 }
@@ -44,9 +44,9 @@ pub(super) fn start(
     swaps: mpsc::Receiver<EncoderSwap>,
 ) -> Result<thread::JoinHandle<()>, EdgeError> {
     let runtime = runtime::Builder::new_current_thread().build().map_err(EdgeError::Thread)?;
-    let waiting = EncoderQueues { inputs, swaps, runtime };
+    let queues = EncoderQueues { inputs, swaps, runtime };
     let thread = thread::Builder::new().name("encoder".into());
-    thread.spawn(move || encoding.run(waiting)).map_err(EdgeError::Thread)
+    thread.spawn(move || encoding.run(queues)).map_err(EdgeError::Thread)
 }
 
 /// Queues that the thread waits on.
@@ -79,9 +79,9 @@ impl EncoderQueues {
 
 impl EncodingThread {
     /// Encodes until the input channel is closed.
-    fn run(mut self, mut waiting: EncoderQueues) {
-        while let Some(next) = waiting.next() {
-            let EncodeJob { input: what, captured_at: at, source } = match next {
+    fn run(mut self, mut queues: EncoderQueues) {
+        while let Some(next) = queues.next() {
+            let EncodeJob { input, captured_at, source } = match next {
                 NextWork::Input(job) => job,
                 NextWork::Encoder(swap) => {
                     self.encoders.swap(swap);
@@ -89,20 +89,19 @@ impl EncodingThread {
                 }
             };
             self.follow_link();
-            let done = match what {
-                JobInput::Image(picture) => picture
-                    .decode()
-                    .map_err(EdgeError::from)
-                    .and_then(|picture| self.store_input(&EncoderInput::Image(picture), at, &source, None)),
+            let result = match input {
+                JobInput::Image(image) => image.decode().map_err(EdgeError::from).and_then(|image| {
+                    self.store_input(&EncoderInput::Image(image), captured_at, &source, None)
+                }),
                 JobInput::Window(window) => {
-                    self.store_input(&EncoderInput::Values(window), at, &source, None)
+                    self.store_input(&EncoderInput::Values(window), captured_at, &source, None)
                 }
                 JobInput::File(file) => {
-                    self.encode_file(file, at, &source);
+                    self.encode_file(file, captured_at, &source);
                     continue;
                 }
             };
-            if let Err(error) = done {
+            if let Err(error) = result {
                 source.record_failure(&error);
             }
         }
@@ -113,7 +112,8 @@ impl EncodingThread {
         let pressure =
             link_pressure(&self.store.state().borrow(), &self.link.borrow(), self.bounds.budget_bytes);
         let (bounds, quality) = (self.bounds, self.bounds.quality(pressure));
-        let (quality, layers) = self.encoders.set_rate(quality, |all| bounds.layers(pressure, all));
+        let (quality, layers) =
+            self.encoders.set_rate(quality, |layer_count| bounds.layers(pressure, layer_count));
         self.counters.layers.store(layers as u64, Ordering::Relaxed);
         self.counters.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
     }
@@ -122,7 +122,7 @@ impl EncodingThread {
     fn store_input(
         &mut self,
         input: &EncoderInput,
-        at: SystemTime,
+        captured_at: SystemTime,
         source: &SourceState,
         item: Option<FileItem>,
     ) -> Result<oneshot::Receiver<StoreOutcome>, EdgeError> {
@@ -131,10 +131,10 @@ impl EncodingThread {
         let frame = self.encoders.encode(input)?.frame;
         source.counters.encoded.fetch_add(1, Ordering::Relaxed);
         source.counters.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
-        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = captured_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let class = source.frame_class(&frame);
         let captured = CapturedFrame {
-            captured_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            captured_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
             source: source.name.clone(),
             traceparent: context::outgoing(&span).unwrap_or_default(),
             frame,
@@ -144,23 +144,23 @@ impl EncodingThread {
     }
 
     /// Encodes all inputs of a file that are not stored yet.
-    fn encode_file(&mut self, file: PendingFile, at: SystemTime, source: &Arc<SourceState>) {
-        let PendingFile { taken, stored_inputs: stored } = file;
-        match self.encode_inputs(&taken, &stored, at, source) {
+    fn encode_file(&mut self, file: PendingFile, captured_at: SystemTime, source: &Arc<SourceState>) {
+        let PendingFile { source_file, stored_inputs } = file;
+        match self.encode_inputs(&source_file, &stored_inputs, captured_at, source) {
             Ok(outcomes) => {
                 let encoded = EncodedFile {
-                    file: PendingFile { taken, stored_inputs: stored },
+                    file: PendingFile { source_file, stored_inputs },
                     outcomes,
-                    at,
+                    captured_at,
                     source: Arc::clone(source),
                 };
                 // If the agent ends, the receiver is gone, and the file is captured again at the next start.
-                let _ = self.finishing.blocking_send(encoded);
+                let _ = self.encoded_files.blocking_send(encoded);
             }
             Err(EdgeError::Uplink(_)) => {}
             Err(error) => {
                 source.record_failure(&error);
-                if let Err(error) = taken.mark_failed() {
+                if let Err(error) = source_file.mark_failed() {
                     source.report_problem(&error);
                 }
             }
@@ -169,20 +169,20 @@ impl EncodingThread {
 
     fn encode_inputs(
         &mut self,
-        taken: &lopside_capture::folder::TakenFile,
-        stored: &BTreeSet<usize>,
-        at: SystemTime,
+        source_file: &lopside_capture::folder::TakenFile,
+        stored_inputs: &BTreeSet<usize>,
+        captured_at: SystemTime,
         source: &SourceState,
     ) -> Result<Vec<(usize, oneshot::Receiver<StoreOutcome>)>, EdgeError> {
-        let (mut outcomes, file) = (Vec::new(), taken.file_key());
+        let (mut outcomes, file_key) = (Vec::new(), source_file.file_key());
         let mut inputs =
-            self.encoders.current().open_inputs(&[taken.path().to_owned()])?.enumerate().peekable();
-        while let Some((index, named)) = inputs.next() {
-            let named = named?;
-            if !stored.contains(&index) {
+            self.encoders.current().open_inputs(&[source_file.path().to_owned()])?.enumerate().peekable();
+        while let Some((index, named_input)) = inputs.next() {
+            let named_input = named_input?;
+            if !stored_inputs.contains(&index) {
                 let is_last = inputs.peek().is_none();
-                let item = file.map(|file| FileItem { file_key: file, index: index as u32, is_last });
-                outcomes.push((index, self.store_input(&named.input, at, source, item)?));
+                let item = file_key.map(|file_key| FileItem { file_key, index: index as u32, is_last });
+                outcomes.push((index, self.store_input(&named_input.input, captured_at, source, item)?));
             }
         }
         Ok(outcomes)

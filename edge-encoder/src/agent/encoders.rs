@@ -48,8 +48,8 @@ impl ActiveEncoders {
     /// Sets the quality and the maximum number of layers of further frames, as [`AnyEncoder::set_rate`]. Returns
     /// the quality, if the encoder has that setting, and the number of layers.
     pub(super) fn set_rate(&mut self, quality: u8, layers: impl Fn(usize) -> usize) -> (Option<u8>, usize) {
-        if let Some(PreviousEncoder { encoder: before, .. }) = &mut self.previous {
-            before.set_rate(quality, layers(before.layer_count()));
+        if let Some(PreviousEncoder { encoder: previous, .. }) = &mut self.previous {
+            previous.set_rate(quality, layers(previous.layer_count()));
         }
         let layers = layers(self.current.layer_count());
         (self.current.set_rate(quality, layers), layers)
@@ -59,8 +59,8 @@ impl ActiveEncoders {
     pub(super) fn swap(&mut self, EncoderSwap { encoder, states }: EncoderSwap) {
         tracing::warn!(bundle = encoder.name(), latent_space = %encoder.latent_space(), "bundle installed over the air; it is on probation");
         self.counters.set_bundle(&encoder);
-        let before = std::mem::replace(&mut self.current, encoder);
-        self.previous = Some(PreviousEncoder { encoder: before, states });
+        let previous = std::mem::replace(&mut self.current, encoder);
+        self.previous = Some(PreviousEncoder { encoder: previous, states });
     }
 
     /// Encodes an input.
@@ -69,7 +69,7 @@ impl ActiveEncoders {
     /// As [`AnyEncoder::encode`], if neither encoder can encode the input.
     pub(super) fn encode(&mut self, input: &EncoderInput) -> Result<EncodedFrame, EncodeError> {
         let encoded = self.current.encode(input, IdOnWire::Present);
-        let Some(PreviousEncoder { encoder: before, states }) = &self.previous else { return encoded };
+        let Some(PreviousEncoder { encoder: previous, states }) = &self.previous else { return encoded };
         let id = self.current.latent_space();
         match encoded {
             Ok(encoded) => {
@@ -79,11 +79,11 @@ impl ActiveEncoders {
             }
             Err(error @ (EncodeError::Model(_) | EncodeError::Latent(_))) => {
                 // An input on which both encoders fail is not counted against the new one.
-                let encoded = before.encode(input, IdOnWire::Present)?;
+                let encoded = previous.encode(input, IdOnWire::Present)?;
                 tracing::error!(%error, latent_space = %id, "bundle on probation failed; the previous bundle encodes the input");
-                let is_back =
+                let is_rolled_back =
                     states.note(UpdateEvent::Failed(id, error.to_string())).current_space() != Some(id);
-                if is_back {
+                if is_rolled_back {
                     self.roll_back();
                 }
                 Ok(encoded)
@@ -93,9 +93,9 @@ impl ActiveEncoders {
     }
 
     fn roll_back(&mut self) {
-        let Some(PreviousEncoder { encoder: before, .. }) = self.previous.take() else { return };
-        tracing::error!(bundle = before.name(), latent_space = %before.latent_space(), "rolled back to the previous bundle");
-        self.counters.set_bundle(&before);
-        self.current = before;
+        let Some(PreviousEncoder { encoder: previous, .. }) = self.previous.take() else { return };
+        tracing::error!(bundle = previous.name(), latent_space = %previous.latent_space(), "rolled back to the previous bundle");
+        self.counters.set_bundle(&previous);
+        self.current = previous;
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct EncodedFile {
     pub(super) file: PendingFile,
     /// The index of each input in the file, and the pending result of its append.
     pub(super) outcomes: Vec<(usize, oneshot::Receiver<StoreOutcome>)>,
-    pub(super) at: SystemTime,
+    pub(super) captured_at: SystemTime,
     pub(super) source: Arc<SourceState>,
 }
 
@@ -37,10 +37,10 @@ pub(super) fn start(
     let (files, mut queue) = mpsc::channel::<EncodedFile>(FILE_QUEUE);
     let task = tokio::spawn(async move {
         while let Some(encoded) = queue.recv().await {
-            let (refused, source, at) = finish_file(encoded).await;
+            let (refused, source, captured_at) = finish_file(encoded).await;
             let Some(file) = refused.filter(|_| !stop.is_stopped()) else { continue };
             tokio::spawn(retry_later(
-                EncodeJob { input: JobInput::File(file), captured_at: at, source },
+                EncodeJob { input: JobInput::File(file), captured_at, source },
                 store.clone(),
                 inputs.clone(),
             ));
@@ -52,7 +52,7 @@ pub(super) fn start(
 /// Waits for the results of a file: marks it as done, or returns it with the inputs stored so far if some
 /// were refused.
 async fn finish_file(encoded: EncodedFile) -> (Option<PendingFile>, Arc<SourceState>, SystemTime) {
-    let EncodedFile { mut file, outcomes, at, source } = encoded;
+    let EncodedFile { mut file, outcomes, captured_at, source } = encoded;
     let mut refused = false;
     for (index, outcome) in outcomes {
         match outcome.await {
@@ -61,17 +61,17 @@ async fn finish_file(encoded: EncodedFile) -> (Option<PendingFile>, Arc<SourceSt
             }
             Ok(StoreOutcome::Refused) => refused = true,
             // The store has stopped: the file is captured again after the next start.
-            Err(_) => return (None, source, at),
+            Err(_) => return (None, source, captured_at),
         }
     }
     if refused {
-        return (Some(file), source, at);
+        return (Some(file), source, captured_at);
     }
-    let done = tokio::task::spawn_blocking(move || file.taken.mark_done()).await;
-    if let Ok(Err(error)) = done {
+    let result = tokio::task::spawn_blocking(move || file.source_file.mark_done()).await;
+    if let Ok(Err(error)) = result {
         source.report_problem(&error);
     }
-    (None, source, at)
+    (None, source, captured_at)
 }
 
 /// Returns a file to the encoder once records have been delivered from the spool.
@@ -84,9 +84,9 @@ async fn retry_later(
         source = job.source.name,
         "the spool is full; the file waits until frames have been delivered"
     );
-    let before = count_delivered(&store.borrow());
-    let sent = store.wait_for(|state| count_delivered(state) > before).await.is_ok();
-    if sent && let Some(inputs) = inputs.upgrade() {
+    let delivered_before = count_delivered(&store.borrow());
+    let has_progress = store.wait_for(|state| count_delivered(state) > delivered_before).await.is_ok();
+    if has_progress && let Some(inputs) = inputs.upgrade() {
         let _ = inputs.send(job).await;
     }
 }

@@ -23,6 +23,6 @@ pub(super) enum JobInput {
 /// A file, and the indices of those of its inputs that are stored already.
 #[derive(Debug)]
 pub(super) struct PendingFile {
-    pub(super) taken: TakenFile,
+    pub(super) source_file: TakenFile,
     pub(super) stored_inputs: BTreeSet<usize>,
 }

@@ -81,15 +81,14 @@ pub async fn run(
     let options = StoreSettings { budget_bytes, commit_delay };
     let (store, items, store_thread) = Store::start(move || open_disk(&folder), options)?;
     let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
-    let InitialEncoder { encoder, probation, updates: updating } =
-        update::begin(settings.update.clone(), encoder)?;
+    let InitialEncoder { encoder, probation, updates } = update::begin(settings.update.clone(), encoder)?;
     let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
     let counters = Arc::new(AgentCounters::new(&settings, &encoder));
     let status = StatusSource {
         counters: Arc::clone(&counters),
         store: store.state(),
         link: uplink.link(),
-        updates: updating.as_ref().map(update::PendingUpdates::updates),
+        updates: updates.as_ref().map(update::PendingUpdates::updates),
         started_at: Instant::now(),
     };
     let server =
@@ -97,22 +96,22 @@ pub async fn run(
     let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
     let stopper = StopHandle::new()?;
     let sources = sources::start(&settings, &encoder, &stopper, &inputs, &counters, items)?;
-    let (finishing, finisher) = files::start(store.state(), inputs.downgrade(), stopper.clone());
+    let (encoded_files, file_task) = files::start(store.state(), inputs.downgrade(), stopper.clone());
     drop(inputs);
-    let (device, patience) = (settings.device.clone(), settings.uplink.ack_timeout);
-    let (swaps, asking) =
-        update::start(updating, PollTarget { target: target.clone(), device, answer_timeout: patience });
+    let (device, response_timeout) = (settings.device.clone(), settings.uplink.ack_timeout);
+    let (swaps, update_task) =
+        update::start(updates, PollTarget { target: target.clone(), device, response_timeout });
     let encoding = EncodingThread {
         encoders: ActiveEncoders::new(encoder, probation, Arc::clone(&counters)),
         store: store.clone(),
         link: uplink.link(),
-        finishing,
+        encoded_files,
         counters,
         bounds: settings.bounds,
     };
     let encoder_thread = encode::start(encoding, queue, swaps)?;
-    let sending = tokio::spawn(run_uplink(Arc::clone(&uplink), target));
-    let alive = notify::ready(&store);
+    let uplink_task = tokio::spawn(run_uplink(Arc::clone(&uplink), target));
+    let watchdog = notify::ready(&store);
     tokio::select! {
         () = stop => tracing::info!("stopping; captured inputs are stored first"),
         () = sources.wait_ended() => tracing::info!("all sources have ended"),
@@ -121,8 +120,8 @@ pub async fn run(
     stopper.stop();
     join_thread(encoder_thread).await;
     store.flush().await?;
-    let _ = finisher.await;
-    for task in [Some(sending), server, alive, asking].into_iter().flatten() {
+    let _ = file_task.await;
+    for task in [Some(uplink_task), server, watchdog, update_task].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }

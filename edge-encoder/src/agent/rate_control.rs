@@ -24,25 +24,27 @@ pub struct RateBounds {
 
 /// Returns the pressure to save bytes, from 0 for none to 1 for the maximum.
 pub(super) fn link_pressure(store: &StoreSnapshot, link: &LinkState, budget: u64) -> f64 {
-    let filled = normalise_to_range(store.size_bytes as f64 / budget as f64, SPOOL_FILL_RANGE);
+    let spool_pressure = normalise_to_range(store.size_bytes as f64 / budget as f64, SPOOL_FILL_RANGE);
     if link.connected_at.is_none() || link.bytes_per_second <= 0.0 {
-        return filled;
+        return spool_pressure;
     }
-    let behind = store.size_bytes as f64 / link.bytes_per_second;
-    filled.max(normalise_to_range(behind, [LOW_BACKLOG.as_secs_f64(), HIGH_BACKLOG.as_secs_f64()]))
+    let backlog_seconds = store.size_bytes as f64 / link.bytes_per_second;
+    spool_pressure
+        .max(normalise_to_range(backlog_seconds, [LOW_BACKLOG.as_secs_f64(), HIGH_BACKLOG.as_secs_f64()]))
 }
 
 impl RateBounds {
     /// Returns the quality at a pressure.
     pub(super) fn quality(&self, pressure: f64) -> u8 {
-        let [coarse, fine] = self.quality.map(f64::from);
-        (fine - pressure * (fine - coarse)).round() as u8
+        let [min, max] = self.quality.map(f64::from);
+        (max - pressure * (max - min)).round() as u8
     }
 
-    /// Returns the number of layers at a pressure, for a model with `all` layers.
-    pub(super) fn layers(&self, pressure: f64, all: usize) -> usize {
-        let [few, many] = self.layers.map(|layers| layers.map_or(all, usize::from).clamp(1, all) as f64);
-        (many - pressure * (many - few)).round() as usize
+    /// Returns the number of layers at a pressure, for a model with `layer_count` layers.
+    pub(super) fn layers(&self, pressure: f64, layer_count: usize) -> usize {
+        let [min, max] =
+            self.layers.map(|layers| layers.map_or(layer_count, usize::from).clamp(1, layer_count) as f64);
+        (max - pressure * (max - min)).round() as usize
     }
 }
 
@@ -68,13 +70,13 @@ mod tests {
             damaged_bytes: 0,
             failure: None,
         };
-        let connected = (rate > 0.0).then(Instant::now);
-        (store, LinkState { connected_at: connected, bytes_per_second: rate, ..LinkState::default() })
+        let connected_at = (rate > 0.0).then(Instant::now);
+        (store, LinkState { connected_at, bytes_per_second: rate, ..LinkState::default() })
     }
 
     #[test]
-    fn bytes_are_saved_when_the_link_is_behind_or_the_disk_fills() {
-        let pressed = |bytes, rate| {
+    fn pressure_rises_with_the_backlog_and_with_a_filling_spool() {
+        let pressure = |bytes, rate| {
             let (store, link) = state(bytes, rate);
             link_pressure(&store, &link, 1_000_000)
         };
@@ -86,7 +88,7 @@ mod tests {
             (450_000, 0.0, 0.5),
             (900_000, 0.0, 1.0),
         ] {
-            let found = pressed(bytes, rate);
+            let found = pressure(bytes, rate);
             assert!((found - expected).abs() < 1e-9, "{bytes} bytes at {rate}: {found}");
         }
     }

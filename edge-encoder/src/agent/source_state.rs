@@ -24,7 +24,7 @@ pub(super) struct SourceState {
 /// Counters of a source since the start.
 #[derive(Debug, Default)]
 pub(super) struct SourceCounters {
-    captured: Mutex<InputCounts>,
+    input_counts: Mutex<InputCounts>,
     /// Number of inputs that the rate cap dropped.
     pub(super) too_fast: AtomicU64,
     /// Number of images that the scene gate dropped.
@@ -51,7 +51,7 @@ impl SourceState {
     /// Returns the class of a frame: one with many bits is unusual.
     pub(super) fn frame_class(&self, frame: &[u8]) -> Class {
         let bits = 8 * frame.len() as u64;
-        if self.min_high_bits.is_some_and(|high| bits >= high) { Class::High } else { self.class }
+        if self.min_high_bits.is_some_and(|min_bits| bits >= min_bits) { Class::High } else { self.class }
     }
 
     /// Counts and reports an input that could not be read or encoded.
@@ -62,21 +62,21 @@ impl SourceState {
 
     /// Reports a problem, once per reason.
     pub(super) fn report_problem(&self, error: &dyn Error) {
-        let told = error.to_string();
+        let message = error.to_string();
         let mut last = self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_deref() != Some(&told) {
-            tracing::warn!(source = self.name, error = told, "an input could not be processed");
+        if last.as_deref() != Some(&message) {
+            tracing::warn!(source = self.name, error = message, "an input could not be processed");
         }
-        *last = Some(told);
+        *last = Some(message);
     }
 }
 
 impl SourceCounters {
-    pub(super) fn set_counts(&self, counted: InputCounts) {
-        *self.captured.lock().unwrap_or_else(PoisonError::into_inner) = counted;
+    pub(super) fn set_counts(&self, counts: InputCounts) {
+        *self.input_counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 
     pub(super) fn input_counts(&self) -> InputCounts {
-        *self.captured.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.input_counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

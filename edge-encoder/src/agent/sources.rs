@@ -53,23 +53,23 @@ pub(super) fn start(
     counters: &AgentCounters,
     mut items: StoredItems,
 ) -> Result<SourceThreads, EdgeError> {
-    let (running, watched) = watch::channel(settings.sources.len());
+    let (running, receiver) = watch::channel(settings.sources.len());
     let running = Arc::new(running);
     for (settings, source) in settings.sources.iter().zip(&counters.sources) {
         let context = SourceContext::new(&settings.name, stop);
         let (capture, stored) = open_source(settings, encoder, context.clone(), &mut items)?;
-        let passing =
+        let filters =
             SourceFilters::new(context, settings.filters, Arc::clone(source), inputs.clone(), stored)?;
         let running = Arc::clone(&running);
         thread::Builder::new()
             .name(format!("source-{}", settings.name))
             .spawn(move || {
-                passing.run(capture);
+                filters.run(capture);
                 running.send_modify(|running| *running -= 1);
             })
             .map_err(EdgeError::Thread)?;
     }
-    Ok(SourceThreads { running: watched })
+    Ok(SourceThreads { running: receiver })
 }
 
 /// Opens a source; returns it with the inputs of its files that are stored already.
@@ -81,16 +81,17 @@ fn open_source(
 ) -> Result<(Box<dyn Source>, StoredItems), EdgeError> {
     let source: Box<dyn Source> = match &settings.kind {
         SourceKind::Folder { path, after, settle } => {
-            let pictures = matches!(encoder.input_spec(), None | Some(InputSpec::Picture(_)));
-            let wanted = if pictures { source::is_image_file } else { source::numbers::is_numbers_file };
+            let takes_images = matches!(encoder.input_spec(), None | Some(InputSpec::Picture(_)));
+            let accepts_file =
+                if takes_images { source::is_image_file } else { source::numbers::is_numbers_file };
             let options = FolderOptions {
                 settle_time: *settle,
-                accepts_file: Box::new(wanted),
+                accepts_file: Box::new(accepts_file),
                 ..FolderOptions::new(path, after.clone())
             };
             let folder = FolderSource::open(context, options)?;
-            let others = folder.finish_stored(|file| items.is_file_stored(file))?;
-            return Ok((Box::new(folder), items.take_files(&others)));
+            let unfinished = folder.finish_stored(|file| items.is_file_stored(file))?;
+            return Ok((Box::new(folder), items.take_files(&unfinished)));
         }
         SourceKind::Command { argv, restart, format } => {
             let content = stream_content(encoder, *format)?;
@@ -138,15 +139,15 @@ struct SourceFilters {
 impl SourceFilters {
     fn new(
         context: SourceContext,
-        pace: FilterSettings,
+        settings: FilterSettings,
         source: Arc<SourceState>,
         inputs: mpsc::Sender<EncodeJob>,
         stored: StoredItems,
     ) -> Result<Self, EdgeError> {
-        let cap = pace.max_inputs_per_second.map(RateLimiter::new).transpose()?;
-        let gate =
-            pace.scene_gate.map(|(threshold, silence)| SceneGate::new(threshold, silence)).transpose()?;
-        Ok(Self { context, rate_limiter: cap, scene_gate: gate, source, inputs, stored })
+        let rate_limiter = settings.max_inputs_per_second.map(RateLimiter::new).transpose()?;
+        let scene_gate =
+            settings.scene_gate.map(|(threshold, silence)| SceneGate::new(threshold, silence)).transpose()?;
+        Ok(Self { context, rate_limiter, scene_gate, source, inputs, stored })
     }
 
     /// Passes on inputs until the source ends or is stopped.
@@ -170,36 +171,41 @@ impl SourceFilters {
             }
         }
         // The last input cannot be replaced by a newer one, so it passes without waiting for a token.
-        let held = self.rate_limiter.as_mut().and_then(|cap| cap.due().and_then(|due| cap.take(due)));
-        held.map(|held| self.pass_on(held));
+        let held_back =
+            self.rate_limiter.as_mut().and_then(|limiter| limiter.due().and_then(|due| limiter.take(due)));
+        held_back.map(|held_back| self.pass_on(held_back));
     }
 
     /// Passes an input on unless the rate cap holds it back. Returns false if the encoder has ended.
     fn limit_rate(&mut self, captured: Captured) -> bool {
-        let Captured { captured_at: at, input: what, .. } = captured;
-        let what = match what {
-            CapturedInput::Image(picture) => JobInput::Image(picture),
+        let Captured { captured_at, input, .. } = captured;
+        let input = match input {
+            CapturedInput::Image(image) => JobInput::Image(image),
             CapturedInput::Window(window) => JobInput::Window(window),
-            CapturedInput::File(taken) => {
-                let stored = taken.file_key().map(|file| self.stored.take_indices(file)).unwrap_or_default();
-                JobInput::File(PendingFile { taken, stored_inputs: stored })
+            CapturedInput::File(source_file) => {
+                let stored_inputs = source_file
+                    .file_key()
+                    .map(|file_key| self.stored.take_indices(file_key))
+                    .unwrap_or_default();
+                JobInput::File(PendingFile { source_file, stored_inputs })
             }
         };
-        let job = EncodeJob { input: what, captured_at: at, source: Arc::clone(&self.source) };
+        let job = EncodeJob { input, captured_at, source: Arc::clone(&self.source) };
         // A file can wait, so it is never dropped in favour of a newer input.
-        let Some(cap) = self.rate_limiter.as_mut().filter(|_| !matches!(job.input, JobInput::File(_))) else {
+        let Some(limiter) = self.rate_limiter.as_mut().filter(|_| !matches!(job.input, JobInput::File(_)))
+        else {
             return self.pass_on(job);
         };
-        let passed = cap.offer(at, job);
-        self.source.counters.too_fast.store(cap.dropped(), Ordering::Relaxed);
+        let passed = limiter.offer(captured_at, job);
+        self.source.counters.too_fast.store(limiter.dropped(), Ordering::Relaxed);
         passed.is_none_or(|job| self.pass_on(job))
     }
 
     /// Passes an input on unless the scene gate drops it. Returns false if the encoder has ended.
     fn pass_on(&mut self, mut job: EncodeJob) -> bool {
-        if let JobInput::Image(picture) = job.input {
-            match self.apply_gate(job.captured_at, picture) {
-                Ok(Some(picture)) => job.input = JobInput::Image(picture),
+        if let JobInput::Image(image) = job.input {
+            match self.apply_gate(job.captured_at, image) {
+                Ok(Some(image)) => job.input = JobInput::Image(image),
                 Ok(None) => {
                     self.source.counters.unchanged.fetch_add(1, Ordering::Relaxed);
                     return true;
@@ -215,11 +221,11 @@ impl SourceFilters {
 
     fn apply_gate(
         &mut self,
-        at: SystemTime,
-        picture: CapturedImage,
+        captured_at: SystemTime,
+        image: CapturedImage,
     ) -> Result<Option<CapturedImage>, CaptureError> {
-        let Some(gate) = &mut self.scene_gate else { return Ok(Some(picture)) };
-        let picture = picture.decode()?;
-        Ok(gate.passes(at, &picture).then(|| picture.into()))
+        let Some(gate) = &mut self.scene_gate else { return Ok(Some(image)) };
+        let image = image.decode()?;
+        Ok(gate.passes(captured_at, &image).then(|| image.into()))
     }
 }

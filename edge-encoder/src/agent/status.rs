@@ -184,7 +184,7 @@ impl StatusSource {
             last_error: link.last_error.clone(),
             acknowledged_seconds: link.last_acknowledged_at.map(seconds_since),
             bytes_per_second: link.bytes_per_second,
-            round_trip_ms: link.round_trip.map(|time| 1e3 * time.as_secs_f64()),
+            round_trip_ms: link.round_trip.map(|round_trip| 1e3 * round_trip.as_secs_f64()),
         }
     }
 
@@ -224,15 +224,15 @@ impl ClassReport {
 
 impl SourceState {
     fn source_report(&self) -> SourceReport {
-        let counted = self.counters.input_counts();
+        let counts = self.counters.input_counts();
         SourceReport {
             name: self.name.clone(),
-            captured: counted.captured,
+            captured: counts.captured,
             encoded: read_count(&self.counters.encoded),
             bytes: read_count(&self.counters.bytes),
             too_fast: read_count(&self.counters.too_fast),
             unchanged: read_count(&self.counters.unchanged),
-            damaged: counted.damaged,
+            damaged: counts.damaged,
             failed: read_count(&self.counters.failed),
             last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
@@ -241,11 +241,11 @@ impl SourceState {
 
 /// Serves the status at this path for as long as the task runs.
 pub(super) fn serve(path: &Path, status: StatusSource) -> Result<JoinHandle<()>, EdgeError> {
-    if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
+    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
         if UnixStream::connect(path).is_ok() {
-            let told =
+            let reason =
                 format!("another agent answers at {}: stop it, or configure another socket", path.display());
-            return Err(SettingsError::Invalid(told).into());
+            return Err(SettingsError::Invalid(reason).into());
         }
         // An agent that was killed leaves its socket behind.
         std::fs::remove_file(path).map_err(io_error(path))?;
@@ -340,8 +340,8 @@ impl AgentReport {
                 ("damaged", source.damaged),
                 ("failed", source.failed),
             ];
-            for (why, count) in dropped.into_iter().filter(|(_, count)| *count > 0) {
-                writeln!(out, "  {why}: {count}")?;
+            for (reason, count) in dropped.into_iter().filter(|(_, count)| *count > 0) {
+                writeln!(out, "  {reason}: {count}")?;
             }
             if let Some(error) = &source.last_error {
                 writeln!(out, "  last error: {error}")?;

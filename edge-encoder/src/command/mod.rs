@@ -60,21 +60,21 @@ fn load_encoder(folder: &Path, flags: ImageCodecArgs, file: ImageCodecArgs) -> R
 /// values are not refused.
 fn refuse_options(flags: ImageCodecArgs, bundle: &str) -> Result<(), SettingsError> {
     let ImageCodecArgs { quality, fast, threads, layers: _ } = flags;
-    let given = [
+    let options = [
         ("--quality (LOPSIDE_QUALITY)", quality.is_some()),
         ("--fast", fast),
         ("--threads", threads.is_some()),
     ];
-    match given.into_iter().find(|(_, given)| *given) {
+    match options.into_iter().find(|(_, is_set)| *is_set) {
         Some((option, _)) => Err(SettingsError::UnsupportedOption { option, bundle: bundle.to_owned() }),
         None => Ok(()),
     }
 }
 
 /// Returns a counter on stderr; it is invisible if stderr is not a terminal.
-fn progress_bar(what: &'static str) -> ProgressBar {
+fn progress_bar(label: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg}: {pos} ({per_sec})");
-    let bar = ProgressBar::new_spinner().with_message(what);
+    let bar = ProgressBar::new_spinner().with_message(label);
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_of_photo_models_are_refused_by_name() {
+    fn options_of_image_codecs_are_refused_by_name() {
         assert!(refuse_options(ImageCodecArgs::default(), "fashion").is_ok());
         let threads = ImageCodecArgs { threads: Some(1), ..ImageCodecArgs::default() };
         let error = refuse_options(threads, "fashion").unwrap_err().to_string();

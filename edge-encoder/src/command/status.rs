@@ -27,10 +27,10 @@ pub(super) async fn run(mut args: StatusArgs, file: RootTable) -> Result<(), Edg
         ticks.tick().await;
         // An agent that is being restarted will answer soon.
         let Ok(report) = agent::request_status(&socket) else { continue };
-        let lasting = report.without_times();
-        if last.as_ref() != Some(&lasting) {
+        let comparable = report.without_times();
+        if last.as_ref() != Some(&comparable) {
             print_report(&report, args.json, serde_json::to_string(&report)?)?;
-            last = Some(lasting);
+            last = Some(comparable);
         }
     }
 }

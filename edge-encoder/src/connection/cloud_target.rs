@@ -18,7 +18,7 @@ use crate::{EdgeError, error::ConnectionError};
 
 /// Time limit for a connection if the caller does not set one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Interval of keep-alive pings on an idle connection, and time limit for their answer; they detect a lost
+/// Interval of keep-alive pings on an idle connection, and time limit for the response; they detect a lost
 /// peer.
 const PING_INTERVAL: Duration = Duration::from_mins(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_cannot_be_right_are_refused_with_the_reason() {
+    fn invalid_addresses_are_refused_with_the_reason() {
         for (endpoint, expected) in
             [("localhost:8080", "http://"), ("http://", "empty"), ("ftp://x", "http://")]
         {
@@ -150,20 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn certificates_for_a_connection_without_tls_are_a_mistake() {
+    fn certificates_are_refused_for_a_connection_without_tls() {
         let security = SecuritySettings { ca: Some("ca.pem".into()), ..SecuritySettings::default() };
         let error = secure_endpoint("http://x", &security).unwrap_err().to_string();
         assert!(error.contains("https://") && error.contains("--ca"), "{error}");
     }
 
     #[tokio::test]
-    async fn nobody_there_is_said_with_the_address() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (url, security) = (format!("http://{free}"), SecuritySettings::default());
+    async fn a_refused_connection_is_reported_with_the_address() {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (url, security) = (format!("http://{address}"), SecuritySettings::default());
         let target = CloudTarget::new(&url, &security).unwrap();
         let connected = target.connect(&WireCounters::default(), Some(Duration::from_secs(5))).await;
         let error = connected.unwrap_err();
         let text = error.to_string();
-        assert!(text.contains(&free.to_string()) && text.contains("refused"), "{text}");
+        assert!(text.contains(&address.to_string()) && text.contains("refused"), "{text}");
     }
 }

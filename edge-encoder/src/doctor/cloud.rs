@@ -7,8 +7,8 @@ use tonic::{Code, Request, Status};
 use super::Finding;
 use crate::{EdgeError, agent::AgentSettings};
 
-/// Time limit for the cloud's answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for the cloud's response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum difference of the clocks: frames are archived by the edge's clock.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
 
@@ -17,7 +17,7 @@ pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
     match probe(settings).await {
         Ok(status) => {
             let clock = status.metadata().get("date").and_then(|date| date.to_str().ok()).map(compare_clock);
-            std::iter::once(judge_answer(settings, &status)).chain(clock).collect()
+            std::iter::once(judge_response(settings, &status)).chain(clock).collect()
         }
         Err(error) => {
             let fix = "check that the address is correct, the server is running, and no firewall blocks the connection";
@@ -26,49 +26,49 @@ pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
     }
 }
 
-/// Starts an upload without a hello: the cloud's answer shows whether it would accept frames.
+/// Starts an upload without a hello: the cloud's response shows whether it would accept frames.
 async fn probe(settings: &AgentSettings) -> Result<Status, EdgeError> {
     let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
-    let channel = target.connect(&WireCounters::default(), Some(ANSWER_TIMEOUT)).await?;
+    let channel = target.connect(&WireCounters::default(), Some(RESPONSE_TIMEOUT)).await?;
     let mut request = Request::new(tokio_stream::empty());
     if let Some(bearer) = target.bearer() {
         request.metadata_mut().insert("authorization", bearer);
     }
-    let answered = async {
-        let mut answers = IngestServiceClient::new(channel).upload(request).await?;
-        let date = answers.metadata().get("date").cloned();
-        let mut status = answers.get_mut().message().await.err().unwrap_or_else(|| Status::ok(""));
+    let response = async {
+        let mut responses = IngestServiceClient::new(channel).upload(request).await?;
+        let date = responses.metadata().get("date").cloned();
+        let mut status = responses.get_mut().message().await.err().unwrap_or_else(|| Status::ok(""));
         if let Some(date) = date {
             status.metadata_mut().insert("date", date);
         }
         Ok::<_, Status>(status)
     };
-    Ok(answered.await.unwrap_or_else(|status| status))
+    Ok(response.await.unwrap_or_else(|status| status))
 }
 
-fn judge_answer(settings: &AgentSettings, status: &Status) -> Finding {
-    let (what, said) = ("cloud", format!("{}: {}", settings.endpoint, status.message()));
+fn judge_response(settings: &AgentSettings, status: &Status) -> Finding {
+    let (subject, message) = ("cloud", format!("{}: {}", settings.endpoint, status.message()));
     match status.code() {
         // The cloud has an archive and expected a hello.
         Code::InvalidArgument | Code::Ok => {
-            Finding::good(what, format!("{} accepts frames", settings.endpoint))
+            Finding::good(subject, format!("{} accepts frames", settings.endpoint))
         }
-        Code::FailedPrecondition => Finding::bad(what, said, "start cloud-decoder with --archive"),
+        Code::FailedPrecondition => Finding::bad(subject, message, "start cloud-decoder with --archive"),
         Code::Unimplemented => {
-            Finding::bad(what, said, "use a cloud-decoder of the same version as this program")
+            Finding::bad(subject, message, "use a cloud-decoder of the same version as this program")
         }
         Code::Unauthenticated | Code::PermissionDenied => Finding::bad(
-            what,
-            said,
+            subject,
+            message,
             "give the agent an API key with the scope ingest: cloud-decoder key NAME --allow ingest",
         ),
-        _ => Finding::poor(what, said, "check the server's log; the agent keeps retrying"),
+        _ => Finding::poor(subject, message, "check the server's log; the agent keeps retrying"),
     }
 }
 
 /// Compares the clock with the cloud's, which has a resolution of one second.
 fn compare_clock(date: &str) -> Finding {
-    let Ok(theirs) = httpdate::parse_http_date(date) else {
+    let Ok(cloud_time) = httpdate::parse_http_date(date) else {
         return Finding::poor(
             "clock",
             format!("the server sent {date:?}, which is not a date"),
@@ -76,7 +76,7 @@ fn compare_clock(date: &str) -> Finding {
         );
     };
     let now = SystemTime::now();
-    let skew = now.duration_since(theirs).unwrap_or_else(|ahead| ahead.duration());
+    let skew = now.duration_since(cloud_time).unwrap_or_else(|error| error.duration());
     let found = format!("differs from the cloud's clock by {} s", skew.as_secs());
     if skew <= MAX_CLOCK_SKEW {
         Finding::good("clock", found)
@@ -95,11 +95,11 @@ mod tests {
     use crate::doctor::Verdict;
 
     #[test]
-    fn a_clock_that_is_off_is_told() {
-        let at = |time| compare_clock(&httpdate::fmt_http_date(time)).verdict;
-        assert_eq!(at(SystemTime::now()), Verdict::Good);
-        assert_eq!(at(SystemTime::now() - Duration::from_mins(10)), Verdict::Poor);
-        assert_eq!(at(SystemTime::now() + Duration::from_mins(10)), Verdict::Poor);
+    fn a_clock_difference_is_reported() {
+        let verdict_at = |time| compare_clock(&httpdate::fmt_http_date(time)).verdict;
+        assert_eq!(verdict_at(SystemTime::now()), Verdict::Good);
+        assert_eq!(verdict_at(SystemTime::now() - Duration::from_mins(10)), Verdict::Poor);
+        assert_eq!(verdict_at(SystemTime::now() + Duration::from_mins(10)), Verdict::Poor);
         assert_eq!(compare_clock("yesterday").verdict, Verdict::Poor);
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn examine(folder: &Path, budget: u64) -> Vec<Finding> {
 
 fn check_space(folder: &Path, budget: u64) -> Finding {
     let free = match statvfs(folder) {
-        Ok(system) => system.f_bavail * system.f_frsize,
+        Ok(stats) => stats.f_bavail * stats.f_frsize,
         Err(error) => return Finding::poor("spool", error, "check that the folder is on a disk"),
     };
     let used = fs::read_dir(folder).map_or(0, |entries| {

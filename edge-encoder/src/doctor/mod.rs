@@ -72,21 +72,21 @@ fn examine_bundle(folder: &std::path::Path) -> Finding {
 }
 
 impl Finding {
-    fn new(what: impl Display, verdict: Verdict, found: impl Display, fix: Option<&str>) -> Self {
+    fn new(subject: impl Display, verdict: Verdict, found: impl Display, fix: Option<&str>) -> Self {
         let fix = fix.map(str::to_owned);
-        Self { what: what.to_string(), verdict, found: found.to_string(), fix }
+        Self { what: subject.to_string(), verdict, found: found.to_string(), fix }
     }
 
-    pub(super) fn good(what: impl Display, found: impl Display) -> Self {
-        Self::new(what, Verdict::Good, found, None)
+    pub(super) fn good(subject: impl Display, found: impl Display) -> Self {
+        Self::new(subject, Verdict::Good, found, None)
     }
 
-    pub(super) fn poor(what: impl Display, found: impl Display, fix: &str) -> Self {
-        Self::new(what, Verdict::Poor, found, Some(fix))
+    pub(super) fn poor(subject: impl Display, found: impl Display, fix: &str) -> Self {
+        Self::new(subject, Verdict::Poor, found, Some(fix))
     }
 
-    pub(super) fn bad(what: impl Display, found: impl Display, fix: &str) -> Self {
-        Self::new(what, Verdict::Bad, found, Some(fix))
+    pub(super) fn bad(subject: impl Display, found: impl Display, fix: &str) -> Self {
+        Self::new(subject, Verdict::Bad, found, Some(fix))
     }
 }
 

@@ -10,37 +10,43 @@ use crate::agent::{SourceKind, SourceSettings};
 
 /// Checks whether the folder, program or device of a source is available.
 pub(super) fn examine(source: &SourceSettings) -> Finding {
-    let what = format!("source {}", source.name);
+    let subject = format!("source {}", source.name);
     match &source.kind {
-        SourceKind::Folder { path, .. } => examine_folder(&what, path),
-        SourceKind::Command { argv, .. } => examine_command(&what, argv.first().map_or("", String::as_str)),
-        SourceKind::Stdin { .. } => Finding::good(what, "standard input"),
+        SourceKind::Folder { path, .. } => examine_folder(&subject, path),
+        SourceKind::Command { argv, .. } => {
+            examine_command(&subject, argv.first().map_or("", String::as_str))
+        }
+        SourceKind::Stdin { .. } => Finding::good(subject, "standard input"),
         #[cfg(feature = "v4l")]
         SourceKind::Camera(options) => match std::fs::File::open(&options.device) {
-            Ok(_) => Finding::good(what, options.device.display()),
+            Ok(_) => Finding::good(subject, options.device.display()),
             Err(error) => {
                 let found = format!("{}: {error}", options.device.display());
-                Finding::bad(what, found, "connect the camera, and allow this user to read it (group video)")
+                Finding::bad(
+                    subject,
+                    found,
+                    "connect the camera, and allow this user to read it (group video)",
+                )
             }
         },
     }
 }
 
-fn examine_command(what: &str, name: &str) -> Finding {
+fn examine_command(subject: &str, name: &str) -> Finding {
     let Some(path) = find_program(name) else {
         let found = format!("the program {name:?} was not found");
-        return Finding::bad(what, found, "install it, or give its full path in command");
+        return Finding::bad(subject, found, "install it, or give its full path in command");
     };
-    Finding::good(what, path.display())
+    Finding::good(subject, path.display())
 }
 
-fn examine_folder(what: &str, path: &Path) -> Finding {
+fn examine_folder(subject: &str, path: &Path) -> Finding {
     let found = path.display();
     match access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) if path.is_dir() => Finding::good(what, found),
-        Ok(()) => Finding::bad(what, format!("{found} is not a folder"), "configure a folder"),
+        Ok(()) if path.is_dir() => Finding::good(subject, found),
+        Ok(()) => Finding::bad(subject, format!("{found} is not a folder"), "configure a folder"),
         Err(error) => Finding::bad(
-            what,
+            subject,
             format!("{found}: {error}"),
             "create the folder, and allow this user to read and write it",
         ),

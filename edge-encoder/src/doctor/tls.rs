@@ -15,14 +15,17 @@ const RENEWAL_PERIOD: Duration = Duration::from_hours(14 * 24);
 /// Checks until when the configured certificates are valid.
 pub(super) fn examine_certificates(security: &SecuritySettings) -> Vec<Finding> {
     let client = security.client.as_ref().map(|(cert, _)| cert);
-    let named = [("authorities", security.ca.as_ref()), ("client's certificate", client)];
-    named.into_iter().filter_map(|(what, path)| path.map(|path| examine_certificate(what, path))).collect()
+    let certificates = [("authorities", security.ca.as_ref()), ("client's certificate", client)];
+    certificates
+        .into_iter()
+        .filter_map(|(subject, path)| path.map(|path| examine_certificate(subject, path)))
+        .collect()
 }
 
-fn examine_certificate(what: &str, path: &Path) -> Finding {
+fn examine_certificate(subject: &str, path: &Path) -> Finding {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) => return invalid_certificate(what, path, &error.to_string()),
+        Err(error) => return invalid_certificate(subject, path, &error.to_string()),
     };
     let ends = Pem::iter_from_buffer(&bytes).filter_map(|pem| {
         let pem = pem.ok()?;
@@ -30,22 +33,27 @@ fn examine_certificate(what: &str, path: &Path) -> Finding {
         Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0)))
     });
     match ends.min() {
-        Some(end) => judge_expiry(what, path, end, SystemTime::now()),
-        None => invalid_certificate(what, path, "it does not contain a certificate"),
+        Some(end) => judge_expiry(subject, path, end, SystemTime::now()),
+        None => invalid_certificate(subject, path, "it does not contain a certificate"),
     }
 }
 
-fn invalid_certificate(what: &str, path: &Path, found: &str) -> Finding {
-    Finding::bad(what, format!("{}: {found}", path.display()), "put a PEM certificate into this file")
+fn invalid_certificate(subject: &str, path: &Path, found: &str) -> Finding {
+    Finding::bad(subject, format!("{}: {found}", path.display()), "put a PEM certificate into this file")
 }
 
-fn judge_expiry(what: &str, path: &Path, end: SystemTime, now: SystemTime) -> Finding {
+fn judge_expiry(subject: &str, path: &Path, end: SystemTime, now: SystemTime) -> Finding {
     let fix = "renew the certificate, and restart the agent so that it reads the new file";
     match end.duration_since(now) {
-        Err(_) => Finding::bad(what, format!("{}: it has expired", path.display()), fix),
-        Ok(left) => {
-            let found = format!("{}: it is valid for {} more days", path.display(), left.as_secs() / 86_400);
-            if left < RENEWAL_PERIOD { Finding::poor(what, found, fix) } else { Finding::good(what, found) }
+        Err(_) => Finding::bad(subject, format!("{}: it has expired", path.display()), fix),
+        Ok(remaining) => {
+            let found =
+                format!("{}: it is valid for {} more days", path.display(), remaining.as_secs() / 86_400);
+            if remaining < RENEWAL_PERIOD {
+                Finding::poor(subject, found, fix)
+            } else {
+                Finding::good(subject, found)
+            }
         }
     }
 }
@@ -72,7 +80,7 @@ mod tests {
         let path = folder.path().join("ca.pem");
         fs::write(&path, "nothing").unwrap();
         let security = SecuritySettings { ca: Some(path), ..SecuritySettings::default() };
-        let found = examine_certificates(&security);
-        assert_eq!((found.len(), found[0].verdict), (1, Verdict::Bad));
+        let findings = examine_certificates(&security);
+        assert_eq!((findings.len(), findings[0].verdict), (1, Verdict::Bad));
     }
 }

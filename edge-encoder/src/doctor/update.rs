@@ -11,8 +11,8 @@ use crate::{
     error::io_error,
 };
 
-/// Time limit for the cloud's answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for the cloud's response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Checks whether bundles can be installed over the air: a writable folder, and a channel that answers.
 pub(super) async fn examine(bundle: &Path, settings: &AgentSettings) -> Vec<Finding> {
@@ -55,12 +55,12 @@ async fn describe_offer(
         device: settings.device.clone(),
         latent_space: latent_space.as_bytes().to_vec(),
     };
-    let answer = BundleClient::connect(&target).await?.get_channel(request, ANSWER_TIMEOUT).await?;
-    let bytes = answer.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
+    let offer = BundleClient::connect(&target).await?.get_channel(request, RESPONSE_TIMEOUT).await?;
+    let bytes = offer.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
     Ok(format!(
         "{} offers {:?}: {} files with {bytes} bytes in total",
         update.channel,
-        answer.bundle,
-        answer.files.len()
+        offer.bundle,
+        offer.files.len()
     ))
 }

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_named_is_asked_for_with_all_its_names() {
+    fn a_missing_bundle_is_reported_with_all_names_of_the_setting() {
         let error = BundleArg::default().folder().unwrap_err().to_string();
         for name in ["--bundle", "LOPSIDE_BUNDLE", "bundle ="] {
             assert!(error.contains(name), "{error}");

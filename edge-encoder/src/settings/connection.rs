@@ -155,9 +155,9 @@ mod tests {
 
     #[cfg(feature = "send")]
     #[test]
-    fn a_request_has_at_least_a_second() {
-        for (given, expected) in [(None, 10), (Some(0), 1), (Some(4), 4)] {
-            assert_eq!(TimeoutArg { timeout_seconds: given }.duration(), Duration::from_secs(expected));
+    fn the_time_limit_is_at_least_a_second() {
+        for (timeout_seconds, expected) in [(None, 10), (Some(0), 1), (Some(4), 4)] {
+            assert_eq!(TimeoutArg { timeout_seconds }.duration(), Duration::from_secs(expected));
         }
     }
 }

@@ -32,21 +32,23 @@ impl RateTable {
         layers: Option<u8>,
         budget_bytes: u64,
     ) -> Result<RateBounds, SettingsError> {
-        let fine = self.max_quality.unwrap_or(quality);
-        let coarse = self.min_quality.unwrap_or(fine);
-        if !(1..=100).contains(&coarse) || !(coarse..=100).contains(&fine) {
+        let max_quality = self.max_quality.unwrap_or(quality);
+        let min_quality = self.min_quality.unwrap_or(max_quality);
+        if !(1..=100).contains(&min_quality) || !(min_quality..=100).contains(&max_quality) {
             return Err(SettingsError::Invalid(format!(
-                "the range of qualities from {coarse} to {fine} is invalid: use 1 to 100, the lower one as min_quality"
+                "the range of qualities from {min_quality} to {max_quality} is invalid: use 1 to 100, the lower one as min_quality"
             )));
         }
-        let many = self.max_layers.or(layers);
-        let few = self.min_layers.or(many);
-        if few.is_some_and(|few| few == 0 || many.is_some_and(|many| few > many)) {
+        let max_layers = self.max_layers.or(layers);
+        let min_layers = self.min_layers.or(max_layers);
+        if min_layers.is_some_and(|min_layers| {
+            min_layers == 0 || max_layers.is_some_and(|max_layers| min_layers > max_layers)
+        }) {
             return Err(SettingsError::Invalid(
                 "min_layers must be at least 1 and at most max_layers".to_owned(),
             ));
         }
-        Ok(RateBounds { quality: [coarse, fine], layers: [few, many], budget_bytes })
+        Ok(RateBounds { quality: [min_quality, max_quality], layers: [min_layers, max_layers], budget_bytes })
     }
 }
 

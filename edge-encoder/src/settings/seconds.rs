@@ -15,12 +15,12 @@ pub(super) fn positive_duration(seconds: Option<u64>, default: u64) -> Duration 
 /// [`SettingsError::Invalid`] for a negative number, or one that is not finite or too large.
 pub(super) fn duration_from_seconds(
     key: &str,
-    given: Option<f64>,
+    seconds: Option<f64>,
     default: f64,
 ) -> Result<Duration, SettingsError> {
-    let given = given.unwrap_or(default);
-    Duration::try_from_secs_f64(given).map_err(|_| {
-        SettingsError::Invalid(format!("{key} = {given} is invalid: use a number of seconds, 0 or more"))
+    let seconds = seconds.unwrap_or(default);
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        SettingsError::Invalid(format!("{key} = {seconds} is invalid: use a number of seconds, 0 or more"))
     })
 }
 
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_that_cannot_be_are_refused_with_their_key() {
+    fn invalid_seconds_are_refused_with_their_key() {
         assert_eq!(duration_from_seconds("x", None, 0.5).unwrap(), Duration::from_millis(500));
         for wrong in [-1.0, f64::NAN, f64::INFINITY] {
             let error = duration_from_seconds("settle_seconds", Some(wrong), 2.0).unwrap_err().to_string();

@@ -100,8 +100,10 @@ pub(crate) fn check_sources(tables: &[SourceTable]) -> Result<Vec<SourceSettings
         ));
     }
     let names = sources.iter().map(|source| &source.name);
-    if let Some(twice) = names.clone().find(|name| names.clone().filter(|other| other == name).count() > 1) {
-        return Err(invalid(format!("two sources are named {twice:?}: give each source a unique name")));
+    if let Some(duplicate) =
+        names.clone().find(|name| names.clone().filter(|other| other == name).count() > 1)
+    {
+        return Err(invalid(format!("two sources are named {duplicate:?}: give each source a unique name")));
     }
     Ok(sources)
 }
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_one_thing_with_a_name() {
+    fn a_source_has_a_default_name_and_class() {
         let folder = source("folder = '/var/lib/inbox'\nhigh_bits = 900").unwrap();
         assert_eq!(
             (&folder.name[..], folder.class, folder.min_high_bits),
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_cannot_be_is_refused_with_the_reason() {
+    fn an_invalid_source_is_refused_with_the_reason() {
         for (text, expected) in [
             ("name = 'x'", "exactly one"),
             ("stdin = true\nfolder = 'a'", "exactly one"),
@@ -310,12 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn there_are_sources_with_different_names() {
+    fn sources_are_required_and_have_unique_names() {
         let table = |text| toml::from_str::<SourceTable>(text).unwrap();
         let refused = |tables: &[SourceTable]| check_sources(tables).unwrap_err().to_string();
         assert!(refused(&[]).contains("no source is configured"));
-        let twice = [table("folder = 'a/x'"), table("folder = 'b/x'")];
-        assert!(refused(&twice).contains("two sources are named \"x\""));
-        assert_eq!(check_sources(&twice[..1]).unwrap().len(), 1);
+        let duplicates = [table("folder = 'a/x'"), table("folder = 'b/x'")];
+        assert!(refused(&duplicates).contains("two sources are named \"x\""));
+        assert_eq!(check_sources(&duplicates[..1]).unwrap().len(), 1);
     }
 }

@@ -45,12 +45,13 @@ impl UpdateTable {
             )));
         }
         let minutes = self.every_minutes.unwrap_or(DEFAULT_EVERY_MINUTES);
-        let every =
-            Duration::try_from_secs_f64(minutes * SECONDS_PER_MINUTE).ok().filter(|every| !every.is_zero());
+        let interval = Duration::try_from_secs_f64(minutes * SECONDS_PER_MINUTE)
+            .ok()
+            .filter(|interval| !interval.is_zero());
         Ok(Some(UpdateSettings {
             channel,
             folder: self.folder.unwrap_or_else(|| DEFAULT_FOLDER.into()),
-            poll_interval: every.ok_or_else(|| {
+            poll_interval: interval.ok_or_else(|| {
                 SettingsError::Invalid(format!(
                     "every_minutes = {minutes} is invalid: use a number of minutes over 0"
                 ))
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_channel_nothing_is_asked_for() {
+    fn without_a_channel_updates_are_disabled() {
         assert!(settings("every_minutes = 5", None).unwrap().is_none());
         let found = settings("channel = 'stable'\nevery_minutes = 0.5", None).unwrap().unwrap();
         assert_eq!((&found.channel[..], found.poll_interval), ("stable", Duration::from_secs(30)));
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_the_reason() {
+    fn invalid_settings_are_refused_with_the_reason() {
         for (text, expected) in [
             ("channel = ''", "visible ASCII"),
             ("channel = 'two words'", "visible ASCII"),

@@ -13,7 +13,7 @@ use edge_encoder::{cli::Cli, command};
 use image::{ImageFormat, Rgb, RgbImage};
 use lopside_proto::v1::{
     DecodeRequest, DecodeResponse, DecodedFrame, GetBundleRequest, GetBundleResponse, ListBundlesRequest,
-    ListBundlesResponse, Output as Answer,
+    ListBundlesResponse, Output as HeadOutput,
     decoder_service_server::{DecoderService, DecoderServiceServer},
     output::Value,
 };
@@ -23,7 +23,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-fn picture() -> RgbImage {
+fn test_image() -> RgbImage {
     RgbImage::from_fn(900, 60, |x, y| Rgb([0, 1, 2].map(|c| (x / 5 + y + hash(x * 60 + y + c) % 16) as u8)))
 }
 
@@ -31,7 +31,7 @@ fn picture() -> RgbImage {
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let _ = SMALL.bundle(&folder.path().join("bundle"));
-    picture().save(folder.path().join("view.ppm")).unwrap();
+    test_image().save(folder.path().join("view.ppm")).unwrap();
     folder
 }
 
@@ -49,7 +49,7 @@ fn json(output: &Output) -> Json {
 }
 
 #[test]
-fn a_frame_of_a_picture_is_inspected() {
+fn a_frame_of_an_image_codec_is_inspected() {
     let folder = folder();
     let encode =
         ["--bundle", "bundle", "--quality", "70", "--layers", "2", "--threads", "2", "--json", "view.ppm"];
@@ -81,7 +81,7 @@ fn the_quality_comes_from_flag_or_file() {
 }
 
 #[test]
-fn bench_counts_by_the_megapixel() {
+fn bench_reports_figures_per_megapixel() {
     let folder = folder();
     let found = json(&edge(folder.path(), "bench", &["--bundle", "bundle", "--runs", "1", "--json"]));
     for key in ["median_model_ms_per_megapixel", "median_code_ms_per_megapixel", "megapixels_per_second"] {
@@ -91,7 +91,7 @@ fn bench_counts_by_the_megapixel() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused() {
+fn unsupported_options_are_refused() {
     let folder = folder();
     let refused = |args: &[&str]| {
         let output = edge(folder.path(), "encode", &[args, &["view.ppm"]].concat());
@@ -100,8 +100,8 @@ fn options_that_mean_nothing_are_refused() {
     };
     let error = refused(&["--bundle", "bundle", "--layers", "7"]);
     assert!(error.contains("7 layers") && error.contains("1 to 3"), "{error}");
-    let vector = concat!(env!("CARGO_MANIFEST_DIR"), "/../bundles/fashion");
-    let error = refused(&["--bundle", vector, "--quality", "70"]);
+    let fixed_latent = concat!(env!("CARGO_MANIFEST_DIR"), "/../bundles/fashion");
+    let error = refused(&["--bundle", fixed_latent, "--quality", "70"]);
     assert!(error.contains("--quality") && error.contains("fixed-latent"), "{error}");
     assert!(refused(&["--bundle", "bundle", "--quality", "0"]).contains("1..=100"));
 }
@@ -111,12 +111,12 @@ fn outputs_that_would_overwrite_each_other_are_refused_before_anything_is_writte
     let folder = folder();
     for part in ["a", "b"] {
         fs::create_dir(folder.path().join(part)).unwrap();
-        picture().save(folder.path().join(part).join("x.ppm")).unwrap();
+        test_image().save(folder.path().join(part).join("x.ppm")).unwrap();
     }
     let inputs = ["--bundle", "bundle", "a/x.ppm", "b/x.ppm"];
     // Nothing listens at the endpoint: the names are checked before the connection.
-    for (command, more) in [("encode", &[][..]), ("send", &["--endpoint", "http://127.0.0.1:9"][..])] {
-        let output = edge(folder.path(), command, &[&inputs[..], more].concat());
+    for (command, extra) in [("encode", &[][..]), ("send", &["--endpoint", "http://127.0.0.1:9"][..])] {
+        let output = edge(folder.path(), command, &[&inputs[..], extra].concat());
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && error.contains("a/x.ppm and b/x.ppm"), "{command}: {error}");
         assert!(!folder.path().join("out").exists(), "{command}");
@@ -125,7 +125,7 @@ fn outputs_that_would_overwrite_each_other_are_refused_before_anything_is_writte
 }
 
 #[test]
-fn an_array_without_pictures_is_an_error() {
+fn an_array_without_images_is_an_error() {
     let folder = folder();
     let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (0, 8, 8), }";
     let mut array = b"\x93NUMPY\x01\x00".to_vec();
@@ -153,7 +153,7 @@ impl DecoderService for Cloud {
     async fn decode(&self, request: Request<DecodeRequest>) -> Result<Response<DecodeResponse>, Status> {
         let frame = |_| {
             let value = Some(Value::Png(self.0.clone()));
-            DecodedFrame { outputs: vec![Answer { head: "reconstruct".into(), head_version: 1, value }] }
+            DecodedFrame { outputs: vec![HeadOutput { head: "reconstruct".into(), head_version: 1, value }] }
         };
         let frames = request.into_inner().frames.into_iter().map(frame).collect();
         Ok(Response::new(DecodeResponse { frames }))
@@ -172,9 +172,9 @@ impl DecoderService for Cloud {
 }
 
 #[tokio::test]
-async fn what_comes_back_is_measured_in_full_size() {
+async fn outputs_are_compared_in_full_size() {
     let folder = folder();
-    let mut darker = picture();
+    let mut darker = test_image();
     darker.pixels_mut().for_each(|pixel| pixel.0 = pixel.0.map(|sample| sample.saturating_sub(3)));
     let mut png = Cursor::new(Vec::new());
     darker.write_to(&mut png, ImageFormat::Png).unwrap();

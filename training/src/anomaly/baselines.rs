@@ -126,8 +126,8 @@ pub fn one_class_rows(
     baselines: &[Baseline],
     seed: u64,
 ) -> Result<Vec<BaselineResult>, TrainingError> {
-    let every: Vec<usize> = (0..test.len()).collect();
-    let test_rows = test.float_samples(&every);
+    let all_indices: Vec<usize> = (0..test.len()).collect();
+    let test_rows = test.float_samples(&all_indices);
     let mut table: Vec<BaselineResult> =
         baselines.iter().map(|baseline| empty_result(data, *baseline)).collect();
     for class in 0..=train.labels.iter().copied().max().unwrap_or(0) {
@@ -164,24 +164,25 @@ pub fn series_rows(
     seed: u64,
 ) -> Result<Vec<BaselineResult>, TrainingError> {
     let scaling = train.scaling();
-    let (learnt, seen) = (train.windows(length, 1, &scaling)?, test.windows(length, 1, &scaling)?);
-    let normal: Vec<f32> = learnt
+    let (train_windows, test_windows) =
+        (train.windows(length, 1, &scaling)?, test.windows(length, 1, &scaling)?);
+    let normal: Vec<f32> = train_windows
         .values
-        .chunks_exact(learnt.window_len())
-        .zip(learnt.flag_windows(&train.anomalies))
+        .chunks_exact(train_windows.window_len())
+        .zip(train_windows.flag_windows(&train.anomalies))
         .filter(|(_, flagged)| !flagged)
         .flat_map(|(window, _)| window.iter().copied())
         .collect();
-    let rows = DetectorRows { train: &normal, test: &seen.values, dims: seen.window_len() };
-    let flags = seen.flag_windows(&test.anomalies);
-    let scored = scores(rows, baselines, seed)?;
+    let rows = DetectorRows { train: &normal, test: &test_windows.values, dims: test_windows.window_len() };
+    let flags = test_windows.flag_windows(&test.anomalies);
+    let timed_scores = scores(rows, baselines, seed)?;
     Ok(baselines
         .iter()
-        .zip(scored)
+        .zip(timed_scores)
         .map(|(baseline, (scores, seconds))| BaselineResult {
             auroc: auroc(&scores, &flags).unwrap_or(f64::NAN),
             average_precision: average_precision(&scores, &flags).unwrap_or(f64::NAN),
-            point_auroc: auroc(&seen.point_scores(&scores), &test.anomalies),
+            point_auroc: auroc(&test_windows.point_scores(&scores), &test.anomalies),
             seconds,
             ..empty_result(data, *baseline)
         })
@@ -212,15 +213,18 @@ struct FittedBaselines<'a> {
 
 impl<'a> FittedBaselines<'a> {
     fn new(rows: DetectorRows<'a>, baselines: &[Baseline]) -> Self {
-        let most = baselines.iter().map(|baseline| match baseline {
+        let component_counts = baselines.iter().map(|baseline| match baseline {
             Baseline::Pca(count) | Baseline::Mahalanobis(count) => *count,
             _ => SHARED_COMPONENTS,
         });
-        let pca =
-            Pca::fit(rows.train, rows.dims, most.max().unwrap_or(SHARED_COMPONENTS).max(SHARED_COMPONENTS));
-        let latent = pca.first(SHARED_COMPONENTS);
-        let (train, test) = (latent.latents(rows.train), latent.latents(rows.test));
-        Self { rows, pca, train, test, dims: latent.count() }
+        let pca = Pca::fit(
+            rows.train,
+            rows.dims,
+            component_counts.max().unwrap_or(SHARED_COMPONENTS).max(SHARED_COMPONENTS),
+        );
+        let shared = pca.first(SHARED_COMPONENTS);
+        let (train, test) = (shared.latents(rows.train), shared.latents(rows.test));
+        Self { rows, pca, train, test, dims: shared.count() }
     }
 
     fn scores(&self, baseline: Baseline, seed: u64) -> Vec<f64> {
@@ -246,19 +250,19 @@ mod tests {
         let labels: Vec<u8> = (0..count).map(|index| (index % 4) as u8).collect();
         let samples = (0..count)
             .flat_map(|index| {
-                (0..9).map(move |place| if place == index % 4 { 100 + (index * 37 % 100) as u8 } else { 0 })
+                (0..9).map(move |pixel| if pixel == index % 4 { 100 + (index * 37 % 100) as u8 } else { 0 })
             })
             .collect();
         ImageDataset { samples, labels, image_len: 9 }
     }
 
-    const SOME: [Baseline; 5] =
+    const TEST_BASELINES: [Baseline; 5] =
         [Baseline::Pca(1), Baseline::Mahalanobis(1), Baseline::Neighbours, Baseline::Forest, Baseline::Svm];
 
     #[test]
-    fn every_class_is_normal_once() {
-        let table = one_class_rows("spots", (&spots(400), &spots(80)), &SOME, 1).unwrap();
-        assert_eq!(table.len(), SOME.len());
+    fn each_class_is_the_normal_class_once() {
+        let table = one_class_rows("spots", (&spots(400), &spots(80)), &TEST_BASELINES, 1).unwrap();
+        assert_eq!(table.len(), TEST_BASELINES.len());
         for row in &table {
             assert_eq!(row.classes.len(), 4);
             assert!(row.auroc > 0.9 || row.baseline.starts_with("Mahalanobis"), "{row:?}");
@@ -281,9 +285,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_fit_is_an_error() {
+    fn too_few_rows_are_refused() {
         let rows = DetectorRows { train: &[1.0, 2.0], test: &[], dims: 2 };
-        let error = scores(rows, &SOME, 1).unwrap_err();
+        let error = scores(rows, &TEST_BASELINES, 1).unwrap_err();
         assert!(matches!(error, TrainingError::Data(DataError::TooFewNormalRows)), "{error}");
     }
 }

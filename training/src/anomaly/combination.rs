@@ -40,11 +40,15 @@ impl Combination {
 
     /// Returns the combined scores of many samples, from one slice per kind of score.
     #[must_use]
-    pub fn scores(&self, kinds: &[&[f64]]) -> Vec<f64> {
-        let samples = kinds.iter().map(|scores| scores.len()).min().unwrap_or(0);
+    pub fn scores(&self, scores_by_kind: &[&[f64]]) -> Vec<f64> {
+        let samples = scores_by_kind.iter().map(|scores| scores.len()).min().unwrap_or(0);
         (0..samples)
             .map(|sample| {
-                self.terms.iter().zip(kinds).map(|(term, scores)| term.standardised(scores[sample])).sum()
+                self.terms
+                    .iter()
+                    .zip(scores_by_kind)
+                    .map(|(term, scores)| term.standardised(scores[sample]))
+                    .sum()
             })
             .collect()
     }
@@ -82,9 +86,9 @@ mod tests {
     fn the_unit_of_a_score_does_not_matter() {
         let (small, large) = (skewed(1e-6), skewed(1e6));
         let both = Combination::fit(&[&small, &large]).unwrap();
-        let one = Combination::fit(&[&small]).unwrap();
+        let single = Combination::fit(&[&small]).unwrap();
         for (a, b) in small.iter().zip(&large) {
-            assert!((both.score(&[*a, *b]) - 2.0 * one.score(&[*a])).abs() < 1e-9);
+            assert!((both.score(&[*a, *b]) - 2.0 * single.score(&[*a])).abs() < 1e-9);
         }
     }
 
@@ -98,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_far_out_never_ties() {
+    fn extreme_scores_never_tie() {
         let combination = Combination::fit(&[&skewed(1.0)]).unwrap();
         let far: Vec<f64> = (0..40).map(|power| combination.score(&[10_f64.powi(power)])).collect();
         assert!(far.windows(2).all(|pair| pair[0] < pair[1]), "{far:?}");
     }
 
     #[test]
-    fn scores_that_do_not_vary_are_taken() {
+    fn constant_scores_are_accepted() {
         let combination = Combination::fit(&[&[2.0; 9]]).unwrap();
         assert!(combination.score(&[2.0]).abs() < 1e-12 && combination.score(&[3.0]) > 0.0);
         assert!(Combination::fit(&[&[]]).is_none());
@@ -115,10 +119,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_higher_score_never_combines_lower(
-            normal in prop::collection::vec(-1e3..1e3_f64, 2..100), score in -1e6..1e6_f64, more in 0.0..1e6_f64,
+            normal in prop::collection::vec(-1e3..1e3_f64, 2..100), score in -1e6..1e6_f64, increase in 0.0..1e6_f64,
         ) {
             let combination = Combination::fit(&[&normal]).unwrap();
-            prop_assert!(combination.score(&[score + more]) >= combination.score(&[score]));
+            prop_assert!(combination.score(&[score + increase]) >= combination.score(&[score]));
         }
     }
 }

@@ -35,7 +35,7 @@ impl IsolationForest {
         let trees = (0..TREE_COUNT)
             .map(|_| {
                 let mut members = index::sample(&mut rng, count, sample).into_vec();
-                let mut grower = TreeGrower { rows, dims, limit: depth, tree: Vec::new(), rng: &mut rng };
+                let mut grower = TreeGrower { rows, dims, max_depth: depth, tree: Vec::new(), rng: &mut rng };
                 grower.grow(&mut members, 0);
                 grower.tree
             })
@@ -59,7 +59,7 @@ impl IsolationForest {
 struct TreeGrower<'a, R> {
     rows: &'a [f32],
     dims: usize,
-    limit: usize,
+    max_depth: usize,
     tree: Vec<Node>,
     rng: &'a mut R,
 }
@@ -67,16 +67,16 @@ struct TreeGrower<'a, R> {
 impl<R: Rng> TreeGrower<'_, R> {
     fn grow(&mut self, members: &mut [usize], depth: usize) {
         let node = self.tree.len();
-        let cut = if depth < self.limit && members.len() > 1 { self.draw_cut(members) } else { None };
-        let Some((channel, at)) = cut else {
+        let cut = if depth < self.max_depth && members.len() > 1 { self.draw_cut(members) } else { None };
+        let Some((channel, threshold)) = cut else {
             return self.tree.push(Node::Leaf { depth: depth as f64 + mean_path_length(members.len()) });
         };
         members.sort_by(|&a, &b| self.value(a, channel).total_cmp(&self.value(b, channel)));
         let (below, above) =
-            members.split_at_mut(members.partition_point(|&member| self.value(member, channel) < at));
-        self.tree.push(Node::Cut { channel, threshold: at, above: 0 });
+            members.split_at_mut(members.partition_point(|&member| self.value(member, channel) < threshold));
+        self.tree.push(Node::Cut { channel, threshold, above: 0 });
         self.grow(below, depth + 1);
-        self.tree[node] = Node::Cut { channel, threshold: at, above: self.tree.len() };
+        self.tree[node] = Node::Cut { channel, threshold, above: self.tree.len() };
         self.grow(above, depth + 1);
     }
 
@@ -92,8 +92,8 @@ impl<R: Rng> TreeGrower<'_, R> {
             .collect();
         let (channel, low, high) = *ranges.get(self.rng.random_range(0..ranges.len().max(1)))?;
         // Rounding may give `low` itself, which would put nothing below the cut.
-        let at = low + (high - low) * self.rng.random_range(0.0..1.0_f32);
-        Some((channel, if at > low { at } else { high }))
+        let threshold = low + (high - low) * self.rng.random_range(0.0..1.0_f32);
+        Some((channel, if threshold > low { threshold } else { high }))
     }
 
     fn value(&self, member: usize, channel: usize) -> f32 {
@@ -105,8 +105,8 @@ fn leaf_depth(tree: &[Node], row: &[f32]) -> f64 {
     let mut node = 0;
     loop {
         match tree[node] {
-            Node::Cut { channel, threshold: at, above } => {
-                node = if row[channel] < at { node + 1 } else { above }
+            Node::Cut { channel, threshold, above } => {
+                node = if row[channel] < threshold { node + 1 } else { above }
             }
             Node::Leaf { depth } => return depth,
         }
@@ -136,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn the_far_one_is_alone_sooner() {
+    fn outliers_are_isolated_sooner() {
         let scores = IsolationForest::fit(&square(), 3, 1)
             .scores(&[10.0, 10.0, 7.0, 19.0, 19.0, 7.0, 60.0, -40.0, 7.0]);
         assert!(scores.is_sorted() && scores[0] < 0.55 && scores[2] > 0.6, "{scores:?}");
     }
 
     #[test]
-    fn the_seed_decides() {
+    fn the_seed_determines_the_scores() {
         let scores = |seed| IsolationForest::fit(&square(), 3, seed).scores(&square());
         assert_eq!(scores(3), scores(3));
         assert_ne!(scores(3), scores(4));

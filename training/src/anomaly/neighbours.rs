@@ -36,15 +36,16 @@ impl NearestNeighbours {
 /// register.
 pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 8];
-    let (whole_a, whole_b) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = whole_a.remainder().iter().zip(whole_b.remainder()).map(|(x, y)| (x - y) * (x - y)).sum();
-    for (a, b) in whole_a.zip(whole_b) {
+    let (chunks_a, chunks_b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let tail: f32 =
+        chunks_a.remainder().iter().zip(chunks_b.remainder()).map(|(x, y)| (x - y) * (x - y)).sum();
+    for (a, b) in chunks_a.zip(chunks_b) {
         for lane in 0..8 {
             let difference = a[lane] - b[lane];
             lanes[lane] += difference * difference;
         }
     }
-    rest + lanes.iter().sum::<f32>()
+    tail + lanes.iter().sum::<f32>()
 }
 
 #[cfg(test)]
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mean_distance_to_the_nearest_two() {
+    fn scores_are_mean_distances_to_the_nearest_rows() {
         let neighbours = NearestNeighbours::fit(&[0.0, 0.0, 0.0, 3.0, 100.0, 0.0], 2, 2);
         assert_eq!(neighbours.scores(&[0.0, 0.0, 0.0, 5.0]), [1.5, 3.5]);
     }
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn more_neighbours_than_rows_are_all_rows() {
+    fn the_neighbour_count_is_limited_to_the_rows() {
         assert_eq!(NearestNeighbours::fit(&[0.0, 2.0], 1, 5).scores(&[1.0]), [1.0]);
     }
 }

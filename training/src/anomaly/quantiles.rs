@@ -57,9 +57,9 @@ impl QuantileTable {
 
 /// Returns a quantile of sorted values. Requires at least one value.
 fn quantile_of(sorted: &[f64], quantile: f64) -> f64 {
-    let place = quantile.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
-    let (lower, upper) = (sorted[place as usize], sorted[place.ceil() as usize]);
-    lower + (upper - lower) * place.fract()
+    let position = quantile.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (lower, upper) = (sorted[position as usize], sorted[position.ceil() as usize]);
+    lower + (upper - lower) * position.fract()
 }
 
 #[cfg(test)]
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_read_between_the_points() {
+    fn quantiles_are_interpolated_between_points() {
         let table = QuantileTable::new(&[4.0, 0.0, 1.0, 3.0, 2.0], 3).unwrap();
         assert_eq!(table.values(), [0.0, 2.0, 4.0]);
         assert_eq!(
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_refused() {
+    fn invalid_tables_are_refused() {
         assert!(QuantileTable::new(&[1.0], 1).is_none());
         assert!(QuantileTable::new(&[], 5).is_none());
         assert!(QuantileTable::new(&[1.0, f64::NAN], 5).is_none());
@@ -90,13 +90,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tables_rise_and_undo_themselves(scores in prop::collection::vec(-1e6..1e6_f64, 1..300), share in 0.0..1.0_f64) {
+        fn tables_ascend_and_invert_their_thresholds(
+            scores in prop::collection::vec(-1e6..1e6_f64, 1..300), quantile in 0.0..1.0_f64,
+        ) {
             let table = QuantileTable::new(&scores, QuantileTable::POINTS).unwrap();
             prop_assert!(table.values().is_sorted());
-            let threshold = table.threshold(share);
-            let back = table.quantile(threshold);
-            prop_assert!((0.0..=1.0).contains(&back));
-            prop_assert!((table.threshold(back) - threshold).abs() < 1e-6);
+            let threshold = table.threshold(quantile);
+            let recovered = table.quantile(threshold);
+            prop_assert!((0.0..=1.0).contains(&recovered));
+            prop_assert!((table.threshold(recovered) - threshold).abs() < 1e-6);
         }
     }
 }

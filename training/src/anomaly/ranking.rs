@@ -7,13 +7,13 @@ use std::cmp::Ordering;
 /// pairs (Hanley and `McNeil`, Radiology 143, 1982). Returns `None` without both kinds, or with a NaN.
 #[must_use]
 pub fn auroc(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
-    let (mut below, mut won) = (0.0, 0.0);
+    let (mut below, mut wins) = (0.0, 0.0);
     for (normal, anomalous) in count_descending(scores, anomalies).into_iter().rev() {
-        won += anomalous * (below + normal / 2.0);
+        wins += anomalous * (below + normal / 2.0);
         below += normal;
     }
     let positives = anomalies.iter().filter(|&&anomaly| anomaly).count() as f64;
-    (positives > 0.0 && below > 0.0 && is_ordered(scores)).then(|| won / positives / below)
+    (positives > 0.0 && below > 0.0 && is_ordered(scores)).then(|| wins / positives / below)
 }
 
 /// Returns the area under the precision–recall curve: the sum over thresholds of precision times gained
@@ -22,11 +22,11 @@ pub fn auroc(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
 #[must_use]
 pub fn average_precision(scores: &[f64], anomalies: &[bool]) -> Option<f64> {
     let positives = anomalies.iter().filter(|&&anomaly| anomaly).count() as f64;
-    let (mut seen, mut found, mut area) = (0.0, 0.0, 0.0);
+    let (mut ranked, mut true_positives, mut area) = (0.0, 0.0, 0.0);
     for (normal, anomalous) in count_descending(scores, anomalies) {
-        seen += normal + anomalous;
-        found += anomalous;
-        area += anomalous / positives * found / seen;
+        ranked += normal + anomalous;
+        true_positives += anomalous;
+        area += anomalous / positives * true_positives / ranked;
     }
     (positives > 0.0 && is_ordered(scores)).then_some(area)
 }
@@ -56,28 +56,28 @@ mod tests {
 
     const FLAGS: [bool; 5] = [false, false, true, true, false];
 
-    fn close(found: Option<f64>, expected: f64) {
+    fn assert_close(found: Option<f64>, expected: f64) {
         assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?} is not {expected}");
     }
 
     #[test]
-    fn order_alone_counts() {
-        close(auroc(&[0.1, 0.2, 0.9, 0.8, 0.3], &FLAGS), 1.0);
-        close(auroc(&[5.0, 4.0, -1.0, 0.0, 1.0], &FLAGS), 0.0);
-        close(auroc(&[0.1, 0.4, 0.35, 0.8, 0.2], &FLAGS), 5.0 / 6.0);
-        close(average_precision(&[0.1, 0.4, 0.35, 0.8, 0.2], &FLAGS), 0.5 + 0.5 * 2.0 / 3.0);
+    fn only_the_order_matters() {
+        assert_close(auroc(&[0.1, 0.2, 0.9, 0.8, 0.3], &FLAGS), 1.0);
+        assert_close(auroc(&[5.0, 4.0, -1.0, 0.0, 1.0], &FLAGS), 0.0);
+        assert_close(auroc(&[0.1, 0.4, 0.35, 0.8, 0.2], &FLAGS), 5.0 / 6.0);
+        assert_close(average_precision(&[0.1, 0.4, 0.35, 0.8, 0.2], &FLAGS), 0.5 + 0.5 * 2.0 / 3.0);
     }
 
     #[test]
     fn ties_count_half() {
-        close(auroc(&[1.0; 5], &FLAGS), 0.5);
-        close(auroc(&[0.0, 1.0, 1.0, 2.0, 0.0], &FLAGS), 5.5 / 6.0);
-        close(average_precision(&[1.0; 5], &FLAGS), 0.4);
-        close(auroc(&[0.0, -0.0], &[true, false]), 0.5);
+        assert_close(auroc(&[1.0; 5], &FLAGS), 0.5);
+        assert_close(auroc(&[0.0, 1.0, 1.0, 2.0, 0.0], &FLAGS), 5.5 / 6.0);
+        assert_close(average_precision(&[1.0; 5], &FLAGS), 0.4);
+        assert_close(auroc(&[0.0, -0.0], &[true, false]), 0.5);
     }
 
     #[test]
-    fn one_kind_alone_has_no_area() {
+    fn a_single_class_has_no_area() {
         assert_eq!(auroc(&[1.0, 2.0], &[true, true]), None);
         assert_eq!(auroc(&[1.0, 2.0], &[false, false]), None);
         assert_eq!(average_precision(&[1.0], &[false]), None);

@@ -13,7 +13,7 @@ use super::neighbours::squared_distance;
 #[derive(Debug, Clone)]
 pub struct OneClassSvm {
     /// The support vectors, `dims` values each, and their coefficients.
-    vectors: Vec<f32>,
+    support_vectors: Vec<f32>,
     coefficients: Vec<f64>,
     offset: f64,
     /// Width of the kernel exp(-|x - y|² / width).
@@ -40,15 +40,15 @@ impl OneClassSvm {
     pub fn fit(rows: &[f32], dims: usize, seed: u64) -> Self {
         let count = rows.len() / dims;
         let mut rng = StdRng::seed_from_u64(seed);
-        let chosen = index::sample(&mut rng, count, count.min(MAX_ROWS));
+        let sampled = index::sample(&mut rng, count, count.min(MAX_ROWS));
         let rows: Vec<f32> =
-            chosen.iter().flat_map(|row| &rows[row * dims..(row + 1) * dims]).copied().collect();
+            sampled.iter().flat_map(|row| &rows[row * dims..(row + 1) * dims]).copied().collect();
         let width = (dims as f32 * variance(&rows) / WIDTH_DIVISOR).max(f32::MIN_POSITIVE);
         let kernel = KernelMatrix::new(&rows, dims, width);
         let (alphas, offset) = solve_dual(&kernel, MAX_OUTSIDE_SHARE);
-        let mut svm = Self { vectors: Vec::new(), coefficients: Vec::new(), offset, width, dims };
+        let mut svm = Self { support_vectors: Vec::new(), coefficients: Vec::new(), offset, width, dims };
         for (row, &alpha) in rows.chunks_exact(dims).zip(&alphas).filter(|(_, alpha)| **alpha > 0.0) {
-            svm.vectors.extend_from_slice(row);
+            svm.support_vectors.extend_from_slice(row);
             svm.coefficients.push(alpha);
         }
         svm
@@ -63,8 +63,10 @@ impl OneClassSvm {
 
     /// Returns the weighted sum of the kernels of a row with all support vectors.
     fn sum_kernels(&self, row: &[f32]) -> f64 {
-        let vectors = self.vectors.chunks_exact(self.dims).zip(&self.coefficients);
-        vectors.map(|(vector, alpha)| alpha * f64::from(gaussian_kernel(row, vector, self.width))).sum()
+        let weighted_vectors = self.support_vectors.chunks_exact(self.dims).zip(&self.coefficients);
+        weighted_vectors
+            .map(|(vector, alpha)| alpha * f64::from(gaussian_kernel(row, vector, self.width)))
+            .sum()
     }
 }
 
@@ -94,8 +96,8 @@ impl KernelMatrix {
 }
 
 /// Minimises αᵀKα / 2 subject to 0 ≤ α ≤ 1 and Σα = νn. Returns α and the offset.
-fn solve_dual(kernel: &KernelMatrix, outside: f64) -> (Vec<f64>, f64) {
-    let total = outside * kernel.count as f64;
+fn solve_dual(kernel: &KernelMatrix, outside_share: f64) -> (Vec<f64>, f64) {
+    let total = outside_share * kernel.count as f64;
     let mut alphas: Vec<f64> =
         (0..kernel.count).map(|index| (total - index as f64).clamp(0.0, 1.0)).collect();
     let mut gradient = vec![0.0; kernel.count];
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn one_tenth_of_what_was_learnt_is_outside() {
+    fn about_a_tenth_of_normal_rows_is_outside() {
         let svm = OneClassSvm::fit(&ring(1), 2, 1);
         let outside = svm.scores(&ring(2)).iter().filter(|&&score| score > 0.0).count();
         assert!((20..=80).contains(&outside), "{outside} of 400");
@@ -179,9 +181,9 @@ mod tests {
         let (alphas, offset) = solve_dual(&kernel, MAX_OUTSIDE_SHARE);
         assert!((alphas.iter().sum::<f64>() - 40.0).abs() < 1e-9);
         for (index, alpha) in alphas.iter().enumerate() {
-            let inside: f64 = kernel.row(index).iter().zip(&alphas).map(|(&k, a)| f64::from(k) * a).sum();
+            let kernel_sum: f64 = kernel.row(index).iter().zip(&alphas).map(|(&k, a)| f64::from(k) * a).sum();
             // Karush–Kuhn–Tucker conditions: on the boundary for 0 < α < 1, inside at 0, outside at 1.
-            let slack = inside - offset;
+            let slack = kernel_sum - offset;
             assert!((0.0..=1.0).contains(alpha));
             assert!(*alpha >= 1.0 || slack > -2.0 * TOLERANCE, "{alpha}: {slack}");
             assert!(*alpha <= 0.0 || slack < 2.0 * TOLERANCE, "{alpha}: {slack}");

@@ -39,24 +39,25 @@ pub(super) fn calibrate_scale(
     scale: i32,
     rows: &RowSelection,
 ) -> Result<Calibration, TrainingError> {
-    let (mut gains, mut measured, mut tables, mut spaces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut gains, mut measured, mut tables, mut latent_layers) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (layer, sensitivities) in layers.iter().zip(sensitivities) {
-        let gains_of_layer = sensitivities.iter().map(|&sensitivity| run_gain(sensitivity, scale));
-        let quantiser = Quantiser::new(gains_of_layer.collect())?;
-        let counted = quantise_rows(&quantiser, layer, &rows.counted)?;
-        let run = layer.len / layer.runs;
-        for number in 0..layer.runs {
-            tables.push(table::of(&counted, number * run..(number + 1) * run)?);
+        let layer_gains = sensitivities.iter().map(|&sensitivity| run_gain(sensitivity, scale));
+        let quantiser = Quantiser::new(layer_gains.collect())?;
+        let integers = quantise_rows(&quantiser, layer, &rows.counted)?;
+        let run_len = layer.len / layer.runs;
+        for index in 0..layer.runs {
+            tables.push(table::from_rows(&integers, index * run_len..(index + 1) * run_len)?);
         }
         measured.push(quantise_rows(&quantiser, layer, &rows.measured)?);
         gains.push(quantiser.gains().to_vec());
-        spaces.push(LatentLayer { shape: Shape::new(&[layer.len as u32])?, quantiser });
+        latent_layers.push(LatentLayer { shape: Shape::new(&[layer.len as u32])?, quantiser });
     }
-    let space = FixedLatentSpace::new(LatentSpaceId::new([0; 8]), spaces, Tables::new(tables)?)?;
+    let space = FixedLatentSpace::new(LatentSpaceId::new([0; 8]), latent_layers, Tables::new(tables)?)?;
     let (mut bytes, mut bits) = (0, 0.0);
     let count = rows.measured.len();
-    for number in 0..count {
-        let row: Vec<i32> = measured.iter().flat_map(|layer| layer[number].iter().copied()).collect();
+    for index in 0..count {
+        let row: Vec<i32> = measured.iter().flat_map(|layer| layer[index].iter().copied()).collect();
         bytes += space.encode_integers(&row, IdOnWire::Present)?.len();
         bits += space.cost_bits(&row)?;
     }

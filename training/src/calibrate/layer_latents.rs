@@ -19,8 +19,8 @@ pub struct LayerLatents {
 
 impl LayerLatents {
     /// Returns the values of one latent.
-    pub(crate) fn row(&self, number: usize) -> &[f32] {
-        &self.values[number * self.len..][..self.len]
+    pub(crate) fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.len..][..self.len]
     }
 }
 
@@ -29,8 +29,8 @@ impl LayerLatents {
 /// are skipped, and the result is the largest divisor of that number up to 4096.
 #[must_use]
 pub fn run_count(dims: &[u32]) -> usize {
-    let lead = dims.iter().find(|&&dim| dim > 1).map_or(1, |&dim| dim as usize);
-    (1..=lead.min(MAX_RUNS)).rev().find(|runs| lead.is_multiple_of(*runs)).unwrap_or(1)
+    let leading = dims.iter().find(|&&dim| dim > 1).map_or(1, |&dim| dim as usize);
+    (1..=leading.min(MAX_RUNS)).rev().find(|runs| leading.is_multiple_of(*runs)).unwrap_or(1)
 }
 
 /// Validates the layers and returns the number of latents, which is the same in all layers.
@@ -47,8 +47,8 @@ pub(super) fn check_layers(
     }
     let count = layers[0].values.len() / layers[0].len.max(1);
     for (index, (layer, sensitivities)) in layers.iter().zip(sensitivities).enumerate() {
-        let even = (1..=MAX_RUNS).contains(&layer.runs) && layer.len.is_multiple_of(layer.runs);
-        if layer.len == 0 || !even {
+        let is_divisible = (1..=MAX_RUNS).contains(&layer.runs) && layer.len.is_multiple_of(layer.runs);
+        if layer.len == 0 || !is_divisible {
             return Err(latents_error(format!(
                 "layer {index}: the number of runs, {}, does not suit the number of values, {}",
                 layer.runs, layer.len

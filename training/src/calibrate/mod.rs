@@ -52,9 +52,11 @@ pub fn calibrate_bytes(
     sensitivities: &[Vec<f64>],
     frame_bytes: f64,
 ) -> Result<Calibration, TrainingError> {
-    search_scale(layers, sensitivities, |found| found.mean_frame_bytes, frame_bytes).map_err(|error| {
-        error.into_training_error(|target, smallest| CalibrationError::FrameBudget { target, smallest })
-    })
+    search_scale(layers, sensitivities, |calibration| calibration.mean_frame_bytes, frame_bytes).map_err(
+        |error| {
+            error.into_training_error(|target, smallest| CalibrationError::FrameBudget { target, smallest })
+        },
+    )
 }
 
 /// Returns the finest quantiser with at most `bits` per value on average, not counting the frame header.
@@ -66,7 +68,7 @@ pub fn calibrate_bits(
     sensitivities: &[Vec<f64>],
     bits: f64,
 ) -> Result<Calibration, TrainingError> {
-    search_scale(layers, sensitivities, |found| found.bits_per_value, bits).map_err(|error| {
+    search_scale(layers, sensitivities, |calibration| calibration.bits_per_value, bits).map_err(|error| {
         error.into_training_error(|target, smallest| CalibrationError::BitBudget { target, smallest })
     })
 }
@@ -100,43 +102,45 @@ fn search_scale(
     target: f64,
 ) -> Result<Calibration, SearchError> {
     let plan = CalibrationPlan::new(layers, check_layers(layers, sensitivities)?);
-    let (mut fits, mut too_large) = (-HALF_RANGE, HALF_RANGE);
-    let mut smallest = rate(&calibrate_scale(layers, sensitivities, fits, &plan.search)?);
+    let (mut fitting, mut too_large) = (-HALF_RANGE, HALF_RANGE);
+    let mut smallest = rate(&calibrate_scale(layers, sensitivities, fitting, &plan.search)?);
     while smallest > target {
-        if fits <= -MAX_HALF_RANGES * HALF_RANGE {
+        if fitting <= -MAX_HALF_RANGES * HALF_RANGE {
             return Err(SearchError::BelowMinimum { target, smallest });
         }
-        (fits, too_large) = (fits - HALF_RANGE, fits);
-        smallest = rate(&calibrate_scale(layers, sensitivities, fits, &plan.search)?);
+        (fitting, too_large) = (fitting - HALF_RANGE, fitting);
+        smallest = rate(&calibrate_scale(layers, sensitivities, fitting, &plan.search)?);
     }
-    let mut end = HALF_RANGE;
-    while too_large - fits > 1 {
-        let middle = fits + (too_large - fits) / 2;
+    let mut upper_limit = HALF_RANGE;
+    while too_large - fitting > 1 {
+        let middle = fitting + (too_large - fitting) / 2;
         if rate(&calibrate_scale(layers, sensitivities, middle, &plan.search)?) <= target {
-            fits = middle;
+            fitting = middle;
         } else {
             too_large = middle;
         }
-        let beyond = too_large - fits == 1 && too_large == end && end < MAX_HALF_RANGES * HALF_RANGE;
-        if beyond {
-            end += HALF_RANGE;
-            too_large = end;
+        let needs_higher_limit = too_large - fitting == 1
+            && too_large == upper_limit
+            && upper_limit < MAX_HALF_RANGES * HALF_RANGE;
+        if needs_higher_limit {
+            upper_limit += HALF_RANGE;
+            too_large = upper_limit;
         }
     }
     if plan.held_out {
         // The rate is measured on latents that the tables were not counted on.
         let Calibration { mean_frame_bytes, bits_per_value, .. } =
-            calibrate_scale(layers, sensitivities, fits, &plan.search)?;
-        let all = calibrate_scale(layers, sensitivities, fits, &plan.result)?;
-        return Ok(Calibration { mean_frame_bytes, bits_per_value, ..all });
+            calibrate_scale(layers, sensitivities, fitting, &plan.search)?;
+        let result = calibrate_scale(layers, sensitivities, fitting, &plan.result)?;
+        return Ok(Calibration { mean_frame_bytes, bits_per_value, ..result });
     }
     // Tables counted over all latents fit the sample a little less well than tables of the sample.
     loop {
-        let all = calibrate_scale(layers, sensitivities, fits, &plan.result)?;
-        if rate(&all) <= target || fits <= -MAX_HALF_RANGES * HALF_RANGE {
-            return Ok(all);
+        let result = calibrate_scale(layers, sensitivities, fitting, &plan.result)?;
+        if rate(&result) <= target || fitting <= -MAX_HALF_RANGES * HALF_RANGE {
+            return Ok(result);
         }
-        fits -= 1;
+        fitting -= 1;
     }
 }
 
@@ -150,19 +154,23 @@ struct CalibrationPlan {
 
 impl CalibrationPlan {
     fn new(layers: &[LayerLatents], count: usize) -> Self {
-        let each: usize = layers.iter().map(|layer| layer.len).sum();
-        let sample = count.min(SEARCH_LATENTS).min((SEARCH_VALUES / each).max(1));
-        let shortest = layers.iter().map(|layer| layer.len / layer.runs).min().unwrap_or(1);
-        let held_out = count > 1 && count * shortest < MIN_UNSMOOTHED_VALUES;
-        let first: Vec<usize> = (0..sample).collect();
+        let values_per_latent: usize = layers.iter().map(|layer| layer.len).sum();
+        let sample_size = count.min(SEARCH_LATENTS).min((SEARCH_VALUES / values_per_latent).max(1));
+        let shortest_run = layers.iter().map(|layer| layer.len / layer.runs).min().unwrap_or(1);
+        let held_out = count > 1 && count * shortest_run < MIN_UNSMOOTHED_VALUES;
+        let sample_rows: Vec<usize> = (0..sample_size).collect();
         let search = if held_out {
             let (measured, counted) =
                 (0..count).partition(|row| row % HELD_OUT_INTERVAL == HELD_OUT_INTERVAL.min(count) - 1);
             RowSelection { counted, measured }
         } else {
-            RowSelection { counted: first.clone(), measured: first.clone() }
+            RowSelection { counted: sample_rows.clone(), measured: sample_rows.clone() }
         };
-        Self { search, result: RowSelection { counted: (0..count).collect(), measured: first }, held_out }
+        Self {
+            search,
+            result: RowSelection { counted: (0..count).collect(), measured: sample_rows },
+            held_out,
+        }
     }
 }
 
@@ -180,32 +188,36 @@ mod tests {
     }
 
     /// Calibrates one layer of four values, each with its own sensitivity.
-    fn one(count: usize, sensitivities: [f64; 4], frame_bytes: f64) -> Result<Calibration, TrainingError> {
+    fn calibrate_layer(
+        count: usize,
+        sensitivities: [f64; 4],
+        frame_bytes: f64,
+    ) -> Result<Calibration, TrainingError> {
         calibrate_bytes(&[latents(count, 4, 4)], &[sensitivities.to_vec()], frame_bytes)
     }
 
     #[test]
     fn the_budget_is_met_and_nearly_used_up() {
         for budget in [20.0, 24.0] {
-            let found = one(3000, [1.0, 4.0, 1.0, 0.25], budget).unwrap();
+            let found = calibrate_layer(3000, [1.0, 4.0, 1.0, 0.25], budget).unwrap();
             assert!((budget - 1.0..=budget).contains(&found.mean_frame_bytes), "{}", found.mean_frame_bytes);
         }
         assert!(matches!(
-            one(3000, [1.0; 4], 3.0),
+            calibrate_layer(3000, [1.0; 4], 3.0),
             Err(TrainingError::Calibration(CalibrationError::FrameBudget { .. }))
         ));
     }
 
     #[test]
-    fn what_the_decoder_feels_more_gets_finer_steps() {
-        let found = one(500, [1.0, 16.0, 4.0, 1.0], 22.0).unwrap();
+    fn sensitive_values_get_finer_steps() {
+        let found = calibrate_layer(500, [1.0, 16.0, 4.0, 1.0], 22.0).unwrap();
         let gains = &found.gains[0];
         assert!((gains[1] / gains[0] - 4.0).abs() < 1e-3, "{gains:?}");
         assert!((gains[2] / gains[0] - 2.0).abs() < 1e-3, "{gains:?}");
     }
 
     #[test]
-    fn layers_share_the_budget_by_what_the_decoder_feels() {
+    fn layers_share_the_budget_by_sensitivity() {
         let layers = [latents(300, 4, 4), latents(300, 12, 2)];
         let sensitivities = [vec![1.0, 4.0, 1.0, 1.0], vec![16.0, 1.0]];
         let found = calibrate_bits(&layers, &sensitivities, 4.0).unwrap();
@@ -225,16 +237,16 @@ mod tests {
         let quantiser = Quantiser::new(found.gains[0].clone()).unwrap();
         for (run, table) in found.tables.as_slice().iter().enumerate() {
             let rows = layer.values.chunks_exact(8).map(|row| quantiser.quantise(row).unwrap());
-            let seen: Vec<i32> = rows.flat_map(|row| row[4 * run..4 * (run + 1)].to_vec()).collect();
+            let integers: Vec<i32> = rows.flat_map(|row| row[4 * run..4 * (run + 1)].to_vec()).collect();
             assert_eq!(
                 (table.min(), table.max()),
-                (*seen.iter().min().unwrap(), *seen.iter().max().unwrap())
+                (*integers.iter().min().unwrap(), *integers.iter().max().unwrap())
             );
         }
     }
 
     #[test]
-    fn any_unit_of_the_latent_finds_its_steps() {
+    fn steps_follow_the_scale_of_the_latent() {
         for unit in [1e-9_f32, 1.0, 1e9] {
             let mut layer = latents(200, 4, 4);
             layer.values.iter_mut().for_each(|value| *value *= unit);
@@ -264,9 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn a_few_latents_do_not_promise_what_others_do_not_keep() {
-        let (few, others) = (latents(60, 4, 4), latents(3000, 4, 4));
-        let found = calibrate_bits(&[few], &[vec![1.0; 4]], 6.0).unwrap();
+    fn the_mean_size_of_few_latents_holds_for_others() {
+        let (sample, others) = (latents(60, 4, 4), latents(3000, 4, 4));
+        let found = calibrate_bits(&[sample], &[vec![1.0; 4]], 6.0).unwrap();
         let quantiser = Quantiser::new(found.gains[0].clone()).unwrap();
         let layer = LatentLayer { shape: Shape::new(&[4]).unwrap(), quantiser };
         let space = FixedLatentSpace::new(LatentSpaceId::new([0; 8]), vec![layer], found.tables).unwrap();

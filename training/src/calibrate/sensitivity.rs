@@ -38,47 +38,50 @@ pub(crate) fn measure_sensitivities(
     layers: &[LayerLatents],
 ) -> Result<Vec<Vec<f64>>, TrainingError> {
     let rows = layers.first().map_or(0, |layer| layer.values.len() / layer.len.max(1));
-    let first: Vec<&[f32]> =
+    let first_item: Vec<&[f32]> =
         layers.iter().map(|layer| &layer.values[..layer.len.min(layer.values.len())]).collect();
-    let latent: usize = layers.iter().map(|layer| layer.len).sum();
-    let each = latent + decoder.run_items(&first, 1, 1)?.iter().map(Vec::len).sum::<usize>();
+    let latent_len: usize = layers.iter().map(|layer| layer.len).sum();
+    let values_per_item =
+        latent_len + decoder.run_items(&first_item, 1, 1)?.iter().map(Vec::len).sum::<usize>();
     let passes: usize = layers.iter().map(|layer| 2 * layer.runs.min(MAX_GROUPS)).sum();
-    let count = (VALUE_BUDGET / (each * passes)).clamp(*LATENT_COUNT.start(), *LATENT_COUNT.end()).min(rows);
-    let batch = MAX_BATCH_VALUES / each;
-    let mut moved: Vec<Vec<f32>> =
+    let count = (VALUE_BUDGET / (values_per_item * passes))
+        .clamp(*LATENT_COUNT.start(), *LATENT_COUNT.end())
+        .min(rows);
+    let batch = MAX_BATCH_VALUES / values_per_item;
+    let mut perturbed: Vec<Vec<f32>> =
         layers.iter().map(|layer| layer.values[..count * layer.len].to_vec()).collect();
-    let weights = output_weights(&decoder.run_items(&as_slices(&moved), count, batch)?);
-    let mut found = Vec::with_capacity(layers.len());
+    let weights = output_weights(&decoder.run_items(&as_slices(&perturbed), count, batch)?);
+    let mut sensitivities = Vec::with_capacity(layers.len());
     for (index, layer) in layers.iter().enumerate() {
-        let still = &layer.values[..count * layer.len];
-        let mut of_layer = vec![0.0; layer.runs];
-        for group in group_runs(layer, still) {
-            let by = draw_perturbations(layer, &group, count);
-            let mut ends = Vec::with_capacity(2);
-            for side in [1.0, -1.0] {
-                for &(place, delta) in &by {
-                    moved[index][place] = still[place] + side * delta;
+        let original = &layer.values[..count * layer.len];
+        let mut layer_sensitivities = vec![0.0; layer.runs];
+        for group in group_runs(layer, original) {
+            let perturbations = draw_perturbations(layer, &group, count);
+            let mut outputs = Vec::with_capacity(2);
+            for sign in [1.0, -1.0] {
+                for &(position, delta) in &perturbations {
+                    perturbed[index][position] = original[position] + sign * delta;
                 }
-                ends.push(decoder.run_items(&as_slices(&moved), count, batch)?);
+                outputs.push(decoder.run_items(&as_slices(&perturbed), count, batch)?);
             }
-            moved[index].copy_from_slice(still);
-            let squares = weighted_squares(&ends[0], &ends[1], &weights);
-            let run = layer.len / layer.runs;
+            perturbed[index].copy_from_slice(original);
+            let squares = weighted_squares(&outputs[0], &outputs[1], &weights);
+            let run_len = layer.len / layer.runs;
             let change: f64 =
-                group.iter().map(|&(_, delta)| (count * run) as f64 * (2.0 * delta).powi(2)).sum();
-            for (number, _) in group {
-                of_layer[number] = squares / change;
+                group.iter().map(|&(_, delta)| (count * run_len) as f64 * (2.0 * delta).powi(2)).sum();
+            for (run, _) in group {
+                layer_sensitivities[run] = squares / change;
             }
         }
-        found.push(of_layer);
+        sensitivities.push(layer_sensitivities);
     }
-    let largest = found.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let largest = sensitivities.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
     // A value that the decoder ignores would get an infinite step.
-    found
+    sensitivities
         .iter_mut()
         .flatten()
         .for_each(|sensitivity| *sensitivity = sensitivity.max(MIN_RELATIVE_SENSITIVITY * largest));
-    Ok(found)
+    Ok(sensitivities)
 }
 
 fn as_slices(layers: &[Vec<f32>]) -> Vec<&[f32]> {
@@ -87,9 +90,8 @@ fn as_slices(layers: &[Vec<f32>]) -> Vec<&[f32]> {
 
 /// Splits the runs of a layer, with their perturbations, into groups of similar spread.
 fn group_runs(layer: &LayerLatents, values: &[f32]) -> Vec<Vec<(usize, f64)>> {
-    let mut runs: Vec<(usize, f64)> = (0..layer.runs)
-        .map(|number| (number, 0.1 * run_deviation(layer, values, number).max(1e-3)))
-        .collect();
+    let mut runs: Vec<(usize, f64)> =
+        (0..layer.runs).map(|run| (run, 0.1 * run_deviation(layer, values, run).max(1e-3))).collect();
     let size = layer.runs.div_ceil(MAX_GROUPS);
     if size > 1 {
         runs.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -100,29 +102,29 @@ fn group_runs(layer: &LayerLatents, values: &[f32]) -> Vec<Vec<(usize, f64)>> {
 /// Returns the positions of a group's values in the rows of the layer, and the perturbation of each.
 fn draw_perturbations(layer: &LayerLatents, group: &[(usize, f64)], count: usize) -> Vec<(usize, f32)> {
     let mut rng = StdRng::seed_from_u64(0);
-    let run = layer.len / layer.runs;
-    let alone = run == 1 && group.len() == 1;
-    let mut shifts = Vec::with_capacity(group.len() * run * count);
+    let run_len = layer.len / layer.runs;
+    let is_single_value = run_len == 1 && group.len() == 1;
+    let mut perturbations = Vec::with_capacity(group.len() * run_len * count);
     for row in 0..count {
-        for &(number, delta) in group {
-            let start = row * layer.len + number * run;
-            shifts.extend((start..start + run).map(|place| {
-                let side = if alone || rng.random::<bool>() { 1.0 } else { -1.0 };
-                (place, side * delta as f32)
+        for &(run, delta) in group {
+            let start = row * layer.len + run * run_len;
+            perturbations.extend((start..start + run_len).map(|position| {
+                let sign = if is_single_value || rng.random::<bool>() { 1.0 } else { -1.0 };
+                (position, sign * delta as f32)
             }));
         }
     }
-    shifts
+    perturbations
 }
 
 /// Returns the standard deviation of the values of a run.
-fn run_deviation(layer: &LayerLatents, values: &[f32], number: usize) -> f64 {
-    let run = layer.len / layer.runs;
-    let of_run = values.chunks_exact(layer.len).flat_map(|row| &row[number * run..(number + 1) * run]);
-    let of_run = of_run.map(|&value| f64::from(value));
-    let count = of_run.clone().count().max(1) as f64;
-    let mean = of_run.clone().sum::<f64>() / count;
-    (of_run.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+fn run_deviation(layer: &LayerLatents, values: &[f32], run: usize) -> f64 {
+    let run_len = layer.len / layer.runs;
+    let run_values = values.chunks_exact(layer.len).flat_map(|row| &row[run * run_len..(run + 1) * run_len]);
+    let run_values = run_values.map(|&value| f64::from(value));
+    let count = run_values.clone().count().max(1) as f64;
+    let mean = run_values.clone().sum::<f64>() / count;
+    (run_values.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
 }
 
 /// Returns the weight of a squared change in each output: 1 for a single output, otherwise the inverse mean
@@ -176,28 +178,28 @@ mod tests {
         graph.add_initializer(name, &[n as i64, n as i64], &weight).unwrap()
     }
 
-    fn close(found: &[f64], expected: &[f64]) {
+    fn assert_close(found: &[f64], expected: &[f64]) {
         let near = found.iter().zip(expected).all(|(a, b)| (a / b - 1.0).abs() < 0.02);
         assert!(found.len() == expected.len() && near, "{found:?} {expected:?}");
     }
 
     #[test]
-    fn a_run_has_the_mean_of_its_values_in_every_layer() {
+    fn the_sensitivity_of_a_run_is_the_mean_of_its_values() {
         for batch in [Dim::from("n"), Dim::from(1)] {
             let mut graph = GraphBuilder::new("decoder");
             let a = graph.add_input("a", &[batch.clone(), 2.into()]);
             let b = graph.add_input("b", &[batch.clone(), 2.into(), 2.into(), 1.into()]);
-            let of_a = diagonal(&mut graph, "w", &[1.0, 3.0]);
-            let of_b = diagonal(&mut graph, "v", &[1.0, 2.0, 0.5, 0.5]);
-            let a = graph.add_node("MatMul", &[&a, &of_a], "aw", &[]);
+            let weight_a = diagonal(&mut graph, "w", &[1.0, 3.0]);
+            let weight_b = diagonal(&mut graph, "v", &[1.0, 2.0, 0.5, 0.5]);
+            let a = graph.add_node("MatMul", &[&a, &weight_a], "aw", &[]);
             let flat = graph.flatten(&b, "flat");
-            let b = graph.add_node("MatMul", &[&flat, &of_b], "bv", &[]);
+            let b = graph.add_node("MatMul", &[&flat, &weight_b], "bv", &[]);
             let y = graph.concat(&[&a, &b], 1, "y");
             graph.add_output(&y, &[batch, 6.into()]);
             let layers = [latents(30, 2, 2), latents(30, 4, 2)];
             let found = measure_sensitivities(&mut decoder(graph), &layers).unwrap();
-            close(&found[0], &[1.0, 9.0]);
-            close(&found[1], &[2.5, 0.25]);
+            assert_close(&found[0], &[1.0, 9.0]);
+            assert_close(&found[1], &[2.5, 0.25]);
         }
     }
 
@@ -213,19 +215,19 @@ mod tests {
     }
 
     #[test]
-    fn many_runs_are_moved_in_groups_of_like_spread() {
+    fn many_runs_are_grouped_by_similar_deviation() {
         let layer = latents(3, 2048, 1024);
         let groups = group_runs(&layer, &layer.values);
         assert_eq!((groups.len(), groups.concat().len()), (256, 1024));
-        let spreads: Vec<f64> = groups.concat().iter().map(|run| run.1).collect();
-        assert!(spreads.is_sorted());
-        let mut numbers: Vec<usize> = groups.concat().iter().map(|run| run.0).collect();
-        numbers.sort_unstable();
-        assert_eq!(numbers, (0..1024).collect::<Vec<_>>());
+        let deviations: Vec<f64> = groups.concat().iter().map(|run| run.1).collect();
+        assert!(deviations.is_sorted());
+        let mut runs: Vec<usize> = groups.concat().iter().map(|run| run.0).collect();
+        runs.sort_unstable();
+        assert_eq!(runs, (0..1024).collect::<Vec<_>>());
     }
 
     #[test]
-    fn outputs_count_relative_to_their_own_size() {
+    fn outputs_are_weighted_by_their_own_scale() {
         let mut graph = GraphBuilder::new("decoder");
         let x = graph.add_input("x", &["n".into(), 2.into()]);
         for (name, weight) in [("large", [1000.0, 0.0]), ("small", [0.0, 0.01])] {

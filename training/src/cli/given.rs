@@ -29,17 +29,17 @@ impl GivenOptions {
     }
 
     fn from_matches(matches: &ArgMatches) -> Self {
-        let mut given = BTreeSet::new();
+        let mut names = BTreeSet::new();
         let mut level = Some(matches);
         while let Some(matches) = level {
             let ids = matches.ids().map(clap::Id::as_str);
-            given.extend(
+            names.extend(
                 ids.filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine))
                     .map(str::to_owned),
             );
             level = matches.subcommand().map(|(_, matches)| matches);
         }
-        Self(given)
+        Self(names)
     }
 }
 
@@ -49,9 +49,9 @@ impl Cli {
     /// # Errors
     /// [`clap::Error`], whose `exit` prints it or the help.
     pub fn read<T: Into<std::ffi::OsString> + Clone>(
-        words: impl IntoIterator<Item = T>,
+        arguments: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
-        let matches = Self::command().try_get_matches_from(words)?;
+        let matches = Self::command().try_get_matches_from(arguments)?;
         let given = GivenOptions::from_matches(&matches);
         Ok(Self { given, ..Self::from_arg_matches(&matches)? })
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_options_of_the_command_line_are_given() {
+    fn only_command_line_options_count_as_given() {
         let cli = Cli::read(["training", "train", "--epochs", "3"]).unwrap();
         assert!(cli.given.refuse(&["labels", "preset", "batch"], "any").is_ok());
         let error = cli.given.refuse(&["labels", "epochs"], "preset photo").unwrap_err().to_string();
@@ -70,8 +70,8 @@ mod tests {
     }
 
     /// Runs a command that must be refused before it reads any file.
-    fn refused(words: &str) -> String {
-        crate::run(Cli::read(words.split(' ')).unwrap()).unwrap_err().to_string()
+    fn refused(arguments: &str) -> String {
+        crate::run(Cli::read(arguments.split(' ')).unwrap()).unwrap_err().to_string()
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn options_without_any_effect_do_not_exist() {
-        for words in [
+        for arguments in [
             "training finetune-decoder --width 8",
             "training finetune-decoder --blocks 8",
             "training export --onnxruntime a",
@@ -109,7 +109,7 @@ mod tests {
             "training split m.onnx --at x --all",
             "training split m.onnx --at x --mean 0.5",
         ] {
-            assert!(Cli::read(words.split(' ')).is_err(), "{words}");
+            assert!(Cli::read(arguments.split(' ')).is_err(), "{arguments}");
         }
     }
 }

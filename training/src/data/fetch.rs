@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_that_is_not_there_is_named_and_leaves_nothing() {
+    fn a_missing_package_is_named_and_leaves_no_files() {
         let (out, packages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for set in [
             RegistryDataset::Mnist,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_has_its_origin() {
+    fn a_provenance_row_names_the_origin() {
         let output = OutputFile { name: "train.csv".into(), package_path: "a/b.csv", bytes: Vec::new() };
         assert_eq!(
             provenance_row(&aeon::PACKAGE, &output),

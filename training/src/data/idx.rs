@@ -20,17 +20,18 @@ pub(super) fn half_files(
     let count = half.len() as u32;
     let images = format!("{prefix}-images-idx3-ubyte.gz");
     let labels = format!("{prefix}-labels-idx1-ubyte.gz");
-    let packed_images = pack(&[count, side, side], &half.samples).map_err(io_error(Path::new(&images)))?;
-    let packed_labels = pack(&[count], &half.labels).map_err(io_error(Path::new(&labels)))?;
-    Ok([(images, packed_images), (labels, packed_labels)])
+    let compressed_images =
+        pack(&[count, side, side], &half.samples).map_err(io_error(Path::new(&images)))?;
+    let compressed_labels = pack(&[count], &half.labels).map_err(io_error(Path::new(&labels)))?;
+    Ok([(images, compressed_images), (labels, compressed_labels)])
 }
 
 fn pack(extents: &[u32], bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-    packed.write_all(&[0, 0, 8, extents.len() as u8])?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&[0, 0, 8, extents.len() as u8])?;
     for extent in extents {
-        packed.write_all(&extent.to_be_bytes())?;
+        encoder.write_all(&extent.to_be_bytes())?;
     }
-    packed.write_all(bytes)?;
-    packed.finish()
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }

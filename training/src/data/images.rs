@@ -39,14 +39,14 @@ impl ImageDataset {
         };
         let mut labels = idx::read_labels(&find_idx_file(folder, prefix, "labels-idx1")?)?;
         labels.truncate(limit.unwrap_or(labels.len()));
-        let (mut samples, mut picture_len) = (Vec::new(), 0);
+        let (mut samples, mut image_len) = (Vec::new(), 0);
         let images = find_idx_file(folder, prefix, "images-idx3")?;
         for item in source::open_images(&[images])?.take(labels.len()) {
-            let picture = item?.picture.to_luma8();
-            picture_len = picture.len();
-            samples.extend(picture.into_raw());
+            let image = item?.picture.to_luma8();
+            image_len = image.len();
+            samples.extend(image.into_raw());
         }
-        Ok(Self { samples, labels, image_len: picture_len })
+        Ok(Self { samples, labels, image_len })
     }
 
     /// Returns the number of images.
@@ -81,8 +81,8 @@ impl ImageDataset {
 /// Returns the path of an IDX file, plain or compressed.
 fn find_idx_file(folder: &Path, prefix: &str, kind: &str) -> Result<PathBuf, DataError> {
     let plain = folder.join(format!("{prefix}-{kind}-ubyte"));
-    let packed = folder.join(format!("{prefix}-{kind}-ubyte.gz"));
-    [plain, packed]
+    let compressed = folder.join(format!("{prefix}-{kind}-ubyte.gz"));
+    [plain, compressed]
         .into_iter()
         .find(|path| path.is_file())
         .ok_or_else(|| DataError::NotFound { folder: folder.to_owned() })

@@ -20,9 +20,9 @@ pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError>
         let reason = "it does not begin with the values of the training part".to_owned();
         return Err(invalid_data(&unpacked.join(TEST), reason));
     }
-    let rest: Vec<usize> = (train.len()..whole.len()).collect();
+    let test_rows: Vec<usize> = (train.len()..whole.len()).collect();
     Ok(vec![
         OutputFile::from_series("train.csv", TRAIN, &train),
-        OutputFile::from_series("test.csv", TEST, &whole.select(&rest)),
+        OutputFile::from_series("test.csv", TEST, &whole.select(&test_rows)),
     ])
 }

@@ -20,23 +20,23 @@ impl Labelled {
     /// # Errors
     /// [`DataError::TooFewLabels`] when a class has fewer samples than its share.
     pub fn draw(labels: &[u8], count: usize, seed: u64) -> Result<Self, DataError> {
-        let mut of_class = vec![Vec::new(); 256];
+        let mut by_class = vec![Vec::new(); 256];
         for (index, &label) in labels.iter().enumerate() {
-            of_class[usize::from(label)].push(index);
+            by_class[usize::from(label)].push(index);
         }
-        let classes = of_class.iter().filter(|members| !members.is_empty()).count().max(1);
+        let class_count = by_class.iter().filter(|members| !members.is_empty()).count().max(1);
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut chosen = vec![false; labels.len()];
-        let present = of_class.iter_mut().enumerate().filter(|(_, members)| !members.is_empty());
+        let mut is_labelled = vec![false; labels.len()];
+        let present = by_class.iter_mut().enumerate().filter(|(_, members)| !members.is_empty());
         for (rank, (class, members)) in present.enumerate() {
-            let share = count / classes + usize::from(rank < count % classes);
-            if share > members.len() {
-                return Err(DataError::TooFewLabels { class, share, found: members.len() });
+            let quota = count / class_count + usize::from(rank < count % class_count);
+            if quota > members.len() {
+                return Err(DataError::TooFewLabels { class, share: quota, found: members.len() });
             }
             members.shuffle(&mut rng);
-            members[..share].iter().for_each(|&index| chosen[index] = true);
+            members[..quota].iter().for_each(|&index| is_labelled[index] = true);
         }
-        let (labelled, unlabelled) = (0..labels.len()).partition(|&index| chosen[index]);
+        let (labelled, unlabelled) = (0..labels.len()).partition(|&index| is_labelled[index]);
         Ok(Self { labelled, unlabelled })
     }
 }
@@ -50,17 +50,17 @@ mod tests {
     }
 
     #[test]
-    fn the_classes_share_the_labels() {
+    fn labels_are_split_evenly_between_classes() {
         let labels = labels();
         let draw = Labelled::draw(&labels, 20, 7).unwrap();
-        let of = |class| draw.labelled.iter().filter(|&&index| labels[index] == class).count();
-        assert_eq!([of(0), of(4), of(9)], [7, 7, 6]);
+        let count_of = |class| draw.labelled.iter().filter(|&&index| labels[index] == class).count();
+        assert_eq!([count_of(0), count_of(4), count_of(9)], [7, 7, 6]);
         assert_eq!(draw.labelled.len() + draw.unlabelled.len(), 100);
         assert!(draw.labelled.iter().all(|index| !draw.unlabelled.contains(index)));
     }
 
     #[test]
-    fn the_seed_decides_and_larger_draws_hold_smaller_ones() {
+    fn draws_follow_the_seed_and_are_nested() {
         let draw = |count, seed| Labelled::draw(&labels(), count, seed).unwrap().labelled;
         assert_eq!(draw(30, 1), draw(30, 1));
         assert_ne!(draw(30, 1), draw(30, 2));

@@ -43,10 +43,10 @@ pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError>
     let mut test = train.clone();
     for class in 0..10 {
         let path = unpacked.join(format!("package/src/digits/{class}.json"));
-        let pictures = parse(&fs::read(&path).map_err(io_error(&path))?, &path)?;
-        for (index, picture) in pictures.chunks_exact(IMAGE_LEN).enumerate() {
+        let images = parse(&fs::read(&path).map_err(io_error(&path))?, &path)?;
+        for (index, image) in images.chunks_exact(IMAGE_LEN).enumerate() {
             let half = if index % 10 < 8 { &mut train } else { &mut test };
-            half.samples.extend_from_slice(picture);
+            half.samples.extend_from_slice(image);
             half.labels.push(class);
         }
     }
@@ -96,9 +96,9 @@ mod tests {
         fs::create_dir_all(folder.path().join("package/src/digits")).unwrap();
         for class in 0..10 {
             let data: Vec<f64> = (0..10 + class)
-                .flat_map(|place| {
+                .flat_map(|sample| {
                     (0..IMAGE_LEN)
-                        .map(move |i| if i == 0 { (place as f64 / 255.0 * 1e3).round() / 1e3 } else { 0.0 })
+                        .map(move |i| if i == 0 { (sample as f64 / 255.0 * 1e3).round() / 1e3 } else { 0.0 })
                 })
                 .collect();
             let json = serde_json::json!({ "data": data }).to_string();
@@ -108,28 +108,28 @@ mod tests {
     }
 
     #[test]
-    fn the_last_two_of_every_ten_are_the_test_pictures() {
+    fn the_last_two_of_every_ten_are_the_test_images() {
         let folder = package();
         for output in convert(folder.path()).unwrap() {
             fs::write(folder.path().join(output.name), output.bytes).unwrap();
         }
         let train = ImageDataset::read(folder.path(), Split::Train, None).unwrap();
         let test = ImageDataset::read(folder.path(), Split::Test, None).unwrap();
-        let of = |half: &ImageDataset, class| -> Vec<u8> {
+        let first_pixels = |half: &ImageDataset, class| -> Vec<u8> {
             (0..half.len())
                 .filter(|&index| half.labels[index] == class)
                 .map(|index| half.image_samples(index)[0])
                 .collect()
         };
-        assert_eq!(of(&test, 0), [8, 9]);
-        assert_eq!(of(&test, 9), [8, 9, 18]);
-        assert_eq!(of(&train, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(of(&train, 9), [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17]);
+        assert_eq!(first_pixels(&test, 0), [8, 9]);
+        assert_eq!(first_pixels(&test, 9), [8, 9, 18]);
+        assert_eq!(first_pixels(&train, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(first_pixels(&train, 9), [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17]);
         assert_eq!(train.len() + test.len(), 145);
     }
 
     #[test]
-    fn what_is_no_picture_is_refused() {
+    fn invalid_images_are_refused() {
         let parse = |json: &str| parse(json.as_bytes(), Path::new("7.json")).unwrap_err().to_string();
         assert!(parse("{\"data\": [0, 1]}").contains("2 numbers"));
         assert!(

@@ -28,10 +28,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn training_sees_the_class_and_testing_all() {
-        let half =
+    fn training_reads_one_class_and_testing_all() {
+        let dataset =
             |labels: &[u8]| ImageDataset { samples: labels.to_vec(), labels: labels.to_vec(), image_len: 1 };
-        let view = OneClassView::new(&half(&[3, 1, 3, 0]), &half(&[0, 3, 2]), 3);
+        let view = OneClassView::new(&dataset(&[3, 1, 3, 0]), &dataset(&[0, 3, 2]), 3);
         assert_eq!(view, OneClassView { train: vec![0, 2], anomalies: vec![true, false, true] });
     }
 }

@@ -25,21 +25,21 @@ impl RegistryPackage {
         self.run(&mut command)
     }
 
-    /// Checks the file in `folder` and unpacks it below `into`.
+    /// Checks the file in `folder` and unpacks it below `destination`.
     ///
     /// # Errors
     /// [`TrainingError::Io`] when the file cannot be read, [`PackageError::WrongDigest`] when its digest
     /// differs, [`PackageError::RegistryCommand`] when it cannot be unpacked.
-    pub(super) fn unpack(&self, folder: &Path, into: &Path) -> Result<(), TrainingError> {
+    pub(super) fn unpack(&self, folder: &Path, destination: &Path) -> Result<(), TrainingError> {
         let path = self.check(folder)?;
-        fs::create_dir_all(into).map_err(io_error(into))?;
+        fs::create_dir_all(destination).map_err(io_error(destination))?;
         let mut command = match self.registry {
             Registry::Npm => Command::new("tar"),
             Registry::PyPi { .. } => Command::new("python3"),
         };
         match self.registry {
-            Registry::Npm => command.arg("-xzf").arg(&path).arg("-C").arg(into),
-            Registry::PyPi { .. } => command.args(["-m", "zipfile", "-e"]).arg(&path).arg(into),
+            Registry::Npm => command.arg("-xzf").arg(&path).arg("-C").arg(destination),
+            Registry::PyPi { .. } => command.args(["-m", "zipfile", "-e"]).arg(&path).arg(destination),
         };
         Ok(self.run(&mut command)?)
     }
@@ -103,7 +103,7 @@ mod tests {
     };
 
     #[test]
-    fn a_missing_client_is_named_with_the_way_out() {
+    fn a_missing_client_is_named_with_the_remedy() {
         let error = PACKAGE.run(&mut Command::new("no-such-npm")).unwrap_err().to_string();
         for part in ["no-such-npm", "Node.js with npm", "digits-1.2.3.tgz", "--packages DIR"] {
             assert!(error.contains(part), "{part}: {error}");
@@ -111,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_client_says_why() {
+    fn the_stderr_of_a_failing_client_is_reported() {
         let error = PACKAGE.run(Command::new("sh").args(["-c", "echo no such version >&2; exit 1"]));
         assert!(error.unwrap_err().to_string().contains("no such version"));
     }
 
     #[test]
-    fn another_file_of_the_same_name_is_refused() {
+    fn a_file_with_another_digest_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(PACKAGE.file_name), "changed").unwrap();
         let error = PACKAGE.unpack(folder.path(), &folder.path().join("out")).unwrap_err();

@@ -58,27 +58,27 @@ impl TimeSeries {
         Self::parse(File::open(path).map_err(io_error(path))?, path, &CsvColumns::default())
     }
 
-    pub(super) fn parse(from: impl Read, path: &Path, columns: &CsvColumns) -> Result<Self, TrainingError> {
-        let refuse = |error: CsvError| invalid_data(path, error.to_string());
+    pub(super) fn parse(reader: impl Read, path: &Path, columns: &CsvColumns) -> Result<Self, TrainingError> {
+        let data_error = |error: CsvError| invalid_data(path, error.to_string());
         let (header, rows) =
-            CsvRows::with_header(from, CSV_LIMITS, columns.anomaly_column).map_err(refuse)?;
-        let label = header.iter().position(|name| name == columns.anomaly_column);
-        let (mut places, channels): (Vec<_>, Vec<_>) = header
+            CsvRows::with_header(reader, CSV_LIMITS, columns.anomaly_column).map_err(data_error)?;
+        let anomaly_index = header.iter().position(|name| name == columns.anomaly_column);
+        let (mut indices, channels): (Vec<_>, Vec<_>) = header
             .iter()
             .enumerate()
             .filter(|&(index, name)| {
-                Some(index) != label && !columns.skipped_columns.contains(&name.as_str())
+                Some(index) != anomaly_index && !columns.skipped_columns.contains(&name.as_str())
             })
-            .map(|(place, name)| (place, name.clone()))
+            .map(|(index, name)| (index, name.clone()))
             .unzip();
         if channels.is_empty() {
             return Err(invalid_data(path, "it does not have a column of numbers".to_owned()));
         }
-        places.extend(label);
+        indices.extend(anomaly_index);
         let mut series = Self { channels, values: Vec::new(), anomalies: Vec::new() };
-        for row in rows.select(places) {
-            let mut row = row.map_err(refuse)?;
-            let flag = label.and_then(|_| row.pop());
+        for row in rows.select(indices) {
+            let mut row = row.map_err(data_error)?;
+            let flag = anomaly_index.and_then(|_| row.pop());
             series.anomalies.push(flag.is_some_and(|flag| flag != 0.0));
             series.values.extend(row);
         }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_series_round_trips_through_csv() {
         let text = "timestamp,pressure,\"flow\",is_anomaly\n0,1.5,-2,0\n1,0.1,3e-5,1.0\n";
         let series = parse(text, &super::super::aeon::COLUMNS).unwrap();
         assert_eq!(series.channels, ["pressure", "flow"]);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn names_may_be_numbers_only_beside_an_anomaly_column() {
+    fn numeric_names_require_an_anomaly_column() {
         let series = parse("# a note\n0,1,anomaly\n5,6,1\n", &CsvColumns::default()).unwrap();
         assert_eq!((series.channels, series.values), (vec!["0".into(), "1".into()], vec![5.0, 6.0]));
         let error = parse("1,2\n3,4\n", &CsvColumns::default()).unwrap_err().to_string();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_named_with_its_line() {
+    fn invalid_numbers_are_named_with_their_line() {
         for (text, part) in [
             ("a,anomaly\n1,0\nx,0\n", "line 3, column 1: \"x\""),
             ("a,anomaly\nNaN,0\n", "\"NaN\""),

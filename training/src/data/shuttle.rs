@@ -31,12 +31,12 @@ const FILE: &str = "river/datasets/shuttle.csv.gz";
 pub(super) fn convert(unpacked: &Path) -> Result<Vec<OutputFile>, TrainingError> {
     let path = unpacked.join(FILE);
     let file = File::open(&path).map_err(io_error(&path))?;
-    let all = TimeSeries::parse(GzDecoder::new(file), &path, &CsvColumns::default())?;
-    let half = all.len() / 2;
-    let normal: Vec<usize> = (0..half).filter(|&row| !all.anomalies[row]).collect();
-    let rest: Vec<usize> = (half..all.len()).collect();
+    let series = TimeSeries::parse(GzDecoder::new(file), &path, &CsvColumns::default())?;
+    let half = series.len() / 2;
+    let train_rows: Vec<usize> = (0..half).filter(|&row| !series.anomalies[row]).collect();
+    let test_rows: Vec<usize> = (half..series.len()).collect();
     Ok(vec![
-        OutputFile::from_series("train.csv", FILE, &all.select(&normal)),
-        OutputFile::from_series("test.csv", FILE, &all.select(&rest)),
+        OutputFile::from_series("train.csv", FILE, &series.select(&train_rows)),
+        OutputFile::from_series("test.csv", FILE, &series.select(&test_rows)),
     ])
 }

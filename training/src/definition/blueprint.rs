@@ -173,18 +173,18 @@ impl Stage {
     /// Returns the number of weights and biases.
     #[must_use]
     pub fn parameters(&self) -> u64 {
-        let (from, to) = (self.input.width() as u64, self.output.width() as u64);
+        let (input_width, output_width) = (self.input.width() as u64, self.output.width() as u64);
         match &self.operation {
-            Operation::Dense | Operation::Tap(_) => from * to + to,
+            Operation::Dense | Operation::Tap(_) => input_width * output_width + output_width,
             Operation::Conv { kernel, .. } | Operation::ConvTranspose { kernel, .. } => {
-                filter_area(*kernel) * from * to + to
+                filter_area(*kernel) * input_width * output_width + output_width
             }
             Operation::SubPixel { kernel, factor } => {
-                (filter_area(*kernel) * from + 1) * to * filter_area(*factor)
+                (filter_area(*kernel) * input_width + 1) * output_width * filter_area(*factor)
             }
             Operation::Residual(blocks) => blocks.iter().flatten().map(Self::parameters).sum(),
             Operation::Recurrent { cell, layers } => {
-                let biases = 2 * (cell.gates() * layers) as u64 * to;
+                let biases = 2 * (cell.gates() * layers) as u64 * output_width;
                 self.recurrent_weights(*cell, *layers) + biases
             }
             Operation::Flatten | Operation::Reshape | Operation::Join(_) => 0,
@@ -194,15 +194,15 @@ impl Stage {
     /// Returns the multiply-accumulates per sample, counted as in [`lopside_onnx::model_cost`].
     #[must_use]
     pub fn macs(&self) -> u64 {
-        let (from, to) = (self.input.width() as u64, self.output.width() as u64);
+        let (input_width, output_width) = (self.input.width() as u64, self.output.width() as u64);
         let (inputs, outputs) = (self.input.values() as u64, self.output.values() as u64);
         match &self.operation {
-            Operation::Dense => from * to,
+            Operation::Dense => input_width * output_width,
             Operation::Conv { kernel, .. } | Operation::SubPixel { kernel, .. } => {
-                outputs * from * filter_area(*kernel)
+                outputs * input_width * filter_area(*kernel)
             }
-            Operation::ConvTranspose { kernel, .. } => inputs * to * filter_area(*kernel),
-            Operation::Tap(_) => outputs * from,
+            Operation::ConvTranspose { kernel, .. } => inputs * output_width * filter_area(*kernel),
+            Operation::Tap(_) => outputs * input_width,
             Operation::Residual(blocks) => blocks.iter().flatten().map(Self::macs).sum(),
             Operation::Recurrent { cell, layers } => {
                 self.input.dims()[0] as u64 * self.recurrent_weights(*cell, *layers)
@@ -212,9 +212,9 @@ impl Stage {
     }
 
     fn recurrent_weights(&self, cell: RecurrentCell, layers: usize) -> u64 {
-        let (from, units) = (self.input.width() as u64, self.output.width() as u64);
-        let above = (layers as u64 - 1) * 2 * units;
-        cell.gates() as u64 * units * (from + units + above)
+        let (input_width, units) = (self.input.width() as u64, self.output.width() as u64);
+        let upper_layers = (layers as u64 - 1) * 2 * units;
+        cell.gates() as u64 * units * (input_width + units + upper_layers)
     }
 
     /// Describes the stage in the terms of a definition, such as `conv 3×3, stride 2, relu`.

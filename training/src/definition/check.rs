@@ -34,46 +34,46 @@ pub(super) fn check_definition(definition: Definition) -> Result<Blueprint, Rule
     Ok(blueprint)
 }
 
-fn check_signal(place: &str, signal: &Signal) -> Result<(), RuleViolation> {
+fn check_signal(path: &str, signal: &Signal) -> Result<(), RuleViolation> {
     match signal {
-        Signal::Picture(picture) => {
-            check_sides(place, [("picture.width", picture.width), ("picture.height", picture.height)])?;
-            if picture.low.is_finite() && picture.high.is_finite() && picture.low < picture.high {
+        Signal::Picture(image) => {
+            check_sides(path, [("picture.width", image.width), ("picture.height", image.height)])?;
+            if image.low.is_finite() && image.high.is_finite() && image.low < image.high {
                 return Ok(());
             }
-            let what = format!("samples cannot range from {} to {}", picture.low, picture.high);
-            Err(RuleViolation::new(format!("{place}.picture"), what, "set low to a number below high"))
+            let problem = format!("samples cannot range from {} to {}", image.low, image.high);
+            Err(RuleViolation::new(format!("{path}.picture"), problem, "set low to a number below high"))
         }
         Signal::Series(series) => {
-            check_sides(place, [("series.length", series.length), ("series.channels", series.channels)])
+            check_sides(path, [("series.length", series.length), ("series.channels", series.channels)])
         }
     }
 }
 
-fn check_sides(place: &str, sides: [(&str, usize); 2]) -> Result<(), RuleViolation> {
+fn check_sides(path: &str, sides: [(&str, usize); 2]) -> Result<(), RuleViolation> {
     sides
         .into_iter()
-        .try_for_each(|(side, found)| check_limits(&format!("{place}.{side}"), found, 1, MAX_SIDE))
+        .try_for_each(|(side, found)| check_limits(&format!("{path}.{side}"), found, 1, MAX_SIDE))
 }
 
 fn infer_shapes(definition: Definition) -> Result<Blueprint, RuleViolation> {
-    let mut walk = StageBuilder::default();
-    let mut encoder = walk.stages(
+    let mut builder = StageBuilder::default();
+    let mut encoder = builder.stages(
         ModelPart::Encoder,
         &definition.encoder.layers,
         definition.input.shape(),
         "encoder.layers",
     )?;
     let latent = end_shape(&encoder, "encoder.layers")?;
-    let decoder = walk.stages(ModelPart::Decoder, &definition.decoder.layers, latent, "decoder.layers")?;
+    let decoder = builder.stages(ModelPart::Decoder, &definition.decoder.layers, latent, "decoder.layers")?;
     let output = end_shape(&decoder, "decoder.layers")?;
-    walk.check_joins()?;
+    builder.check_joins()?;
     check_output_shape(&definition, output)?;
     let classifier = match &definition.classifier {
         None => Vec::new(),
         Some(classifier) => {
             let stages =
-                walk.stages(ModelPart::Classifier, &classifier.layers, latent, "classifier.layers")?;
+                builder.stages(ModelPart::Classifier, &classifier.layers, latent, "classifier.layers")?;
             end_shape(&stages, "classifier.layers")?;
             stages
         }
@@ -82,46 +82,46 @@ fn infer_shapes(definition: Definition) -> Result<Blueprint, RuleViolation> {
     if encoder[0].operation == Operation::Flatten {
         input = encoder.remove(0).output;
     }
-    let taps = walk.taps;
+    let taps = builder.taps;
     Ok(Blueprint { definition, input, latent, output, taps, encoder, decoder, classifier })
 }
 
 /// Returns the output shape of a part's last stage. Fails if the part does not have weights.
-fn end_shape(stages: &[Stage], place: &str) -> Result<Shape, RuleViolation> {
+fn end_shape(stages: &[Stage], path: &str) -> Result<Shape, RuleViolation> {
     match stages.last() {
         Some(last) if stages.iter().any(|stage| stage.depth() > 0) => Ok(last.next_input()),
-        _ => Err(RuleViolation::new(place, "none of these layers has weights", "add a dense or conv layer")),
+        _ => Err(RuleViolation::new(path, "none of these layers has weights", "add a dense or conv layer")),
     }
 }
 
 /// Checks that the decoder ends with the output shape, or with its values in one row.
 fn check_output_shape(definition: &Definition, found: Shape) -> Result<(), RuleViolation> {
-    let wanted = definition.output().shape();
-    if found == wanted || found == Shape::Flat(wanted.values()) {
+    let expected = definition.output().shape();
+    if found == expected || found == Shape::Flat(expected.values()) {
         return Ok(());
     }
-    let what = format!("the decoder ends with {found}, but the output is {wanted}");
-    let fix = match wanted {
-        Shape::Series { .. } => format!("end with a dense layer of {} units", wanted.values()),
+    let problem = format!("the decoder ends with {found}, but the output is {expected}");
+    let fix = match expected {
+        Shape::Series { .. } => format!("end with a dense layer of {} units", expected.values()),
         _ => format!(
-            "end with a map of {wanted} (channels×height×width) or a row of {} values",
-            wanted.values()
+            "end with a map of {expected} (channels×height×width) or a row of {} values",
+            expected.values()
         ),
     };
-    Err(RuleViolation::new("decoder.layers", what, fix))
+    Err(RuleViolation::new("decoder.layers", problem, fix))
 }
 
 fn check_variational(blueprint: &Blueprint) -> Result<(), RuleViolation> {
     let Some(variational) = blueprint.definition.variational else { return Ok(()) };
     check_weight("variational.beta", variational.beta)?;
     let Some(last) = blueprint.encoder.last() else { return Ok(()) };
-    let linear = matches!(last.operation, Operation::Dense | Operation::Conv { .. });
-    if linear && last.activation.is_none() {
+    let is_linear = matches!(last.operation, Operation::Dense | Operation::Conv { .. });
+    if is_linear && last.activation.is_none() {
         return Ok(());
     }
-    let what = format!("`{}` cannot produce a mean and a log-variance", last.label());
+    let problem = format!("`{}` cannot produce a mean and a log-variance", last.label());
     let fix = "end the encoder with a dense or conv layer without activation, or remove [variational]";
-    Err(RuleViolation::new(&last.path, what, fix))
+    Err(RuleViolation::new(&last.path, problem, fix))
 }
 
 fn check_classifier(blueprint: &Blueprint) -> Result<(), RuleViolation> {
@@ -131,21 +131,21 @@ fn check_classifier(blueprint: &Blueprint) -> Result<(), RuleViolation> {
     let mut sorted: Vec<&String> = classifier.labels.iter().collect();
     sorted.sort_unstable();
     if let Some((label, _)) = sorted.iter().zip(&sorted[1..]).find(|(a, b)| a == b) {
-        let what = format!("the label `{label}` occurs twice");
-        return Err(RuleViolation::new("classifier.labels", what, "use a different label for each class"));
+        let problem = format!("the label `{label}` occurs twice");
+        return Err(RuleViolation::new("classifier.labels", problem, "use a different label for each class"));
     }
     let last = end_shape(&blueprint.classifier, "classifier.layers")?;
     if last == Shape::Flat(count) {
         return Ok(());
     }
-    let what = format!("the classifier ends with {last}, but there are {count} labels");
+    let problem = format!("the classifier ends with {last}, but there are {count} labels");
     let fix = format!("end with a dense layer of {count} units");
-    Err(RuleViolation::new("classifier.layers", what, fix))
+    Err(RuleViolation::new("classifier.layers", problem, fix))
 }
 
 fn check_data(definition: &Definition) -> Result<(), RuleViolation> {
     let data = &definition.data;
-    let series = matches!(definition.input, Signal::Series(_));
+    let is_series = matches!(definition.input, Signal::Series(_));
     if data.labels.is_some() && definition.classifier.is_none() {
         return Err(RuleViolation::new(
             "data.labels",
@@ -153,7 +153,7 @@ fn check_data(definition: &Definition) -> Result<(), RuleViolation> {
             "add [classifier], or remove the key",
         ));
     }
-    if data.normal.is_some() && series {
+    if data.normal.is_some() && is_series {
         let fix = "remove the key: a time series flags its anomalies itself";
         return Err(RuleViolation::new("data.normal", "a time series does not have classes", fix));
     }
@@ -184,8 +184,8 @@ fn check_anomaly(blueprint: &Blueprint) -> Result<(), RuleViolation> {
         ));
     }
     if !(0.0..=1.0).contains(&anomaly.threshold) {
-        let what = format!("{} is not a quantile", anomaly.threshold);
-        return Err(RuleViolation::new("anomaly.threshold", what, "use a number from 0 to 1"));
+        let problem = format!("{} is not a quantile", anomaly.threshold);
+        return Err(RuleViolation::new("anomaly.threshold", problem, "use a number from 0 to 1"));
     }
     if !blueprint.taps.is_empty() && anomaly.parts.contains(&AnomalyPart::ReEncoding) {
         let fix = "remove re-encoding from the parts, or remove the taps";
@@ -195,8 +195,8 @@ fn check_anomaly(blueprint: &Blueprint) -> Result<(), RuleViolation> {
             fix,
         ));
     }
-    let comparable = definition.output().shape() == definition.input.shape();
-    if comparable {
+    let is_comparable = definition.output().shape() == definition.input.shape();
+    if is_comparable {
         return Ok(());
     }
     let fix = "remove [anomaly], or [output]";
@@ -221,6 +221,6 @@ fn check_size(blueprint: &Blueprint) -> Result<(), RuleViolation> {
     if parameters <= MAX_PARAMETERS {
         return Ok(());
     }
-    let what = format!("the model has {parameters} parameters, more than the maximum of {MAX_PARAMETERS}");
-    Err(RuleViolation::new("encoder, decoder, classifier", what, "use fewer or narrower layers"))
+    let problem = format!("the model has {parameters} parameters, more than the maximum of {MAX_PARAMETERS}");
+    Err(RuleViolation::new("encoder, decoder, classifier", problem, "use fewer or narrower layers"))
 }

@@ -18,10 +18,10 @@ pub fn differences(a: &Definition, b: &Definition) -> Option<[String; 2]> {
 fn list_differing(own: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> String {
     let keys = own.keys().chain(other.keys().filter(|key| !own.contains_key(*key)));
     let differing = keys.filter(|key| own.get(*key) != other.get(*key));
-    let texts: Vec<String> = differing
+    let entries: Vec<String> = differing
         .map(|key| format!("{key} = {}", own.get(key).map_or("(not set)", String::as_str)))
         .collect();
-    texts.join(", ")
+    entries.join(", ")
 }
 
 fn flatten_keys(definition: &Definition) -> BTreeMap<String, String> {
@@ -30,18 +30,18 @@ fn flatten_keys(definition: &Definition) -> BTreeMap<String, String> {
     leaves
 }
 
-fn collect_leaves(place: String, value: &Value, leaves: &mut BTreeMap<String, String>) {
+fn collect_leaves(path: String, value: &Value, leaves: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(entries) => entries.iter().for_each(|(key, value)| {
-            let dot = if place.is_empty() { "" } else { "." };
-            collect_leaves(format!("{place}{dot}{key}"), value, leaves);
+            let separator = if path.is_empty() { "" } else { "." };
+            collect_leaves(format!("{path}{separator}{key}"), value, leaves);
         }),
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .for_each(|(index, value)| collect_leaves(format!("{place}[{index}]"), value, leaves)),
+            .for_each(|(index, value)| collect_leaves(format!("{path}[{index}]"), value, leaves)),
         leaf => {
-            leaves.insert(place, leaf.to_string());
+            leaves.insert(path, leaf.to_string());
         }
     }
 }
@@ -51,15 +51,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_differs_is_named() {
+    fn only_differing_keys_are_listed() {
         let a = Definition::find("fashion-dense").unwrap();
         assert_eq!(differences(&a, &a), None);
         let mut b = a.clone();
         b.training.epochs = 7;
         b.encoder.layers.pop();
-        let [found, asked] = differences(&a, &b).unwrap();
-        assert!(found.contains("training.epochs = 100") && asked.contains("training.epochs = 7"), "{found}");
+        let [found, requested] = differences(&a, &b).unwrap();
+        assert!(
+            found.contains("training.epochs = 100") && requested.contains("training.epochs = 7"),
+            "{found}"
+        );
         assert!(found.contains("encoder.layers[2].units = 32"), "{found}");
-        assert!(asked.contains("encoder.layers[2].units = (not set)") && !asked.contains("seed"), "{asked}");
+        assert!(
+            requested.contains("encoder.layers[2].units = (not set)") && !requested.contains("seed"),
+            "{requested}"
+        );
     }
 }

@@ -259,11 +259,11 @@ impl Definition {
     /// # Errors
     /// [`DefinitionError::RuleViolation`] with the path of the key, the problem and the fix.
     pub fn check(self, file: &str) -> Result<Blueprint, TrainingError> {
-        let checked = check::check_definition(self).map_err(|fault| DefinitionError::RuleViolation {
+        let checked = check::check_definition(self).map_err(|violation| DefinitionError::RuleViolation {
             file: file.to_owned(),
-            place: fault.path,
-            what: fault.problem,
-            fix: fault.fix,
+            place: violation.path,
+            what: violation.problem,
+            fix: violation.fix,
         });
         Ok(checked?)
     }

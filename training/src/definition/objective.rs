@@ -137,8 +137,8 @@ pub(super) fn check_objective(definition: &Definition) -> Result<(), RuleViolati
     if let Some(consistency) = &objective.consistency {
         check_consistency(definition, consistency)?;
     }
-    let learns = objective.reconstruction.weight > 0.0;
-    if learns {
+    let trains_decoder = objective.reconstruction.weight > 0.0;
+    if trains_decoder {
         return Ok(());
     }
     let fix = "set the weight above 0";
@@ -148,28 +148,32 @@ pub(super) fn check_objective(definition: &Definition) -> Result<(), RuleViolati
 /// Checks that a loss for samples from 0 to 1 is used with a sigmoid, and a sigmoid with image samples from 0
 /// to 1.
 fn check_value_range(definition: &Definition) -> Result<(), RuleViolation> {
-    let sigmoid = definition.decoder.activation == OutputActivation::Sigmoid;
+    let is_sigmoid = definition.decoder.activation == OutputActivation::Sigmoid;
     let loss = definition.objective.reconstruction.loss;
-    if loss.requires_unit_outputs() && !sigmoid {
-        let what = format!("{} requires outputs from 0 to 1", loss.name());
+    if loss.requires_unit_outputs() && !is_sigmoid {
+        let problem = format!("{} requires outputs from 0 to 1", loss.name());
         let fix = "use decoder.activation = \"sigmoid\", or loss = \"mse\"";
-        return Err(RuleViolation::new("objective.reconstruction.loss", what, fix));
+        return Err(RuleViolation::new("objective.reconstruction.loss", problem, fix));
     }
-    let Signal::Picture(picture) = definition.output() else { return Ok(()) };
+    let Signal::Picture(image) = definition.output() else { return Ok(()) };
     #[allow(clippy::float_cmp)] // The numbers as they were written.
-    let unit = picture.low == 0.0 && picture.high == 1.0;
-    if !sigmoid || unit {
+    let is_unit_range = image.low == 0.0 && image.high == 1.0;
+    if !is_sigmoid || is_unit_range {
         return Ok(());
     }
-    let what = format!("a sigmoid cannot produce samples from {} to {}", picture.low, picture.high);
-    Err(RuleViolation::new("decoder.activation", what, "use \"identity\", or low = 0.0 and high = 1.0"))
+    let problem = format!("a sigmoid cannot produce samples from {} to {}", image.low, image.high);
+    Err(RuleViolation::new("decoder.activation", problem, "use \"identity\", or low = 0.0 and high = 1.0"))
 }
 
 fn check_consistency(definition: &Definition, consistency: &ConsistencyTerm) -> Result<(), RuleViolation> {
     check_weight("objective.consistency.weight", consistency.weight)?;
     if !(0.0..=1.0).contains(&consistency.threshold) {
-        let what = format!("{} is not a probability", consistency.threshold);
-        return Err(RuleViolation::new("objective.consistency.threshold", what, "use a number from 0 to 1"));
+        let problem = format!("{} is not a probability", consistency.threshold);
+        return Err(RuleViolation::new(
+            "objective.consistency.threshold",
+            problem,
+            "use a number from 0 to 1",
+        ));
     }
     if definition.classifier.is_none() {
         return Err(RuleViolation::new(
@@ -207,8 +211,8 @@ fn check_contrastive(definition: &Definition, contrastive: &ContrastiveTerm) -> 
         ));
     }
     if definition.training.batch < 2 {
-        let what = "a contrastive loss compares the samples of a batch, but the batch has only one";
-        return Err(RuleViolation::new("training.batch", what, "use 2 or more"));
+        let problem = "a contrastive loss compares the samples of a batch, but the batch has only one";
+        return Err(RuleViolation::new("training.batch", problem, "use 2 or more"));
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) struct StageBuilder {
     /// The encoder's taps.
     pub(super) taps: Vec<Tap>,
     /// The path of each tap in the definition, and whether it is joined.
-    tap_places: Vec<(String, bool)>,
+    tap_paths: Vec<(String, bool)>,
     layers: usize,
     nesting: usize,
 }
@@ -46,11 +46,11 @@ impl StageBuilder {
         part: ModelPart,
         layers: &[Layer],
         mut shape: Shape,
-        place: &str,
+        path: &str,
     ) -> Result<Vec<Stage>, RuleViolation> {
         let mut stages = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
-            let stage = self.build_stage(part, layer, shape, format!("{place}[{index}]"))?;
+            let stage = self.build_stage(part, layer, shape, format!("{path}[{index}]"))?;
             shape = stage.next_input();
             stages.push(stage);
         }
@@ -59,11 +59,11 @@ impl StageBuilder {
 
     /// Checks that every tap is joined, since an unused tap would be sent for nothing.
     pub(super) fn check_joins(&self) -> Result<(), RuleViolation> {
-        let Some(index) = self.tap_places.iter().position(|(_, joined)| !joined) else { return Ok(()) };
-        let what = format!("no decoder layer joins tap `{}`", self.taps[index].name);
+        let Some(index) = self.tap_paths.iter().position(|(_, joined)| !joined) else { return Ok(()) };
+        let problem = format!("no decoder layer joins tap `{}`", self.taps[index].name);
         Err(RuleViolation::new(
-            &self.tap_places[index].0,
-            what,
+            &self.tap_paths[index].0,
+            problem,
             "add a join layer to the decoder, or remove the tap",
         ))
     }
@@ -73,54 +73,56 @@ impl StageBuilder {
         part: ModelPart,
         layer: &Layer,
         input: Shape,
-        place: String,
+        path: String,
     ) -> Result<Stage, RuleViolation> {
         self.layers += 1;
         if self.layers > MAX_LAYERS {
-            let what = format!("the model has more than {MAX_LAYERS} layers");
-            return Err(RuleViolation::new(place, what, "use fewer layers or repetitions"));
+            let problem = format!("the model has more than {MAX_LAYERS} layers");
+            return Err(RuleViolation::new(path, problem, "use fewer layers or repetitions"));
         }
-        let window = LayerContext { input, path: &place, layer };
+        let context = LayerContext { input, path: &path, layer };
         let (operation, output, activation) = match *layer {
-            Layer::Dense { units, activation } => (Operation::Dense, window.dense_shape(units)?, activation),
-            Layer::Conv { channels, kernel, stride, activation } => {
-                (Operation::Conv { kernel, stride }, window.conv_shape(channels, kernel, stride)?, activation)
-            }
+            Layer::Dense { units, activation } => (Operation::Dense, context.dense_shape(units)?, activation),
+            Layer::Conv { channels, kernel, stride, activation } => (
+                Operation::Conv { kernel, stride },
+                context.conv_shape(channels, kernel, stride)?,
+                activation,
+            ),
             Layer::ConvTranspose { channels, kernel, stride, activation } => (
                 Operation::ConvTranspose { kernel, stride },
-                window.transposed(channels, kernel, stride)?,
+                context.transposed(channels, kernel, stride)?,
                 activation,
             ),
             Layer::SubPixel { channels, factor, kernel, activation } => (
                 Operation::SubPixel { kernel, factor },
-                window.sub_pixel(channels, kernel, factor)?,
+                context.sub_pixel(channels, kernel, factor)?,
                 activation,
             ),
             Layer::Residual { repeat, ref layers } => {
-                (Operation::Residual(self.build_residual(part, repeat, layers, input, &place)?), input, None)
+                (Operation::Residual(self.build_residual(part, repeat, layers, input, &path)?), input, None)
             }
-            Layer::Flatten {} => (Operation::Flatten, window.flatten()?, None),
+            Layer::Flatten {} => (Operation::Flatten, context.flatten()?, None),
             Layer::Reshape { channels, height, width } => {
-                (Operation::Reshape, window.reshape(Shape::Map { channels, height, width })?, None)
+                (Operation::Reshape, context.reshape(Shape::Map { channels, height, width })?, None)
             }
             Layer::Gru { units, layers } => {
-                window.recurrent_layer(part, RecurrentCell::Gru, units, layers)?
+                context.recurrent_layer(part, RecurrentCell::Gru, units, layers)?
             }
             Layer::Lstm { units, layers } => {
-                window.recurrent_layer(part, RecurrentCell::Lstm, units, layers)?
+                context.recurrent_layer(part, RecurrentCell::Lstm, units, layers)?
             }
             Layer::Tap { ref name, channels } => {
-                (Operation::Tap(name.clone()), self.add_tap(part, name, channels, &window)?, None)
+                (Operation::Tap(name.clone()), self.add_tap(part, name, channels, &context)?, None)
             }
             Layer::Join { ref tap } => {
-                (Operation::Join(tap.clone()), self.join_tap(part, tap, &window)?, None)
+                (Operation::Join(tap.clone()), self.join_tap(part, tap, &context)?, None)
             }
         };
         if output.values() > MAX_VALUES {
-            let what = format!("the output {output} has more than {MAX_VALUES} values");
-            return Err(RuleViolation::new(place, what, "use fewer channels or a smaller map"));
+            let problem = format!("the output {output} has more than {MAX_VALUES} values");
+            return Err(RuleViolation::new(path, problem, "use fewer channels or a smaller map"));
         }
-        Ok(Stage { path: place, operation, activation, input, output })
+        Ok(Stage { path, operation, activation, input, output })
     }
 
     fn build_residual(
@@ -129,13 +131,13 @@ impl StageBuilder {
         repeat: usize,
         layers: &[Layer],
         shape: Shape,
-        place: &str,
+        path: &str,
     ) -> Result<Vec<Vec<Stage>>, RuleViolation> {
-        check_limits(&format!("{place}.repeat"), repeat, 1, MAX_LAYERS)?;
+        check_limits(&format!("{path}.repeat"), repeat, 1, MAX_LAYERS)?;
         self.nesting += 1;
-        check_limits(&format!("{place}, nested residual layers"), self.nesting, 1, MAX_NESTING)?;
-        let place = format!("{place}.layers");
-        let blocks = (0..repeat).map(|_| self.build_block(part, layers, shape, &place)).collect();
+        check_limits(&format!("{path}, nested residual layers"), self.nesting, 1, MAX_NESTING)?;
+        let path = format!("{path}.layers");
+        let blocks = (0..repeat).map(|_| self.build_block(part, layers, shape, &path)).collect();
         self.nesting -= 1;
         blocks
     }
@@ -146,13 +148,13 @@ impl StageBuilder {
         part: ModelPart,
         layers: &[Layer],
         shape: Shape,
-        place: &str,
+        path: &str,
     ) -> Result<Vec<Stage>, RuleViolation> {
-        let stages = self.stages(part, layers, shape, place)?;
+        let stages = self.stages(part, layers, shape, path)?;
         let output = stages.last().map_or(shape, Stage::next_input);
         if !stages.iter().any(|stage| stage.depth() > 0) {
             return Err(RuleViolation::new(
-                place,
+                path,
                 "none of these layers has weights",
                 "add a dense or conv layer",
             ));
@@ -160,8 +162,8 @@ impl StageBuilder {
         if output == shape {
             return Ok(stages);
         }
-        let what = format!("the input is {shape} and the output is {output}, so they cannot be added");
-        Err(RuleViolation::new(place, what, format!("make the last layer output {shape}")))
+        let problem = format!("the input is {shape} and the output is {output}, so they cannot be added");
+        Err(RuleViolation::new(path, problem, format!("make the last layer output {shape}")))
     }
 
     fn add_tap(
@@ -169,20 +171,20 @@ impl StageBuilder {
         part: ModelPart,
         tap: &str,
         channels: usize,
-        window: &LayerContext<'_>,
+        context: &LayerContext<'_>,
     ) -> Result<Shape, RuleViolation> {
         if part != ModelPart::Encoder || self.nesting > 0 {
             let fix = "move the tap directly into encoder.layers";
-            return Err(RuleViolation::new(window.path, "a tap must be on the encoder's main path", fix));
+            return Err(RuleViolation::new(context.path, "a tap must be on the encoder's main path", fix));
         }
-        check_name(&format!("{}.name", window.path), tap)?;
+        check_name(&format!("{}.name", context.path), tap)?;
         if self.taps.iter().any(|other| other.name == tap) {
-            let what = format!("another tap is already named `{tap}`");
-            return Err(RuleViolation::new(window.path, what, "use a different name for each tap"));
+            let problem = format!("another tap is already named `{tap}`");
+            return Err(RuleViolation::new(context.path, problem, "use a different name for each tap"));
         }
-        let shape = window.conv_shape(channels, 1, 1)?;
+        let shape = context.conv_shape(channels, 1, 1)?;
         self.taps.push(Tap { name: tap.to_owned(), shape });
-        self.tap_places.push((window.path.to_owned(), false));
+        self.tap_paths.push((context.path.to_owned(), false));
         Ok(shape)
     }
 
@@ -190,31 +192,36 @@ impl StageBuilder {
         &mut self,
         part: ModelPart,
         tap: &str,
-        window: &LayerContext<'_>,
+        context: &LayerContext<'_>,
     ) -> Result<Shape, RuleViolation> {
         if part != ModelPart::Decoder || self.nesting > 0 {
             let fix = "move the join directly into decoder.layers";
-            return Err(RuleViolation::new(window.path, "a join must be on the decoder's main path", fix));
+            return Err(RuleViolation::new(context.path, "a join must be on the decoder's main path", fix));
         }
         let Some(index) = self.taps.iter().position(|known| known.name == tap) else {
             let names: Vec<&str> = self.taps.iter().map(|tap| tap.name.as_str()).collect();
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            let what = format!("the encoder does not have a tap `{}`; its taps: {known}", tap.escape_debug());
-            return Err(RuleViolation::new(window.path, what, "add a tap layer of this name to the encoder"));
+            let problem =
+                format!("the encoder does not have a tap `{}`; its taps: {known}", tap.escape_debug());
+            return Err(RuleViolation::new(
+                context.path,
+                problem,
+                "add a tap layer of this name to the encoder",
+            ));
         };
-        self.tap_places[index].1 = true;
-        let (own, found) = (window.require_map()?, self.taps[index].shape);
+        self.tap_paths[index].1 = true;
+        let (map, found) = (context.require_map()?, self.taps[index].shape);
         let Shape::Map { channels, height, width } = found else { return Ok(found) };
-        if (own.height, own.width) == (height, width) {
-            return Ok(Shape::Map { channels: own.channels + channels, height, width });
+        if (map.height, map.width) == (height, width) {
+            return Ok(Shape::Map { channels: map.channels + channels, height, width });
         }
-        let what = format!(
+        let problem = format!(
             "tap `{tap}` has {height} rows of {width}, but the decoder's map has {} rows of {}",
-            own.height, own.width
+            map.height, map.width
         );
         Err(RuleViolation::new(
-            window.path,
-            what,
+            context.path,
+            problem,
             "move the join to where the decoder's map has the size of the tap",
         ))
     }
@@ -240,8 +247,8 @@ impl LayerContext<'_> {
         match self.input {
             Shape::Flat(_) => Ok(Shape::Flat(units)),
             other => {
-                let what = format!("a dense layer requires values in one row, but its input is {other}");
-                Err(RuleViolation::new(self.path, what, "put { layer = \"flatten\" } before it"))
+                let problem = format!("a dense layer requires values in one row, but its input is {other}");
+                Err(RuleViolation::new(self.path, problem, "put { layer = \"flatten\" } before it"))
             }
         }
     }
@@ -253,8 +260,9 @@ impl LayerContext<'_> {
         let side = map.height.min(map.width);
         self.limit("stride", stride, side)?;
         if kernel > side {
-            let what = format!("a kernel of {kernel} is larger than the map of {}×{}", map.height, map.width);
-            return Err(RuleViolation::new(self.path, what, format!("use a kernel of at most {side}")));
+            let problem =
+                format!("a kernel of {kernel} is larger than the map of {}×{}", map.height, map.width);
+            return Err(RuleViolation::new(self.path, problem, format!("use a kernel of at most {side}")));
         }
         let (height, width) = (map.height.div_ceil(stride), map.width.div_ceil(stride));
         Ok(Shape::Map { channels, height, width })
@@ -266,8 +274,8 @@ impl LayerContext<'_> {
         self.limit("kernel", kernel, MAX_KERNEL)?;
         self.limit("stride", stride, MAX_KERNEL)?;
         if kernel < stride {
-            let what = format!("a kernel of {kernel} leaves gaps at a stride of {stride}");
-            return Err(RuleViolation::new(self.path, what, format!("use a kernel of {stride} or more")));
+            let problem = format!("a kernel of {kernel} leaves gaps at a stride of {stride}");
+            return Err(RuleViolation::new(self.path, problem, format!("use a kernel of {stride} or more")));
         }
         Ok(Shape::Map { channels, height: map.height * stride, width: map.width * stride })
     }
@@ -283,8 +291,8 @@ impl LayerContext<'_> {
     fn flatten(&self) -> Result<Shape, RuleViolation> {
         match self.input {
             Shape::Flat(values) => {
-                let what = format!("the {values} values are already in one row");
-                Err(RuleViolation::new(self.path, what, "remove the layer"))
+                let problem = format!("the {values} values are already in one row");
+                Err(RuleViolation::new(self.path, problem, "remove the layer"))
             }
             other => Ok(Shape::Flat(other.values())),
         }
@@ -294,12 +302,16 @@ impl LayerContext<'_> {
         for (key, found) in ["channels", "height", "width"].into_iter().zip(map.dims()) {
             self.limit(key, found, MAX_WIDTH)?;
         }
-        let (found, wanted) = (self.input.values(), map.values());
-        if found == wanted {
+        let (found, expected) = (self.input.values(), map.values());
+        if found == expected {
             return Ok(map);
         }
-        let what = format!("the input {} has {found} values, but {map} has {wanted}", self.input);
-        Err(RuleViolation::new(self.path, what, format!("make channels × height × width equal to {found}")))
+        let problem = format!("the input {} has {found} values, but {map} has {expected}", self.input);
+        Err(RuleViolation::new(
+            self.path,
+            problem,
+            format!("make channels × height × width equal to {found}"),
+        ))
     }
 
     fn recurrent_layer(
@@ -310,15 +322,19 @@ impl LayerContext<'_> {
         layers: usize,
     ) -> Result<(Operation, Shape, Option<Activation>), RuleViolation> {
         if part != ModelPart::Encoder {
-            let what = format!("{} reads a time series, which only the encoder receives", cell.name());
-            return Err(RuleViolation::new(self.path, what, "use dense layers: the decoder is feed-forward"));
+            let problem = format!("{} reads a time series, which only the encoder receives", cell.name());
+            return Err(RuleViolation::new(
+                self.path,
+                problem,
+                "use dense layers: the decoder is feed-forward",
+            ));
         }
         self.limit("units", units, MAX_WIDTH)?;
         self.limit("layers", layers, MAX_STACK)?;
         if !matches!(self.input, Shape::Series { .. }) {
-            let what = format!("{} requires a time series, but its input is {}", cell.name(), self.input);
+            let problem = format!("{} requires a time series, but its input is {}", cell.name(), self.input);
             let fix = "make it the first layer, with [input] series = { length, channels }";
-            return Err(RuleViolation::new(self.path, what, fix));
+            return Err(RuleViolation::new(self.path, problem, fix));
         }
         Ok((Operation::Recurrent { cell, layers }, Shape::Flat(units), None))
     }
@@ -329,11 +345,11 @@ impl LayerContext<'_> {
             Shape::Flat(_) => "put { layer = \"reshape\", channels, height, width } before it",
             Shape::Series { .. } => "use gru, lstm, or flatten and dense for a time series",
         };
-        let what = format!("{} requires a map, but its input is {}", self.layer.name(), self.input);
-        Err(RuleViolation::new(self.path, what, fix))
+        let problem = format!("{} requires a map, but its input is {}", self.layer.name(), self.input);
+        Err(RuleViolation::new(self.path, problem, fix))
     }
 
-    fn limit(&self, key: &str, found: usize, most: usize) -> Result<(), RuleViolation> {
-        check_limits(&format!("{}.{key}", self.path), found, 1, most)
+    fn limit(&self, key: &str, found: usize, max: usize) -> Result<(), RuleViolation> {
+        check_limits(&format!("{}.{key}", self.path), found, 1, max)
     }
 }

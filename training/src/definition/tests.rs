@@ -42,38 +42,38 @@ decoder-rate = 0.02
 seed = 4
 "#;
 
-fn checked(text: &str) -> Result<Blueprint, TrainingError> {
+fn check(text: &str) -> Result<Blueprint, TrainingError> {
     Definition::parse(text, "small.toml")?.check("small.toml")
 }
 
 /// Returns the path and the whole message of the error after these replacements.
-fn fault_after(replacements: &[(&str, &str)]) -> (String, String) {
+fn violation_after(replacements: &[(&str, &str)]) -> (String, String) {
     let mut text = MODEL.to_owned();
     for (from, to) in replacements {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
     }
-    let error = checked(&text).unwrap_err();
+    let error = check(&text).unwrap_err();
     let message = error.to_string();
-    let TrainingError::Definition(DefinitionError::RuleViolation { file, place, .. }) = error else {
+    let TrainingError::Definition(DefinitionError::RuleViolation { file, place: path, .. }) = error else {
         panic!("{message}")
     };
     assert_eq!(file, "small.toml");
-    (place, message)
+    (path, message)
 }
 
-/// Asserts that the model is rejected at `place` after these replacements, with these words in the message.
-fn assert_refused(replacements: &[(&str, &str)], place: &str, words: &[&str]) {
-    let (found, message) = fault_after(replacements);
-    assert_eq!(found, place, "{message}");
-    for word in words {
-        assert!(message.contains(word), "{word}: {message}");
+/// Asserts that the model is rejected at `path` after these replacements, with these fragments in the message.
+fn assert_refused(replacements: &[(&str, &str)], path: &str, fragments: &[&str]) {
+    let (found, message) = violation_after(replacements);
+    assert_eq!(found, path, "{message}");
+    for fragment in fragments {
+        assert!(message.contains(fragment), "{fragment}: {message}");
     }
 }
 
 #[test]
-fn every_shape_is_found() {
-    let blueprint = checked(MODEL).unwrap();
+fn shapes_are_inferred() {
+    let blueprint = check(MODEL).unwrap();
     assert_eq!(blueprint.input, Shape::Map { channels: 3, height: 8, width: 6 });
     assert_eq!(blueprint.latent, Shape::Flat(5));
     assert_eq!(blueprint.output, Shape::Map { channels: 3, height: 8, width: 6 });
@@ -116,8 +116,8 @@ fn a_model_is_a_preset_or_a_file() {
 }
 
 #[test]
-fn text_that_is_no_definition_is_named_with_its_line() {
-    for (from, to, words) in [
+fn invalid_toml_is_named_with_its_line() {
+    for (from, to, fragment) in [
         ("units = 5", "unit = 5", "unit"),
         ("epochs = 2", "epochs = 2\nepoch = 3", "unknown field `epoch`"),
         ("\"flatten\" }", "\"flatten\", units = 3 }", "units"),
@@ -125,12 +125,12 @@ fn text_that_is_no_definition_is_named_with_its_line() {
         ("\"rgb\" }", "\"rgb\" }\nseries = { length = 3, channels = 1 }", "line"),
         ("beta = 0.5", "beta =", "line"),
     ] {
-        let error = checked(&MODEL.replace(from, to)).unwrap_err();
+        let error = check(&MODEL.replace(from, to)).unwrap_err();
         let message = error.to_string();
         let is_toml_error = matches!(error, TrainingError::Definition(DefinitionError::InvalidToml { .. }));
         assert!(is_toml_error, "{message}");
         assert!(message.starts_with("small.toml: ") && message.contains("line "), "{message}");
-        assert!(message.contains(words), "{message}");
+        assert!(message.contains(fragment), "{message}");
     }
 }
 
@@ -159,7 +159,7 @@ fn a_part_without_weights_is_refused() {
     let (encoder, rest) = MODEL.split_once("[encoder]").unwrap();
     let (_, rest) = rest.split_once("[decoder]").unwrap();
     let text = format!("{encoder}[encoder]\nlayers = [{{ layer = \"flatten\" }}]\n[decoder]{rest}");
-    let message = checked(&text).unwrap_err().to_string();
+    let message = check(&text).unwrap_err().to_string();
     assert!(message.contains("encoder.layers: none of these layers has weights: add a dense"), "{message}");
     let inner = "[{ layer = \"conv\", channels = 4, kernel = 3 }]";
     assert_refused(&[(inner, "[]")], "encoder.layers[2].layers", &["none of these layers has weights"]);
@@ -172,8 +172,8 @@ fn layers_out_of_range_are_refused() {
     assert_refused(&[("stride = 2, act", "stride = 9, act")], "encoder.layers[0].stride", &["1 to 6"]);
     assert_refused(&[("kernel = 3, stride", "kernel = 0, stride")], "encoder.layers[0].kernel", &["1 to 31"]);
     assert_refused(&[("repeat = 2", "repeat = 0")], "encoder.layers[2].repeat", &["1 to 1024"]);
-    let place = "encoder.layers[2].layers[0]";
-    assert_refused(&[("repeat = 2", "repeat = 1024")], place, &["more than 1024 layers"]);
+    let path = "encoder.layers[2].layers[0]";
+    assert_refused(&[("repeat = 2", "repeat = 1024")], path, &["more than 1024 layers"]);
     let huge = [("width = 6", "width = 6000"), ("height = 8", "height = 8000")];
     assert_refused(&huge, "encoder.layers[0]", &["more than 16777216 values"]);
     let wide = [("units = 24", "units = 65536, activation = \"relu\" }, { layer = \"dense\", units = 65536")];
@@ -193,14 +193,14 @@ fn nested_residuals_have_a_limit() {
         inner = format!("{{ layer = \"residual\", layers = [{inner}] }}");
     }
     let (_, message) =
-        fault_after(&[("[{ layer = \"conv\", channels = 4, kernel = 3 }]", &format!("[{inner}]"))]);
+        violation_after(&[("[{ layer = \"conv\", channels = 4, kernel = 3 }]", &format!("[{inner}]"))]);
     assert!(message.contains("nested residual layers: 5 is out of range"), "{message}");
 }
 
 #[test]
 fn a_dense_layer_needs_a_row() {
-    let (place, message) = fault_after(&[("  { layer = \"flatten\" },\n", "")]);
-    assert_eq!(place, "encoder.layers[3]");
+    let (path, message) = violation_after(&[("  { layer = \"flatten\" },\n", "")]);
+    assert_eq!(path, "encoder.layers[3]");
     assert!(message.contains("but its input is 4×4×3: put { layer = \"flatten\" } before it"), "{message}");
 }
 
@@ -233,7 +233,7 @@ fn a_kernel_fits_the_map() {
 fn a_sub_pixel_layer_has_a_factor() {
     let layer = |factor: usize| format!("\"sub-pixel\", channels = 3, kernel = 3, factor = {factor}");
     let old = "\"conv-transpose\", channels = 3, kernel = 4, stride = 2";
-    assert!(checked(&MODEL.replace(old, &layer(2))).is_ok());
+    assert!(check(&MODEL.replace(old, &layer(2))).is_ok());
     assert_refused(&[(old, &layer(17))], "decoder.layers[3].factor", &["1 to 16"]);
 }
 
@@ -249,7 +249,7 @@ fn residual_shapes_agree() {
 }
 
 #[test]
-fn only_what_is_no_row_is_flattened() {
+fn a_row_is_not_flattened_again() {
     let twice = ("{ layer = \"flatten\" },", "{ layer = \"flatten\" }, { layer = \"flatten\" },");
     assert_refused(&[twice], "encoder.layers[4]", &["already in one row", "remove the layer"]);
 }
@@ -281,7 +281,7 @@ fn recurrent_layers_read_series_in_the_encoder() {
 }
 
 #[test]
-fn taps_leave_the_encoders_main_path_once() {
+fn taps_are_unique_and_on_the_encoders_main_path() {
     let tap = "{ layer = \"tap\", name = \"edges\", channels = 2 },";
     assert_refused(&[(tap, &format!("{tap}{tap}"))], "encoder.layers[2]", &["already named `edges`"]);
     let join = "{ layer = \"join\", tap = \"edges\" },";
@@ -297,7 +297,7 @@ fn taps_leave_the_encoders_main_path_once() {
 }
 
 #[test]
-fn joins_take_a_known_tap_of_their_size() {
+fn joins_require_a_known_tap_of_equal_size() {
     assert_refused(
         &[("tap = \"edges\"", "tap = \"corners\"")],
         "decoder.layers[2]",
@@ -327,7 +327,7 @@ fn the_decoder_ends_at_the_output() {
 }
 
 #[test]
-fn the_classifier_has_one_logit_a_label() {
+fn the_classifier_has_one_logit_per_label() {
     let dense = "layers = [{ layer = \"dense\", units = 2 }]";
     assert_refused(
         &[(dense, "layers = [{ layer = \"dense\", units = 3 }]")],
@@ -344,19 +344,19 @@ fn the_classifier_has_one_logit_a_label() {
 }
 
 #[test]
-fn a_distribution_comes_from_a_linear_layer() {
+fn a_variational_encoder_ends_with_a_linear_layer() {
     let relu = ("units = 5 }", "units = 5, activation = \"relu\" }");
     assert_refused(&[relu], "encoder.layers[4]", &["`dense, relu`", "without activation"]);
     assert_refused(&[("beta = 0.5", "beta = -1.0")], "variational.beta", &["-1 is not a valid weight"]);
 }
 
 #[test]
-fn weights_are_numbers_and_something_is_learnt() {
+fn weights_are_finite_and_some_loss_trains_the_decoder() {
     let weight = |weight: &str| format!("weight = {weight} }}\nclassification");
     let old = "weight = 2.0 }\nclassification";
-    let place = "objective.reconstruction.weight";
-    assert_refused(&[(old, &weight("inf"))], place, &["inf is not a valid weight", "0 or more"]);
-    assert_refused(&[(old, &weight("0.0"))], place, &["no loss trains the decoder"]);
+    let path = "objective.reconstruction.weight";
+    assert_refused(&[(old, &weight("inf"))], path, &["inf is not a valid weight", "0 or more"]);
+    assert_refused(&[(old, &weight("0.0"))], path, &["no loss trains the decoder"]);
     assert_refused(&[("classification = 0.1", "classification = nan")], "objective.classification", &["NaN"]);
     let sparse = ("classification = 0.1", "classification = 0.1\nsparsity = -0.5");
     assert_refused(&[sparse], "objective.sparsity", &["-0.5"]);
@@ -366,10 +366,10 @@ fn weights_are_numbers_and_something_is_learnt() {
 fn objectives_have_the_parts_they_need() {
     let (before, rest) = MODEL.split_once("[classifier]").unwrap();
     let (_, rest) = rest.split_once("[variational]").unwrap();
-    let message = checked(&format!("{before}[variational]{rest}")).unwrap_err().to_string();
+    let message = check(&format!("{before}[variational]{rest}")).unwrap_err().to_string();
     assert!(message.contains("objective.classification: the model does not have a classifier"), "{message}");
     let unclassified = rest.replace("classification = 0.1", "");
-    let message = checked(&format!("{before}[variational]{unclassified}")).unwrap_err().to_string();
+    let message = check(&format!("{before}[variational]{unclassified}")).unwrap_err().to_string();
     assert!(message.contains("objective.contrastive.kind: a supervised loss requires labels"), "{message}");
     let cold = ("weight = 0.1 }", "weight = 0.1, temperature = 0.0 }");
     assert_refused(&[cold], "objective.contrastive.temperature", &["above 0"]);
@@ -380,33 +380,33 @@ fn objectives_have_the_parts_they_need() {
 fn a_series_has_no_mirror_image() {
     let text = include_str!("../../presets/series-gru.toml");
     let contrastive = "contrastive = { kind = \"nt-xent\", weight = 0.1, flip = true }\n\n[frame]";
-    let error = checked(&text.replace("[frame]", contrastive)).unwrap_err().to_string();
+    let error = check(&text.replace("[frame]", contrastive)).unwrap_err().to_string();
     assert!(error.contains("objective.contrastive.flip: a time series cannot be mirrored"), "{error}");
 }
 
 #[test]
-fn data_and_anomaly_are_for_models_that_have_them() {
+fn data_and_anomaly_keys_require_a_matching_model() {
     let dense = include_str!("../../presets/fashion-dense.toml");
-    let with = |text: &str, set: &str, more: &str| {
+    let error_with = |text: &str, set: &str, line: &str| {
         let set_line = format!("set = \"{set}\"");
         assert!(text.contains(&set_line), "{set}");
-        checked(&text.replacen(&set_line, &format!("{set_line}\n{more}"), 1)).unwrap_err().to_string()
+        check(&text.replacen(&set_line, &format!("{set_line}\n{line}"), 1)).unwrap_err().to_string()
     };
-    for (more, expected) in [
+    for (line, expected) in [
         ("labels = 10", "data.labels: the model does not have a classifier"),
         ("stride = 2", "data.stride: images are not cut into windows"),
         ("normals = 2", "unknown field `normals`"),
     ] {
-        let error = with(dense, "fashion-mnist", more);
-        assert!(error.contains(expected), "{more}: {error}");
+        let error = error_with(dense, "fashion-mnist", line);
+        assert!(error.contains(expected), "{line}: {error}");
     }
     let series = include_str!("../../presets/series-gru.toml");
-    for (more, expected) in [
+    for (line, expected) in [
         ("normal = 1", "data.normal: a time series does not have classes"),
         ("stride = 129", "data.stride: 129 is out of range"),
     ] {
-        let error = with(series, "series", more);
-        assert!(error.contains(expected), "{more}: {error}");
+        let error = error_with(series, "series", line);
+        assert!(error.contains(expected), "{line}: {error}");
     }
     let parts = "parts = [\"re-encoding\", \"mahalanobis\", \"error\", \"relative-error\"]";
     for (other, expected) in [
@@ -416,14 +416,14 @@ fn data_and_anomaly_are_for_models_that_have_them() {
         ("parts = [\"depth\"]", "unknown variant `depth`"),
     ] {
         assert!(series.contains(parts));
-        let error = checked(&series.replace(parts, other)).unwrap_err().to_string();
+        let error = check(&series.replace(parts, other)).unwrap_err().to_string();
         assert!(error.contains(expected), "{other}: {error}");
     }
     let consistency = "consistency = { weight = 0.1, threshold = 2.0 }";
     let semi = include_str!("../../presets/fashion-semi.toml");
-    let own = "consistency = { weight = 0.1, threshold = 0.95, shift = 1 }";
-    assert!(semi.contains(own));
-    let error = checked(&semi.replace(own, consistency)).unwrap_err().to_string();
+    let original = "consistency = { weight = 0.1, threshold = 0.95, shift = 1 }";
+    assert!(semi.contains(original));
+    let error = check(&semi.replace(original, consistency)).unwrap_err().to_string();
     assert!(error.contains("objective.consistency.threshold: 2 is not a probability"), "{error}");
 }
 

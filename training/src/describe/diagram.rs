@@ -102,19 +102,19 @@ fn block_left(index: usize) -> f64 {
 }
 
 fn block_height(values: usize, largest: usize) -> f64 {
-    let share = (1.0 + values as f64).ln() / (1.0 + largest as f64).ln();
-    12.0 + (MAX_BLOCK_HEIGHT - 12.0) * share
+    let fraction = (1.0 + values as f64).ln() / (1.0 + largest as f64).ln();
+    12.0 + (MAX_BLOCK_HEIGHT - 12.0) * fraction
 }
 
 /// Draws the labels of the halves above their blocks.
 fn draw_halves(out: &mut String, blocks: &[DiagramBlock]) {
     for (colour, name) in [(EDGE_COLOUR, "edge"), (CLOUD_COLOUR, "cloud"), (CLASSIFIER_COLOUR, "classifier")]
     {
-        let mut own = blocks.iter().enumerate().filter(|(_, block)| {
+        let mut members = blocks.iter().enumerate().filter(|(_, block)| {
             block.colour == colour || (colour == EDGE_COLOUR && block.colour == LATENT_COLOUR)
         });
-        let Some((first, _)) = own.next() else { continue };
-        let last = own.next_back().map_or(first, |(last, _)| last);
+        let Some((first, _)) = members.next() else { continue };
+        let last = members.next_back().map_or(first, |(last, _)| last);
         let (from, to) = (block_left(first) - GAP / 4.0, block_left(last) + BLOCK_WIDTH + GAP / 4.0);
         let _ = writeln!(
             out,
@@ -151,8 +151,8 @@ fn draw_block(out: &mut String, block: &DiagramBlock, x: f64, height: f64) {
     let centre = x + BLOCK_WIDTH / 2.0;
     let shape = block.shape.to_string();
     draw_text(out, [centre, top - depth - 4.0], "font-size=\"8\" text-anchor=\"middle\"", &shape);
-    let turn = format!("transform=\"rotate(40 {centre:.1} {NAMES_Y})\" font-size=\"9\"");
-    draw_text(out, [centre, NAMES_Y], &turn, &block.label);
+    let rotation = format!("transform=\"rotate(40 {centre:.1} {NAMES_Y})\" font-size=\"9\"");
+    draw_text(out, [centre, NAMES_Y], &rotation, &block.label);
 }
 
 /// Draws an arc above the blocks, leading to each join and starting at its tap.

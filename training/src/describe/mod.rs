@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_presets_figures_are_those_of_its_export() {
+    fn every_presets_figures_match_its_export() {
         for (name, _) in PRESETS {
             let blueprint = blueprint(name);
             let found = Description::new(&blueprint);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diagram_escapes_what_it_is_given() {
+    fn a_diagram_escapes_xml() {
         let mut blueprint = blueprint("fashion-skip");
         blueprint.definition.description = "a < b & \"c\"".into();
         let text = render_svg(&blueprint);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lopside_decoder::Anomaly;
 use serde::{Deserialize, Serialize};
 
-use super::through::RoundTrip;
+use super::round_trip::RoundTrip;
 use crate::{
     anomaly::auroc,
     corpus::{Corpus, CorpusSamples},
@@ -42,20 +42,20 @@ pub struct ScoreFigures {
 }
 
 /// Computes the figures. Returns `None` if the samples are all normal or all anomalies.
-pub(super) fn anomaly_figures(through: &RoundTrip, test: &Corpus) -> Option<AnomalyFigures> {
-    let (alone, with_input) = (&through.frame_only_verdicts, &through.with_input_verdicts);
+pub(super) fn anomaly_figures(round_trip: &RoundTrip, test: &Corpus) -> Option<AnomalyFigures> {
+    let (frame_only, with_input) = (&round_trip.frame_only_verdicts, &round_trip.with_input_verdicts);
     let parts = with_input.first()?.parts.iter().enumerate();
     Some(AnomalyFigures {
         anomalies: test.anomalies.iter().filter(|&&anomaly| anomaly).count(),
-        frame_alone: score_figures("score of the frame alone", alone, test, |anomaly| anomaly.score)?,
+        frame_alone: score_figures("score of the frame alone", frame_only, test, |anomaly| anomaly.score)?,
         with_input: score_figures("score with the input", with_input, test, |anomaly| anomaly.score)?,
         parts: parts
             .map(|(index, part)| {
                 score_figures(&part.name, with_input, test, |anomaly| anomaly.parts[index].value)
             })
             .collect::<Option<_>>()?,
-        false_alarms: called_share(alone, test, false),
-        found: called_share(alone, test, true),
+        false_alarms: flagged_share(frame_only, test, false),
+        found: flagged_share(frame_only, test, true),
     })
 }
 
@@ -75,10 +75,10 @@ fn score_figures(
 }
 
 /// Returns the share of the anomalies, or of the normal samples, that are called anomalous.
-fn called_share(verdicts: &[Anomaly], test: &Corpus, anomalous: bool) -> f64 {
-    let of_kind = verdicts.iter().zip(&test.anomalies).filter(|(_, is)| **is == anomalous);
-    let called: Vec<bool> = of_kind.map(|(verdict, _)| verdict.anomalous).collect();
-    called.iter().filter(|&&called| called).count() as f64 / called.len().max(1) as f64
+fn flagged_share(verdicts: &[Anomaly], test: &Corpus, anomalous: bool) -> f64 {
+    let selected = verdicts.iter().zip(&test.anomalies).filter(|(_, label)| **label == anomalous);
+    let flagged: Vec<bool> = selected.map(|(verdict, _)| verdict.anomalous).collect();
+    flagged.iter().filter(|&&flagged| flagged).count() as f64 / flagged.len().max(1) as f64
 }
 
 impl AnomalyFigures {
@@ -86,15 +86,15 @@ impl AnomalyFigures {
     #[must_use]
     pub fn table(&self) -> String {
         let rows = [&self.frame_alone, &self.with_input].into_iter().chain(&self.parts);
-        let points = rows.clone().any(|row| row.point_auroc.is_some());
-        let mut text = String::from(if points {
+        let has_points = rows.clone().any(|row| row.point_auroc.is_some());
+        let mut text = String::from(if has_points {
             "| score | AUROC, samples | AUROC, points |\n|---|---|---|\n"
         } else {
             "| score | AUROC |\n|---|---|\n"
         });
         for row in rows {
             let _ = write!(text, "| {} | {:.4} |", row.name, row.auroc);
-            if points {
+            if has_points {
                 let _ = write!(text, " {:.4} |", row.point_auroc.unwrap_or(f64::NAN));
             }
             text.push('\n');

@@ -58,8 +58,8 @@ impl Evaluation {
             let _ = write!(text, "\n{}", fewer.to_sentence());
         }
         if let Some(accuracy) = self.accuracy {
-            let (right, bytes) = (100.0 * accuracy, self.frame.mean);
-            let _ = writeln!(text, "\nAccuracy: {right:.2} %, through frames of {bytes:.1} bytes.");
+            let (percent, bytes) = (100.0 * accuracy, self.frame.mean);
+            let _ = writeln!(text, "\nAccuracy: {percent:.2} %, through frames of {bytes:.1} bytes.");
         }
         if let Some(anomaly) = &self.anomaly {
             let _ = write!(text, "\n{}", anomaly.table());

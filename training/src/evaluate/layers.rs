@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{reconstruction, through::RoundTrip};
+use super::{reconstruction, round_trip::RoundTrip};
 use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
 /// The figures of frames with the first layers of a latent only.
@@ -24,19 +24,19 @@ pub(super) fn layer_figures(
     service: &SplitService,
     test: &Corpus,
 ) -> Result<Vec<LayerFigures>, TrainingError> {
-    let all = service.bundle.space.layers().len();
-    if all == 1 {
+    let layer_count = service.bundle.space.layers().len();
+    if layer_count == 1 {
         return Ok(Vec::new());
     }
     let targets = reconstruction::sample_rows(service, test, true)?;
-    (1..all)
+    (1..layer_count)
         .map(|layers| {
-            let through = RoundTrip::send(service, test, Some(layers))?;
+            let round_trip = RoundTrip::send(service, test, Some(layers))?;
             Ok(LayerFigures {
                 layers,
-                frame_bytes: through.spread().mean,
-                mse_frames: reconstruction::mean_squared_error(&targets, &through.reconstructions),
-                accuracy: through.accuracy(test),
+                frame_bytes: round_trip.frame_sizes().mean,
+                mse_frames: reconstruction::mean_squared_error(&targets, &round_trip.reconstructions),
+                accuracy: round_trip.accuracy(test),
             })
         })
         .collect()
@@ -46,9 +46,12 @@ impl LayerFigures {
     /// Formats the figures as a sentence.
     pub(super) fn to_sentence(self) -> String {
         let Self { layers, frame_bytes, mse_frames, accuracy } = self;
-        let right = accuracy.map(|share| format!(", accuracy {:.2} %", 100.0 * share));
-        let what =
+        let accuracy_text = accuracy.map(|accuracy| format!(", accuracy {:.2} %", 100.0 * accuracy));
+        let subject =
             if layers == 1 { "The base layer".to_owned() } else { format!("The first {layers} layers") };
-        format!("{what} alone: {frame_bytes:.1} bytes, MSE {mse_frames:.5}{}.\n", right.unwrap_or_default())
+        format!(
+            "{subject} alone: {frame_bytes:.1} bytes, MSE {mse_frames:.5}{}.\n",
+            accuracy_text.unwrap_or_default()
+        )
     }
 }

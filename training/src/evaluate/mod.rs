@@ -4,8 +4,8 @@ mod anomaly;
 mod evaluation;
 mod layers;
 mod reconstruction;
+mod round_trip;
 mod size_distribution;
-mod through;
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub use layers::LayerFigures;
 pub use reconstruction::{BaselineCodec, ImageFigures, ReconstructionFigures};
 pub use size_distribution::SizeDistribution;
 
-use self::through::RoundTrip;
+use self::round_trip::RoundTrip;
 use crate::{TrainingError, corpus::Corpus, split_service::SplitService};
 
 /// Evaluates the bundle in `folder` on `test`, with the PCA baseline fitted to `train`. For images, also
@@ -34,23 +34,23 @@ pub(crate) fn evaluate_bundle(
     runtime: &Runtime,
 ) -> Result<(Evaluation, Option<ContactSheet>), TrainingError> {
     let service = SplitService::open(folder, runtime)?;
-    let through = RoundTrip::send(&service, test, None)?;
+    let round_trip = RoundTrip::send(&service, test, None)?;
     let (reconstruction, sheet) =
-        reconstruction::reconstruction_figures(&service, &through, train, test, runtime)?;
+        reconstruction::reconstruction_figures(&service, &round_trip, train, test, runtime)?;
     let manifest = &service.bundle.manifest;
-    let scores = manifest.heads.iter().any(|head| matches!(head.kind, HeadKind::Score(_)));
+    let has_score_head = manifest.heads.iter().any(|head| matches!(head.kind, HeadKind::Score(_)));
     let evaluation = Evaluation {
         samples: test.len(),
         latent_values: service.bundle.space.len(),
         encoder: half_cost(manifest.encoder.cost),
         decoder: half_cost(manifest.heads[0].cost),
-        frame: through.spread(),
-        zeros: through.zero_share(),
+        frame: round_trip.frame_sizes(),
+        zeros: round_trip.zero_share(),
         raw_bytes: test.raw_bytes(),
         fewer_layers: layers::layer_figures(&service, test)?,
         reconstruction,
-        accuracy: through.accuracy(test),
-        anomaly: scores.then(|| anomaly::anomaly_figures(&through, test)).flatten(),
+        accuracy: round_trip.accuracy(test),
+        anomaly: has_score_head.then(|| anomaly::anomaly_figures(&round_trip, test)).flatten(),
     };
     Ok((evaluation, sheet))
 }

@@ -7,7 +7,7 @@ use lopside_input::{image_from_samples, image_samples, normalise_window, to_mode
 use lopside_quality::{CodecPoint, ContactSheet, jpeg_point, png_bytes, psnr_of_mse, webp_point};
 use serde::{Deserialize, Serialize};
 
-use super::{size_distribution::SizeDistribution, through::RoundTrip};
+use super::{round_trip::RoundTrip, size_distribution::SizeDistribution};
 use crate::{
     DataError, Pca, TrainingError,
     corpus::{Corpus, CorpusSamples},
@@ -68,7 +68,7 @@ pub struct BaselineCodec {
 /// Computes the figures and, for images, a contact sheet of the first ones.
 pub(super) fn reconstruction_figures(
     service: &SplitService,
-    through: &RoundTrip,
+    round_trip: &RoundTrip,
     train: &Corpus,
     test: &Corpus,
     runtime: &Runtime,
@@ -79,24 +79,23 @@ pub(super) fn reconstruction_figures(
             &targets,
             &decode_unquantised(service, inputs.clone(), test.len(), runtime)?,
         ),
-        mse_frames: mean_squared_error(&targets, &through.reconstructions),
+        mse_frames: mean_squared_error(&targets, &round_trip.reconstructions),
         mse_pca: pca_error(service, train, &inputs, &targets, test.len())?,
         picture: None,
     };
     let HeadKind::Reconstruct(spec) = &service.bundle.manifest.heads[0].kind else {
         return Ok((figures, None));
     };
-    let originals: Vec<DynamicImage> =
-        grey_images(test).map(|picture| to_model_image(&picture, spec)).collect();
-    let picture = ImageFigures {
+    let originals: Vec<DynamicImage> = grey_images(test).map(|image| to_model_image(&image, spec)).collect();
+    let image = ImageFigures {
         psnr_frames_db: psnr_of_unit_mse(figures.mse_frames),
         psnr_bicubic_db: bicubic_psnr(service, test, &originals, spec),
         png_bytes: mean_png(&originals)?,
-        jpeg_smallest: measure_codec(&originals, |picture| Ok(jpeg_point(picture, 1)?))?,
-        webp_smallest: measure_codec(&originals, |picture| Ok(webp_point(picture, 0)?))?,
+        jpeg_smallest: measure_codec(&originals, |image| Ok(jpeg_point(image, 1)?))?,
+        webp_smallest: measure_codec(&originals, |image| Ok(webp_point(image, 0)?))?,
     };
-    let sheet = contact_sheet(&originals, &through.reconstructions, spec)?;
-    Ok((ReconstructionFigures { picture: Some(picture), ..figures }, Some(sheet)))
+    let sheet = contact_sheet(&originals, &round_trip.reconstructions, spec)?;
+    Ok((ReconstructionFigures { picture: Some(image), ..figures }, Some(sheet)))
 }
 
 impl ReconstructionFigures {
@@ -116,25 +115,25 @@ impl ReconstructionFigures {
         if let Some(mse) = self.mse_pca {
             text += &self.table_row(&format!("PCA, {values} components, not quantised"), &unquantised, mse);
         }
-        if let Some(picture) = &self.picture {
-            if let Some(psnr) = picture.psnr_bicubic_db {
+        if let Some(image) = &self.picture {
+            if let Some(psnr) = image.psnr_bicubic_db {
                 let mse = 10_f64.powf(-psnr / 10.0);
                 text += &self.table_row("the encoder's input, enlarged (bicubic)", "–", mse);
             }
-            for (name, codec) in [("JPEG", picture.jpeg_smallest), ("WebP", picture.webp_smallest)] {
+            for (name, codec) in [("JPEG", image.jpeg_smallest), ("WebP", image.webp_smallest)] {
                 let bytes = format!("{:.1}", codec.mean_bytes);
                 text += &self.table_row(&format!("{name}, lowest quality"), &bytes, codec.mse);
             }
-            text += &self.table_row("PNG", &format!("{:.1}", picture.png_bytes), 0.0);
+            text += &self.table_row("PNG", &format!("{:.1}", image.png_bytes), 0.0);
         }
         text + &self.table_row("raw", &raw_bytes.to_string(), 0.0)
     }
 
     /// Formats a row of the table, with a PSNR for images.
-    fn table_row(&self, what: &str, bytes: &str, mse: f64) -> String {
+    fn table_row(&self, label: &str, bytes: &str, mse: f64) -> String {
         let psnr = if mse == 0.0 { "lossless".into() } else { format!("{:.2}", psnr_of_unit_mse(mse)) };
         let psnr = if self.picture.is_some() { format!(" {psnr} |") } else { String::new() };
-        format!("| {what} | {bytes} | {mse:.5} |{psnr}\n")
+        format!("| {label} | {bytes} | {mse:.5} |{psnr}\n")
     }
 }
 
@@ -145,15 +144,15 @@ pub(super) fn sample_rows(
     target: bool,
 ) -> Result<Vec<f32>, TrainingError> {
     let manifest = &service.bundle.manifest;
-    let of_head = match &manifest.heads[0].kind {
+    let head_spec = match &manifest.heads[0].kind {
         HeadKind::Reconstruct(spec) => Some(spec),
         _ => None,
     };
     match (&corpus.samples, &manifest.input) {
         (CorpusSamples::Images(_), InputSpec::Picture(spec)) => {
-            let spec = of_head.filter(|_| target).unwrap_or(spec);
+            let spec = head_spec.filter(|_| target).unwrap_or(spec);
             Ok(grey_images(corpus)
-                .flat_map(|picture| image_samples(&to_model_image(&picture, spec), spec))
+                .flat_map(|image| image_samples(&to_model_image(&image, spec), spec))
                 .collect())
         }
         (CorpusSamples::Series(half), InputSpec::Series(spec)) => {
@@ -180,8 +179,8 @@ fn decode_unquantised(
     runtime: &Runtime,
 ) -> Result<Vec<f32>, TrainingError> {
     let bundle = &service.bundle;
-    let item = bundle.manifest.encoder.input.item_dims().unwrap_or_default();
-    let dims = std::iter::once(n).chain(item.iter().map(|&dim| dim as usize)).collect();
+    let item_dims = bundle.manifest.encoder.input.item_dims().unwrap_or_default();
+    let dims = std::iter::once(n).chain(item_dims.iter().map(|&dim| dim as usize)).collect();
     let mut encoder = OrtModel::new(runtime, "encoder.onnx", &bundle.encoder)?;
     let latents = encoder.run_batches(&[TensorValues { dims, values }])?;
     let outputs = OrtModel::new(runtime, "reconstruct", &bundle.heads[0].model)?.run_batches(&latents)?;
@@ -219,13 +218,13 @@ fn bicubic_psnr(
     originals: &[DynamicImage],
     spec: &ImageSpec,
 ) -> Option<f64> {
-    let InputSpec::Picture(seen) = &service.bundle.manifest.input else { return None };
-    if (seen.width, seen.height) == (spec.width, spec.height) {
+    let InputSpec::Picture(input_spec) = &service.bundle.manifest.input else { return None };
+    if (input_spec.width, input_spec.height) == (spec.width, spec.height) {
         return None;
     }
-    let enlarged = grey_images(test).map(|picture| {
-        let seen = to_model_image(&picture, seen);
-        seen.resize_exact(spec.width, spec.height, image::imageops::FilterType::CatmullRom)
+    let enlarged = grey_images(test).map(|image| {
+        let input = to_model_image(&image, input_spec);
+        input.resize_exact(spec.width, spec.height, image::imageops::FilterType::CatmullRom)
     });
     let squares = enlarged.zip(originals).map(|(enlarged, original)| {
         let pairs = enlarged.as_bytes().iter().zip(original.as_bytes());
@@ -235,26 +234,26 @@ fn bicubic_psnr(
     Some(psnr_of_mse(squares.sum::<f64>() / samples))
 }
 
-fn mean_png(pictures: &[DynamicImage]) -> Result<f64, TrainingError> {
+fn mean_png(images: &[DynamicImage]) -> Result<f64, TrainingError> {
     let mut sum = 0;
-    for picture in pictures {
-        sum += png_bytes(picture)?;
+    for image in images {
+        sum += png_bytes(image)?;
     }
-    Ok(sum as f64 / pictures.len() as f64)
+    Ok(sum as f64 / images.len() as f64)
 }
 
 fn measure_codec(
-    pictures: &[DynamicImage],
+    images: &[DynamicImage],
     encode: impl Fn(&DynamicImage) -> Result<CodecPoint, TrainingError>,
 ) -> Result<BaselineCodec, TrainingError> {
     let (mut bytes, mut mse) = (0, 0.0);
-    for picture in pictures {
-        let point = encode(picture)?;
+    for image in images {
+        let point = encode(image)?;
         bytes += point.bytes;
         // Inverse of the PSNR's definition, for samples from 0 to 1.
         mse += 10_f64.powf(-point.psnr / 10.0);
     }
-    let count = pictures.len() as f64;
+    let count = images.len() as f64;
     Ok(BaselineCodec {
         mean_bytes: bytes as f64 / count,
         mse: mse / count,
@@ -268,11 +267,11 @@ fn contact_sheet(
     spec: &ImageSpec,
 ) -> Result<ContactSheet, TrainingError> {
     let mut sheet = ContactSheet::new(8, SHEET_SCALE)?;
-    for (picture, values) in
+    for (original, values) in
         originals.iter().zip(reconstructions.chunks(spec.samples() as usize)).take(SHEET_IMAGES)
     {
-        if let Some(back) = image_from_samples(values, spec) {
-            sheet.push_pair(picture, &back)?;
+        if let Some(reconstruction) = image_from_samples(values, spec) {
+            sheet.push_pair(original, &reconstruction)?;
         }
     }
     Ok(sheet)

@@ -27,23 +27,23 @@ impl BatchedHalf {
     pub(super) fn new(
         name: &'static str,
         mut model: ModelProto,
-        ends: &[&NamedTensor],
+        tensors: &[&NamedTensor],
         items: &[Vec<f32>],
         runtime: &Runtime,
     ) -> Result<Self, ModelError> {
         // Intermediate shapes from the exporter are valid for its own batch only.
         model.graph.iter_mut().for_each(|graph| graph.value_info.clear());
-        declare_batch(&mut model, ends, &Dim::from("n"));
-        let open = encode_model(&model);
-        declare_batch(&mut model, ends, &Dim::from(1));
-        let single = encode_model(&model);
+        declare_batch(&mut model, tensors, &Dim::from("n"));
+        let batched = encode_model(&model);
+        declare_batch(&mut model, tensors, &Dim::from(1));
+        let unbatched = encode_model(&model);
         let items: Vec<&[f32]> = items.iter().map(Vec::as_slice).collect();
-        let alone = OrtModel::new(runtime, name, &single)?.run_items(&items, 2, 1)?;
-        let one_by_one = check_batching(runtime, name, &open, &items, &alone).err();
-        if one_by_one.is_none() {
-            declare_batch(&mut model, ends, &Dim::from("n"));
+        let single_outputs = OrtModel::new(runtime, name, &unbatched)?.run_items(&items, 2, 1)?;
+        let single_item_reason = check_batching(runtime, name, &batched, &items, &single_outputs).err();
+        if single_item_reason.is_none() {
+            declare_batch(&mut model, tensors, &Dim::from("n"));
         }
-        Ok(Self { name, model, single_item_reason: one_by_one })
+        Ok(Self { name, model, single_item_reason })
     }
 
     /// Opens the half in ONNX Runtime.
@@ -53,9 +53,9 @@ impl BatchedHalf {
 }
 
 /// Declares the dimensions of these inputs and outputs, with `batch` as the first.
-fn declare_batch(model: &mut ModelProto, ends: &[&NamedTensor], batch: &Dim) {
-    for end in ends {
-        set_dims(model, &end.name, &end.onnx_dims(batch.clone()));
+fn declare_batch(model: &mut ModelProto, tensors: &[&NamedTensor], batch: &Dim) {
+    for tensor in tensors {
+        set_dims(model, &tensor.name, &tensor.onnx_dims(batch.clone()));
     }
 }
 
@@ -65,15 +65,15 @@ fn check_batching(
     name: &'static str,
     model: &[u8],
     items: &[&[f32]],
-    alone: &[Vec<f32>],
+    expected: &[Vec<f32>],
 ) -> Result<(), String> {
     let found = OrtModel::new(runtime, name, model)
         .and_then(|mut model| model.run_items(items, 2, 2))
         .map_err(|error| error.to_string())?;
-    for (found, alone) in found.iter().zip(alone) {
-        let scale = alone.iter().fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
-        if found.len() != alone.len()
-            || !found.iter().zip(alone).all(|(a, b)| (a - b).abs() <= TOLERANCE * scale)
+    for (found, expected) in found.iter().zip(expected) {
+        let scale = expected.iter().fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
+        if found.len() != expected.len()
+            || !found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= TOLERANCE * scale)
         {
             return Err("two items in a batch do not give the same results as each alone".to_owned());
         }

@@ -74,7 +74,9 @@ impl Bindings {
 
     fn set(&mut self, symbol: &str, number: i64) -> Result<(), String> {
         match self.bound.iter().find(|(bound, _)| bound == symbol) {
-            Some((_, before)) if *before != number => Err(format!("`{symbol}` is already bound to {before}")),
+            Some((_, existing)) if *existing != number => {
+                Err(format!("`{symbol}` is already bound to {existing}"))
+            }
             Some(_) => Ok(()),
             None => {
                 self.bound.push((symbol.to_owned(), number));

@@ -53,33 +53,33 @@ pub(super) fn make_bundle(
     runtime: &Runtime,
 ) -> Result<BundleReport, TrainingError> {
     let labels = read_labels(options.labels.as_deref())?;
-    let wish = RequestedHeads { reconstruct: options.reconstruct, labels };
-    let parts = PreparedModel::new(source, options, &wish, runtime)?;
+    let requested = RequestedHeads { reconstruct: options.reconstruct, labels };
+    let prepared = PreparedModel::new(source, options, &requested, runtime)?;
     let heads = heads::build_heads(
-        &parts.outputs,
-        &parts.latents,
-        &parts.given.spec,
-        &wish,
+        &prepared.outputs,
+        &prepared.latents,
+        &prepared.calibration_inputs.spec,
+        &requested,
         known_cost(&source.halves.decoder_cost)?,
     )?;
     let classes = heads.iter().map(|head| matches!(head.kind, HeadKind::Classify { .. })).collect();
-    let mut session = parts.decoder.open(runtime)?;
-    let sensitivities = measure_sensitivities(&mut session, &parts.calibrated)?;
-    let mut bench = parts.open_bench(session, classes)?;
+    let mut session = prepared.decoder.open(runtime)?;
+    let sensitivities = measure_sensitivities(&mut session, &prepared.calibrated)?;
+    let mut bench = prepared.open_bench(session, classes)?;
     let mut sweep = Vec::with_capacity(SWEEP_BITS.len());
     for bits in SWEEP_BITS {
-        sweep.push(bench.measure_point(bits, &calibrate_bits(&parts.calibrated, &sensitivities, bits)?)?);
+        sweep.push(bench.measure_point(bits, &calibrate_bits(&prepared.calibrated, &sensitivities, bits)?)?);
     }
     let calibration = match options.rate {
-        RateTarget::FrameBytes(bytes) => calibrate_bytes(&parts.calibrated, &sensitivities, bytes)?,
-        RateTarget::BitsPerValue(bits) => calibrate_bits(&parts.calibrated, &sensitivities, bits)?,
+        RateTarget::FrameBytes(bytes) => calibrate_bytes(&prepared.calibrated, &sensitivities, bytes)?,
+        RateTarget::BitsPerValue(bits) => calibrate_bits(&prepared.calibrated, &sensitivities, bits)?,
     };
-    let draft = parts.draft_bundle(source, options, heads, &calibration)?;
+    let draft = prepared.draft_bundle(source, options, heads, &calibration)?;
     draft.write(out, DRAFT_CARD)?;
-    let chosen = measure_frames(out, &bench, &parts.tests(), runtime)?;
-    let made = parts.bundle_report(source, &draft, sweep, chosen)?;
-    draft.write(out, &card::write_card(&made, source))?;
-    Ok(made)
+    let frames = measure_frames(out, &bench, &prepared.tests(), runtime)?;
+    let report = prepared.bundle_report(source, &draft, sweep, frames)?;
+    draft.write(out, &card::write_card(&report, source))?;
+    Ok(report)
 }
 
 fn known_cost(cost: &Result<lopside_onnx::Cost, OnnxError>) -> Result<ModelCost, TrainingError> {
@@ -89,7 +89,7 @@ fn known_cost(cost: &Result<lopside_onnx::Cost, OnnxError>) -> Result<ModelCost,
 
 /// The verified halves with batch dimensions, and the latents of the inputs.
 struct PreparedModel {
-    given: CalibrationInputs,
+    calibration_inputs: CalibrationInputs,
     rows: InputSplit,
     encoder: BatchedHalf,
     decoder: BatchedHalf,
@@ -105,7 +105,7 @@ impl PreparedModel {
     fn new(
         source: &CutModel<'_>,
         options: &BundleOptions,
-        wish: &RequestedHeads,
+        requested: &RequestedHeads,
         runtime: &Runtime,
     ) -> Result<Self, TrainingError> {
         let cut = &source.halves.verification.latents;
@@ -113,19 +113,31 @@ impl PreparedModel {
             .iter()
             .map(|latent| NamedTensor::new(&latent.tensor, &latent.dims))
             .collect::<Result<Vec<_>, _>>()?;
-        let each = source.input.values() + latents.iter().map(NamedTensor::values).sum::<usize>();
+        let values_per_input = source.input.values() + latents.iter().map(NamedTensor::values).sum::<usize>();
         let normalise = Normalise { mean: options.mean.clone(), std: options.std.clone() };
-        let most = (MAX_VALUES / each).max(2);
-        let given = CalibrationInputs::read(&options.inputs, &source.input, &normalise, most)?;
-        let (count, samples) = (given.inputs.len(), given.samples());
+        let max_inputs = (MAX_VALUES / values_per_input).max(2);
+        let calibration_inputs =
+            CalibrationInputs::read(&options.inputs, &source.input, &normalise, max_inputs)?;
+        let (count, samples) = (calibration_inputs.inputs.len(), calibration_inputs.samples());
         let encoder = fix_encoder(source, &latents, first_two(&samples, count), runtime)?;
-        let all = run_rows(&mut encoder.open(runtime)?, &[&samples], count)?;
-        let first: Vec<Vec<f32>> = all.iter().map(|values| first_two(values, count)).collect();
-        let (decoder, outputs, left_out) = fix_decoder(source, &latents, &first, wish, runtime)?;
+        let latent_values = run_rows(&mut encoder.open(runtime)?, &[&samples], count)?;
+        let first_items: Vec<Vec<f32>> =
+            latent_values.iter().map(|values| first_two(values, count)).collect();
+        let (decoder, outputs, left_out) = fix_decoder(source, &latents, &first_items, requested, runtime)?;
         let rows = InputSplit::new(count);
-        let calibrated = select_latents(&latents, &all, &rows.calibrated);
-        let tested = select_latents(&latents, &all, &rows.tested);
-        Ok(Self { given, rows, encoder, decoder, latents, outputs, left_out, calibrated, tested })
+        let calibrated = select_latents(&latents, &latent_values, &rows.calibrated);
+        let tested = select_latents(&latents, &latent_values, &rows.tested);
+        Ok(Self {
+            calibration_inputs,
+            rows,
+            encoder,
+            decoder,
+            latents,
+            outputs,
+            left_out,
+            calibrated,
+            tested,
+        })
     }
 
     fn open_bench(
@@ -141,7 +153,7 @@ impl PreparedModel {
     }
 
     fn tests(&self) -> Vec<&EncoderInput> {
-        self.rows.tested.iter().map(|&row| &self.given.inputs[row]).collect()
+        self.rows.tested.iter().map(|&row| &self.calibration_inputs.inputs[row]).collect()
     }
 
     /// Builds the draft of the bundle; its heads carry the latent-space id.
@@ -155,7 +167,7 @@ impl PreparedModel {
         let mut draft = FixedLatentDraft {
             name: options.name.as_deref().map_or_else(|| bundle_name(source.path), str::to_owned),
             description: format!("{} cut at {}", file_name(source.path), source.at.join(", ")),
-            input: self.given.spec.clone(),
+            input: self.calibration_inputs.spec.clone(),
             encoder: encode_model(&self.encoder.model),
             input_tensor: source.input.tensor_spec(),
             encoder_cost: known_cost(&source.halves.encoder_cost)?,
@@ -204,8 +216,8 @@ struct InputSplit {
 impl InputSplit {
     fn new(count: usize) -> Self {
         if count < MIN_HELD_OUT_INPUTS {
-            let all: Vec<usize> = (0..count).collect();
-            return Self { calibrated: all.clone(), tested: all, held_out: false };
+            let rows: Vec<usize> = (0..count).collect();
+            return Self { calibrated: rows.clone(), tested: rows, held_out: false };
         }
         let (tested, calibrated) = (0..count).partition(|row| row % TEST_INTERVAL == TEST_INTERVAL - 1);
         Self { calibrated, tested, held_out: true }
@@ -226,9 +238,9 @@ fn select_rows(latent: &NamedTensor, values: &[f32], rows: &[usize]) -> LayerLat
 
 /// Returns the first two items; for a single item, the item and a copy at half its values.
 fn first_two(values: &[f32], count: usize) -> Vec<f32> {
-    let each = values.len() / count;
+    let item_len = values.len() / count;
     if count > 1 {
-        return values[..2 * each].to_vec();
+        return values[..2 * item_len].to_vec();
     }
     values.iter().copied().chain(values.iter().map(|value| value / 2.0)).collect()
 }
@@ -239,9 +251,9 @@ fn fix_encoder(
     items: Vec<f32>,
     runtime: &Runtime,
 ) -> Result<BatchedHalf, TrainingError> {
-    let ends: Vec<&NamedTensor> = std::iter::once(&source.input).chain(latents).collect();
+    let tensors: Vec<&NamedTensor> = std::iter::once(&source.input).chain(latents).collect();
     let model = decode_model(&source.halves.encoder)?;
-    Ok(BatchedHalf::new("the encoder", model, &ends, &[items], runtime)?)
+    Ok(BatchedHalf::new("the encoder", model, &tensors, &[items], runtime)?)
 }
 
 /// Returns the decoder, its outputs, and the names of the outputs left out.
@@ -249,7 +261,7 @@ fn fix_decoder(
     source: &CutModel<'_>,
     latents: &[NamedTensor],
     items: &[Vec<f32>],
-    wish: &RequestedHeads,
+    requested: &RequestedHeads,
     runtime: &Runtime,
 ) -> Result<(BatchedHalf, Vec<NamedTensor>, Vec<String>), TrainingError> {
     let mut model = decode_model(&source.halves.decoder)?;
@@ -260,8 +272,9 @@ fn fix_decoder(
     for name in names {
         let dims = source.halves.verification.outputs.iter().find(|output| output.tensor == name);
         let mut output = NamedTensor::new(&name, dims.map_or(&[][..], |output| &output.dims))?;
-        let classes = wish.labels.as_ref().is_some_and(|labels| output.dims == [labels.len() as u32]);
-        if classes && let Some(logits) = heads::to_logits(&mut model, &name) {
+        let is_classifier =
+            requested.labels.as_ref().is_some_and(|labels| output.dims == [labels.len() as u32]);
+        if is_classifier && let Some(logits) = heads::to_logits(&mut model, &name) {
             output.name = logits;
         }
         outputs.push(output);
@@ -269,16 +282,17 @@ fn fix_decoder(
     if outputs.is_empty() {
         return Err(ExternalModelError::NoFloatOutput.into());
     }
-    let ends: Vec<&NamedTensor> = latents.iter().chain(&outputs).collect();
-    Ok((BatchedHalf::new("the decoder", model, &ends, items, runtime)?, outputs, left_out))
+    let tensors: Vec<&NamedTensor> = latents.iter().chain(&outputs).collect();
+    Ok((BatchedHalf::new("the decoder", model, &tensors, items, runtime)?, outputs, left_out))
 }
 
 /// Removes outputs that are not 32-bit floats from a model and returns their names.
 fn remove_other_outputs(model: &mut ModelProto) -> Vec<String> {
     let Some(graph) = model.graph.as_mut() else { return Vec::new() };
-    let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.output).into_iter().partition(is_float);
-    graph.output = kept;
-    left.iter().map(|output| output.name().to_owned()).collect()
+    let (float_outputs, others): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut graph.output).into_iter().partition(is_float);
+    graph.output = float_outputs;
+    others.iter().map(|output| output.name().to_owned()).collect()
 }
 
 fn is_float(output: &lopside_onnx::proto::ValueInfoProto) -> bool {

@@ -47,16 +47,16 @@ pub(super) struct CalibrationInputs {
 }
 
 impl CalibrationInputs {
-    /// Reads at most `most` inputs from a folder or file, for an encoder with input `tensor`.
+    /// Reads at most `max_inputs` inputs from a folder or file, for an encoder with input `tensor`.
     pub(super) fn read(
         path: &Path,
         tensor: &NamedTensor,
         normalise: &Normalise,
-        most: usize,
+        max_inputs: usize,
     ) -> Result<Self, TrainingError> {
-        let given = if is_numbers(path)? {
+        let result = if has_arrays(path)? {
             let spec = InputSpec::Tensor {};
-            Self { spec, inputs: collect_inputs(read_tensors(path, &tensor.dims)?, most)? }
+            Self { spec, inputs: collect_inputs(read_tensors(path, &tensor.dims)?, max_inputs)? }
         } else {
             let spec = image_spec(path, tensor, normalise)?;
             let inputs = source::open_inputs(&[path.to_owned()])?;
@@ -64,13 +64,13 @@ impl CalibrationInputs {
             let inputs = inputs.map(|named| {
                 named.map(|named| source::NamedInput { input: resize_image(named.input, &spec), ..named })
             });
-            let inputs = collect_inputs(inputs, most)?;
+            let inputs = collect_inputs(inputs, max_inputs)?;
             Self { spec: InputSpec::Picture(spec), inputs }
         };
-        if given.inputs.is_empty() {
+        if result.inputs.is_empty() {
             return Err(ExternalModelError::NoCalibrationInputs { path: path.to_owned() }.into());
         }
-        Ok(given)
+        Ok(result)
     }
 
     /// Returns the encoder's tensors for all inputs, one after the other.
@@ -78,8 +78,8 @@ impl CalibrationInputs {
         self.inputs
             .iter()
             .flat_map(|input| match (input, &self.spec) {
-                (EncoderInput::Image(picture), InputSpec::Picture(spec)) => image_samples(picture, spec),
-                (EncoderInput::Values(numbers), _) => numbers.clone(),
+                (EncoderInput::Image(image), InputSpec::Picture(spec)) => image_samples(image, spec),
+                (EncoderInput::Values(values), _) => values.clone(),
                 (EncoderInput::Image(_), _) => Vec::new(),
             })
             .collect()
@@ -89,20 +89,20 @@ impl CalibrationInputs {
 /// Converts an image to the form of `spec`. Other inputs stay as they are.
 fn resize_image(input: EncoderInput, spec: &ImageSpec) -> EncoderInput {
     match input {
-        EncoderInput::Image(picture) => EncoderInput::Image(to_model_image(&picture, spec)),
-        numbers @ EncoderInput::Values(_) => numbers,
+        EncoderInput::Image(image) => EncoderInput::Image(to_model_image(&image, spec)),
+        values @ EncoderInput::Values(_) => values,
     }
 }
 
 fn collect_inputs(
     inputs: impl Iterator<Item = Result<source::NamedInput, InputError>>,
-    most: usize,
+    max_inputs: usize,
 ) -> Result<Vec<EncoderInput>, TrainingError> {
-    inputs.take(most).map(|named| Ok(named?.input)).collect()
+    inputs.take(max_inputs).map(|named| Ok(named?.input)).collect()
 }
 
 /// Returns whether the path has arrays instead of images.
-fn is_numbers(path: &Path) -> Result<bool, TrainingError> {
+fn has_arrays(path: &Path) -> Result<bool, TrainingError> {
     if !path.is_dir() {
         return Ok(is_array(path));
     }
@@ -111,7 +111,7 @@ fn is_numbers(path: &Path) -> Result<bool, TrainingError> {
 }
 
 fn is_array(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "npy" || ending == "npz")
+    path.extension().is_some_and(|extension| extension == "npy" || extension == "npz")
 }
 
 /// Returns the image specification for a tensor `[channels, height, width]`.
@@ -151,7 +151,7 @@ fn values_per_channel(
     channels: usize,
 ) -> Result<Vec<f32>, ExternalModelError> {
     match values {
-        [one] => Ok(vec![*one; channels]),
+        [value] => Ok(vec![*value; channels]),
         values if values.len() == channels => Ok(values.to_vec()),
         values => Err(ExternalModelError::ValuesPerChannel { option, values: values.len(), channels }),
     }
@@ -159,7 +159,7 @@ fn values_per_channel(
 
 /// Reads tensors from `.npy` files or from an `.npz` file with one array.
 fn read_tensors(path: &Path, dims: &[u32]) -> Result<NamedInputs, TrainingError> {
-    if path.extension().is_none_or(|ending| ending != "npz") {
+    if path.extension().is_none_or(|extension| extension != "npz") {
         return Ok(numbers::open_tensors(&[path.to_owned()], dims)?);
     }
     let file = File::open(path).map_err(io_error(path))?;

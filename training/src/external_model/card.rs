@@ -13,8 +13,8 @@ use super::{
 };
 
 /// Formats the bundle's `README.md`. It does not contain anything that changes between runs, such as times.
-pub(super) fn write_card(made: &BundleReport, source: &CutModel<'_>) -> String {
-    let layers: String = made
+pub(super) fn write_card(report: &BundleReport, source: &CutModel<'_>) -> String {
+    let layers: String = report
         .layers
         .iter()
         .map(|layer| {
@@ -31,7 +31,7 @@ pub(super) fn write_card(made: &BundleReport, source: &CutModel<'_>) -> String {
             )
         })
         .collect();
-    let heads: String = made
+    let heads: String = report
         .heads
         .iter()
         .map(|head| format!("| {} | {} | `{}` | {:?} |\n", head.name, head.kind, head.output, head.shape))
@@ -52,19 +52,22 @@ pub(super) fn write_card(made: &BundleReport, source: &CutModel<'_>) -> String {
         decoder.0,
         encoder.1,
         decoder.1,
-        name = made.name,
-        model = made.model,
+        name = report.name,
+        model = report.model,
         at = source.at.iter().map(|tensor| format!("`{tensor}`")).collect::<Vec<_>>().join(" and "),
-        sha256 = made.sha256.as_str(),
-        space = made.latent_space,
+        sha256 = report.sha256.as_str(),
+        space = report.latent_space,
         ort = source.halves.verification.onnx_runtime_difference,
         tract = match source.halves.verification.tract {
             Agreement::Within { difference } => format!(", {difference:.1e} in tract (encoder only)"),
             Agreement::Unsupported { .. } => String::new(),
         },
-        batch = made.one_by_one.as_ref().map_or(String::new(), |why| format!("- {}\n", one_by_one(why))),
-        left_out = left_out(made),
-        figures = made.figures(),
+        batch = report
+            .one_by_one
+            .as_ref()
+            .map_or(String::new(), |reason| format!("- {}\n", single_item_note(reason))),
+        left_out = left_out_note(report),
+        figures = report.figures(),
         command = source.command,
     )
 }
@@ -77,15 +80,15 @@ fn format_cost(cost: &Result<Cost, OnnxError>) -> (String, String) {
     }
 }
 
-fn one_by_one(why: &str) -> String {
+fn single_item_note(reason: &str) -> String {
     format!(
-        "the decoder takes one item at a time ({why}), so the cloud runs the frames of a request one after the other; to \
+        "the decoder takes one item at a time ({reason}), so the cloud runs the frames of a request one after the other; to \
          run them together, export the model with a dynamic batch dimension"
     )
 }
 
-fn left_out(made: &BundleReport) -> String {
-    match &made.left_out[..] {
+fn left_out_note(report: &BundleReport) -> String {
+    match &report.left_out[..] {
         [] => String::new(),
         names => format!(
             "- outputs without a head, because they are not 32-bit floats: `{}`\n",
@@ -102,8 +105,10 @@ impl BundleReport {
         format!(
             "{}{}{}\nlatent space {}, heads: {}\nbundle {} in {}\n",
             self.figures(),
-            self.one_by_one.as_ref().map_or(String::new(), |why| format!("\nNote: {}.\n", one_by_one(why))),
-            left_out(self),
+            self.one_by_one
+                .as_ref()
+                .map_or(String::new(), |reason| format!("\nNote: {}.\n", single_item_note(reason))),
+            left_out_note(self),
             self.latent_space,
             heads.join(", "),
             self.name,
@@ -113,7 +118,7 @@ impl BundleReport {
 
     /// Formats the sweep and the figures of the bundle itself.
     fn figures(&self) -> String {
-        let of = if self.held_out {
+        let measured_on = if self.held_out {
             format!("Measured on {} inputs that were not used for gains and tables", self.test_inputs)
         } else {
             format!(
@@ -122,20 +127,21 @@ impl BundleReport {
             )
         };
         let columns: Vec<String> = self.chosen.outputs.iter().map(column_header).collect();
-        let more = self.chosen.outputs.iter().filter(|output| output.top1_agreement.is_some()).count();
-        let rule = "|---".repeat(3 + columns.len() + more);
+        let agreement_columns =
+            self.chosen.outputs.iter().filter(|output| output.top1_agreement.is_some()).count();
+        let rule = "|---".repeat(3 + columns.len() + agreement_columns);
         let chosen = &self.chosen;
         format!(
-            "{of}. Gains and tables were computed from {calibrated} inputs. The error is the root mean square of the \
+            "{measured_on}. Gains and tables were computed from {calibrated} inputs. The error is the root mean square of the \
              change in an output when the latent is quantised, relative to the root mean square of the output.\n\n\
              | bits per value, target | coded | bytes per frame | {titles} |\n{rule}|\n{rows}\
-             | **this bundle**, through real frames | | {mean:.1} ({least}–{most}) | {errors} |\n",
+             | **this bundle**, through real frames | | {mean:.1} ({min}–{max}) | {errors} |\n",
             calibrated = self.calibration_inputs,
             titles = columns.join(" | "),
             rows = self.sweep.iter().map(format_point).collect::<String>(),
             mean = chosen.mean_frame_bytes,
-            least = chosen.smallest_frame_bytes,
-            most = chosen.largest_frame_bytes,
+            min = chosen.smallest_frame_bytes,
+            max = chosen.largest_frame_bytes,
             errors = format_cells(&chosen.outputs),
         )
     }
@@ -161,7 +167,7 @@ fn format_cells(outputs: &[OutputError]) -> String {
 fn format_error(output: &OutputError) -> String {
     let error = format!("{:.2} %", 100.0 * output.relative_rms);
     match output.top1_agreement {
-        Some(share) => format!("{error} | {:.1} %", 100.0 * share),
+        Some(agreement) => format!("{error} | {:.1} %", 100.0 * agreement),
         None => error,
     }
 }

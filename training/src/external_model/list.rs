@@ -59,7 +59,7 @@ impl Listing {
 
     pub(super) fn table(&self, all: bool) -> String {
         let rows = if all { &self.cuts[..] } else { &self.cuts[..self.cuts.len().min(DEFAULT_ROWS)] };
-        let more = if rows.len() < self.cuts.len() { ", the best 20; --all lists all" } else { "" };
+        let hint = if rows.len() < self.cuts.len() { ", the best 20; --all lists all" } else { "" };
         let reasons = rows.iter().flat_map(|cut| [&cut.encoder.unknown, &cut.decoder.unknown]).flatten();
         let reasons: BTreeSet<&String> = reasons.collect();
         let inputs = self
@@ -70,7 +70,7 @@ impl Listing {
         let parts = inputs
             .chain(batches.map(|batch| format!("dimension {batch} is set to 1: costs are per item\n")))
             .chain([
-                format!("{} cuts at one tensor{more}\n\n", self.cuts.len()),
+                format!("{} cuts at one tensor{hint}\n\n", self.cuts.len()),
                 align_columns(&[vec![table_header()], rows.iter().map(CutRow::cells).collect()].concat()),
                 "\n* no other cut has both a smaller latent and a cheaper encoder\n".to_owned(),
             ])

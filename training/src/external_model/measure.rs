@@ -89,41 +89,41 @@ impl DecoderBench<'_> {
         calibration: &Calibration,
     ) -> Result<RatePoint, TrainingError> {
         let space = latent_space(self.latents, calibration)?;
-        let (mut bytes, mut coded) = (0, 0.0);
-        let mut back: Vec<Vec<f32>> = self.layers.iter().map(|_| Vec::new()).collect();
-        for number in 0..self.count {
-            let z: Vec<f32> = self.layers.iter().flat_map(|layer| layer.row(number)).copied().collect();
+        let (mut total_bytes, mut total_bits) = (0, 0.0);
+        let mut dequantised: Vec<Vec<f32>> = self.layers.iter().map(|_| Vec::new()).collect();
+        for index in 0..self.count {
+            let z: Vec<f32> = self.layers.iter().flat_map(|layer| layer.row(index)).copied().collect();
             let integers = space.quantise(&z)?;
-            bytes += space.encode_integers(&integers, IdOnWire::Present)?.len();
-            coded += space.cost_bits(&integers)?;
+            total_bytes += space.encode_integers(&integers, IdOnWire::Present)?.len();
+            total_bits += space.cost_bits(&integers)?;
             let restored = space.dequantise(&integers)?;
-            for (layer, back) in back.iter_mut().enumerate() {
-                back.extend(&restored[space.prefix_len(layer)..space.prefix_len(layer + 1)]);
+            for (layer, dequantised) in dequantised.iter_mut().enumerate() {
+                dequantised.extend(&restored[space.prefix_len(layer)..space.prefix_len(layer + 1)]);
             }
         }
-        let back: Vec<&[f32]> = back.iter().map(Vec::as_slice).collect();
-        let found = run_rows(&mut self.decoder, &back, self.count)?;
+        let dequantised: Vec<&[f32]> = dequantised.iter().map(Vec::as_slice).collect();
+        let found = run_rows(&mut self.decoder, &dequantised, self.count)?;
         Ok(RatePoint {
             bits,
-            bits_a_value: coded / (self.count * space.len()) as f64,
-            frame_bytes: bytes as f64 / self.count as f64,
+            bits_a_value: total_bits / (self.count * space.len()) as f64,
+            frame_bytes: total_bytes as f64 / self.count as f64,
             outputs: self.errors(&found),
         })
     }
 
     /// Measures the errors of outputs against the expected ones.
     pub(super) fn errors(&self, found: &[Vec<f32>]) -> Vec<OutputError> {
-        found.iter().enumerate().map(|(number, found)| self.output_error(number, found)).collect()
+        found.iter().enumerate().map(|(index, found)| self.output_error(index, found)).collect()
     }
 
-    fn output_error(&self, number: usize, found: &[f32]) -> OutputError {
-        let (output, expected) = (&self.outputs[number], &self.expected[number]);
+    fn output_error(&self, index: usize, found: &[f32]) -> OutputError {
+        let (output, expected) = (&self.outputs[index], &self.expected[index]);
         let items = expected.chunks(output.values()).zip(found.chunks(output.values()));
-        let same = items.filter(|(a, b)| largest_index(a) == largest_index(b)).count();
+        let agreeing = items.filter(|(a, b)| largest_index(a) == largest_index(b)).count();
         OutputError {
             output: output.name.clone(),
             relative_rms: relative_rms(expected, found),
-            top1_agreement: self.classes[number].then(|| same as f64 / self.count as f64),
+            top1_agreement: self.classes[index].then(|| agreeing as f64 / self.count as f64),
         }
     }
 }
@@ -134,9 +134,9 @@ pub(super) fn run_rows(
     layers: &[&[f32]],
     count: usize,
 ) -> Result<Vec<Vec<f32>>, ModelError> {
-    let each = layers.iter().map(|layer| layer.len()).sum::<usize>() / count.max(1);
+    let item_len = layers.iter().map(|layer| layer.len()).sum::<usize>() / count.max(1);
     // Outputs and intermediate tensors are larger than the inputs.
-    model.run_items(layers, count, (MAX_BATCH_VALUES / (8 * each.max(1))).clamp(1, 64))
+    model.run_items(layers, count, (MAX_BATCH_VALUES / (8 * item_len.max(1))).clamp(1, 64))
 }
 
 /// Builds the latent space of a calibration, without an id.

@@ -69,7 +69,7 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), TrainingError> {
     let Some(cut) = &options.cut else { return list_cuts(&model, &bindings, options) };
     let at = pick_tensors(cut, &model, &bindings)?;
     let runtime = engines::load_cpu_runtime(&options.onnxruntime)?;
-    let read = model_inputs(&model, &bindings.symbols())?;
+    let bound_inputs = model_inputs(&model, &bindings.symbols())?;
     let halves = verified_halves(model, &at, &bindings, &runtime)?;
     if let (Agreement::Unsupported { reason }, WithoutTract::Refuse) =
         (&halves.verification.tract, options.without_tract)
@@ -85,13 +85,13 @@ pub(crate) fn run(options: &SplitOptions) -> Result<(), TrainingError> {
         path: &options.model,
         at: &at,
         halves: &halves,
-        input: only_input(&read)?,
+        input: only_input(&bound_inputs)?,
         command: &options.command,
     };
-    let made = bundle::make_bundle(&source, bundle, &options.out, &runtime)?;
-    let whole = SplitReport { cut: &report, bundle: &made };
-    files::replace_file(&options.out.join("split.json"), to_json(&whole)?.as_bytes())?;
-    print_report(options.json, &whole, || made.text(&options.out))
+    let bundle_report = bundle::make_bundle(&source, bundle, &options.out, &runtime)?;
+    let split_report = SplitReport { cut: &report, bundle: &bundle_report };
+    files::replace_file(&options.out.join("split.json"), to_json(&split_report)?.as_bytes())?;
+    print_report(options.json, &split_report, || bundle_report.text(&options.out))
 }
 
 fn list_cuts(model: &ModelProto, bindings: &Bindings, options: &SplitOptions) -> Result<(), TrainingError> {
@@ -175,7 +175,7 @@ fn verified_halves(
     let symbols = bindings.symbols();
     let verification =
         verify::verify_halves(model, (&encoder, &decoder), &model_inputs(&encoder, &symbols)?, runtime)?;
-    let (encoder_cost, bytes) = (model_cost(&encoder, &symbols), encode_model(&decoder));
+    let (encoder_cost, decoder_bytes) = (model_cost(&encoder, &symbols), encode_model(&decoder));
     // Observed shapes are more specific than shapes inferred for all inputs.
     let mut decoder = decoder;
     for latent in &verification.latents {
@@ -185,7 +185,7 @@ fn verified_halves(
     let decoder_cost = model_cost(&decoder, &symbols);
     Ok(VerifiedHalves {
         encoder: encode_model(&encoder),
-        decoder: bytes,
+        decoder: decoder_bytes,
         verification,
         encoder_cost,
         decoder_cost,

@@ -31,7 +31,7 @@ pub(super) fn measure_frames(
     runtime: &Runtime,
 ) -> Result<FrameFigures, TrainingError> {
     let service = SplitService::open(folder, runtime)?;
-    let wanted: Vec<OutputRequest> = service
+    let requests: Vec<OutputRequest> = service
         .bundle
         .manifest
         .heads
@@ -39,17 +39,17 @@ pub(super) fn measure_frames(
         .map(|head| OutputRequest { head: head.name.clone(), version: None, format: OutputFormat::Tensor })
         .collect();
     let mut sizes = Vec::new();
-    let mut found = vec![Vec::new(); wanted.len()];
+    let mut found = vec![Vec::new(); requests.len()];
     for tests in tests.chunks(FRAMES_PER_REQUEST) {
         let frames =
             tests.iter().map(|input| service.encode_frame(input, None)).collect::<Result<Vec<_>, _>>()?;
         sizes.extend(frames.iter().map(Vec::len));
-        for (part, wanted) in wanted.chunks(MAX_OUTPUTS).enumerate() {
-            let request = DecodeRequest { outputs: wanted, ..DecodeRequest::new(&frames) };
-            for answers in service.decode_frames(request)? {
-                for (number, answer) in answers.into_iter().enumerate() {
-                    if let OutputValue::Tensor { values, .. } = answer.value {
-                        found[part * MAX_OUTPUTS + number].extend(values);
+        for (chunk, requests) in requests.chunks(MAX_OUTPUTS).enumerate() {
+            let request = DecodeRequest { outputs: requests, ..DecodeRequest::new(&frames) };
+            for outputs in service.decode_frames(request)? {
+                for (index, output) in outputs.into_iter().enumerate() {
+                    if let OutputValue::Tensor { values, .. } = output.value {
+                        found[chunk * MAX_OUTPUTS + index].extend(values);
                     }
                 }
             }

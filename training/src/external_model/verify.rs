@@ -74,37 +74,37 @@ pub(super) fn verify_halves(
     inputs: &[ModelInput],
     runtime: &Runtime,
 ) -> Result<Verification, TrainingError> {
-    let given = random_inputs(inputs)?;
+    let input_values = random_inputs(inputs)?;
     let at = output_names(encoder);
-    let wanted = output_names(&whole);
+    let whole_outputs = output_names(&whole);
     let saturating = saturating_tensors(&whole);
     let cut = encoder.graph.iter().flat_map(|graph| graph.output.iter().cloned());
     whole.graph.iter_mut().for_each(|graph| graph.output.extend(cut.clone()));
     let expected = {
         let bytes = encode_model(&whole);
         drop(whole);
-        run_model(runtime, "the whole model", &bytes, &given)?
+        run_model(runtime, "the whole model", &bytes, &input_values)?
     };
     let encoder_bytes = encode_model(encoder);
-    let latents = run_model(runtime, "the encoder", &encoder_bytes, &given)?;
-    let answers = run_model(runtime, "the decoder", &encode_model(decoder), &latents)?;
+    let latents = run_model(runtime, "the encoder", &encoder_bytes, &input_values)?;
+    let decoder_outputs = run_model(runtime, "the decoder", &encode_model(decoder), &latents)?;
 
     let mut worst = 0.0_f32;
-    for (half, names, found) in [("encoder", &at, &latents), ("decoder", &wanted, &answers)] {
+    for (half, names, found) in [("encoder", &at, &latents), ("decoder", &whole_outputs, &decoder_outputs)] {
         for name in names {
-            let what = format!("{name} of the whole model and of the {half} in ONNX Runtime");
+            let description = format!("{name} of the whole model and of the {half} in ONNX Runtime");
             let (a, b) = (float_values(&expected, name)?, float_values(found, name)?);
-            worst = worst.max(compare_values(&what, &a, &b, min_scale(&saturating, name))?);
+            worst = worst.max(compare_values(&description, &a, &b, min_scale(&saturating, name))?);
         }
     }
     let at: Vec<ObservedTensor> = at.iter().map(|name| observe_tensor(&latents, name)).collect();
-    let tract = run_in_tract(encoder, &at, inputs, &given, |name, found| {
-        let what = format!("{name} in tract and in ONNX Runtime");
-        compare_values(&what, &float_values(&expected, name)?, found, min_scale(&saturating, name))
+    let tract = run_in_tract(encoder, &at, inputs, &input_values, |name, found| {
+        let description = format!("{name} in tract and in ONNX Runtime");
+        compare_values(&description, &float_values(&expected, name)?, found, min_scale(&saturating, name))
     })?;
     Ok(Verification {
         latents: at,
-        outputs: wanted.iter().map(|name| observe_tensor(&answers, name)).collect(),
+        outputs: whole_outputs.iter().map(|name| observe_tensor(&decoder_outputs, name)).collect(),
         onnx_runtime_difference: worst,
         tract,
     })
@@ -125,13 +125,13 @@ fn observe_tensor(tensors: &TensorMap, name: &str) -> ObservedTensor {
 /// Draws seeded values of these inputs' types: floats from -1 to 1, small integers, booleans.
 fn random_inputs(inputs: &[ModelInput]) -> Result<TensorMap, TrainingError> {
     let mut rng = StdRng::seed_from_u64(0);
-    let mut total = 0_u64;
+    let mut total_values = 0_u64;
     let mut tensors = TensorMap::new();
     for input in inputs {
         let dims = fixed_dims(input)?;
         let count = dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim.unsigned_abs()));
-        total = total.saturating_add(count.unwrap_or(u64::MAX));
-        if total > MAX_VALUES {
+        total_values = total_values.saturating_add(count.unwrap_or(u64::MAX));
+        if total_values > MAX_VALUES {
             let reason = format!("the inputs would have more than {MAX_VALUES} values: bind smaller numbers");
             let argument = format!("{}={dims:?}", input.name);
             return Err(ExternalModelError::InvalidBinding { argument, reason }.into());
@@ -156,11 +156,11 @@ fn fixed_dims(input: &ModelInput) -> Result<Vec<i64>, ExternalModelError> {
         .collect()
 }
 
-fn unbound_error(input: &ModelInput, what: &str) -> ExternalModelError {
+fn unbound_error(input: &ModelInput, problem: &str) -> ExternalModelError {
     ExternalModelError::InvalidBinding {
         argument: format!("{}=…", input.name),
         reason: format!(
-            "{what}: bind it to a number, because the cut is verified on inputs of a fixed shape"
+            "{problem}: bind it to a number, because the cut is verified on inputs of a fixed shape"
         ),
     }
 }
@@ -215,28 +215,28 @@ fn draw_tensor(
     }))
 }
 
-/// Runs a model and returns its outputs. `given` holds the inputs by name.
+/// Runs a model and returns its outputs. `inputs` holds the input tensors by name.
 fn run_model(
     runtime: &Runtime,
-    what: &str,
+    name: &str,
     model: &[u8],
-    given: &TensorMap,
+    inputs: &TensorMap,
 ) -> Result<TensorMap, ModelError> {
     let mut session = runtime
         .session(model)
-        .map_err(|reason| ModelError::Failed { model: format!("{what} in ONNX Runtime"), reason })?;
-    run_session(&mut session, given).map_err(|error| model_error(&format!("{what} in ONNX Runtime"), &error))
+        .map_err(|reason| ModelError::Failed { model: format!("{name} in ONNX Runtime"), reason })?;
+    run_session(&mut session, inputs).map_err(|error| model_error(&format!("{name} in ONNX Runtime"), &error))
 }
 
-fn run_session(session: &mut Session, given: &TensorMap) -> ort::Result<TensorMap> {
+fn run_session(session: &mut Session, inputs: &TensorMap) -> ort::Result<TensorMap> {
     let names: Vec<String> = session.inputs().iter().map(|input| input.name().to_owned()).collect();
-    let feed = names.iter().filter_map(|name| Some((name.as_str(), given.get(name)?)));
-    let outputs = session.run(feed.collect::<Vec<_>>())?;
+    let session_inputs = names.iter().filter_map(|name| Some((name.as_str(), inputs.get(name)?)));
+    let outputs = session.run(session_inputs.collect::<Vec<_>>())?;
     Ok(outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-fn model_error(what: &str, error: &ort::Error) -> ModelError {
-    ModelError::Failed { model: what.to_owned(), reason: error.to_string() }
+fn model_error(model: &str, error: &ort::Error) -> ModelError {
+    ModelError::Failed { model: model.to_owned(), reason: error.to_string() }
 }
 
 /// Converts the values of a tensor to `f32` for comparison.
@@ -248,7 +248,7 @@ fn float_values(tensors: &TensorMap, name: &str) -> Result<Vec<f32>, ModelError>
             value.try_extract_tensor::<$kind>().map(|(_, data)| data.iter().map(|&v| v as f32).collect())
         };
     }
-    let found: ort::Result<Vec<f32>> = match value.dtype().tensor_type() {
+    let values: ort::Result<Vec<f32>> = match value.dtype().tensor_type() {
         Some(TensorElementType::Float32) => as_floats!(f32),
         Some(TensorElementType::Float64) => as_floats!(f64),
         Some(TensorElementType::Int64) => as_floats!(i64),
@@ -263,7 +263,7 @@ fn float_values(tensors: &TensorMap, name: &str) -> Result<Vec<f32>, ModelError>
             return Err(tensor_error(name, reason));
         }
     };
-    found.map_err(|error| tensor_error(name, error.to_string()))
+    values.map_err(|error| tensor_error(name, error.to_string()))
 }
 
 fn tensor_error(name: &str, reason: String) -> ModelError {
@@ -275,7 +275,7 @@ fn run_in_tract(
     encoder: &ModelProto,
     at: &[ObservedTensor],
     inputs: &[ModelInput],
-    given: &TensorMap,
+    input_values: &TensorMap,
     difference: impl Fn(&str, &[f32]) -> Result<f32, ModelError>,
 ) -> Result<Agreement, TrainingError> {
     let [input] = inputs else {
@@ -287,23 +287,23 @@ fn run_in_tract(
         return Ok(Agreement::Unsupported { reason });
     }
     let dims: Vec<usize> = fixed_dims(input)?.iter().map(|&dim| dim as usize).collect();
-    let (bytes, values_in) = (encode_model(encoder), float_values(given, &input.name)?);
+    let (bytes, input_samples) = (encode_model(encoder), float_values(input_values, &input.name)?);
     // tract may panic on external models for which other readers return errors.
-    let ran = panic::catch_unwind(|| ModelPlan::new(&bytes, dims)?.run(&values_in));
-    let found = match ran {
+    let result = panic::catch_unwind(|| ModelPlan::new(&bytes, dims)?.run(&input_samples));
+    let found = match result {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Ok(Agreement::Unsupported { reason: error.to_string() }),
         Err(_) => return Ok(Agreement::Unsupported { reason: "tract panicked on this model".to_owned() }),
     };
-    let mut rest = found.as_slice();
+    let mut remaining = found.as_slice();
     let mut worst = 0.0_f32;
     for latent in at {
         let len = latent.dims.iter().map(|&dim| dim.unsigned_abs() as usize).product::<usize>();
-        let (values, others) = rest.split_at(len.min(rest.len()));
+        let (values, others) = remaining.split_at(len.min(remaining.len()));
         worst = worst.max(difference(&latent.tensor, values)?);
-        rest = others;
+        remaining = others;
     }
-    if rest.is_empty() {
+    if remaining.is_empty() {
         Ok(Agreement::Within { difference: worst })
     } else {
         let reason = "tract returned more values than ONNX Runtime".to_owned();
@@ -323,13 +323,18 @@ fn min_scale(saturating: &HashSet<String>, name: &str) -> f32 {
     if saturating.contains(name) { MIN_SATURATING_SCALE } else { f32::MIN_POSITIVE }
 }
 
-/// Returns the largest difference, relative to the largest magnitude of `expected` or to `least` if that is
+/// Returns the largest difference, relative to the largest magnitude of `expected` or to `min_scale` if that is
 /// larger. Fails above [`TOLERANCE`].
-fn compare_values(what: &str, expected: &[f32], found: &[f32], least: f32) -> Result<f32, ModelError> {
+fn compare_values(
+    description: &str,
+    expected: &[f32],
+    found: &[f32],
+    min_scale: f32,
+) -> Result<f32, ModelError> {
     if !expected.iter().all(|value| value.is_finite()) {
-        return Err(ModelError::NotFinite { what: what.to_owned() });
+        return Err(ModelError::NotFinite { what: description.to_owned() });
     }
-    let scale = expected.iter().fold(least, |scale, value| scale.max(value.abs()));
+    let scale = expected.iter().fold(min_scale, |scale, value| scale.max(value.abs()));
     let difference = if expected.len() == found.len() {
         expected
             .iter()
@@ -343,8 +348,8 @@ fn compare_values(what: &str, expected: &[f32], found: &[f32], least: f32) -> Re
     if relative <= TOLERANCE {
         Ok(relative)
     } else {
-        let what = format!("{what}, with values up to {scale:.1e}");
-        Err(ModelError::Disagreement { what, difference: relative, limit: TOLERANCE })
+        let description = format!("{description}, with values up to {scale:.1e}");
+        Err(ModelError::Disagreement { what: description, difference: relative, limit: TOLERANCE })
     }
 }
 
@@ -353,13 +358,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_count_relative_to_the_scale() {
+    fn differences_are_relative_to_the_scale() {
         assert!(compare_values("x", &[1000.0, 1.0], &[1000.05, 1.0], f32::MIN_POSITIVE).is_ok());
         assert!(compare_values("x", &[], &[], f32::MIN_POSITIVE).is_ok());
         assert!(compare_values("x", &[0.0], &[0.0], f32::MIN_POSITIVE).is_ok());
         for found in [&[0.001, 0.002][..], &[0.001], &[0.001, f32::NAN]] {
-            let refused = compare_values("x", &[0.001, 0.001], found, f32::MIN_POSITIVE);
-            assert!(matches!(refused, Err(ModelError::Disagreement { .. })), "{found:?}");
+            let result = compare_values("x", &[0.001, 0.001], found, f32::MIN_POSITIVE);
+            assert!(matches!(result, Err(ModelError::Disagreement { .. })), "{found:?}");
         }
         let noise = (&[1e-5, 2e-6][..], &[1.01e-5, 2e-6][..]);
         assert!(compare_values("x", noise.0, noise.1, f32::MIN_POSITIVE).is_err());

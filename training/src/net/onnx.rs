@@ -195,8 +195,8 @@ impl LayerWriter<'_> {
     /// Concatenates the input biases of all gates and then the state biases into one tensor
     /// `[1, 2 · gates · units]`.
     fn biases(&mut self, part: &str, gates: &[&GateController]) -> Result<String, TrainingError> {
-        let own = gates.iter().map(|gate| &gate.input_transform);
-        let biases = own.chain(gates.iter().map(|gate| &gate.hidden_transform)).map(bias_of);
+        let input_transforms = gates.iter().map(|gate| &gate.input_transform);
+        let biases = input_transforms.chain(gates.iter().map(|gate| &gate.hidden_transform)).map(bias_of);
         self.write_tensor(part, Tensor::cat(biases.collect(), 0).unsqueeze::<2>())
     }
 

@@ -26,8 +26,8 @@ impl Net {
     /// re-encoding column.
     #[must_use]
     pub fn score_columns(&self) -> Vec<AnomalyPart> {
-        let again = self.blueprint.taps.is_empty().then_some(AnomalyPart::ReEncoding);
-        again.into_iter().chain([AnomalyPart::Mahalanobis]).collect()
+        let re_encoding = self.blueprint.taps.is_empty().then_some(AnomalyPart::ReEncoding);
+        re_encoding.into_iter().chain([AnomalyPart::Mahalanobis]).collect()
     }
 
     /// Exports the score head with the density of normal latents. Its distances are means over the latent's
@@ -74,11 +74,11 @@ impl Net {
         )?;
         let values = self.blueprint.latent.values() as i64;
         let first = graph.reshape(LATENT, &[-1, values], "first.row");
-        let again = graph.reshape(RE_ENCODED_LATENT, &[-1, values], "again.row");
-        let moved = graph.add_node("Sub", &[&first, &again], "again.difference", &[]);
+        let re_encoded = graph.reshape(RE_ENCODED_LATENT, &[-1, values], "again.row");
+        let difference = graph.add_node("Sub", &[&first, &re_encoded], "again.difference", &[]);
         let scale: Vec<f32> = density.deviation.iter().map(|deviation| 1.0 / deviation).collect();
         let scale = graph.add_initializer("again.scale", &[values], &scale)?;
-        let scaled = graph.add_node("Mul", &[&moved, &scale], "again.scaled", &[]);
+        let scaled = graph.add_node("Mul", &[&difference, &scale], "again.scaled", &[]);
         Ok(mean_square(graph, &scaled, AnomalyPart::ReEncoding.name()))
     }
 

@@ -51,21 +51,21 @@ impl Stack {
         self.forward(x, &[], |_, _| {}).0
     }
 
-    /// Runs the layers on rows `[n, values]` and returns the output rows and the taps. `joined` are the taps
-    /// available to joins; `watch` sees the input of each layer with its index.
+    /// Runs the layers on rows `[n, values]` and returns the output rows and the taps. `tap_inputs` are the taps
+    /// available to joins; `observe` is called with the index and the input of each layer.
     pub(super) fn forward(
         &self,
         x: Tensor<2>,
-        joined: &[(&str, Tensor<2>)],
-        mut watch: impl FnMut(usize, &Tensor<2>),
+        tap_inputs: &[(&str, Tensor<2>)],
+        mut observe: impl FnMut(usize, &Tensor<2>),
     ) -> (Tensor<2>, Vec<Tensor<2>>) {
         let (mut x, mut taps) = (x, Vec::new());
         for (index, (stage, weights)) in self.layers().enumerate() {
-            watch(index, &x);
+            observe(index, &x);
             if stage.is_tap() {
-                taps.push(apply_layer(stage, weights, x.clone(), joined));
+                taps.push(apply_layer(stage, weights, x.clone(), tap_inputs));
             } else {
-                x = apply_layer(stage, weights, x, joined);
+                x = apply_layer(stage, weights, x, tap_inputs);
             }
         }
         (x, taps)
@@ -74,20 +74,20 @@ impl Stack {
 
 impl Weights {
     fn new(stage: &Stage, device: &Device) -> Option<Self> {
-        let (from, to) = (stage.input.width(), stage.output.width());
+        let (input_width, output_width) = (stage.input.width(), stage.output.width());
         Some(match &stage.operation {
-            Operation::Dense => Self::Dense(LinearConfig::new(from, to).init(device)),
+            Operation::Dense => Self::Dense(LinearConfig::new(input_width, output_width).init(device)),
             Operation::Conv { kernel, stride } => {
-                Self::Conv(init_conv(stage.input, to, *kernel, *stride, device))
+                Self::Conv(init_conv(stage.input, output_width, *kernel, *stride, device))
             }
             Operation::SubPixel { kernel, factor } => {
-                Self::Conv(init_conv(stage.input, to * factor * factor, *kernel, 1, device))
+                Self::Conv(init_conv(stage.input, output_width * factor * factor, *kernel, 1, device))
             }
-            Operation::Tap(_) => Self::Conv(init_conv(stage.input, to, 1, 1, device)),
+            Operation::Tap(_) => Self::Conv(init_conv(stage.input, output_width, 1, 1, device)),
             Operation::ConvTranspose { kernel, stride } => {
                 let [before, after] = transposed_crop(*kernel, *stride);
                 Self::ConvTranspose(
-                    ConvTranspose2dConfig::new([from, to], [*kernel; 2])
+                    ConvTranspose2dConfig::new([input_width, output_width], [*kernel; 2])
                         .with_stride([*stride; 2])
                         .with_padding([before; 2])
                         .with_padding_out([before - after; 2])
@@ -98,18 +98,20 @@ impl Weights {
                 Self::Residual(blocks.iter().map(|block| Stack::new(block, device)).collect())
             }
             Operation::Recurrent { cell, layers } => {
-                let widths = (0..*layers).map(|layer| if layer == 0 { from } else { to });
+                let widths = (0..*layers).map(|layer| if layer == 0 { input_width } else { output_width });
                 match cell {
                     // The reset gate is applied before the product: tract's fused operator for the other
                     // order fails on series with one channel.
                     RecurrentCell::Gru => Self::Gru(
                         widths
-                            .map(|d| GruConfig::new(d, to, true).with_reset_after(false).init(device))
+                            .map(|d| {
+                                GruConfig::new(d, output_width, true).with_reset_after(false).init(device)
+                            })
                             .collect(),
                     ),
-                    RecurrentCell::Lstm => {
-                        Self::Lstm(widths.map(|d| LstmConfig::new(d, to, true).init(device)).collect())
-                    }
+                    RecurrentCell::Lstm => Self::Lstm(
+                        widths.map(|d| LstmConfig::new(d, output_width, true).init(device)).collect(),
+                    ),
                 }
             }
             Operation::Flatten | Operation::Reshape | Operation::Join(_) => return None,
@@ -130,7 +132,7 @@ fn apply_layer(
     stage: &Stage,
     weights: Option<&Weights>,
     x: Tensor<2>,
-    joined: &[(&str, Tensor<2>)],
+    tap_inputs: &[(&str, Tensor<2>)],
 ) -> Tensor<2> {
     let y = match (weights, &stage.operation) {
         (Some(Weights::Dense(linear)), _) => linear.forward(x),
@@ -150,7 +152,7 @@ fn apply_layer(
         }
         // Channels come first, so a tap's channels follow the others in a flattened row, too.
         (None, Operation::Join(tap)) => {
-            let tap = joined.iter().find(|(name, _)| name == tap).map(|(_, tap)| tap.clone());
+            let tap = tap_inputs.iter().find(|(name, _)| name == tap).map(|(_, tap)| tap.clone());
             Tensor::cat(std::iter::once(x).chain(tap).collect(), 1)
         }
         // Flattened rows do not carry a shape to change.

@@ -90,9 +90,9 @@ fn assert_agrees(net: &Net) {
         ("encoder", net.encoder_half().unwrap(), &input, &latents),
         ("decoder", net.decoder_half().unwrap(), &latents, &outputs[..1]),
     ];
-    for (what, model, inputs, outputs) in expected {
+    for (name, model, inputs, outputs) in expected {
         for found in run_engines(&model, inputs) {
-            agree::compare_outputs(what, outputs, &found).unwrap();
+            agree::compare_outputs(name, outputs, &found).unwrap();
         }
     }
     assert_costs(net);
@@ -100,7 +100,7 @@ fn assert_agrees(net: &Net) {
 
 fn assert_costs(net: &Net) {
     let blueprint = net.blueprint();
-    let of = |stages: &[Stage]| Cost {
+    let expected_cost = |stages: &[Stage]| Cost {
         parameters: stages.iter().map(Stage::parameters).sum(),
         macs: stages.iter().map(Stage::macs).sum(),
     };
@@ -111,18 +111,18 @@ fn assert_costs(net: &Net) {
         [(net.encoder_half().unwrap(), &blueprint.encoder), (net.decoder_half().unwrap(), &blueprint.decoder)]
     {
         let found = model_cost(&model, &[("n", 1)]).unwrap();
-        let expected = of(stages);
+        let expected = expected_cost(stages);
         assert_eq!((found.macs, found.parameters - gelus(stages)), (expected.macs, expected.parameters));
     }
 }
 
-const PICTURE: &str = r#"picture = { width = 9, height = 7, channels = "rgb" }"#;
+const IMAGE_INPUT: &str = r#"picture = { width = 9, height = 7, channels = "rgb" }"#;
 const DENSE: &str = r#"{ layer = "dense", units = 189 }"#;
 
 /// Tests an encoder that begins with this layer and ends in a row.
 fn assert_layer(layer: &str) {
     let encoder = format!(r#"{{ {layer} }}, {{ layer = "flatten" }}, {{ layer = "dense", units = 4 }}"#);
-    assert_agrees(&model(PICTURE, &encoder, DENSE));
+    assert_agrees(&model(IMAGE_INPUT, &encoder, DENSE));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn activations_agree() {
 }
 
 #[test]
-fn residuals_agree_also_within_each_other() {
+fn residuals_and_nested_residuals_agree() {
     let conv = r#"{ layer = "conv", channels = 3, kernel = 3, activation = "tanh" }"#;
     assert_layer(&format!(r#"layer = "residual", repeat = 3, layers = [{conv}, {conv}]"#));
     assert_layer(&format!(
@@ -190,21 +190,21 @@ fn a_latent_may_end_with_recurrent_states_or_be_a_map() {
     let series = "series = { length = 5, channels = 2 }";
     assert_agrees(&model(series, r#"{ layer = "gru", units = 3 }"#, r#"{ layer = "dense", units = 10 }"#));
     let conv = r#"{ layer = "conv", channels = 2, kernel = 3, stride = 2 }"#;
-    assert_agrees(&model(PICTURE, conv, &format!(r#"{{ layer = "flatten" }}, {DENSE}"#)));
-    assert_agrees(&model(PICTURE, conv, &format!(r#"{conv}, {{ layer = "flatten" }}, {DENSE}"#)));
+    assert_agrees(&model(IMAGE_INPUT, conv, &format!(r#"{{ layer = "flatten" }}, {DENSE}"#)));
+    assert_agrees(&model(IMAGE_INPUT, conv, &format!(r#"{conv}, {{ layer = "flatten" }}, {DENSE}"#)));
     let flat = r#"{ layer = "conv", channels = 2, kernel = 3 }, { layer = "flatten" }"#;
-    assert_agrees(&model(PICTURE, flat, DENSE));
+    assert_agrees(&model(IMAGE_INPUT, flat, DENSE));
 }
 
 #[test]
 fn a_reshape_keeps_the_order_of_values() {
     let encoder = r#"{ layer = "flatten" }, { layer = "reshape", channels = 7, height = 9, width = 3 },
         { layer = "conv", channels = 2, kernel = 3 }"#;
-    assert_agrees(&model(PICTURE, encoder, &format!(r#"{{ layer = "flatten" }}, {DENSE}"#)));
+    assert_agrees(&model(IMAGE_INPUT, encoder, &format!(r#"{{ layer = "flatten" }}, {DENSE}"#)));
 }
 
 #[test]
-fn several_taps_are_joined_each_in_its_place() {
+fn several_taps_are_joined_at_their_layers() {
     let encoder = r#"
         { layer = "conv", channels = 3, kernel = 3, activation = "relu" },
         { layer = "tap", name = "fine", channels = 1 },
@@ -239,7 +239,7 @@ fn whole_and_halves_of_every_preset_agree() {
 }
 
 #[test]
-fn a_cut_gives_the_halves_that_are_exported_one_by_one() {
+fn a_cut_gives_the_same_halves_as_separate_exports() {
     for name in ["fashion-dense", "fashion-conv", "series-gru"] {
         let net = preset(name);
         let halves = split::split_model(&encode_model(&net.whole_model().unwrap()), &net).unwrap();
@@ -260,7 +260,7 @@ fn a_distribution_has_a_log_variance_that_is_not_exported() {
 }
 
 #[test]
-fn the_parts_have_parameters_of_their_own() {
+fn each_part_has_its_own_parameters() {
     let net = preset("fashion-multitask");
     let blueprint = net.blueprint();
     let sum = |stages: &[Stage]| stages.iter().map(Stage::parameters).sum::<u64>() as usize;
@@ -270,7 +270,7 @@ fn the_parts_have_parameters_of_their_own() {
 }
 
 #[test]
-fn a_score_head_measures_what_burn_measures() {
+fn a_score_head_agrees_with_burn() {
     let net = preset("shuttle");
     let values_of = |tensor: Tensor<2>| -> Vec<f32> { tensor.into_data().try_to_vec().unwrap() };
     let device = Device::flex();
@@ -279,16 +279,16 @@ fn a_score_head_measures_what_burn_measures() {
     let input = Tensor::<2>::random([SAMPLES, 9], Distribution::Normal(0.0, 2.0), &device);
     let latent = net.encode(input).latent;
     let row = |values: &[f32]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [1, 4]), &device);
-    let again = net.encode(net.reconstruct(latent.clone(), &[])).latent;
-    let moved = (latent.clone() - again) / row(&density.deviation);
+    let re_encoded = net.encode(net.reconstruct(latent.clone(), &[])).latent;
+    let difference = (latent.clone() - re_encoded) / row(&density.deviation);
     let whitening = TensorData::new(density.whitening.clone(), [4, 4]);
     let whitened = (latent.clone() - row(&density.mean)).matmul(Tensor::from_data(whitening, &device));
-    let expected = [moved, whitened].map(|distance| values_of(distance.square().mean_dim(1)));
+    let expected = [difference, whitened].map(|distance| values_of(distance.square().mean_dim(1)));
     let head = net.score_head(&density).unwrap();
     for outputs in run_engines(&head, &[values(latent, net.blueprint().latent)]) {
         let scores = outputs.iter().find(|output| output.dims == [SAMPLES, 2]).unwrap();
-        for (sample, scored) in scores.values.chunks(2).enumerate() {
-            for (column, &value) in scored.iter().enumerate() {
+        for (sample, part_scores) in scores.values.chunks(2).enumerate() {
+            for (column, &value) in part_scores.iter().enumerate() {
                 let burn = expected[column][sample];
                 assert!((value - burn).abs() <= 1e-4 * burn.max(1.0), "{sample} {column}: {value} {burn}");
             }
@@ -304,7 +304,7 @@ struct Shipped {
 
 /// The shipped bundle was made by an earlier exporter: only the values of the weights may differ.
 #[test]
-fn the_dense_preset_exports_what_the_shipped_bundle_holds() {
+fn the_dense_preset_exports_the_shipped_bundle() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion");
     let manifest: Shipped =
         serde_json::from_slice(&std::fs::read(folder.join("bundle.json")).unwrap()).unwrap();

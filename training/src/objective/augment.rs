@@ -32,12 +32,12 @@ pub(super) struct Augmentation {
 pub(super) fn encode_augmented(
     net: &Net,
     batch: &TrainingBatch,
-    change: Augmentation,
+    augmentation: Augmentation,
     rng: &mut impl Rng,
     device: &Device,
 ) -> Tensor<2> {
     let n = batch.labels.len();
-    let values = augment_samples(&batch.input, n, &net.blueprint().definition.input, change, rng);
+    let values = augment_samples(&batch.input, n, &net.blueprint().definition.input, augmentation, rng);
     net.encode(to_rows(&values, n, device)).latent
 }
 
@@ -47,13 +47,13 @@ fn augment_samples(
     values: &[f32],
     n: usize,
     signal: &Signal,
-    change: Augmentation,
+    augmentation: Augmentation,
     rng: &mut impl Rng,
 ) -> Vec<f32> {
     let samples = values.chunks(values.len() / n.max(1));
     match signal {
-        Signal::Picture(picture) => samples
-            .flat_map(|sample| AugmentedView::draw(picture, change, rng).apply_to(sample, picture))
+        Signal::Picture(image) => samples
+            .flat_map(|sample| AugmentedView::draw(image, augmentation, rng).apply_to(sample, image))
             .collect(),
         Signal::Series(SeriesSignal { .. }) => {
             samples.flat_map(|sample| augment_series(sample, rng)).collect()
@@ -77,35 +77,36 @@ struct AugmentedView {
 }
 
 impl AugmentedView {
-    fn draw(picture: &ImageSignal, change: Augmentation, rng: &mut impl Rng) -> Self {
-        let erased = change.erase && rng.random::<f32>() < ERASE_PROBABILITY;
-        let shift = i64::from(change.shift);
-        let [left, right] = draw_erased_span(picture.width, erased, rng);
-        let [top, bottom] = draw_erased_span(picture.height, erased, rng);
+    fn draw(image: &ImageSignal, augmentation: Augmentation, rng: &mut impl Rng) -> Self {
+        let erased = augmentation.erase && rng.random::<f32>() < ERASE_PROBABILITY;
+        let shift = i64::from(augmentation.shift);
+        let [left, right] = draw_erased_span(image.width, erased, rng);
+        let [top, bottom] = draw_erased_span(image.height, erased, rng);
         Self {
             right: rng.random_range(-shift..=shift),
             down: rng.random_range(-shift..=shift),
-            mirrored: change.flip && rng.random(),
+            mirrored: augmentation.flip && rng.random(),
             erased: [left, top, right, bottom],
         }
     }
 
-    fn apply_to(&self, sample: &[f32], picture: &ImageSignal) -> Vec<f32> {
-        (0..sample.len()).map(|at| self.augmented_pixel(at, sample, picture)).collect()
+    fn apply_to(&self, sample: &[f32], image: &ImageSignal) -> Vec<f32> {
+        (0..sample.len()).map(|index| self.augmented_pixel(index, sample, image)).collect()
     }
 
-    fn augmented_pixel(&self, at: usize, sample: &[f32], picture: &ImageSignal) -> f32 {
-        let (width, height) = (picture.width as i64, picture.height as i64);
-        let (plane, y, x) = (at as i64 / (width * height), at as i64 / width % height, at as i64 % width);
+    fn augmented_pixel(&self, index: usize, sample: &[f32], image: &ImageSignal) -> f32 {
+        let (width, height) = (image.width as i64, image.height as i64);
+        let (plane, y, x) =
+            (index as i64 / (width * height), index as i64 / width % height, index as i64 % width);
         let [left, top, right, bottom] = self.erased;
-        let seen = if self.mirrored { width - 1 - x } else { x };
-        let (from_x, from_y) = (seen - self.right, y - self.down);
-        let inside = (0..width).contains(&from_x) && (0..height).contains(&from_y);
+        let mirrored_x = if self.mirrored { width - 1 - x } else { x };
+        let (source_x, source_y) = (mirrored_x - self.right, y - self.down);
+        let inside = (0..width).contains(&source_x) && (0..height).contains(&source_y);
         let erased = (left..right).contains(&x) && (top..bottom).contains(&y);
         if inside && !erased {
-            sample[((plane * height + from_y) * width + from_x) as usize]
+            sample[((plane * height + source_y) * width + source_x) as usize]
         } else {
-            picture.low
+            image.low
         }
     }
 }
@@ -113,9 +114,9 @@ impl AugmentedView {
 /// Draws the start (inclusive) and the end (exclusive) of an erased rectangle along one side. The span is
 /// drawn, but empty, if nothing is erased.
 fn draw_erased_span(side: usize, erased: bool, rng: &mut impl Rng) -> [i64; 2] {
-    let longest = ((side as f32 * MAX_ERASED_SHARE) as i64).max(1);
-    let (length, from) = (rng.random_range(1..=longest), rng.random_range(0..side as i64));
-    if erased { [from, from + length] } else { [0, 0] }
+    let max_length = ((side as f32 * MAX_ERASED_SHARE) as i64).max(1);
+    let (length, start) = (rng.random_range(1..=max_length), rng.random_range(0..side as i64));
+    if erased { [start, start + length] } else { [0, 0] }
 }
 
 #[cfg(test)]
@@ -125,28 +126,28 @@ mod tests {
     use super::*;
     use crate::definition::Channels;
 
-    fn picture() -> ImageSignal {
+    fn image_signal() -> ImageSignal {
         ImageSignal { width: 3, height: 2, channels: Channels::Rgb, low: -1.0, high: 1.0 }
     }
 
     #[test]
-    fn a_picture_is_moved_mirrored_and_erased() {
+    fn an_image_is_shifted_mirrored_and_erased() {
         let sample: Vec<f32> = (0..18).map(|value| value as f32).collect();
-        let still = AugmentedView { right: 0, down: 0, mirrored: false, erased: [0; 4] };
-        assert_eq!(still.apply_to(&sample, &picture()), sample);
-        let moved = AugmentedView { right: 1, down: -1, ..still };
-        assert_eq!(moved.apply_to(&sample, &picture())[..6], [-1.0, 3.0, 4.0, -1.0, -1.0, -1.0]);
-        let mirrored = AugmentedView { right: 0, down: 0, mirrored: true, ..moved };
-        assert_eq!(mirrored.apply_to(&sample, &picture())[6..12], [8.0, 7.0, 6.0, 11.0, 10.0, 9.0]);
+        let identity = AugmentedView { right: 0, down: 0, mirrored: false, erased: [0; 4] };
+        assert_eq!(identity.apply_to(&sample, &image_signal()), sample);
+        let shifted = AugmentedView { right: 1, down: -1, ..identity };
+        assert_eq!(shifted.apply_to(&sample, &image_signal())[..6], [-1.0, 3.0, 4.0, -1.0, -1.0, -1.0]);
+        let mirrored = AugmentedView { right: 0, down: 0, mirrored: true, ..shifted };
+        assert_eq!(mirrored.apply_to(&sample, &image_signal())[6..12], [8.0, 7.0, 6.0, 11.0, 10.0, 9.0]);
         let erased = AugmentedView { mirrored: false, erased: [1, 0, 3, 1], ..mirrored };
-        assert_eq!(erased.apply_to(&sample, &picture())[..6], [0.0, -1.0, -1.0, 3.0, 4.0, 5.0]);
+        assert_eq!(erased.apply_to(&sample, &image_signal())[..6], [0.0, -1.0, -1.0, 3.0, 4.0, 5.0]);
     }
 
     #[test]
     fn views_differ_and_keep_their_size() {
         let mut rng = StdRng::seed_from_u64(4);
         let values: Vec<f32> = (0..36).map(|value| value as f32).collect();
-        let signal = Signal::Picture(picture());
+        let signal = Signal::Picture(image_signal());
         let views: Vec<_> = (0..8)
             .map(|_| {
                 augment_samples(

@@ -26,12 +26,13 @@ pub(super) fn consistency_terms(
         // The definition's check guarantees a classifier for this term.
         net.classify(latent.clone()).unwrap_or(latent)
     };
-    let (slightly, more) = (augmented_logits(false), augmented_logits(true));
+    let (weak, strong) = (augmented_logits(false), augmented_logits(true));
     let labels = &batch.labels;
-    let sure = confident_classes(slightly.clone().detach(), threshold as f32);
-    let classes: Vec<Option<u8>> = labels.iter().zip(sure).map(|(label, sure)| label.or(sure)).collect();
-    let share = classes.iter().flatten().count() as f32 / labels.len().max(1) as f32;
-    [cross_entropy(slightly, labels), cross_entropy(more, &classes) * share]
+    let confident = confident_classes(weak.clone().detach(), threshold as f32);
+    let classes: Vec<Option<u8>> =
+        labels.iter().zip(confident).map(|(label, confident)| label.or(confident)).collect();
+    let labelled_share = classes.iter().flatten().count() as f32 / labels.len().max(1) as f32;
+    [cross_entropy(weak, labels), cross_entropy(strong, &classes) * labelled_share]
 }
 
 /// Returns the most probable class of each row, or `None` if its probability is below `threshold`.
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_sure_gets_a_class() {
+    fn only_confident_samples_get_a_class() {
         let logits = Tensor::<2>::from_data([[9.0, 0.0], [1.0, 0.0], [0.0, 9.0]], &Device::flex());
         assert_eq!(confident_classes(logits, 0.95), [Some(0), None, Some(1)]);
     }

@@ -23,9 +23,9 @@ pub(super) fn contrastive_term(
     rng: &mut impl Rng,
     device: &Device,
 ) -> Tensor<1> {
-    let change = Augmentation { shift: contrastive.shift, flip: contrastive.flip, erase: true };
-    let first = encode_augmented(net, batch, change, rng, device);
-    let second = encode_augmented(net, batch, change, rng, device);
+    let augmentation = Augmentation { shift: contrastive.shift, flip: contrastive.flip, erase: true };
+    let first = encode_augmented(net, batch, augmentation, rng, device);
+    let second = encode_augmented(net, batch, augmentation, rng, device);
     let views = Tensor::cat(vec![first, second], 0);
     let labels = match contrastive.kind {
         ContrastiveKind::NtXent => vec![None; batch.labels.len()],
@@ -41,21 +41,22 @@ pub(super) fn contrastive_term(
 fn contrastive_loss(views: Tensor<2>, labels: &[Option<u8>], temperature: f32) -> Tensor<1> {
     let device = views.device();
     let count = 2 * labels.len();
-    let length = views.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
-    let unit = views / length;
+    let norm = views.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
+    let unit = views / norm;
     let similarity = unit.clone().matmul(unit.transpose()) / temperature;
     let diagonal = square_matrix(count, |i, j| if i == j { SELF_SIMILARITY } else { 0.0 });
     let similarity = similarity + Tensor::<2>::from_data(diagonal, &device);
-    let each: Vec<f32> =
+    let positive_counts: Vec<f32> =
         (0..count).map(|i| (0..count).filter(|&j| is_positive(labels, i, j)).count() as f32).collect();
-    let wanted = square_matrix(count, |i, j| if is_positive(labels, i, j) { 1.0 / each[i] } else { 0.0 });
-    let wanted = Tensor::<2>::from_data(wanted, &device);
-    (activation::log_softmax(similarity, 1) * wanted).sum().neg() / count as f32
+    let targets =
+        square_matrix(count, |i, j| if is_positive(labels, i, j) { 1.0 / positive_counts[i] } else { 0.0 });
+    let targets = Tensor::<2>::from_data(targets, &device);
+    (activation::log_softmax(similarity, 1) * targets).sum().neg() / count as f32
 }
 
 /// Computes a matrix `[count, count]` from the value at each row and column.
 fn square_matrix(count: usize, value: impl Fn(usize, usize) -> f32) -> TensorData {
-    let values: Vec<f32> = (0..count * count).map(|at| value(at / count, at % count)).collect();
+    let values: Vec<f32> = (0..count * count).map(|index| value(index / count, index % count)).collect();
     TensorData::new(values, [count, count])
 }
 
@@ -83,8 +84,9 @@ mod tests {
         };
         let term = |i: usize| {
             let others: f32 = (0..6).filter(|&j| j != i).map(|j| similarity(i, j).exp()).sum();
-            let wanted: Vec<usize> = (0..6).filter(|&j| j != i && positives(i, j)).collect();
-            wanted.iter().map(|&p| others.ln() - similarity(i, p)).sum::<f32>() / wanted.len() as f32
+            let positive_indices: Vec<usize> = (0..6).filter(|&j| j != i && positives(i, j)).collect();
+            positive_indices.iter().map(|&p| others.ln() - similarity(i, p)).sum::<f32>()
+                / positive_indices.len() as f32
         };
         (0..6).map(term).sum::<f32>() / 6.0
     }
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_make_more_samples_similar() {
+    fn samples_of_equal_labels_are_positive_pairs() {
         let labels = [Some(4), None, Some(4)];
         let expected = expected(&|i, j| i % 3 == j % 3 || (i % 3 != 1 && j % 3 != 1), 0.2);
         let found = found(&labels, 0.2);

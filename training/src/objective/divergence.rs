@@ -47,8 +47,8 @@ mod tests {
         let found: f32 = kullback_leibler(row([0.5, -1.0]), row([0.0, 2.0_f32.ln()])).into_scalar();
         let expected = 0.5 * 0.25 + 0.5 * (1.0 + 2.0 - 1.0 - 2.0_f32.ln());
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
-        let none: f32 = kullback_leibler(row([0.0; 2]), row([0.0; 2])).into_scalar();
-        assert!(none.abs() < 1e-9);
+        let zero: f32 = kullback_leibler(row([0.0; 2]), row([0.0; 2])).into_scalar();
+        assert!(zero.abs() < 1e-9);
     }
 
     #[test]

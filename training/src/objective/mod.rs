@@ -47,9 +47,10 @@ pub(crate) fn batch_loss(net: &Net, batch: &TrainingBatch, rng: &mut impl Rng, d
         sum = sum + apply_weight(latent.clone().abs().sum() / n as f32, objective.sparsity);
     }
     if let Some(consistency) = &objective.consistency {
-        let [labelled, agreed] = consistency_terms(net, batch, consistency, rng, device);
-        sum =
-            sum + apply_weight(labelled, objective.classification) + apply_weight(agreed, consistency.weight);
+        let [supervised, pseudo_labelled] = consistency_terms(net, batch, consistency, rng, device);
+        sum = sum
+            + apply_weight(supervised, objective.classification)
+            + apply_weight(pseudo_labelled, consistency.weight);
     } else if let Some(logits) = net.classify(sample).filter(|_| objective.classification > 0.0) {
         sum = sum
             + apply_weight(classification::cross_entropy(logits, &batch.labels), objective.classification);
@@ -76,9 +77,9 @@ fn apply_weight(term: Tensor<1>, weight: f64) -> Tensor<1> {
 fn drop_taps(taps: Vec<Tensor<2>>, rng: &mut impl Rng, device: &Device) -> Vec<Tensor<2>> {
     let Some(first) = taps.first() else { return taps };
     let n = first.dims()[0];
-    let kept: Vec<f32> = (0..n).map(|_| f32::from(rng.random::<f32>() >= TAP_DROPOUT)).collect();
-    let kept = to_rows(&kept, n, device);
-    taps.into_iter().map(|tap| tap * kept.clone()).collect()
+    let mask: Vec<f32> = (0..n).map(|_| f32::from(rng.random::<f32>() >= TAP_DROPOUT)).collect();
+    let mask = to_rows(&mask, n, device);
+    taps.into_iter().map(|tap| tap * mask.clone()).collect()
 }
 
 #[cfg(test)]
@@ -95,7 +96,7 @@ mod tests {
         let sums =
             |index: usize| -> Vec<f32> { taps[index].clone().mean_dim(1).into_data().try_to_vec().unwrap() };
         assert_eq!(sums(0), sums(1));
-        let lost = sums(0).iter().filter(|&&sum| sum == 0.0).count();
-        assert!((200..300).contains(&lost), "{lost}");
+        let dropped = sums(0).iter().filter(|&&sum| sum == 0.0).count();
+        assert!((200..300).contains(&dropped), "{dropped}");
     }
 }

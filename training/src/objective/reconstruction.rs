@@ -80,13 +80,13 @@ mod tests {
             logits.iter().zip(target).map(|(&l, t)| (sigmoid(l) - t).powi(2)).sum::<f32>() / 3.0;
         // −t·ln σ(l) − (1−t)·ln(1−σ(l)); for the last value ln σ(−80) = −80.
         let expected_bce = (2.0_f32.ln() - sigmoid(2.0).ln() + 0.25 * 80.0) / 3.0;
-        let of = |loss: ReconstructionLoss, output| {
+        let mean_loss = |loss: ReconstructionLoss, output| {
             loss.mean_loss(row(logits), row(target), output).into_scalar::<f32>()
         };
-        let mse = of(ReconstructionLoss::Mse, OutputActivation::Sigmoid);
-        let bce = of(ReconstructionLoss::Bce, OutputActivation::Sigmoid);
-        let plain = of(ReconstructionLoss::Mse, OutputActivation::Identity);
-        assert!((plain - (0.25 + 1.0 + 80.25 * 80.25) / 3.0).abs() < 1e-2, "{plain}");
+        let mse = mean_loss(ReconstructionLoss::Mse, OutputActivation::Sigmoid);
+        let bce = mean_loss(ReconstructionLoss::Bce, OutputActivation::Sigmoid);
+        let identity = mean_loss(ReconstructionLoss::Mse, OutputActivation::Identity);
+        assert!((identity - (0.25 + 1.0 + 80.25 * 80.25) / 3.0).abs() < 1e-2, "{identity}");
         assert!((mse - expected_mse).abs() < 1e-6, "{mse} {expected_mse}");
         assert!((bce - expected_bce).abs() < 1e-5, "{bce} {expected_bce}");
     }

@@ -7,12 +7,12 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
-/// Moves `average` towards `model` by `share`, 0 to 1, parameter by parameter (B. Polyak and A. Juditsky,
+/// Moves `average` towards `model` by `rate`, 0 to 1, parameter by parameter (B. Polyak and A. Juditsky,
 /// "Acceleration of stochastic approximation by averaging", 1992, with exponential weights).
-pub(crate) fn move_towards<M: Module>(average: M, model: &M, share: f32) -> M {
-    let mut collected = ParameterValues(HashMap::new());
-    model.visit(&mut collected);
-    average.map(&mut Averager { model: collected.0, share })
+pub(crate) fn move_towards<M: Module>(average: M, model: &M, rate: f32) -> M {
+    let mut parameters = ParameterValues(HashMap::new());
+    model.visit(&mut parameters);
+    average.map(&mut Averager { model: parameters.0, rate })
 }
 
 struct ParameterValues(HashMap<ParamId, TensorData>);
@@ -25,7 +25,7 @@ impl ModuleVisitor for ParameterValues {
 
 struct Averager {
     model: HashMap<ParamId, TensorData>,
-    share: f32,
+    rate: f32,
 }
 
 impl ModuleMapper for Averager {
@@ -34,7 +34,7 @@ impl ModuleMapper for Averager {
         param.map(|average| {
             let model = Tensor::from_data(data, &average.device());
             // In this form, the average of a value that does not change does not change either.
-            average.clone() + (model - average) * self.share
+            average.clone() + (model - average) * self.rate
         })
     }
 }

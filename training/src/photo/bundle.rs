@@ -156,9 +156,9 @@ fn encoder_cost(onnx: &ModelProto) -> Result<ImageCodecCost, TrainingError> {
 }
 
 fn count_cost(onnx: &ModelProto, symbols: &[(String, i64)]) -> Result<ImageCodecCost, TrainingError> {
-    let mut all: Vec<(&str, i64)> = vec![("n", 1)];
-    all.extend(symbols.iter().map(|(name, extent)| (name.as_str(), *extent)));
-    let counted = model_cost(onnx, &all)?;
+    let mut bindings: Vec<(&str, i64)> = vec![("n", 1)];
+    bindings.extend(symbols.iter().map(|(name, extent)| (name.as_str(), *extent)));
+    let cost = model_cost(onnx, &bindings)?;
     let pixels = (COST_IMAGE_SIZE.0 * COST_IMAGE_SIZE.1) as f64;
-    Ok(ImageCodecCost { parameters: counted.parameters, macs_per_pixel: counted.macs as f64 / pixels })
+    Ok(ImageCodecCost { parameters: cost.parameters, macs_per_pixel: cost.macs as f64 / pixels })
 }

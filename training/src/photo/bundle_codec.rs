@@ -45,8 +45,8 @@ impl BundleCodec {
     }
 
     /// Encodes an image to a frame with all layers, header and id included, on one thread.
-    pub(crate) fn encode(&self, picture: &DynamicImage, quality: Quality) -> Result<Vec<u8>, TrainingError> {
-        Ok(self.encoder.encode(picture, &ImageCodecOptions::new(quality))?.frame)
+    pub(crate) fn encode(&self, image: &DynamicImage, quality: Quality) -> Result<Vec<u8>, TrainingError> {
+        Ok(self.encoder.encode(image, &ImageCodecOptions::new(quality))?.frame)
     }
 
     /// Returns whether the bundle has a fast encoder.
@@ -57,11 +57,11 @@ impl BundleCodec {
     /// Encodes an image with the fast encoder, or with the normal one if the bundle does not have a fast one.
     pub(crate) fn encode_fast(
         &self,
-        picture: &DynamicImage,
+        image: &DynamicImage,
         quality: Quality,
     ) -> Result<Vec<u8>, TrainingError> {
         let encoder = self.fast_encoder.as_ref().unwrap_or(&self.encoder);
-        Ok(encoder.encode(picture, &ImageCodecOptions::new(quality))?.frame)
+        Ok(encoder.encode(image, &ImageCodecOptions::new(quality))?.frame)
     }
 
     /// Decodes a frame to an image.

@@ -106,30 +106,34 @@ fn layers_of(spec: &PhotoSpec) -> Vec<(usize, u32)> {
 /// Returns the predictor of every channel, zeros if it is not worthwhile. Only the coarsest layer has
 /// predictors, because the signs of the other layers' values cannot be predicted.
 fn fit_predictors(maps: &[PhotoLayers], spec: &PhotoSpec) -> Vec<[i16; 4]> {
-    let coarsest = spec.layer_channels(spec.levels() - 1);
-    let all: usize = (0..spec.levels()).map(|level| spec.layer_channels(level)).sum();
-    (0..all).map(|channel| if channel < coarsest { fit_predictor(maps, channel) } else { [0; 4] }).collect()
+    let coarsest_channels = spec.layer_channels(spec.levels() - 1);
+    let channel_count: usize = (0..spec.levels()).map(|level| spec.layer_channels(level)).sum();
+    (0..channel_count)
+        .map(|channel| if channel < coarsest_channels { fit_predictor(maps, channel) } else { [0; 4] })
+        .collect()
 }
 
 fn fit_predictor(maps: &[PhotoLayers], channel: usize) -> [i16; 4] {
-    let (mut normal, mut energy, mut samples) = (NormalEquations::new(4), 0.0, Vec::new());
+    let (mut equations, mut energy, mut samples) = (NormalEquations::new(4), 0.0, Vec::new());
     for photo in maps {
         let (rows, columns, values) = &photo.layers[0];
         let plane = &values[channel * rows * columns..][..rows * columns];
         for (row, column) in (1..*rows).flat_map(|r| (1..columns - 1).map(move |c| (r, c))) {
-            let at = row * columns + column;
-            let around =
-                [at - 1, at - columns, at - columns - 1, at - columns + 1].map(|i| f64::from(plane[i]));
-            let value = f64::from(plane[at]);
-            normal.add(&around, value, 1.0);
+            let index = row * columns + column;
+            let neighbours = [index - 1, index - columns, index - columns - 1, index - columns + 1]
+                .map(|i| f64::from(plane[i]));
+            let value = f64::from(plane[index]);
+            equations.add(&neighbours, value, 1.0);
             energy += value * value;
-            samples.push((around, value));
+            samples.push((neighbours, value));
         }
     }
-    let weights = normal.solve(true);
+    let weights = equations.solve(true);
     let error: f64 = samples
         .iter()
-        .map(|(around, value)| (value - around.iter().zip(&weights).map(|(a, w)| a * w).sum::<f64>()).powi(2))
+        .map(|(neighbours, value)| {
+            (value - neighbours.iter().zip(&weights).map(|(a, w)| a * w).sum::<f64>()).powi(2)
+        })
         .sum();
     if error > energy * (1.0 - MIN_ENERGY_REDUCTION) {
         return [0; 4];
@@ -145,42 +149,44 @@ fn fit_context(
     predictor: [i16; 4],
 ) -> ChannelContext {
     let mut rng = StdRng::seed_from_u64(channel as u64);
-    let chosen = choose_references(views, layers, channel, &mut rng);
+    let reference_channels = choose_references(views, layers, channel, &mut rng);
     let averages: Vec<Vec<f64>> =
         views.iter().map(|view| running_averages(&view.channels[channel])).collect();
-    let fixed = NEIGHBOURS + 1 + chosen.len();
-    let mut weights = vec![0.1; fixed + KNOTS];
+    let fixed_count = NEIGHBOURS + 1 + reference_channels.len();
+    let mut weights = vec![0.1; fixed_count + KNOTS];
     for _ in 0..4 {
-        let mut normal = NormalEquations::new(fixed + KNOTS);
+        let mut equations = NormalEquations::new(fixed_count + KNOTS);
         let mut rng = StdRng::seed_from_u64(channel as u64);
         for _ in 0..FIT_POSITIONS {
             let (view, row, column) = draw_position(views, channel, &mut rng);
-            let coded = &views[view].channels[channel];
-            let mut features = vec![0.0; fixed + KNOTS];
-            let near = coded.magnitudes.neighbours(row, column);
-            features.iter_mut().zip(near).for_each(|(feature, m)| *feature = f64::from(m));
+            let coded_channel = &views[view].channels[channel];
+            let mut features = vec![0.0; fixed_count + KNOTS];
+            let neighbours = coded_channel.magnitudes.neighbours(row, column);
+            features.iter_mut().zip(neighbours).for_each(|(feature, m)| *feature = f64::from(m));
             features[NEIGHBOURS] = averages[view][row];
-            for (feature, &other) in features[NEIGHBOURS + 1..].iter_mut().zip(&chosen) {
+            for (feature, &other) in features[NEIGHBOURS + 1..].iter_mut().zip(&reference_channels) {
                 *feature = blurred_magnitude(&views[view], layers, channel, other, row, column);
             }
-            features[fixed + views[view].knot] = 1.0;
+            features[fixed_count + views[view].knot] = 1.0;
             let expected: f64 = features.iter().zip(&weights).map(|(f, w)| f * w).sum();
-            let magnitude = f64::from(coded.residuals[row * coded.columns + column].unsigned_abs().min(255));
-            normal.add(&features, magnitude, 1.0 / (expected + 0.02).powi(2));
+            let magnitude = f64::from(
+                coded_channel.residuals[row * coded_channel.columns + column].unsigned_abs().min(255),
+            );
+            equations.add(&features, magnitude, 1.0 / (expected + 0.02).powi(2));
         }
-        weights = normal.solve(false);
+        weights = equations.solve(false);
     }
-    let mut near = [0; NEIGHBOURS];
-    near.iter_mut().zip(&weights).for_each(|(near, &weight)| *near = to_fixed_point(weight));
-    let references = chosen
+    let mut neighbour_weights = [0; NEIGHBOURS];
+    neighbour_weights.iter_mut().zip(&weights).for_each(|(fixed, &weight)| *fixed = to_fixed_point(weight));
+    let references = reference_channels
         .iter()
         .zip(&weights[NEIGHBOURS + 1..])
         .map(|(&other, &weight)| ChannelReference { channel: other as u32, weight: to_fixed_point(weight) });
     ChannelContext {
         predictor,
-        neighbour_weights: near,
+        neighbour_weights,
         average_weight: to_fixed_point(weights[NEIGHBOURS]),
-        biases: interpolate_biases(&weights[fixed..])
+        biases: interpolate_biases(&weights[fixed_count..])
             .iter()
             .map(|&bias| to_fixed_point(bias).max(1))
             .collect(),
@@ -199,9 +205,9 @@ fn interpolate_biases(knots: &[f64]) -> Vec<f64> {
     (0..QUALITIES)
         .map(|quality| {
             let knot = (0..KNOTS - 2).take_while(|&knot| quality_of(knot + 1) <= quality).count();
-            let (from, to) = (quality_of(knot) as f64, quality_of(knot + 1) as f64);
-            let share = (quality as f64 - from) / (to - from);
-            knots[knot] * (1.0 - share) + knots[knot + 1] * share
+            let (lower, upper) = (quality_of(knot) as f64, quality_of(knot + 1) as f64);
+            let fraction = (quality as f64 - lower) / (upper - lower);
+            knots[knot] * (1.0 - fraction) + knots[knot + 1] * fraction
         })
         .collect()
 }
@@ -209,8 +215,8 @@ fn interpolate_biases(knots: &[f64]) -> Vec<f64> {
 /// Draws a random position: view, row, column.
 fn draw_position(views: &[QuantisedPhoto], channel: usize, rng: &mut StdRng) -> (usize, usize, usize) {
     let view = rng.random_range(0..views.len());
-    let coded = &views[view].channels[channel];
-    (view, rng.random_range(0..coded.rows), rng.random_range(0..coded.columns))
+    let coded_channel = &views[view].channels[channel];
+    (view, rng.random_range(0..coded_channel.rows), rng.random_range(0..coded_channel.columns))
 }
 
 /// Returns the average that the coder has at each row of a channel, in steps; it starts with the mean of the
@@ -221,9 +227,9 @@ fn running_averages(coded: &CodedChannel) -> Vec<f64> {
         .residuals
         .chunks_exact(coded.columns)
         .map(|row| {
-            let before = average;
+            let previous = average;
             average = average * 0.75 + mean_magnitude(row) * 0.25;
-            before
+            previous
         })
         .collect()
 }
@@ -243,23 +249,23 @@ fn choose_references(
     let target: Vec<f64> = positions
         .iter()
         .map(|&(view, row, column)| {
-            let coded = &views[view].channels[channel];
-            f64::from(coded.residuals[row * coded.columns + column].unsigned_abs().min(12))
+            let coded_channel = &views[view].channels[channel];
+            f64::from(coded_channel.residuals[row * coded_channel.columns + column].unsigned_abs().min(12))
         })
         .collect();
-    let mut likeness: Vec<(f64, usize)> = (0..channel)
+    let mut correlations: Vec<(f64, usize)> = (0..channel)
         .map(|other| {
-            let says = positions.iter().map(|&(view, row, column)| {
+            let magnitudes = positions.iter().map(|&(view, row, column)| {
                 blurred_magnitude(&views[view], layers, channel, other, row, column).min(60.0)
             });
-            (correlation(&says.collect::<Vec<_>>(), &target), other)
+            (correlation(&magnitudes.collect::<Vec<_>>(), &target), other)
         })
         .collect();
-    likeness.sort_by(|a, b| b.0.total_cmp(&a.0));
-    likeness
+    correlations.sort_by(|a, b| b.0.total_cmp(&a.0));
+    correlations
         .into_iter()
         .take(MAX_REFERENCES)
-        .filter(|(likeness, _)| *likeness > 0.0)
+        .filter(|(correlation, _)| *correlation > 0.0)
         .map(|(_, other)| other)
         .collect()
 }
@@ -390,16 +396,16 @@ fn count_plane(
     context: &ChannelContext,
     counts: &mut SymbolCounts<'_>,
 ) -> Result<(), TrainingError> {
-    let coded = &view.channels[channel];
+    let coded_channel = &view.channels[channel];
     let references = context.references.iter().map(|reference| {
         let other = reference.channel as usize;
         (&view.channels[other].magnitudes, layers[other].1 - layers[channel].1)
     });
-    let mut plane = Plane::new(coded.rows, coded.columns);
+    let mut plane = Plane::new(coded_channel.rows, coded_channel.columns);
     walk_plane(
-        || Energy::new(context, view.quality, coded.columns, references),
+        || Energy::new(context, view.quality, coded_channel.columns, references),
         &mut plane,
-        &mut coded.residuals.clone(),
+        &mut coded_channel.residuals.clone(),
         counts,
     )?;
     Ok(())
@@ -412,16 +418,16 @@ fn odds_of_second([clear, set]: [u64; 2]) -> u16 {
 
 /// Adds a table of the observed integers, mixed with a small two-sided geometric distribution of the class's
 /// expected magnitude, which covers integers that were not observed by chance.
-fn push_table(tables: &mut Vec<Table>, seen: &Histogram, class: usize) -> Result<u32, TrainingError> {
+fn push_table(tables: &mut Vec<Table>, histogram: &Histogram, class: usize) -> Result<u32, TrainingError> {
     let magnitude = 2.0_f64.powf((class as f64 + 23.5) / 4.0) / FIXED_POINT_ONE;
     let ratio = magnitude / (1.0 + magnitude);
     let reach = (12.0 * magnitude).ceil().min(400.0) as i32 + 1;
-    let min = clamp_extreme(seen.0.first_key_value()).min(-reach);
-    let max = clamp_extreme(seen.0.last_key_value()).max(reach);
+    let min = clamp_extreme(histogram.0.first_key_value()).min(-reach);
+    let max = clamp_extreme(histogram.0.last_key_value()).max(reach);
     let counts: Vec<u64> = (min..=max)
         .map(|value| {
             let prior = 8.0 * ratio.powi(value.abs()) * (1.0 - ratio) / (1.0 + ratio);
-            seen.0.get(&value).copied().unwrap_or(0) * 256 + (prior * 256.0) as u64
+            histogram.0.get(&value).copied().unwrap_or(0) * 256 + (prior * 256.0) as u64
         })
         .collect();
     tables.push(Table::from_counts(min, &counts)?);

@@ -72,9 +72,9 @@ fn image_links(figures: &PhotoEvaluation) -> String {
 /// Returns a sentence about the origin of photographs in the bundle; empty if the bundle does not contain
 /// any.
 fn parts_notice(figures: &PhotoEvaluation) -> String {
-    let shows = figures.illustrations.iter().any(|illustration| illustration.file == SIDE_BY_SIDE);
-    let parts = format!(" `{SIDE_BY_SIDE}` shows parts of those test photographs that are CC0-1.0.");
-    if shows { parts } else { String::new() }
+    let has_sheet = figures.illustrations.iter().any(|illustration| illustration.file == SIDE_BY_SIDE);
+    let notice = format!(" `{SIDE_BY_SIDE}` shows parts of those test photographs that are CC0-1.0.");
+    if has_sheet { notice } else { String::new() }
 }
 
 /// Returns a training and those that it started from, latest first.
@@ -135,11 +135,11 @@ mod tests {
     use crate::photo::illustration::CardImage;
 
     #[test]
-    fn the_card_shows_what_lies_beside_it() {
+    fn the_card_links_the_images_beside_it() {
         let mut figures = figures();
         assert!(image_links(&figures).is_empty() && parts_notice(&figures).is_empty());
-        let show = |file, caption| CardImage { file, caption, bytes: Vec::new() };
-        figures.illustrations = vec![show("psnr.svg", "PSNR"), show(SIDE_BY_SIDE, "Pictures")];
+        let card_image = |file, caption| CardImage { file, caption, bytes: Vec::new() };
+        figures.illustrations = vec![card_image("psnr.svg", "PSNR"), card_image(SIDE_BY_SIDE, "Pictures")];
         assert_eq!(image_links(&figures), "![PSNR](psnr.svg)\n\n![Pictures](side-by-side.png)\n\n");
         assert!(parts_notice(&figures).contains("CC0-1.0"));
     }

@@ -28,15 +28,15 @@ pub struct BdRateComparison {
 /// Compares every codec with every baseline. `curves` has one list per codec with one curve per image; the
 /// first codec is Lopside, which is not an anchor.
 pub(crate) fn compare_all(curves: &[Vec<RdCurve>]) -> Result<Vec<BdRateComparison>, TrainingError> {
-    let mut all = Vec::new();
+    let mut comparisons = Vec::new();
     for anchor in &curves[1..] {
         for codec in curves {
             if codec[0].codec != anchor[0].codec {
-                all.push(compare_codecs(codec, anchor)?);
+                comparisons.push(compare_codecs(codec, anchor)?);
             }
         }
     }
-    Ok(all)
+    Ok(comparisons)
 }
 
 fn compare_codecs(codec: &[RdCurve], anchor: &[RdCurve]) -> Result<BdRateComparison, TrainingError> {
@@ -69,7 +69,7 @@ fn compare_images(
         .collect()
 }
 
-/// Returns the mean of `of` over the values.
-pub(crate) fn mean_of<T>(values: &[T], of: impl Fn(&T) -> f64) -> f64 {
-    values.iter().map(of).sum::<f64>() / values.len() as f64
+/// Returns the mean of `value` over the values.
+pub(crate) fn mean_of<T>(values: &[T], value: impl Fn(&T) -> f64) -> f64 {
+    values.iter().map(value).sum::<f64>() / values.len() as f64
 }

@@ -18,19 +18,19 @@ pub(crate) const FILTER_SHAPE: [usize; 4] = [12, 1, FILTER_SIDE, FILTER_SIDE];
 
 /// Halves images `[n, 3, h, w]` with even sides and 8-bit samples of −0.5 to 0.5 to `[n, 3, h/2, w/2]`,
 /// rounded to 8 bits.
-pub(crate) fn halve_images(picture: Tensor<4>) -> Tensor<4> {
-    let [n, colours, h, w] = picture.dims();
-    let blocks = picture.reshape([n, colours, h / 2, 2, w / 2, 2]);
+pub(crate) fn halve_images(image: Tensor<4>) -> Tensor<4> {
+    let [n, colours, h, w] = image.dims();
+    let blocks = image.reshape([n, colours, h / 2, 2, w / 2, 2]);
     let mean: Tensor<4> = blocks.mean_dim(5).mean_dim(3).reshape([n, colours, h / 2, w / 2]);
     // Halves are rounded up, as in the tiles; the extra 0.001 allows for the errors of float sums.
     ((mean + 0.5) * 255.0 + 0.501).floor() / 255.0 - 0.5
 }
 
 /// Doubles images `[n, 3, h, w]` to `[n, 3, 2·h, 2·w]`.
-pub(crate) fn double_images(picture: Tensor<4>) -> Tensor<4> {
-    let weight = Tensor::from_data(TensorData::new(phase_filters(), FILTER_SHAPE), &picture.device());
-    let around = picture.pad([(FILTER_REACH, FILTER_REACH); 2], PadMode::Edge);
-    to_pixels(conv2d(around, weight, None, ConvOptions::new([1; 2], [0; 2], [1; 2], 3)), 3)
+pub(crate) fn double_images(image: Tensor<4>) -> Tensor<4> {
+    let weight = Tensor::from_data(TensorData::new(phase_filters(), FILTER_SHAPE), &image.device());
+    let padded = image.pad([(FILTER_REACH, FILTER_REACH); 2], PadMode::Edge);
+    to_pixels(conv2d(padded, weight, None, ConvOptions::new([1; 2], [0; 2], [1; 2], 3)), 3)
 }
 
 /// Returns the filters of all phases, in the shape [`FILTER_SHAPE`].
@@ -43,9 +43,9 @@ pub(crate) fn phase_filters() -> Vec<f32> {
     filters.collect::<Vec<f32>>().repeat(3)
 }
 
-/// Returns the weights of the pixels at −2 to 2 for a value at `place` between them.
-fn phase_weights(place: f64) -> [f64; FILTER_SIDE] {
-    std::array::from_fn(|i| cubic_kernel(place - (i as f64 - FILTER_REACH as f64)))
+/// Returns the weights of the pixels at −2 to 2 for a value at `position` between them.
+fn phase_weights(position: f64) -> [f64; FILTER_SIDE] {
+    std::array::from_fn(|i| cubic_kernel(position - (i as f64 - FILTER_REACH as f64)))
 }
 
 fn cubic_kernel(x: f64) -> f64 {
@@ -64,14 +64,14 @@ mod tests {
 
     use super::*;
 
-    fn picture() -> RgbImage {
+    fn test_image() -> RgbImage {
         RgbImage::from_fn(14, 10, |x, y| Rgb([(x * 17) as u8, (y * 23 + x) as u8, (x * y * 31 % 251) as u8]))
     }
 
-    fn tensor(picture: &RgbImage) -> Tensor<4> {
-        let (w, h) = (picture.width() as usize, picture.height() as usize);
+    fn tensor(image: &RgbImage) -> Tensor<4> {
+        let (w, h) = (image.width() as usize, image.height() as usize);
         let samples: Vec<f32> =
-            picture.as_raw().iter().map(|&sample| f32::from(sample) / 255.0 - 0.5).collect();
+            image.as_raw().iter().map(|&sample| f32::from(sample) / 255.0 - 0.5).collect();
         Tensor::<4>::from_data(TensorData::new(samples, [1, h, w, 3]), &Device::flex()).permute([0, 3, 1, 2])
     }
 
@@ -80,10 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn halving_is_that_of_the_photographs() {
-        let picture = picture();
-        let expected = crate::photos::halve_image(&DynamicImage::from(picture.clone())).to_rgb8();
-        let found = halve_images(tensor(&picture));
+    fn tensor_and_image_halving_agree() {
+        let image = test_image();
+        let expected = crate::photos::halve_image(&DynamicImage::from(image.clone())).to_rgb8();
+        let found = halve_images(tensor(&image));
         assert_eq!(found.dims(), [1, 3, 5, 7]);
         for (found, expected) in levels(found).iter().zip(expected.as_raw()) {
             assert!((found - f32::from(*expected)).abs() < 1e-3, "{found} {expected}");
@@ -91,10 +91,10 @@ mod tests {
     }
 
     #[test]
-    fn doubling_is_catmull_rom_where_the_border_is_far() {
-        let picture = picture();
-        let expected = image::imageops::resize(&picture, 28, 20, FilterType::CatmullRom);
-        let found = levels(double_images(tensor(&picture)));
+    fn doubling_is_catmull_rom_away_from_the_border() {
+        let image = test_image();
+        let expected = image::imageops::resize(&image, 28, 20, FilterType::CatmullRom);
+        let found = levels(double_images(tensor(&image)));
         assert_eq!(found.len(), expected.as_raw().len());
         for (i, (found, &expected)) in found.iter().zip(expected.as_raw()).enumerate() {
             let (x, y) = (i / 3 % 28, i / 3 / 28);

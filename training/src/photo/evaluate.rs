@@ -64,34 +64,34 @@ pub struct MeanCurve {
 /// # Errors
 /// [`TrainingError`] when a photograph, the bundle or a baseline fails.
 pub(crate) fn evaluate(
-    own: &mut BundleCodec,
+    bundle_codec: &mut BundleCodec,
     folder: &Path,
     out: &Path,
 ) -> Result<PhotoEvaluation, TrainingError> {
-    let pictures: Vec<(String, DynamicImage)> = photos::whole_photos(folder)?.collect::<Result<_, _>>()?;
+    let images: Vec<(String, DynamicImage)> = photos::whole_photos(folder)?.collect::<Result<_, _>>()?;
     let codecs = baselines();
     let mut curves: Vec<Vec<RdCurve>> =
-        vec![own_curves(own, &pictures, "Lopside photo", BundleCodec::encode)?];
+        vec![bundle_curves(bundle_codec, &images, "Lopside photo", BundleCodec::encode)?];
     for (codec, settings) in &codecs {
         let baseline_curves =
-            pictures.iter().map(|(_, picture)| RdCurve::of_baseline(codec.as_ref(), picture, settings));
+            images.iter().map(|(_, image)| RdCurve::of_baseline(codec.as_ref(), image, settings));
         curves.push(baseline_curves.collect::<Result<_, _>>()?);
     }
     let mut means: Vec<RdCurve> =
         curves.iter().map(|curves| RdCurve::mean(curves)).collect::<Result<_, _>>()?;
-    if own.has_fast() {
-        let fast = own_curves(own, &pictures, "Lopside photo, fast", BundleCodec::encode_fast)?;
+    if bundle_codec.has_fast() {
+        let fast = bundle_curves(bundle_codec, &images, "Lopside photo, fast", BundleCodec::encode_fast)?;
         means.push(RdCurve::mean(&fast)?);
     }
-    let rows = side_by_side(own, &pictures)?;
+    let rows = side_by_side(bundle_codec, &images)?;
     let evaluation = PhotoEvaluation {
-        pictures: pictures.iter().map(|(name, _)| name.clone()).collect(),
+        pictures: images.iter().map(|(name, _)| name.clone()).collect(),
         comparisons: compare_all(&curves)?,
         curves: means.iter().map(mean_curve).collect(),
-        encoder: own.encoder_cost,
-        decoder: own.decoder_cost,
-        edge_times: edge_times(own, &pictures)?,
-        upscaling: upscale::measure(own, &pictures)?,
+        encoder: bundle_codec.encoder_cost,
+        decoder: bundle_codec.decoder_cost,
+        edge_times: edge_times(bundle_codec, &images)?,
+        upscaling: upscale::measure(bundle_codec, &images)?,
         illustrations: card_images(&means, &rows)?,
     };
     write_file(out, "curves.csv", format_rd_csv(&means).as_bytes())?;
@@ -114,19 +114,19 @@ fn baselines() -> Vec<(Box<dyn Baseline>, Vec<u8>)> {
     codecs
 }
 
-fn own_curves(
-    own: &mut BundleCodec,
-    pictures: &[(String, DynamicImage)],
+fn bundle_curves(
+    bundle_codec: &mut BundleCodec,
+    images: &[(String, DynamicImage)],
     codec: &str,
     encode: fn(&BundleCodec, &DynamicImage, Quality) -> Result<Vec<u8>, TrainingError>,
 ) -> Result<Vec<RdCurve>, TrainingError> {
     let mut curves = Vec::new();
-    for (_, picture) in pictures {
+    for (_, image) in images {
         let mut points = Vec::new();
         for quality in QUALITIES.into_iter().filter_map(Quality::new) {
-            let frame = encode(own, picture, quality)?;
-            let decoded = own.decode(&frame)?;
-            points.push(RdPoint::measure(u32::from(quality.get()), frame.len(), picture, decoded)?);
+            let frame = encode(bundle_codec, image, quality)?;
+            let decoded = bundle_codec.decode(&frame)?;
+            points.push(RdPoint::measure(u32::from(quality.get()), frame.len(), image, decoded)?);
         }
         curves.push(RdCurve { codec: codec.into(), points });
     }
@@ -153,16 +153,16 @@ fn draw_plots(means: &[RdCurve], out: &Path) -> Result<(), TrainingError> {
 /// Returns the original, Lopside, JPEG and WebP at equal bytes: the best image of each baseline that is not
 /// larger than Lopside's frame.
 fn side_by_side(
-    own: &mut BundleCodec,
-    pictures: &[(String, DynamicImage)],
+    bundle_codec: &mut BundleCodec,
+    images: &[(String, DynamicImage)],
 ) -> Result<Vec<SheetRow>, TrainingError> {
     let mut rows = Vec::new();
-    for (name, picture) in pictures {
-        let (frame, decoded) = finest_within_budget(own, picture)?;
-        let mut columns = vec![picture.clone(), decoded];
+    for (name, image) in images {
+        let (frame, decoded) = finest_within_budget(bundle_codec, image)?;
+        let mut columns = vec![image.clone(), decoded];
         let codecs: [&dyn Baseline; 2] = [&TurboJpeg::default(), &Webp::default()];
         for codec in codecs {
-            columns.push(fitting(codec, picture, frame.len())?.picture);
+            columns.push(fitting(codec, image, frame.len())?.picture);
         }
         rows.push(SheetRow { name: name.clone(), images: columns });
     }
@@ -172,18 +172,18 @@ fn side_by_side(
 /// Returns the finest frame of at most [`SHOWN_BPP`], or that of quality 1 if it exceeds the limit, and its
 /// image.
 fn finest_within_budget(
-    own: &mut BundleCodec,
-    picture: &DynamicImage,
+    bundle_codec: &mut BundleCodec,
+    image: &DynamicImage,
 ) -> Result<(Vec<u8>, DynamicImage), TrainingError> {
-    let budget = (f64::from(picture.width()) * f64::from(picture.height()) * SHOWN_BPP / 8.0) as usize;
+    let budget = (f64::from(image.width()) * f64::from(image.height()) * SHOWN_BPP / 8.0) as usize;
     let mut best = Vec::new();
     for quality in (1..=100).filter_map(Quality::new) {
-        let frame = own.encode(picture, quality)?;
+        let frame = bundle_codec.encode(image, quality)?;
         if frame.len() > budget && !best.is_empty() {
             break;
         }
         best = frame;
     }
-    let decoded = own.decode(&best)?;
+    let decoded = bundle_codec.decode(&best)?;
     Ok((best, decoded))
 }

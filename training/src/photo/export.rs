@@ -39,9 +39,9 @@ pub(crate) fn layer_name(spec: &PhotoSpec, level: usize) -> String {
 /// Returns the graph of the encoder.
 pub(crate) fn encoder_graph(model: &PhotoModel, spec: &PhotoSpec) -> Result<ModelProto, TrainingError> {
     let mut graph = PhotoGraph::new("photo-encoder", spec);
-    let picture = graph.builder.add_input(INPUT_NAME, &feature_map_dims(3, "h", "w"));
+    let image = graph.builder.add_input(INPUT_NAME, &feature_map_dims(3, "h", "w"));
     let weight = graph.weight("analysis", model.analysis.symmetric_bands(spec))?;
-    let mut bands = graph.builder.conv(&picture, &weight, "", STRIDE as i64, 0, BANDS_NAME);
+    let mut bands = graph.builder.conv(&image, &weight, "", STRIDE as i64, 0, BANDS_NAME);
     for (level, &merged) in spec.merges.iter().enumerate() {
         let low = graph.builder.slice(&bands, 1, 0, merged as i64, &format!("low{level}"));
         graph.builder.slice(&bands, 1, merged as i64, i64::MAX, &layer_name(spec, level));
@@ -168,13 +168,13 @@ impl<'a> PhotoGraph<'a> {
     ) -> Result<String, TrainingError> {
         let magnitude = self.builder.add_node("Abs", &[bands], "magnitude", &[]);
         let divisor = self.affine(&magnitude, "divisor", 1.0 / SOFT_CLIP_STEPS, 1.0)?;
-        let bent = self.builder.add_node("Div", &[bands, &divisor], "bent", &[]);
+        let clipped = self.builder.add_node("Div", &[bands, &divisor], "bent", &[]);
         let mut description = condition.to_owned();
         for (i, layer) in trunk.condition.iter().enumerate() {
             let linear = self.linear(&description, layer, &format!("describe{i}"), 0.0, 0, usize::MAX)?;
             description = self.builder.relu(&linear, &format!("description{i}"));
         }
-        let mut x = self.conv3(&bent, &trunk.head, "head")?;
+        let mut x = self.conv3(&clipped, &trunk.head, "head")?;
         for (i, block) in trunk.blocks.iter().enumerate() {
             let name = format!("block{i}");
             let width = self.spec.width;
@@ -193,13 +193,13 @@ impl<'a> PhotoGraph<'a> {
         let tail = self.conv3(&x, &trunk.tail, "tail")?;
         let residual = self.builder.depth_to_space(&tail, STRIDE as i64, "pixels");
         let Some(detail) = &trunk.detail else { return Ok(residual) };
-        let large = self.doubled(&residual, "larger")?;
+        let enlarged = self.doubled(&residual, "larger")?;
         let quarters = self.conv(&x, &detail.quarters, 0, "quarters")?;
         let quarters = self.builder.depth_to_space(&quarters, 2, "quarters.apart");
         let quarters = self.builder.relu(&quarters, "quarters.relu");
         let tail = self.conv3(&quarters, &detail.tail, "detail")?;
         let pixels = self.builder.depth_to_space(&tail, STRIDE as i64, "detail.pixels");
-        Ok(self.builder.add_node("Add", &[&large, &pixels], "detailed", &[]))
+        Ok(self.builder.add_node("Add", &[&enlarged, &pixels], "detailed", &[]))
     }
 
     /// Doubles the size, like [`double::double_images`].
@@ -208,12 +208,12 @@ impl<'a> PhotoGraph<'a> {
         let pads =
             self.builder.add_integers(&format!("{name}.pads"), &[0, 0, reach, reach, 0, 0, reach, reach]);
         let mode = ("mode", Attribute::Text("edge".into()));
-        let around = self.builder.add_node("Pad", &[x, &pads], &format!("{name}.around"), &[mode]);
+        let padded = self.builder.add_node("Pad", &[x, &pads], &format!("{name}.around"), &[mode]);
         let shape = double::FILTER_SHAPE.map(|dim| dim as i64);
         let weight =
             self.builder.add_initializer(&format!("{name}.weight"), &shape, &double::phase_filters())?;
         let group = ("group", Attribute::Int(3));
-        let phases = self.builder.add_node("Conv", &[&around, &weight], &format!("{name}.phases"), &[group]);
+        let phases = self.builder.add_node("Conv", &[&padded, &weight], &format!("{name}.phases"), &[group]);
         Ok(self.builder.depth_to_space(&phases, 2, name))
     }
 
@@ -232,22 +232,22 @@ impl<'a> PhotoGraph<'a> {
         Ok(self.builder.conv(x, &weight, &bias, 1, pad, name))
     }
 
-    /// Adds outputs `from..to` of a dense layer, plus a constant.
+    /// Adds outputs `start..end` of a dense layer, plus a constant.
     fn linear(
         &mut self,
         x: &str,
         layer: &Linear,
         name: &str,
-        plus: f32,
-        from: usize,
-        to: usize,
+        offset: f32,
+        start: usize,
+        end: usize,
     ) -> Result<String, TrainingError> {
         let outputs = layer.weight.val().dims()[1];
-        let (from, count) = (from, to.min(outputs) - from);
-        let weight = self.weight(&format!("{name}.weight"), layer.weight.val().narrow(1, from, count))?;
+        let (start, count) = (start, end.min(outputs) - start);
+        let weight = self.weight(&format!("{name}.weight"), layer.weight.val().narrow(1, start, count))?;
         let bias = match &layer.bias {
-            Some(bias) => bias.val().narrow(0, from, count) + plus,
-            None => Tensor::full([count], plus, &layer.weight.val().device()),
+            Some(bias) => bias.val().narrow(0, start, count) + offset,
+            None => Tensor::full([count], offset, &layer.weight.val().device()),
         };
         let bias = self.weight(&format!("{name}.bias"), bias)?;
         Ok(self.builder.gemm(x, &weight, &bias, name))
@@ -275,12 +275,12 @@ impl<'a> PhotoGraph<'a> {
         let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| {
             ModelError::UnreadableWeights { name: name.to_owned(), reason: format!("{error:?}") }
         })?;
-        let kept = if self.uses_half_floats {
+        let add_initializer = if self.uses_half_floats {
             GraphBuilder::add_half_initializer
         } else {
             GraphBuilder::add_initializer
         };
-        Ok(kept(&mut self.builder, name, &dims, &values)?)
+        Ok(add_initializer(&mut self.builder, name, &dims, &values)?)
     }
 }
 
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_compute_what_was_trained() {
+    fn heads_agree_with_the_trained_model() {
         let (same, twice) = (difference(1), difference(2));
         assert!(same < 1e-4, "{same}");
         // The weights of this head have 11 significant bits.

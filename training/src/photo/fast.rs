@@ -48,50 +48,57 @@ pub(crate) fn fit_encoder(
     model: &PhotoModel,
     spec: &PhotoSpec,
 ) -> Result<ModelProto, TrainingError> {
-    let kept = FAST_BANDS.min(spec.channels(0));
+    let band_count = FAST_BANDS.min(spec.channels(0));
     let inputs = 3 * FILTER_SIDE * FILTER_SIDE;
-    let mut sums =
-        BandEquations { squares: DMatrix::zeros(inputs, inputs), products: DMatrix::zeros(inputs, kept) };
-    for picture in statistics::central_images(folder, spec)? {
-        let picture = picture?;
-        let bands = conv2d(picture.clone(), model.analysis.symmetric_bands(spec), None, conv_options(STRIDE));
-        let halved = avg_pool2d(picture, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
-        sums.add(&halved, &bands.narrow(1, 0, kept));
+    let mut equations = BandEquations {
+        squares: DMatrix::zeros(inputs, inputs),
+        products: DMatrix::zeros(inputs, band_count),
+    };
+    for image in statistics::central_images(folder, spec)? {
+        let image = image?;
+        let bands = conv2d(image.clone(), model.analysis.symmetric_bands(spec), None, conv_options(STRIDE));
+        let halved = avg_pool2d(image, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
+        equations.add(&halved, &bands.narrow(1, 0, band_count));
     }
-    let weights = sums.solve(kept).ok_or(PhotoError::TooFewPhotos)?;
-    let weights = mirror::symmetrise_filters(weights, &spec.parities(0)[..kept]);
-    encoder_graph(kept, weights)
+    let weights = equations.solve(band_count).ok_or(PhotoError::TooFewPhotos)?;
+    let weights = mirror::symmetrise_filters(weights, &spec.parities(0)[..band_count]);
+    encoder_graph(band_count, weights)
 }
 
 impl BandEquations {
     /// Adds an image: its halved samples `[1, 3, h/2, w/2]` and its bands `[1, kept, …]`.
     fn add(&mut self, halved: &Tensor<4>, bands: &Tensor<4>) {
-        let ([.., height, width], [_, kept, rows, columns]) = (halved.dims(), bands.dims());
+        let ([.., height, width], [_, band_count, rows, columns]) = (halved.dims(), bands.dims());
         let (samples, bands) = (to_values(halved), to_values(bands));
-        let places: Vec<[usize; 2]> =
-            (0..rows * columns).step_by(BLOCK_INTERVAL).map(|at| [at / columns, at % columns]).collect();
+        let positions: Vec<[usize; 2]> = (0..rows * columns)
+            .step_by(BLOCK_INTERVAL)
+            .map(|index| [index / columns, index % columns])
+            .collect();
         let inputs = self.squares.nrows();
-        let x = DMatrix::from_fn(inputs, places.len(), |i, n| {
-            let ([row, column], colour) = (places[n], i / (FILTER_SIDE * FILTER_SIDE));
+        let x = DMatrix::from_fn(inputs, positions.len(), |i, n| {
+            let ([row, column], colour) = (positions[n], i / (FILTER_SIDE * FILTER_SIDE));
             let y = row * FILTER_STRIDE + i / FILTER_SIDE % FILTER_SIDE;
             let x = column * FILTER_STRIDE + i % FILTER_SIDE;
             f64::from(samples[(colour * height + y) * width + x])
         });
-        let y = DMatrix::from_fn(places.len(), kept, |n, band| {
-            f64::from(bands[(band * rows + places[n][0]) * columns + places[n][1]])
+        let y = DMatrix::from_fn(positions.len(), band_count, |n, band| {
+            f64::from(bands[(band * rows + positions[n][0]) * columns + positions[n][1]])
         });
         self.squares += &x * x.transpose();
         self.products += &x * y;
     }
 
     /// Returns the weights `[kept, 3, 8, 8]`, or `None` if there are too few samples.
-    fn solve(mut self, kept: usize) -> Option<Tensor<4>> {
+    fn solve(mut self, band_count: usize) -> Option<Tensor<4>> {
         let ridge = RIDGE * self.squares.trace() / self.squares.nrows() as f64;
         self.squares += DMatrix::identity(self.squares.nrows(), self.squares.nrows()) * ridge;
         let weights = self.squares.cholesky()?.solve(&self.products);
         // Column-major order is band after band.
         let values: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
-        Some(Tensor::from_data(TensorData::new(values, [kept, 3, FILTER_SIDE, FILTER_SIDE]), &Device::flex()))
+        Some(Tensor::from_data(
+            TensorData::new(values, [band_count, 3, FILTER_SIDE, FILTER_SIDE]),
+            &Device::flex(),
+        ))
     }
 }
 
@@ -99,14 +106,14 @@ fn to_values(x: &Tensor<4>) -> Vec<f32> {
     x.clone().into_data().try_to_vec().unwrap_or_default()
 }
 
-fn encoder_graph(kept: usize, weights: Tensor<4>) -> Result<ModelProto, TrainingError> {
+fn encoder_graph(band_count: usize, weights: Tensor<4>) -> Result<ModelProto, TrainingError> {
     let values: Vec<f32> = weights.into_data().try_to_vec().unwrap_or_default();
     let mut graph = GraphBuilder::new("photo-encoder-fast");
-    let picture = graph.add_input(INPUT_NAME, &feature_map_dims(3, "h", "w"));
-    let shape = [kept, 3, FILTER_SIDE, FILTER_SIDE].map(|extent| extent as i64);
+    let image = graph.add_input(INPUT_NAME, &feature_map_dims(3, "h", "w"));
+    let shape = [band_count, 3, FILTER_SIDE, FILTER_SIDE].map(|extent| extent as i64);
     let weight = graph.add_initializer("analysis", &shape, &values)?;
-    graph.conv(&picture, &weight, "", FILTER_STRIDE as i64, 0, BANDS_NAME);
-    graph.add_output(BANDS_NAME, &feature_map_dims(kept, "h8", "w8"));
+    graph.conv(&image, &weight, "", FILTER_STRIDE as i64, 0, BANDS_NAME);
+    graph.add_output(BANDS_NAME, &feature_map_dims(band_count, "h8", "w8"));
     Ok(graph.build())
 }
 
@@ -119,11 +126,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn low_bands_of_a_smooth_picture_are_found_in_half_of_it() {
+    fn low_bands_of_a_smooth_image_are_predicted_from_its_half() {
         let spec = PhotoSpec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 1, scale: 1 };
         let model = PhotoModel::new(&spec, &Device::flex());
         let (height, width) = (16 * 8 + 8, 24 * 8 + 8);
-        let picture = |seed: usize| {
+        let image = |seed: usize| {
             let wave = |i: usize| {
                 let (c, y, x) = (i / (height * width), i / width % height, i % width);
                 let phase = |a: usize, b: usize| (x * a + y * b + 40 * c * seed) as f32 / 60.0;
@@ -132,18 +139,19 @@ mod tests {
             let values: Vec<f32> = (0..3 * height * width).map(wave).collect();
             Tensor::<4>::from_data(TensorData::new(values, [1, 3, height, width]), &Device::flex())
         };
-        let halves = |picture: Tensor<4>| {
+        let half_and_bands = |image: Tensor<4>| {
             let bands =
-                conv2d(picture.clone(), model.analysis.symmetric_bands(&spec), None, conv_options(STRIDE));
-            (avg_pool2d(picture, AvgPoolOptions::new([2, 2]).with_stride([2, 2])), bands.narrow(1, 0, 6))
+                conv2d(image.clone(), model.analysis.symmetric_bands(&spec), None, conv_options(STRIDE));
+            (avg_pool2d(image, AvgPoolOptions::new([2, 2]).with_stride([2, 2])), bands.narrow(1, 0, 6))
         };
-        let mut sums = BandEquations { squares: DMatrix::zeros(192, 192), products: DMatrix::zeros(192, 6) };
+        let mut equations =
+            BandEquations { squares: DMatrix::zeros(192, 192), products: DMatrix::zeros(192, 6) };
         for seed in 1..5 {
-            let (halved, bands) = halves(picture(seed));
-            sums.add(&halved, &bands);
+            let (halved, bands) = half_and_bands(image(seed));
+            equations.add(&halved, &bands);
         }
-        let weights = sums.solve(6).unwrap();
-        let (halved, bands) = halves(picture(6));
+        let weights = equations.solve(6).unwrap();
+        let (halved, bands) = half_and_bands(image(6));
         let found = conv2d(halved, weights, None, conv_options(FILTER_STRIDE));
         let energy = |x: Tensor<4>| x.square().sum().into_scalar::<f32>();
         assert!(energy(found - bands.clone()) < 1e-2 * energy(bands));

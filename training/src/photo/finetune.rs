@@ -29,9 +29,9 @@ pub(crate) struct FinetuneOptions {
 
 /// Runs the subcommand.
 pub(crate) fn run(options: &FinetuneOptions) -> Result<(), TrainingError> {
-    let before = PhotoRun::read(&options.start_run)?.origin.options;
+    let start_options = PhotoRun::read(&options.start_run)?.origin.options;
     let training = PhotoTraining {
-        options: options.schedule.for_shape(before.width, before.blocks, before.scale),
+        options: options.schedule.for_shape(start_options.width, start_options.blocks, start_options.scale),
         tiles: options.folders.build_tile_cache(&options.run)?,
         run: &options.run,
         resume: options.resume,

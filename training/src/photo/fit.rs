@@ -36,9 +36,9 @@ impl NormalEquations {
                 if row[i] <= 0.0 {
                     continue;
                 }
-                let rest: f64 =
+                let other_terms: f64 =
                     row.iter().zip(&weights).map(|(a, w)| a * w).sum::<f64>() - row[i] * weights[i];
-                let best = (self.targets[i] - rest) / row[i];
+                let best = (self.targets[i] - other_terms) / row[i];
                 weights[i] = if signed { best } else { best.max(0.0) };
             }
         }
@@ -52,14 +52,14 @@ mod tests {
 
     #[test]
     fn weights_are_found_and_never_negative() {
-        let mut normal = NormalEquations::new(3);
+        let mut equations = NormalEquations::new(3);
         for i in 0..50 {
             let x = [1.0, f64::from(i % 7), f64::from(i % 5)];
-            normal.add(&x, 2.0 + 3.0 * x[1] - x[2], 1.0);
+            equations.add(&x, 2.0 + 3.0 * x[1] - x[2], 1.0);
         }
-        let free = normal.solve(true);
+        let free = equations.solve(true);
         assert!((free[0] - 2.0).abs() < 1e-6 && (free[1] - 3.0).abs() < 1e-6 && (free[2] + 1.0).abs() < 1e-6);
-        let bounded = normal.solve(false);
+        let bounded = equations.solve(false);
         assert!(bounded.iter().all(|&w| w >= 0.0) && bounded[2] == 0.0);
     }
 }

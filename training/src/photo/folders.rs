@@ -35,7 +35,7 @@ impl PhotoFolders {
     }
 
     fn subset_folder(&self, name: &str) -> PathBuf {
-        let part = self.photographs.join(name);
-        if part.is_dir() { part } else { self.photographs.clone() }
+        let subset = self.photographs.join(name);
+        if subset.is_dir() { subset } else { self.photographs.clone() }
     }
 }

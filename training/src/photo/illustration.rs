@@ -44,18 +44,18 @@ pub(crate) struct SheetRow {
 pub(crate) fn card_images(means: &[RdCurve], rows: &[SheetRow]) -> Result<Vec<CardImage>, TrainingError> {
     let psnr = "PSNR over bits per pixel, mean over the images";
     let ms_ssim = "MS-SSIM over bits per pixel, mean over the images";
-    let mut all: Vec<CardImage> = vec![
+    let mut images: Vec<CardImage> = vec![
         draw_curves(means, "psnr.svg", psnr, QualityAxis::Psnr)?,
         draw_curves(means, "ms-ssim.svg", ms_ssim, QualityAxis::MsSsim)?,
     ];
     let caption = "From left to right: the original, Lopside, JPEG and WebP at equal bytes";
-    all.extend(side_by_side(
+    images.extend(side_by_side(
         SIDE_BY_SIDE,
         caption,
         rows,
         SheetLimits { crop_side: CROP_SIDE, limit_bytes: LIMIT_BYTES },
     )?);
-    Ok(all)
+    Ok(images)
 }
 
 fn draw_curves(
@@ -83,14 +83,14 @@ pub(crate) fn side_by_side(
     file: &'static str,
     caption: &'static str,
     rows: &[SheetRow],
-    size: SheetLimits,
+    limits: SheetLimits,
 ) -> Result<Option<CardImage>, TrainingError> {
-    let free: Vec<&SheetRow> = rows.iter().filter(|row| is_free(&row.name)).collect();
-    if free.is_empty() {
+    let unconditional: Vec<&SheetRow> = rows.iter().filter(|row| is_free(&row.name)).collect();
+    if unconditional.is_empty() {
         return Ok(None);
     }
-    let bytes = encode_png(&contact_sheet(&free, size.crop_side), Path::new(file))?;
-    Ok((bytes.len() < size.limit_bytes).then_some(CardImage { file, caption, bytes }))
+    let bytes = encode_png(&contact_sheet(&unconditional, limits.crop_side), Path::new(file))?;
+    Ok((bytes.len() < limits.limit_bytes).then_some(CardImage { file, caption, bytes }))
 }
 
 /// Returns a plot of PSNR over bits per pixel.
@@ -107,23 +107,23 @@ fn is_free(name: &str) -> bool {
 pub(crate) fn contact_sheet(rows: &[&SheetRow], side: u32) -> RgbImage {
     let columns = rows.iter().map(|row| row.images.len()).max().unwrap_or(0);
     let mut sheet = RgbImage::new(columns as u32 * side, rows.len() as u32 * side);
-    for (down, row) in rows.iter().enumerate() {
-        for (across, picture) in row.images.iter().enumerate() {
-            let x = picture.width().saturating_sub(side) / 2;
-            let y = picture.height().saturating_sub(side) / 2;
-            let part = picture.crop_imm(x, y, side, side).to_rgb8();
-            let (left, top) = (across as u32 * side, down as u32 * side);
-            imageops::replace(&mut sheet, &part, i64::from(left), i64::from(top));
+    for (row_index, row) in rows.iter().enumerate() {
+        for (column_index, image) in row.images.iter().enumerate() {
+            let x = image.width().saturating_sub(side) / 2;
+            let y = image.height().saturating_sub(side) / 2;
+            let crop = image.crop_imm(x, y, side, side).to_rgb8();
+            let (left, top) = (column_index as u32 * side, row_index as u32 * side);
+            imageops::replace(&mut sheet, &crop, i64::from(left), i64::from(top));
         }
     }
     sheet
 }
 
 /// Encodes a PNG file as small as possible. `path` only appears in the error.
-pub(crate) fn encode_png(picture: &RgbImage, path: &Path) -> Result<Vec<u8>, TrainingError> {
+pub(crate) fn encode_png(image: &RgbImage, path: &Path) -> Result<Vec<u8>, TrainingError> {
     let mut bytes = Cursor::new(Vec::new());
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
-        .write_image(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .write_image(image.as_raw(), image.width(), image.height(), ExtendedColorType::Rgb8)
         .map_err(|error| TrainingError::Draw { path: path.to_owned(), reason: error.to_string() })?;
     Ok(bytes.into_inner())
 }
@@ -136,8 +136,8 @@ mod tests {
     use super::*;
 
     fn row(name: &str) -> SheetRow {
-        let picture = |level| DynamicImage::from(RgbImage::from_pixel(500, 300, Rgb([level; 3])));
-        SheetRow { name: name.into(), images: [10, 20, 30, 40].map(picture).to_vec() }
+        let image = |level| DynamicImage::from(RgbImage::from_pixel(500, 300, Rgb([level; 3])));
+        SheetRow { name: name.into(), images: [10, 20, 30, 40].map(image).to_vec() }
     }
 
     fn means() -> Vec<RdCurve> {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_columns_stand_where_they_belong() {
+    fn rows_and_columns_have_their_positions() {
         let rows = [row("a"), row("b")];
         let sheet = contact_sheet(&rows.iter().collect::<Vec<_>>(), 50);
         assert_eq!(sheet.dimensions(), (200, 100));
@@ -164,19 +164,19 @@ mod tests {
     fn only_photographs_without_conditions_are_shown() {
         let files = |names: &[&str]| {
             let rows: Vec<SheetRow> = names.iter().map(|name| row(name)).collect();
-            let all = card_images(&means(), &rows).unwrap();
-            all.iter().map(|illustration| illustration.file).collect::<Vec<_>>()
+            let images = card_images(&means(), &rows).unwrap();
+            images.iter().map(|illustration| illustration.file).collect::<Vec<_>>()
         };
         assert_eq!(files(&["libjxl-flower.png", "my-own.png"]), ["psnr.svg", "ms-ssim.svg"]);
-        let all = files(&["libjxl-flower.png", "libjxl-u76c0g_bliznaca.png"]);
-        assert_eq!(all, ["psnr.svg", "ms-ssim.svg", SIDE_BY_SIDE]);
+        let images = files(&["libjxl-flower.png", "libjxl-u76c0g_bliznaca.png"]);
+        assert_eq!(images, ["psnr.svg", "ms-ssim.svg", SIDE_BY_SIDE]);
     }
 
     #[test]
-    fn they_are_the_same_every_time() {
+    fn card_images_are_deterministic() {
         let bytes = || {
-            let all = card_images(&means(), &[row("libjxl-u76c0g_bliznaca.png")]).unwrap();
-            all.into_iter().map(|illustration| illustration.bytes).collect::<Vec<_>>()
+            let images = card_images(&means(), &[row("libjxl-u76c0g_bliznaca.png")]).unwrap();
+            images.into_iter().map(|illustration| illustration.bytes).collect::<Vec<_>>()
         };
         assert_eq!(bytes(), bytes());
     }

@@ -96,9 +96,9 @@ impl PhotoLearner {
         // The generator depends only on seed and step, so that a resumed training draws the same numbers as
         // an uninterrupted one.
         let mut rng = StdRng::seed_from_u64(options.seed.rotate_left(32) ^ batch.step as u64);
-        let picture = batch_tensor(batch, &self.device);
+        let images = batch_tensor(batch, &self.device);
         let octave = draw_octaves(&mut rng, batch.shape[0], &self.device);
-        let loss = self.loss(&Tensor::from_inner(picture), &Tensor::from_inner(octave), &mut rng);
+        let loss = self.loss(&Tensor::from_inner(images), &Tensor::from_inner(octave), &mut rng);
         let mut gradients = loss.backward();
         let value = f64::from(loss.into_scalar::<f32>());
         if !value.is_finite() {
@@ -106,39 +106,40 @@ impl PhotoLearner {
         }
         let rate = learning_rate(options, batch.step);
         self.update(rate, &mut gradients);
-        let share = (10.0 / (batch.step as f32 + 10.0)).max(0.002);
-        self.average = average::move_towards(self.average.clone(), &self.model.valid(), share);
+        let average_rate = (10.0 / (batch.step as f32 + 10.0)).max(0.002);
+        self.average = average::move_towards(self.average.clone(), &self.model.valid(), average_rate);
         Ok(value)
     }
 
     /// Returns the mean loss over the images: distortion + λ · bit rate, or the distortion alone if only the
     /// decoder is trained.
-    fn loss(&self, picture: &Tensor<4>, octave: &Tensor<2>, rng: &mut StdRng) -> Tensor<1> {
-        let scaled = self.model.scaled_layers(self.encoder_input(picture.clone()), octave, &self.spec);
+    fn loss(&self, images: &Tensor<4>, octave: &Tensor<2>, rng: &mut StdRng) -> Tensor<1> {
+        let scaled = self.model.scaled_layers(self.encoder_input(images.clone()), octave, &self.spec);
         let [integers, scales] = quantise_layers(&self.model, &scaled, octave);
         let layers = self.model.dequantise(&integers, octave);
         let [linear, residual] = self.model.decode_parts(&layers, octave.clone(), &self.spec);
         let step = quantisation_step(octave.clone());
-        let missing = (picture.clone() - linear.clone()) / step.clone();
-        let rounding = mean_square(missing.clone().detach()) + MSE_OFFSET;
+        let target = (images.clone() - linear.clone()) / step.clone();
+        let rounding = mean_square(target.clone().detach()) + MSE_OFFSET;
         let distortion = match self.metrics.options.distortion {
-            DistortionMeasure::Mse => mean_square(missing - residual) / rounding.clone(),
+            DistortionMeasure::Mse => mean_square(target - residual) / rounding.clone(),
             DistortionMeasure::MsSsim => {
-                let least = ms_ssim_distortion(picture, linear.clone().detach()).detach() + MS_SSIM_OFFSET;
-                ms_ssim_distortion(picture, linear + residual * step) / least
+                let linear_distortion =
+                    ms_ssim_distortion(images, linear.clone().detach()).detach() + MS_SSIM_OFFSET;
+                ms_ssim_distortion(images, linear + residual * step) / linear_distortion
             }
         };
         if self.metrics.options.trained == TrainedParts::Decoder {
             return distortion.mean();
         }
-        let samples = picture.dims()[1..].iter().product::<usize>() as f32;
+        let samples = images.dims()[1..].iter().product::<usize>() as f32;
         let bits = estimate_bits(&scaled, &scales, rng);
         (distortion + bits * (LAMBDA / samples) / rounding).mean()
     }
 
     /// Returns the encoder's input for images in the decoder's size.
-    fn encoder_input(&self, picture: Tensor<4>) -> Tensor<4> {
-        if self.spec.scale == 1 { picture } else { double::halve_images(picture) }
+    fn encoder_input(&self, images: Tensor<4>) -> Tensor<4> {
+        if self.spec.scale == 1 { images } else { double::halve_images(images) }
     }
 
     fn update(&mut self, rate: f64, gradients: &mut Gradients) {
@@ -177,31 +178,34 @@ impl PhotoLearner {
 
     /// Returns the bits per pixel of the encoder's input and the PSNR in dB, for each image.
     fn measure_batch(&self, batch: &PhotoBatch, octave: f32, rng: &mut StdRng) -> Vec<[f64; 2]> {
-        let picture = batch_tensor(batch, &self.device);
-        let seen = self.encoder_input(picture.clone());
-        let [n, _, h, w] = seen.dims();
+        let images = batch_tensor(batch, &self.device);
+        let inputs = self.encoder_input(images.clone());
+        let [n, _, h, w] = inputs.dims();
         let octave = Tensor::full([n, 1], octave, &self.device);
-        let scaled = self.average.scaled_layers(seen, &octave, &self.spec);
+        let scaled = self.average.scaled_layers(inputs, &octave, &self.spec);
         let [integers, scales] = quantise_layers(&self.average, &scaled, &octave);
         let bits = estimate_bits(&scaled, &scales, rng);
         let layers = self.average.dequantise(&integers, &octave);
         let decoded = self.average.decode(&layers, octave, &self.spec).clamp(-0.5, 0.5);
         let bpp = to_values(bits).into_iter().map(|bits| bits / (h * w) as f64);
-        let psnr =
-            to_values(mean_square(decoded - picture)).into_iter().map(|e| -10.0 * e.max(1e-12).log10());
+        let psnr = to_values(mean_square(decoded - images)).into_iter().map(|e| -10.0 * e.max(1e-12).log10());
         bpp.zip(psnr).map(|(bpp, psnr)| [bpp, psnr]).collect()
     }
 
     /// Saves the state after the last validation and removes the previous one.
     pub(crate) fn save(&self, run: &Path) -> Result<(), TrainingError> {
         fs::create_dir_all(run).map_err(io_error(run))?;
-        let at = Checkpoint { run, point: self.metrics.steps_done() };
-        at.save_module(MODEL_NAME, &self.model)?;
-        at.save_module(AVERAGE_NAME, &self.average)?;
-        at.save_optimiser(&self.optimiser)?;
+        let checkpoint = Checkpoint { run, point: self.metrics.steps_done() };
+        checkpoint.save_module(MODEL_NAME, &self.model)?;
+        checkpoint.save_module(AVERAGE_NAME, &self.average)?;
+        checkpoint.save_optimiser(&self.optimiser)?;
         checkpoint::write_metrics(run, &self.metrics)?;
-        if let [.., before, _] = &self.metrics.points[..] {
-            Checkpoint { point: before.step, ..at }.remove(&[MODEL_NAME, AVERAGE_NAME, OPTIMISER_NAME]);
+        if let [.., previous, _] = &self.metrics.points[..] {
+            Checkpoint { point: previous.step, ..checkpoint }.remove(&[
+                MODEL_NAME,
+                AVERAGE_NAME,
+                OPTIMISER_NAME,
+            ]);
         }
         Ok(())
     }
@@ -210,10 +214,10 @@ impl PhotoLearner {
     pub(crate) fn resume_from(mut self, run: &Path) -> Result<Self, TrainingError> {
         let metrics = PhotoMetrics::read(run)?;
         checkpoint::check_options(run, &metrics.options, &self.metrics.options)?;
-        let at = Checkpoint { run, point: metrics.steps_done() };
-        self.model = at.load_module(MODEL_NAME, self.model)?;
-        self.average = at.load_module(AVERAGE_NAME, self.average)?;
-        self.optimiser = at.load_optimiser(self.optimiser)?;
+        let checkpoint = Checkpoint { run, point: metrics.steps_done() };
+        self.model = checkpoint.load_module(MODEL_NAME, self.model)?;
+        self.average = checkpoint.load_module(AVERAGE_NAME, self.average)?;
+        self.optimiser = checkpoint.load_optimiser(self.optimiser)?;
         self.metrics = metrics;
         Ok(self)
     }
@@ -258,8 +262,8 @@ fn mean_square(x: Tensor<4>) -> Tensor<4> {
 }
 
 /// Returns 1 − MS-SSIM of each pair of images, samples −0.5 to 0.5, `[n, 1, 1, 1]`.
-fn ms_ssim_distortion(picture: &Tensor<4>, other: Tensor<4>) -> Tensor<4> {
-    ms_ssim(picture.clone() + 0.5, other + 0.5) * -1.0 + 1.0
+fn ms_ssim_distortion(images: &Tensor<4>, other: Tensor<4>) -> Tensor<4> {
+    ms_ssim(images.clone() + 0.5, other + 0.5) * -1.0 + 1.0
 }
 
 fn to_values(x: Tensor<4>) -> Vec<f64> {
@@ -272,8 +276,8 @@ fn batch_tensor(batch: &PhotoBatch, device: &Device) -> Tensor<4> {
 
 /// Returns the learning rate of a step: a rise within [`WARM_UP_STEPS`] steps, then a fall along half a cosine.
 fn learning_rate(options: &PhotoOptions, step: usize) -> f64 {
-    let rising = ((step + 1) as f64 / WARM_UP_STEPS).min(1.0);
-    cosine_rate(options.learning_rate, step as f64 / options.steps as f64) * rising
+    let warm_up = ((step + 1) as f64 / WARM_UP_STEPS).min(1.0);
+    cosine_rate(options.learning_rate, step as f64 / options.steps as f64) * warm_up
 }
 
 #[cfg(test)]
@@ -298,7 +302,7 @@ mod tests {
     }
 
     /// Returns a learner after 40 steps on one batch of images of this side, with its first and last loss.
-    fn taught(options: &PhotoOptions, side: usize) -> (PhotoLearner, [f64; 2]) {
+    fn train_steps(options: &PhotoOptions, side: usize) -> (PhotoLearner, [f64; 2]) {
         let wave =
             |i: usize| ((i / side % side * 3 + i % side * (1 + i / (side * side))) as f32 / 5.0).sin() * 0.4;
         let samples = (0..2 * 3 * side * side).map(wave).collect();
@@ -308,7 +312,7 @@ mod tests {
         (learner, [losses[0], losses[39]])
     }
 
-    fn moved<const D: usize>(a: &Param<Tensor<D>>, b: &Param<Tensor<D>>) -> f32 {
+    fn max_change<const D: usize>(a: &Param<Tensor<D>>, b: &Param<Tensor<D>>) -> f32 {
         (a.val() - b.val()).abs().max().into_scalar::<f32>()
     }
 
@@ -316,23 +320,23 @@ mod tests {
     fn both_halves_learn_and_the_loss_falls() {
         for distortion in [DistortionMeasure::Mse, DistortionMeasure::MsSsim] {
             let options = options(distortion);
-            let (learner, [first, last]) = taught(&options, 32);
+            let (learner, [first, last]) = train_steps(&options, 32);
             let (fresh, model) = (PhotoModel::new(&options.spec(), &Device::flex()), learner.model.valid());
-            assert!(moved(&fresh.analysis.bands, &model.analysis.bands) > 1e-5);
-            assert!(moved(&fresh.synthesis.bands, &model.synthesis.bands) > 1e-5);
+            assert!(max_change(&fresh.analysis.bands, &model.analysis.bands) > 1e-5);
+            assert!(max_change(&fresh.synthesis.bands, &model.synthesis.bands) > 1e-5);
             assert!(model.gains[0].val().abs().max().into_scalar::<f32>() > 1e-3);
             assert!(last < 0.9 * first, "{distortion:?}: {first} {last}");
         }
     }
 
     #[test]
-    fn a_decoder_of_twice_the_size_learns_against_what_stays() {
+    fn a_decoder_of_twice_the_size_learns_beside_frozen_filters() {
         let options =
             PhotoOptions { trained: TrainedParts::Decoder, scale: 2, ..options(DistortionMeasure::Mse) };
-        let (learner, [first, last]) = taught(&options, 64);
+        let (learner, [first, last]) = train_steps(&options, 64);
         let (fresh, model) = (PhotoModel::new(&options.spec(), &Device::flex()), learner.model.valid());
-        assert!(moved(&fresh.analysis.bands, &model.analysis.bands) <= 0.0);
-        assert!(moved(&fresh.synthesis.bands, &model.synthesis.bands) <= 0.0);
+        assert!(max_change(&fresh.analysis.bands, &model.analysis.bands) <= 0.0);
+        assert!(max_change(&fresh.synthesis.bands, &model.synthesis.bands) <= 0.0);
         let detail = model.trunk.detail.unwrap();
         assert!(detail.tail.weight.val().abs().max().into_scalar::<f32>() > 1e-3);
         assert!(last < 0.9 * first, "{first} {last}");

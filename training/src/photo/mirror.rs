@@ -17,9 +17,9 @@ pub(crate) fn ring(x: Tensor<4>, parities: &[[Parity; 2]]) -> Tensor<4> {
     (0..2).fold(x, |x, axis| {
         let (dim, signs) = (axis + 2, channel_signs(parities, axis, &device));
         let last = x.dims()[dim] - 1;
-        let first = x.clone().narrow(dim, 0, 1) * signs.clone();
-        let beyond = x.clone().narrow(dim, last, 1) * signs;
-        Tensor::cat(vec![first, x, beyond], dim)
+        let before = x.clone().narrow(dim, 0, 1) * signs.clone();
+        let after = x.clone().narrow(dim, last, 1) * signs;
+        Tensor::cat(vec![before, x, after], dim)
     })
 }
 

@@ -57,8 +57,8 @@ impl PhotoModel {
     /// Returns the layers of an image `[n, 3, h, w]`, coarsest first, in quantisation steps but not yet
     /// rounded. `octave` is the binary logarithm of the step for samples 0 to 255, `[n, 1]`.
     #[must_use]
-    pub fn scaled_layers(&self, picture: Tensor<4>, octave: &Tensor<2>, spec: &PhotoSpec) -> Vec<Tensor<4>> {
-        let layers = self.analysis.analyse(picture, spec).into_iter();
+    pub fn scaled_layers(&self, image: Tensor<4>, octave: &Tensor<2>, spec: &PhotoSpec) -> Vec<Tensor<4>> {
+        let layers = self.analysis.analyse(image, spec).into_iter();
         layers.zip(self.layer_steps(octave)).map(|(layer, steps)| layer / steps).collect()
     }
 
@@ -119,16 +119,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decoder_of_twice_the_size_starts_as_an_enlargement_of_the_one_there_was() {
+    fn a_decoder_of_twice_the_size_starts_as_an_enlargement() {
         let device = Device::flex();
         let spec = PhotoSpec { luma: 64, chroma: 16, merges: vec![6, 4], width: 4, blocks: 2, scale: 1 };
         let mut model = PhotoModel::new(&spec, &device);
         let noise =
             |tensor: Tensor<4>| Tensor::random(tensor.dims(), Distribution::Normal(0.0, 0.1), &device);
         model.trunk.tail.weight = Param::from_tensor(noise(model.trunk.tail.weight.val()));
-        let picture = noise(Tensor::zeros([1, 3, 64, 96], &device));
+        let image = noise(Tensor::zeros([1, 3, 64, 96], &device));
         let octave = || Tensor::full([1, 1], 4.0, &device);
-        let layers = model.dequantise(&model.scaled_layers(picture, &octave(), &spec), &octave());
+        let layers = model.dequantise(&model.scaled_layers(image, &octave(), &spec), &octave());
         let expected = double::double_images(model.decode(&layers, octave(), &spec));
         let large = PhotoSpec { scale: 2, ..spec.clone() };
         let found = model.clone().with_decoder_shape(&large, &device).decode(&layers, octave(), &large);

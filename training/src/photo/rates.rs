@@ -67,10 +67,10 @@ impl RateModel {
         for (layer, integers) in self.layers.iter().zip(integers) {
             // The gradient of a prediction must not change its context, which the coder codes first.
             let magnitudes = integers.clone().detach().abs();
-            let around = neighbourhood_mean(magnitudes.clone());
+            let local_mean = neighbourhood_mean(magnitudes.clone());
             let references = match coarser {
-                Some(coarser) => Tensor::cat(vec![twice_as_fine(coarser), around], 1),
-                None => around,
+                Some(coarser) => Tensor::cat(vec![twice_as_fine(coarser), local_mean], 1),
+                None => local_mean,
             };
             scales.push(layer.predict_scale(&magnitudes, references.clone(), condition));
             coarser = Some(references);
@@ -112,23 +112,23 @@ impl LayerRateModel {
         let device = magnitudes.device();
         let near = self.near.val().square() * causal_mask(&device);
         let [rows, columns] = NEAR_KERNEL;
-        let own = ConvOptions::new([1, 1], [rows - 1, columns / 2], [1, 1], channels);
-        let own = conv2d(magnitudes.clone(), near, None, own).narrow(2, 0, magnitudes.dims()[2]);
+        let causal = ConvOptions::new([1, 1], [rows - 1, columns / 2], [1, 1], channels);
+        let causal = conv2d(magnitudes.clone(), near, None, causal).narrow(2, 0, magnitudes.dims()[2]);
         let others = self.others.val().square() * earlier_mask(self.others.dims(), &device);
         let others = conv2d(references, others, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1));
         let alone = self.alone.val();
         let slope = alone.clone().narrow(1, 1, 1).reshape([1, channels]);
         let alone = (alone.narrow(1, 0, 1).reshape([1, channels]) + condition.clone() * slope).exp();
         let n = condition.dims()[0];
-        own + others + alone.reshape([n, channels, 1, 1]) + MIN_SCALE
+        causal + others + alone.reshape([n, channels, 1, 1]) + MIN_SCALE
     }
 }
 
 /// Returns a mask `[1, 1, 3, 5]`: 1 before the coefficient in raster order, 0 from it on.
 fn causal_mask(device: &Device) -> Tensor<4> {
     let [rows, columns] = NEAR_KERNEL;
-    let here = (rows - 1) * columns + columns / 2;
-    let mask: Vec<f32> = (0..rows * columns).map(|i| f32::from(u8::from(i < here))).collect();
+    let centre = (rows - 1) * columns + columns / 2;
+    let mask: Vec<f32> = (0..rows * columns).map(|i| f32::from(u8::from(i < centre))).collect();
     Tensor::from_data(TensorData::new(mask, [1, 1, rows, columns]), device)
 }
 
@@ -187,27 +187,28 @@ mod tests {
         };
         let found = laplace_bits(tensor([0.0, 0.3, -1.0, 4.0]), tensor([0.5, 0.5, 0.5, 2.0]));
         let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
-        let below = |x: f64, b: f64| if x < 0.0 { (x / b).exp() / 2.0 } else { 1.0 - (-x / b).exp() / 2.0 };
+        let cumulative =
+            |x: f64, b: f64| if x < 0.0 { (x / b).exp() / 2.0 } else { 1.0 - (-x / b).exp() / 2.0 };
         for (found, (x, b)) in found.iter().zip([(0.0, 0.5), (0.3, 0.5), (-1.0, 0.5), (4.0, 2.0)]) {
-            let expected = -(below(x + 0.5, b) - below(x - 0.5, b)).log2();
+            let expected = -(cumulative(x + 0.5, b) - cumulative(x - 0.5, b)).log2();
             assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");
         }
     }
 
     #[test]
-    fn nothing_is_foretold_by_what_comes_later() {
+    fn later_values_do_not_change_earlier_predictions() {
         let device = Device::flex();
         let rates = LayerRateModel::new(3, 0, &device);
         let condition = Tensor::zeros([1, 1], &device);
-        let at = |channel: usize, row: usize, column: usize| {
+        let scales_for = |channel: usize, row: usize, column: usize| {
             let mut values = vec![0.0_f32; 3 * 36];
             values[channel * 36 + row * 6 + column] = 9.0;
             let magnitudes = Tensor::from_data(TensorData::new(values, [1, 3, 6, 6]), &device);
             let scale = rates.predict_scale(&magnitudes, neighbourhood_mean(magnitudes.clone()), &condition);
             scale.into_data().try_to_vec::<f32>().unwrap()
         };
-        let quiet = at(2, 5, 5);
-        let loud = at(1, 3, 3);
+        let quiet = scales_for(2, 5, 5);
+        let loud = scales_for(1, 3, 3);
         let changed: Vec<usize> = (0..108).filter(|&i| (loud[i] - quiet[i]).abs() > 1e-6).collect();
         assert!(changed.iter().all(|&i| i > 36 + 3 * 6 + 3), "{changed:?}");
         assert!(changed.contains(&(36 + 3 * 6 + 4)) && changed.contains(&(72 + 3 * 6 + 3)));

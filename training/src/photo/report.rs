@@ -26,9 +26,9 @@ impl PhotoEvaluation {
     /// over the images.
     #[must_use]
     pub fn bd_rates(&self) -> String {
-        let head = "| codec | against | BD-rate, PSNR | from – to, dB | BD-rate, MS-SSIM | from – to, dB |\n\
+        let header = "| codec | against | BD-rate, PSNR | from – to, dB | BD-rate, MS-SSIM | from – to, dB |\n\
                     |---|---|---|---|---|---|\n";
-        head.to_owned() + &self.comparisons.iter().map(format_comparison).collect::<String>()
+        header.to_owned() + &self.comparisons.iter().map(format_comparison).collect::<String>()
     }
 
     /// Returns the parameters and multiply-accumulates of both halves.
@@ -45,9 +45,9 @@ impl PhotoEvaluation {
     /// Returns the CPU times at the edge, which change from run to run.
     #[must_use]
     pub fn times(&self) -> String {
-        let head = "| codec | bits per pixel | CPU ms per megapixel | × libwebp | × libjpeg-turbo |\n\
+        let header = "| codec | bits per pixel | CPU ms per megapixel | × libwebp | × libjpeg-turbo |\n\
                     |---|---|---|---|---|\n";
-        head.to_owned() + &self.edge_times.iter().map(format_time).collect::<String>()
+        header.to_owned() + &self.edge_times.iter().map(format_time).collect::<String>()
     }
 
     /// Returns all figures as JSON.
@@ -124,7 +124,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_json_has_each_pictures_range() {
+    fn the_json_has_the_range_of_each_image() {
         let json = figures().json().unwrap();
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["comparisons"][0]["ms_ssim_by_picture"][1][2], 16.0);

@@ -83,9 +83,9 @@ impl ResidualNetwork {
         if self.head.weight.dims() != fresh.head.weight.dims() {
             return fresh;
         }
-        let more = fresh.blocks.into_iter().skip(self.blocks.len());
+        let added_blocks = fresh.blocks.into_iter().skip(self.blocks.len());
         Self {
-            blocks: self.blocks.into_iter().chain(more).take(spec.blocks).collect(),
+            blocks: self.blocks.into_iter().chain(added_blocks).take(spec.blocks).collect(),
             detail: fresh.detail.map(|fresh| self.detail.unwrap_or(fresh)),
             ..self
         }
@@ -96,9 +96,9 @@ impl ResidualNetwork {
     #[must_use]
     pub fn forward(&self, bands: Tensor<4>, quality: Tensor<2>) -> Tensor<4> {
         let condition = self.condition.iter().fold(quality, |x, layer| activation::relu(layer.forward(x)));
-        let bent = bands.clone() / (bands.abs() / SOFT_CLIP_STEPS + 1.0);
+        let clipped = bands.clone() / (bands.abs() / SOFT_CLIP_STEPS + 1.0);
         let features =
-            self.blocks.iter().fold(self.head.forward(bent), |x, block| block.forward(x, &condition));
+            self.blocks.iter().fold(self.head.forward(clipped), |x, block| block.forward(x, &condition));
         let residual = to_pixels(self.tail.forward(features.clone()), 3);
         match &self.detail {
             Some(detail) => double::double_images(residual) + detail.forward(features),

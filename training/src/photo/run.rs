@@ -88,7 +88,7 @@ impl PhotoRun {
 
     /// Loads the model with its averaged weights.
     pub(crate) fn model(&self, device: &Device) -> Result<PhotoModel, RunError> {
-        let at = Checkpoint { run: &self.path, point: self.origin.done };
-        at.load_module(AVERAGE_NAME, PhotoModel::new(&self.origin.options.spec(), device))
+        let checkpoint = Checkpoint { run: &self.path, point: self.origin.done };
+        checkpoint.load_module(AVERAGE_NAME, PhotoModel::new(&self.origin.options.spec(), device))
     }
 }

@@ -57,18 +57,18 @@ impl PhotoSpec {
     #[must_use]
     pub fn bands(&self) -> Vec<BasisFunction> {
         let mut bands: Vec<BasisFunction> = (0..3)
-            .flat_map(|colour| Self::of_colour(colour, if colour == 0 { self.luma } else { self.chroma }))
+            .flat_map(|colour| Self::colour_bands(colour, if colour == 0 { self.luma } else { self.chroma }))
             .collect();
         bands.sort_by_key(|band| (band.sort_weight(), band.colour, band.vertical));
         bands
     }
 
-    fn of_colour(colour: usize, count: usize) -> impl Iterator<Item = BasisFunction> {
-        let mut all: Vec<BasisFunction> = (0..STRIDE * STRIDE)
+    fn colour_bands(colour: usize, count: usize) -> impl Iterator<Item = BasisFunction> {
+        let mut bands: Vec<BasisFunction> = (0..STRIDE * STRIDE)
             .map(|i| BasisFunction { colour, vertical: i / STRIDE, horizontal: i % STRIDE })
             .collect();
-        all.sort_by_key(|band| (band.frequency(), band.vertical));
-        all.into_iter().take(count)
+        bands.sort_by_key(|band| (band.frequency(), band.vertical));
+        bands.into_iter().take(count)
     }
 
     /// Returns vertical and horizontal parity of every channel of level `level` before the lowest ones are

@@ -40,68 +40,68 @@ pub struct EncodingTime {
 /// Measures the baselines and Lopside at three qualities, in turn on every image. AVIF is not measured: it
 /// runs as a separate program, which has to start and to read and write files.
 pub(crate) fn edge_times(
-    own: &BundleCodec,
-    pictures: &[(String, DynamicImage)],
+    codec: &BundleCodec,
+    images: &[(String, DynamicImage)],
 ) -> Result<Vec<EncodingTime>, TrainingError> {
-    let mut by_picture = Vec::new();
-    for (_, picture) in pictures {
-        by_picture.push((
-            pixel_count(picture),
-            measure_encode_times(pixel_count(picture), ENCODE_RUNS, encode_jobs(own, picture)?)?,
+    let mut by_image = Vec::new();
+    for (_, image) in images {
+        by_image.push((
+            pixel_count(image),
+            measure_encode_times(pixel_count(image), ENCODE_RUNS, encode_jobs(codec, image)?)?,
         ));
     }
-    Ok(mean_times(&by_picture))
+    Ok(mean_times(&by_image))
 }
 
 /// Returns the jobs for JPEG, WebP, Lopside and, if there is one, Lopside's fast encoder, in this order.
 fn encode_jobs<'a>(
-    own: &'a BundleCodec,
-    picture: &'a DynamicImage,
+    codec: &'a BundleCodec,
+    image: &'a DynamicImage,
 ) -> Result<Vec<EncodeJob<'a, TrainingError>>, TrainingError> {
     let jpeg = format!("libjpeg-turbo, quality {BASELINE_QUALITY}");
     let webp = format!("libwebp, method {WEBP_METHOD}, quality {BASELINE_QUALITY}");
     let mut jobs = vec![
-        EncodeJob::for_baseline(jpeg, TurboJpeg::default(), picture, BASELINE_QUALITY),
-        EncodeJob::for_baseline(webp, Webp::with_method(WEBP_METHOD)?, picture, BASELINE_QUALITY),
+        EncodeJob::for_baseline(jpeg, TurboJpeg::default(), image, BASELINE_QUALITY),
+        EncodeJob::for_baseline(webp, Webp::with_method(WEBP_METHOD)?, image, BASELINE_QUALITY),
     ];
     jobs.extend(QUALITIES.into_iter().filter_map(Quality::new).map(|quality| {
         let name = format!("Lopside photo, quality {}", quality.get());
-        EncodeJob::new(name, move || Ok(own.encode(picture, quality)?.len()))
+        EncodeJob::new(name, move || Ok(codec.encode(image, quality)?.len()))
     }));
-    let fast = Quality::new(QUALITIES[0]).filter(|_| own.has_fast());
+    let fast = Quality::new(QUALITIES[0]).filter(|_| codec.has_fast());
     jobs.extend(fast.map(|quality| {
         let name = format!("Lopside photo, fast, quality {}", quality.get());
-        EncodeJob::new(name, move || Ok(own.encode_fast(picture, quality)?.len()))
+        EncodeJob::new(name, move || Ok(codec.encode_fast(image, quality)?.len()))
     }));
     Ok(jobs)
 }
 
 /// Returns the means over the images, each with its number of pixels and its times in the order of [`encode_jobs`].
-fn mean_times(by_picture: &[(u64, Vec<EncodeTime>)]) -> Vec<EncodingTime> {
-    let Some((_, first)) = by_picture.first() else { return Vec::new() };
+fn mean_times(by_image: &[(u64, Vec<EncodeTime>)]) -> Vec<EncodingTime> {
+    let Some((_, first)) = by_image.first() else { return Vec::new() };
     first
         .iter()
         .enumerate()
         .map(|(job, time)| {
-            let ms = mean_ms(by_picture, job);
+            let ms = mean_ms(by_image, job);
             EncodingTime {
                 codec: time.name.clone(),
-                bpp: mean_of(by_picture, |(pixels, times)| times[job].bytes as f64 * 8.0 / *pixels as f64),
+                bpp: mean_of(by_image, |(pixels, times)| times[job].bytes as f64 * 8.0 / *pixels as f64),
                 ms_per_megapixel: ms,
-                to_webp: ms / mean_ms(by_picture, WEBP_JOB),
-                to_jpeg: ms / mean_ms(by_picture, JPEG_JOB),
+                to_webp: ms / mean_ms(by_image, WEBP_JOB),
+                to_jpeg: ms / mean_ms(by_image, JPEG_JOB),
             }
         })
         .collect()
 }
 
 /// Returns the mean time of a job over the images, in milliseconds per megapixel.
-fn mean_ms(by_picture: &[(u64, Vec<EncodeTime>)], job: usize) -> f64 {
-    mean_of(by_picture, |(_, times)| times[job].ms_per_megapixel)
+fn mean_ms(by_image: &[(u64, Vec<EncodeTime>)], job: usize) -> f64 {
+    mean_of(by_image, |(_, times)| times[job].ms_per_megapixel)
 }
 
-fn pixel_count(picture: &DynamicImage) -> u64 {
-    u64::from(picture.width()) * u64::from(picture.height())
+fn pixel_count(image: &DynamicImage) -> u64 {
+    u64::from(image.width()) * u64::from(image.height())
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_means_and_ratios_those_of_the_means() {
+    fn ratios_are_computed_from_mean_times() {
         let times = |jpeg, webp, ours| {
             [("jpeg", jpeg), ("webp", webp), ("ours", ours)]
                 .map(|(name, ms_per_megapixel)| EncodeTime {

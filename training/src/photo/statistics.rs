@@ -48,8 +48,8 @@ pub(crate) fn photo_layers(
     spec: &PhotoSpec,
 ) -> Result<Vec<PhotoLayers>, TrainingError> {
     central_images(folder, spec)?
-        .map(|picture| {
-            let layers = model.analysis.analyse(picture?, spec).into_iter().map(layer_values).collect();
+        .map(|image| {
+            let layers = model.analysis.analyse(image?, spec).into_iter().map(layer_values).collect();
             Ok(PhotoLayers { layers })
         })
         .collect()
@@ -67,16 +67,18 @@ pub(crate) fn central_images(
     folder: &Path,
     spec: &PhotoSpec,
 ) -> Result<impl Iterator<Item = Result<Tensor<4>, TrainingError>>, TrainingError> {
-    let unit = spec.alignment() as u32;
-    Ok(photos::halved_photos(folder)?.map(move |picture| Ok(central_part(&picture?, unit))))
+    let alignment = spec.alignment() as u32;
+    Ok(photos::halved_photos(folder)?.map(move |image| Ok(central_part(&image?, alignment))))
 }
 
-fn central_part(picture: &DynamicImage, unit: u32) -> Tensor<4> {
-    let (width, height) =
-        (picture.width().min(MAX_WIDTH) / unit * unit, picture.height().min(MAX_HEIGHT) / unit * unit);
-    let (x, y) = ((picture.width() - width) / 2, (picture.height() - height) / 2);
+fn central_part(image: &DynamicImage, alignment: u32) -> Tensor<4> {
+    let (width, height) = (
+        image.width().min(MAX_WIDTH) / alignment * alignment,
+        image.height().min(MAX_HEIGHT) / alignment * alignment,
+    );
+    let (x, y) = ((image.width() - width) / 2, (image.height() - height) / 2);
     let spec = ImageSpec::with_uniform_range(width, height, Channels::Rgb, -0.5, 0.5);
-    let samples = image_samples(&picture.crop_imm(x, y, width, height), &spec);
+    let samples = image_samples(&image.crop_imm(x, y, width, height), &spec);
     let dims = [1, 3, height as usize, width as usize];
     Tensor::from_data(TensorData::new(samples, dims), &Device::flex())
 }
@@ -108,8 +110,8 @@ fn code_channel(values: &[i16], rows: usize, columns: usize, predictor: [i16; 4]
         &mut integers,
     );
     let mut plane = Plane::new(rows, columns);
-    for (at, &value) in integers.iter().enumerate() {
-        plane.set(at / columns, at % columns, value);
+    for (index, &value) in integers.iter().enumerate() {
+        plane.set(index / columns, index % columns, value);
     }
     CodedChannel { residuals: integers, magnitudes: plane, rows, columns }
 }

@@ -41,18 +41,18 @@ impl PhotoTraining<'_> {
         let crop = checked_crop(options)?;
         let tiles = TileSet::open(&self.tiles)?;
         let mut learner = self.start_learner(device)?;
-        let first = learner.metrics.steps_done();
-        let last = self.stop_step.unwrap_or(options.steps).min(options.steps);
+        let start = learner.metrics.steps_done();
+        let end = self.stop_step.unwrap_or(options.steps).min(options.steps);
         let sampling = BatchSampling { seed: options.seed, batch_size: options.batch, crop };
-        let loader = BatchLoader::new(&tiles, sampling, first, 1)?;
-        let bar = progress::step_bar(options.steps, first);
+        let loader = BatchLoader::new(&tiles, sampling, start, 1)?;
+        let bar = progress::step_bar(options.steps, start);
         let (mut sum, mut count) = (0.0, 0);
-        for batch in loader.take(last.saturating_sub(first)) {
+        for batch in loader.take(end.saturating_sub(start)) {
             let done = batch.step + 1;
             sum += learner.step(&batch)?;
             count += 1;
             bar.inc(1);
-            if done % VALIDATION_INTERVAL == 0 || done == last {
+            if done % VALIDATION_INTERVAL == 0 || done == end {
                 let loss = std::mem::take(&mut sum) / f64::from(std::mem::take(&mut count));
                 let point = learner.validate(&tiles, crop, done, loss);
                 bar.println(format!(
@@ -70,8 +70,10 @@ impl PhotoTraining<'_> {
         if self.resume {
             return PhotoLearner::new(&self.options, None, device).resume_from(self.run);
         }
-        let Some(from) = self.start_run else { return Ok(PhotoLearner::new(&self.options, None, device)) };
-        let run = PhotoRun::read(from)?;
+        let Some(start_run) = self.start_run else {
+            return Ok(PhotoLearner::new(&self.options, None, device));
+        };
+        let run = PhotoRun::read(start_run)?;
         let autodiff = device.clone().autodiff();
         autodiff.seed(self.options.seed);
         let start = run.model(&autodiff)?.with_decoder_shape(&self.options.spec(), &autodiff);
@@ -119,8 +121,8 @@ mod tests {
                     let phase = (x * seed + y * (c + 1)) as f32 / (9.0 + c as f32);
                     (128.0 + 90.0 * phase.sin()) as u8
                 };
-                let picture = RgbImage::from_fn(256, 256, |x, y| Rgb([0, 1, 2].map(|c| wave(x, y, c))));
-                picture.save(photos.join(format!("{seed}.png"))).unwrap();
+                let image = RgbImage::from_fn(256, 256, |x, y| Rgb([0, 1, 2].map(|c| wave(x, y, c))));
+                image.save(photos.join(format!("{seed}.png"))).unwrap();
             }
             let options = TileOptions { halve: false, validation_share: 0.5 };
             photos::build_cache(&photos, &folder.path().join("tiles"), options).unwrap();
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_decoder_alone_leaves_the_latent_space_as_it_was() {
+    fn training_the_decoder_alone_keeps_the_latent_space() {
         let mut setting = Setting::new();
         setting.train("both", 5, false, None);
         setting.options.trained = TrainedParts::Decoder;

@@ -46,14 +46,14 @@ impl LinearFilters {
     /// Transforms an image `[n, 3, h, w]`, whose sides are multiples of the spec's alignment, to its layers,
     /// coarsest first.
     #[must_use]
-    pub fn analyse(&self, picture: Tensor<4>, spec: &PhotoSpec) -> Vec<Tensor<4>> {
+    pub fn analyse(&self, image: Tensor<4>, spec: &PhotoSpec) -> Vec<Tensor<4>> {
         let weight = self.symmetric_bands(spec);
-        let picture = mirror::extend(picture, REACH);
-        let mut bands = conv2d(picture, weight, None, conv_options(STRIDE));
+        let image = mirror::extend(image, REACH);
+        let mut bands = conv2d(image, weight, None, conv_options(STRIDE));
         let mut layers = Vec::new();
         for (level, &merged) in spec.merges.iter().enumerate() {
-            let kept = bands.dims()[1] - merged;
-            layers.push(bands.clone().narrow(1, merged, kept));
+            let remaining = bands.dims()[1] - merged;
+            layers.push(bands.clone().narrow(1, merged, remaining));
             let low = mirror::ring(bands.narrow(1, 0, merged), &spec.parities(level)[..merged]);
             bands = conv2d(low, self.symmetric_merge(spec, level), None, conv_options(2));
         }
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    fn picture(h: usize, w: usize) -> Tensor<4> {
+    fn random_image(h: usize, w: usize) -> Tensor<4> {
         Tensor::random([1, 3, h, w], Distribution::Uniform(-0.5, 0.5), &Device::flex())
     }
 
@@ -156,20 +156,20 @@ mod tests {
     }
 
     #[test]
-    fn with_every_band_the_picture_comes_back_up_to_its_border() {
+    fn with_every_band_the_image_is_reconstructed_up_to_its_border() {
         let spec = PhotoSpec { luma: 64, chroma: 64, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 };
         let filters = LinearFilters::lapped(&spec, &Device::flex());
-        let picture = picture(64, 96);
-        let layers = filters.analyse(picture.clone(), &spec);
+        let image = random_image(64, 96);
+        let layers = filters.analyse(image.clone(), &spec);
         let shapes: Vec<_> = layers.iter().map(Tensor::dims).collect();
         assert_eq!(shapes, [[1, 24, 2, 3], [1, 58, 4, 6], [1, 176, 8, 12]]);
-        let back = filters.synthesise(filters.unmerge(&layers, &spec), &spec);
-        let error = largest(back - picture);
+        let restored = filters.synthesise(filters.unmerge(&layers, &spec), &spec);
+        let error = largest(restored - image);
         assert!(error < 1e-5, "{error}");
     }
 
     #[test]
-    fn the_symmetry_changes_nothing_at_the_start() {
+    fn the_initial_filters_are_already_symmetric() {
         let spec = PhotoSpec { luma: 64, chroma: 15, merges: vec![16, 6], width: 8, blocks: 1, scale: 1 };
         let filters = LinearFilters::lapped(&spec, &Device::flex());
         let bands = filters.bands.val();

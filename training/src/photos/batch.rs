@@ -80,16 +80,16 @@ mod tests {
     }
 
     /// Returns the samples of `view` of the gradient tile, converted back to 0 to 255.
-    fn shown(view: TileView, side: usize) -> Vec<u8> {
+    fn view_pixels(view: TileView, side: usize) -> Vec<u8> {
         let mut samples = Vec::new();
         view.append(&gradient(), side, &mut samples);
         samples.iter().map(|sample| ((sample + 0.5) * 255.0).round() as u8).collect()
     }
 
     #[test]
-    fn planes_come_one_after_the_other_from_the_right_place() {
-        let shown = shown(TileView { x: 100, y: 7, orientation: 0 }, 16);
-        let (red, rest) = shown.split_at(256);
+    fn planes_follow_each_other_from_the_origin_of_the_view() {
+        let pixels = view_pixels(TileView { x: 100, y: 7, orientation: 0 }, 16);
+        let (red, rest) = pixels.split_at(256);
         let (green, blue) = rest.split_at(256);
         for (i, ((red, green), blue)) in red.iter().zip(green).zip(blue).enumerate() {
             let (x, y) = (100 + i % 16, 7 + i / 16);
@@ -99,30 +99,31 @@ mod tests {
 
     #[test]
     fn the_eight_orientations_are_distinct_and_move_the_same_pixels() {
-        let all: Vec<Vec<u8>> =
-            (0..ORIENTATIONS).map(|orientation| shown(TileView { x: 3, y: 5, orientation }, 32)).collect();
-        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 8);
+        let views: Vec<Vec<u8>> = (0..ORIENTATIONS)
+            .map(|orientation| view_pixels(TileView { x: 3, y: 5, orientation }, 32))
+            .collect();
+        assert_eq!(views.iter().collect::<HashSet<_>>().len(), 8);
         let sorted = |planes: &Vec<u8>| {
             let mut pixels: Vec<_> =
                 (0..1024).map(|i| [0, 1, 2].map(|colour| planes[colour * 1024 + i])).collect();
             pixels.sort_unstable();
             pixels
         };
-        assert_eq!(all.iter().map(sorted).collect::<HashSet<_>>().len(), 1);
+        assert_eq!(views.iter().map(sorted).collect::<HashSet<_>>().len(), 1);
     }
 
     #[test]
-    fn mirrors_and_the_swap_do_what_they_are_called() {
-        let upright = shown(TileView { x: 0, y: 0, orientation: 0 }, 16);
-        let at = |planes: &[u8], row: usize, column: usize| planes[row * 16 + column];
+    fn mirrors_and_the_swap_move_pixels_as_named() {
+        let upright = view_pixels(TileView { x: 0, y: 0, orientation: 0 }, 16);
+        let pixel_at = |planes: &[u8], row: usize, column: usize| planes[row * 16 + column];
         for (orientation, expected) in [(1, (2, 15 - 5)), (2, (15 - 2, 5)), (4, (5, 2))] {
-            let turned = shown(TileView { x: 0, y: 0, orientation }, 16);
-            assert_eq!(at(&turned, 2, 5), at(&upright, expected.0, expected.1), "{orientation}");
+            let turned = view_pixels(TileView { x: 0, y: 0, orientation }, 16);
+            assert_eq!(pixel_at(&turned, 2, 5), pixel_at(&upright, expected.0, expected.1), "{orientation}");
         }
     }
 
     #[test]
-    fn the_largest_part_is_a_whole_tile() {
-        assert_eq!(shown(TileView { x: 0, y: 0, orientation: 7 }, TILE_SIDE).len(), TILE_BYTES);
+    fn the_largest_view_is_a_whole_tile() {
+        assert_eq!(view_pixels(TileView { x: 0, y: 0, orientation: 7 }, TILE_SIDE).len(), TILE_BYTES);
     }
 }

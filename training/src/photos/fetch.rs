@@ -90,15 +90,15 @@ fn copy_photo(
     unpacked: &Path,
     out: &Path,
 ) -> Result<Provenance, TrainingError> {
-    let from = unpacked.join(&photo.path);
+    let source = unpacked.join(&photo.path);
     let missing = PackageError::MissingPhoto {
         package: photo.package.name,
         version: version.to_owned(),
         path: photo.path.clone(),
         expected: photo.package.version,
     };
-    let bytes = fs::read(&from).map_err(missing_or_io_error(&from, missing))?;
-    let (width, height) = image_file::read_dimensions(&from)?;
+    let bytes = fs::read(&source).map_err(missing_or_io_error(&source, missing))?;
+    let (width, height) = image_file::read_dimensions(&source)?;
     let folder = photo.package.purpose.folder();
     fs::create_dir_all(out.join(folder)).map_err(io_error(&out.join(folder)))?;
     let file = format!("{folder}/{}", photo.name);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_without_a_photograph_is_refused_with_the_one_that_has_it() {
+    fn a_package_version_without_a_photograph_is_refused() {
         if Command::new("dpkg-deb").arg("--version").output().is_err() {
             return;
         }
@@ -153,12 +153,12 @@ mod tests {
         assert!(matches!(error, TrainingError::Package(PackageError::MissingPhoto { .. })), "{error}");
         let error = error.to_string();
         assert!(error.contains("9:1-1") && error.contains("20.04.0-2"), "{error}");
-        let left = fs::read_dir(out.path()).unwrap().count();
-        assert_eq!(left, 0, "the unpacked packages were left behind");
+        let remaining = fs::read_dir(out.path()).unwrap().count();
+        assert_eq!(remaining, 0, "the unpacked packages were left behind");
     }
 
     #[test]
-    fn the_table_names_every_origin() {
+    fn the_provenance_table_names_every_origin() {
         let out = tempfile::tempdir().unwrap();
         let photo = all_photos().find(|photo| photo.name == "plasma-Kite.jpg").unwrap();
         let row = Provenance {

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_are_found_at_any_depth_and_in_any_case_and_sorted() {
+    fn images_are_found_at_any_depth_and_in_any_case_and_sorted() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("b/c")).unwrap();
         for name in ["z.PNG", "b/c/y.jpeg", "b/x.Jpg", "a.webp", "b/notes.txt", "jpg"] {
@@ -78,7 +78,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_that_leads_back_is_not_followed() {
+    fn a_symlink_to_its_own_folder_is_not_followed() {
         let root = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(root.path(), root.path().join("loop")).unwrap();
         assert_eq!(list(root.path()).unwrap(), []);

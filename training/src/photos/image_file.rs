@@ -19,8 +19,8 @@ pub const TILE_BYTES: usize = TILE_SIDE * TILE_SIDE * 3;
 /// # Errors
 /// [`PhotoError::Decoding`] with `path` when the bytes are damaged or not an image of a known format.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<RgbImage, TrainingError> {
-    let picture = image_reader(bytes).map_err(io_error(path))?.decode();
-    Ok(picture
+    let image = image_reader(bytes).map_err(io_error(path))?.decode();
+    Ok(image
         .map(DynamicImage::into_rgb8)
         .map_err(|source| PhotoError::Decoding { path: path.to_owned(), source })?)
 }
@@ -42,14 +42,14 @@ pub(super) fn is_large_enough((width, height): (u32, u32), halve: bool) -> bool 
 
 /// Averages blocks of 2 x 2 pixels, rounding halves up; drops an odd last row or column. This removes most
 /// JPEG artefacts from the photographs: 8 x 8 blocks and subsampled chroma.
-pub(super) fn halve(picture: &RgbImage) -> RgbImage {
-    let (width, height) = (picture.width() / 2, picture.height() / 2);
-    let row = picture.width() as usize * 3;
-    let samples = picture.as_raw();
+pub(super) fn halve(image: &RgbImage) -> RgbImage {
+    let (width, height) = (image.width() / 2, image.height() / 2);
+    let row_len = image.width() as usize * 3;
+    let samples = image.as_raw();
     RgbImage::from_fn(width, height, |x, y| {
-        let at = 2 * y as usize * row + 2 * x as usize * 3;
+        let offset = 2 * y as usize * row_len + 2 * x as usize * 3;
         image::Rgb([0, 1, 2].map(|colour| {
-            let sum: u16 = [at, at + 3, at + row, at + row + 3]
+            let sum: u16 = [offset, offset + 3, offset + row_len, offset + row_len + 3]
                 .iter()
                 .map(|&corner| u16::from(samples[corner + colour]))
                 .sum();
@@ -60,11 +60,11 @@ pub(super) fn halve(picture: &RgbImage) -> RgbImage {
 
 /// Returns the tiles that cover an image of at least [`TILE_SIDE`] pixels per side, row after row, [`TILE_BYTES`]
 /// each. The last tile of each row and column is moved inwards and overlaps its neighbour.
-pub(super) fn tiles(picture: &RgbImage) -> impl Iterator<Item = Vec<u8>> {
-    let columns = tile_starts(picture.width() as usize);
-    tile_starts(picture.height() as usize)
+pub(super) fn tiles(image: &RgbImage) -> impl Iterator<Item = Vec<u8>> {
+    let columns = tile_starts(image.width() as usize);
+    tile_starts(image.height() as usize)
         .into_iter()
-        .flat_map(move |y| columns.clone().into_iter().map(move |x| cut_tile(picture, x, y)))
+        .flat_map(move |y| columns.clone().into_iter().map(move |x| cut_tile(image, x, y)))
 }
 
 /// Returns the first pixel of every tile along a side.
@@ -72,9 +72,9 @@ fn tile_starts(side: usize) -> Vec<usize> {
     (0..side.div_ceil(TILE_SIDE)).map(|i| (i * TILE_SIDE).min(side - TILE_SIDE)).collect()
 }
 
-fn cut_tile(picture: &RgbImage, x: usize, y: usize) -> Vec<u8> {
-    let row = picture.width() as usize * 3;
-    let rows = picture.as_raw().chunks_exact(row).skip(y).take(TILE_SIDE);
+fn cut_tile(image: &RgbImage, x: usize, y: usize) -> Vec<u8> {
+    let row = image.width() as usize * 3;
+    let rows = image.as_raw().chunks_exact(row).skip(y).take(TILE_SIDE);
     rows.flat_map(|row| &row[x * 3..(x + TILE_SIDE) * 3]).copied().collect()
 }
 
@@ -86,14 +86,14 @@ mod tests {
 
     use super::*;
 
-    fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        picture.into().write_to(&mut bytes, format).unwrap();
+        image.into().write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     }
 
-    fn decoded(picture: impl Into<DynamicImage>) -> RgbImage {
-        decode(&encoded(picture, ImageFormat::Png), Path::new("a.png")).unwrap()
+    fn decoded(image: impl Into<DynamicImage>) -> RgbImage {
+        decode(&encoded(image, ImageFormat::Png), Path::new("a.png")).unwrap()
     }
 
     #[test]
@@ -107,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn lossless_webp_is_read_whatever_its_name() {
-        let picture = RgbImage::from_fn(5, 4, |x, y| Rgb([x as u8, y as u8, 9]));
-        let bytes = encoded(picture.clone(), ImageFormat::WebP);
-        assert_eq!(decode(&bytes, Path::new("a.webp")).unwrap(), picture);
+    fn lossless_webp_is_read_under_any_name() {
+        let image = RgbImage::from_fn(5, 4, |x, y| Rgb([x as u8, y as u8, 9]));
+        let bytes = encoded(image.clone(), ImageFormat::WebP);
+        assert_eq!(decode(&bytes, Path::new("a.webp")).unwrap(), image);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         fs::write(&path, bytes).unwrap();
@@ -128,35 +128,35 @@ mod tests {
     }
 
     #[test]
-    fn tiles_cover_the_whole_picture_and_stay_inside() {
+    fn tiles_cover_the_whole_image_and_stay_inside() {
         assert_eq!(tile_starts(256), [0]);
         assert_eq!(tile_starts(257), [0, 1]);
         assert_eq!(tile_starts(700), [0, 256, 444]);
-        let picture = RgbImage::from_fn(300, 256, |x, y| Rgb([(x / 2) as u8, y as u8, (x % 7) as u8]));
-        let tiles: Vec<_> = tiles(&picture).collect();
+        let image = RgbImage::from_fn(300, 256, |x, y| Rgb([(x / 2) as u8, y as u8, (x % 7) as u8]));
+        let tiles: Vec<_> = tiles(&image).collect();
         assert_eq!(tiles.iter().map(Vec::len).collect::<Vec<_>>(), [TILE_BYTES; 2]);
         for (tile, shift) in tiles.iter().zip([0, 44]) {
-            for (at, pixel) in tile.chunks_exact(3).enumerate() {
-                let (x, y) = (at % TILE_SIDE + shift, at / TILE_SIDE);
-                assert_eq!(pixel, picture.get_pixel(x as u32, y as u32).0);
+            for (index, pixel) in tile.chunks_exact(3).enumerate() {
+                let (x, y) = (index % TILE_SIDE + shift, index / TILE_SIDE);
+                assert_eq!(pixel, image.get_pixel(x as u32, y as u32).0);
             }
         }
     }
 
     #[test]
-    fn a_damaged_picture_is_named() {
+    fn a_damaged_image_is_named() {
         let error = decode(b"no picture", Path::new("folder/broken.jpg")).unwrap_err();
         assert!(error.to_string().contains("folder/broken.jpg"), "{error}");
-        let mut cut = encoded(RgbImage::new(64, 64), ImageFormat::Png);
-        cut.truncate(40);
+        let mut truncated = encoded(RgbImage::new(64, 64), ImageFormat::Png);
+        truncated.truncate(40);
         assert!(matches!(
-            decode(&cut, Path::new("cut.png")),
+            decode(&truncated, Path::new("cut.png")),
             Err(TrainingError::Photo(PhotoError::Decoding { .. }))
         ));
     }
 
     #[test]
-    fn the_limit_is_a_halved_side_of_a_tile() {
+    fn an_image_is_large_enough_for_one_tile() {
         assert!(is_large_enough((512, 600), true) && !is_large_enough((900, 511), true));
         assert!(is_large_enough((256, 256), false) && !is_large_enough((255, 900), false));
     }

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back() {
+    fn a_written_index_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         index().write(folder.path()).unwrap();
         let read = TileIndex::read(folder.path()).unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_and_a_damaged_index_are_told_apart() {
+    fn a_missing_and_a_damaged_index_are_distinguished() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(
             TileIndex::read(folder.path()),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn tile_files_of_another_length_are_noticed() {
+    fn tile_files_of_another_length_are_detected() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!index().matches_files(folder.path()));
         for (subset, tiles) in [(TileSubset::Train, 2), (TileSubset::Validation, 3)] {

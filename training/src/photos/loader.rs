@@ -38,12 +38,12 @@ impl BatchLoader {
     ) -> Result<Self, PhotoError> {
         let count = threads.max(1);
         let mut loader = Self { channels: Vec::new(), threads: Vec::new(), next_channel: 0 };
-        for lane in 0..count {
+        for index in 0..count {
             let (sender, receiver) = sync_channel(CHANNEL_CAPACITY);
             let tiles = tiles.clone();
-            let steps = (first + lane..).step_by(count);
+            let steps = (first + index..).step_by(count);
             let thread = thread::Builder::new()
-                .name(format!("batches-{lane}"))
+                .name(format!("batches-{index}"))
                 .spawn(move || make_batches(&tiles, sampling, steps, &sender))
                 .map_err(|source| PhotoError::ThreadStart { source })?;
             loader.channels.push(receiver);
@@ -106,14 +106,14 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_nothing() {
-        let one = batches(0, 1, 13);
-        assert_eq!(one.iter().map(|batch| batch.step).collect::<Vec<_>>(), (0..13).collect::<Vec<_>>());
-        assert_eq!(one, batches(0, 3, 13));
-        assert_eq!(one, batches(0, 0, 13));
+        let single = batches(0, 1, 13);
+        assert_eq!(single.iter().map(|batch| batch.step).collect::<Vec<_>>(), (0..13).collect::<Vec<_>>());
+        assert_eq!(single, batches(0, 3, 13));
+        assert_eq!(single, batches(0, 0, 13));
     }
 
     #[test]
-    fn a_later_start_goes_on_where_an_earlier_one_would_be() {
+    fn a_later_start_continues_the_same_sequence() {
         let whole = batches(0, 2, 20);
         assert_eq!(whole[11..], batches(11, 3, 9));
     }

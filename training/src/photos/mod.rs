@@ -75,13 +75,13 @@ pub fn whole_photos(
 /// Returns an RGB image of half the size, the mean of every 2×2 pixels, exactly as photographs are halved for
 /// tiles. An odd last row or column is dropped.
 #[must_use]
-pub fn halve_image(picture: &DynamicImage) -> DynamicImage {
-    image_file::halve(&picture.to_rgb8()).into()
+pub fn halve_image(image: &DynamicImage) -> DynamicImage {
+    image_file::halve(&image.to_rgb8()).into()
 }
 
 fn read_halved(path: &Path) -> Result<Option<DynamicImage>, TrainingError> {
     let bytes = fs::read(path).map_err(io_error(path))?;
     let photo = image_file::decode(&bytes, path)?;
-    let large = image_file::is_large_enough(photo.dimensions(), true);
-    Ok(large.then(|| image_file::halve(&photo).into()))
+    let is_large = image_file::is_large_enough(photo.dimensions(), true);
+    Ok(is_large.then(|| image_file::halve(&photo).into()))
 }

@@ -30,12 +30,12 @@ pub(super) fn find_deb(package: &'static DebianPackage, folder: &Path) -> Result
     for entry in fs::read_dir(folder).map_err(io_error(folder))? {
         let entry = entry.map_err(io_error(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&prefix) && entry.path().extension().is_some_and(|end| end == "deb") {
+        if name.starts_with(&prefix) && entry.path().extension().is_some_and(|extension| extension == "deb") {
             found.push(entry.path());
         }
     }
     match found.as_slice() {
-        [one] => Ok(one.clone()),
+        [path] => Ok(path.clone()),
         _ => Err(PackageError::DebFileCount {
             folder: folder.to_owned(),
             package: package.name,
@@ -84,20 +84,20 @@ mod tests {
     use super::{super::sources::PACKAGES, *};
 
     #[test]
-    fn a_missing_program_is_named_with_the_way_out() {
+    fn a_missing_program_is_named_with_the_remedy() {
         let error = run_command(Command::new("no-such-apt-get")).unwrap_err().to_string();
         assert!(error.contains("no-such-apt-get") && error.contains("--photos DIR"), "{error}");
     }
 
     #[test]
-    fn a_failing_program_says_why() {
+    fn the_stderr_of_a_failing_program_is_reported() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such package >&2; exit 3"]);
         assert!(run_command(command).unwrap_err().to_string().contains("no such package"));
     }
 
     #[test]
-    fn none_and_two_versions_of_a_package_are_refused() {
+    fn zero_or_two_versions_of_a_package_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let [package, ..] = PACKAGES;
         let error = find_deb(package, folder.path()).unwrap_err();

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_reach_from_minus_to_plus_a_half() {
+    fn samples_range_from_minus_to_plus_a_half() {
         let tiles = TileSet::with_flat_tiles(&[0, 255], &[]);
         let sampling = BatchSampling { seed: 1, batch_size: 64, crop: Crop::new(16).unwrap() };
         let batch = sampling.draw_batch(&tiles, 0);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn seed_and_step_decide_the_batch() {
+    fn seed_and_step_determine_the_batch() {
         let values: Vec<u8> = (0..50).collect();
         let tiles = TileSet::with_flat_tiles(&values, &[]);
         let sampling = BatchSampling { seed: 7, batch_size: 8, crop: Crop::new(16).unwrap() };

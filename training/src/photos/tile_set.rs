@@ -109,8 +109,8 @@ mod tests {
     fn cache() -> (tempfile::TempDir, tempfile::TempDir) {
         let (photos, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for value in [10, 20] {
-            let picture = image::RgbImage::from_pixel(300, 256, image::Rgb([value, 0, value]));
-            picture.save(photos.path().join(format!("{value}.png"))).unwrap();
+            let image = image::RgbImage::from_pixel(300, 256, image::Rgb([value, 0, value]));
+            image.save(photos.path().join(format!("{value}.png"))).unwrap();
         }
         build_cache(photos.path(), cache.path(), TileOptions { halve: false, validation_share: 0.0 })
             .unwrap();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_and_a_cut_cache_say_how_to_make_one() {
+    fn a_missing_or_truncated_cache_is_refused() {
         let (_photos, cache) = cache();
         fs::write(cache.path().join(TileSubset::Train.file_name()), "short").unwrap();
         let is_missing = |cache: &Path| {

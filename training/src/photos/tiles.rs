@@ -76,9 +76,9 @@ fn rebuild(
 ) -> Result<TileIndex, TrainingError> {
     let usable: Vec<bool> = files.iter().map(|file| is_usable(file, options)).collect::<Result<_, _>>()?;
     if !usable.contains(&true) {
-        let least = image_file::TILE_SIDE << usize::from(options.halve);
+        let min_side = image_file::TILE_SIDE << usize::from(options.halve);
         let (folder, found) = (photos.to_owned(), files.len());
-        return Err(PhotoError::NoneLargeEnough { folder, found, least }.into());
+        return Err(PhotoError::NoneLargeEnough { folder, found, least: min_side }.into());
     }
     let subsets = assign_subsets(files, &usable, options.validation_share);
     fs::create_dir_all(cache).map_err(io_error(cache))?;
@@ -104,9 +104,9 @@ fn is_usable(file: &PhotoFile, options: TileOptions) -> Result<bool, TrainingErr
 /// Replaces the old cache. The index is removed first, so that a mixture of old and new tiles is never
 /// mistaken for a valid cache.
 fn publish(cache: &Path, writers: [TileWriter; 2], index: &TileIndex) -> Result<(), TrainingError> {
-    let old = cache.join(INDEX_FILE);
-    if old.exists() {
-        fs::remove_file(&old).map_err(io_error(&old))?;
+    let old_index = cache.join(INDEX_FILE);
+    if old_index.exists() {
+        fs::remove_file(&old_index).map_err(io_error(&old_index))?;
     }
     for writer in writers {
         writer.finish()?;
@@ -126,9 +126,9 @@ struct TileWriter {
 impl TileWriter {
     fn create(cache: &Path, subset: TileSubset) -> Result<Self, TrainingError> {
         let path = cache.join(subset.file_name());
-        let fresh = path.with_added_extension("new");
-        let file = BufWriter::new(File::create(&fresh).map_err(io_error(&fresh))?);
-        Ok(Self { subset, file, temporary_path: fresh, path, tile_count: 0 })
+        let temporary_path = path.with_added_extension("new");
+        let file = BufWriter::new(File::create(&temporary_path).map_err(io_error(&temporary_path))?);
+        Ok(Self { subset, file, temporary_path, path, tile_count: 0 })
     }
 
     /// Appends the tiles of a photograph.
@@ -136,8 +136,8 @@ impl TileWriter {
         let bytes = read_bytes(&file.path)?;
         let first_tile = self.tile_count;
         if usable {
-            let picture = image_file::decode(&bytes, &file.path)?;
-            self.write(&if halve { image_file::halve(&picture) } else { picture })?;
+            let image = image_file::decode(&bytes, &file.path)?;
+            self.write(&if halve { image_file::halve(&image) } else { image })?;
         }
         Ok(IndexedPhoto {
             path: file.name.clone(),
@@ -148,8 +148,8 @@ impl TileWriter {
         })
     }
 
-    fn write(&mut self, picture: &RgbImage) -> Result<(), TrainingError> {
-        for tile in image_file::tiles(picture) {
+    fn write(&mut self, image: &RgbImage) -> Result<(), TrainingError> {
+        for tile in image_file::tiles(image) {
             self.file.write_all(&tile).map_err(io_error(&self.temporary_path))?;
             self.tile_count += 1;
         }
@@ -226,31 +226,31 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         bytes[0] ^= 0xff;
         fs::write(&path, &bytes).unwrap();
-        let again = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
-        assert!(again.is_reused);
-        assert_eq!(again.index, built.index);
+        let repeated = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
+        assert!(repeated.is_reused);
+        assert_eq!(repeated.index, built.index);
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
 
     #[test]
-    fn whatever_decides_the_tiles_makes_them_anew() {
+    fn tiles_are_rebuilt_when_an_input_changes() {
         let (photos, cache) = (photographs(), tempfile::tempdir().unwrap());
         let mut options = OPTIONS;
-        let fresh = |options| !build_cache(photos.path(), cache.path(), options).unwrap().is_reused;
-        assert!(fresh(options) && !fresh(options));
+        let is_rebuilt = |options| !build_cache(photos.path(), cache.path(), options).unwrap().is_reused;
+        assert!(is_rebuilt(options) && !is_rebuilt(options));
         options.halve = false;
-        assert!(fresh(options), "other options");
+        assert!(is_rebuilt(options), "other options");
         grey(600, 512, 99).save(photos.path().join("1.png")).unwrap();
-        assert!(fresh(options), "a file with other content");
+        assert!(is_rebuilt(options), "a file with other content");
         grey(600, 512, 1).save(photos.path().join("more.png")).unwrap();
-        assert!(fresh(options), "a file more");
+        assert!(is_rebuilt(options), "a file more");
         fs::remove_file(photos.path().join("more.png")).unwrap();
-        assert!(fresh(options), "a file less");
+        assert!(is_rebuilt(options), "a file less");
         fs::remove_file(cache.path().join(TileSubset::Validation.file_name())).unwrap();
-        assert!(fresh(options), "missing tiles");
+        assert!(is_rebuilt(options), "missing tiles");
         fs::write(cache.path().join(INDEX_FILE), "{}").unwrap();
-        assert!(fresh(options), "a damaged index");
-        assert!(!fresh(options));
+        assert!(is_rebuilt(options), "a damaged index");
+        assert!(!is_rebuilt(options));
     }
 
     #[test]
@@ -265,12 +265,12 @@ mod tests {
         assert!(error.to_string().contains("inner/broken.png"), "{error}");
         assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 3, "unfinished tiles were left behind");
         fs::remove_file(&path).unwrap();
-        let again = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
-        assert_eq!(again, TileCache { is_reused: true, ..built });
+        let repeated = build_cache(photos.path(), cache.path(), OPTIONS).unwrap();
+        assert_eq!(repeated, TileCache { is_reused: true, ..built });
     }
 
     #[test]
-    fn a_folder_without_large_pictures_is_refused() {
+    fn a_folder_without_large_images_is_refused() {
         let (photos, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let error = build_cache(photos.path(), cache.path(), OPTIONS).unwrap_err();
         assert!(

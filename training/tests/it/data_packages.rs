@@ -8,7 +8,7 @@ use training::{
 };
 
 /// Converts a data set from the packages.
-fn made(set: RegistryDataset) -> tempfile::TempDir {
+fn fetch_dataset(set: RegistryDataset) -> tempfile::TempDir {
     let packages = env::var_os("LOPSIDE_PACKAGES");
     let packages = PathBuf::from(packages.expect("LOPSIDE_PACKAGES is not set: run `cargo xtask test`"));
     let out = tempfile::tempdir().unwrap();
@@ -23,8 +23,8 @@ fn shape(folder: &tempfile::TempDir, part: &str) -> (usize, usize, usize) {
 }
 
 #[test]
-fn digits_have_eight_training_pictures_for_two_test_pictures() {
-    let folder = made(RegistryDataset::Mnist);
+fn digits_have_eight_training_images_for_two_test_images() {
+    let folder = fetch_dataset(RegistryDataset::Mnist);
     let read = |split| ImageDataset::read(folder.path(), split, None).unwrap();
     let (train, test) = (read(Split::Train), read(Split::Test));
     assert_eq!((train.len(), test.len(), train.image_len), (8006, 1994, 784));
@@ -32,13 +32,13 @@ fn digits_have_eight_training_pictures_for_two_test_pictures() {
 }
 
 #[test]
-fn rows_and_series_have_the_parts_that_are_documented() {
+fn series_have_the_documented_sizes() {
     for (set, train, test) in [
         (RegistryDataset::Shuttle, (22_770, 0, 9), (24_549, 1733, 9)),
         (RegistryDataset::InternalBleeding, (1200, 0, 1), (6301, 12, 1)),
         (RegistryDataset::Ecg, (10_000, 0, 1), (10_000, 300, 1)),
     ] {
-        let folder = made(set);
+        let folder = fetch_dataset(set);
         assert_eq!((shape(&folder, "train.csv"), shape(&folder, "test.csv")), (train, test), "{set:?}");
     }
 }

@@ -31,7 +31,7 @@ fn halves(model: ModelProto, at: &[&str], bind: &[&str]) -> Result<VerifiedHalve
 }
 
 /// Cuts a model, checks that both engines agree and returns the number of values in the latent.
-fn agreed(model: ModelProto, at: &[&str], bind: &[&str]) -> i64 {
+fn verified_latent_len(model: ModelProto, at: &[&str], bind: &[&str]) -> i64 {
     let halves = halves(model, at, bind).unwrap();
     let Agreement::Within { difference } = halves.verification.tract else {
         panic!("{:?}", halves.verification.tract)
@@ -90,30 +90,30 @@ fn integers(tensor: &TensorProto) -> Vec<i64> {
 fn a_text_detector_is_cut() {
     let path = "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx";
     let bind = ["x=1,3,64,96"];
-    assert_eq!(agreed(model(path), &["depthwise_conv2d_1.tmp_0"], &bind), 32 * 16 * 24);
-    assert_eq!(agreed(model(path), &["conv2d_497.tmp_0"], &bind), 24 * 16 * 24);
+    assert_eq!(verified_latent_len(model(path), &["depthwise_conv2d_1.tmp_0"], &bind), 32 * 16 * 24);
+    assert_eq!(verified_latent_len(model(path), &["conv2d_497.tmp_0"], &bind), 24 * 16 * 24);
 }
 
 #[test]
 fn a_text_recogniser_is_cut() {
     let path = "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx";
     let bind = ["x.2=48", "p2o.DynamicDimension.1=64"];
-    assert_eq!(agreed(model(path), &["p2o.AveragePool.1"], &bind), 480 * 16 / 2);
-    assert_eq!(agreed(model(path), &["conv2d_207.tmp_0"], &bind), 60 * 8);
+    assert_eq!(verified_latent_len(model(path), &["p2o.AveragePool.1"], &bind), 480 * 16 / 2);
+    assert_eq!(verified_latent_len(model(path), &["conv2d_207.tmp_0"], &bind), 60 * 8);
 }
 
 #[test]
 fn an_orientation_classifier_is_cut() {
     let path = "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx";
-    assert_eq!(agreed(model(path), &["conv2d_59.tmp_0"], &["x=1,3,48,192"]), 8 * 6 * 96);
-    assert_eq!(agreed(model(path), &["pool2d_10.tmp_0"], &["x=2,3,48,96"]), 2 * 200);
+    assert_eq!(verified_latent_len(model(path), &["conv2d_59.tmp_0"], &["x=1,3,48,192"]), 8 * 6 * 96);
+    assert_eq!(verified_latent_len(model(path), &["pool2d_10.tmp_0"], &["x=2,3,48,96"]), 2 * 200);
 }
 
 macro_rules! light {
     ($($test:ident: $name:literal at $at:expr, $values:expr;)*) => {
         $(#[test]
         fn $test() {
-            assert_eq!(agreed(light($name), &[$at], &[]), $values);
+            assert_eq!(verified_latent_len(light($name), &[$at], &[]), $values);
         })*
     };
 }
@@ -142,22 +142,27 @@ fn the_command_lists_picks_and_writes() {
     let path =
         variable("LOPSIDE_MODELS").join("rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx");
     let path = path.to_str().unwrap();
-    let (done, table, _) = command(&[path, "--bind", "x=1,3,48,192"]);
+    let (success, table, _) = command(&[path, "--bind", "x=1,3,48,192"]);
     assert!(
-        done && table.contains("60 cuts at one tensor, the best 20") && table.contains("*  conv2d_59.tmp_0"),
+        success
+            && table.contains("60 cuts at one tensor, the best 20")
+            && table.contains("*  conv2d_59.tmp_0"),
         "{table}"
     );
-    let (_, all, _) = command(&[path, "--bind", "x=1,3,48,192", "--all"]);
-    assert_eq!(all.lines().count(), table.lines().count() + 40);
-    let (_, open, _) = command(&[path]);
-    assert!(open.contains("[1, 8, x.2/2, x.3/2]") && open.contains("unknown: dimension `x.2`"), "{open}");
+    let (_, full_table, _) = command(&[path, "--bind", "x=1,3,48,192", "--all"]);
+    assert_eq!(full_table.lines().count(), table.lines().count() + 40);
+    let (_, unbound, _) = command(&[path]);
+    assert!(
+        unbound.contains("[1, 8, x.2/2, x.3/2]") && unbound.contains("unknown: dimension `x.2`"),
+        "{unbound}"
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("halves");
-    let to = ["--out", out.to_str().unwrap(), "--json"];
-    let (done, report, why) =
-        command(&[&[path, "--bind", "x=1,3,48,96", "--max-bytes", "10000"][..], &to].concat());
-    assert!(done, "{why}");
+    let output_options = ["--out", out.to_str().unwrap(), "--json"];
+    let (success, report, stderr) =
+        command(&[&[path, "--bind", "x=1,3,48,96", "--max-bytes", "10000"][..], &output_options].concat());
+    assert!(success, "{stderr}");
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["latents"][0]["bytes"], 9216);
     let sizes = ["encoder.onnx", "decoder.onnx"].map(|name| fs::metadata(out.join(name)).unwrap().len());
@@ -165,7 +170,7 @@ fn the_command_lists_picks_and_writes() {
 }
 
 #[test]
-fn the_command_refuses_with_the_reason_and_keeps_nothing() {
+fn the_command_refuses_with_a_reason_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("halves");
     let models = variable("LOPSIDE_MODELS");
@@ -184,11 +189,13 @@ fn the_command_refuses_with_the_reason_and_keeps_nothing() {
         (&cls, &["--max-bytes", "4"], "binding the inputs' dimensions"),
     ] {
         // Without a cut there is nothing to write.
-        let cuts = options.iter().any(|option| ["--at", "--max-bytes"].contains(option));
-        let to = ["--out", out.to_str().unwrap()];
-        let all = [&[model.to_str().unwrap()][..], if cuts { &to } else { &[] }, options].concat();
-        let (done, _, why) = command(&all);
-        assert!(!done && why.contains(reason), "{why}");
+        let writes_output = options.iter().any(|option| ["--at", "--max-bytes"].contains(option));
+        let output_options = ["--out", out.to_str().unwrap()];
+        let arguments =
+            [&[model.to_str().unwrap()][..], if writes_output { &output_options } else { &[] }, options]
+                .concat();
+        let (success, _, stderr) = command(&arguments);
+        assert!(!success && stderr.contains(reason), "{stderr}");
     }
     assert!(!out.exists());
 }
@@ -203,12 +210,12 @@ fn halves_that_cannot_be_compared_are_refused() {
     graph.add_node("Sub", &[&minus, "a"], "b", &[]);
     graph.add_node("Sqrt", &["b"], "y", &[]);
     graph.add_output("y", &["n".into(), 4.into()]);
-    let refused = halves(graph.build(), &["a"], &[]).unwrap_err().to_string();
-    assert!(refused.contains("not finite"), "{refused}");
+    let error = halves(graph.build(), &["a"], &[]).unwrap_err().to_string();
+    assert!(error.contains("not finite"), "{error}");
 }
 
 #[test]
-fn an_encoder_that_tract_cannot_run_is_for_the_cloud() {
+fn an_encoder_that_tract_cannot_run_requires_a_flag() {
     let mut graph = GraphBuilder::new("two");
     graph.add_input("x", &["n".into(), 4.into()]);
     graph.add_input("y", &["n".into(), 4.into()]);
@@ -224,10 +231,12 @@ fn an_encoder_that_tract_cannot_run_is_for_the_cloud() {
     let path = folder.path().join("model.onnx");
     fs::write(&path, encode_model(&model)).unwrap();
     let out = folder.path().join("out");
-    let all = [path.to_str().unwrap(), "--at", "sum", "--out", out.to_str().unwrap()];
-    let (done, _, why) = command(&all);
-    assert!(!done && why.contains("--allow-no-tract") && !out.exists(), "{why}");
-    assert!(command(&[&all[..], &["--allow-no-tract"]].concat()).0 && out.join("encoder.onnx").is_file());
+    let arguments = [path.to_str().unwrap(), "--at", "sum", "--out", out.to_str().unwrap()];
+    let (success, _, stderr) = command(&arguments);
+    assert!(!success && stderr.contains("--allow-no-tract") && !out.exists(), "{stderr}");
+    assert!(
+        command(&[&arguments[..], &["--allow-no-tract"]].concat()).0 && out.join("encoder.onnx").is_file()
+    );
 }
 
 #[test]
@@ -235,11 +244,11 @@ fn two_layers_are_cut() {
     let path = "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx";
     // The tensor that bypasses a residual block, and the output of the block.
     let at = ["elementwise_add_1", "conv2d_73.tmp_0"];
-    assert_eq!(agreed(model(path), &at, &["x=1,3,48,96"]), 2 * 16 * 3 * 48);
+    assert_eq!(verified_latent_len(model(path), &at, &["x=1,3,48,96"]), 2 * 16 * 3 * 48);
 }
 
 #[test]
-fn external_data_is_read_from_the_models_folder_alone() {
+fn external_data_is_read_only_from_the_models_folder() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
     fs::create_dir(&home).unwrap();
@@ -252,16 +261,16 @@ fn external_data_is_read_from_the_models_folder_alone() {
         let out = folder.path().join("out");
         command(&[path.to_str().unwrap(), "--at", "a", "--out", out.to_str().unwrap()])
     };
-    let (done, report, why) = cut("w.bin", "4");
-    assert!(done && report.contains("cut at a [1, 2]"), "{why}");
+    let (success, report, stderr) = cut("w.bin", "4");
+    assert!(success && report.contains("cut at a [1, 2]"), "{stderr}");
     for (location, offset, reason) in [
         ("link", "0", "leads out"),
         ("../secret", "0", "model's folder"),
         ("w.bin", "8", "beyond"),
         ("none", "0", "No such"),
     ] {
-        let (done, _, why) = cut(location, offset);
-        assert!(!done && why.contains(reason), "{why}");
+        let (success, _, stderr) = cut(location, offset);
+        assert!(!success && stderr.contains(reason), "{stderr}");
     }
 }
 

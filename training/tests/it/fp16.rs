@@ -28,15 +28,15 @@ fn runtime() -> Runtime {
 
 /// Copies a bundle of the repository to a temporary folder and returns both paths.
 fn copy(name: &str) -> (TempDir, PathBuf) {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bundles").join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bundles").join(name);
     let folder = tempfile::tempdir().unwrap();
-    let to = folder.path().join(name);
-    for file in walk(&from) {
-        let copy = to.join(file.strip_prefix(&from).unwrap());
+    let target = folder.path().join(name);
+    for file in walk(&source) {
+        let copy = target.join(file.strip_prefix(&source).unwrap());
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         fs::copy(&file, copy).unwrap();
     }
-    (folder, to)
+    (folder, target)
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
@@ -57,7 +57,7 @@ fn psnr(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn a_head_of_fixed_latents_answers_in_both_versions() {
+fn a_fixed_latent_head_runs_in_both_versions() {
     let (_folder, bundle) = copy("fashion");
     let output = fp16(&bundle, &["--head", "reconstruct"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -70,15 +70,15 @@ fn a_head_of_fixed_latents_answers_in_both_versions() {
     let registry =
         Registry::load(std::slice::from_ref(&bundle), &runtime(), BatchSettings::default()).unwrap();
     let decoder = Decoder::new(Arc::new(registry), Limits::default());
-    let integers: Vec<i32> = (0..loaded.space.len() as i32).map(|at| at * 7 % 5 - 2).collect();
+    let integers: Vec<i32> = (0..loaded.space.len() as i32).map(|index| index * 7 % 5 - 2).collect();
     let frames = [loaded.space.encode_integers(&integers, IdOnWire::Present).unwrap()];
-    let wanted = [None, Some(1)].map(|version| OutputRequest {
+    let requests = [None, Some(1)].map(|version| OutputRequest {
         head: "reconstruct".into(),
         version,
         format: OutputFormat::Tensor,
     });
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let request = DecodeRequest { outputs: &wanted, ..DecodeRequest::new(&frames) };
+    let request = DecodeRequest { outputs: &requests, ..DecodeRequest::new(&frames) };
     let [new, old] = tokio.block_on(decoder.decode(request)).unwrap().remove(0).try_into().unwrap();
     assert_eq!((new.version, old.version), (2, 1));
     let (OutputValue::Tensor { values: new, .. }, OutputValue::Tensor { values: old, .. }) =
@@ -92,7 +92,7 @@ fn a_head_of_fixed_latents_answers_in_both_versions() {
 }
 
 #[test]
-fn heads_of_pictures_stay_what_they_were_to_the_eye() {
+fn image_codec_heads_keep_their_quality() {
     let (_folder, folder) = copy("photo");
     let load = || -> ImageCodecBundle {
         let AnyBundle::ImageCodec(bundle) = AnyBundle::load(&folder, BundlePart::Whole).unwrap() else {
@@ -111,7 +111,7 @@ fn heads_of_pictures_stay_what_they_were_to_the_eye() {
         ImageCodecHeader { width: 90, height: 70, is_grey: false, quality: Quality::new(60).unwrap() };
     let layer = |layer: usize| {
         let count = before.space.layout().elements(layer, header.width, header.height);
-        (0..count).map(|at| if at % 9 == 0 { (at * 31 % 7) as i16 - 3 } else { 0 }).collect()
+        (0..count).map(|index| if index % 9 == 0 { (index * 31 % 7) as i16 - 3 } else { 0 }).collect()
     };
     let layers: Vec<Vec<i16>> = (0..before.manifest.layers.len()).map(layer).collect();
     let frame = before.space.encode_integers(header, &layers, IdOnWire::Present).unwrap();
@@ -126,7 +126,7 @@ fn heads_of_pictures_stay_what_they_were_to_the_eye() {
 }
 
 #[test]
-fn a_head_that_is_not_there_is_named_with_those_that_are() {
+fn an_unknown_head_is_refused_with_the_known_names() {
     let (_folder, bundle) = copy("fashion");
     let before = fs::read(bundle.join("bundle.json")).unwrap();
     let output = fp16(&bundle, &["--head", "upscale"]);

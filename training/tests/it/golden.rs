@@ -8,7 +8,7 @@ use std::{
 
 use lopside_bundle::AnyManifest;
 
-fn in_clone(path: &str) -> PathBuf {
+fn repository_path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
@@ -16,7 +16,7 @@ fn in_clone(path: &str) -> PathBuf {
 fn bundle() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["bundle.json", "encoder.onnx", "tables.bin"] {
-        fs::copy(in_clone("bundles/fashion").join(name), folder.path().join(name)).unwrap();
+        fs::copy(repository_path("bundles/fashion").join(name), folder.path().join(name)).unwrap();
     }
     folder
 }
@@ -30,7 +30,7 @@ fn golden(bundle: &Path, inputs: &[PathBuf]) -> Output {
 fn a_bundle_gets_golden_inputs_and_keeps_its_latent_space() {
     let folder = bundle();
     let before = AnyManifest::read(folder.path()).unwrap();
-    let inputs = ["05-trouser.png", "06-coat.png"].map(|name| in_clone("samples/fashion").join(name));
+    let inputs = ["05-trouser.png", "06-coat.png"].map(|name| repository_path("samples/fashion").join(name));
     let output = golden(folder.path(), &inputs);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let after = AnyManifest::read(folder.path()).unwrap();
@@ -46,15 +46,15 @@ fn a_bundle_gets_golden_inputs_and_keeps_its_latent_space() {
 }
 
 #[test]
-fn inputs_that_cannot_be_are_refused_and_the_bundle_stays() {
+fn invalid_inputs_are_refused_and_the_bundle_is_unchanged() {
     let folder = bundle();
     let manifest = || fs::read(folder.path().join("bundle.json")).unwrap();
     let before = manifest();
-    let sample = in_clone("samples/fashion/05-trouser.png");
+    let sample = repository_path("samples/fashion/05-trouser.png");
     let cases: [(&[PathBuf], &str); 4] = [
         (&[], "INPUT"),
         (&[sample.clone(), sample.clone()], "two inputs are named"),
-        (&[in_clone("Cargo.toml")], "Cargo.toml"),
+        (&[repository_path("Cargo.toml")], "Cargo.toml"),
         (&vec![sample; 9], "unexpected"),
     ];
     for (inputs, expected) in cases {

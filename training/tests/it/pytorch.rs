@@ -67,8 +67,11 @@ fn the_guides_commands_serve_an_autoencoder_from_pytorch() {
     assert_eq!(report["bundle"]["one_by_one"], serde_json::Value::Null);
     let error = report["bundle"]["chosen"]["outputs"][0]["relative_rms"].as_f64().unwrap();
     assert!(error < 0.5, "{report}");
-    let answers = fs::read_dir(folder.path().join("answers")).unwrap().map(|entry| entry.unwrap().path());
-    assert_eq!(answers.filter(|path| path.extension().is_some_and(|ending| ending == "csv")).count(), 128);
+    let responses = fs::read_dir(folder.path().join("answers")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(
+        responses.filter(|path| path.extension().is_some_and(|extension| extension == "csv")).count(),
+        128
+    );
 }
 
 /// Returns the lines of all `sh` blocks.

@@ -40,9 +40,9 @@ fn split(model: &Path, inputs: &Path, out: &Path, options: &[&str]) -> Result<Js
     if !output.status.success() {
         return Err(String::from_utf8(output.stderr).unwrap());
     }
-    let kept = fs::read(out.join("split.json")).unwrap();
-    assert_eq!(kept, output.stdout);
-    Ok(serde_json::from_slice(&kept).unwrap())
+    let report = fs::read(out.join("split.json")).unwrap();
+    assert_eq!(report, output.stdout);
+    Ok(serde_json::from_slice(&report).unwrap())
 }
 
 /// A bundle, loaded by the edge's encoder and by the cloud's decoder.
@@ -61,14 +61,14 @@ impl Served {
     }
 
     /// Sends these inputs in one request and returns one answer per input.
-    fn answers(&self, inputs: &[EncoderInput], head: &str, format: OutputFormat) -> Vec<OutputValue> {
+    fn decode(&self, inputs: &[EncoderInput], head: &str, format: OutputFormat) -> Vec<OutputValue> {
         let frame = |input| self.encoder.encode_input(input, None, IdOnWire::Present).unwrap().frame;
         let frames: Vec<Vec<u8>> = inputs.iter().map(frame).collect();
-        let wanted = [OutputRequest { head: head.to_owned(), version: None, format }];
+        let requests = [OutputRequest { head: head.to_owned(), version: None, format }];
         let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let request = DecodeRequest { outputs: &wanted, ..DecodeRequest::new(&frames) };
-        let answers = tokio.block_on(self.decoder.decode(request)).unwrap();
-        answers.into_iter().map(|mut outputs| outputs.remove(0).value).collect()
+        let request = DecodeRequest { outputs: &requests, ..DecodeRequest::new(&frames) };
+        let outputs = tokio.block_on(self.decoder.decode(request)).unwrap();
+        outputs.into_iter().map(|mut outputs| outputs.remove(0).value).collect()
     }
 
     fn tensors(&self, inputs: &[EncoderInput], head: &str) -> Vec<f32> {
@@ -76,12 +76,12 @@ impl Served {
             OutputValue::Tensor { values, .. } => values,
             other => panic!("{other:?}"),
         };
-        self.answers(inputs, head, OutputFormat::Tensor).into_iter().flat_map(values).collect()
+        self.decode(inputs, head, OutputFormat::Tensor).into_iter().flat_map(values).collect()
     }
 }
 
 /// Runs a whole model on the items one by one and returns one of its outputs.
-fn whole(model: &[u8], output: &str, dims: &[usize], items: &[Vec<f32>]) -> Vec<f32> {
+fn run_whole_model(model: &[u8], output: &str, dims: &[usize], items: &[Vec<f32>]) -> Vec<f32> {
     let mut session = runtime().session(model).unwrap();
     let shape: Vec<usize> = std::iter::once(1).chain(dims.iter().copied()).collect();
     let mut values = Vec::new();
@@ -104,11 +104,11 @@ fn relative_rms(expected: &[f32], found: &[f32]) -> f64 {
 fn conv(
     graph: &mut GraphBuilder,
     x: &str,
-    (from, to, kernel): (i64, i64, i64),
+    (inputs, outputs, kernel): (i64, i64, i64),
     stride: i64,
     name: &str,
 ) -> String {
-    let weight = weight(graph, &[to, from, kernel, kernel], &format!("{name}.w"));
+    let weight = weight(graph, &[outputs, inputs, kernel, kernel], &format!("{name}.w"));
     graph.conv(x, &weight, "", stride, 0, name)
 }
 
@@ -124,8 +124,8 @@ fn weight(graph: &mut GraphBuilder, dims: &[i64], name: &str) -> String {
 /// and back.
 fn autoencoder(batch: &Dim, reshape: Option<i64>) -> ModelProto {
     let mut graph = GraphBuilder::new("autoencoder");
-    let picture = [batch.clone(), 1.into(), 16.into(), 16.into()];
-    graph.add_input("x", &picture);
+    let shape = [batch.clone(), 1.into(), 16.into(), 16.into()];
+    graph.add_input("x", &shape);
     let fine = conv(&mut graph, "x", (1, 2, 2), 2, "fine.conv");
     let fine = graph.relu(&fine, "fine");
     let base = conv(&mut graph, &fine, (2, 6, 2), 2, "base");
@@ -135,35 +135,35 @@ fn autoencoder(batch: &Dim, reshape: Option<i64>) -> ModelProto {
     };
     let base = graph.relu(&base, "hidden");
     let base = graph.reshape(&base, &[-1, 6, 4, 4], "maps");
-    let up = weight(&mut graph, &[6, 2, 2, 2], "up.w");
-    let up = graph.conv_transpose(&base, &up, 2, 0, "up");
-    let sum = graph.add_node("Add", &[&up, &fine], "sum", &[]);
-    let last = weight(&mut graph, &[2, 1, 2, 2], "last.w");
-    let last = graph.conv_transpose(&sum, &last, 2, 0, "last");
-    let y = graph.sigmoid(&last, "Again.0");
-    graph.add_output(&y, &picture);
+    let upsampled = weight(&mut graph, &[6, 2, 2, 2], "up.w");
+    let upsampled = graph.conv_transpose(&base, &upsampled, 2, 0, "up");
+    let sum = graph.add_node("Add", &[&upsampled, &fine], "sum", &[]);
+    let output = weight(&mut graph, &[2, 1, 2, 2], "last.w");
+    let output = graph.conv_transpose(&sum, &output, 2, 0, "last");
+    let y = graph.sigmoid(&output, "Again.0");
+    graph.add_output(&y, &shape);
     graph.build()
 }
 
-fn pictures(folder: &Path, count: u32, (width, height): (u32, u32)) {
+fn write_images(folder: &Path, count: u32, (width, height): (u32, u32)) {
     fs::create_dir_all(folder).unwrap();
-    for number in 0..count {
-        let picture = GrayImage::from_fn(width, height, |x, y| {
-            let inside = (x + 3 * number) % width < width / 2 && (y + number) % height < height / 2;
-            [if inside { 200 } else { (7 * number) as u8 + (x * y % 11) as u8 }].into()
+    for index in 0..count {
+        let image = GrayImage::from_fn(width, height, |x, y| {
+            let inside = (x + 3 * index) % width < width / 2 && (y + index) % height < height / 2;
+            [if inside { 200 } else { (7 * index) as u8 + (x * y % 11) as u8 }].into()
         });
-        picture.save(folder.join(format!("{number:03}.png"))).unwrap();
+        image.save(folder.join(format!("{index:03}.png"))).unwrap();
     }
 }
 
 /// Returns the images of a folder, and the samples that the encoder receives for them.
-fn seen(folder: &Path, spec: &InputSpec) -> (Vec<EncoderInput>, Vec<Vec<f32>>) {
+fn read_inputs(folder: &Path, spec: &InputSpec) -> (Vec<EncoderInput>, Vec<Vec<f32>>) {
     let InputSpec::Picture(spec) = spec else { panic!("{spec:?}") };
     let inputs = lopside_encoder::source::open_inputs(&[folder.to_owned()]).unwrap();
     let inputs: Vec<EncoderInput> = inputs.map(|named| named.unwrap().input).collect();
     let samples = |input: &EncoderInput| match input {
-        EncoderInput::Image(picture) => {
-            lopside_input::image_samples(&lopside_input::to_model_image(picture, spec), spec)
+        EncoderInput::Image(image) => {
+            lopside_input::image_samples(&lopside_input::to_model_image(image, spec), spec)
         }
         EncoderInput::Values(_) => panic!(),
     };
@@ -172,37 +172,40 @@ fn seen(folder: &Path, spec: &InputSpec) -> (Vec<EncoderInput>, Vec<Vec<f32>>) {
 }
 
 /// Returns every fourth item, which the command keeps for testing.
-fn tested<T: Clone>(all: &[T]) -> Vec<T> {
-    all.iter().skip(3).step_by(4).cloned().collect()
+fn test_rows<T: Clone>(items: &[T]) -> Vec<T> {
+    items.iter().skip(3).step_by(4).cloned().collect()
 }
 
 #[test]
-fn an_autoencoder_is_served_with_two_layers_as_with_one() {
+fn an_autoencoder_is_served_with_one_and_with_two_layers() {
     let folder = tempfile::tempdir().unwrap();
     let (model, inputs) = (folder.path().join("My Model.onnx"), folder.path().join("pictures"));
     let bytes = encode_model(&autoencoder(&BATCH.into(), None));
     fs::write(&model, &bytes).unwrap();
-    pictures(&inputs, 24, (20, 30));
+    write_images(&inputs, 24, (20, 30));
     for (at, layers) in [(&["--at", "fine"][..], 1), (&["--at", "base", "--at", "fine"], 2)] {
         let out = folder.path().join(format!("bundle-{layers}"));
         let options = [at, &["--reconstruct", "--bits", "5", "--mean", "0.5", "--std", "0.25"]].concat();
         let report = split(&model, &inputs, &out, &options).unwrap();
-        let made = &report["bundle"];
-        assert_eq!(made["name"], "my-model");
-        assert_eq!((&made["calibration_inputs"], &made["test_inputs"]), (&18.into(), &6.into()));
-        assert_eq!((&made["one_by_one"], made["layers"].as_array().unwrap().len()), (&Json::Null, layers));
-        assert_eq!(made["heads"][0]["kind"], "reconstruct");
+        let bundle = &report["bundle"];
+        assert_eq!(bundle["name"], "my-model");
+        assert_eq!((&bundle["calibration_inputs"], &bundle["test_inputs"]), (&18.into(), &6.into()));
+        assert_eq!(
+            (&bundle["one_by_one"], bundle["layers"].as_array().unwrap().len()),
+            (&Json::Null, layers)
+        );
+        assert_eq!(bundle["heads"][0]["kind"], "reconstruct");
 
         let served = Served::new(&out);
-        let (pictures, samples) = seen(&inputs, &served.bundle.manifest.input);
-        let expected = whole(&bytes, "Again.0", &[1, 16, 16], &tested(&samples));
-        let found = served.tensors(&tested(&pictures), "reconstruct");
-        let (error, told) =
-            (relative_rms(&expected, &found), made["chosen"]["outputs"][0]["relative_rms"].as_f64());
-        assert!((error - told.unwrap()).abs() < 1e-3 && error < 0.2, "{error} {told:?}");
-        let pngs = served.answers(&pictures[..2], "", OutputFormat::Natural);
-        assert!(pngs.iter().all(|value| matches!(value, OutputValue::Png(_))));
-        falling(&made["sweep"]);
+        let (images, samples) = read_inputs(&inputs, &served.bundle.manifest.input);
+        let expected = run_whole_model(&bytes, "Again.0", &[1, 16, 16], &test_rows(&samples));
+        let found = served.tensors(&test_rows(&images), "reconstruct");
+        let (error, reported) =
+            (relative_rms(&expected, &found), bundle["chosen"]["outputs"][0]["relative_rms"].as_f64());
+        assert!((error - reported.unwrap()).abs() < 1e-3 && error < 0.2, "{error} {reported:?}");
+        let png_images = served.decode(&images[..2], "", OutputFormat::Natural);
+        assert!(png_images.iter().all(|value| matches!(value, OutputValue::Png(_))));
+        assert_falling(&bundle["sweep"]);
         let card = fs::read_to_string(out.join("README.md")).unwrap();
         assert!(card.contains("`My Model.onnx`, SHA-256 ") && card.contains("--bits 5"), "{card}");
     }
@@ -210,7 +213,7 @@ fn an_autoencoder_is_served_with_two_layers_as_with_one() {
 
 /// Checks that more bits make larger frames and, over the whole sweep, smaller errors. With a nonlinear decoder, the
 /// error may rise from one point to the next.
-fn falling(sweep: &Json) {
+fn assert_falling(sweep: &Json) {
     let points = sweep.as_array().unwrap();
     let error = |point: &Json| point["outputs"][0]["relative_rms"].as_f64().unwrap();
     for pair in points.windows(2) {
@@ -222,7 +225,7 @@ fn falling(sweep: &Json) {
 
 /// The model has a fixed batch of 1, so the cloud runs the frames of a request one after the other.
 #[test]
-fn a_model_of_one_item_is_served_and_the_report_says_so() {
+fn a_model_with_a_batch_of_one_is_served_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (model, inputs) = (folder.path().join("one.onnx"), folder.path().join("inputs.npz"));
     let bytes = encode_model(&autoencoder(&1.into(), Some(1)));
@@ -232,18 +235,18 @@ fn a_model_of_one_item_is_served_and_the_report_says_so() {
     npz(&inputs, &[12, 1, 16, 16], &items.concat());
     let out = folder.path().join("bundle");
     let report = split(&model, &inputs, &out, &["--at", "base", "--at", "fine", "--name", "one"]).unwrap();
-    let why = report["bundle"]["one_by_one"].as_str().unwrap();
-    assert!(why.contains("Reshape") || why.contains("batch"), "{why}");
+    let reason = report["bundle"]["one_by_one"].as_str().unwrap();
+    assert!(reason.contains("Reshape") || reason.contains("batch"), "{reason}");
     assert!(fs::read_to_string(out.join("README.md")).unwrap().contains("one item at a time"));
 
     let served = Served::new(&out);
     assert!(matches!(served.bundle.manifest.input, InputSpec::Tensor {}));
     assert!(matches!(served.bundle.manifest.heads[0].kind, HeadKind::Tensor {}));
     let inputs: Vec<EncoderInput> = items.iter().cloned().map(EncoderInput::Values).collect();
-    let expected = whole(&bytes, "Again.0", &[1, 16, 16], &tested(&items));
-    let found = served.tensors(&tested(&inputs), "again-0");
-    let told = report["bundle"]["chosen"]["outputs"][0]["relative_rms"].as_f64().unwrap();
-    assert!((relative_rms(&expected, &found) - told).abs() < 1e-3, "{told}");
+    let expected = run_whole_model(&bytes, "Again.0", &[1, 16, 16], &test_rows(&items));
+    let found = served.tensors(&test_rows(&inputs), "again-0");
+    let reported = report["bundle"]["chosen"]["outputs"][0]["relative_rms"].as_f64().unwrap();
+    assert!((relative_rms(&expected, &found) - reported).abs() < 1e-3, "{reported}");
 }
 
 /// Writes an `.npz` file with one array, like `numpy.savez`.
@@ -270,39 +273,39 @@ fn an_orientation_classifier_is_served_with_the_whole_models_classes() {
         variable("LOPSIDE_MODELS").join("rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx");
     let folder = tempfile::tempdir().unwrap();
     let (inputs, labels) = (folder.path().join("pictures"), folder.path().join("labels.txt"));
-    pictures(&inputs, 16, (192, 48));
+    write_images(&inputs, 16, (192, 48));
     fs::write(&labels, "upright\nturned\n").unwrap();
     let out = folder.path().join("bundle");
     let at = ["--bind", "x=1,3,48,192", "--at", "elementwise_add_1", "--at", "conv2d_73.tmp_0"];
-    let more = ["--mean", "0.5", "--std", "0.5", "--labels", labels.to_str().unwrap()];
-    let report = split(&model, &inputs, &out, &[&at[..], &more].concat()).unwrap();
-    let made = &report["bundle"];
-    assert_eq!(made["heads"][0]["kind"], "classify");
-    assert_eq!(made["one_by_one"], Json::Null);
-    falling(&made["sweep"]);
+    let options = ["--mean", "0.5", "--std", "0.5", "--labels", labels.to_str().unwrap()];
+    let report = split(&model, &inputs, &out, &[&at[..], &options].concat()).unwrap();
+    let bundle = &report["bundle"];
+    assert_eq!(bundle["heads"][0]["kind"], "classify");
+    assert_eq!(bundle["one_by_one"], Json::Null);
+    assert_falling(&bundle["sweep"]);
 
     let served = Served::new(&out);
-    let (pictures, samples) = seen(&inputs, &served.bundle.manifest.input);
-    let scores = served.answers(&pictures, "classify", OutputFormat::ClassScores);
+    let (images, samples) = read_inputs(&inputs, &served.bundle.manifest.input);
+    let scores = served.decode(&images, "classify", OutputFormat::ClassScores);
     let bytes = fs::read(&model).unwrap();
     let session = runtime().session(&bytes).unwrap();
     let output = session.outputs()[0].name().to_owned();
-    let expected = whole(&bytes, &output, &[3, 48, 192], &samples);
+    let expected = run_whole_model(&bytes, &output, &[3, 48, 192], &samples);
     for (score, expected) in scores.iter().zip(expected.chunks(2)) {
         let OutputValue::ClassScores(score) = score else { panic!("{score:?}") };
         let upright = score.iter().find(|(label, _)| label == "upright").unwrap().1;
         assert!((upright - expected[0]).abs() < 0.05, "{score:?} {expected:?}");
     }
-    let agreement = made["chosen"]["outputs"][0]["top1_agreement"].as_f64().unwrap();
+    let agreement = bundle["chosen"]["outputs"][0]["top1_agreement"].as_f64().unwrap();
     assert!(agreement >= 0.75, "{agreement}");
 }
 
 #[test]
-fn what_cannot_become_a_bundle_is_refused_with_the_reason() {
+fn invalid_bundles_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let (model, inputs) = (folder.path().join("model.onnx"), folder.path().join("pictures"));
     fs::write(&model, encode_model(&autoencoder(&BATCH.into(), None))).unwrap();
-    pictures(&inputs, 3, (16, 16));
+    write_images(&inputs, 3, (16, 16));
     let labels = folder.path().join("labels.txt");
     fs::write(&labels, "a\nb\n").unwrap();
     let wrong = folder.path().join("wrong.npz");
@@ -321,9 +324,9 @@ fn what_cannot_become_a_bundle_is_refused_with_the_reason() {
         (&noise, &[], "not a readable .npz file"),
         (&folder.path().join("none"), &[], "none"),
     ] {
-        let all = [&["--at", "fine"][..], options].concat();
-        let why = split(&model, inputs, &out, &all).unwrap_err();
-        assert!(why.contains(reason), "{why}");
+        let arguments = [&["--at", "fine"][..], options].concat();
+        let error = split(&model, inputs, &out, &arguments).unwrap_err();
+        assert!(error.contains(reason), "{error}");
         assert!(!out.join("bundle.json").exists());
     }
 }

@@ -12,6 +12,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 static GENERATOR: Mutex<()> = Mutex::new(());
 
 /// Waits until no other test uses the device's generator.
-fn own_generator() -> MutexGuard<'static, ()> {
+fn lock_generator() -> MutexGuard<'static, ()> {
     GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,16 +3,16 @@
 use burn::tensor::Device;
 use training::{DefinitionError, EpochMetrics, ImageDataset, TrainingError, definition::Definition, train};
 
-use super::own_generator;
+use super::lock_generator;
 
 /// Returns images of bars with four widths at several positions; the label is the width.
 fn data() -> ImageDataset {
-    let picture = |index: usize| {
-        let (width, from) = (3 + index % 4, 2 + index / 4 % 16);
-        (0..784).map(move |at| if (from..from + width).contains(&(at % 28)) { 230 } else { 20 })
+    let image = |index: usize| {
+        let (width, start) = (3 + index % 4, 2 + index / 4 % 16);
+        (0..784).map(move |pixel| if (start..start + width).contains(&(pixel % 28)) { 230 } else { 20 })
     };
     ImageDataset {
-        samples: (0..80).flat_map(picture).collect(),
+        samples: (0..80).flat_map(image).collect(),
         labels: (0..80).map(|index| index % 4).collect(),
         image_len: 784,
     }
@@ -27,7 +27,7 @@ fn trained(name: &str, change: impl FnOnce(&mut Definition)) -> Result<Vec<Epoch
     train(&definition.check(name)?, &data(), run.path(), false, &Device::flex())
 }
 
-fn falls(name: &str, change: impl FnOnce(&mut Definition)) {
+fn assert_loss_falls(name: &str, change: impl FnOnce(&mut Definition)) {
     let epochs = trained(name, change).unwrap();
     let (first, last) = (epochs[0], epochs[3]);
     assert!(last.train_loss < first.train_loss, "{name}: {first:?} {last:?}");
@@ -38,17 +38,17 @@ fn falls(name: &str, change: impl FnOnce(&mut Definition)) {
 }
 
 #[test]
-fn every_objective_falls() {
-    let _generator = own_generator();
+fn every_training_loss_falls() {
+    let _generator = lock_generator();
     for name in ["fashion-dense", "fashion-conv", "fashion-sr", "fashion-skip", "fashion-vae"] {
-        falls(name, |_| {});
+        assert_loss_falls(name, |_| {});
     }
-    falls("fashion-multitask", |definition| {
+    assert_loss_falls("fashion-multitask", |definition| {
         definition.data.labels = Some(40);
         definition.objective.classification = 1.0;
     });
     for kind in ["nt-xent", "supervised"] {
-        falls("fashion-multitask", |definition| {
+        assert_loss_falls("fashion-multitask", |definition| {
             let contrastive = format!(r#"{{ "kind": "{kind}", "weight": 0.5, "flip": true }}"#);
             definition.objective.contrastive = Some(serde_json::from_str(&contrastive).unwrap());
         });
@@ -56,8 +56,8 @@ fn every_objective_falls() {
 }
 
 #[test]
-fn a_model_for_series_takes_no_pictures() {
-    let _generator = own_generator();
+fn a_series_model_refuses_images() {
+    let _generator = lock_generator();
     let error = trained("series-gru", |_| {}).unwrap_err();
     assert!(
         matches!(error, TrainingError::Definition(DefinitionError::UnsupportedDataSet { .. })),

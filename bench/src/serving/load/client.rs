@@ -79,9 +79,9 @@ pub(crate) enum Connection {
 impl LoadTarget {
     /// Creates the request for a model of a server.
     pub(crate) fn new(address: SocketAddr, peer: Peer, model: Model) -> Arc<Self> {
-        let (speaks, tells) = (peer.protocol, peer.accepts_deadlines());
+        let (protocol, sends_deadlines) = (peer.protocol, peer.accepts_deadlines());
         let values: Vec<u8> = model.input_values().iter().flat_map(|value| value.to_le_bytes()).collect();
-        let body = match speaks {
+        let body = match protocol {
             Protocol::Http { json: true, .. } => {
                 serde_json::json!({ INPUT_NAME: model.input_values() }).to_string().into()
             }
@@ -90,8 +90,8 @@ impl LoadTarget {
         };
         Arc::new(Self {
             address,
-            protocol: speaks,
-            sends_deadlines: tells,
+            protocol,
+            sends_deadlines,
             body,
             output_bytes: 4 * model.output_shape().iter().product::<usize>(),
         })
@@ -137,7 +137,7 @@ impl LoadTarget {
 
     fn request(&self, deadline: Option<Duration>) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let request = match self.protocol {
-            Protocol::Http { infer_path: infer, json, .. } => Request::post(infer)
+            Protocol::Http { infer_path, json, .. } => Request::post(infer_path)
                 .header("host", self.address.to_string())
                 .header("content-type", if json { "application/json" } else { "application/octet-stream" }),
             Protocol::OpenInference => {
@@ -189,8 +189,8 @@ impl Connection {
         target: &LoadTarget,
         deadline: Option<Duration>,
     ) -> Outcome {
-        let Some(after) = deadline else { return self.send_and_count(target, None).await };
-        tokio::time::timeout(after + DEADLINE_GRACE, self.send_and_count(target, deadline))
+        let Some(time_limit) = deadline else { return self.send_and_count(target, None).await };
+        tokio::time::timeout(time_limit + DEADLINE_GRACE, self.send_and_count(target, deadline))
             .await
             .unwrap_or(Outcome::Late)
     }
@@ -201,10 +201,10 @@ impl Connection {
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|error| client_error(&error))?.to_bytes();
         target.decode_values(&body).ok_or_else(|| {
-            let said = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
+            let text = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
             let expected = target.output_bytes;
             let reason =
-                format!("expected an output of {expected} bytes, but received status {status} and {said:?}");
+                format!("expected an output of {expected} bytes, but received status {status} and {text:?}");
             NetworkError::UnexpectedResponse { reason }.into()
         })
     }
@@ -215,7 +215,7 @@ impl Connection {
             Err(error) => return Outcome::Failed(error.to_string()),
         };
         match count_response(response).await {
-            Ok(answer) => answer.outcome(target),
+            Ok(counted) => counted.outcome(target),
             Err(error) => Outcome::Failed(client_error(&error).to_string()),
         }
     }
@@ -250,13 +250,13 @@ struct CountedResponse {
 
 impl CountedResponse {
     fn outcome(&self, target: &LoadTarget) -> Outcome {
-        let whole = self.bytes >= target.output_bytes;
+        let is_complete = self.bytes >= target.output_bytes;
         match (target.protocol, self.status.as_u16(), self.grpc.as_ref()) {
-            (Protocol::Http { .. }, 200, _) if whole => Outcome::Answered,
+            (Protocol::Http { .. }, 200, _) if is_complete => Outcome::Answered,
             (Protocol::Http { .. }, 429 | 503, _) => Outcome::Rejected,
             (Protocol::Http { .. }, 408 | 504, _) => Outcome::Late,
             (Protocol::OpenInference, 200, Some((code, message))) => match code.as_str() {
-                "0" if whole => Outcome::Answered,
+                "0" if is_complete => Outcome::Answered,
                 // RESOURCE_EXHAUSTED, UNAVAILABLE.
                 "8" | "14" => Outcome::Rejected,
                 // CANCELLED, DEADLINE_EXCEEDED.
@@ -269,16 +269,16 @@ impl CountedResponse {
 }
 
 async fn count_response(response: Response<Incoming>) -> Result<CountedResponse, hyper::Error> {
-    let mut answer =
+    let mut counted =
         CountedResponse { status: response.status(), grpc: grpc_status(response.headers()), bytes: 0 };
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await.transpose()? {
         match frame.into_data() {
-            Ok(data) => answer.bytes += data.len(),
-            Err(frame) => answer.grpc = frame.trailers_ref().and_then(grpc_status).or(answer.grpc),
+            Ok(data) => counted.bytes += data.len(),
+            Err(frame) => counted.grpc = frame.trailers_ref().and_then(grpc_status).or(counted.grpc),
         }
     }
-    Ok(answer)
+    Ok(counted)
 }
 
 fn grpc_status(headers: &HeaderMap) -> Option<(String, String)> {

@@ -33,15 +33,15 @@ pub(crate) async fn run_closed(
     until: StopCondition,
 ) -> Result<(OutcomeTally, Duration), BenchError> {
     let connections = open_connections(target, concurrency).await?;
-    let asked = Arc::new(AtomicU64::new(0));
+    let request_count = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let mut workers = JoinSet::new();
     for connection in connections {
-        workers.spawn(run_worker(connection, Arc::clone(target), Arc::clone(&asked), start, until));
+        workers.spawn(run_worker(connection, Arc::clone(target), Arc::clone(&request_count), start, until));
     }
     let mut tally = OutcomeTally::default();
-    while let Some(done) = workers.join_next().await {
-        tally.merge(done.map_err(|error| ServingError::LoadTask { reason: error.to_string() })?);
+    while let Some(result) = workers.join_next().await {
+        tally.merge(result.map_err(|error| ServingError::LoadTask { reason: error.to_string() })?);
     }
     Ok((tally, start.elapsed()))
 }
@@ -49,13 +49,13 @@ pub(crate) async fn run_closed(
 async fn open_connections(target: &LoadTarget, concurrency: usize) -> Result<Vec<Connection>, BenchError> {
     let mut connections: Vec<Connection> = Vec::with_capacity(concurrency);
     for worker in 0..concurrency {
-        let shared = if worker % WORKERS_PER_CONNECTION == 0 {
+        let shared_connection = if worker % WORKERS_PER_CONNECTION == 0 {
             None
         } else {
             connections.last().and_then(Connection::share)
         };
-        connections.push(match shared {
-            Some(shared) => shared,
+        connections.push(match shared_connection {
+            Some(shared_connection) => shared_connection,
             None => target.connect().await?,
         });
     }
@@ -65,22 +65,22 @@ async fn open_connections(target: &LoadTarget, concurrency: usize) -> Result<Vec
 async fn run_worker(
     mut connection: Connection,
     target: Arc<LoadTarget>,
-    asked: Arc<AtomicU64>,
+    request_count: Arc<AtomicU64>,
     start: Instant,
     until: StopCondition,
 ) -> OutcomeTally {
     let mut tally = OutcomeTally::default();
     loop {
-        let number = asked.fetch_add(1, Ordering::Relaxed);
-        let enough = match until {
-            StopCondition::Elapsed(time) => start.elapsed() >= time,
+        let number = request_count.fetch_add(1, Ordering::Relaxed);
+        let is_done = match until {
+            StopCondition::Elapsed(duration) => start.elapsed() >= duration,
             StopCondition::Requests(count) => number >= count,
         };
-        if enough {
+        if is_done {
             return tally;
         }
-        let sent = Instant::now();
+        let sent_at = Instant::now();
         let outcome = connection.send_with_deadline(&target, None).await;
-        tally.count_outcome(outcome, sent.elapsed());
+        tally.count_outcome(outcome, sent_at.elapsed());
     }
 }

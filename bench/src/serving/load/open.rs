@@ -36,38 +36,39 @@ pub(crate) struct OpenLoop {
 /// Sends all requests and waits for the last response.
 pub(crate) async fn run_open(
     target: &Arc<LoadTarget>,
-    arrivals: OpenLoop,
+    open_loop: OpenLoop,
 ) -> Result<OutcomeTally, BenchError> {
     let mut connections = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
         connections.push(target.connect().await?);
     }
-    let (due, mut dues) = mpsc::channel(MAX_DUE_REQUESTS);
+    let (due_sender, mut due_receiver) = mpsc::channel(MAX_DUE_REQUESTS);
     // The runtime's timers have a resolution of milliseconds; a separate thread sleeps more precisely.
-    let clock = thread::spawn(move || run_clock(arrivals, |instant| due.blocking_send(instant).is_ok()));
+    let clock =
+        thread::spawn(move || run_clock(open_loop, |instant| due_sender.blocking_send(instant).is_ok()));
     let mut requests = JoinSet::new();
     let mut tally = OutcomeTally::default();
-    let mut turn = 0;
+    let mut request_index = 0;
     loop {
         tokio::select! {
-            due = dues.recv() => match due {
+            due = due_receiver.recv() => match due {
                 Some(due) => {
-                    let connection = &mut connections[turn % CONNECTIONS];
+                    let connection = &mut connections[request_index % CONNECTIONS];
                     if connection.is_closed() {
                         *connection = target.connect().await?;
                     }
                     if let Some(connection) = connection.share() {
-                        requests.spawn(send_due(connection, Arc::clone(target), due, arrivals.deadline));
+                        requests.spawn(send_due(connection, Arc::clone(target), due, open_loop.deadline));
                     }
-                    turn += 1;
+                    request_index += 1;
                 }
                 None => break,
             },
-            Some(done) = requests.join_next() => count_completion(&mut tally, done)?,
+            Some(result) = requests.join_next() => count_completion(&mut tally, result)?,
         }
     }
-    while let Some(done) = requests.join_next().await {
-        count_completion(&mut tally, done)?;
+    while let Some(result) = requests.join_next().await {
+        count_completion(&mut tally, result)?;
     }
     clock.join().map_err(|_| ServingError::LoadTask {
         reason: "the thread that schedules the requests panicked".to_owned(),
@@ -80,12 +81,12 @@ type Completion = (Outcome, Duration, Duration);
 
 fn count_completion(
     tally: &mut OutcomeTally,
-    done: Result<Completion, tokio::task::JoinError>,
+    result: Result<Completion, tokio::task::JoinError>,
 ) -> Result<(), ServingError> {
-    let (outcome, latency, behind) =
-        done.map_err(|error| ServingError::LoadTask { reason: error.to_string() })?;
+    let (outcome, latency, delay) =
+        result.map_err(|error| ServingError::LoadTask { reason: error.to_string() })?;
     tally.count_outcome(outcome, latency);
-    tally.record_delay(behind);
+    tally.record_delay(delay);
     Ok(())
 }
 
@@ -95,24 +96,24 @@ async fn send_due(
     due: Instant,
     deadline: Duration,
 ) -> Completion {
-    let behind = due.elapsed();
+    let delay = due.elapsed();
     // The client fell behind, and the deadline has already passed.
-    let Some(left) = deadline.checked_sub(behind) else { return (Outcome::Late, behind, behind) };
-    let outcome = connection.send_with_deadline(&target, Some(left)).await;
+    let Some(remaining) = deadline.checked_sub(delay) else { return (Outcome::Late, delay, delay) };
+    let outcome = connection.send_with_deadline(&target, Some(remaining)).await;
     let latency = due.elapsed();
     if outcome == Outcome::Answered && latency > deadline {
-        (Outcome::Late, latency, behind)
+        (Outcome::Late, latency, delay)
     } else {
-        (outcome, latency, behind)
+        (outcome, latency, delay)
     }
 }
 
-fn run_clock(arrivals: OpenLoop, mut due: impl FnMut(Instant) -> bool) {
+fn run_clock(open_loop: OpenLoop, mut send: impl FnMut(Instant) -> bool) {
     let start = Instant::now();
-    for at in due_times(arrivals) {
-        let instant = start + at;
+    for offset in due_times(open_loop) {
+        let instant = start + offset;
         wait(instant);
-        if !due(instant) {
+        if !send(instant) {
             return;
         }
     }
@@ -126,14 +127,14 @@ fn wait(until: Instant) {
 
 /// Returns the due times of requests, relative to the start: gaps of `−ln(1 − u) / rate` for uniform `u`, a
 /// Poisson process.
-fn due_times(arrivals: OpenLoop) -> impl Iterator<Item = Duration> {
+fn due_times(open_loop: OpenLoop) -> impl Iterator<Item = Duration> {
     let mut rng = StdRng::seed_from_u64(SEED);
-    let mut at = 0.0;
+    let mut seconds = 0.0;
     std::iter::from_fn(move || {
-        at -= (1.0 - rng.random_range(0.0..1.0_f64)).ln() / arrivals.rate;
-        Some(Duration::from_secs_f64(at))
+        seconds -= (1.0 - rng.random_range(0.0..1.0_f64)).ln() / open_loop.rate;
+        Some(Duration::from_secs_f64(seconds))
     })
-    .take_while(move |&at| at < arrivals.duration)
+    .take_while(move |&offset| offset < open_loop.duration)
 }
 
 #[cfg(test)]
@@ -141,10 +142,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_come_at_the_rate_and_in_order() {
-        let arrivals = OpenLoop { rate: 2000.0, duration: Duration::from_secs(5), deadline: Duration::ZERO };
-        let times: Vec<Duration> = due_times(arrivals).collect();
+    fn due_times_follow_the_rate_in_ascending_order() {
+        let open_loop = OpenLoop { rate: 2000.0, duration: Duration::from_secs(5), deadline: Duration::ZERO };
+        let times: Vec<Duration> = due_times(open_loop).collect();
         assert!((9_600..10_400).contains(&times.len()), "{}", times.len());
-        assert!(times.is_sorted() && times.last().is_some_and(|last| *last < arrivals.duration));
+        assert!(times.is_sorted() && times.last().is_some_and(|last| *last < open_loop.duration));
     }
 }

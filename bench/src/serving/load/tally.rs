@@ -28,16 +28,16 @@ impl OutcomeTally {
             Outcome::Answered => self.latencies.push(micros(latency)),
             Outcome::Rejected => self.rejected += 1,
             Outcome::Late => self.late += 1,
-            Outcome::Failed(why) => {
+            Outcome::Failed(reason) => {
                 self.failed += 1;
-                self.first_failure.get_or_insert(why);
+                self.first_failure.get_or_insert(reason);
             }
         }
     }
 
     /// Records the delay with which a request was sent.
-    pub(crate) fn record_delay(&mut self, behind: Duration) {
-        self.send_delays.push(micros(behind));
+    pub(crate) fn record_delay(&mut self, delay: Duration) {
+        self.send_delays.push(micros(delay));
     }
 
     /// Adds the counts of another tally.
@@ -55,26 +55,26 @@ impl OutcomeTally {
         self.latencies.len() as u64
     }
 
-    /// Returns a quantile of the latencies of answered requests in milliseconds, for a share between 0 and 1;
-    /// 0 if there are none.
-    pub(crate) fn latency_quantile(&mut self, share: f64) -> f64 {
-        quantile(&mut self.latencies, share)
+    /// Returns a quantile of the latencies of answered requests in milliseconds, for a fraction between 0 and
+    /// 1; 0 if there are none.
+    pub(crate) fn latency_quantile(&mut self, fraction: f64) -> f64 {
+        quantile(&mut self.latencies, fraction)
     }
 
     /// Returns a quantile of the client's delays in milliseconds.
-    pub(crate) fn delay_quantile(&mut self, share: f64) -> f64 {
-        quantile(&mut self.send_delays, share)
+    pub(crate) fn delay_quantile(&mut self, fraction: f64) -> f64 {
+        quantile(&mut self.send_delays, fraction)
     }
 }
 
-fn micros(time: Duration) -> u32 {
-    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 /// Returns the nearest-rank quantile of values in microseconds, in milliseconds.
-fn quantile(values: &mut [u32], share: f64) -> f64 {
+fn quantile(values: &mut [u32], fraction: f64) -> f64 {
     values.sort_unstable();
-    let rank = (share * values.len() as f64).ceil() as usize;
+    let rank = (fraction * values.len() as f64).ceil() as usize;
     values.get(rank.saturating_sub(1)).map_or(0.0, |&micros| f64::from(micros) / 1e3)
 }
 
@@ -89,7 +89,7 @@ mod tests {
             tally.count_outcome(Outcome::Answered, Duration::from_millis(ms));
         }
         tally.count_outcome(Outcome::Late, Duration::from_secs(9));
-        let found = [0.5, 0.99, 1.0].map(|share| tally.latency_quantile(share).to_bits());
+        let found = [0.5, 0.99, 1.0].map(|fraction| tally.latency_quantile(fraction).to_bits());
         assert_eq!(found, [50.0_f64, 99.0, 100.0].map(f64::to_bits));
         assert!(OutcomeTally::default().latency_quantile(0.5).abs() < 1e-12);
         for ms in [4, 6, 5] {
@@ -99,10 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_merged_adds_up_and_the_first_failure_stays() {
-        let failed = |why: &str| {
+    fn merging_adds_the_counts_and_keeps_the_first_failure() {
+        let failed = |reason: &str| {
             let mut tally = OutcomeTally::default();
-            tally.count_outcome(Outcome::Failed(why.into()), Duration::ZERO);
+            tally.count_outcome(Outcome::Failed(reason.into()), Duration::ZERO);
             tally.count_outcome(Outcome::Rejected, Duration::ZERO);
             tally
         };

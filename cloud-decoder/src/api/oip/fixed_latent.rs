@@ -68,11 +68,11 @@ fn check_output(
     requested: &RequestedOutput,
     from_frames: bool,
 ) -> Result<(), ServeError> {
-    let is_own = head_outputs(spec).any(|tensor| tensor.name == requested.name);
-    if !is_own && !model.outputs().iter().any(|output| output.name == requested.name) {
+    let is_model_output = head_outputs(spec).any(|tensor| tensor.name == requested.name);
+    if !is_model_output && !model.outputs().iter().any(|output| output.name == requested.name) {
         return Err(model.no_output(&requested.name));
     }
-    if !is_own && !from_frames && matches!(spec.kind, HeadKind::Score(_)) {
+    if !is_model_output && !from_frames && matches!(spec.kind, HeadKind::Score(_)) {
         let reason = format!(
             "output {:?} is computed from the size of a frame in bits: send frames instead of layers",
             requested.name
@@ -167,14 +167,14 @@ impl HeadOutput {
     fn classification(&self, name: String, output: &OutputData, classes: usize) -> OutputTensor {
         let items = self.slice.items();
         let values = output.floats();
-        let each = values.len() / items.max(1);
+        let item_len = values.len() / items.max(1);
         let labels = match &self.head.spec.kind {
             HeadKind::Classify { labels } => labels.as_slice(),
             _ => &[],
         };
-        let classes = classes.min(each);
+        let classes = classes.min(item_len);
         let texts = values
-            .chunks_exact(each.max(1))
+            .chunks_exact(item_len.max(1))
             .flat_map(|values| list_largest_classes(values, labels, classes))
             .collect();
         OutputTensor { name, shape: vec![items as i64, classes as i64], values: OutputData::Texts(texts) }

@@ -33,13 +33,15 @@ pub(super) async fn infer(
     options: RequestOptions,
 ) -> Result<Vec<OutputTensor>, ServeError> {
     let spec = &service.heads.version(&model.head, Some(model.version))?.spec;
-    let own = spec.output.as_str();
+    let tensor_output = spec.output.as_str();
     let names: Vec<&str> = match outputs {
-        [] => vec![own],
+        [] => vec![tensor_output],
         outputs => outputs.iter().map(|output| output.name.as_str()).collect(),
     };
-    let requested =
-        names.iter().map(|name| requested_output(model, own, name)).collect::<Result<Vec<_>, _>>()?;
+    let requested = names
+        .iter()
+        .map(|name| requested_output(model, tensor_output, name))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut decoded = match source {
         InferenceSource::Frames(frames) => {
             let request = DecodeRequest {
@@ -64,10 +66,10 @@ pub(super) async fn infer(
 }
 
 /// Returns the output of the head to request for an output name of the protocol.
-fn requested_output(model: &OipModel, own: &str, name: &str) -> Result<OutputRequest, ServeError> {
+fn requested_output(model: &OipModel, tensor_output: &str, name: &str) -> Result<OutputRequest, ServeError> {
     let format = match name {
         PNG_OUTPUT => OutputFormat::Png,
-        name if name == own => OutputFormat::Tensor,
+        name if name == tensor_output => OutputFormat::Tensor,
         name => return Err(model.no_output(name)),
     };
     Ok(OutputRequest { head: model.head.clone(), version: Some(model.version), format })
@@ -101,25 +103,25 @@ fn read_maps(
     let Some(&first) = headers.first() else { return Ok(Vec::new()) };
     for (name, shape) in service.codec.shapes(first) {
         let values = inputs.take(name)?.into_floats(&shape)?;
-        let each = shape.iter().product::<usize>();
-        if values.len() != items * each || headers.len() != items {
+        let item_len = shape.iter().product::<usize>();
+        if values.len() != items * item_len || headers.len() != items {
             return Err(ServeError::InvalidRequest(format!(
                 "input {name:?} has a different batch size than the others"
             )));
         }
-        let rows = values.chunks_exact(each.max(1)).map(<[f32]>::to_vec);
+        let rows = values.chunks_exact(item_len.max(1)).map(<[f32]>::to_vec);
         maps.iter_mut().zip(rows).for_each(|(maps, row)| maps.push(row));
     }
-    let known: Vec<String> = model.inputs().into_iter().map(|input| input.name).collect();
-    inputs.check_empty(&known)?;
+    let input_names: Vec<String> = model.inputs().into_iter().map(|input| input.name).collect();
+    inputs.check_empty(&input_names)?;
     Ok(headers.into_iter().zip(maps).map(|(header, maps)| service.codec.named_maps(header, maps)).collect())
 }
 
 /// Converts values to qualities, which are whole numbers from 1 to 100.
 fn parse_qualities(name: &str, values: Vec<f32>) -> Result<Vec<Quality>, ServeError> {
     let qualities = values.into_iter().map(|value| {
-        let whole = (value.fract() == 0.0).then_some(value as u8);
-        whole.and_then(Quality::new).ok_or_else(|| {
+        let integer = (value.fract() == 0.0).then_some(value as u8);
+        integer.and_then(Quality::new).ok_or_else(|| {
             ServeError::InvalidRequest(format!(
                 "input {name:?}: a quality is a whole number from 1 to 100, not {value}"
             ))

@@ -31,16 +31,16 @@ impl RemainingInputs {
         self.find(name).map(|index| self.0.swap_remove(index))
     }
 
-    /// Checks that all inputs were removed. `known` are the names of the model's inputs.
+    /// Checks that all inputs were removed. `input_names` are the names of the model's inputs.
     ///
     /// # Errors
     /// [`ServeError::InvalidRequest`] with the name of a remaining input.
-    pub(super) fn check_empty(&self, known: &[String]) -> Result<(), ServeError> {
+    pub(super) fn check_empty(&self, input_names: &[String]) -> Result<(), ServeError> {
         let Some(unknown) = self.0.first() else { return Ok(()) };
         let reason = format!(
             "the model has no input {:?}; it has the inputs {}, frame",
             unknown.name,
-            known.join(", ")
+            input_names.join(", ")
         );
         Err(ServeError::InvalidRequest(reason))
     }

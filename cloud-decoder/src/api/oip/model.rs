@@ -108,9 +108,12 @@ fn find_in_catalog(
 impl OipModel {
     /// Returns the error for an output that the model does not have.
     pub(super) fn no_output(&self, name: &str) -> ServeError {
-        let known: Vec<String> = self.outputs().into_iter().map(|output| output.name).collect();
-        let reason =
-            format!("model {:?} has no output {name:?}; it has the outputs {}", self.name, known.join(", "));
+        let output_names: Vec<String> = self.outputs().into_iter().map(|output| output.name).collect();
+        let reason = format!(
+            "model {:?} has no output {name:?}; it has the outputs {}",
+            self.name,
+            output_names.join(", ")
+        );
         ServeError::InvalidRequest(reason)
     }
 

@@ -23,8 +23,8 @@ impl OipService {
                 reason: String::new(),
             })
         });
-        let rest = bundles.into_iter().filter(|bundle| !bundle.ready && !ready);
-        Ok(heads.chain(rest).collect())
+        let unready = bundles.into_iter().filter(|bundle| !bundle.ready && !ready);
+        Ok(heads.chain(unready).collect())
     }
 
     /// Loads or reloads a bundle; the name of a head selects its bundle.

@@ -14,8 +14,8 @@ impl OipService {
     pub(super) fn statistics(&self, name: &str, version: &str) -> Result<Vec<ModelStatistics>, ServeError> {
         let models = if name.is_empty() { self.models() } else { vec![self.find_model(name, version)?] };
         let versions = models.iter().flat_map(|model| {
-            let only = (!version.is_empty()).then_some(vec![model.version]);
-            only.unwrap_or_else(|| model.versions()).into_iter().map(move |version| (model, version))
+            let requested = (!version.is_empty()).then_some(vec![model.version]);
+            requested.unwrap_or_else(|| model.versions()).into_iter().map(move |version| (model, version))
         });
         versions.map(|(model, version)| model_statistics(model, version)).collect()
     }

@@ -67,13 +67,13 @@ impl InputTensor {
     /// # Errors
     /// [`ServeError::InvalidRequest`] unless there are four dimensions, with items, rows and columns of 1 or more.
     pub(super) fn extents(&self) -> Result<(usize, [usize; 2]), ServeError> {
-        let found = match self.shape[..] {
+        let extents = match self.shape[..] {
             [items, _, rows, columns] => {
                 positive_extent(items).zip(positive_extent(rows)).zip(positive_extent(columns))
             }
             _ => None,
         };
-        let ((items, rows), columns) = found.ok_or_else(|| {
+        let ((items, rows), columns) = extents.ok_or_else(|| {
             self.input_error(&format!("its shape is {:?}, not [n, channels, rows, columns]", self.shape))
         })?;
         Ok((items, [rows, columns]))
@@ -85,9 +85,9 @@ impl InputTensor {
     /// [`ServeError::InvalidRequest`] for another type or shape.
     pub(super) fn into_floats(mut self, dims: &[usize]) -> Result<Vec<f32>, ServeError> {
         let items = self.items()?;
-        let fits =
+        let shape_matches =
             self.shape[1..].iter().map(|&dim| usize::try_from(dim).ok()).eq(dims.iter().map(|&d| Some(d)));
-        if self.datatype != DataType::Fp32.name() || !fits {
+        if self.datatype != DataType::Fp32.name() || !shape_matches {
             let (kind, shape) = (&self.datatype, &self.shape);
             return Err(self.input_error(&format!(
                 "it is {kind} {shape:?}, but the model reads FP32 [n, {}]",
@@ -267,7 +267,7 @@ mod tests {
             input("FP32", &[2, 1], InputData::Floats(vec![1.0, 2.0])).into_floats(&[1]).unwrap(),
             [1.0, 2.0]
         );
-        for wrong in [
+        for invalid in [
             input("FP64", &[1, 2], raw(&bytes)),
             input("FP32", &[2, 2], raw(&bytes)),
             input("FP32", &[1, 2], raw(&bytes[1..])),
@@ -276,7 +276,7 @@ mod tests {
             input("FP32", &[], raw(&bytes)),
             input("FP32", &[1, -2], raw(&bytes)),
         ] {
-            let error = wrong.into_floats(&[2]).unwrap_err().to_string();
+            let error = invalid.into_floats(&[2]).unwrap_err().to_string();
             assert!(error.starts_with("input \"x\": "), "{error}");
         }
     }
@@ -287,8 +287,8 @@ mod tests {
         let texts = input("BYTES", &[3, 1], InputData::Raw(values.raw())).texts().unwrap();
         assert_eq!(texts, [&b"one"[..], b"", b"three"]);
         assert!(input("BYTES", &[2], InputData::Raw(values.raw())).texts().is_err());
-        let cut = values.raw().slice(..5);
-        assert!(input("BYTES", &[3], InputData::Raw(cut)).texts().is_err());
+        let truncated = values.raw().slice(..5);
+        assert!(input("BYTES", &[3], InputData::Raw(truncated)).texts().is_err());
         assert!(input("BYTES", &[1], raw(&[255, 255, 255, 255])).texts().is_err());
     }
 }

@@ -43,7 +43,7 @@ fn is_multipart(headers: &HeaderMap) -> bool {
 async fn parse_form(mut form: Multipart) -> Result<DecodeBody, ApiError> {
     let (mut frame, mut input) = (None, None);
     while let Some(field) = form.next_field().await.map_err(|error| form_error(&error))? {
-        let twice = match field.name() {
+        let duplicate = match field.name() {
             Some("frame") => {
                 frame.replace(field.bytes().await.map_err(|error| form_error(&error))?).map(|_| "frame")
             }
@@ -55,7 +55,7 @@ async fn parse_form(mut form: Multipart) -> Result<DecodeBody, ApiError> {
                 )));
             }
         };
-        if let Some(name) = twice {
+        if let Some(name) = duplicate {
             return Err(bad_request(format!("the form has the field {name:?} twice")));
         }
     }

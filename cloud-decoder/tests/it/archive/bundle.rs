@@ -11,7 +11,7 @@ use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables};
 use lopside_onnx::{GraphBuilder, encode_model, set_metadata};
 
 const PIXELS: usize = 4;
-const SAME: [[f32; PIXELS]; PIXELS] =
+const IDENTITY: [[f32; PIXELS]; PIXELS] =
     [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 
 /// Writes the bundle. The score is the sum of the pixels times the version of the score head; the scores of
@@ -22,10 +22,10 @@ pub(crate) fn write(folder: &Path, version: u32) {
 
 /// Replaces the bundle as a careful operator does: the new folder is complete before it is renamed.
 pub(crate) fn replace(folder: &Path, version: u32) {
-    let (fresh, old) = (folder.with_extension("fresh"), folder.with_extension("old"));
-    write(&fresh, version);
+    let (temporary, old) = (folder.with_extension("fresh"), folder.with_extension("old"));
+    write(&temporary, version);
     fs::rename(folder, &old).unwrap();
-    fs::rename(&fresh, folder).unwrap();
+    fs::rename(&temporary, folder).unwrap();
     fs::remove_dir_all(&old).unwrap();
 }
 
@@ -48,7 +48,7 @@ fn draft(version: u32) -> FixedLatentDraft {
     let mut draft = FixedLatentDraft {
         name: "toy".into(),
         description: "Four pixels".into(),
-        input: InputSpec::Picture(picture()),
+        input: InputSpec::Picture(image_spec()),
         encoder: b"encoder".to_vec(),
         input_tensor: tensor("image", PIXELS as u32),
         encoder_cost: ModelCost { parameters: 0, macs: 0 },
@@ -81,7 +81,7 @@ fn heads(version: u32, space: &str) -> Vec<FixedLatentDraftHead> {
     };
     let logits = [[-1.0, 1.0]; PIXELS];
     vec![
-        head("reconstruct", 1, HeadKind::Reconstruct(picture()), (&SAME, [0.0; PIXELS]), space),
+        head("reconstruct", 1, HeadKind::Reconstruct(image_spec()), (&IDENTITY, [0.0; PIXELS]), space),
         head("classify", 1, HeadKind::Classify { labels }, (&logits, [1.0, -1.0]), space),
         head("score", version, HeadKind::Score(score), (&[[version as f32]; PIXELS], [0.0]), space),
     ]
@@ -114,7 +114,7 @@ fn head<const N: usize>(
     }
 }
 
-fn picture() -> ImageSpec {
+fn image_spec() -> ImageSpec {
     ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)
 }
 

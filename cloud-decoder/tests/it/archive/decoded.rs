@@ -41,7 +41,7 @@ async fn an_archived_frame_is_decoded_like_one_that_is_sent() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_cannot_be_made_is_told() {
+async fn missing_heads_and_unsupported_formats_are_refused() {
     let (cloud, path) = with_frame(frame(PIXELS)).await;
     for (query, status) in [
         ("upscale", 404),
@@ -52,34 +52,34 @@ async fn what_is_not_there_or_cannot_be_made_is_told() {
     ] {
         assert_eq!(cloud.get(&format!("{path}/{query}")).await.status.as_u16(), status, "{query}");
     }
-    let picture_only = Request::get(format!("{path}/score")).header("accept", "image/png");
-    assert_eq!(cloud.send(picture_only).await.status, StatusCode::NOT_ACCEPTABLE);
-    let hasty = Request::get(format!("{path}/score")).header("lopside-timeout-ms", "soon");
-    assert_eq!(cloud.send(hasty).await.status, StatusCode::BAD_REQUEST);
+    let image_only = Request::get(format!("{path}/score")).header("accept", "image/png");
+    assert_eq!(cloud.send(image_only).await.status, StatusCode::NOT_ACCEPTABLE);
+    let invalid_timeout = Request::get(format!("{path}/score")).header("lopside-timeout-ms", "soon");
+    assert_eq!(cloud.send(invalid_timeout).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
-async fn a_frame_that_names_no_latent_space_needs_a_bundle() {
+async fn a_frame_without_a_latent_space_needs_a_bundle() {
     let (cloud, path) = with_frame(nameless_frame(PIXELS)).await;
     assert_eq!(cloud.get(&format!("{path}/score")).await.status, StatusCode::BAD_REQUEST);
-    let answer = cloud.get(&format!("{path}/score?bundle=toy")).await;
-    assert_eq!(answer.json()["anomaly"]["score"], 1.5);
+    let response = cloud.get(&format!("{path}/score?bundle=toy")).await;
+    assert_eq!(response.json()["anomaly"]["score"], 1.5);
 }
 
 #[tokio::test]
-async fn what_was_made_is_kept_and_not_sent_to_who_has_it() {
+async fn decoded_outputs_are_cached_and_not_sent_again_to_clients_that_have_them() {
     let (cloud, path) = with_frame(frame(PIXELS)).await;
     let path = format!("{path}/classify");
     let first = cloud.get(&path).await;
-    let ran = runs(&cloud, "toy.classify").await;
-    let again = cloud.get(&path).await;
-    assert_eq!((first.body, first.headers["etag"].clone()), (again.body, again.headers["etag"].clone()));
+    let run_count = runs(&cloud, "toy.classify").await;
+    let second = cloud.get(&path).await;
+    assert_eq!((first.body, first.headers["etag"].clone()), (second.body, second.headers["etag"].clone()));
     assert_eq!(first.headers["cache-control"], "private, no-cache");
-    let known = Request::get(&path).header("if-none-match", &first.headers["etag"]);
-    let known = cloud.send(known).await;
-    assert_eq!((known.status, known.body.len()), (StatusCode::NOT_MODIFIED, 0));
-    assert_eq!(known.headers["etag"], first.headers["etag"]);
-    assert_eq!(runs(&cloud, "toy.classify").await, ran);
+    let conditional = Request::get(&path).header("if-none-match", &first.headers["etag"]);
+    let conditional = cloud.send(conditional).await;
+    assert_eq!((conditional.status, conditional.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!(conditional.headers["etag"], first.headers["etag"]);
+    assert_eq!(runs(&cloud, "toy.classify").await, run_count);
     let other = Request::get(&path).header("if-none-match", "\"other\"");
     assert_eq!(cloud.send(other).await.status, StatusCode::OK);
     let pinned = cloud.get(&format!("{path}?bundle=toy&version=1")).await;
@@ -87,7 +87,7 @@ async fn what_was_made_is_kept_and_not_sent_to_who_has_it() {
 }
 
 #[tokio::test]
-async fn a_newer_head_is_seen_at_once() {
+async fn a_newer_head_is_used_at_once() {
     let (cloud, path) = with_frame(frame(PIXELS)).await;
     let path = format!("{path}/score");
     let old = cloud.get(&path).await;
@@ -97,8 +97,8 @@ async fn a_newer_head_is_seen_at_once() {
     );
     bundle::replace(&cloud.bundle(), 2);
     assert!(cloud.registry.refresh());
-    let known = Request::get(&path).header("if-none-match", &old.headers["etag"]);
-    let new = cloud.send(known).await;
+    let conditional = Request::get(&path).header("if-none-match", &old.headers["etag"]);
+    let new = cloud.send(conditional).await;
     assert_eq!(new.status, StatusCode::OK);
     assert_eq!(
         (new.json()["head_version"].as_u64(), new.json()["anomaly"]["score"].as_f64()),

@@ -27,17 +27,18 @@ fn lines(body: &[u8]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn ndjson_has_all_that_fits_with_its_bytes() {
+async fn ndjson_contains_all_matching_frames_with_their_bytes() {
     let cloud = Cloud::start().await;
     let empty = cloud.get("/v1/export").await;
     assert_eq!((empty.status.as_u16(), empty.body.len()), (200, 0));
     cloud.commit("gate", 1, vec![frame([0.1; 4]); FRAMES as usize]).await;
     cloud.commit("door", 1, vec![frame([0.2; 4]); 3]).await;
-    let answer = cloud.get("/v1/export?device=gate").await;
-    assert_eq!(answer.header("content-type"), "application/x-ndjson");
-    assert!(answer.header("content-disposition").contains("frames.ndjson"));
-    let found: Vec<u64> = lines(&answer.body).iter().map(|line| line["number"].as_u64().unwrap()).collect();
-    assert!(found.iter().copied().eq((1..=FRAMES).rev()));
+    let response = cloud.get("/v1/export?device=gate").await;
+    assert_eq!(response.header("content-type"), "application/x-ndjson");
+    assert!(response.header("content-disposition").contains("frames.ndjson"));
+    let numbers: Vec<u64> =
+        lines(&response.body).iter().map(|line| line["number"].as_u64().unwrap()).collect();
+    assert!(numbers.iter().copied().eq((1..=FRAMES).rev()));
 
     let door = cloud.get("/v1/export?device=door&to=2026-07-01T12:00:03Z&format=ndjson").await;
     let door = lines(&door.body);
@@ -56,9 +57,9 @@ async fn parquet_has_typed_columns_and_groups_of_bounded_size() {
     let head = HeadKey { bundle: "toy".into(), head: "score".into(), version: 3 };
     let score = NewScore { id, score: Some(2.5), quantile: Some(0.5), label: Some("dark".into()) };
     cloud.archive().put_scores(&head, &[score]).await.unwrap();
-    let answer = cloud.get("/v1/export?format=parquet").await;
-    assert_eq!(answer.header("content-type"), "application/vnd.apache.parquet");
-    let file = SerializedFileReader::new(Bytes::from(answer.body)).unwrap();
+    let response = cloud.get("/v1/export?format=parquet").await;
+    assert_eq!(response.header("content-type"), "application/vnd.apache.parquet");
+    let file = SerializedFileReader::new(Bytes::from(response.body)).unwrap();
     let groups: Vec<i64> = file.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(groups, [8192, FRAMES as i64 - 8192]);
     let rows: Vec<_> = file.get_row_iter(None).unwrap().map(Result::unwrap).collect();
@@ -75,15 +76,15 @@ async fn parquet_has_typed_columns_and_groups_of_bounded_size() {
     assert_eq!((first.get_double(10).unwrap(), first.get_double(11).unwrap()), (2.5, 0.5));
     let texts = [12, 13, 14].map(|column| first.get_string(column).unwrap().as_str());
     assert_eq!((texts, first.get_uint(15).unwrap()), (["dark", "toy", "score"], 3));
-    let column = |place: usize| rows[1].get_column_iter().nth(place).unwrap().1.to_string();
+    let column = |index: usize| rows[1].get_column_iter().nth(index).unwrap().1.to_string();
     assert_eq!((column(10), column(12)), ("null".into(), "null".into()));
 }
 
 #[tokio::test]
 async fn an_empty_parquet_file_has_its_columns() {
     let cloud = Cloud::start().await;
-    let answer = cloud.get("/v1/export?format=parquet").await;
-    let file = SerializedFileReader::new(Bytes::from(answer.body)).unwrap();
+    let response = cloud.get("/v1/export?format=parquet").await;
+    let file = SerializedFileReader::new(Bytes::from(response.body)).unwrap();
     let metadata = file.metadata().file_metadata();
     assert_eq!((metadata.num_rows(), metadata.schema_descr().num_columns()), (0, 17));
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     bundle::{self, frame, nameless_frame},
-    support::{Cloud, Plan},
+    support::{Cloud, ServerOptions},
 };
 
 fn numbers(list: &Value) -> Vec<u64> {
@@ -23,10 +23,10 @@ async fn devices_are_listed_with_their_counts() {
     let id = cloud.ids().await[0];
     assert_eq!(cloud.send(Request::delete(format!("/v1/frames/{id}"))).await.status, StatusCode::NO_CONTENT);
     let devices = cloud.get("/v1/devices").await.json();
-    let counts = |place: usize| {
-        let device = &devices["devices"][place];
-        let seen = device["first_seen"].as_str().unwrap();
-        assert!(seen.ends_with('Z') && device["last_seen"].as_str().unwrap() >= seen, "{device}");
+    let counts = |index: usize| {
+        let device = &devices["devices"][index];
+        let first_seen = device["first_seen"].as_str().unwrap();
+        assert!(first_seen.ends_with('Z') && device["last_seen"].as_str().unwrap() >= first_seen, "{device}");
         (
             device["name"].clone(),
             device["frames"].clone(),
@@ -40,28 +40,28 @@ async fn devices_are_listed_with_their_counts() {
 }
 
 #[tokio::test]
-async fn pages_lead_to_the_end() {
+async fn pages_continue_to_the_end() {
     let cloud = Cloud::start().await;
     cloud.commit("gate", 1, vec![frame([0.1; 4]); 7]).await;
-    let (mut walked, mut after) = (Vec::new(), String::new());
+    let (mut listed, mut after) = (Vec::new(), String::new());
     loop {
         let list = cloud.get(&format!("/v1/frames?limit=3{after}")).await.json();
-        walked.extend(numbers(&list));
+        listed.extend(numbers(&list));
         let Some(next) = list["next"].as_str() else { break };
         after = format!("&after={next}");
     }
-    assert_eq!(walked, [7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(listed, [7, 6, 5, 4, 3, 2, 1]);
 }
 
 #[tokio::test]
-async fn a_list_is_of_a_device_of_a_time_and_of_a_score() {
+async fn a_list_is_filtered_by_device_time_and_score() {
     let cloud = Cloud::start().await;
     cloud.commit("gate", 1, vec![frame([0.1; 4]); 5]).await;
     cloud.commit("door", 3, vec![frame([0.1; 4])]).await;
     let head = HeadKey { bundle: "toy".into(), head: "score".into(), version: 1 };
-    let score = |(place, id): (usize, &i64)| NewScore {
+    let score = |(index, id): (usize, &i64)| NewScore {
         id: *id,
-        score: Some(place as f64),
+        score: Some(index as f64),
         quantile: Some(0.5),
         label: None,
     };
@@ -85,7 +85,7 @@ async fn a_list_is_of_a_device_of_a_time_and_of_a_score() {
 }
 
 #[tokio::test]
-async fn a_query_that_cannot_be_meant_is_refused_with_the_reason() {
+async fn an_invalid_query_is_refused_with_the_reason() {
     let cloud = Cloud::start().await;
     for (path, reason) in [
         ("/v1/frames?from=yesterday", "RFC 3339"),
@@ -100,22 +100,22 @@ async fn a_query_that_cannot_be_meant_is_refused_with_the_reason() {
         ("/v1/export?format=xlsx", "xlsx"),
         ("/v1/export?limit=7", "limit"),
     ] {
-        let answer = cloud.get(path).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
-        assert!(answer.error().contains(reason), "{path}: {}", answer.error());
+        let response = cloud.get(path).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(response.error().contains(reason), "{path}: {}", response.error());
     }
     let request = Request::get("/v1/live").header("last-event-id", "x");
     assert!(cloud.send(request).await.error().contains("Last-Event-ID"));
 }
 
 #[tokio::test]
-async fn a_frame_comes_back_as_json_and_as_it_is() {
+async fn a_frame_is_returned_as_json_and_as_bytes() {
     let cloud = Cloud::start().await;
-    let sent = [frame([0.1, 0.2, 0.3, 1.0]), nameless_frame([0.1; 4])];
-    cloud.commit("gate", 1, sent.to_vec()).await;
+    let frames = [frame([0.1, 0.2, 0.3, 1.0]), nameless_frame([0.1; 4])];
+    cloud.commit("gate", 1, frames.to_vec()).await;
     let ids = cloud.ids().await;
-    let whole = cloud.get(&format!("/v1/frames/{}", ids[1])).await.json();
-    let received = whole["received"].as_str().unwrap();
+    let document = cloud.get(&format!("/v1/frames/{}", ids[1])).await.json();
+    let received = document["received"].as_str().unwrap();
     assert!(received.len() == "2026-07-01T12:00:01.000Z".len() && received.ends_with('Z'), "{received}");
     let mut expected = json!({
         "id": ids[1],
@@ -127,21 +127,21 @@ async fn a_frame_comes_back_as_json_and_as_it_is() {
         "received": received,
         "source": "gate camera",
         "latent_space": bundle::space().to_string(),
-        "bytes": sent[0].len(),
+        "bytes": frames[0].len(),
         "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "score": null,
     });
     let list = cloud.get("/v1/frames").await.json();
     assert_eq!(list["frames"][1], expected);
-    expected["frame"] = BASE64_STANDARD.encode(&sent[0]).into();
-    assert_eq!(whole, expected);
+    expected["frame"] = BASE64_STANDARD.encode(&frames[0]).into();
+    assert_eq!(document, expected);
     assert_eq!(list["frames"][0]["latent_space"], Value::Null);
     let octets = Request::get(format!("/v1/frames/{}", ids[1])).header("accept", "application/octet-stream");
-    assert_eq!(cloud.send(octets).await.body, sent[0]);
+    assert_eq!(cloud.send(octets).await.body, frames[0]);
     let json = cloud.get(&format!("/v1/frames/{}?raw=false", ids[1])).await;
-    assert_eq!(json.json(), whole);
+    assert_eq!(json.json(), document);
     let raw = cloud.get(&format!("/v1/frames/{}?raw", ids[0])).await;
-    assert_eq!((raw.header("content-type"), &raw.body), ("application/octet-stream", &sent[1]));
+    assert_eq!((raw.header("content-type"), &raw.body), ("application/octet-stream", &frames[1]));
 }
 
 #[tokio::test]
@@ -153,21 +153,21 @@ async fn a_deleted_frame_is_gone() {
     assert_eq!(cloud.get(&decoded).await.status, StatusCode::OK);
     assert_eq!(cloud.send(Request::delete(&path)).await.status, StatusCode::NO_CONTENT);
     for request in [Request::delete(&path), Request::get(&path), Request::get(&decoded)] {
-        let answer = cloud.send(request).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND);
-        assert!(answer.error().contains("does not contain frame"), "{}", answer.error());
+        let response = cloud.send(request).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND);
+        assert!(response.error().contains("does not contain frame"), "{}", response.error());
     }
 }
 
 #[tokio::test]
-async fn without_an_archive_every_route_says_how_to_get_one() {
-    let cloud = Cloud::start_with(Plan { archive: false, scores: true }).await;
+async fn without_an_archive_every_route_names_the_option() {
+    let cloud = Cloud::start_with(ServerOptions { archive: false, scores: true }).await;
     let paths = ["devices", "frames", "frames/7", "frames/7/score", "live", "export", "frames?limit=0"];
     let gets = paths.map(|path| Request::get(format!("/v1/{path}")));
     for request in gets.into_iter().chain([Request::delete("/v1/frames/7")]) {
         let path = request.uri_ref().unwrap().to_string();
-        let answer = cloud.send(request).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-        assert!(answer.error().contains("--archive"), "{path}: {}", answer.error());
+        let response = cloud.send(request).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(response.error().contains("--archive"), "{path}: {}", response.error());
     }
 }

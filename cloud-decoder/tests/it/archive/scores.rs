@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     bundle::{self, frame},
-    support::{Cloud, Events, Plan},
+    support::{Cloud, Events, ServerOptions},
 };
 
-const ALL: &str = "/v1/live?min_score=-1";
+const ALL_SCORES: &str = "/v1/live?min_score=-1";
 
 fn head(version: u32) -> HeadKey {
     HeadKey { bundle: "toy".into(), head: "score".into(), version }
@@ -23,8 +23,8 @@ async fn score(events: &mut Events) -> (u64, Value) {
 
 #[tokio::test]
 async fn frames_are_scored_and_again_by_a_newer_head() {
-    let cloud = Cloud::start_with(Plan { archive: true, scores: true }).await;
-    let mut events = cloud.events(Request::get(ALL)).await;
+    let cloud = Cloud::start_with(ServerOptions { archive: true, scores: true }).await;
+    let mut events = cloud.events(Request::get(ALL_SCORES)).await;
     let mut unusual = cloud.events(Request::get("/v1/live?min_score=3")).await;
     let expected = |version: u32, score: f64, label: &str| {
         let quantile = score / 4.0;
@@ -48,20 +48,21 @@ async fn frames_are_scored_and_again_by_a_newer_head() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_gets_no_score_and_holds_up_nothing() {
-    let cloud = Cloud::start_with(Plan { archive: true, scores: true }).await;
-    let mut events = cloud.events(Request::get(ALL)).await;
+async fn unreadable_frames_get_no_score_and_delay_no_others() {
+    let cloud = Cloud::start_with(ServerOptions { archive: true, scores: true }).await;
+    let mut events = cloud.events(Request::get(ALL_SCORES)).await;
     let broken = |number: u8| {
         let mut broken = frame([0.5; 4]);
-        let end = broken.len() - 1;
-        broken[end] ^= number;
+        let last = broken.len() - 1;
+        broken[last] ^= number;
         broken
     };
     cloud.commit("gate", 1, vec![broken(1), frame([0.1; 4]), broken(2), frame([0.2; 4]), broken(3)]).await;
     let scored = [score(&mut events).await.0, score(&mut events).await.0];
     assert_eq!(scored, [2, 4]);
-    let left = cloud.archive().unscored_frames(&head(1), &[*bundle::space().as_bytes()], 9).await.unwrap();
-    assert_eq!(left, []);
+    let unscored =
+        cloud.archive().unscored_frames(&head(1), &[*bundle::space().as_bytes()], 9).await.unwrap();
+    assert_eq!(unscored, []);
     let list = cloud.get("/v1/frames").await.json();
     let scores: Vec<bool> =
         list["frames"].as_array().unwrap().iter().map(|frame| frame["score"].is_null()).collect();
@@ -70,8 +71,8 @@ async fn what_cannot_be_read_gets_no_score_and_holds_up_nothing() {
 
 #[tokio::test]
 async fn a_long_backlog_is_scored_to_its_end() {
-    let cloud = Cloud::start_with(Plan { archive: true, scores: true }).await;
-    let mut events = cloud.events(Request::get(ALL)).await;
+    let cloud = Cloud::start_with(ServerOptions { archive: true, scores: true }).await;
+    let mut events = cloud.events(Request::get(ALL_SCORES)).await;
     cloud.commit("gate", 1, vec![frame([0.1; 4]); 500]).await;
     for number in 1..=500 {
         assert_eq!(score(&mut events).await.0, number);

@@ -26,7 +26,7 @@ pub(crate) const EPOCH: u64 = 0xe0;
 
 /// Options of the server.
 #[derive(Clone, Copy)]
-pub(crate) struct Plan {
+pub(crate) struct ServerOptions {
     pub(crate) archive: bool,
     pub(crate) scores: bool,
 }
@@ -37,12 +37,12 @@ pub(crate) struct Cloud {
     pub(crate) registry: Arc<Registry>,
     archive: Option<Archive>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
-    pub(crate) ended: JoinHandle<()>,
+    pub(crate) task: JoinHandle<()>,
     folder: TempDir,
 }
 
 /// A response to a request.
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
@@ -65,10 +65,10 @@ pub(crate) struct Event {
 impl Cloud {
     /// Starts a server with an archive and without scoring.
     pub(crate) async fn start() -> Self {
-        Self::start_with(Plan { archive: true, scores: false }).await
+        Self::start_with(ServerOptions { archive: true, scores: false }).await
     }
 
-    pub(crate) async fn start_with(plan: Plan) -> Self {
+    pub(crate) async fn start_with(options: ServerOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         bundle::write(&folder.path().join("toy"), 1);
         let library = env::var_os("ORT_DYLIB_PATH");
@@ -81,15 +81,15 @@ impl Cloud {
             ..ServeArgs::default()
         };
         args.archive.url =
-            plan.archive.then(|| format!("sqlite:{}", folder.path().join("archive.db").display()));
-        args.archive.scores = Some(plan.scores);
+            options.archive.then(|| format!("sqlite:{}", folder.path().join("archive.db").display()));
+        args.archive.scores = Some(options.scores);
         let server = serve::start_server(&Settings::merge(args).unwrap()).await.unwrap();
         let (url, registry, archive) = (server.url().to_owned(), server.registry(), server.archive());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(server.run_until(async {
-            let _ = stopped.await;
+        let (stop, stop_receiver) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.run_until(async {
+            let _ = stop_receiver.await;
         }));
-        Self { url, registry, archive, stop: Some(stop), ended, folder }
+        Self { url, registry, archive, stop: Some(stop), task, folder }
     }
 
     pub(crate) fn archive(&self) -> &Archive {
@@ -117,20 +117,20 @@ impl Cloud {
         self.archive().apply(batch).await.unwrap();
     }
 
-    pub(crate) async fn send(&self, request: request::Builder) -> Answer {
+    pub(crate) async fn send(&self, request: request::Builder) -> HttpResponse {
         let (parts, body) = self.open(request, Body::empty()).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        HttpResponse { status: parts.status, headers: parts.headers, body }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> HttpResponse {
         self.send(Request::get(path)).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> HttpResponse {
         let (parts, body) = self.open(Request::post(path), body.into()).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        HttpResponse { status: parts.status, headers: parts.headers, body }
     }
 
     pub(crate) async fn events(&self, request: request::Builder) -> Events {
@@ -153,7 +153,7 @@ impl Cloud {
     }
 }
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }

@@ -46,8 +46,8 @@ fn draft(name: &str, encoder: &[u8]) -> FixedLatentDraft {
 fn head(space: &str) -> FixedLatentDraftHead {
     let mut graph = GraphBuilder::new("times");
     let latent = graph.add_input("latent", &["n".into(), i64::from(VALUES).into()]);
-    let ten = graph.add_initializer("ten", &[1], &[10.0]).unwrap();
-    graph.add_node("Mul", &[&latent, &ten], "product", &[]);
+    let factor = graph.add_initializer("ten", &[1], &[10.0]).unwrap();
+    graph.add_node("Mul", &[&latent, &factor], "product", &[]);
     graph.add_output("product", &["n".into(), i64::from(VALUES).into()]);
     let mut model = graph.build();
     set_metadata(&mut model, LATENT_SPACE_KEY, space);

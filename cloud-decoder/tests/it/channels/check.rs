@@ -26,7 +26,7 @@ fn check(folder: &Path) -> (bool, Value) {
 }
 
 #[test]
-fn check_says_what_devices_would_get_and_every_reason_why_not() {
+fn check_reports_the_offers_of_channels_and_every_problem() {
     let folder = tempfile::tempdir().unwrap();
     let (toy, other) = (folder.path().join("bundles/toy"), folder.path().join("bundles/other"));
     bundle::write(&toy, "toy", NEW);

@@ -8,11 +8,11 @@ use tonic::Code;
 
 use super::{
     bundle,
-    support::{Cloud, NEW, OLD, channel, digest, paths, question},
+    support::{Cloud, NEW, OLD, channel, channel_request, digest, paths},
 };
 
 #[tokio::test]
-async fn a_channel_offers_the_edge_s_part_of_its_bundle() {
+async fn a_channel_offers_the_encoder_part_of_its_bundle() {
     let cloud = Cloud::start(&channel("stable", Some(1))).await;
     let offer = cloud.offer("stable").await.unwrap();
     assert_eq!((&offer.bundle[..], &offer.latent_space[..]), ("toy", &bundle::space(OLD).as_bytes()[..]));
@@ -47,27 +47,30 @@ async fn a_channel_without_a_version_offers_the_newest_one() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_refused_with_the_reason() {
+async fn invalid_requests_are_refused_with_the_reason() {
     let cloud = Cloud::start(&channel("stable", None)).await;
     let unknown = cloud.offer("nightly").await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
     assert!(unknown.message().contains("nightly"), "{unknown}");
-    let good = question("stable");
+    let valid = channel_request("stable");
     for (request, expected) in [
-        (GetChannelRequest { latent_space: vec![0; 7], ..good.clone() }, "7 bytes"),
-        (GetChannelRequest { device: String::new(), ..good.clone() }, "1 to 128"),
-        (GetChannelRequest { device: "two words".into(), ..good.clone() }, "1 to 128"),
+        (GetChannelRequest { latent_space: vec![0; 7], ..valid.clone() }, "7 bytes"),
+        (GetChannelRequest { device: String::new(), ..valid.clone() }, "1 to 128"),
+        (GetChannelRequest { device: "two words".into(), ..valid.clone() }, "1 to 128"),
     ] {
         let refused = cloud.client().await.get_channel(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert!(refused.message().contains(expected), "{refused}");
     }
-    let fresh = GetChannelRequest { latent_space: Vec::new(), ..good };
-    assert!(cloud.client().await.get_channel(fresh).await.is_ok(), "a device may be without an encoder");
+    let without_encoder = GetChannelRequest { latent_space: Vec::new(), ..valid };
+    assert!(
+        cloud.client().await.get_channel(without_encoder).await.is_ok(),
+        "a device may be without an encoder"
+    );
 }
 
 #[tokio::test]
-async fn without_a_file_of_channels_the_answer_says_how_to_get_one() {
+async fn without_a_channel_file_the_error_names_the_option() {
     let cloud = Cloud::start_with(None, |_| {}).await;
     let download = DownloadRequest { sha256: vec![0; 32], offset: 0 };
     for refused in [cloud.offer("stable").await.err(), cloud.client().await.download(download).await.err()] {
@@ -79,13 +82,13 @@ async fn without_a_file_of_channels_the_answer_says_how_to_get_one() {
 }
 
 #[tokio::test]
-async fn a_bundle_that_lacks_a_file_is_offered_when_it_is_whole() {
+async fn an_incomplete_bundle_is_offered_once_it_is_complete() {
     let cloud = Cloud::start(&channel("stable", None)).await;
-    let (encoder, away) = (cloud.file(2, "encoder.onnx"), cloud.file(2, "away"));
+    let (encoder, moved) = (cloud.file(2, "encoder.onnx"), cloud.file(2, "away"));
     assert!(cloud.offer("stable").await.is_ok());
-    fs::rename(&encoder, &away).unwrap();
-    refused(&cloud, &["encoder.onnx is missing", "copy the whole bundle"]).await;
-    fs::rename(&away, &encoder).unwrap();
+    fs::rename(&encoder, &moved).unwrap();
+    assert_refused(&cloud, &["encoder.onnx is missing", "copy the whole bundle"]).await;
+    fs::rename(&moved, &encoder).unwrap();
     assert!(cloud.offer("stable").await.is_ok());
 }
 
@@ -95,22 +98,22 @@ async fn a_damaged_file_is_never_offered() {
     let encoder = cloud.file(2, "encoder.onnx");
     assert!(cloud.offer("stable").await.is_ok());
     // The damaged file has the same length and path.
-    put(&encoder, b"bad encoder");
-    refused(&cloud, &["encoder.onnx", "SHA-256"]).await;
+    replace_file(&encoder, b"bad encoder");
+    assert_refused(&cloud, &["encoder.onnx", "SHA-256"]).await;
     assert_eq!(cloud.download(&digest(b"bad encoder"), 0).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(cloud.download(&digest(NEW), 0).await.unwrap_err().code(), Code::NotFound);
-    put(&cloud.file(2, "bundle.json"), b"{");
-    refused(&cloud, &["bundle.json"]).await;
+    replace_file(&cloud.file(2, "bundle.json"), b"{");
+    assert_refused(&cloud, &["bundle.json"]).await;
 }
 
 #[tokio::test]
-async fn a_bundle_that_is_not_served_is_offered_to_nobody() {
+async fn a_bundle_that_is_not_served_is_not_offered() {
     let cloud = Cloud::start(&format!("{}version = 3\n", channel("stable", None))).await;
-    refused(&cloud, &["version 3 of bundle \"toy\"", "no folder"]).await;
+    assert_refused(&cloud, &["version 3 of bundle \"toy\"", "no folder"]).await;
 
     let cloud = Cloud::start(&channel("stable", None)).await;
     assert_eq!(cloud.post("/v2/repository/models/toy/unload").await, 200);
-    refused(&cloud, &["not served", "unloaded"]).await;
+    assert_refused(&cloud, &["not served", "unloaded"]).await;
     assert_eq!(cloud.post("/v2/repository/models/toy/load").await, 200);
     assert!(cloud.offer("stable").await.is_ok());
 }
@@ -120,7 +123,7 @@ async fn a_latent_space_is_offered_when_it_can_be_decoded() {
     let cloud = Cloud::start(&channel("stable", None)).await;
     let newer: &[u8] = b"newer encoder";
     bundle::write(&cloud.file(2, ""), "toy", newer);
-    refused(&cloud, &[&bundle::space(newer).to_string(), "load the bundle again"]).await;
+    assert_refused(&cloud, &[&bundle::space(newer).to_string(), "load the bundle again"]).await;
     let registry = cloud.registry.clone();
     assert!(tokio::task::spawn_blocking(move || registry.refresh()).await.unwrap());
     assert_eq!(cloud.offer("stable").await.unwrap().latent_space, bundle::space(newer).as_bytes());
@@ -128,19 +131,19 @@ async fn a_latent_space_is_offered_when_it_can_be_decoded() {
 
 /// Checks that the offer of the channel `stable` is refused, and that the reasons in the gRPC status and in
 /// the REST list contain these words.
-async fn refused(cloud: &Cloud, words: &[&str]) {
+async fn assert_refused(cloud: &Cloud, words: &[&str]) {
     let refused = cloud.offer("stable").await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     let list = cloud.get("/v1/channels").await;
-    let listed = list["channels"][0]["problem"].as_str().unwrap();
+    let problem = list["channels"][0]["problem"].as_str().unwrap();
     for word in words {
-        assert!(refused.message().contains(word) && listed.contains(word), "{word}: {refused}, {listed}");
+        assert!(refused.message().contains(word) && problem.contains(word), "{word}: {refused}, {problem}");
     }
 }
 
 /// Replaces a file.
-fn put(path: &Path, bytes: &[u8]) {
-    let beside = path.with_extension("new");
-    fs::write(&beside, bytes).unwrap();
-    fs::rename(beside, path).unwrap();
+fn replace_file(path: &Path, bytes: &[u8]) {
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, bytes).unwrap();
+    fs::rename(temporary, path).unwrap();
 }

@@ -12,7 +12,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_file_that_changes_is_a_rollout_and_a_broken_one_is_none() {
+async fn a_changed_channel_file_is_applied_and_an_invalid_one_is_not() {
     let cloud = Cloud::start(&channel("stable", Some(1))).await;
     let mut reloads = cloud.stats.subscribe_reloads();
     assert_eq!(cloud.offer("stable").await.unwrap().latent_space, space(OLD).as_bytes());
@@ -41,22 +41,22 @@ async fn frames_of_the_old_latent_space_are_archived_and_decoded_as_before() {
 
     let list = cloud.get("/v1/frames?limit=10").await;
     let archived = list["frames"].as_array().unwrap();
-    let mut seen: Vec<(String, Value, Vec<i64>)> = Vec::new();
+    let mut decoded: Vec<(String, Value, Vec<i64>)> = Vec::new();
     for row in archived {
-        let made = cloud.get(&format!("/v1/frames/{}/times", row["id"])).await;
-        let values = made["values"].as_array().unwrap_or_else(|| panic!("{made}"));
+        let output = cloud.get(&format!("/v1/frames/{}/times", row["id"])).await;
+        let values = output["values"].as_array().unwrap_or_else(|| panic!("{output}"));
         let values = values.iter().map(|value| value.as_f64().unwrap().round() as i64).collect();
         let name = format!("{} {}", row["device"].as_str().unwrap(), row["number"]);
-        seen.push((name, row["latent_space"].clone(), values));
+        decoded.push((name, row["latent_space"].clone(), values));
     }
-    seen.sort_by(|a, b| a.0.cmp(&b.0));
+    decoded.sort_by(|a, b| a.0.cmp(&b.0));
     let (old, new) = (json!(space(OLD).to_string()), json!(space(NEW).to_string()));
     let expected = [
         ("gate-7 1".to_owned(), old.clone(), vec![1, 2]),
         ("gate-7 2".to_owned(), old, vec![3, 4]),
         ("gate-8 1".to_owned(), new, vec![5, 6]),
     ];
-    assert_eq!(seen, expected);
+    assert_eq!(decoded, expected);
 }
 
 /// Sends a frame of a device and waits until it is acknowledged.
@@ -75,13 +75,13 @@ async fn upload(cloud: &Cloud, device: &str, number: u64, frame: Vec<u8>) {
     let messages = [upload_request::Message::Hello(hello), upload_request::Message::Frames(frames)];
     let messages = messages.map(|message| UploadRequest { message: Some(message) });
     let mut client = IngestServiceClient::connect(cloud.url.clone()).await.unwrap();
-    let answers = client.upload(tokio_stream::iter(messages)).await.unwrap();
-    let mut answers = answers.into_inner();
+    let responses = client.upload(tokio_stream::iter(messages)).await.unwrap();
+    let mut responses = responses.into_inner();
     assert!(matches!(
-        answers.message().await.unwrap().unwrap().message,
+        responses.message().await.unwrap().unwrap().message,
         Some(upload_response::Message::Welcome(_))
     ));
-    let Some(upload_response::Message::Ack(ack)) = answers.message().await.unwrap().unwrap().message else {
+    let Some(upload_response::Message::Ack(ack)) = responses.message().await.unwrap().unwrap().message else {
         panic!("no acknowledgement");
     };
     assert_eq!(ack.number, number);

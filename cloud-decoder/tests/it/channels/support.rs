@@ -33,7 +33,7 @@ pub(crate) struct Cloud {
     pub(crate) registry: Arc<Registry>,
     pub(crate) stats: Arc<FrontStats>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
-    pub(crate) ended: JoinHandle<()>,
+    pub(crate) task: JoinHandle<()>,
     folder: TempDir,
 }
 
@@ -43,7 +43,7 @@ impl Cloud {
         Self::start_with(Some(channels), |_| {}).await
     }
 
-    pub(crate) async fn start_with(channels: Option<&str>, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn start_with(channels: Option<&str>, configure: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         bundle::write(&folder.path().join("bundles/toy/1"), "toy", OLD);
         bundle::write(&folder.path().join("bundles/toy/2"), "toy", NEW);
@@ -65,14 +65,14 @@ impl Cloud {
         args.archive.scores = Some(false);
         let mut settings = Settings::merge(args).unwrap();
         settings.front.reload_interval = Duration::from_millis(10);
-        change(&mut settings);
+        configure(&mut settings);
         let server = serve::start_server(&settings).await.unwrap();
         let (url, registry, stats) = (server.url().to_owned(), server.registry(), server.stats());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(server.run_until(async {
-            let _ = stopped.await;
+        let (stop, stop_receiver) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.run_until(async {
+            let _ = stop_receiver.await;
         }));
-        Self { url, registry, stats, stop: Some(stop), ended, folder }
+        Self { url, registry, stats, stop: Some(stop), task, folder }
     }
 
     /// Returns the path of a file of a version of `toy`.
@@ -82,9 +82,9 @@ impl Cloud {
 
     /// Replaces the channel file.
     pub(crate) fn write_channels(&self, text: &str) {
-        let (path, beside) = (self.folder.path().join("channels.toml"), self.folder.path().join("new"));
-        fs::write(&beside, text).unwrap();
-        fs::rename(beside, path).unwrap();
+        let (path, temporary) = (self.folder.path().join("channels.toml"), self.folder.path().join("new"));
+        fs::write(&temporary, text).unwrap();
+        fs::rename(temporary, path).unwrap();
     }
 
     pub(crate) async fn client(&self) -> BundleServiceClient<Channel> {
@@ -93,28 +93,28 @@ impl Cloud {
 
     /// Returns the offer of a channel to a device with the old encoder.
     pub(crate) async fn offer(&self, channel: &str) -> Result<GetChannelResponse, Status> {
-        let answer = self.client().await.get_channel(question(channel)).await;
-        answer.map(tonic::Response::into_inner)
+        let response = self.client().await.get_channel(channel_request(channel)).await;
+        response.map(tonic::Response::into_inner)
     }
 
-    /// Downloads a file and returns its pieces.
+    /// Downloads a file and returns its chunks.
     pub(crate) async fn download(&self, sha256: &[u8], offset: u64) -> Result<Vec<Vec<u8>>, Status> {
         let request = DownloadRequest { sha256: sha256.to_vec(), offset };
         let mut stream = self.client().await.download(request).await?.into_inner();
-        let mut pieces = Vec::new();
-        while let Some(piece) = stream.message().await? {
-            pieces.push(piece.bytes);
+        let mut chunks = Vec::new();
+        while let Some(chunk) = stream.message().await? {
+            chunks.push(chunk.bytes);
         }
-        Ok(pieces)
+        Ok(chunks)
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
         let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
         let (mut parts, body) = request.into_parts();
         parts.uri = format!("{}{}", self.url, parts.uri).parse().unwrap();
-        let answer = client.request(Request::from_parts(parts, body)).await.unwrap();
-        let status = answer.status();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let response = client.request(Request::from_parts(parts, body)).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
@@ -134,7 +134,7 @@ pub(crate) fn channel(name: &str, version: Option<u32>) -> String {
 }
 
 /// Returns the query of a device with the old encoder.
-pub(crate) fn question(channel: &str) -> GetChannelRequest {
+pub(crate) fn channel_request(channel: &str) -> GetChannelRequest {
     let latent_space = bundle::space(OLD).as_bytes().to_vec();
     GetChannelRequest { channel: channel.into(), device: "gate-7".into(), latent_space }
 }

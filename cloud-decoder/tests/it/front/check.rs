@@ -24,7 +24,7 @@ fn check(config: &Path) -> (bool, Value) {
 }
 
 #[test]
-fn check_says_what_serve_would_do() {
+fn check_reports_the_settings_and_all_problems() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("cloud.toml");
     let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion");
@@ -37,8 +37,8 @@ fn check_says_what_serve_would_do() {
     assert_eq!(report["bundles"][0]["name"], "fashion");
     assert!(!report["bundles"][0]["heads"].as_array().unwrap().is_empty());
 
-    let more = "api_keys = 'nowhere.toml'\n[tls]\ncert = 'no.pem'\nkey = 'no.key'\n[connections]\nmax = 5\n";
-    fs::write(&config, format!("{settings}{more}")).unwrap();
+    let extra = "api_keys = 'nowhere.toml'\n[tls]\ncert = 'no.pem'\nkey = 'no.key'\n[connections]\nmax = 5\n";
+    fs::write(&config, format!("{settings}{extra}")).unwrap();
     let (ok, report) = check(&config);
     assert!(!ok && report["ok"] == false, "{report}");
     let problems = report["problems"].to_string();
@@ -53,7 +53,7 @@ fn check_says_what_serve_would_do() {
 }
 
 #[test]
-fn a_key_is_made_and_fits_into_the_file() {
+fn a_generated_key_has_the_lines_for_the_key_file() {
     let output = cloud_decoder().args(["key", "line-3", "--allow", "infer,admin"]).output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();

@@ -40,26 +40,28 @@ pub(crate) async fn status(url: &str, path: &str) -> u16 {
 }
 
 /// Returns a client of the gRPC API.
-pub(crate) async fn decoder_of(url: &str) -> DecoderServiceClient<Channel> {
+pub(crate) async fn decoder_client(url: &str) -> DecoderServiceClient<Channel> {
     DecoderServiceClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
 }
 
-async fn health_of(url: &str) -> HealthClient<Channel> {
+async fn health_client(url: &str) -> HealthClient<Channel> {
     HealthClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
 }
 
 #[tokio::test]
-async fn a_server_that_stops_says_so_first_and_serves_on_while_it_waits() {
+async fn a_stopping_server_reports_not_ready_and_serves_until_the_drain() {
     let server = start(FrontSettings { drain_wait: NEVER, ..FrontSettings::default() }).await;
     let url = server.url().to_owned();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (cut_off, cut) = oneshot::channel::<()>();
-    let stopped = async move { stopped.await.unwrap() };
-    let ended = tokio::spawn(server.run(Box::pin(stopped), Box::pin(async move { cut.await.unwrap() })));
+    let (stop, stop_receiver) = oneshot::channel::<()>();
+    let (cut_off, cut_off_receiver) = oneshot::channel::<()>();
+    let stop_signal = async move { stop_receiver.await.unwrap() };
+    let task = tokio::spawn(
+        server.run(Box::pin(stop_signal), Box::pin(async move { cut_off_receiver.await.unwrap() })),
+    );
 
     let mut streams = Vec::new();
     for service in ["", "lopside.v1.DecoderService"] {
-        let mut health = health_of(&url).await;
+        let mut health = health_client(&url).await;
         let request = HealthCheckRequest { service: service.into() };
         let mut stream = health.watch(request).await.unwrap().into_inner();
         let status = stream.message().await.unwrap().unwrap().status();
@@ -75,19 +77,19 @@ async fn a_server_that_stops_says_so_first_and_serves_on_while_it_waits() {
     assert_eq!(status(&url, "/healthz").await, 200);
     assert_eq!(status(&url, "/v1/bundles").await, 200, "new connections are still served");
     cut_off.send(()).unwrap();
-    ended.await.unwrap();
+    task.await.unwrap();
 }
 
 #[tokio::test]
-async fn streams_of_health_do_not_hold_a_stop_up() {
+async fn health_streams_do_not_delay_a_stop() {
     let server = start(FrontSettings::default()).await;
-    let mut health = health_of(server.url()).await;
-    let (stop, stopped) = oneshot::channel::<()>();
+    let mut health = health_client(server.url()).await;
+    let (stop, stop_receiver) = oneshot::channel::<()>();
     let stats = server.stats();
-    let ended = tokio::spawn(server.run_until(async move { stopped.await.unwrap() }));
+    let task = tokio::spawn(server.run_until(async move { stop_receiver.await.unwrap() }));
     let mut stream = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     stream.message().await.unwrap();
     stop.send(()).unwrap();
-    ended.await.unwrap();
+    task.await.unwrap();
     assert_eq!(stats.snapshot().count_of(cloud_decoder::transport::FrontEvent::CutOff), 0);
 }

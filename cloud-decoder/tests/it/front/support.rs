@@ -26,33 +26,33 @@ use tokio::{
 pub(crate) const NEVER: Duration = Duration::from_hours(1);
 
 /// A running front.
-pub(crate) struct Running {
+pub(crate) struct RunningFront {
     pub(crate) address: SocketAddr,
     pub(crate) stats: Arc<FrontStats>,
     /// Starts the drain: no new connections are accepted.
     pub(crate) stop: Option<oneshot::Sender<()>>,
     /// Ends all connections immediately.
     pub(crate) cut_off: Option<oneshot::Sender<()>>,
-    pub(crate) ended: JoinHandle<()>,
+    pub(crate) task: JoinHandle<()>,
     /// Receives one message per request to `/slow` that has begun.
-    pub(crate) begun: mpsc::Receiver<()>,
+    pub(crate) started_requests: mpsc::Receiver<()>,
     /// One permit lets one request to `/slow` end.
     pub(crate) gate: Arc<Semaphore>,
 }
 
-impl Running {
+impl RunningFront {
     pub(crate) async fn start(settings: &FrontSettings) -> Self {
         Self::start_with(settings, NEVER, Router::new()).await
     }
 
     /// Starts a front with further routes.
-    pub(crate) async fn start_with(settings: &FrontSettings, drain: Duration, more: Router) -> Self {
-        let (begin, begun) = mpsc::channel(16);
+    pub(crate) async fn start_with(settings: &FrontSettings, drain: Duration, extra_routes: Router) -> Self {
+        let (start_sender, started_requests) = mpsc::channel(16);
         let gate = Arc::new(Semaphore::new(0));
         let slow = {
             let gate = Arc::clone(&gate);
             move || async move {
-                begin.send(()).await.unwrap();
+                start_sender.send(()).await.unwrap();
                 gate.acquire().await.unwrap().forget();
                 "at last"
             }
@@ -61,15 +61,19 @@ impl Running {
             .route("/hello", get(|| async { "hello" }))
             .route("/echo", post(|body: Bytes| async { body }))
             .route("/slow", get(slow))
-            .merge(more);
+            .merge(extra_routes);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stats = Arc::new(FrontStats::default());
         let front = Front::new(listener, router, settings, Arc::clone(&stats)).unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let (cut_off, cut) = oneshot::channel();
-        let ended = tokio::spawn(front.serve(Box::pin(fired(stopped)), drain, Box::pin(fired(cut))));
-        Self { address, stats, stop: Some(stop), cut_off: Some(cut_off), ended, begun, gate }
+        let (stop, stop_receiver) = oneshot::channel();
+        let (cut_off, cut_off_receiver) = oneshot::channel();
+        let task = tokio::spawn(front.serve(
+            Box::pin(await_signal(stop_receiver)),
+            drain,
+            Box::pin(await_signal(cut_off_receiver)),
+        ));
+        Self { address, stats, stop: Some(stop), cut_off: Some(cut_off), task, started_requests, gate }
     }
 
     pub(crate) fn count(&self, event: FrontEvent) -> u64 {
@@ -80,8 +84,8 @@ impl Running {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    pub(crate) async fn connect(&self) -> Raw {
-        Raw(TcpStream::connect(self.address).await.unwrap())
+    pub(crate) async fn connect(&self) -> RawConnection {
+        RawConnection(TcpStream::connect(self.address).await.unwrap())
     }
 
     /// Sends a request over a new connection and returns the response.
@@ -96,15 +100,15 @@ impl Running {
     }
 }
 
-async fn fired(signal: oneshot::Receiver<()>) {
+async fn await_signal(signal: oneshot::Receiver<()>) {
     // An error means that the test has dropped its end of the channel and has ended.
     let _ = signal.await;
 }
 
 /// A client that sends arbitrary bytes.
-pub(crate) struct Raw(pub(crate) TcpStream);
+pub(crate) struct RawConnection(pub(crate) TcpStream);
 
-impl Raw {
+impl RawConnection {
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
@@ -130,7 +134,7 @@ impl Raw {
 pub(crate) struct Http2 {
     pub(crate) requests: http2::SendRequest<Body>,
     /// Completes when the connection ends.
-    pub(crate) ended: JoinHandle<Result<(), hyper::Error>>,
+    pub(crate) task: JoinHandle<Result<(), hyper::Error>>,
 }
 
 impl Http2 {
@@ -139,7 +143,7 @@ impl Http2 {
     ) -> Self {
         let (requests, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        Self { requests, ended: tokio::spawn(connection) }
+        Self { requests, task: tokio::spawn(connection) }
     }
 
     pub(crate) fn get(

@@ -21,8 +21,8 @@ use tokio_rustls::{
 };
 
 use super::{
-    connections::patient,
-    support::{Http2, Running},
+    connections::without_timeouts,
+    support::{Http2, RunningFront},
 };
 
 /// A certificate authority, and the files of a server.
@@ -55,9 +55,9 @@ impl Authority {
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         // The file is replaced atomically: the server must not read and count half a file.
-        let beside = self.folder.path().join("new");
-        fs::write(&beside, text).unwrap();
-        fs::rename(beside, &path).unwrap();
+        let temporary = self.folder.path().join("new");
+        fs::write(&temporary, text).unwrap();
+        fs::rename(temporary, &path).unwrap();
         path
     }
 
@@ -90,45 +90,45 @@ impl Authority {
     }
 }
 
-fn with(tls: TlsFiles) -> FrontSettings {
+fn front_settings(tls: TlsFiles) -> FrontSettings {
     FrontSettings { tls: Some(tls), reload_interval: Duration::from_millis(10), ..FrontSettings::default() }
 }
 
-async fn connect(front: &Running, client: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
+async fn connect(front: &RunningFront, client: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
     let socket = TcpStream::connect(front.address).await.unwrap();
     client.connect(ServerName::try_from("localhost").unwrap(), socket).await
 }
 
 /// Returns the whole response to a request over HTTP/1, or an error. In both cases the connection has ended.
-async fn hello(front: &Running, client: &TlsConnector) -> std::io::Result<String> {
+async fn hello(front: &RunningFront, client: &TlsConnector) -> std::io::Result<String> {
     let mut stream = connect(front, client).await?;
-    let answer = exchange(&mut stream).await;
+    let response = exchange(&mut stream).await;
     // An alert arrives before the server has counted its cause; the end of the connection arrives afterwards.
     let (mut socket, _) = stream.into_inner();
     let _ = socket.read_to_end(&mut Vec::new()).await;
-    answer
+    response
 }
 
 async fn exchange(stream: &mut TlsStream<TcpStream>) -> std::io::Result<String> {
     stream.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    Ok(response)
 }
 
-async fn shown(front: &Running, client: &TlsConnector) -> CertificateDer<'static> {
+async fn server_certificate(front: &RunningFront, client: &TlsConnector) -> CertificateDer<'static> {
     let stream = connect(front, client).await.unwrap();
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
 }
 
 #[tokio::test]
-async fn both_versions_of_http_are_spoken_over_tls() {
+async fn both_http_versions_work_over_tls() {
     let authority = Authority::new();
-    let front = Running::start(&with(authority.files(false))).await;
+    let front = RunningFront::start(&front_settings(authority.files(false))).await;
     let stream = connect(&front, &authority.client(None, "h2")).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let answer = Http2::over(stream).await.get("/hello").await.unwrap();
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+    let response = Http2::over(stream).await.get("/hello").await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
     assert!(hello(&front, &authority.client(None, "http/1.1")).await.unwrap().contains("200 OK"));
     // A client without TLS fails at the handshake.
     assert!(!front.get("/hello").await.contains("200 OK"));
@@ -138,8 +138,9 @@ async fn both_versions_of_http_are_spoken_over_tls() {
 #[tokio::test]
 async fn a_handshake_that_stops_halfway_is_closed() {
     let authority = Authority::new();
-    let limits = ConnectionLimits { handshake_timeout: Duration::from_millis(50), ..patient() };
-    let front = Running::start(&FrontSettings { limits, ..with(authority.files(false)) }).await;
+    let limits = ConnectionLimits { handshake_timeout: Duration::from_millis(50), ..without_timeouts() };
+    let front =
+        RunningFront::start(&FrontSettings { limits, ..front_settings(authority.files(false)) }).await;
     let mut connection = front.connect().await;
     // A TLS record that announces 512 bytes and contains one.
     connection.0.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
@@ -149,13 +150,13 @@ async fn a_handshake_that_stops_halfway_is_closed() {
 }
 
 #[tokio::test]
-async fn with_an_authority_of_clients_only_its_clients_are_served() {
+async fn with_a_client_authority_only_its_clients_are_served() {
     let authority = Authority::new();
-    let front = Running::start(&with(authority.files(true))).await;
-    let known = authority.identity();
-    let stranger = Authority::new().identity();
-    assert!(hello(&front, &authority.client(Some(&known), "http/1.1")).await.unwrap().contains("200 OK"));
-    for client in [authority.client(None, "http/1.1"), authority.client(Some(&stranger), "http/1.1")] {
+    let front = RunningFront::start(&front_settings(authority.files(true))).await;
+    let trusted = authority.identity();
+    let untrusted = Authority::new().identity();
+    assert!(hello(&front, &authority.client(Some(&trusted), "http/1.1")).await.unwrap().contains("200 OK"));
+    for client in [authority.client(None, "http/1.1"), authority.client(Some(&untrusted), "http/1.1")] {
         assert!(hello(&front, &client).await.is_err());
     }
     assert_eq!(front.count(FrontEvent::HandshakeFailure), 2);
@@ -164,23 +165,28 @@ async fn with_an_authority_of_clients_only_its_clients_are_served() {
 #[tokio::test]
 async fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     let authority = Authority::new();
-    let front = Running::start(&with(authority.files(false))).await;
+    let front = RunningFront::start(&front_settings(authority.files(false))).await;
     let client = authority.client(None, "http/1.1");
     let mut reloads = front.stats.subscribe_reloads();
-    let first = shown(&front, &client).await;
-    let mut kept = Http2::over(connect(&front, &authority.client(None, "h2")).await.unwrap()).await;
+    let first = server_certificate(&front, &client).await;
+    let mut open_connection =
+        Http2::over(connect(&front, &authority.client(None, "h2")).await.unwrap()).await;
 
     authority.write("cert.pem", "-----BEGIN CERTIFICATE-----\nnonsense");
     reloads.wait_for(|reloads| reloads.failed == 1).await.unwrap();
-    assert_eq!(shown(&front, &client).await, first, "the old certificate remains in use");
+    assert_eq!(server_certificate(&front, &client).await, first, "the old certificate remains in use");
 
     let Identity { cert, key } = authority.identity();
     let failed = reloads.borrow().failed;
     authority.write("cert.pem", &cert);
     reloads.wait_for(|reloads| reloads.failed > failed).await.unwrap();
-    assert_eq!(shown(&front, &client).await, first, "the new certificate does not have its key yet");
+    assert_eq!(
+        server_certificate(&front, &client).await,
+        first,
+        "the new certificate does not have its key yet"
+    );
     authority.write("key.pem", &key);
     reloads.wait_for(|reloads| reloads.done == 1).await.unwrap();
-    assert_ne!(shown(&front, &client).await, first);
-    assert!(kept.get("/hello").await.is_ok(), "open connections are kept");
+    assert_ne!(server_certificate(&front, &client).await, first);
+    assert!(open_connection.get("/hello").await.is_ok(), "open connections are kept");
 }

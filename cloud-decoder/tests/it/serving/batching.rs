@@ -12,16 +12,16 @@ use super::{
     support::{Cloud, floats, infer, options},
 };
 
-const SLOW: Head = Head { name: "slow", version: 3, slow: true };
+const SLOW_HEAD: Head = Head { name: "slow", version: 3, slow: true };
 
 fn status_of<T>(result: Result<T, Status>) -> Status {
     result.err().expect("the call succeeded")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_share_runs_and_each_gets_its_own() {
+async fn clients_share_runs_and_each_receives_its_own_outputs() {
     let folder = tempfile::tempdir().unwrap();
-    bundles::write(&folder.path().join("a"), "a", "e", &[SLOW]);
+    bundles::write(&folder.path().join("a"), "a", "e", &[SLOW_HEAD]);
     let mut options = options(folder.path());
     options.max_batch = Some(16);
     let cloud = Cloud::start_with(options).await;
@@ -31,10 +31,10 @@ async fn callers_share_runs_and_each_gets_its_own() {
         let mut client = client.clone();
         calls.spawn(async move {
             let latents: Vec<[f32; 2]> = (0..=caller % 3).map(|item| [caller as f32, item as f32]).collect();
-            let answer = client.model_infer(infer("a.slow", &latents)).await.unwrap().into_inner();
-            assert_eq!(answer.outputs[0].shape, [latents.len() as i64, 2]);
+            let response = client.model_infer(infer("a.slow", &latents)).await.unwrap().into_inner();
+            assert_eq!(response.outputs[0].shape, [latents.len() as i64, 2]);
             let expected: Vec<f32> = latents.iter().flatten().map(|value| value * 3.0).collect();
-            assert_eq!(floats(&answer.raw_output_contents[0]), expected);
+            assert_eq!(floats(&response.raw_output_contents[0]), expected);
             latents.len() as u64
         });
     }
@@ -50,8 +50,8 @@ async fn callers_share_runs_and_each_gets_its_own() {
         let count = batch["compute_infer"]["count"].as_u64().unwrap();
         (count, count * batch["batch_size"].as_u64().unwrap())
     };
-    let (counted, summed) = batches.iter().map(total).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-    assert_eq!((counted, summed), (runs, items));
+    let (run_count, item_count) = batches.iter().map(total).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    assert_eq!((run_count, item_count), (runs, items));
     let largest = batches.iter().map(|batch| batch["batch_size"].as_u64().unwrap()).max();
     assert!(largest.is_some_and(|items| (14..=16).contains(&items)), "{stats}");
     assert!(runs <= 8, "{stats}");
@@ -60,9 +60,9 @@ async fn callers_share_runs_and_each_gets_its_own() {
 /// A quick model runs on the thread of the connection. Requests that arrive together share few runs, and a
 /// caller that disconnects does not affect the others.
 #[tokio::test]
-async fn callers_of_a_quick_model_share_runs_too() {
+async fn clients_of_a_quick_model_share_runs_too() {
     let folder = tempfile::tempdir().unwrap();
-    bundles::write(&folder.path().join("a"), "a", "e", &[Head { slow: false, ..SLOW }]);
+    bundles::write(&folder.path().join("a"), "a", "e", &[Head { slow: false, ..SLOW_HEAD }]);
     let mut options = options(folder.path());
     options.max_batch = Some(16);
     let cloud = Cloud::start_with(options).await;
@@ -73,8 +73,8 @@ async fn callers_of_a_quick_model_share_runs_too() {
             let mut client = client.clone();
             let latent = [f32::from(caller), f32::from(round)];
             let call = calls.spawn(async move {
-                let answer = client.model_infer(infer("a.slow", &[latent])).await.unwrap().into_inner();
-                assert_eq!(floats(&answer.raw_output_contents[0]), latent.map(|value| value * 3.0));
+                let response = client.model_infer(infer("a.slow", &[latent])).await.unwrap().into_inner();
+                assert_eq!(floats(&response.raw_output_contents[0]), latent.map(|value| value * 3.0));
             });
             if caller % 8 == 7 {
                 call.abort();
@@ -90,9 +90,9 @@ async fn callers_of_a_quick_model_share_runs_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn overload_is_refused_with_advice_and_nothing_that_was_taken_is_lost() {
+async fn overload_is_refused_with_a_retry_time_and_accepted_requests_are_answered() {
     let folder = tempfile::tempdir().unwrap();
-    bundles::write(&folder.path().join("a"), "a", "e", &[SLOW]);
+    bundles::write(&folder.path().join("a"), "a", "e", &[SLOW_HEAD]);
     let mut options = options(folder.path());
     (options.queue, options.max_batch) = (Some(2), Some(1));
     let cloud = Cloud::start_with(options).await;
@@ -117,12 +117,12 @@ async fn overload_is_refused_with_advice_and_nothing_that_was_taken_is_lost() {
     let body = r#"{"inputs":[{"name":"latent","datatype":"FP32","shape":[1,2],"data":[1,2]}]}"#;
     let calls = (0..16).map(|_| cloud.post("/v2/models/a.slow/infer", body));
     let mut statuses = Vec::new();
-    for answer in futures_util::future::join_all(calls).await {
-        if answer.status == 429 {
-            assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
-            assert!(answer.error().contains("slow"), "{}", answer.error());
+    for response in futures_util::future::join_all(calls).await {
+        if response.status == 429 {
+            assert!(response.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+            assert!(response.error().contains("slow"), "{}", response.error());
         }
-        statuses.push(answer.status.as_u16());
+        statuses.push(response.status.as_u16());
     }
     assert!(statuses.contains(&429) && statuses.contains(&200), "{statuses:?}");
     assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
@@ -131,7 +131,7 @@ async fn overload_is_refused_with_advice_and_nothing_that_was_taken_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_from_header_parameter_or_grpc_ends_the_wait() {
     let folder = tempfile::tempdir().unwrap();
-    bundles::write(&folder.path().join("a"), "a", "e", &[SLOW]);
+    bundles::write(&folder.path().join("a"), "a", "e", &[SLOW_HEAD]);
     let mut options = options(folder.path());
     options.max_batch = Some(1);
     let cloud = Cloud::start_with(options).await;
@@ -139,7 +139,7 @@ async fn a_deadline_from_header_parameter_or_grpc_ends_the_wait() {
     // A long request is ahead of all of them.
     let mut first = client.clone();
     let long: Vec<[f32; 2]> = vec![[1.0, 1.0]; 64];
-    let before = tokio::spawn(async move { first.model_infer(infer("a.slow", &long)).await });
+    let long_request = tokio::spawn(async move { first.model_infer(infer("a.slow", &long)).await });
     let short = Duration::from_micros(1);
     let mut by_grpc = Request::new(infer("a.slow", &[[1.0, 1.0]]));
     by_grpc.metadata_mut().insert("grpc-timeout", "1u".parse().unwrap());
@@ -148,7 +148,7 @@ async fn a_deadline_from_header_parameter_or_grpc_ends_the_wait() {
         InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(short.as_micros() as i64)) };
     by_parameter.parameters.insert("timeout".into(), timeout);
     for request in [by_grpc, Request::new(by_parameter)] {
-        let status = status_of(cloud.patient().model_infer(request).await);
+        let status = status_of(cloud.client_without_deadlines().model_infer(request).await);
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     }
     let request = axum::http::Request::post("/v2/models/a.slow/infer")
@@ -158,7 +158,7 @@ async fn a_deadline_from_header_parameter_or_grpc_ends_the_wait() {
         ))
         .unwrap();
     assert_eq!(cloud.send(request).await.status, 504);
-    before.await.unwrap().unwrap();
+    long_request.await.unwrap().unwrap();
     // Only the long request has run.
     assert_eq!(cloud.statistics("a.slow").await["inference_count"], 64);
 }

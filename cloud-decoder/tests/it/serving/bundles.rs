@@ -97,6 +97,6 @@ fn detour(graph: &mut GraphBuilder, latent: &str) -> String {
     for step in 0..200 {
         wide = graph.add_node("MatMul", &[&wide, &square], &format!("step{step}"), &[]);
     }
-    let nothing = graph.add_node("MatMul", &[&wide, &narrow], "nothing", &[]);
-    graph.add_node("Add", &[latent, &nothing], "same", &[])
+    let zero = graph.add_node("MatMul", &[&wide, &narrow], "nothing", &[]);
+    graph.add_node("Add", &[latent, &zero], "same", &[])
 }

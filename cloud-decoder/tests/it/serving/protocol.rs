@@ -27,7 +27,7 @@ async fn cloud() -> (Cloud, TempDir) {
 }
 
 #[tokio::test]
-async fn the_server_and_its_models_tell_what_they_are() {
+async fn the_server_and_its_models_report_their_metadata() {
     let (cloud, _folder) = cloud().await;
     let mut client = cloud.client().await;
     assert!(client.server_ready(ServerReadyRequest {}).await.unwrap().into_inner().ready);
@@ -50,13 +50,13 @@ async fn the_server_and_its_models_tell_what_they_are() {
         assert_eq!(cloud.get(path).await.status, 200, "{path}");
     }
     for path in ["/v2/models/b", "/v2/models/a.no", "/v2/models/a.times/versions/2"] {
-        let answer = cloud.get(path).await;
-        assert!(answer.status == 404 && !answer.error().is_empty(), "{path}");
+        let response = cloud.get(path).await;
+        assert!(response.status == 404 && !response.error().is_empty(), "{path}");
     }
 }
 
 #[tokio::test]
-async fn latents_and_frames_in_raw_and_json_make_the_same() {
+async fn latents_and_frames_give_the_same_output_in_raw_and_json() {
     let (cloud, _folder) = cloud().await;
     let frame = frame("e", [0.5, 1.5]);
     let latents = json!({ "name": "latent", "datatype": "FP32", "shape": [1, 2], "data": [[0.5, 1.5]] });
@@ -68,38 +68,39 @@ async fn latents_and_frames_in_raw_and_json_make_the_same() {
     for (version, factor) in [("", 3.0), ("/versions/1", 1.0)] {
         for input in [&latents, &frames] {
             let body = json!({ "id": "7", "inputs": [input] });
-            let answer = cloud.post(&format!("/v2/models/a.times{version}/infer"), body.to_string()).await;
-            let answer = answer.json();
-            assert_eq!(answer["id"], "7", "{answer}");
-            assert_eq!(answer["outputs"][0]["data"], json!([0.5 * factor, 1.5 * factor]));
-            assert_eq!(answer["outputs"][0]["shape"], json!([1, 2]));
+            let response = cloud.post(&format!("/v2/models/a.times{version}/infer"), body.to_string()).await;
+            let response = response.json();
+            assert_eq!(response["id"], "7", "{response}");
+            assert_eq!(response["outputs"][0]["data"], json!([0.5 * factor, 1.5 * factor]));
+            assert_eq!(response["outputs"][0]["shape"], json!([1, 2]));
         }
     }
     // The binary extension for inputs and outputs.
-    let head = json!({
+    let header = json!({
         "inputs": [{ "name": "frame", "datatype": "BYTES", "shape": [1, 1],
                      "parameters": { "binary_data_size": 4 + frame.len() } }],
         "outputs": [{ "name": "product", "parameters": { "binary_data": true } }],
     });
-    let head = head.to_string();
-    let mut body = head.clone().into_bytes();
+    let header = header.to_string();
+    let mut body = header.clone().into_bytes();
     body.extend_from_slice(&(frame.len() as u32).to_le_bytes());
     body.extend_from_slice(&frame);
     let request = Request::post("/v2/models/a.times/infer")
-        .header("Inference-Header-Content-Length", head.len())
+        .header("Inference-Header-Content-Length", header.len())
         .body(Body::from(body))
         .unwrap();
-    let answer = cloud.send(request).await;
-    assert_eq!(answer.headers["content-type"], "application/octet-stream");
-    let length: usize = answer.headers["inference-header-content-length"].to_str().unwrap().parse().unwrap();
-    let (text, tail) = answer.body.split_at(length);
+    let response = cloud.send(request).await;
+    assert_eq!(response.headers["content-type"], "application/octet-stream");
+    let length: usize =
+        response.headers["inference-header-content-length"].to_str().unwrap().parse().unwrap();
+    let (text, tail) = response.body.split_at(length);
     let text: Value = serde_json::from_slice(text).unwrap();
     assert_eq!(text["outputs"][0]["parameters"]["binary_data_size"], 8);
     assert_eq!(floats(tail), [1.5, 4.5]);
 }
 
 #[tokio::test]
-async fn a_stream_answers_every_request_by_its_id_and_goes_on_after_an_error() {
+async fn a_stream_answers_every_request_by_its_id_and_continues_after_an_error() {
     let (cloud, _folder) = cloud().await;
     let requests: Vec<ModelInferRequest> = (0..20_u8)
         .map(|number| {
@@ -107,14 +108,14 @@ async fn a_stream_answers_every_request_by_its_id_and_goes_on_after_an_error() {
             ModelInferRequest { id: number.to_string(), ..infer(model, &[[f32::from(number), 1.0]]) }
         })
         .collect();
-    let answers = cloud.client().await.model_stream_infer(tokio_stream::iter(requests)).await.unwrap();
-    let answers: Vec<_> = answers.into_inner().map(Result::unwrap).collect().await;
-    assert_eq!(answers.len(), 20);
-    for answer in answers {
-        let response = answer.infer_response.unwrap();
+    let messages = cloud.client().await.model_stream_infer(tokio_stream::iter(requests)).await.unwrap();
+    let messages: Vec<_> = messages.into_inner().map(Result::unwrap).collect().await;
+    assert_eq!(messages.len(), 20);
+    for message in messages {
+        let response = message.infer_response.unwrap();
         let number: f32 = response.id.parse().unwrap();
         if response.id == "7" {
-            assert!(answer.error_message.contains("nothing"), "{}", answer.error_message);
+            assert!(message.error_message.contains("nothing"), "{}", message.error_message);
         } else {
             assert_eq!(floats(&response.raw_output_contents[0]), [3.0 * number, 3.0]);
         }
@@ -130,19 +131,19 @@ async fn the_largest_values_are_a_classification() {
         name: "product".into(),
         parameters: [("classification".to_owned(), parameter)].into(),
     });
-    let answer = cloud.client().await.model_infer(request).await.unwrap().into_inner();
-    assert_eq!((answer.outputs[0].datatype.as_str(), &answer.outputs[0].shape), ("BYTES", &vec![2, 1]));
-    assert_eq!(&answer.raw_output_contents[0][..], b"\x03\0\0\x008:1\x03\0\0\x004:0");
+    let response = cloud.client().await.model_infer(request).await.unwrap().into_inner();
+    assert_eq!((response.outputs[0].datatype.as_str(), &response.outputs[0].shape), ("BYTES", &vec![2, 1]));
+    assert_eq!(&response.raw_output_contents[0][..], b"\x03\0\0\x008:1\x03\0\0\x004:0");
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named() {
+async fn invalid_requests_are_refused_with_the_reason() {
     let (cloud, _folder) = cloud().await;
     let mut client = cloud.client().await;
-    let good = infer("a.times", &[[1.0, 2.0]]);
+    let valid = infer("a.times", &[[1.0, 2.0]]);
     let mut cases = Vec::new();
     let mut case = |change: &dyn Fn(&mut ModelInferRequest), code: Code, text: &'static str| {
-        let mut request = good.clone();
+        let mut request = valid.clone();
         change(&mut request);
         cases.push((request, code, text));
     };
@@ -173,8 +174,8 @@ async fn what_is_wrong_is_named() {
         (r#"{"inputs":[{"name":"latent","datatype":"FP32","shape":[1,2],"data":["a"]}]}"#, "floats"),
         (r#"{"inputs":[{"name":"frame","datatype":"BYTES","shape":[1],"data":["no frame"]}]}"#, "frame 0"),
     ] {
-        let answer = cloud.post("/v2/models/a.times/infer", body).await;
-        assert!(answer.status == 400 && answer.error().contains(text), "{text}: {}", answer.error());
+        let response = cloud.post("/v2/models/a.times/infer", body).await;
+        assert!(response.status == 400 && response.error().contains(text), "{text}: {}", response.error());
     }
     let request = Request::post("/v2/models/a.times/infer")
         .header("Inference-Header-Content-Length", "99")

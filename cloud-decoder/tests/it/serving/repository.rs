@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Returns a request that runs a model on a frame.
-fn of_frame(model: &str, frame: &[u8]) -> ModelInferRequest {
+fn frame_request(model: &str, frame: &[u8]) -> ModelInferRequest {
     let mut raw = (frame.len() as u32).to_le_bytes().to_vec();
     raw.extend_from_slice(frame);
     ModelInferRequest {
@@ -40,10 +40,10 @@ fn of_frame(model: &str, frame: &[u8]) -> ModelInferRequest {
 
 /// Replaces a bundle as a careful operator does: the new folder is complete before it is renamed.
 fn replace(folder: &Path, version: u32) {
-    let (fresh, old) = (folder.with_extension("fresh"), folder.with_extension("old"));
-    bundles::write(&fresh, "a", "e", &[head("times", version)]);
+    let (temporary, old) = (folder.with_extension("fresh"), folder.with_extension("old"));
+    bundles::write(&temporary, "a", "e", &[head("times", version)]);
     fs::rename(folder, &old).unwrap();
-    fs::rename(&fresh, folder).unwrap();
+    fs::rename(&temporary, folder).unwrap();
     fs::remove_dir_all(&old).unwrap();
 }
 
@@ -52,7 +52,7 @@ fn row<'a>(index: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 #[tokio::test]
-async fn bundles_come_and_go_over_rest_and_grpc() {
+async fn bundles_are_loaded_and_unloaded_over_rest_and_grpc() {
     let folder = tempfile::tempdir().unwrap();
     bundles::write(&folder.path().join("a"), "a", "e", &[head("times", 1)]);
     let cloud = Cloud::start(folder.path()).await;
@@ -64,9 +64,9 @@ async fn bundles_come_and_go_over_rest_and_grpc() {
     assert_eq!(row(&index, "b").unwrap()["state"], "UNAVAILABLE");
     assert_eq!(cloud.post("/v2/repository/models/b/load", "").await.status, 200);
     assert_eq!(cloud.get("/v2/models/b.times/ready").await.status, 200);
-    let answer = client.model_infer(infer("b.times", &[[1.0, 2.0]])).await.unwrap().into_inner();
+    let response = client.model_infer(infer("b.times", &[[1.0, 2.0]])).await.unwrap().into_inner();
     assert_eq!(
-        (answer.model_version.as_str(), floats(&answer.raw_output_contents[0])),
+        (response.model_version.as_str(), floats(&response.raw_output_contents[0])),
         ("4", vec![4.0, 8.0])
     );
 
@@ -77,8 +77,8 @@ async fn bundles_come_and_go_over_rest_and_grpc() {
     let index = client.repository_index(RepositoryIndexRequest::default()).await.unwrap().into_inner();
     let b = index.models.iter().find(|model| model.name == "b").unwrap();
     assert_eq!((b.state.as_str(), b.reason.as_str()), ("UNAVAILABLE", "unloaded"));
-    let again = client.repository_model_unload(unload).await.unwrap_err();
-    assert_eq!(again.code(), Code::NotFound);
+    let second = client.repository_model_unload(unload).await.unwrap_err();
+    assert_eq!(second.code(), Code::NotFound);
     let load = RepositoryModelLoadRequest { model_name: "b".into(), ..Default::default() };
     client.repository_model_load(load).await.unwrap();
     assert!(client.model_infer(infer("b.times", &[[1.0, 2.0]])).await.is_ok());
@@ -86,27 +86,27 @@ async fn bundles_come_and_go_over_rest_and_grpc() {
 }
 
 #[tokio::test]
-async fn a_broken_bundle_is_refused_and_the_old_one_serves_on() {
+async fn a_broken_bundle_is_refused_and_the_old_one_is_still_served() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     bundles::write(&path, "a", "e", &[head("times", 1)]);
     let cloud = Cloud::start(folder.path()).await;
     let model = path.join("heads/times-1.onnx");
-    let whole = fs::read(&model).unwrap();
-    fs::write(&model, &whole[1..]).unwrap();
-    let answer = cloud.post("/v2/repository/models/a/load", "").await;
-    assert_eq!(answer.status, 422);
-    assert!(answer.error().contains("times-1.onnx"), "{}", answer.error());
-    let ask = || async {
+    let complete = fs::read(&model).unwrap();
+    fs::write(&model, &complete[1..]).unwrap();
+    let response = cloud.post("/v2/repository/models/a/load", "").await;
+    assert_eq!(response.status, 422);
+    assert!(response.error().contains("times-1.onnx"), "{}", response.error());
+    let run_model = || async {
         cloud.client().await.model_infer(infer("a.times", &[[1.0, 2.0]])).await.unwrap().into_inner()
     };
-    assert_eq!(floats(&ask().await.raw_output_contents[0]), [1.0, 2.0]);
+    assert_eq!(floats(&run_model().await.raw_output_contents[0]), [1.0, 2.0]);
     // A check of the folders also refuses the bundle and keeps the old one.
     assert!(!cloud.registry.refresh());
-    assert_eq!(floats(&ask().await.raw_output_contents[0]), [1.0, 2.0]);
+    assert_eq!(floats(&run_model().await.raw_output_contents[0]), [1.0, 2.0]);
     replace(&path, 2);
     assert!(cloud.registry.refresh());
-    assert_eq!(floats(&ask().await.raw_output_contents[0]), [2.0, 4.0]);
+    assert_eq!(floats(&run_model().await.raw_output_contents[0]), [2.0, 4.0]);
     assert!(!cloud.registry.refresh());
     fs::remove_dir_all(&path).unwrap();
     assert!(cloud.registry.refresh());
@@ -123,76 +123,78 @@ async fn frames_of_an_old_encoder_are_decoded_by_the_newest_head_of_their_latent
     bundles::write(&folder.path().join("a-fix"), "a-fix", "old", &[head("times", 3)]);
     let cloud = Cloud::start(folder.path()).await;
     let mut client = cloud.client().await;
-    let mut ask = async |model: &str, encoder: &str| {
-        let request = of_frame(model, &frame(encoder, [0.1, 0.2]));
-        let answer = client.model_infer(request).await.unwrap().into_inner();
-        let values = floats(&answer.raw_output_contents[0]);
-        ((values[0] * 10.0).round() as u32, answer.model_version)
+    let mut run_model = async |model: &str, encoder: &str| {
+        let request = frame_request(model, &frame(encoder, [0.1, 0.2]));
+        let response = client.model_infer(request).await.unwrap().into_inner();
+        let values = floats(&response.raw_output_contents[0]);
+        ((values[0] * 10.0).round() as u32, response.model_version)
     };
-    assert_eq!(ask("a.times", "new").await, (5, "5".into()));
-    assert_eq!(ask("a.times", "old").await, (1, "1".into()));
-    assert_eq!(ask("a-fix.times", "old").await, (3, "3".into()));
+    assert_eq!(run_model("a.times", "new").await, (5, "5".into()));
+    assert_eq!(run_model("a.times", "old").await, (1, "1".into()));
+    assert_eq!(run_model("a-fix.times", "old").await, (3, "3".into()));
     // Without a bundle name, the latent space alone selects the head.
-    let mut own = lopside_proto::v1::decoder_service_client::DecoderServiceClient::connect(cloud.url.clone())
-        .await
-        .unwrap();
+    let mut decoder =
+        lopside_proto::v1::decoder_service_client::DecoderServiceClient::connect(cloud.url.clone())
+            .await
+            .unwrap();
     for (encoder, version) in [("old", 3), ("new", 5)] {
         let request = lopside_proto::v1::DecodeRequest {
             frames: vec![frame(encoder, [0.1, 0.2]).into()],
             ..Default::default()
         };
-        let answer = own.decode(request).await.unwrap().into_inner();
-        assert_eq!(answer.frames[0].outputs[0].head_version, version, "{encoder}");
+        let response = decoder.decode(request).await.unwrap().into_inner();
+        assert_eq!(response.frames[0].outputs[0].head_version, version, "{encoder}");
     }
 }
 
 /// Every response comes from one version: its values match the version that it names.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_swaps_under_load_fail_no_request_and_mix_no_answer() {
+async fn a_hundred_swaps_under_load_fail_no_request_and_mix_no_versions() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     bundles::write(&path, "a", "e", &[head("times", 1)]);
     let cloud = Cloud::start(folder.path()).await;
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let mut callers = Vec::new();
-    for caller in 0..4_usize {
-        let (mut client, stop, answered) = (cloud.client().await, Arc::clone(&stop), Arc::clone(&answered));
-        callers.push(tokio::spawn(async move {
+    let (stop, response_count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut clients = Vec::new();
+    for index in 0..4_usize {
+        let (mut client, stop, response_count) =
+            (cloud.client().await, Arc::clone(&stop), Arc::clone(&response_count));
+        clients.push(tokio::spawn(async move {
             let mut last = 0;
             while !stop.load(Ordering::Relaxed) {
-                let latents = vec![[caller as f32 + 1.0, 2.0]; caller + 1];
-                let answer = client.model_infer(infer("a.times", &latents)).await.unwrap().into_inner();
-                let version: u32 = answer.model_version.parse().unwrap();
+                let latents = vec![[index as f32 + 1.0, 2.0]; index + 1];
+                let response = client.model_infer(infer("a.times", &latents)).await.unwrap().into_inner();
+                let version: u32 = response.model_version.parse().unwrap();
                 let expected: Vec<f32> =
                     latents.iter().flatten().map(|value| value * version as f32).collect();
-                assert_eq!(floats(&answer.raw_output_contents[0]), expected);
+                assert_eq!(floats(&response.raw_output_contents[0]), expected);
                 assert!(version >= last, "version {version} after {last}");
                 last = version;
-                answered.fetch_add(1, Ordering::Relaxed);
+                response_count.fetch_add(1, Ordering::Relaxed);
             }
         }));
     }
     for version in 2..=101 {
         replace(&path, version);
-        let before = answered.load(Ordering::Relaxed);
+        let count_before = response_count.load(Ordering::Relaxed);
         assert_eq!(cloud.post("/v2/repository/models/a/load", "").await.status, 200);
         // Each version serves some requests.
-        while answered.load(Ordering::Relaxed) < before + 8 {
+        while response_count.load(Ordering::Relaxed) < count_before + 8 {
             tokio::task::yield_now().await;
         }
     }
     stop.store(true, Ordering::Relaxed);
-    for caller in callers {
-        caller.await.unwrap();
+    for client in clients {
+        client.await.unwrap();
     }
     // Sessions of unused versions end, and so do their threads.
-    while engines() > 2 {
+    while engine_threads() > 2 {
         tokio::task::yield_now().await;
     }
 }
 
 /// Returns the number of engine threads of the bundle `a` in this process.
-fn engines() -> usize {
+fn engine_threads() -> usize {
     let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
     let names = threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
     names.filter(|name| name.trim_end() == "engine-a.times").count()

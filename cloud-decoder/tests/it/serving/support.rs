@@ -32,7 +32,7 @@ pub(crate) struct Cloud {
 }
 
 /// A REST response.
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
@@ -59,9 +59,9 @@ impl Cloud {
     pub(crate) async fn start_with(options: ServeArgs) -> Self {
         let server: Server = serve::start_server(&Settings::merge(options).unwrap()).await.unwrap();
         let (url, registry) = (server.url().to_owned(), server.registry());
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop, stop_receiver) = oneshot::channel::<()>();
         tokio::spawn(server.run_until(async {
-            let _ = stopped.await;
+            let _ = stop_receiver.await;
         }));
         Self { url, registry, _stop: stop }
     }
@@ -71,26 +71,28 @@ impl Cloud {
     }
 
     /// Returns a client that does not enforce deadlines itself.
-    pub(crate) fn patient(&self) -> GrpcInferenceServiceClient<Client<HttpConnector, tonic::body::Body>> {
+    pub(crate) fn client_without_deadlines(
+        &self,
+    ) -> GrpcInferenceServiceClient<Client<HttpConnector, tonic::body::Body>> {
         let transport = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         GrpcInferenceServiceClient::with_origin(transport, self.url.parse().unwrap())
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> HttpResponse {
         let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
         let (parts, body) = request.into_parts();
         let mut request = Request::from_parts(parts, body);
         *request.uri_mut() = format!("{}{}", self.url, request.uri()).parse().unwrap();
         let (parts, body) = client.request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        HttpResponse { status: parts.status, headers: parts.headers, body }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> HttpResponse {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> HttpResponse {
         self.send(Request::builder().method(Method::POST).uri(path).body(body.into()).unwrap()).await
     }
 
@@ -100,7 +102,7 @@ impl Cloud {
     }
 }
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }

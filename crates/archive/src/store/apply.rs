@@ -40,7 +40,7 @@ struct BatchPlan<'a> {
     batch: &'a Batch,
     device_id: i64,
     stream_id: i64,
-    fresh: Vec<RangeInclusive<u64>>,
+    new_ranges: Vec<RangeInclusive<u64>>,
 }
 
 /// Applies batches in one transaction. A single batch may be refused.
@@ -72,7 +72,7 @@ pub(super) async fn apply_batches(
     for plan in plans {
         outcomes.push(match plan {
             Ok(plan) => Ok(plan.build_committed(&mut transaction, &ids, now_us).await?),
-            Err(refused) => Err(refused),
+            Err(error) => Err(error),
         });
     }
     transaction.commit().await?;
@@ -85,24 +85,24 @@ impl<'a> BatchPlan<'a> {
         sender: StoredDevice,
         stream: &mut StoredStream,
     ) -> Result<Self, ArchiveError> {
-        if batch.connection.is_some_and(|turn| turn != sender.connection) {
+        if batch.connection.is_some_and(|connection| connection != sender.connection) {
             return Err(ArchiveError::Superseded { device: batch.device.clone() });
         }
         let mut watermark = stream.watermark.clone();
         watermark.raise(batch.floor);
-        let fresh = watermark.insert(batch.first_number..=batch.last_number());
+        let new_ranges = watermark.insert(batch.first_number..=batch.last_number());
         if watermark.ranges().len() > MAX_RANGES {
-            let why = format!(
+            let reason = format!(
                 "its stream would have more than {MAX_RANGES} ranges above the floor: raise the floor"
             );
-            return Err(ArchiveError::refused_batch(&batch.device, why));
+            return Err(ArchiveError::refused_batch(&batch.device, reason));
         }
         (stream.watermark, stream.spool) = (watermark, batch.spool);
-        Ok(Self { batch, device_id: sender.id, stream_id: stream.id, fresh })
+        Ok(Self { batch, device_id: sender.id, stream_id: stream.id, new_ranges })
     }
 
     fn fresh_numbers(&self) -> impl Iterator<Item = u64> {
-        self.fresh.iter().cloned().flatten()
+        self.new_ranges.iter().cloned().flatten()
     }
 
     fn rows(&self, received_us: i64) -> impl Iterator<Item = NewRow<'a>> {
@@ -144,11 +144,11 @@ impl<'a> BatchPlan<'a> {
         .bind(self.batch.last_number() as i64)
         .fetch_all(connection)
         .await?;
-        let other = archived.into_iter().filter(|(number, digest)| {
+        let conflicting = archived.into_iter().filter(|(number, digest)| {
             i64::from(self.batch.records[(*number as u64 - self.batch.first_number) as usize].digest)
                 != *digest
         });
-        Ok(other.count() as u64)
+        Ok(conflicting.count() as u64)
     }
 
     fn frame_meta(&self, row: &NewRow<'_>, id: i64) -> FrameMeta {
@@ -173,7 +173,7 @@ impl<'a> BatchPlan<'a> {
 /// Counts a new connection of a device, and returns the number of its connections so far.
 pub(super) async fn register_connection(writer: &Pool<Db>, device: &str, now_us: i64) -> sqlx::Result<u64> {
     let mut transaction = writer.begin_with(BEGIN).await?;
-    let turn: i64 = sqlx::query_scalar(
+    let connection: i64 = sqlx::query_scalar(
         "INSERT INTO devices (name, first_seen_us, last_seen_us, turn) VALUES ($1, $2, $2, 1) \
          ON CONFLICT (name) DO UPDATE SET turn = devices.turn + 1, last_seen_us = $2 RETURNING turn",
     )
@@ -182,7 +182,7 @@ pub(super) async fn register_connection(writer: &Pool<Db>, device: &str, now_us:
     .fetch_one(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(turn.cast_unsigned())
+    Ok(connection.cast_unsigned())
 }
 
 /// Finds the ids of the devices, and creates new ones. Other servers cannot apply batches of these devices
@@ -203,9 +203,9 @@ async fn load_devices(
     let select = format!(
         "SELECT name, id, turn FROM devices WHERE name IN (SELECT r.value ->> 0 FROM {JSON_ROWS} AS r) ORDER BY id {ROW_LOCK}"
     );
-    let found: Vec<(String, i64, i64)> =
+    let rows: Vec<(String, i64, i64)> =
         sqlx::query_as(AssertSqlSafe(select)).bind(&names).fetch_all(connection).await?;
-    let devices = found
+    let devices = rows
         .into_iter()
         .map(|(name, id, turn)| (name, StoredDevice { id, connection: turn.cast_unsigned() }));
     Ok(devices.collect())
@@ -221,15 +221,16 @@ async fn load_streams(
         Ok((look_up(devices, &batch.device)?.id, i64::from(batch.class.code()), batch.epoch.cast_signed()))
     });
     let keys = json!(keys.collect::<sqlx::Result<BTreeSet<_>>>()?).to_string();
-    let each = format!(
+    let select_keys = format!(
         "SELECT CAST(r.value ->> 0 AS bigint), CAST(r.value ->> 1 AS bigint), CAST(r.value ->> 2 AS bigint) \
          FROM {JSON_ROWS} AS r"
     );
-    let insert =
-        format!("INSERT INTO streams (device_id, class, epoch) {each} WHERE true ON CONFLICT DO NOTHING");
+    let insert = format!(
+        "INSERT INTO streams (device_id, class, epoch) {select_keys} WHERE true ON CONFLICT DO NOTHING"
+    );
     sqlx::query(AssertSqlSafe(insert)).bind(&keys).execute(&mut *connection).await?;
     let select = format!(
-        "SELECT floor, ranges, id, device_id, class, epoch, spool FROM streams WHERE (device_id, class, epoch) IN ({each})"
+        "SELECT floor, ranges, id, device_id, class, epoch, spool FROM streams WHERE (device_id, class, epoch) IN ({select_keys})"
     );
     let rows = sqlx::query(AssertSqlSafe(select)).bind(&keys).fetch_all(connection).await?;
     let streams = rows.iter().map(|row| {

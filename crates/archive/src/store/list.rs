@@ -22,19 +22,19 @@ const META_JOINS: &str = "JOIN streams AS s ON s.id = f.stream_id JOIN devices A
 
 /// Returns the frames of a page, and one more if there is one.
 pub(super) async fn list_frames(readers: &Pool<Db>, query: &FrameQuery) -> sqlx::Result<Vec<FrameMeta>> {
-    let few = match query.min_score {
-        Some(least) => has_few_matches(readers, least).await?,
+    let has_few_matches = match query.min_score {
+        Some(min_score) => has_few_matches(readers, min_score).await?,
         None => false,
     };
     let (captured_us, id) = query.before();
-    let sql = AssertSqlSafe(page_sql(query, few));
+    let sql = AssertSqlSafe(page_sql(query, has_few_matches));
     let mut select = sqlx::query(sql)
         .bind(query.from_us.unwrap_or(i64::MIN))
         .bind(captured_us)
         .bind(id)
         .bind(i64::from(query.page_size()) + 1);
-    if let Some(least) = query.min_score {
-        select = select.bind(least);
+    if let Some(min_score) = query.min_score {
+        select = select.bind(min_score);
     }
     if let Some(device) = &query.device {
         select = select.bind(device);
@@ -62,10 +62,10 @@ pub(super) async fn frames_since(
     device: Option<&str>,
     limit: u32,
 ) -> sqlx::Result<FramesSince> {
-    const LATER: &str =
+    const LATER_FRAMES: &str =
         "FROM frames WHERE id > $1 AND ($2 IS NULL OR device_id = (SELECT id FROM devices WHERE name = $2))";
     let sql = format!(
-        "WITH page AS (SELECT id {LATER} ORDER BY id LIMIT $3) \
+        "WITH page AS (SELECT id {LATER_FRAMES} ORDER BY id LIMIT $3) \
          SELECT {META_COLUMNS} FROM page JOIN frames AS f ON f.id = page.id {META_JOINS} ORDER BY f.id"
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(device).bind(i64::from(limit));
@@ -74,16 +74,17 @@ pub(super) async fn frames_since(
     let Some(last) = frames.last().filter(|_| frames.len() >= limit as usize).map(|frame| frame.id) else {
         return Ok(FramesSince { frames, remaining: 0 });
     };
-    let sql = format!("SELECT count(*) {LATER}");
-    let more: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).bind(last).bind(device).fetch_one(readers).await?;
-    Ok(FramesSince { frames, remaining: more.cast_unsigned() })
+    let sql = format!("SELECT count(*) {LATER_FRAMES}");
+    let remaining: i64 =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(last).bind(device).fetch_one(readers).await?;
+    Ok(FramesSince { frames, remaining: remaining.cast_unsigned() })
 }
 
-/// Returns whether at most [`MAX_SORTED_FRAMES`] frames have a score of at least `least`.
-async fn has_few_matches(readers: &Pool<Db>, least: f64) -> sqlx::Result<bool> {
+/// Returns whether at most [`MAX_SORTED_FRAMES`] frames have a score of at least `min_score`.
+async fn has_few_matches(readers: &Pool<Db>, min_score: f64) -> sqlx::Result<bool> {
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM frames WHERE score >= $1 LIMIT $2) AS few")
-            .bind(least)
+            .bind(min_score)
             .bind(MAX_SORTED_FRAMES + 1)
             .fetch_one(readers)
             .await?;
@@ -92,25 +93,25 @@ async fn has_few_matches(readers: &Pool<Db>, least: f64) -> sqlx::Result<bool> {
 
 /// Returns the SQL of a page. `$1` to `$4` are the earliest time, the time and id that the page ends before,
 /// and the number of frames. The frames of the page are selected from indices alone.
-fn page_sql(query: &FrameQuery, few: bool) -> String {
-    let (with, from, score) = match query.min_score {
+fn page_sql(query: &FrameQuery, has_few_matches: bool) -> String {
+    let (with_clause, table, score_filter) = match query.min_score {
         None => ("", "frames", ""),
-        Some(_) if few => {
-            let few =
+        Some(_) if has_few_matches => {
+            let with_few =
                 "few AS MATERIALIZED (SELECT id, captured_us, device_id FROM frames WHERE score >= $5), ";
-            (few, "few", "")
+            (with_few, "few", "")
         }
         // The sign prevents the use of the score index: the index by time must find the frames.
         Some(_) => ("", "frames", "AND +score >= $5"),
     };
-    let device = match (&query.device, query.min_score) {
+    let device_filter = match (&query.device, query.min_score) {
         (None, _) => "",
         (Some(_), None) => "AND device_id = (SELECT id FROM devices WHERE name = $5)",
         (Some(_), Some(_)) => "AND device_id = (SELECT id FROM devices WHERE name = $6)",
     };
     format!(
-        "WITH {with}page AS (SELECT id FROM {from} \
-         WHERE captured_us >= $1 AND (captured_us, id) < ($2, $3) {score} {device} \
+        "WITH {with_clause}page AS (SELECT id FROM {table} \
+         WHERE captured_us >= $1 AND (captured_us, id) < ($2, $3) {score_filter} {device_filter} \
          ORDER BY captured_us DESC, id DESC LIMIT $4) \
          SELECT {META_COLUMNS} FROM page JOIN frames AS f ON f.id = page.id {META_JOINS} \
          ORDER BY f.captured_us DESC, f.id DESC"

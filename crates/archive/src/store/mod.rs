@@ -53,22 +53,24 @@ pub(super) fn new_migration(version: i64, name: &'static str, sql: &'static str)
 
 /// Brings the schema up to date.
 pub(super) async fn migrate_schema(
-    place: &str,
+    location: &str,
     pool: &Pool<Db>,
     migrations: Vec<Migration>,
 ) -> Result<(), ArchiveError> {
     let known = migrations.last().map_or(0, |migration| migration.version);
     Migrator::with_migrations(migrations).run(pool).await.map_err(|error| match error {
-        MigrateError::Execute(error) => classify_error(place, "update its schema", &error),
-        MigrateError::VersionMissing(found) => ArchiveError::TooNew { place: place.to_owned(), found, known },
-        error => ArchiveError::Corrupt { place: place.to_owned(), cause: error.to_string() },
+        MigrateError::Execute(error) => classify_error(location, "update its schema", &error),
+        MigrateError::VersionMissing(found) => {
+            ArchiveError::TooNew { place: location.to_owned(), found, known }
+        }
+        error => ArchiveError::Corrupt { place: location.to_owned(), cause: error.to_string() },
     })
 }
 
 impl Store {
-    /// Returns a function that converts an error of sqlx; `doing` names the operation that failed.
-    fn error_for(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> ArchiveError {
-        move |error| classify_error(&self.location, doing, &error)
+    /// Returns a function that converts an error of sqlx; `operation` names the operation that failed.
+    fn error_for(&self, operation: &'static str) -> impl FnOnce(sqlx::Error) -> ArchiveError {
+        move |error| classify_error(&self.location, operation, &error)
     }
 }
 

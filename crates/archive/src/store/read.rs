@@ -74,6 +74,6 @@ pub(super) fn read_unsigned(row: &Row, column: usize) -> sqlx::Result<u64> {
 }
 
 /// Creates the error for a value that the archive never writes.
-pub(super) fn damaged_value(what: &str) -> sqlx::Error {
-    sqlx::Error::Decode(what.into())
+pub(super) fn damaged_value(description: &str) -> sqlx::Error {
+    sqlx::Error::Decode(description.into())
 }

@@ -35,15 +35,15 @@ pub(super) async fn sweep(writer: &Pool<Db>, horizon_us: i64, max_bytes: u64) ->
     );
     let oldest: Vec<(i64, i64, i64)> =
         sqlx::query_as(AssertSqlSafe(oldest)).fetch_all(&mut *transaction).await?;
-    let leaving = oldest.into_iter().take_while(|(_, captured_us, bytes)| {
-        let leaves = *captured_us < horizon_us || excess > 0;
+    let expired = oldest.into_iter().take_while(|(_, captured_us, bytes)| {
+        let is_expired = *captured_us < horizon_us || excess > 0;
         excess = excess.saturating_sub(bytes.cast_unsigned());
-        leaves
+        is_expired
     });
-    let ids: Vec<i64> = leaving.map(|(id, ..)| id).collect();
-    let swept = delete_frames(&mut transaction, &ids).await?;
+    let ids: Vec<i64> = expired.map(|(id, ..)| id).collect();
+    let report = delete_frames(&mut transaction, &ids).await?;
     transaction.commit().await?;
-    Ok(swept)
+    Ok(report)
 }
 
 /// Deletes frames, and subtracts them from the counters of their devices.
@@ -73,15 +73,15 @@ async fn subtract_counts(connection: &mut Connection, deleted: &[DeletedFrame]) 
     }
     let rows: Vec<_> = counts.into_iter().map(|(id, (frames, bytes))| (id, frames, bytes)).collect();
     let rows = json!(rows).to_string();
-    let each = format!("FROM {JSON_ROWS} AS r");
+    let from_rows = format!("FROM {JSON_ROWS} AS r");
     let lock = format!(
-        "SELECT id FROM devices WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) {each}) ORDER BY id {ROW_LOCK}"
+        "SELECT id FROM devices WHERE id IN (SELECT CAST(r.value ->> 0 AS bigint) {from_rows}) ORDER BY id {ROW_LOCK}"
     );
     sqlx::query(AssertSqlSafe(lock)).bind(&rows).execute(&mut *connection).await?;
     let update = format!(
         "UPDATE devices SET frames = frames - CAST(r.value ->> 1 AS bigint), \
          bytes = bytes - CAST(r.value ->> 2 AS bigint) \
-         {each} WHERE devices.id = CAST(r.value ->> 0 AS bigint)"
+         {from_rows} WHERE devices.id = CAST(r.value ->> 0 AS bigint)"
     );
     sqlx::query(AssertSqlSafe(update)).bind(&rows).execute(connection).await?;
     Ok(())

@@ -19,20 +19,20 @@ pub(super) async fn unscored_frames(
     limit: u32,
 ) -> sqlx::Result<Vec<UnscoredFrame>> {
     let mut connection = readers.acquire().await?;
-    let mut found = Vec::new();
+    let mut frames = Vec::new();
     for scored_by in replaced_heads(&mut connection, head).await? {
         for space in spaces {
-            let left = i64::from(limit) - found.len() as i64;
+            let remaining = i64::from(limit) - frames.len() as i64;
             let rows = sqlx::query(
                 "SELECT id, frame FROM frames WHERE latent_space = $1 AND scored_by = $2 ORDER BY id LIMIT $3",
             )
             .bind(i64::from_be_bytes(*space))
             .bind(scored_by)
-            .bind(left)
+            .bind(remaining)
             .fetch_all(&mut *connection)
             .await?;
             for row in &rows {
-                found.push(UnscoredFrame {
+                frames.push(UnscoredFrame {
                     id: row.try_get(0)?,
                     latent_space: *space,
                     frame: row.try_get(1)?,
@@ -40,7 +40,7 @@ pub(super) async fn unscored_frames(
             }
         }
     }
-    Ok(found)
+    Ok(frames)
 }
 
 /// Returns the ids of all heads whose scores this head replaces, with [`UNSCORED`] first.
@@ -65,17 +65,17 @@ pub(super) async fn put_scores(writer: &Pool<Db>, head: &HeadKey, scores: &[NewS
         .bind(i64::from(head.version))
         .execute(&mut *transaction)
         .await?;
-    let own = head_id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let id = head_id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
     // Sorted, so that two servers do not wait for each other.
     let mut scores: Vec<&NewScore> = scores.iter().collect();
     scores.sort_by_key(|score| score.id);
-    let mut kept = 0;
+    let mut updated_count = 0;
     for score in scores {
         let updated = sqlx::query(
             "UPDATE frames SET scored_by = $1, score = $2, quantile = $3, label = $4 WHERE id = $5 \
              AND scored_by NOT IN (SELECT id FROM heads WHERE bundle = $6 AND head = $7 AND version > $8)",
         )
-        .bind(own)
+        .bind(id)
         .bind(score.score)
         .bind(score.quantile)
         .bind(&score.label)
@@ -85,10 +85,10 @@ pub(super) async fn put_scores(writer: &Pool<Db>, head: &HeadKey, scores: &[NewS
         .bind(i64::from(head.version))
         .execute(&mut *transaction)
         .await?;
-        kept += updated.rows_affected();
+        updated_count += updated.rows_affected();
     }
     transaction.commit().await?;
-    Ok(kept)
+    Ok(updated_count)
 }
 
 async fn head_id(connection: &mut Connection, head: &HeadKey) -> sqlx::Result<Option<i64>> {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::{batch, numbers, open};
 
-const IMPATIENT: Settings = Settings {
+const SHORT_TIMEOUTS: Settings = Settings {
     max_age: None,
     max_bytes: None,
     max_connections: 2,
@@ -33,11 +33,11 @@ async fn beside(path: &PathBuf, sql: &'static str) -> SqliteConnection {
 }
 
 async fn refusal(url: &str) -> ArchiveError {
-    Archive::open(url, IMPATIENT).await.unwrap_err()
+    Archive::open(url, SHORT_TIMEOUTS).await.unwrap_err()
 }
 
 #[tokio::test]
-async fn a_path_is_an_address_in_several_ways() {
+async fn several_forms_of_a_url_name_the_same_file() {
     let (_folder, path, url) = file();
     open(&url).await.apply(batch("gate", 1, 2)).await.unwrap();
     for url in [url.clone(), format!("sqlite:{url}"), format!("sqlite://{url}")] {
@@ -47,7 +47,7 @@ async fn a_path_is_an_address_in_several_ways() {
 }
 
 #[tokio::test]
-async fn an_address_of_no_database_is_refused_without_its_password() {
+async fn an_invalid_url_is_refused_without_its_password() {
     for url in ["mysql://root:secret@host/db", "postgres://me:secret@host:no-port/db", "sqlite:", ":memory:"]
     {
         let error = refusal(url).await;
@@ -57,7 +57,7 @@ async fn an_address_of_no_database_is_refused_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_named_without_its_password() {
+async fn a_missing_database_is_reported_without_its_password() {
     let (folder, ..) = file();
     let folder = folder.path().display();
     for url in
@@ -71,7 +71,7 @@ async fn a_database_that_is_not_there_is_named_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_left_alone() {
+async fn a_newer_schema_is_left_unchanged() {
     let (_folder, path, url) = file();
     open(&url).await.close().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -83,7 +83,7 @@ async fn a_newer_schema_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_archive_is_left_as_it_is() {
+async fn a_file_that_is_no_archive_is_left_unchanged() {
     let (_folder, path, url) = file();
     fs::write(&path, "This is a letter, and no database. ".repeat(200)).unwrap();
     let error = refusal(&url).await;
@@ -92,7 +92,7 @@ async fn a_file_that_is_no_archive_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_watermark_that_cannot_be_is_damage() {
+async fn an_impossible_watermark_is_reported_as_damage() {
     let (_folder, path, url) = file();
     let archive = open(&url).await;
     archive.apply(batch("gate", 1, 2)).await.unwrap();
@@ -108,9 +108,9 @@ async fn a_watermark_that_cannot_be_is_damage() {
 }
 
 #[tokio::test]
-async fn a_lock_of_another_process_is_told_and_passes() {
+async fn a_lock_of_another_process_is_reported_and_ends() {
     let (_folder, path, url) = file();
-    let archive = Archive::open(&url, IMPATIENT).await.unwrap();
+    let archive = Archive::open(&url, SHORT_TIMEOUTS).await.unwrap();
     let other = beside(&path, "BEGIN IMMEDIATE").await;
     let error = archive.apply(batch("gate", 1, 2)).await.unwrap_err();
     assert!(matches!(error, ArchiveError::Locked { .. }), "{error:?}");
@@ -120,7 +120,7 @@ async fn a_lock_of_another_process_is_told_and_passes() {
 }
 
 #[tokio::test]
-async fn a_batch_that_the_database_does_not_take_fails_alone() {
+async fn a_batch_that_the_database_rejects_fails_alone() {
     let (_folder, path, url) = file();
     let archive = open(&url).await;
     let trigger = "CREATE TRIGGER poison BEFORE INSERT ON frames WHEN NEW.digest = 21 \

@@ -22,12 +22,12 @@ const DEVICES: u64 = 6;
 /// Number of records per batch. Batch `n` of a stream begins at number `n * SIZE + 1`.
 const SIZE: u64 = 20;
 
-fn device(at: u64) -> String {
-    format!("device-{at}")
+fn device(index: u64) -> String {
+    format!("device-{index}")
 }
 
-fn batch_of(at: u64, round: u64, part: u64) -> Batch {
-    Batch { epoch: round, ..batch(&device(at), part * SIZE + 1, (part + 1) * SIZE) }
+fn batch_of(index: u64, round: u64, part: u64) -> Batch {
+    Batch { epoch: round, ..batch(&device(index), part * SIZE + 1, (part + 1) * SIZE) }
 }
 
 /// The process to be killed. Several devices apply batches and print on stdout those that were answered.
@@ -37,13 +37,13 @@ async fn child() {
     let round: u64 = env::var(ROUND).unwrap().parse().unwrap();
     let archive = open(&env::var(URL).unwrap()).await;
     let mut devices = JoinSet::new();
-    for at in 0..DEVICES {
+    for index in 0..DEVICES {
         let archive = archive.clone();
         devices.spawn(async move {
             for part in 0.. {
-                archive.apply(batch_of(at, round, part)).await.unwrap();
+                archive.apply(batch_of(index, round, part)).await.unwrap();
                 // Written at once, so that the lines of the devices do not mix.
-                let line = format!("applied {at} {part}\n");
+                let line = format!("applied {index} {part}\n");
                 std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
             }
         });
@@ -64,11 +64,11 @@ fn start(url: &str, round: u64) -> Child {
 
 /// Runs the child until it has answered this number of batches, and returns the answered ones, by device and
 /// part.
-fn run_and_kill(url: &str, round: u64, answers: usize) -> BTreeSet<(u64, u64)> {
+fn run_and_kill(url: &str, round: u64, min_answers: usize) -> BTreeSet<(u64, u64)> {
     let mut process = start(url, round);
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let mut answered = BTreeSet::new();
-    while answered.len() < answers {
+    while answered.len() < min_answers {
         answered.extend(parse(&lines.next().unwrap().unwrap()));
     }
     process.kill().unwrap();
@@ -84,8 +84,8 @@ fn parse(line: &str) -> Option<(u64, u64)> {
 }
 
 /// Returns the numbers of a device's frames of one round.
-async fn archived(archive: &Archive, at: u64, round: u64) -> Vec<u64> {
-    let mut query = FrameQuery { device: Some(device(at)), limit: 1000, ..FrameQuery::default() };
+async fn archived(archive: &Archive, index: u64, round: u64) -> Vec<u64> {
+    let mut query = FrameQuery { device: Some(device(index)), limit: 1000, ..FrameQuery::default() };
     let mut numbers = Vec::new();
     loop {
         let page = archive.list_frames(&query).await.unwrap();
@@ -102,28 +102,28 @@ async fn archived(archive: &Archive, at: u64, round: u64) -> Vec<u64> {
 /// Checks that every answered batch is archived, that batches are complete, and that the watermark matches
 /// the archived frames.
 async fn check(archive: &Archive, round: u64, answered: &BTreeSet<(u64, u64)>) {
-    for at in 0..DEVICES {
-        let numbers = archived(archive, at, round).await;
-        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "device {at}");
-        assert_eq!(numbers.len() as u64 % SIZE, 0, "device {at}: a batch is archived only in part");
+    for index in 0..DEVICES {
+        let numbers = archived(archive, index, round).await;
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "device {index}");
+        assert_eq!(numbers.len() as u64 % SIZE, 0, "device {index}: a batch is archived only in part");
         let parts = numbers.len() as u64 / SIZE;
-        let last = answered.iter().filter(|(of, _)| *of == at).map(|(_, part)| *part).max();
+        let last = answered.iter().filter(|(other, _)| *other == index).map(|(_, part)| *part).max();
         assert!(
             last.is_none_or(|last| last < parts),
-            "device {at}: {last:?} was answered, but {parts} are archived"
+            "device {index}: {last:?} was answered, but {parts} are archived"
         );
         // A device sends batches again that were not answered.
         for part in last.unwrap_or(0)..parts + 2 {
-            let outcome = archive.apply(batch_of(at, round, part)).await.unwrap();
+            let outcome = archive.apply(batch_of(index, round, part)).await.unwrap();
             let expected = if part < parts { (0, SIZE) } else { (SIZE, 0) };
-            assert_eq!((outcome.applied, outcome.replayed), expected, "device {at}, part {part}");
+            assert_eq!((outcome.applied, outcome.replayed), expected, "device {index}, part {part}");
             assert_eq!(outcome.conflicting, 0);
         }
     }
 }
 
 #[tokio::test]
-async fn what_was_answered_is_there_after_a_kill() {
+async fn answered_batches_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let path: &Path = &folder.path().join("archive.db");
     let url = path.display().to_string();

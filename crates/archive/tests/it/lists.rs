@@ -50,32 +50,32 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
     assert_eq!(archive.read_frame(listed[0].id + 1).await.unwrap(), None);
 }
 
-pub(crate) async fn pages_walk_through_all_frames_newest_first(url: &str) {
+pub(crate) async fn pages_list_all_frames_newest_first(url: &str) {
     let archive = open(url).await;
     // Groups of four frames have the same capture time.
     for device in ["a", "b", "c", "d"] {
         archive.apply(batch(device, 1, 25)).await.unwrap();
     }
     let mut query = FrameQuery { limit: 7, ..FrameQuery::default() };
-    let mut walked = Vec::new();
+    let mut listed = Vec::new();
     loop {
         let page = archive.list_frames(&query).await.unwrap();
-        walked.extend(page.frames.iter().map(|frame| (frame.captured_us, frame.id)));
+        listed.extend(page.frames.iter().map(|frame| (frame.captured_us, frame.id)));
         let Some(next) = page.next else { break };
         assert_eq!(page.frames.len(), 7);
         query.after = Some(next.to_string().parse().unwrap());
         // Newer frames that arrive meanwhile do not shift the pages.
-        archive.apply(batch("late", 100 + walked.len() as u64, 100 + walked.len() as u64)).await.unwrap();
+        archive.apply(batch("late", 100 + listed.len() as u64, 100 + listed.len() as u64)).await.unwrap();
     }
-    assert_eq!(walked.len(), 100);
-    assert!(walked.is_sorted_by(|a, b| a > b), "{walked:?}");
+    assert_eq!(listed.len(), 100);
+    assert!(listed.is_sorted_by(|a, b| a > b), "{listed:?}");
 }
 
-pub(crate) async fn a_list_is_of_a_device_and_of_a_time(url: &str) {
+pub(crate) async fn a_list_is_limited_to_a_device_and_a_time_range(url: &str) {
     let archive = open(url).await;
     archive.apply(batch("gate", 1, 9)).await.unwrap();
     archive.apply(batch("door", 5, 6)).await.unwrap();
-    let at = |number: i64| Some(START_US + number * 1_000_000);
+    let time = |number: i64| Some(START_US + number * 1_000_000);
     let list = async |device: Option<&str>, from_us, to_us| {
         let query = FrameQuery {
             device: device.map(Into::into),
@@ -87,13 +87,13 @@ pub(crate) async fn a_list_is_of_a_device_and_of_a_time(url: &str) {
         let page = archive.list_frames(&query).await.unwrap();
         page.frames.into_iter().map(|frame| (frame.device, frame.number)).collect::<Vec<_>>()
     };
-    let of = |device: &str, numbers: &[u64]| {
+    let expected = |device: &str, numbers: &[u64]| {
         numbers.iter().map(|number| (device.to_owned(), *number)).collect::<Vec<_>>()
     };
-    assert_eq!(list(Some("gate"), at(4), at(7)).await, of("gate", &[6, 5, 4]));
-    assert_eq!(list(Some("door"), None, None).await, of("door", &[6, 5]));
-    assert_eq!(list(None, at(9), None).await, of("gate", &[9]));
-    assert_eq!(list(None, None, at(3)).await, of("gate", &[2, 1]));
+    assert_eq!(list(Some("gate"), time(4), time(7)).await, expected("gate", &[6, 5, 4]));
+    assert_eq!(list(Some("door"), None, None).await, expected("door", &[6, 5]));
+    assert_eq!(list(None, time(9), None).await, expected("gate", &[9]));
+    assert_eq!(list(None, None, time(3)).await, expected("gate", &[2, 1]));
     assert_eq!(list(Some("nobody"), None, None).await, []);
 }
 
@@ -112,16 +112,16 @@ async fn scored(archive: &Archive, device: &str, last: u64) {
     archive.put_scores(&head, &scores.collect::<Vec<_>>()).await.unwrap();
 }
 
-pub(crate) async fn few_and_many_unusual_frames_are_found(url: &str) {
+pub(crate) async fn few_and_many_frames_with_a_high_score_are_found(url: &str) {
     let archive = open(url).await;
     scored(&archive, "gate", 3000).await;
     scored(&archive, "door", 40).await;
     archive.apply(batch("unscored", 1, 5)).await.unwrap();
-    let list = async |device: Option<&str>, least: f64, limit: u32| {
+    let list = async |device: Option<&str>, min_score: f64, limit: u32| {
         let device = device.map(Into::into);
-        let query = FrameQuery { device, min_score: Some(least), limit, ..FrameQuery::default() };
+        let query = FrameQuery { device, min_score: Some(min_score), limit, ..FrameQuery::default() };
         let page = archive.list_frames(&query).await.unwrap();
-        assert!(page.frames.iter().all(|frame| frame.score.as_ref().unwrap().score >= least));
+        assert!(page.frames.iter().all(|frame| frame.score.as_ref().unwrap().score >= min_score));
         page.frames.into_iter().map(|frame| frame.number).collect::<Vec<_>>()
     };
     assert_eq!(list(None, 2996.0, 3).await, [3000, 2999, 2998], "few");
@@ -135,28 +135,29 @@ pub(crate) async fn few_and_many_unusual_frames_are_found(url: &str) {
 pub(crate) async fn the_bytes_of_several_frames_are_read_together(url: &str) {
     let archive = open(url).await;
     archive.apply(batch("gate", 1, 9)).await.unwrap();
-    let all = frames(&archive).await;
-    let mut ids: Vec<i64> = all.iter().filter(|frame| frame.number % 2 == 1).map(|frame| frame.id).collect();
+    let listed = frames(&archive).await;
+    let mut ids: Vec<i64> =
+        listed.iter().filter(|frame| frame.number % 2 == 1).map(|frame| frame.id).collect();
     archive.delete(ids[0]).await.unwrap();
-    let mut read = archive.read_frame_bytes(&ids).await.unwrap();
-    read.sort_unstable();
+    let mut found = archive.read_frame_bytes(&ids).await.unwrap();
+    found.sort_unstable();
     ids.remove(0);
     ids.sort_unstable();
-    assert_eq!(read.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
-    let bytes: Vec<_> = read.into_iter().map(|(_, bytes)| bytes).collect();
+    assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
+    let bytes: Vec<_> = found.into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(bytes, [1, 3, 5, 7].map(|number| record(number).frame));
     assert_eq!(archive.read_frame_bytes(&[]).await.unwrap(), []);
 }
 
-pub(crate) async fn what_came_after_a_frame_is_listed_in_its_order(url: &str) {
+pub(crate) async fn later_frames_are_listed_in_order_of_arrival(url: &str) {
     let archive = open(url).await;
     archive.apply(batch("gate", 5, 9)).await.unwrap();
     archive.apply(batch("door", 1, 4)).await.unwrap();
     let mut ids: Vec<i64> = frames(&archive).await.iter().map(|frame| frame.id).collect();
     ids.sort_unstable();
     let list = async |after: i64, device: Option<&str>, limit: u32| {
-        let since = archive.frames_since(after, device, limit).await.unwrap();
-        (since.frames.iter().map(|frame| frame.id).collect::<Vec<_>>(), since.remaining)
+        let page = archive.frames_since(after, device, limit).await.unwrap();
+        (page.frames.iter().map(|frame| frame.id).collect::<Vec<_>>(), page.remaining)
     };
     assert_eq!(list(0, None, 100).await, (ids.clone(), 0));
     assert_eq!(list(ids[2], None, 3).await, (ids[3..6].to_vec(), 3));

@@ -29,7 +29,7 @@ macro_rules! on_both_backends {
         )+)+
 
         #[tokio::test]
-        async fn postgresql_does_the_same() {
+        async fn all_cases_hold_with_postgresql() {
             let server = postgres::Server::start();
             $($(
                 println!(stringify!($case));
@@ -42,38 +42,38 @@ macro_rules! on_both_backends {
 on_both_backends! {
     replays:
         a_batch_is_applied_once,
-        what_is_new_in_an_overlapping_batch_is_applied,
-        a_deleted_frame_does_not_come_back,
-        the_floor_settles_what_lies_below_it,
+        new_records_of_an_overlapping_batch_are_applied,
+        a_deleted_frame_is_not_applied_again,
+        the_floor_settles_all_numbers_below_it,
         another_digest_under_the_same_name_is_counted,
-        epochs_classes_and_devices_are_numbered_by_themselves,
-        what_is_known_is_the_union_of_all_epochs,
-        what_is_known_is_of_one_spool,
+        epochs_classes_and_devices_have_separate_numbers,
+        known_numbers_are_the_union_of_all_epochs,
+        known_numbers_belong_to_one_spool,
         a_batch_without_records_raises_the_floor,
-        all_is_there_after_closing_and_opening;
+        everything_is_there_after_closing_and_opening;
     lists:
         a_frame_comes_back_as_it_was_sent,
-        pages_walk_through_all_frames_newest_first,
-        a_list_is_of_a_device_and_of_a_time,
-        few_and_many_unusual_frames_are_found,
+        pages_list_all_frames_newest_first,
+        a_list_is_limited_to_a_device_and_a_time_range,
+        few_and_many_frames_with_a_high_score_are_found,
         the_bytes_of_several_frames_are_read_together,
-        what_came_after_a_frame_is_listed_in_its_order;
+        later_frames_are_listed_in_order_of_arrival;
     scores:
         frames_are_unscored_until_this_version_has_scored_them,
         the_newest_score_is_kept,
         a_score_without_an_order_is_refused;
     retention:
-        what_is_too_old_goes,
-        the_oldest_go_until_the_bytes_fit,
+        frames_over_the_maximum_age_are_deleted,
+        the_oldest_frames_are_deleted_until_the_bytes_fit,
         devices_count_their_frames;
     sharing:
         many_callers_share_commits,
         a_stream_with_too_many_gaps_is_refused_alone,
         two_servers_apply_each_record_once,
         only_the_newest_connection_of_a_device_applies_anything,
-        subscribers_are_told_what_is_committed,
-        a_slow_subscriber_is_told_what_it_missed,
-        a_closed_archive_says_so;
+        subscribers_receive_the_committed_frames,
+        a_slow_subscriber_learns_what_it_missed,
+        a_closed_archive_returns_an_error;
 }
 
 /// Time before the first capture, in microseconds since 1970.
@@ -104,13 +104,13 @@ fn batch(device: &str, first: u64, last: u64) -> Batch {
 /// Returns all frames, the newest capture first.
 async fn frames(archive: &Archive) -> Vec<FrameMeta> {
     let mut query = FrameQuery { limit: 1000, ..FrameQuery::default() };
-    let mut all = Vec::new();
+    let mut frames = Vec::new();
     loop {
         let page = archive.list_frames(&query).await.unwrap();
-        all.extend(page.frames);
+        frames.extend(page.frames);
         query.after = page.next;
         if query.after.is_none() {
-            return all;
+            return frames;
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{START_US, batch, frames};
 
 const MAX_AGE_S: i64 = 20;
 const MAX_BYTES: u64 = 300;
-const LAST: u64 = 40;
+const LAST_NUMBER: u64 = 40;
 
 /// The device, the epoch and the class.
 type Stream = (u8, u64, Class);
@@ -33,14 +33,19 @@ fn class() -> impl Strategy<Value = Class> {
 
 fn step() -> impl Strategy<Value = Step> {
     let stream = (0..2_u8, 1..3_u64, class());
-    let apply = (stream, prop_oneof![3 => Just(0), 1 => 0..LAST], 1..LAST, 0..8_u64, 0..2_u32).prop_map(
-        |(stream, floor, first, records, digest)| Step::Apply { stream, floor, first, records, digest },
-    );
+    let apply = (stream, prop_oneof![3 => Just(0), 1 => 0..LAST_NUMBER], 1..LAST_NUMBER, 0..8_u64, 0..2_u32)
+        .prop_map(|(stream, floor, first, records, digest)| Step::Apply {
+            stream,
+            floor,
+            first,
+            records,
+            digest,
+        });
     prop_oneof![
         12 => apply,
         4 => any::<prop::sample::Index>().prop_map(Step::Delete),
         1 => (0..50_i64).prop_map(|after_s| Step::Sweep { after_s }),
-        3 => (0..2_u8, class(), 0..LAST).prop_map(|(device, class, from)| Step::Known { device, class, from }),
+        3 => (0..2_u8, class(), 0..LAST_NUMBER).prop_map(|(device, class, from)| Step::Known { device, class, from }),
         1 => Just(Step::Reopen),
     ]
 }
@@ -60,38 +65,38 @@ impl Model {
         let floor = self.floors.entry(stream).or_default();
         *floor = batch.floor.max(*floor);
         let floor = *floor;
-        let (mut outcome, mut fresh) = (AppliedBatch::default(), Vec::new());
+        let (mut outcome, mut new_numbers) = (AppliedBatch::default(), Vec::new());
         for (record, number) in batch.records.iter().zip(batch.first_number..) {
             if number > floor && self.applied.insert((stream, number)) {
                 outcome.applied += 1;
-                fresh.push(number);
+                new_numbers.push(number);
             } else {
                 outcome.replayed += 1;
-                let other = |frame: &&(Stream, u64, u32)| {
+                let conflicts = |frame: &&(Stream, u64, u32)| {
                     (frame.0, frame.1) == (stream, number) && frame.2 != record.digest
                 };
-                outcome.conflicting += self.frames.values().filter(other).count() as u64;
+                outcome.conflicting += self.frames.values().filter(conflicts).count() as u64;
             }
         }
-        (outcome, fresh)
+        (outcome, new_numbers)
     }
 
     fn sweep(&mut self, horizon_us: i64) -> SweepReport {
-        let mut swept = SweepReport::default();
+        let mut report = SweepReport::default();
         while let Some(first) = self.frames.first_entry()
             && (first.key().0 < horizon_us || self.bytes() > MAX_BYTES)
         {
-            swept.frames += 1;
-            swept.bytes += 10;
+            report.frames += 1;
+            report.bytes += 10;
             self.frames.pop_first();
         }
-        swept
+        report
     }
 
     fn known(&self, device: u8, class: Class, from: u64) -> Vec<u64> {
-        let of = |stream: &Stream| (stream.0, stream.2) == (device, class);
-        let floor = self.floors.iter().filter(|(stream, _)| of(stream)).map(|(_, floor)| *floor).max();
-        let applied = self.applied.iter().filter(|(stream, _)| of(stream)).map(|(_, number)| *number);
+        let matches = |stream: &Stream| (stream.0, stream.2) == (device, class);
+        let floor = self.floors.iter().filter(|(stream, _)| matches(stream)).map(|(_, floor)| *floor).max();
+        let applied = self.applied.iter().filter(|(stream, _)| matches(stream)).map(|(_, number)| *number);
         let known: BTreeSet<u64> = applied.chain(1..=floor.unwrap_or(0)).collect();
         known.into_iter().filter(|number| *number >= from).collect()
     }
@@ -117,15 +122,15 @@ async fn listed(archive: &Archive) -> Frames {
 }
 
 async fn apply(archive: &Archive, model: &mut Model, stream: Stream, batch: Batch) {
-    let (expected, fresh) = model.apply(stream, &batch);
+    let (expected, new_numbers) = model.apply(stream, &batch);
     assert_eq!(archive.apply(batch.clone()).await.unwrap(), expected);
-    let now = listed(archive).await;
-    let mut new: Vec<_> = now.iter().filter(|(key, _)| !model.frames.contains_key(key)).collect();
-    new.sort_by_key(|(_, frame)| frame.1);
+    let current = listed(archive).await;
+    let mut added: Vec<_> = current.iter().filter(|(key, _)| !model.frames.contains_key(key)).collect();
+    added.sort_by_key(|(_, frame)| frame.1);
     let digest = |number: u64| batch.records[(number - batch.first_number) as usize].digest;
-    let expected: Vec<_> = fresh.into_iter().map(|number| (stream, number, digest(number))).collect();
-    assert_eq!(new.into_iter().map(|(_, frame)| *frame).collect::<Vec<_>>(), expected);
-    model.frames = now;
+    let expected: Vec<_> = new_numbers.into_iter().map(|number| (stream, number, digest(number))).collect();
+    assert_eq!(added.into_iter().map(|(_, frame)| *frame).collect::<Vec<_>>(), expected);
+    model.frames = current;
 }
 
 async fn run(url: &str, steps: Vec<Step>) {
@@ -176,7 +181,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_sequence_of_calls_is_what_the_model_says(steps in prop::collection::vec(step(), 1..40)) {
+    fn any_sequence_of_calls_matches_the_model(steps in prop::collection::vec(step(), 1..40)) {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run(&folder.path().join("archive.db").display().to_string(), steps));

@@ -96,8 +96,8 @@ impl Drop for Server {
 /// Returns the folder of the server's programs: the configured one, or the first one in the search path.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let set = std::env::var_os(PROGRAMS).map(PathBuf::from);
-    let mut folders = set.into_iter().chain(std::env::split_paths(&path));
+    let configured = std::env::var_os(PROGRAMS).map(PathBuf::from);
+    let mut folders = configured.into_iter().chain(std::env::split_paths(&path));
     folders.find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists())
 }
 

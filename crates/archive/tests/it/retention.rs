@@ -13,30 +13,30 @@ async fn totals(archive: &Archive) -> Vec<(String, u64, u64, u64)> {
     devices.map(|device| (device.name, device.applied, device.frames, device.bytes)).collect()
 }
 
-pub(crate) async fn what_is_too_old_goes(url: &str) {
+pub(crate) async fn frames_over_the_maximum_age_are_deleted(url: &str) {
     let settings = Settings { max_age: Some(Duration::from_secs(100)), ..Settings::default() };
     let archive = Archive::open(url, settings).await.unwrap();
     // More frames than one transaction deletes.
     archive.apply(batch("gate", 1, 1300)).await.unwrap();
     assert_eq!(archive.sweep(START_US + 101 * SECOND_US).await.unwrap(), SweepReport::default());
-    let swept = archive.sweep(START_US + 1301 * SECOND_US).await.unwrap();
-    assert_eq!(swept, SweepReport { frames: 1200, bytes: 12_000 });
+    let report = archive.sweep(START_US + 1301 * SECOND_US).await.unwrap();
+    assert_eq!(report, SweepReport { frames: 1200, bytes: 12_000 });
     assert_eq!(numbers(&archive).await, (1201..=1300).collect::<Vec<_>>());
     assert_eq!(totals(&archive).await, [("gate".into(), 1300, 100, 1000)]);
     let replayed = AppliedBatch { applied: 0, replayed: 1300, conflicting: 0 };
     assert_eq!(archive.apply(batch("gate", 1, 1300)).await.unwrap(), replayed);
 }
 
-pub(crate) async fn the_oldest_go_until_the_bytes_fit(url: &str) {
+pub(crate) async fn the_oldest_frames_are_deleted_until_the_bytes_fit(url: &str) {
     let settings = Settings { max_bytes: Some(1234), ..Settings::default() };
     let archive = Archive::open(url, settings).await.unwrap();
     for device in ["gate", "door"] {
         archive.apply(batch(device, 1, 700)).await.unwrap();
     }
-    let swept = archive.sweep(START_US).await.unwrap();
-    assert_eq!(swept, SweepReport { frames: 1277, bytes: 12_770 });
-    let left = frames(&archive).await;
-    assert_eq!((left.len(), left[0].number, left[122].number), (123, 700, 639));
+    let report = archive.sweep(START_US).await.unwrap();
+    assert_eq!(report, SweepReport { frames: 1277, bytes: 12_770 });
+    let remaining = frames(&archive).await;
+    assert_eq!((remaining.len(), remaining[0].number, remaining[122].number), (123, 700, 639));
     let bytes: u64 = totals(&archive).await.iter().map(|(.., bytes)| bytes).sum();
     assert_eq!(bytes, 1230);
     assert_eq!(archive.sweep(START_US).await.unwrap(), SweepReport::default());

@@ -5,7 +5,7 @@ use lopside_archive::{Archive, ArchiveError, HeadKey, LatentSpaceKey, NewScore, 
 use crate::{batch, frames, open};
 
 const SPACE: LatentSpaceKey = *b"space-01";
-const OTHER: LatentSpaceKey = [0xff; 8];
+const OTHER_SPACE: LatentSpaceKey = [0xff; 8];
 
 fn head(version: u32) -> HeadKey {
     HeadKey { bundle: "fashion".into(), head: "anomaly".into(), version }
@@ -25,30 +25,30 @@ pub(crate) async fn frames_are_unscored_until_this_version_has_scored_them(url: 
     let archive = open(url).await;
     archive.apply(batch("gate", 1, 4)).await.unwrap();
     let mut other = batch("door", 1, 1);
-    other.records[0].latent_space = OTHER;
+    other.records[0].latent_space = OTHER_SPACE;
     archive.apply(other).await.unwrap();
-    let all = unscored(&archive, 1, &[SPACE], 10).await;
-    assert_eq!(all.len(), 4);
-    assert!(all.is_sorted(), "oldest first");
-    assert_eq!(unscored(&archive, 1, &[SPACE], 3).await, all[..3]);
-    assert_eq!(unscored(&archive, 1, &[OTHER, SPACE], 10).await.len(), 5);
+    let ids = unscored(&archive, 1, &[SPACE], 10).await;
+    assert_eq!(ids.len(), 4);
+    assert!(ids.is_sorted(), "oldest first");
+    assert_eq!(unscored(&archive, 1, &[SPACE], 3).await, ids[..3]);
+    assert_eq!(unscored(&archive, 1, &[OTHER_SPACE, SPACE], 10).await.len(), 5);
     assert_eq!(unscored(&archive, 1, &[], 10).await, [0; 0]);
 
-    assert_eq!(archive.put_scores(&head(1), &[score(all[0], 1.0), score(all[1], 2.0)]).await.unwrap(), 2);
-    assert_eq!(unscored(&archive, 1, &[SPACE], 10).await, all[2..]);
-    let scored_last = [all[2], all[3], all[0], all[1]];
+    assert_eq!(archive.put_scores(&head(1), &[score(ids[0], 1.0), score(ids[1], 2.0)]).await.unwrap(), 2);
+    assert_eq!(unscored(&archive, 1, &[SPACE], 10).await, ids[2..]);
+    let scored_last = [ids[2], ids[3], ids[0], ids[1]];
     assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, scored_last, "a newer version gets all frames");
-    archive.put_scores(&head(2), &[score(all[0], 3.0)]).await.unwrap();
-    assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, [all[2], all[3], all[1]]);
+    archive.put_scores(&head(2), &[score(ids[0], 3.0)]).await.unwrap();
+    assert_eq!(unscored(&archive, 2, &[SPACE], 10).await, [ids[2], ids[3], ids[1]]);
     assert_eq!(
         unscored(&archive, 1, &[SPACE], 10).await,
-        [all[2], all[3]],
+        [ids[2], ids[3]],
         "frames scored by a newer version are skipped"
     );
-    let late = archive.put_scores(&head(1), &[score(all[0], 9.0), score(all[2], 9.0)]).await.unwrap();
+    let late = archive.put_scores(&head(1), &[score(ids[0], 9.0), score(ids[2], 9.0)]).await.unwrap();
     assert_eq!(late, 1, "an older version does not replace the score of a newer one");
-    let kept = archive.read_frame(all[0]).await.unwrap().unwrap().meta.score.unwrap();
-    assert_eq!((kept.score, kept.head), (3.0, head(2)));
+    let stored = archive.read_frame(ids[0]).await.unwrap().unwrap().meta.score.unwrap();
+    assert_eq!((stored.score, stored.head), (3.0, head(2)));
 }
 
 pub(crate) async fn the_newest_score_is_kept(url: &str) {
@@ -58,11 +58,11 @@ pub(crate) async fn the_newest_score_is_kept(url: &str) {
     let (second, first) = (listed[0].id, listed[1].id);
     archive.put_scores(&head(1), &[score(first, 0.1 + 0.2), score(second, 7.0)]).await.unwrap();
     let unreadable = NewScore { id: second, score: None, quantile: None, label: None };
-    let gone = score(second + 1, 1.0);
-    assert_eq!(archive.put_scores(&head(2), &[unreadable, gone]).await.unwrap(), 1);
-    let kept = archive.read_frame(first).await.unwrap().unwrap().meta.score;
+    let deleted = score(second + 1, 1.0);
+    assert_eq!(archive.put_scores(&head(2), &[unreadable, deleted]).await.unwrap(), 1);
+    let stored = archive.read_frame(first).await.unwrap().unwrap().meta.score;
     let expected = Score { head: head(1), score: 0.1 + 0.2, quantile: Some(0.5), label: Some("boot".into()) };
-    assert_eq!(kept, Some(expected));
+    assert_eq!(stored, Some(expected));
     assert_eq!(archive.read_frame(second).await.unwrap().unwrap().meta.score, None);
     assert_eq!(
         unscored(&archive, 2, &[SPACE], 10).await,

@@ -34,13 +34,13 @@ pub(crate) async fn a_stream_with_too_many_gaps_is_refused_alone(url: &str) {
         calls.spawn(async move { archive.apply(batch("gaps", 2 * number, 2 * number)).await.unwrap() });
     }
     calls.join_all().await;
-    let more = batch("gaps", 10_000, 10_000);
-    let (refused, other) = tokio::join!(archive.apply(more.clone()), archive.apply(batch("gate", 1, 2)));
+    let further = batch("gaps", 10_000, 10_000);
+    let (refused, other) = tokio::join!(archive.apply(further.clone()), archive.apply(batch("gate", 1, 2)));
     let error = refused.unwrap_err();
     assert!(matches!(&error, ArchiveError::Refused { device, .. } if device == "gaps"), "{error}");
     assert!(error.to_string().contains("raise the floor"), "{error}");
     assert_eq!(other.unwrap().applied, 2);
-    let raised = Batch { floor: 9999, ..more };
+    let raised = Batch { floor: 9999, ..further };
     assert_eq!(archive.apply(raised).await.unwrap().applied, 1);
     assert_eq!(archive.known_numbers("gaps", 0, Class::Normal, 9999).await.unwrap(), [9999..=10_000]);
 }
@@ -67,35 +67,36 @@ pub(crate) async fn two_servers_apply_each_record_once(url: &str) {
 
 pub(crate) async fn only_the_newest_connection_of_a_device_applies_anything(url: &str) {
     let servers = [open(url).await, open(url).await];
-    let of = |turn, first, last| Batch { connection: Some(turn), ..batch("gate", first, last) };
+    let new_batch =
+        |connection, first, last| Batch { connection: Some(connection), ..batch("gate", first, last) };
     let older = servers[0].register_connection("gate").await.unwrap();
-    servers[0].apply(of(older, 1, 3)).await.unwrap();
+    servers[0].apply(new_batch(older, 1, 3)).await.unwrap();
     let newer = servers[1].register_connection("gate").await.unwrap();
     let (late, other) =
-        tokio::join!(servers[0].apply(of(older, 4, 6)), servers[0].apply(batch("door", 1, 1)));
+        tokio::join!(servers[0].apply(new_batch(older, 4, 6)), servers[0].apply(batch("door", 1, 1)));
     let error = late.unwrap_err();
     assert!(matches!(&error, ArchiveError::Superseded { device } if device == "gate"), "{error}");
     assert_eq!(other.unwrap().applied, 1, "only the late batch is refused");
     assert_eq!(servers[1].known_numbers("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
-    assert_eq!(servers[1].apply(of(newer, 4, 5)).await.unwrap().applied, 2);
+    assert_eq!(servers[1].apply(new_batch(newer, 4, 5)).await.unwrap().applied, 2);
     assert!(servers[0].register_connection("two words").await.is_err());
 }
 
-pub(crate) async fn subscribers_are_told_what_is_committed(url: &str) {
+pub(crate) async fn subscribers_receive_the_committed_frames(url: &str) {
     let archive = open(url).await;
     archive.apply(batch("gate", 1, 2)).await.unwrap();
     let mut feed = archive.subscribe();
     archive.apply(batch("gate", 2, 4)).await.unwrap();
-    let told = [feed.recv().await.unwrap(), feed.recv().await.unwrap()];
+    let received = [feed.recv().await.unwrap(), feed.recv().await.unwrap()];
     let listed = frames(&archive).await;
     assert_eq!(
-        [&*told[1], &*told[0]],
+        [&*received[1], &*received[0]],
         [&listed[0], &listed[1]],
         "the feed has the listed frames, without the replay"
     );
 }
 
-pub(crate) async fn a_slow_subscriber_is_told_what_it_missed(url: &str) {
+pub(crate) async fn a_slow_subscriber_learns_what_it_missed(url: &str) {
     let archive = Archive::open(url, Settings { feed_capacity: 4, ..Settings::default() }).await.unwrap();
     let mut feed = archive.subscribe();
     archive.apply(batch("gate", 1, 10)).await.unwrap();
@@ -103,7 +104,7 @@ pub(crate) async fn a_slow_subscriber_is_told_what_it_missed(url: &str) {
     assert_eq!(feed.recv().await.unwrap().number, 7);
 }
 
-pub(crate) async fn a_closed_archive_says_so(url: &str) {
+pub(crate) async fn a_closed_archive_returns_an_error(url: &str) {
     let archive = open(url).await;
     let clone = archive.clone();
     archive.close().await;

@@ -144,8 +144,8 @@ pub fn add_head(folder: &Path, head: &ImageCodecDraftHead) -> Result<ImageCodecM
     let mut manifest = read_manifest(folder)?;
     let (spec, count) = (head.spec(), manifest.heads.len());
     let path = spec.model.path.clone();
-    let place = manifest.heads.iter().position(|other| other.name == head.name).unwrap_or(count);
-    manifest.heads.insert(place, spec);
+    let index = manifest.heads.iter().position(|other| other.name == head.name).unwrap_or(count);
+    manifest.heads.insert(index, spec);
     manifest.check()?;
     write_file(folder, &path, &head.model)?;
     manifest_file::write_manifest(folder, &manifest)?;

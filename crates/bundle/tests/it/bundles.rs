@@ -59,12 +59,12 @@ fn written() -> TempDir {
 }
 
 /// Changes the text of the manifest and returns the error message of loading it.
-fn after_edit(from: &str, to: &str) -> String {
+fn after_edit(old: &str, new: &str) -> String {
     let folder = written();
     let path = folder.path().join("bundle.json");
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from} is not in {text}");
-    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    assert!(text.contains(old), "{old} is not in {text}");
+    fs::write(&path, text.replacen(old, new, 1)).unwrap();
     FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap_err().to_string()
 }
 
@@ -82,18 +82,18 @@ fn the_manifest_is_golden() {
 }
 
 #[test]
-fn what_was_written_is_loaded() {
+fn a_written_bundle_is_loaded() {
     let folder = written();
-    let whole = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
-    assert_eq!(whole.encoder, b"encoder model");
-    assert_eq!(whole.space.id(), draft().latent_space());
-    assert_eq!(whole.space.tables(), &draft().tables);
-    assert_eq!(whole.heads[1].model, b"classifier model");
-    assert_eq!(whole.manifest.heads.len(), 2);
+    let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
+    assert_eq!(bundle.encoder, b"encoder model");
+    assert_eq!(bundle.space.id(), draft().latent_space());
+    assert_eq!(bundle.space.tables(), &draft().tables);
+    assert_eq!(bundle.heads[1].model, b"classifier model");
+    assert_eq!(bundle.manifest.heads.len(), 2);
 }
 
 #[test]
-fn each_host_needs_only_its_part() {
+fn each_host_reads_only_its_part() {
     let folder = written();
     fs::remove_dir_all(folder.path().join("heads")).unwrap();
     assert!(FixedLatentBundle::load(folder.path(), BundlePart::Encoder).unwrap().heads.is_empty());
@@ -123,12 +123,12 @@ fn a_changed_file_is_named() {
             "{name}"
         );
     }
-    let grow = |path: &Path| fs::write(path, [0; 100]).unwrap();
-    assert!(matches!(after_file("encoder.onnx", grow), BundleError::LengthMismatch { expected: 13, .. }));
+    let lengthen = |path: &Path| fs::write(path, [0; 100]).unwrap();
+    assert!(matches!(after_file("encoder.onnx", lengthen), BundleError::LengthMismatch { expected: 13, .. }));
 }
 
 #[test]
-fn no_path_leaves_the_folder() {
+fn paths_outside_the_folder_are_refused() {
     for path in ["../encoder.onnx", "/etc/passwd", "heads/../../x", "./encoder.onnx", "", "..\\\\x"] {
         let error = after_edit("\"encoder.onnx\"", &format!("\"{path}\""));
         assert!(error.contains("not a plain relative path"), "{path}: {error}");
@@ -137,7 +137,7 @@ fn no_path_leaves_the_folder() {
 
 #[cfg(unix)]
 #[test]
-fn a_symbolic_link_does_not_leave_the_folder() {
+fn a_symbolic_link_out_of_the_folder_is_refused() {
     let elsewhere = tempfile::NamedTempFile::new().unwrap();
     fs::write(elsewhere.path(), "encoder model").unwrap();
     let error = after_file("encoder.onnx", |path| {
@@ -163,9 +163,9 @@ fn each_defect_of_the_manifest_is_named() {
         ("\"name\": \"classify\"", "\"name\": \"reconstruct\"", "version 1 twice"),
         ("\"sha256\": \"", "\"sha256\": \"0", "encoder.model.sha256"),
     ];
-    for (from, to, expected) in cases {
-        let error = after_edit(from, to);
-        assert!(error.contains(expected), "{from} → {to}: {error}");
+    for (old, new, expected) in cases {
+        let error = after_edit(old, new);
+        assert!(error.contains(expected), "{old} → {new}: {error}");
     }
 }
 
@@ -177,7 +177,7 @@ fn a_folder_without_a_manifest_is_no_bundle() {
 }
 
 #[test]
-fn the_latent_space_is_named_after_all_that_defines_it() {
+fn the_latent_space_id_depends_on_everything_that_defines_it() {
     let base = draft().latent_space();
     let changed: [fn(&mut FixedLatentDraft); 4] = [
         |d| d.encoder.push(0),
@@ -249,7 +249,7 @@ fn scored() -> FixedLatentDraft {
 }
 
 #[test]
-fn windows_layers_and_scores_survive_the_folder() {
+fn windows_layers_and_scores_survive_writing_and_loading() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = scored().write(folder.path(), "# Toy\n").unwrap();
     let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
@@ -307,7 +307,7 @@ fn each_defect_of_a_series_a_layer_or_a_score_is_named() {
 /// Checks the ids listed in `proto/FRAME.md`, all for an empty encoder and an empty table file.
 #[test]
 fn latent_space_ids_are_golden() {
-    let picture = ImageSpec {
+    let image = ImageSpec {
         low: vec![0.0, -1.0, -2.0],
         high: vec![1.0, 1.0, 2.0],
         ..ImageSpec::with_uniform_range(2, 1, Channels::Rgb, 0.0, 1.0)
@@ -326,7 +326,7 @@ fn latent_space_ids_are_golden() {
     let (plain, maps, base) =
         (layer(3, &[4.0, 2.0, 0.5]), layer(12, &[1.0, 0.5]), layer(4, &[4.0, 4.0, 4.0, 4.0]));
     let cases = [
-        (InputSpec::Picture(picture), vec![plain.clone()], "f25ba1a402a6b87a"),
+        (InputSpec::Picture(image), vec![plain.clone()], "f25ba1a402a6b87a"),
         (InputSpec::Series(series), vec![plain.clone()], "1c5aae27c2bf3184"),
         (InputSpec::Tensor {}, vec![plain], "c289a96bb3e0f739"),
         (InputSpec::Tensor {}, vec![maps.clone()], "63afd775b8f958af"),
@@ -342,7 +342,7 @@ fn latent_space_ids_are_golden() {
 }
 
 #[test]
-fn a_further_version_stands_before_the_earlier_ones_and_the_rest_stays() {
+fn a_new_version_comes_before_the_earlier_ones_and_changes_nothing_else() {
     let folder = written();
     assert_eq!(add_version(folder.path(), "reconstruct", b"second").unwrap(), 2);
     assert_eq!(add_version(folder.path(), "reconstruct", b"third").unwrap(), 3);
@@ -369,17 +369,17 @@ fn golden(name: &str, frame: &[u8]) -> GoldenInputDraft {
 }
 
 #[test]
-fn golden_inputs_are_the_edges_and_change_no_latent_space() {
+fn golden_inputs_belong_to_the_device_part_and_change_no_latent_space() {
     let folder = written();
-    let before = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap().manifest;
+    let previous = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap().manifest;
     put_golden_inputs(folder.path(), &[golden("a.png", b"frame a"), golden("b.png", b"frame b")]).unwrap();
     put_golden_inputs(folder.path(), &[golden("b.png", b"frame of b")]).unwrap();
     let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
-    assert_eq!(bundle.manifest.latent_space, before.latent_space);
+    assert_eq!(bundle.manifest.latent_space, previous.latent_space);
     let names = |manifest: &FixedLatentManifest| -> Vec<String> {
         manifest.device_files().iter().map(|file| file.path.clone()).collect()
     };
-    assert_eq!(names(&before), ["encoder.onnx", "tables.bin"]);
+    assert_eq!(names(&previous), ["encoder.onnx", "tables.bin"]);
     let files = ["encoder.onnx", "tables.bin", "golden/b.png", "golden/b.png.lps"];
     assert_eq!(names(&bundle.manifest), files);
     let (input, frame) = bundle.manifest.golden[0].read_verified(folder.path()).unwrap();
@@ -396,13 +396,13 @@ fn golden_inputs_are_the_edges_and_change_no_latent_space() {
 }
 
 #[test]
-fn golden_inputs_that_cannot_be_are_refused_and_change_nothing() {
+fn invalid_golden_inputs_are_refused_and_change_nothing() {
     let folder = written();
-    let refused =
+    let refusal =
         |drafts: &[GoldenInputDraft]| put_golden_inputs(folder.path(), drafts).unwrap_err().to_string();
-    assert!(refused(&[golden("a", b"1"), golden("a", b"2")]).contains("golden/a is listed twice"));
-    assert!(refused(&vec![golden("a", b""); 9]).contains("at most 8"));
-    assert!(refused(&[golden("../a", b"")]).contains("not a plain relative path"));
+    assert!(refusal(&[golden("a", b"1"), golden("a", b"2")]).contains("golden/a is listed twice"));
+    assert!(refusal(&vec![golden("a", b""); 9]).contains("at most 8"));
+    assert!(refusal(&[golden("../a", b"")]).contains("not a plain relative path"));
     assert!(FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap().manifest.golden.is_empty());
     assert!(AnyManifest::parse(b"{}".to_vec()).is_err());
 }

@@ -19,21 +19,21 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Returns the pause after a program that ran for `ran`: a random time between half the limit and the
+    /// Returns the pause after a program that ran for `run_time`: a random time between half the limit and the
     /// limit, so that devices that failed together do not retry together.
-    pub(crate) fn delay(&mut self, ran: Duration) -> Duration {
+    pub(crate) fn delay(&mut self, run_time: Duration) -> Duration {
         // Each new `RandomState` has different keys.
         let random = RandomState::new().hash_one(0_u8) >> 32;
-        self.delay_with_random(ran, random as u32)
+        self.delay_with_random(run_time, random as u32)
     }
 
-    fn delay_with_random(&mut self, ran: Duration, random: u32) -> Duration {
-        if ran >= HEALTHY_RUN {
+    fn delay_with_random(&mut self, run_time: Duration, random: u32) -> Duration {
+        if run_time >= HEALTHY_RUN {
             self.0 = FIRST_DELAY;
         }
-        let whole = self.0;
-        self.0 = (2 * whole).min(MAX_DELAY);
-        whole / 2 + (whole / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+        let full_delay = self.0;
+        self.0 = (2 * full_delay).min(MAX_DELAY);
+        full_delay / 2 + (full_delay / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 }
 
@@ -46,20 +46,20 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_longer_each_time_up_to_a_minute() {
+    fn delays_double_up_to_a_minute() {
         assert_eq!(delays(&mut Backoff::default(), u32::MAX), [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(delays(&mut Backoff::default(), 0), [0, 1, 2, 4, 8, 16, 30, 30]);
     }
 
     #[test]
-    fn what_has_run_for_a_while_begins_anew() {
+    fn a_healthy_run_resets_the_delay() {
         let mut backoff = Backoff::default();
         delays(&mut backoff, 0);
         assert_eq!(backoff.delay_with_random(HEALTHY_RUN, u32::MAX), FIRST_DELAY);
     }
 
     #[test]
-    fn chance_keeps_it_within_its_bounds() {
+    fn random_delays_stay_within_the_bounds() {
         for _ in 0..100 {
             let delay = Backoff::default().delay(Duration::ZERO);
             assert!((FIRST_DELAY / 2..=FIRST_DELAY).contains(&delay), "{delay:?}");

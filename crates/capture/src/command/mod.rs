@@ -122,19 +122,19 @@ impl CommandSource {
 
     /// Ends the running program after its output has ended or failed, or after a stop; then sets the next
     /// state.
-    fn end_program(&mut self, failed: Option<CaptureError>) -> Result<(), CaptureError> {
+    fn end_program(&mut self, failure: Option<CaptureError>) -> Result<(), CaptureError> {
         let ProgramState::Running(running) = std::mem::replace(&mut self.state, ProgramState::Over) else {
             return Ok(());
         };
-        let RunningProgram { process, stream, started_at: since } = *running;
+        let RunningProgram { process, stream, started_at } = *running;
         self.ended_counts += stream.input_counts();
-        let status = process.terminate_group(&self.context, self.options.grace, failed.is_none());
+        let status = process.terminate_group(&self.context, self.options.grace, failure.is_none());
         if self.context.stop.is_stopped() {
             return Ok(());
         }
-        if let Some(error) = failed {
+        if let Some(error) = failure {
             if self.options.restart != RestartPolicy::Never {
-                self.schedule_restart(since);
+                self.schedule_restart(started_at);
             }
             return Err(error);
         }
@@ -142,8 +142,8 @@ impl CommandSource {
         let program = self.options.argv[0].display().to_string();
         tracing::info!(source = %self.context.name, program, %status, "the program has ended");
         match self.options.restart {
-            RestartPolicy::Always => self.schedule_restart(since),
-            RestartPolicy::OnFailure if !status.success() => self.schedule_restart(since),
+            RestartPolicy::Always => self.schedule_restart(started_at),
+            RestartPolicy::OnFailure if !status.success() => self.schedule_restart(started_at),
             RestartPolicy::Never if !status.success() => {
                 return Err(CaptureError::ProgramFailed { program, status });
             }
@@ -154,8 +154,8 @@ impl CommandSource {
 
     /// Sets the state to wait before the program, which was started at this time, is started again.
     fn schedule_restart(&mut self, started_at: Duration) {
-        let ran = self.context.clock.now().saturating_sub(started_at);
-        self.state = ProgramState::Waiting(self.backoff.delay(ran));
+        let run_time = self.context.clock.now().saturating_sub(started_at);
+        self.state = ProgramState::Waiting(self.backoff.delay(run_time));
     }
 }
 
@@ -175,17 +175,17 @@ impl Source for CommandSource {
                 }
                 ProgramState::Running(running) => match running.stream.next() {
                     Ok(Some(captured)) => return Ok(Some(captured)),
-                    ended => self.end_program(ended.err())?,
+                    outcome => self.end_program(outcome.err())?,
                 },
             }
         }
     }
 
     fn input_counts(&self) -> InputCounts {
-        let mut counted = self.ended_counts;
+        let mut counts = self.ended_counts;
         if let ProgramState::Running(running) = &self.state {
-            counted += running.stream.input_counts();
+            counts += running.stream.input_counts();
         }
-        counted
+        counts
     }
 }

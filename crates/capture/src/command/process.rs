@@ -44,12 +44,12 @@ impl Process {
             .spawn()
             .map_err(|error| start_error(program, error))?;
         let group = Pid::from_child(&child);
-        let parts = watch_child(&mut child, group, source);
-        let (ended, stdout) = parts.map_err(|error| {
+        let pipes = watch_child(&mut child, group, source);
+        let (pidfd, stdout) = pipes.map_err(|error| {
             kill_group(&mut child, group);
             start_error(program, error)
         })?;
-        Ok(Self { child, group, pidfd: ended, stdout })
+        Ok(Self { child, group, pidfd, stdout })
     }
 
     /// Returns its standard output.
@@ -58,15 +58,15 @@ impl Process {
     }
 
     /// Ends the program and the rest of its group: with SIGTERM, and with SIGKILL after the grace time. If
-    /// `by_itself` is set, the program first gets the grace time to end by itself, unless the source is
+    /// `may_end_by_itself` is set, the program first gets the grace time to end by itself, unless the source is
     /// stopped.
     pub(crate) fn terminate_group(
         mut self,
         context: &SourceContext,
         grace: Duration,
-        by_itself: bool,
+        may_end_by_itself: bool,
     ) -> io::Result<ExitStatus> {
-        if by_itself {
+        if may_end_by_itself {
             context.stop.wait(Some(self.pidfd.as_fd()), &*context.clock, Some(grace))?;
         }
         if !self.wait_for_end(context, Duration::ZERO)? {
@@ -79,13 +79,14 @@ impl Process {
     }
 
     /// Waits and returns whether it ends within this time.
-    fn wait_for_end(&self, context: &SourceContext, time: Duration) -> io::Result<bool> {
-        let until = context.clock.now() + time;
+    fn wait_for_end(&self, context: &SourceContext, timeout: Duration) -> io::Result<bool> {
+        let deadline = context.clock.now() + timeout;
         loop {
-            let left = until.saturating_sub(context.clock.now());
-            let [ended, _] = poll_readable([Some(self.pidfd.as_fd()), None], &*context.clock, Some(left))?;
-            if ended || context.clock.now() >= until {
-                return Ok(ended);
+            let remaining = deadline.saturating_sub(context.clock.now());
+            let [has_ended, _] =
+                poll_readable([Some(self.pidfd.as_fd()), None], &*context.clock, Some(remaining))?;
+            if has_ended || context.clock.now() >= deadline {
+                return Ok(has_ended);
             }
         }
     }
@@ -107,18 +108,18 @@ fn kill_group(child: &mut Child, group: Pid) {
 
 /// Returns its pidfd and its standard output, and starts a thread that logs its standard error.
 fn watch_child(child: &mut Child, group: Pid, source: &Arc<str>) -> io::Result<(OwnedFd, OwnedFd)> {
-    let ended = pidfd_open(group, PidfdFlags::empty())?;
+    let pidfd = pidfd_open(group, PidfdFlags::empty())?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("its output is not available"));
     };
     let source = source.clone();
     thread::Builder::new().name("stderr".into()).spawn(move || log_lines(stderr, &source))?;
-    Ok((ended, stdout.into()))
+    Ok((pidfd, stdout.into()))
 }
 
 /// Logs lines until all processes that could write them have ended.
-fn log_lines(from: impl Read, source: &str) {
-    let mut lines = LineReader::new(from, MAX_LINE_BYTES);
+fn log_lines(reader: impl Read, source: &str) {
+    let mut lines = LineReader::new(reader, MAX_LINE_BYTES);
     while let Ok(Some((_, line))) = lines.next_line() {
         if let Some(line) = line {
             tracing::debug!(source, "{}", String::from_utf8_lossy(line));

@@ -53,13 +53,13 @@ pub(crate) struct DoneList {
 impl DoneList {
     /// Opens or creates the list of a folder's files.
     pub(crate) fn open(path: &Path, folder: &Path) -> Result<Self, CaptureError> {
-        let opened = File::options().read(true).append(true).create(true).open(path);
-        let mut file = opened.map_err(open_error(path))?;
-        let (known, lines) = read_list(&file).map_err(open_error(path))?;
-        let torn = !ends_with_line(&mut file).map_err(open_error(path))?;
-        let most = 2 * known.len() + MIN_COMPACT_LINES;
+        let result = File::options().read(true).append(true).create(true).open(path);
+        let mut file = result.map_err(open_error(path))?;
+        let (known, line_count) = read_list(&file).map_err(open_error(path))?;
+        let may_be_torn = !ends_with_line(&mut file).map_err(open_error(path))?;
+        let compact_at = 2 * known.len() + MIN_COMPACT_LINES;
         let (path, folder) = (path.to_owned(), folder.to_owned());
-        Ok(Self { path, folder, file, known, line_count: lines, compact_at: most, may_be_torn: torn })
+        Ok(Self { path, folder, file, known, line_count, compact_at, may_be_torn })
     }
 
     /// Returns whether this file is on the list in this state.
@@ -104,11 +104,11 @@ impl DoneList {
             .iter()
             .map(|(name, (fingerprint, outcome))| format_line(name, *fingerprint, *outcome))
             .collect();
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".tmp");
-        fs::write(&beside, text)?;
-        File::open(&beside)?.sync_all()?;
-        fs::rename(&beside, &self.path)?;
+        let mut temporary_path = self.path.clone().into_os_string();
+        temporary_path.push(".tmp");
+        fs::write(&temporary_path, text)?;
+        File::open(&temporary_path)?.sync_all()?;
+        fs::rename(&temporary_path, &self.path)?;
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         self.file = File::options().append(true).open(&self.path)?;
@@ -207,20 +207,20 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_torn_anywhere_is_read_and_goes_on() {
+    fn a_list_torn_anywhere_is_read_and_extended() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".list");
-        let whole = format_line(OsStr::new("a b"), fingerprint(1), FileOutcome::Done)
+        let text = format_line(OsStr::new("a b"), fingerprint(1), FileOutcome::Done)
             + &format_line(OsStr::new("c\n"), fingerprint(2), FileOutcome::Failed);
-        for len in 0..=whole.len() {
-            fs::write(&path, &whole[..len]).unwrap();
+        for len in 0..=text.len() {
+            fs::write(&path, &text[..len]).unwrap();
             let mut list = DoneList::open(&path, folder.path()).unwrap();
             assert_eq!(
                 list.is_listed(OsStr::new("a b"), fingerprint(1)),
-                len >= whole.find('\n').unwrap(),
+                len >= text.find('\n').unwrap(),
                 "{len}"
             );
-            assert_eq!(list.is_listed(OsStr::new("c\n"), fingerprint(2)), len >= whole.len() - 1, "{len}");
+            assert_eq!(list.is_listed(OsStr::new("c\n"), fingerprint(2)), len >= text.len() - 1, "{len}");
             list.add("d".into(), fingerprint(3), FileOutcome::Done).unwrap();
             assert!(
                 DoneList::open(&path, folder.path()).unwrap().is_listed(OsStr::new("d"), fingerprint(3)),
@@ -230,28 +230,29 @@ mod tests {
     }
 
     #[test]
-    fn the_list_forgets_files_that_are_gone_and_no_others() {
+    fn compaction_removes_only_files_that_no_longer_exist() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".list");
         fs::write(folder.path().join("kept"), "x").unwrap();
-        let kept = Fingerprint::read_fingerprint(&folder.path().join("kept")).unwrap();
+        let kept_fingerprint = Fingerprint::read_fingerprint(&folder.path().join("kept")).unwrap();
         let mut list = DoneList::open(&path, folder.path()).unwrap();
-        list.add("kept".into(), kept, FileOutcome::Done).unwrap();
+        list.add("kept".into(), kept_fingerprint, FileOutcome::Done).unwrap();
         for number in 0..MIN_COMPACT_LINES {
             list.add(format!("gone-{number}").into(), fingerprint(1), FileOutcome::Done).unwrap();
         }
         assert!(list.line_count < 10 && list.known.len() < 10, "{} lines", list.line_count);
         list.add("new".into(), fingerprint(2), FileOutcome::Failed).unwrap();
-        let again = DoneList::open(&path, folder.path()).unwrap();
+        let reopened = DoneList::open(&path, folder.path()).unwrap();
         assert!(
-            again.is_listed(OsStr::new("kept"), kept) && again.is_listed(OsStr::new("new"), fingerprint(2))
+            reopened.is_listed(OsStr::new("kept"), kept_fingerprint)
+                && reopened.is_listed(OsStr::new("new"), fingerprint(2))
         );
-        assert!(!again.is_listed(OsStr::new("kept"), fingerprint(9)), "the file has changed since then");
+        assert!(!reopened.is_listed(OsStr::new("kept"), fingerprint(9)), "the file has changed since then");
     }
 
     proptest! {
         #[test]
-        fn every_name_comes_back(name in prop::collection::vec(any::<u8>(), 1..40), seconds in any::<i64>(), failed in any::<bool>()) {
+        fn every_name_survives_its_line(name in prop::collection::vec(any::<u8>(), 1..40), seconds in any::<i64>(), failed in any::<bool>()) {
             let outcome = if failed { FileOutcome::Failed } else { FileOutcome::Done };
             let (name, fingerprint) = (OsString::from_vec(name), Fingerprint { seconds, ..fingerprint(9) });
             let line = format_line(&name, fingerprint, outcome);
@@ -260,7 +261,7 @@ mod tests {
         }
 
         #[test]
-        fn no_line_makes_it_panic(line in prop::collection::vec(any::<u8>(), 0..60), text in "(done|failed) [0-9]{1,3} -?[0-9] [0-9] [0-9] [\\\\a-zé]{0,9}") {
+        fn no_line_panics(line in prop::collection::vec(any::<u8>(), 0..60), text in "(done|failed) [0-9]{1,3} -?[0-9] [0-9] [0-9] [\\\\a-zé]{0,9}") {
             prop_assert!(parse_line(&line).is_none());
             if let Some((name, _)) = parse_line(text.as_bytes()) {
                 prop_assert!(name.len() <= 9);

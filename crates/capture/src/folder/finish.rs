@@ -96,7 +96,7 @@ pub(crate) struct FolderFiles {
 #[derive(Debug, Default)]
 struct FolderState {
     /// Files that were taken and are not done.
-    taken: HashMap<OsString, Fingerprint>,
+    in_progress: HashMap<OsString, Fingerprint>,
     done_list: Option<DoneList>,
 }
 
@@ -143,7 +143,7 @@ impl FolderFiles {
         if state.is_known(&name, fingerprint) {
             return None;
         }
-        state.taken.insert(name.clone(), fingerprint);
+        state.in_progress.insert(name.clone(), fingerprint);
         Some(TakenFile { path, name, fingerprint, files: self.clone() })
     }
 
@@ -166,8 +166,8 @@ impl FolderFiles {
     ) -> Result<(), CaptureError> {
         let mut state = self.state();
         // The file may have been rewritten, and taken again.
-        if state.taken.get(&name) == Some(&fingerprint) {
-            state.taken.remove(&name);
+        if state.in_progress.get(&name) == Some(&fingerprint) {
+            state.in_progress.remove(&name);
         }
         state.done_list.as_mut().map_or(Ok(()), |list| list.add(name, fingerprint, outcome))
     }
@@ -175,7 +175,7 @@ impl FolderFiles {
 
 impl FolderState {
     fn is_known(&self, name: &OsStr, fingerprint: Fingerprint) -> bool {
-        self.taken.get(name) == Some(&fingerprint)
+        self.in_progress.get(name) == Some(&fingerprint)
             || self.done_list.as_ref().is_some_and(|list| list.is_listed(name, fingerprint))
     }
 }
@@ -183,7 +183,7 @@ impl FolderState {
 fn remove_file(path: &Path) -> Result<(), CaptureError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(CaptureError::file_error("delete", path)),
+        result => result.map_err(CaptureError::file_error("delete", path)),
     }
 }
 

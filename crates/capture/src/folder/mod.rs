@@ -85,7 +85,7 @@ pub struct FolderSource {
     /// Whether the folder may contain files that are not known yet.
     needs_listing: bool,
     is_gone: bool,
-    counted: InputCounts,
+    counts: InputCounts,
 }
 
 impl FolderSource {
@@ -95,20 +95,20 @@ impl FolderSource {
     /// [`CaptureError::WatchFolder`] if the folder is missing or cannot be watched, [`CaptureError::InvalidSetting`] and
     /// [`CaptureError::FileOperation`] if `after` is not compatible with the folder.
     pub fn open(context: SourceContext, options: FolderOptions) -> Result<Self, CaptureError> {
-        let FolderOptions { path, after, settle_time: settle, accepts_file: wanted } = options;
+        let FolderOptions { path, after, settle_time, accepts_file } = options;
         // Watching before listing means that a file that arrives in between is seen twice and taken once.
         let watch = FolderWatch::open(&path)?;
         Ok(Self {
             context,
             files: Arc::new(FolderFiles::open(&path, after)?),
             path,
-            accepts_file: wanted,
+            accepts_file,
             watch,
             finished: VecDeque::new(),
-            settling: SettlingFiles::new(settle),
+            settling: SettlingFiles::new(settle_time),
             needs_listing: true,
             is_gone: false,
-            counted: InputCounts::default(),
+            counts: InputCounts::default(),
         })
     }
 
@@ -118,7 +118,7 @@ impl FolderSource {
     /// # Errors
     /// [`CaptureError::FileOperation`].
     pub fn finish_stored(&self, is_stored: impl Fn(u64) -> bool) -> Result<Vec<u64>, CaptureError> {
-        let mut others = Vec::new();
+        let mut unfinished = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(CaptureError::file_error("list", &self.path))? {
             let entry = entry.map_err(CaptureError::file_error("list", &self.path))?;
             let (name, path) = (entry.file_name(), entry.path());
@@ -131,24 +131,25 @@ impl FolderSource {
                 continue;
             }
             if !is_stored(key) {
-                others.push(key);
-            } else if let Some(taken) = self.files.take(name, path, fingerprint) {
-                tracing::info!(source = &*self.context.name, file = %taken.path().display(), "file was stored completely before the last stop");
-                taken.mark_done()?;
+                unfinished.push(key);
+            } else if let Some(file) = self.files.take(name, path, fingerprint) {
+                tracing::info!(source = &*self.context.name, file = %file.path().display(), "file was stored completely before the last stop");
+                file.mark_done()?;
             }
         }
-        Ok(others)
+        Ok(unfinished)
     }
 
     /// Processes the pending inotify events.
     fn process_events(&mut self) -> Result<(), CaptureError> {
-        let (finished, to_list, gone) = (&mut self.finished, &mut self.needs_listing, &mut self.is_gone);
-        let drained = self.watch.drain(|change| match change {
+        let (finished, needs_listing, is_gone) =
+            (&mut self.finished, &mut self.needs_listing, &mut self.is_gone);
+        let result = self.watch.drain(|change| match change {
             FolderChange::Finished(name) if finished.len() < MAX_WAITING_FILES => finished.push_back(name),
-            FolderChange::Finished(_) | FolderChange::Overflow => *to_list = true,
-            FolderChange::Gone => *gone = true,
+            FolderChange::Finished(_) | FolderChange::Overflow => *needs_listing = true,
+            FolderChange::Gone => *is_gone = true,
         });
-        drained.map_err(CaptureError::system_error("read the changes in a folder"))?;
+        result.map_err(CaptureError::system_error("read the changes in a folder"))?;
         if self.is_gone { Err(CaptureError::FolderGone { path: self.path.clone() }) } else { Ok(()) }
     }
 
@@ -164,13 +165,13 @@ impl FolderSource {
             }
             let path = self.path.join(&name);
             let Some(fingerprint) = Fingerprint::read_fingerprint(&path) else { continue };
-            if let Some(taken) = self.files.take(name, path, fingerprint) {
-                self.counted.captured += 1;
-                let source = self.context.name.clone();
+            if let Some(file) = self.files.take(name, path, fingerprint) {
+                self.counts.captured += 1;
+                let source_name = self.context.name.clone();
                 return Ok(Some(Captured {
                     captured_at: fingerprint.modified_at(),
-                    source_name: source,
-                    input: CapturedInput::File(taken),
+                    source_name,
+                    input: CapturedInput::File(file),
                 }));
             }
         }
@@ -181,11 +182,11 @@ impl FolderSource {
     }
 
     fn list(&mut self) -> Result<(), CaptureError> {
-        let (found, more) = scan::list(&self.path, MAX_WAITING_FILES, |name, fingerprint| {
+        let (files, has_more) = scan::list(&self.path, MAX_WAITING_FILES, |name, fingerprint| {
             self.is_wanted(name) && !self.files.is_known(name, fingerprint)
         })?;
-        self.settling.add_found(found, self.context.clock.now());
-        self.needs_listing = more;
+        self.settling.add_found(files, self.context.clock.now());
+        self.needs_listing = has_more;
         Ok(())
     }
 }
@@ -202,9 +203,9 @@ impl Source for FolderSource {
                 continue;
             }
             let clock = &*self.context.clock;
-            let time = self.settling.due().map(|due| due.saturating_sub(clock.now()));
-            let woken = self.context.stop.wait(Some(self.watch.as_fd()), clock, time);
-            if woken.map_err(CaptureError::system_error("wait for a file"))? == WaitOutcome::Stopped {
+            let timeout = self.settling.due().map(|due_at| due_at.saturating_sub(clock.now()));
+            let outcome = self.context.stop.wait(Some(self.watch.as_fd()), clock, timeout);
+            if outcome.map_err(CaptureError::system_error("wait for a file"))? == WaitOutcome::Stopped {
                 break;
             }
         }
@@ -212,6 +213,6 @@ impl Source for FolderSource {
     }
 
     fn input_counts(&self) -> InputCounts {
-        self.counted
+        self.counts
     }
 }

@@ -51,7 +51,7 @@ fn rename_to_free(file: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
     for number in 0..MAX_SAME_NAME {
         match rename_to_new(file, &folder.join(numbered_name(name, number))) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            renamed => return renamed,
+            result => return result,
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files with its name exist"))
@@ -66,7 +66,7 @@ fn rename_to_new(file: &Path, target: &Path) -> io::Result<()> {
                 let _ = fs::remove_file(target);
             })
         }
-        renamed => Ok(renamed?),
+        result => Ok(result?),
     }
 }
 

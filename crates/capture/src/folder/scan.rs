@@ -12,26 +12,26 @@ use crate::CaptureError;
 /// A file that was found by listing.
 pub(crate) type FoundFile = (Fingerprint, OsString);
 
-/// Lists the files of a folder that fit, by modification time and name, at most `most` of them. Also returns
+/// Lists the wanted files of a folder, by modification time and name, at most `max_files` of them. Also returns
 /// whether there are more.
 pub(crate) fn list(
     folder: &Path,
-    most: usize,
-    fits: impl Fn(&OsStr, Fingerprint) -> bool,
+    max_files: usize,
+    is_wanted: impl Fn(&OsStr, Fingerprint) -> bool,
 ) -> Result<(BTreeSet<FoundFile>, bool), CaptureError> {
-    let (mut found, mut more) = (BTreeSet::new(), false);
+    let (mut files, mut has_more) = (BTreeSet::new(), false);
     for entry in fs::read_dir(folder).map_err(CaptureError::file_error("list", folder))? {
         let entry = entry.map_err(CaptureError::file_error("list", folder))?;
         let Some(fingerprint) = Fingerprint::read_fingerprint(&entry.path()) else { continue };
-        if fits(&entry.file_name(), fingerprint) {
-            found.insert((fingerprint, entry.file_name()));
+        if is_wanted(&entry.file_name(), fingerprint) {
+            files.insert((fingerprint, entry.file_name()));
         }
-        if found.len() > most {
-            found.pop_last();
-            more = true;
+        if files.len() > max_files {
+            files.pop_last();
+            has_more = true;
         }
     }
-    Ok((found, more))
+    Ok((files, has_more))
 }
 
 /// Files that are observed until they have not changed for a while.
@@ -52,8 +52,8 @@ impl SettlingFiles {
     }
 
     /// Adds files that were found now.
-    pub(crate) fn add_found(&mut self, found: BTreeSet<FoundFile>, now: Duration) {
-        self.waiting.extend(found.into_iter().map(|found| (now, found)));
+    pub(crate) fn add_found(&mut self, files: BTreeSet<FoundFile>, now: Duration) {
+        self.waiting.extend(files.into_iter().map(|file| (now, file)));
     }
 
     /// Returns the time at which the next file may be taken; `None` if no file waits.
@@ -61,18 +61,18 @@ impl SettlingFiles {
         self.waiting.front().map(|(since, _)| *since + self.settle_time)
     }
 
-    /// Takes a file that has not changed for long enough; `look` returns its current fingerprint, or `None`
-    /// if it is gone.
+    /// Takes a file that has not changed for long enough; `read_fingerprint` returns its current fingerprint, or
+    /// `None` if it is gone.
     pub(crate) fn take(
         &mut self,
         now: Duration,
-        look: impl Fn(&OsStr) -> Option<Fingerprint>,
+        read_fingerprint: impl Fn(&OsStr) -> Option<Fingerprint>,
     ) -> Option<OsString> {
         while self.due().is_some_and(|due| due <= now)
-            && let Some((_, (before, name))) = self.waiting.pop_front()
+            && let Some((_, (previous, name))) = self.waiting.pop_front()
         {
-            match look(&name) {
-                Some(fingerprint) if fingerprint == before => return Some(name),
+            match read_fingerprint(&name) {
+                Some(fingerprint) if fingerprint == previous => return Some(name),
                 Some(fingerprint) => self.waiting.push_back((now, (fingerprint, name))),
                 None => {}
             }

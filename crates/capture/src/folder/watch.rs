@@ -45,14 +45,14 @@ impl FolderWatch {
     }
 
     /// Passes on all changes since the last call.
-    pub(crate) fn drain(&self, mut each: impl FnMut(FolderChange)) -> io::Result<()> {
+    pub(crate) fn drain(&self, mut on_change: impl FnMut(FolderChange)) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = Reader::new(&self.0, &mut buffer);
         loop {
             match events.next() {
                 Ok(event) => {
                     if let Some(change) = parse_event(event.events(), event.file_name().map(CStr::to_bytes)) {
-                        each(change);
+                        on_change(change);
                     }
                 }
                 Err(Errno::INTR) => {}
@@ -70,10 +70,10 @@ impl AsFd for FolderWatch {
 }
 
 fn parse_event(flags: ReadFlags, name: Option<&[u8]>) -> Option<FolderChange> {
-    let gone = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT | ReadFlags::IGNORED;
+    let gone_flags = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT | ReadFlags::IGNORED;
     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
         Some(FolderChange::Overflow)
-    } else if flags.intersects(gone) {
+    } else if flags.intersects(gone_flags) {
         Some(FolderChange::Gone)
     } else {
         name.map(|name| FolderChange::Finished(OsStr::from_bytes(name).to_owned()))
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_says_is_understood() {
+    fn events_of_the_system_are_parsed() {
         assert!(matches!(parse_event(ReadFlags::QUEUE_OVERFLOW, None), Some(FolderChange::Overflow)));
         assert!(matches!(parse_event(ReadFlags::IGNORED, None), Some(FolderChange::Gone)));
         let finished = parse_event(ReadFlags::CLOSE_WRITE, Some(b"a"));

@@ -13,7 +13,7 @@ pub struct RateLimiter<T> {
     interval: Duration,
     /// Arrival of the next token; `None` before the first input.
     next_token_at: Option<SystemTime>,
-    held: Option<T>,
+    pending: Option<T>,
     dropped: u64,
 }
 
@@ -30,21 +30,21 @@ impl<T> RateLimiter<T> {
         Ok(Self {
             interval: Duration::from_secs_f64(1.0 / rate),
             next_token_at: None,
-            held: None,
+            pending: None,
             dropped: 0,
         })
     }
 
-    /// Offers an input captured at time `at`. Returns it if there is a token; otherwise holds it in place of
+    /// Offers an input captured at `now`. Returns it if there is a token; otherwise holds it in place of
     /// the previous one.
-    pub fn offer(&mut self, at: SystemTime, input: T) -> Option<T> {
-        self.dropped += u64::from(self.held.replace(input).is_some());
-        self.take(at)
+    pub fn offer(&mut self, now: SystemTime, input: T) -> Option<T> {
+        self.dropped += u64::from(self.pending.replace(input).is_some());
+        self.take(now)
     }
 
     /// Returns the held input if there is a token by now.
     pub fn take(&mut self, now: SystemTime) -> Option<T> {
-        self.held.as_ref()?;
+        self.pending.as_ref()?;
         // A token more than one interval ahead means that the clock was set back.
         let next = self.next_token_at.filter(|next| {
             next.duration_since(now).is_ok_and(|ahead| ahead <= self.interval) || *next <= now
@@ -52,14 +52,14 @@ impl<T> RateLimiter<T> {
         if next.is_some_and(|next| now < next) {
             return None;
         }
-        let regular = next.map(|next| next + self.interval).filter(|regular| *regular > now);
-        self.next_token_at = Some(regular.unwrap_or(now + self.interval));
-        self.held.take()
+        let scheduled = next.map(|next| next + self.interval).filter(|scheduled| *scheduled > now);
+        self.next_token_at = Some(scheduled.unwrap_or(now + self.interval));
+        self.pending.take()
     }
 
     /// Returns the time at which a held input may pass; `None` if no input is held.
     pub fn due(&self) -> Option<SystemTime> {
-        self.held.as_ref().and(self.next_token_at)
+        self.pending.as_ref().and(self.next_token_at)
     }
 
     /// Returns the number of inputs that were replaced by newer ones.
@@ -81,33 +81,39 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_input_comes_out_when_a_token_is_there() {
-        let mut cap = RateLimiter::new(10.0).unwrap();
-        assert_eq!((cap.due(), cap.offer(at(0), 'a')), (None, Some('a')));
-        assert_eq!((cap.offer(at(30), 'b'), cap.offer(at(60), 'c'), cap.take(at(99))), (None, None, None));
-        assert_eq!((cap.due(), cap.take(at(100)), cap.take(at(100))), (Some(at(100)), Some('c'), None));
-        assert_eq!((cap.offer(at(130), 'd'), cap.offer(at(240), 'e')), (None, Some('e')));
-        assert_eq!(cap.dropped(), 2);
+    fn the_newest_input_passes_when_a_token_is_available() {
+        let mut limiter = RateLimiter::new(10.0).unwrap();
+        assert_eq!((limiter.due(), limiter.offer(at(0), 'a')), (None, Some('a')));
+        assert_eq!(
+            (limiter.offer(at(30), 'b'), limiter.offer(at(60), 'c'), limiter.take(at(99))),
+            (None, None, None)
+        );
+        assert_eq!(
+            (limiter.due(), limiter.take(at(100)), limiter.take(at(100))),
+            (Some(at(100)), Some('c'), None)
+        );
+        assert_eq!((limiter.offer(at(130), 'd'), limiter.offer(at(240), 'e')), (None, Some('e')));
+        assert_eq!(limiter.dropped(), 2);
     }
 
     #[test]
-    fn thirty_a_second_become_ten_however_uneven_they_come() {
-        let mut cap = RateLimiter::new(10.0).unwrap();
+    fn thirty_uneven_inputs_per_second_become_ten() {
+        let mut limiter = RateLimiter::new(10.0).unwrap();
         let times = (0..3000_u64).map(|frame| at(frame * 100 / 3 + frame * 7 % 11));
-        let passed = times.filter(|time| cap.offer(*time, ()).is_some()).count();
+        let passed = times.filter(|time| limiter.offer(*time, ()).is_some()).count();
         assert!((990..=1001).contains(&passed), "{passed}");
     }
 
     #[test]
-    fn a_clock_that_is_set_back_does_not_hold_anything_up() {
-        let mut cap = RateLimiter::new(1.0).unwrap();
-        assert!(cap.offer(at(1_000_000), ()).is_some());
-        assert!(cap.offer(at(0), ()).is_some());
-        assert!(cap.offer(at(500), ()).is_none());
+    fn a_clock_that_is_set_back_does_not_block_the_inputs() {
+        let mut limiter = RateLimiter::new(1.0).unwrap();
+        assert!(limiter.offer(at(1_000_000), ()).is_some());
+        assert!(limiter.offer(at(0), ()).is_some());
+        assert!(limiter.offer(at(500), ()).is_none());
     }
 
     #[test]
-    fn a_rate_that_cannot_be_is_refused() {
+    fn a_rate_out_of_range_is_refused() {
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-9] {
             assert!(RateLimiter::<()>::new(rate).is_err(), "{rate}");
         }
@@ -118,20 +124,20 @@ mod tests {
         fn the_rate_is_never_exceeded_and_the_last_input_is_never_lost(
             gaps in prop::collection::vec(0_u64..400, 1..200), rate in 0.5_f64..20.0,
         ) {
-            let mut cap = RateLimiter::new(rate).unwrap();
+            let mut limiter = RateLimiter::new(rate).unwrap();
             let mut now = 0;
             let mut passed = Vec::new();
             for (number, gap) in gaps.iter().enumerate() {
                 now += gap;
-                passed.extend(cap.offer(at(now), number).map(|number| (now, number)));
+                passed.extend(limiter.offer(at(now), number).map(|number| (now, number)));
             }
             let end = now + 3000;
-            passed.extend(cap.take(at(end)).map(|number| (end, number)));
+            passed.extend(limiter.take(at(end)).map(|number| (end, number)));
             prop_assert_eq!(passed.last().map(|(_, number)| *number), Some(gaps.len() - 1));
-            prop_assert_eq!(passed.len() as u64 + cap.dropped(), gaps.len() as u64);
-            for (first, (from, _)) in passed.iter().enumerate() {
-                for (between, (to, _)) in passed[first + 1..].iter().enumerate() {
-                    prop_assert!((to - from) as f64 >= between as f64 / rate * 1000.0 - 1e-3);
+            prop_assert_eq!(passed.len() as u64 + limiter.dropped(), gaps.len() as u64);
+            for (index, (earlier, _)) in passed.iter().enumerate() {
+                for (count, (later, _)) in passed[index + 1..].iter().enumerate() {
+                    prop_assert!((later - earlier) as f64 >= count as f64 / rate * 1000.0 - 1e-3);
                 }
             }
         }

@@ -19,7 +19,7 @@ const UNITS_PER_LEVEL: u64 = 256;
 pub struct SceneGate {
     threshold: f32,
     max_silence: Duration,
-    last: Option<(SystemTime, LumaGrid)>,
+    last_passed: Option<(SystemTime, LumaGrid)>,
 }
 
 /// The reduced image that is compared.
@@ -41,22 +41,23 @@ impl SceneGate {
             let message = format!("a threshold of {threshold} grey levels is out of range: use 0 to 255");
             return Err(CaptureError::InvalidSetting(message));
         }
-        Ok(Self { threshold, max_silence: silence, last: None })
+        Ok(Self { threshold, max_silence: silence, last_passed: None })
     }
 
-    /// Returns whether an image, captured at time `at`, passes. The first image passes, and so does one of a
+    /// Returns whether an image, captured at `time`, passes. The first image passes, and so does one of a
     /// different size.
-    pub fn passes(&mut self, at: SystemTime, image: &DynamicImage) -> bool {
+    pub fn passes(&mut self, time: SystemTime, image: &DynamicImage) -> bool {
         let grid = LumaGrid::from_image(image);
-        let same = self.last.as_ref().is_some_and(|(before, last)| {
+        let is_unchanged = self.last_passed.as_ref().is_some_and(|(last_time, last)| {
             // If the clock was set back, the elapsed time is unknown, and the image passes.
-            let silent = at.duration_since(*before).map_or(true, |time| time >= self.max_silence);
-            !silent && last.difference(&grid).is_some_and(|difference| difference <= self.threshold)
+            let is_overdue =
+                time.duration_since(*last_time).map_or(true, |elapsed| elapsed >= self.max_silence);
+            !is_overdue && last.difference(&grid).is_some_and(|difference| difference <= self.threshold)
         });
-        if !same {
-            self.last = Some((at, grid));
+        if !is_unchanged {
+            self.last_passed = Some((time, grid));
         }
-        !same
+        !is_unchanged
     }
 }
 
@@ -99,7 +100,9 @@ impl LumaGrid {
 
 /// Returns the cell index of each pixel along one side.
 fn cell_indices(side: u32, cells: u32) -> Vec<usize> {
-    (0..side).map(|at| (u64::from(at) * u64::from(cells.min(side)) / u64::from(side)) as usize).collect()
+    (0..side)
+        .map(|index| (u64::from(index) * u64::from(cells.min(side)) / u64::from(side)) as usize)
+        .collect()
 }
 
 fn grey([level]: [u8; 1]) -> u32 {
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_over_the_threshold_passes_and_slow_ones_add_up() {
+    fn a_change_over_the_threshold_passes_and_slow_changes_add_up() {
         let mut gate = SceneGate::new(3.0, NEVER).unwrap();
         let passed: Vec<bool> = [10, 10, 13, 14, 12, 17, 18]
             .into_iter()
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn something_small_counts_by_its_share_of_the_picture() {
+    fn a_small_change_is_weighted_by_its_area() {
         // A sixteenth of the image that changes by 160 levels is a mean change of ten levels.
         let changed = GrayImage::from_fn(64, 48, |x, y| Luma([if x < 16 && y < 12 { 160 } else { 0 }]));
         for (threshold, passes) in [(9.9, true), (10.0, false)] {
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_ends_after_its_time_and_when_the_clock_is_set_back() {
+    fn an_image_passes_after_the_maximum_silence_and_when_the_clock_is_set_back() {
         let mut gate = SceneGate::new(3.0, Duration::from_mins(1)).unwrap();
         let passed: Vec<bool> = [100, 159, 160, 219, 220, 50, 51]
             .into_iter()
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_another_size_and_the_smallest_ones_are_compared() {
+    fn images_of_another_size_pass_and_tiny_images_are_compared() {
         let mut gate = SceneGate::new(255.0, NEVER).unwrap();
         assert!(gate.passes(at(0), &grey(1, 1, 9)));
         assert!(!gate.passes(at(0), &grey(1, 1, 255)));
@@ -174,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_passes_differs_and_what_does_not_pass_does_not(
+        fn exactly_the_changed_images_pass(
             levels in prop::collection::vec((any::<u8>(), 0_u64..30), 1..60), threshold in 0_u8..100,
         ) {
             let silence = Duration::from_secs(100);
@@ -183,7 +186,7 @@ mod tests {
             for (level, gap) in levels {
                 now += gap;
                 let image = RgbImage::from_pixel(37, 29, image::Rgb([level; 3]));
-                let expected = last.is_none_or(|(time, before)| now - time >= 100 || before.abs_diff(level) > threshold);
+                let expected = last.is_none_or(|(time, last_level)| now - time >= 100 || last_level.abs_diff(level) > threshold);
                 prop_assert_eq!(gate.passes(at(now), &image.into()), expected);
                 last = if expected { Some((now, level)) } else { last };
             }

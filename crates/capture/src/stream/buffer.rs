@@ -37,15 +37,15 @@ impl StreamBuffer {
 
     /// Reads once and returns the number of bytes, zero at the end of the stream. It must not be called while
     /// the buffer is full.
-    pub(crate) fn fill(&mut self, from: &mut impl Read) -> io::Result<usize> {
+    pub(crate) fn fill(&mut self, reader: &mut impl Read) -> io::Result<usize> {
         self.make_room();
         loop {
-            match from.read(&mut self.bytes[self.end..]) {
-                Ok(read) => {
+            match reader.read(&mut self.bytes[self.end..]) {
+                Ok(count) => {
                     // A reader that returns too large a count must not make unread bytes visible.
-                    let read = read.min(self.bytes.len() - self.end);
-                    self.end += read;
-                    return Ok(read);
+                    let count = count.min(self.bytes.len() - self.end);
+                    self.end += count;
+                    return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -57,11 +57,11 @@ impl StreamBuffer {
         if self.bytes.len() - self.end >= MIN_READ_BYTES {
             return;
         }
-        let held = self.end - self.start;
+        let content_len = self.end - self.start;
         // Bytes are moved only if at least as many are processed, so that moving costs less than reading did.
-        if self.start > 0 && (self.start >= held || self.bytes.len() == self.limit) {
+        if self.start > 0 && (self.start >= content_len || self.bytes.len() == self.limit) {
             self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, held);
+            (self.start, self.end) = (0, content_len);
         }
         if self.bytes.len() - self.end < MIN_READ_BYTES && self.bytes.len() < self.limit {
             let len = (2 * self.bytes.len()).max(self.end + MIN_READ_BYTES).min(self.limit);
@@ -79,21 +79,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_what_was_read_and_never_more_than_its_limit(
+        fn it_holds_the_unconsumed_bytes_within_its_limit(
             steps in prop::collection::vec((any::<bool>(), 0_usize..40_000), 1..60),
             limit in 1_usize..100_000,
         ) {
-            let data: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
-            let (mut from, mut buffer, mut done) = (&data[..], StreamBuffer::new(limit), 0);
-            for (read, count) in steps {
-                if read && !buffer.is_full() {
-                    prop_assert!(buffer.fill(&mut (&mut from).take(count as u64 + 1)).unwrap() > 0);
+            let data: Vec<u8> = (0..3_000_000_u32).map(|index| (index % 251) as u8).collect();
+            let (mut source, mut buffer, mut consumed) = (&data[..], StreamBuffer::new(limit), 0);
+            for (is_read, count) in steps {
+                if is_read && !buffer.is_full() {
+                    prop_assert!(buffer.fill(&mut (&mut source).take(count as u64 + 1)).unwrap() > 0);
                 } else {
-                    done += count.min(buffer.bytes().len());
+                    consumed += count.min(buffer.bytes().len());
                     buffer.consume(count);
                 }
                 prop_assert!(buffer.bytes.capacity() <= limit);
-                prop_assert_eq!(buffer.bytes(), &data[done..][..buffer.bytes().len()]);
+                prop_assert_eq!(buffer.bytes(), &data[consumed..][..buffer.bytes().len()]);
             }
         }
     }

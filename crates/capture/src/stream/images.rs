@@ -46,13 +46,13 @@ impl Default for ImageStreamOptions {
 
 /// The images of a byte stream.
 pub struct ImageStreamReader<R> {
-    from: R,
+    reader: R,
     buffer: StreamBuffer,
     limit: usize,
     /// `None` until the format is known.
     splitter: Option<(StreamFormat, Box<dyn StreamSplitter>)>,
-    ended: bool,
-    counted: InputCounts,
+    has_ended: bool,
+    counts: InputCounts,
 }
 
 impl<R: Read> ImageStreamReader<R> {
@@ -60,25 +60,25 @@ impl<R: Read> ImageStreamReader<R> {
     ///
     /// # Errors
     /// [`CaptureError::InvalidSetting`] if the limit is under 4096 bytes or under the size of a raw image.
-    pub fn new(from: R, options: ImageStreamOptions) -> Result<Self, CaptureError> {
+    pub fn new(reader: R, options: ImageStreamOptions) -> Result<Self, CaptureError> {
         let ImageStreamOptions { format, max_image_bytes: limit } = options;
-        let least = match format {
+        let min_limit = match format {
             StreamFormat::Raw(raw) => raw.image_bytes().max(DETECTION_BYTES),
             _ => DETECTION_BYTES,
         };
-        if limit < least {
+        if limit < min_limit {
             let message =
-                format!("a limit of {limit} bytes is too small for these images: allow at least {least}");
+                format!("a limit of {limit} bytes is too small for these images: allow at least {min_limit}");
             return Err(CaptureError::InvalidSetting(message));
         }
-        let known = new_splitter(format, limit).map(|splitter| (format, splitter));
+        let splitter = new_splitter(format, limit).map(|splitter| (format, splitter));
         Ok(Self {
-            from,
+            reader,
             buffer: StreamBuffer::new(limit),
             limit,
-            splitter: known,
-            ended: false,
-            counted: InputCounts::default(),
+            splitter,
+            has_ended: false,
+            counts: InputCounts::default(),
         })
     }
 
@@ -92,7 +92,7 @@ impl<R: Read> ImageStreamReader<R> {
             if let Some(image) = self.read_step()? {
                 return Ok(Some(image));
             }
-            if self.ended && self.buffer.bytes().is_empty() {
+            if self.has_ended && self.buffer.bytes().is_empty() {
                 return Ok(None);
             }
         }
@@ -100,7 +100,7 @@ impl<R: Read> ImageStreamReader<R> {
 
     /// Returns the counts so far.
     pub fn input_counts(&self) -> InputCounts {
-        self.counted
+        self.counts
     }
 
     /// Splits once, or reads once.
@@ -116,24 +116,24 @@ impl<R: Read> ImageStreamReader<R> {
             return Ok(None);
         }
         let item = match splitter.split(bytes) {
-            SplitItem::NeedsMore if self.ended || self.buffer.is_full() => splitter.give_up(bytes),
+            SplitItem::NeedsMore if self.has_ended || self.buffer.is_full() => splitter.give_up(bytes),
             item => item,
         };
         let mut image = None;
         match item {
             SplitItem::NeedsMore => self.fill_buffer()?,
             SplitItem::Garbage(count) => {
-                self.counted.skipped += count as u64;
+                self.counts.skipped += count as u64;
                 self.buffer.consume(count);
             }
             SplitItem::Damaged(count) => {
-                self.counted.damaged += 1;
-                self.counted.skipped += count as u64;
+                self.counts.damaged += 1;
+                self.counts.skipped += count as u64;
                 self.buffer.consume(count);
             }
             SplitItem::Complete(count) => {
                 image = Some(captured_image(*format, bytes[..count].to_vec()));
-                self.counted.captured += 1;
+                self.counts.captured += 1;
                 self.buffer.consume(count);
             }
         }
@@ -141,7 +141,8 @@ impl<R: Read> ImageStreamReader<R> {
     }
 
     fn fill_buffer(&mut self) -> Result<(), StreamFailure> {
-        self.ended = self.ended || self.buffer.fill(&mut self.from).map_err(StreamFailure::Read)? == 0;
+        self.has_ended =
+            self.has_ended || self.buffer.fill(&mut self.reader).map_err(StreamFailure::Read)? == 0;
         Ok(())
     }
 
@@ -154,11 +155,11 @@ impl<R: Read> ImageStreamReader<R> {
         let head = &bytes[..bytes.len().min(DETECTION_BYTES)];
         if let Some(format) = detect_format(head) {
             self.splitter = new_splitter(format, self.limit).map(|splitter| (format, splitter));
-        } else if head.len() == DETECTION_BYTES || (self.ended && !head.is_empty()) {
+        } else if head.len() == DETECTION_BYTES || (self.has_ended && !head.is_empty()) {
             let head = head[..head.len().min(16)].to_vec();
             self.discard_rest();
             return Err(StreamFailure::Unknown(head));
-        } else if self.ended {
+        } else if self.has_ended {
             // An empty stream ends without images in any format.
             self.discard_rest();
         }
@@ -167,7 +168,7 @@ impl<R: Read> ImageStreamReader<R> {
 
     /// Discards the rest of the stream.
     fn discard_rest(&mut self) {
-        self.ended = true;
+        self.has_ended = true;
         self.buffer.consume(self.buffer.bytes().len());
         self.splitter = Some((StreamFormat::Mjpeg, Box::new(MjpegSplitter::default())));
     }

@@ -86,21 +86,21 @@ impl MjpegSplitter {
     }
 
     fn skip_payload(&mut self, bytes: &[u8], marker: u8) -> WalkStep {
-        let from = self.offset + 2;
-        let Some(&length) = bytes.get(from..).and_then(<[u8]>::first_chunk) else { return WalkStep::More };
+        let start = self.offset + 2;
+        let Some(&length) = bytes.get(start..).and_then(<[u8]>::first_chunk) else { return WalkStep::More };
         let length = u16::from_be_bytes(length) as usize;
-        let free = matches!(marker, 0xe0..=0xef | 0xfe);
-        self.last_segment = from;
-        if length < 2 || (!free && length > MAX_TABLES_BYTES) {
+        let is_free_form = matches!(marker, 0xe0..=0xef | 0xfe);
+        self.last_segment = start;
+        if length < 2 || (!is_free_form && length > MAX_TABLES_BYTES) {
             return WalkStep::Damaged;
         }
         // Two bytes behind the segment must be available, so that a start is found whose first byte is in the
         // segment.
-        let Some(segment) = bytes.get(from..from + length + 2) else { return WalkStep::More };
-        if !free && segment.windows(3).any(|window| window == START_BYTES) {
+        let Some(segment) = bytes.get(start..start + length + 2) else { return WalkStep::More };
+        if !is_free_form && segment.windows(3).any(|window| window == START_BYTES) {
             return WalkStep::Damaged;
         }
-        self.offset = from + length;
+        self.offset = start + length;
         self.in_scan = marker == 0xda;
         self.has_scan |= self.in_scan;
         WalkStep::On
@@ -133,12 +133,12 @@ impl MjpegSplitter {
 fn skip_to_start(bytes: &[u8]) -> SplitItem {
     let found = bytes.windows(3).position(|window| window == START_BYTES);
     let garbage = found.unwrap_or_else(|| {
-        let kept = if bytes.ends_with(&START_BYTES[..2]) {
+        let prefix_len = if bytes.ends_with(&START_BYTES[..2]) {
             2
         } else {
             usize::from(bytes.ends_with(&START_BYTES[..1]))
         };
-        bytes.len() - kept
+        bytes.len() - prefix_len
     });
     if garbage == 0 { SplitItem::NeedsMore } else { SplitItem::Garbage(garbage) }
 }
@@ -190,11 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_off_anywhere_does_not_take_the_next_one_with_it() {
-        let whole = sample_file(&[1, 2, 3, 4, 5, 6]);
-        for len in 0..whole.len() {
-            let bytes = [&whole[..len], &whole[..], b"--boundary"].concat();
-            let found = items(&bytes).contains(&SplitItem::Complete(whole.len()));
+    fn a_truncated_file_does_not_spoil_the_next_one() {
+        let file = sample_file(&[1, 2, 3, 4, 5, 6]);
+        for len in 0..file.len() {
+            let bytes = [&file[..len], &file[..], b"--boundary"].concat();
+            let found = items(&bytes).contains(&SplitItem::Complete(file.len()));
             // If the length of the application segment happens to reach a marker of the thumbnail, or the one
             // behind the next SOI, the two files cannot be told apart.
             assert!(found || [7, 13].contains(&len), "{len}: {:?}", items(&bytes));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_cannot_be_does_not_wait_for_its_bytes() {
+    fn an_impossible_length_does_not_wait_for_more_bytes() {
         assert_eq!(
             MjpegSplitter::default().split(&[0xff, 0xd8, 0xff, 0xdb, 0xff, 0xd8]),
             SplitItem::Damaged(4)
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_the_beginning_of_a_start_is_kept() {
+    fn a_partial_start_marker_is_kept() {
         assert_eq!(MjpegSplitter::default().split(b"ab\xff"), SplitItem::Garbage(2));
         assert_eq!(MjpegSplitter::default().split(b"ab\xff\xd8"), SplitItem::Garbage(2));
         assert_eq!(MjpegSplitter::default().split(b"\xff\xd8"), SplitItem::NeedsMore);

@@ -34,7 +34,7 @@ pub enum StreamContent {
 /// waited for, except for [`from_stdin`](Self::from_stdin).
 pub struct StreamSource<R> {
     context: SourceContext,
-    parts: StreamReader<R>,
+    reader: StreamReader<R>,
 }
 
 enum StreamReader<R> {
@@ -47,14 +47,14 @@ impl<R: Read + Send> StreamSource<R> {
     ///
     /// # Errors
     /// [`CaptureError::InvalidSetting`].
-    pub fn new(context: SourceContext, from: R, content: StreamContent) -> Result<Self, CaptureError> {
-        let parts = match content {
-            StreamContent::Images(options) => StreamReader::Images(ImageStreamReader::new(from, options)?),
+    pub fn new(context: SourceContext, input: R, content: StreamContent) -> Result<Self, CaptureError> {
+        let reader = match content {
+            StreamContent::Images(options) => StreamReader::Images(ImageStreamReader::new(input, options)?),
             StreamContent::Rows(options) => {
-                StreamReader::Rows(Box::new(WindowReader::new(&context.name, from, options)?))
+                StreamReader::Rows(Box::new(WindowReader::new(&context.name, input, options)?))
             }
         };
-        Ok(Self { context, parts })
+        Ok(Self { context, reader })
     }
 }
 
@@ -74,7 +74,7 @@ impl<R: Read + Send> Source for StreamSource<R> {
         if self.context.stop.is_stopped() {
             return Ok(None);
         }
-        let next = match &mut self.parts {
+        let next = match &mut self.reader {
             StreamReader::Images(images) => {
                 let next = images.next_image().map_err(|failure| capture_error(&self.context, failure));
                 next.map(|image: Option<CapturedImage>| image.map(CapturedInput::Image))
@@ -86,12 +86,12 @@ impl<R: Read + Send> Source for StreamSource<R> {
         match next {
             // The pipe returns an error when it is stopped.
             Err(_) if self.context.stop.is_stopped() => Ok(None),
-            next => Ok(next?.map(|what| self.context.capture_now(what))),
+            next => Ok(next?.map(|input| self.context.capture_now(input))),
         }
     }
 
     fn input_counts(&self) -> InputCounts {
-        match &self.parts {
+        match &self.reader {
             StreamReader::Images(images) => images.input_counts(),
             StreamReader::Rows(windows) => windows.input_counts(),
         }

@@ -63,55 +63,55 @@ fn is_start(bytes: &[u8]) -> bool {
 
 /// Skips the bytes before a start, or all bytes that cannot begin one.
 fn skip_to_start(bytes: &[u8]) -> SplitItem {
-    let start = (0..bytes.len()).find(|&at| {
-        let rest = &bytes[at..];
+    let start = (0..bytes.len()).find(|&offset| {
+        let rest = &bytes[offset..];
         is_start(rest) || matches!(rest, [b'P'] | [b'P', b'5' | b'6'])
     });
     match start {
         Some(0) => SplitItem::NeedsMore,
-        Some(at) => SplitItem::Garbage(at),
+        Some(offset) => SplitItem::Garbage(offset),
         None => SplitItem::Garbage(bytes.len()),
     }
 }
 
 /// Parses a header.
 fn parse_header(bytes: &[u8]) -> HeaderResult {
-    let (mut at, mut numbers) = (2, [0_usize; 3]);
+    let (mut offset, mut numbers) = (2, [0_usize; 3]);
     for number in &mut numbers {
-        let Some(from) = skip_white_space(bytes, at) else { return HeaderResult::More };
-        let digits = bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        at = from + digits;
-        if at == bytes.len() && digits < 9 {
+        let Some(start) = skip_white_space(bytes, offset) else { return HeaderResult::More };
+        let digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        offset = start + digits;
+        if offset == bytes.len() && digits < 9 {
             return HeaderResult::More;
         }
         // Nine digits exceed every limit, and eight cannot overflow.
-        match std::str::from_utf8(&bytes[from..at]).map(str::parse) {
+        match std::str::from_utf8(&bytes[start..offset]).map(str::parse) {
             Ok(Ok(value)) if digits < 9 && value > 0 => *number = value,
             _ => return HeaderResult::Wrong,
         }
     }
-    if !bytes[at].is_ascii_whitespace() {
+    if !bytes[offset].is_ascii_whitespace() {
         return HeaderResult::Wrong;
     }
-    let [width, height, largest] = numbers;
-    let sample = match largest {
+    let [width, height, max_value] = numbers;
+    let sample_bytes = match max_value {
         1..=255 => 1,
         256..=65535 => 2,
         _ => return HeaderResult::Wrong,
     };
-    let pixel = if bytes[1] == b'6' { 3 * sample } else { sample };
-    let len = (width * pixel).checked_mul(height).and_then(|samples| samples.checked_add(at + 1));
+    let pixel_bytes = if bytes[1] == b'6' { 3 * sample_bytes } else { sample_bytes };
+    let len = (width * pixel_bytes).checked_mul(height).and_then(|samples| samples.checked_add(offset + 1));
     len.map_or(HeaderResult::Wrong, HeaderResult::Len)
 }
 
-/// Returns the offset behind the white space and comments that begin at `at`; `None` if more bytes are
+/// Returns the offset behind the white space and comments that begin at `offset`; `None` if more bytes are
 /// needed.
-fn skip_white_space(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn skip_white_space(bytes: &[u8], mut offset: usize) -> Option<usize> {
     loop {
-        match bytes.get(at)? {
-            b'#' => at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r'))?,
-            byte if byte.is_ascii_whitespace() => at += 1,
-            _ => return Some(at),
+        match bytes.get(offset)? {
+            b'#' => offset += bytes[offset..].iter().position(|byte| matches!(byte, b'\n' | b'\r'))?,
+            byte if byte.is_ascii_whitespace() => offset += 1,
+            _ => return Some(offset),
         }
     }
 }
@@ -125,21 +125,26 @@ mod tests {
     }
 
     #[test]
-    fn the_header_says_how_long_a_file_is() {
+    fn the_header_gives_the_length_of_a_file() {
         for (bytes, len) in [
             (&b"P5 2 3 255 123456rest"[..], 17),
             (b"P6\n#by a camera\n1 #wide\n2 7\n123456P6", 34),
             (b"P5\r\n1\t2\n65535\n1234", 18),
         ] {
             assert_eq!(first(bytes), SplitItem::Complete(len), "{}", bytes.escape_ascii());
-            for short in 1..len {
-                assert_eq!(first(&bytes[..short]), SplitItem::NeedsMore, "{}", bytes[..short].escape_ascii());
+            for prefix_len in 1..len {
+                assert_eq!(
+                    first(&bytes[..prefix_len]),
+                    SplitItem::NeedsMore,
+                    "{}",
+                    bytes[..prefix_len].escape_ascii()
+                );
             }
         }
     }
 
     #[test]
-    fn what_is_no_header_is_damaged() {
+    fn an_invalid_header_is_damage() {
         for bytes in [
             "P5 x",
             "P5 0 1 255 ",

@@ -71,9 +71,9 @@ impl RawLayout {
 
     /// Decodes the image of these samples.
     pub(crate) fn decode(self, samples: Vec<u8>) -> Result<DynamicImage, CaptureError> {
-        let right = samples.len() == self.image_bytes();
+        let has_expected_length = samples.len() == self.image_bytes();
         let image = match self.format {
-            _ if !right => None,
+            _ if !has_expected_length => None,
             RawFormat::Grey8 => GrayImage::from_raw(self.width, self.height, samples).map(Into::into),
             RawFormat::Rgb24 => RgbImage::from_raw(self.width, self.height, samples).map(Into::into),
             RawFormat::Yuv420p => Some(self.decode_yuv420p(&samples).into()),
@@ -93,8 +93,8 @@ impl RawLayout {
         let (luma, chroma) = samples.split_at(self.width as usize * self.height as usize);
         let (u, v) = chroma.split_at(chroma.len() / 2);
         RgbImage::from_fn(self.width, self.height, |x, y| {
-            let at = (y / 2) as usize * self.chroma_width() + (x / 2) as usize;
-            yuv_to_rgb(luma[y as usize * self.width as usize + x as usize], u[at], v[at])
+            let chroma_index = (y / 2) as usize * self.chroma_width() + (x / 2) as usize;
+            yuv_to_rgb(luma[y as usize * self.width as usize + x as usize], u[chroma_index], v[chroma_index])
         })
     }
 
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn black_white_and_red_are_themselves_in_both_layouts() {
+    fn black_white_and_red_are_decoded_in_both_layouts() {
         let red = [81, 90, 240];
         let planes = RawLayout::new(3, 1, RawFormat::Yuv420p).unwrap();
         assert_eq!(planes.image_bytes(), 7);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_cannot_be_are_refused() {
+    fn invalid_sizes_are_refused() {
         for (width, height, format) in
             [(0, 1, RawFormat::Grey8), (1, 16385, RawFormat::Rgb24), (3, 2, RawFormat::Yuyv)]
         {

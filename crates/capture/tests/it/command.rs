@@ -48,7 +48,7 @@ fn fifo(folder: &Path) -> String {
 }
 
 #[test]
-fn pictures_come_out_of_a_program() {
+fn images_are_read_from_a_program() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pictures");
     fs::write(&file, [pgm(7), b"??".to_vec(), pgm(9)].concat()).unwrap();
@@ -64,10 +64,10 @@ fn pictures_come_out_of_a_program() {
 }
 
 #[test]
-fn a_program_that_has_ended_is_started_again_after_ever_longer_waits() {
+fn an_ended_program_is_restarted_with_growing_delays() {
     let waits = Arc::new(Mutex::new(Vec::new()));
-    let told = waits.clone();
-    let clock = Leaping::new(move |wait| told.lock().unwrap().push(wait));
+    let recorder = waits.clone();
+    let clock = Leaping::new(move |wait| recorder.lock().unwrap().push(wait));
     let stop = StopHandle::new().unwrap();
     let context = SourceContext::new("meter", &stop).with_clock(Arc::new(clock));
     // Without a grace time, the only waits are those between runs.
@@ -81,13 +81,13 @@ fn a_program_that_has_ended_is_started_again_after_ever_longer_waits() {
     let waits: Vec<f64> =
         waits.lock().unwrap().iter().map(Duration::as_secs_f64).filter(|wait| *wait > 0.0).collect();
     assert_eq!(waits.len(), 4);
-    for (wait, whole) in waits.into_iter().zip([1.0, 2.0, 4.0, 8.0]) {
-        assert!((whole / 2.0..=whole).contains(&wait), "{wait} of {whole}");
+    for (wait, full_delay) in waits.into_iter().zip([1.0, 2.0, 4.0, 8.0]) {
+        assert!((full_delay / 2.0..=full_delay).contains(&wait), "{wait} of {full_delay}");
     }
 }
 
 #[test]
-fn whether_it_is_started_again_is_for_the_policy_to_say() {
+fn the_restart_policy_decides_about_a_restart() {
     let mut command = open(shell("echo 1", RestartPolicy::OnFailure));
     row(&mut command);
     assert!(command.next().unwrap().is_none(), "the program has not failed");
@@ -104,18 +104,18 @@ fn whether_it_is_started_again_is_for_the_policy_to_say() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_named() {
+fn a_missing_program_is_named() {
     let options = CommandOptions::new(["/no/such/camera"], numbers());
     let error = open(options).next().unwrap_err();
     assert!(matches!(error, CaptureError::StartProgram { .. }), "{error}");
     assert!(error.to_string().contains("/no/such/camera cannot be started"), "{error}");
     assert!(error.to_string().contains("Install it, or give its full path"), "{error}");
-    let nothing = CommandOptions::new([""; 0], numbers());
-    assert!(CommandSource::new(SourceContext::new("meter", &StopHandle::new().unwrap()), nothing).is_err());
+    let empty = CommandOptions::new([""; 0], numbers());
+    assert!(CommandSource::new(SourceContext::new("meter", &StopHandle::new().unwrap()), empty).is_err());
 }
 
 #[test]
-fn a_stop_wakes_the_reader_and_the_program_may_end_in_its_own_way() {
+fn a_stop_wakes_the_reader_and_lets_the_program_end_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let farewell = folder.path().join("farewell");
     let end = format!("echo bye > {}; kill $!; exit 0", farewell.display());
@@ -124,23 +124,22 @@ fn a_stop_wakes_the_reader_and_the_program_may_end_in_its_own_way() {
     let options = CommandOptions { grace: Duration::from_mins(10), ..shell(&script, RestartPolicy::Always) };
     let mut command = CommandSource::new(SourceContext::new("meter", &stop), options).unwrap();
     row(&mut command);
-    let waiting = thread::spawn(move || command.next().unwrap().is_none());
+    let reader = thread::spawn(move || command.next().unwrap().is_none());
     stop.stop();
-    assert!(waiting.join().unwrap());
+    assert!(reader.join().unwrap());
     assert_eq!(fs::read_to_string(farewell).unwrap(), "bye\n");
 }
 
 #[test]
-fn a_program_that_does_not_listen_is_killed_with_its_children() {
+fn a_program_that_ignores_the_signal_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
-    let alive = fifo(folder.path());
+    let pipe = fifo(folder.path());
     let (stop, clock) = (StopHandle::new().unwrap(), Leaping::new(|_| ()));
     let context = SourceContext::new("meter", &stop).with_clock(Arc::new(clock));
     // Parent and child hold the pipe open, and neither ends by itself.
-    let script =
-        format!("trap '' TERM; exec 3> {alive}; sh -c 'while :; do sleep 1000; done' & echo 1; wait");
+    let script = format!("trap '' TERM; exec 3> {pipe}; sh -c 'while :; do sleep 1000; done' & echo 1; wait");
     let mut command = CommandSource::new(context, shell(&script, RestartPolicy::Always)).unwrap();
-    let reader = thread::spawn(move || io::read_to_string(fs::File::open(alive).unwrap()).unwrap());
+    let reader = thread::spawn(move || io::read_to_string(fs::File::open(pipe).unwrap()).unwrap());
     row(&mut command);
     stop.stop();
     assert!(command.next().unwrap().is_none());
@@ -150,17 +149,17 @@ fn a_program_that_does_not_listen_is_killed_with_its_children() {
 #[test]
 fn a_program_is_killed_when_its_source_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
-    let alive = fifo(folder.path());
-    let script = format!("exec 3> {alive}; sleep 1000 & echo 1; wait");
+    let pipe = fifo(folder.path());
+    let script = format!("exec 3> {pipe}; sleep 1000 & echo 1; wait");
     let mut command = open(shell(&script, RestartPolicy::Always));
-    let reader = thread::spawn(move || io::read_to_string(fs::File::open(alive).unwrap()).unwrap());
+    let reader = thread::spawn(move || io::read_to_string(fs::File::open(pipe).unwrap()).unwrap());
     row(&mut command);
     drop(command);
     assert_eq!(reader.join().unwrap(), "", "a process still holds the pipe open");
 }
 
 #[test]
-fn a_program_that_closes_its_output_and_stays_is_ended() {
+fn a_program_that_closes_its_output_and_stays_is_terminated() {
     let (stop, clock) = (StopHandle::new().unwrap(), Leaping::new(|_| ()));
     let context = SourceContext::new("meter", &stop).with_clock(Arc::new(clock));
     let script = "echo 1; exec >&-; exec sleep 1000";
@@ -174,7 +173,7 @@ fn a_program_that_closes_its_output_and_stays_is_ended() {
 }
 
 #[test]
-fn what_it_says_on_standard_error_is_logged() {
+fn standard_error_is_logged() {
     struct Lines(mpsc::SyncSender<Vec<u8>>);
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -185,29 +184,29 @@ fn what_it_says_on_standard_error_is_logged() {
             Ok(())
         }
     }
-    let (say, said) = mpsc::sync_channel(100);
+    let (sender, receiver) = mpsc::sync_channel(100);
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
         .with_ansi(false)
-        .with_writer(move || Lines(say.clone()))
+        .with_writer(move || Lines(sender.clone()))
         .init();
     let script = "echo no lens >&2; head -c 5000 /dev/zero >&2; echo >&2; echo 1";
     let context = SourceContext::new("by the door", &StopHandle::new().unwrap());
     let mut command = CommandSource::new(context, shell(script, RestartPolicy::Never)).unwrap();
     row(&mut command);
-    let mut wanted = ["no lens", "(a line over 1024 bytes)"].into_iter().peekable();
-    while let Some(text) = wanted.peek() {
-        let line = String::from_utf8(said.recv().unwrap()).unwrap();
+    let mut expected = ["no lens", "(a line over 1024 bytes)"].into_iter().peekable();
+    while let Some(text) = expected.peek() {
+        let line = String::from_utf8(receiver.recv().unwrap()).unwrap();
         // The programs of other tests also write log lines.
         if line.contains("by the door") && line.contains(text) {
             assert!(line.contains("DEBUG"), "{line}");
-            wanted.next();
+            expected.next();
         }
     }
 }
 
 #[test]
-fn a_program_reads_nothing() {
+fn a_program_has_no_standard_input() {
     let mut command = open(shell("cat; echo 1", RestartPolicy::Never));
     assert!(
         (row(&mut command) - 1.0).abs() < f32::EPSILON,
@@ -227,13 +226,13 @@ fn rows_of_standard_input() {
         let CapturedInput::Window(row) = stream.next().unwrap().unwrap().input else { panic!() };
         println!("row {row:?}");
     }
-    let waiting = thread::spawn(move || stream.next().unwrap().is_none());
+    let reader = thread::spawn(move || stream.next().unwrap().is_none());
     stop.stop();
-    println!("stopped {}", waiting.join().unwrap());
+    println!("stopped {}", reader.join().unwrap());
 }
 
 #[test]
-fn standard_input_is_a_source_that_can_be_stopped() {
+fn standard_input_can_be_stopped() {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["command::rows_of_standard_input", "--exact", "--ignored", "--nocapture"])
         .stdin(std::process::Stdio::piped())
@@ -247,7 +246,7 @@ fn standard_input_is_a_source_that_can_be_stopped() {
     // The child has ended although its input is still open.
     drop(stdin);
     assert!(child.wait().unwrap().success());
-    for wanted in ["row [1.0]", "row [2.0]", "stopped true"] {
-        assert!(lines.iter().any(|line| line.contains(wanted)), "{wanted}: {lines:?}");
+    for expected in ["row [1.0]", "row [2.0]", "stopped true"] {
+        assert!(lines.iter().any(|line| line.contains(expected)), "{expected}: {lines:?}");
     }
 }

@@ -44,8 +44,12 @@ impl Watched {
         file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
     }
 
-    fn open_with(&self, after: DoneAction, told: impl Fn(Duration) + Send + Sync + 'static) -> FolderSource {
-        let context = SourceContext::new("inbox", &self.stop).with_clock(Arc::new(Leaping::new(told)));
+    fn open_with(
+        &self,
+        after: DoneAction,
+        on_wait: impl Fn(Duration) + Send + Sync + 'static,
+    ) -> FolderSource {
+        let context = SourceContext::new("inbox", &self.stop).with_clock(Arc::new(Leaping::new(on_wait)));
         FolderSource::open(context, FolderOptions::new(self.folder.path(), after)).unwrap()
     }
 
@@ -59,12 +63,12 @@ impl Watched {
 }
 
 fn take(folder: &mut FolderSource) -> TakenFile {
-    let CapturedInput::File(taken) = folder.next().unwrap().unwrap().input else { panic!() };
-    taken
+    let CapturedInput::File(file) = folder.next().unwrap().unwrap().input else { panic!() };
+    file
 }
 
-fn name(taken: &TakenFile) -> String {
-    taken.path().file_name().unwrap().to_str().unwrap().to_owned()
+fn name(file: &TakenFile) -> String {
+    file.path().file_name().unwrap().to_str().unwrap().to_owned()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -77,7 +81,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn files_that_lie_there_come_by_time_and_name() {
+fn existing_files_are_captured_by_time_and_name() {
     let watched = Watched::new();
     watched.write_at("new", 30);
     watched.write_at("b", 20);
@@ -98,14 +102,14 @@ fn files_that_lie_there_come_by_time_and_name() {
 }
 
 #[test]
-fn a_file_that_lies_there_is_taken_when_it_has_not_changed_for_the_settle_time() {
+fn an_existing_file_is_captured_when_it_is_unchanged_for_the_settle_time() {
     let watched = Watched::new();
     watched.write_at("growing", 10);
     let (path, waits) = (watched.path("growing"), Arc::new(AtomicUsize::new(0)));
-    let told = waits.clone();
+    let counter = waits.clone();
     let mut folder = watched.open_with(DoneAction::Delete, move |wait| {
         assert_eq!(wait, Duration::from_secs(2));
-        if told.fetch_add(1, Ordering::Relaxed) < 3 {
+        if counter.fetch_add(1, Ordering::Relaxed) < 3 {
             // Written through another name, so that closing the file does not report the original name.
             let hidden = path.with_file_name(".link");
             fs::hard_link(&path, &hidden).unwrap();
@@ -118,7 +122,7 @@ fn a_file_that_lies_there_is_taken_when_it_has_not_changed_for_the_settle_time()
 }
 
 #[test]
-fn files_come_when_their_writer_closes_them_or_they_are_moved_in() {
+fn files_are_captured_when_they_are_closed_or_moved_in() {
     let watched = Watched::new();
     let mut folder = watched.open_with(DoneAction::Delete, |_| panic!("no file should have to settle"));
     let mut slow = File::create(watched.path("slow")).unwrap();
@@ -138,7 +142,7 @@ fn files_come_when_their_writer_closes_them_or_they_are_moved_in() {
 }
 
 #[test]
-fn only_wanted_files_come() {
+fn only_accepted_files_are_captured() {
     let watched = Watched::new();
     let mut options = FolderOptions::new(watched.folder.path(), DoneAction::Delete);
     options.accepts_file = Box::new(|path| path.extension().is_some_and(|extension| extension == "jpg"));
@@ -153,24 +157,24 @@ fn only_wanted_files_come() {
 }
 
 #[test]
-fn a_stop_wakes_whoever_waits() {
+fn a_stop_wakes_a_waiting_reader() {
     let watched = Watched::new();
     let mut folder = watched.open(DoneAction::Delete);
     watched.write("first", "x");
-    let (say, said) = mpsc::sync_channel(1);
-    let waiting = thread::spawn(move || {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let reader = thread::spawn(move || {
         while let Some(captured) = folder.next().unwrap() {
-            say.send(captured.source_name).unwrap();
+            sender.send(captured.source_name).unwrap();
         }
     });
-    said.recv().unwrap();
+    receiver.recv().unwrap();
     watched.stop.stop();
-    waiting.join().unwrap();
-    assert!(said.recv().is_err(), "no further file was expected");
+    reader.join().unwrap();
+    assert!(receiver.recv().is_err(), "no further file was expected");
 }
 
 #[test]
-fn done_files_are_moved_and_take_no_other_ones_place() {
+fn done_files_are_moved_without_replacing_others() {
     let (watched, target) = (Watched::new(), tempfile::tempdir().unwrap());
     let sent = target.path().join("a/sent");
     let mut folder = watched.open(DoneAction::Move(sent.clone()));
@@ -201,10 +205,10 @@ fn done_files_are_moved_to_another_file_system() {
 }
 
 #[test]
-fn remembered_files_do_not_come_again_unless_they_change() {
+fn remembered_files_are_captured_again_only_after_a_change() {
     let watched = Watched::new();
-    for (at, name) in ["done", "dropped", "bad", "changed"].into_iter().enumerate() {
-        watched.write_at(name, at as u64);
+    for (index, name) in ["done", "dropped", "bad", "changed"].into_iter().enumerate() {
+        watched.write_at(name, index as u64);
     }
     let mut folder = watched.open(watched.remember());
     take(&mut folder).mark_done().unwrap();
@@ -222,7 +226,7 @@ fn remembered_files_do_not_come_again_unless_they_change() {
 }
 
 #[test]
-fn a_file_that_is_written_anew_while_it_is_worked_on_comes_again() {
+fn a_file_rewritten_during_its_processing_is_captured_again() {
     let watched = Watched::new();
     let mut folder = watched.open(DoneAction::Delete);
     watched.write("cam.jpg", "one");
@@ -236,18 +240,18 @@ fn a_file_that_is_written_anew_while_it_is_worked_on_comes_again() {
 }
 
 #[test]
-fn a_file_that_is_gone_is_done() {
+fn a_deleted_file_counts_as_done() {
     let watched = Watched::new();
     let mut folder = watched.open(DoneAction::Delete);
     watched.write("a", "x");
-    let taken = take(&mut folder);
-    fs::remove_file(taken.path()).unwrap();
-    taken.mark_done().unwrap();
+    let file = take(&mut folder);
+    fs::remove_file(file.path()).unwrap();
+    file.mark_done().unwrap();
     assert!(names(watched.folder.path()).is_empty());
 }
 
 #[test]
-fn more_files_than_are_held_at_a_time_all_come() {
+fn more_files_than_the_queue_holds_are_all_captured() {
     let watched = Watched::new();
     let count = 5000;
     for number in 0..count {
@@ -267,7 +271,7 @@ fn more_files_than_are_held_at_a_time_all_come() {
 }
 
 #[test]
-fn a_folder_that_is_missing_or_goes_is_named() {
+fn a_missing_or_deleted_folder_is_named() {
     let watched = Watched::new();
     let context = || SourceContext::new("inbox", &watched.stop);
     let missing = FolderOptions::new(watched.path("missing"), DoneAction::Delete);
@@ -285,7 +289,7 @@ fn a_folder_that_is_missing_or_goes_is_named() {
 }
 
 #[test]
-fn a_policy_that_would_feed_the_folder_to_itself_is_refused() {
+fn a_done_action_into_the_watched_folder_is_refused() {
     let watched = Watched::new();
     let open = |after| {
         let options = FolderOptions::new(watched.folder.path(), after);

@@ -19,13 +19,13 @@ use proptest::prelude::*;
 struct Split<'a> {
     bytes: &'a [u8],
     sizes: Vec<usize>,
-    turn: usize,
+    read_count: usize,
 }
 
 impl Read for Split<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.turn += 1;
-        let size = self.sizes[self.turn % self.sizes.len()].min(buffer.len());
+        self.read_count += 1;
+        let size = self.sizes[self.read_count % self.sizes.len()].min(buffer.len());
         (&mut self.bytes).take(size as u64).read(buffer)
     }
 }
@@ -42,29 +42,29 @@ fn jpeg(seed: u8) -> Vec<u8> {
 
 fn pnm(seed: u8) -> Vec<u8> {
     let (width, height) = (1 + usize::from(seed % 4), 3);
-    let (magic, pixel) = [("P5", 1), ("P6", 3)][usize::from(seed % 2)];
+    let (magic, pixel_bytes) = [("P5", 1), ("P6", 3)][usize::from(seed % 2)];
     let mut bytes = format!("{magic} # {seed}\n{width} {height}\n255\n").into_bytes();
-    bytes.extend((0..width * height * pixel).map(|at| at as u8 ^ seed));
+    bytes.extend((0..width * height * pixel_bytes).map(|index| index as u8 ^ seed));
     bytes
 }
 
-fn images(from: impl Read, options: ImageStreamOptions) -> (Vec<CapturedImage>, InputCounts) {
-    let mut images = ImageStreamReader::new(from, options).unwrap();
-    let found = std::iter::from_fn(|| images.next_image().unwrap()).collect();
-    (found, images.input_counts())
+fn images(reader: impl Read, options: ImageStreamOptions) -> (Vec<CapturedImage>, InputCounts) {
+    let mut stream = ImageStreamReader::new(reader, options).unwrap();
+    let found = std::iter::from_fn(|| stream.next_image().unwrap()).collect();
+    (found, stream.input_counts())
 }
 
-fn of(format: StreamFormat) -> ImageStreamOptions {
+fn options_for(format: StreamFormat) -> ImageStreamOptions {
     ImageStreamOptions { format, ..ImageStreamOptions::default() }
 }
 
-fn bytes_of(images: &[CapturedImage]) -> Vec<Vec<u8>> {
+fn collect_bytes(images: &[CapturedImage]) -> Vec<Vec<u8>> {
     images.iter().map(|image| image.bytes().unwrap().to_vec()).collect()
 }
 
 /// Generates bytes between JPEG files, some of which look like parts of a JPEG file.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop_oneof![
+    let item = prop_oneof![
         prop::collection::vec(any::<u8>().prop_filter("no marker", |&byte| byte != 0xff), 0..40),
         Just(b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n".to_vec()),
         Just(vec![0xff]),
@@ -74,57 +74,57 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
         Just(vec![0xff, 0xd8, 0xff, 0xda, 0, 3, 1]),
         any::<u8>().prop_map(|seed| jpeg(seed)[..100].to_vec()),
         any::<u8>().prop_map(|seed| {
-            let whole = jpeg(seed);
-            whole[..whole.len() - 2].to_vec()
+            let file = jpeg(seed);
+            file[..file.len() - 2].to_vec()
         }),
     ];
-    prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(item, 0..4).prop_map(|items| items.concat())
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_split_gives_the_same_pictures_and_garbage_takes_none(
+    fn any_split_gives_the_same_images_and_garbage_loses_none(
         parts in prop::collection::vec((garbage(), any::<u8>()), 1..6),
         sizes in prop::collection::vec(1_usize..2000, 1..6),
     ) {
-        let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| jpeg(*seed)).collect();
-        let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.clone(), jpeg(*seed)].concat()).collect();
-        let (at_once, counted) = images(&stream[..], of(StreamFormat::Mjpeg));
+        let files: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| jpeg(*seed)).collect();
+        let stream: Vec<u8> = parts.iter().flat_map(|(gap, seed)| [gap.clone(), jpeg(*seed)].concat()).collect();
+        let (unsplit, counts) = images(&stream[..], options_for(StreamFormat::Mjpeg));
         // Garbage may be taken for a file, but must not hide a real one.
-        let found = bytes_of(&at_once);
+        let found = collect_bytes(&unsplit);
         let mut rest = found.iter();
-        prop_assert!(whole.iter().all(|file| rest.any(|found| found == file)));
-        let split = Split { bytes: &stream, sizes, turn: 0 };
-        prop_assert_eq!(images(split, of(StreamFormat::Mjpeg)), (at_once, counted));
+        prop_assert!(files.iter().all(|file| rest.any(|found| found == file)));
+        let split = Split { bytes: &stream, sizes, read_count: 0 };
+        prop_assert_eq!(images(split, options_for(StreamFormat::Mjpeg)), (unsplit, counts));
     }
 
     #[test]
-    fn pnm_files_come_out_as_they_went_in(
+    fn pnm_files_are_returned_unchanged(
         parts in prop::collection::vec((prop::sample::select(vec!["", "\n", "P5 x", "PPP6\tP"]), any::<u8>()), 1..9),
         sizes in prop::collection::vec(1_usize..50, 1..6),
     ) {
-        let whole: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| pnm(*seed)).collect();
-        let stream: Vec<u8> = parts.iter().flat_map(|(before, seed)| [before.as_bytes().to_vec(), pnm(*seed)].concat()).collect();
-        let split = Split { bytes: &stream, sizes, turn: 0 };
-        let (found, _) = images(split, of(StreamFormat::Pnm));
-        prop_assert_eq!(bytes_of(&found), whole);
+        let files: Vec<Vec<u8>> = parts.iter().map(|(_, seed)| pnm(*seed)).collect();
+        let stream: Vec<u8> = parts.iter().flat_map(|(gap, seed)| [gap.as_bytes().to_vec(), pnm(*seed)].concat()).collect();
+        let split = Split { bytes: &stream, sizes, read_count: 0 };
+        let (found, _) = images(split, options_for(StreamFormat::Pnm));
+        prop_assert_eq!(collect_bytes(&found), files);
     }
 
     #[test]
-    fn no_bytes_make_it_panic_or_hold_more_than_its_limit(
-        pieces in prop::collection::vec(prop_oneof![
+    fn no_bytes_panic_or_exceed_the_limit(
+        items in prop::collection::vec(prop_oneof![
             prop::collection::vec(any::<u8>(), 0..60),
             prop::collection::vec(prop::sample::select(&b"\xff\xd8\xd9\xda\xe0\x00\x02P56 \n#129"[..]), 0..60),
             any::<u8>().prop_map(jpeg),
         ], 0..60),
         format in prop::sample::select(vec![StreamFormat::Mjpeg, StreamFormat::Pnm]),
     ) {
-        let stream = pieces.concat();
-        let (found, counted) = images(&stream[..], ImageStreamOptions { format, max_image_bytes: 4096 });
+        let stream = items.concat();
+        let (found, counts) = images(&stream[..], ImageStreamOptions { format, max_image_bytes: 4096 });
         let used: usize = found.iter().map(|image| image.bytes().unwrap().len()).sum();
-        prop_assert_eq!(used + counted.skipped as usize, stream.len(), "every byte must be in an image or counted as skipped");
+        prop_assert_eq!(used + counts.skipped as usize, stream.len(), "every byte must be in an image or counted as skipped");
         for image in found {
             prop_assert!(image.bytes().unwrap().len() <= 4096);
             if let Ok(image) = image.decode() {
@@ -134,43 +134,44 @@ proptest! {
     }
 
     #[test]
-    fn raw_pictures_follow_each_other(count in 0_usize..6, rest in 0_usize..12, sizes in prop::collection::vec(1_usize..30, 1..4)) {
+    fn raw_images_follow_each_other(count in 0_usize..6, rest in 0_usize..12, sizes in prop::collection::vec(1_usize..30, 1..4)) {
         let raw = RawLayout::new(2, 2, RawFormat::Rgb24).unwrap();
-        let stream: Vec<u8> = (0..12 * count + rest).map(|at| at as u8).collect();
-        let (found, counted) = images(Split { bytes: &stream, sizes, turn: 0 }, of(StreamFormat::Raw(raw)));
-        prop_assert_eq!(bytes_of(&found).concat(), &stream[..12 * count]);
-        prop_assert_eq!((found.len(), counted.damaged), (count, u64::from(rest > 0)));
+        let stream: Vec<u8> = (0..12 * count + rest).map(|index| index as u8).collect();
+        let (found, counts) = images(Split { bytes: &stream, sizes, read_count: 0 }, options_for(StreamFormat::Raw(raw)));
+        prop_assert_eq!(collect_bytes(&found).concat(), &stream[..12 * count]);
+        prop_assert_eq!((found.len(), counts.damaged), (count, u64::from(rest > 0)));
     }
 }
 
 #[test]
-fn a_file_that_was_cut_off_does_not_take_the_next_one_with_it() {
+fn a_truncated_file_does_not_spoil_the_next_one() {
     let (cut, next) = (jpeg(1), jpeg(2));
-    let expected = CapturedImage::decode(images(&next[..], of(StreamFormat::Mjpeg)).0.remove(0)).unwrap();
+    let expected =
+        CapturedImage::decode(images(&next[..], options_for(StreamFormat::Mjpeg)).0.remove(0)).unwrap();
     for len in 0..cut.len() {
         let stream = [&cut[..len], &next[..]].concat();
-        let (found, _) = images(&stream[..], of(StreamFormat::Mjpeg));
+        let (found, _) = images(&stream[..], options_for(StreamFormat::Mjpeg));
         let decoded = found.last().unwrap().clone().decode().unwrap();
         assert_eq!(decoded, expected, "{len} of {}", cut.len());
     }
 }
 
 #[test]
-fn what_is_over_the_limit_is_passed_over_and_counted() {
+fn an_image_over_the_limit_is_skipped_and_counted() {
     let mut large = jpeg(1);
     large.splice(large.len() - 2..large.len() - 2, vec![7; 9000]);
     let stream = [jpeg(2), large, jpeg(3)].concat();
-    let (found, counted) =
+    let (found, counts) =
         images(&stream[..], ImageStreamOptions { format: StreamFormat::Mjpeg, max_image_bytes: 4096 });
-    assert_eq!(bytes_of(&found), [jpeg(2), jpeg(3)]);
-    assert_eq!(counted.damaged, 1);
+    assert_eq!(collect_bytes(&found), [jpeg(2), jpeg(3)]);
+    assert_eq!(counts.damaged, 1);
 }
 
 #[test]
-fn the_format_is_found_by_what_begins_first() {
+fn the_format_is_detected_from_the_first_start() {
     let part = [b"HTTP/1.0 200 OK\r\n\r\n--frame\r\n\r\n".to_vec(), jpeg(4)].concat();
-    assert_eq!(bytes_of(&images(&part[..], ImageStreamOptions::default()).0), [jpeg(4)]);
-    assert_eq!(bytes_of(&images(&pnm(5)[..], ImageStreamOptions::default()).0), [pnm(5)]);
+    assert_eq!(collect_bytes(&images(&part[..], ImageStreamOptions::default()).0), [jpeg(4)]);
+    assert_eq!(collect_bytes(&images(&pnm(5)[..], ImageStreamOptions::default()).0), [pnm(5)]);
     assert_eq!(images(&b""[..], ImageStreamOptions::default()), (Vec::new(), InputCounts::default()));
     let mut stream = StreamSource::new(
         context(),
@@ -193,7 +194,7 @@ fn pnm_of_any_depth_is_decoded() {
         file("P5 2 1 7\n", &[7, 0]),
     ]
     .concat();
-    let (found, _) = images(&stream[..], of(StreamFormat::Pnm));
+    let (found, _) = images(&stream[..], options_for(StreamFormat::Pnm));
     let decoded: Vec<DynamicImage> = found.into_iter().map(|image| image.decode().unwrap()).collect();
     assert_eq!(decoded[0], GrayImage::from_raw(2, 1, vec![0, 200]).unwrap().into());
     let deep = image::ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![1, 0x1234]).unwrap();
@@ -203,17 +204,17 @@ fn pnm_of_any_depth_is_decoded() {
 }
 
 #[test]
-fn a_picture_that_is_larger_than_can_be_is_not_decoded() {
+fn an_image_over_the_maximum_size_is_not_decoded() {
     // The header declares 20000×20000 pixels, more than may be decoded.
     let mut file = jpeg(0);
     let size = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap() + 5;
     file[size..size + 4].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
-    let (mut found, _) = images(&file[..], of(StreamFormat::Mjpeg));
+    let (mut found, _) = images(&file[..], options_for(StreamFormat::Mjpeg));
     assert!(matches!(found.remove(0).decode(), Err(CaptureError::DecodeImage(_))));
 }
 
 #[test]
-fn a_limit_under_a_raw_picture_is_refused() {
+fn a_limit_below_a_raw_image_is_refused() {
     let raw = RawLayout::new(100, 100, RawFormat::Rgb24).unwrap();
     let options = ImageStreamOptions { format: StreamFormat::Raw(raw), max_image_bytes: 29_999 };
     let error = ImageStreamReader::new(&b""[..], options).err().unwrap().to_string();
@@ -229,19 +230,19 @@ fn a_stream_is_a_source() {
         StreamContent::Images(ImageStreamOptions::default()),
     )
     .unwrap();
-    let Captured { captured_at: at, source_name: source, input: CapturedInput::Image(image) } =
+    let Captured { captured_at, source_name, input: CapturedInput::Image(image) } =
         stream.next().unwrap().unwrap()
     else {
         panic!()
     };
-    assert!(at.duration_since(before).unwrap() < Duration::from_hours(1));
-    assert_eq!((&*source, image.bytes().unwrap().len()), ("camera", jpeg(6).len()));
+    assert!(captured_at.duration_since(before).unwrap() < Duration::from_hours(1));
+    assert_eq!((&*source_name, image.bytes().unwrap().len()), ("camera", jpeg(6).len()));
     assert!(stream.next().unwrap().is_none());
     assert_eq!(stream.input_counts().captured, 1);
 }
 
 #[test]
-fn a_stream_that_was_stopped_has_nothing_more() {
+fn a_stopped_stream_returns_nothing_more() {
     let context = context();
     context.stop.stop();
     let mut stream = StreamSource::new(

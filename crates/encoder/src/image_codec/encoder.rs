@@ -127,7 +127,7 @@ impl ImageCodecEncoder {
             is_grey: !image.color().has_color(),
             quality: options.quality,
         };
-        let converted = start.elapsed();
+        let conversion_time = start.elapsed();
         let quality = options.quality.index();
         let high_bands = self.model.band_count - self.model.low_bands;
         let finest = (requested == layer_count).then_some(|maps: &[f32]| {
@@ -143,7 +143,7 @@ impl ImageCodecEncoder {
         drop(layers);
         coefficients.extend(finest.map(|values| self.space.to_coefficients(finest_layer, values)));
         let frame = self.space.encode(header, &coefficients, options.id)?;
-        timing.preprocess += converted;
+        timing.preprocess += conversion_time;
         timing.coding += start.elapsed();
         Ok(EncodedFrame { frame, timing })
     }
@@ -180,7 +180,7 @@ impl ImageCodecEncoder {
         let samples =
             MirroredSamples::new(&shrunk, &input, self.space.layout().alignment() as usize / shrink);
         let plan = self.model.first_plan(grid.strip_input())?;
-        let prepared = start.elapsed();
+        let preparation_time = start.elapsed();
         let low = self.model.low_bands;
         let high = finest.filter(|_| self.model.finest_is_bands());
         let high = high.map(|convert| (self.model.band_count - low, convert));
@@ -188,7 +188,7 @@ impl ImageCodecEncoder {
         let ImageBands { low, high, mut timing } = strips.run(threads)?;
         let start = Instant::now();
         let layers = self.model.layers(low, [grid.rows, grid.columns])?;
-        timing.preprocess += prepared;
+        timing.preprocess += preparation_time;
         timing.model += start.elapsed();
         Ok(AnalysedImage { layers, finest: high, timing })
     }

@@ -12,18 +12,18 @@ impl<T: Copy + Default> FeatureMaps<T> {
         Self { rows, columns, values: vec![T::default(); channels * rows * columns] }
     }
 
-    /// Copies the rows from `skip` on of a piece `[channels, …, columns]` into the maps; row 0 of the piece
-    /// is row `first` of the maps.
-    pub(super) fn paste(&mut self, piece: &[T], first: usize, skip: usize) {
+    /// Copies the rows from `skipped` on of a strip `[channels, …, columns]` into the maps; row 0 of the strip
+    /// is row `first_row` of the maps.
+    pub(super) fn paste(&mut self, strip: &[T], first_row: usize, skipped: usize) {
         let plane = self.rows * self.columns;
         let channels = self.values.len() / plane;
         if channels == 0 {
             return;
         }
-        let (start, skip) = ((first + skip) * self.columns, skip * self.columns);
-        let pieces = piece.chunks_exact(piece.len() / channels);
-        for (plane, piece) in self.values.chunks_exact_mut(plane).zip(pieces) {
-            let rows = &piece[skip..];
+        let (start, skipped) = ((first_row + skipped) * self.columns, skipped * self.columns);
+        let strip_planes = strip.chunks_exact(strip.len() / channels);
+        for (plane, strip) in self.values.chunks_exact_mut(plane).zip(strip_planes) {
+            let rows = &strip[skipped..];
             plane[start..start + rows.len()].copy_from_slice(rows);
         }
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_find_their_rows_in_every_channel() {
+    fn strips_are_pasted_into_every_channel() {
         let mut planes = FeatureMaps::<i16>::new([2, 3, 2]);
         planes.paste(&[1, 2, 3, 4, 11, 12, 13, 14], 0, 0);
         planes.paste(&[0, 0, 5, 6, 0, 0, 15, 16], 1, 1);
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn no_channels_are_no_values() {
+    fn maps_without_channels_have_no_values() {
         let mut planes = FeatureMaps::<f32>::new([0, 3, 2]);
         planes.paste(&[], 0, 0);
         assert!(planes.into_values().is_empty());

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_image_is_continued_by_its_mirror_image() {
+    fn the_image_is_extended_by_mirroring() {
         let image = GrayImage::from_fn(3, 1, |x, _| Luma([10 + x as u8])).into();
         let row = [11.0, 10.0, 10.0, 11.0, 12.0, 12.0, 12.0, 12.0];
         assert_eq!(filled(&image, 0..1, 4), [row; 3].concat());

@@ -69,17 +69,17 @@ impl SplitModel {
         let (Some(spec), Some(model)) = (&manifest.encoder.fast, &bundle.fast_encoder) else {
             return Err(EncodeError::NoFastEncoder { bundle: manifest.name.clone() });
         };
-        let whole = Self::new(bundle)?;
+        let full = Self::new(bundle)?;
         let model = parse_model(model)?;
         let first = cut_model(&model, find_node(&model, &spec.input)?, &[find_outlet(&model, &spec.bands)?])?;
         let bands = BandTrial::new(manifest, bundle.space.layout(), &first, FAST_SHRINK)?.band_count;
-        let needed = whole.low_bands.max(1)..=whole.band_count;
-        if !whole.finest_is_bands() || !needed.contains(&bands) {
+        let allowed_bands = full.low_bands.max(1)..=full.band_count;
+        if !full.finest_is_bands() || !allowed_bands.contains(&bands) {
             return Err(EncodeError::Model(format!(
-                "its fast encoder produces {bands} bands instead of {needed:?}"
+                "its fast encoder produces {bands} bands instead of {allowed_bands:?}"
             )));
         }
-        Ok(Self { first, band_count: bands, shrink: FAST_SHRINK, ..whole })
+        Ok(Self { first, band_count: bands, shrink: FAST_SHRINK, ..full })
     }
 
     /// Returns whether the finest layer consists of the bands that the second half does not need.
@@ -168,23 +168,23 @@ impl BandTrial {
         bands: OutletId,
         layers: &[OutletId],
     ) -> Result<(InferenceModel, usize), EncodeError> {
-        let whole = cut_model(model, bands, layers)?;
-        let expected = output_maps(&self.run_second(&whole, self.band_count)?)?;
-        let low = self.band_count.saturating_sub(self.finest_channels);
-        let split = low * self.rows * self.rows;
-        if expected.last().is_some_and(|finest| *finest == self.values[split..]) {
+        let full = cut_model(model, bands, layers)?;
+        let expected = output_maps(&self.run_second(&full, self.band_count)?)?;
+        let low_bands = self.band_count.saturating_sub(self.finest_channels);
+        let low_values = low_bands * self.rows * self.rows;
+        if expected.last().is_some_and(|finest| *finest == self.values[low_values..]) {
             let coarser = &layers[..layers.len() - 1];
             if coarser.is_empty() {
-                return Ok((whole, low));
+                return Ok((full, low_bands));
             }
             let second = cut_model(model, bands, coarser)?;
             // A half that needs the missing bands does not compile, or yields other values.
-            let found = self.run_second(&second, low).and_then(|outputs| output_maps(&outputs));
+            let found = self.run_second(&second, low_bands).and_then(|outputs| output_maps(&outputs));
             if found.is_ok_and(|found| found == expected[..coarser.len()]) {
-                return Ok((second, low));
+                return Ok((second, low_bands));
             }
         }
-        Ok((whole, self.band_count))
+        Ok((full, self.band_count))
     }
 
     fn run_second(&self, model: &InferenceModel, bands: usize) -> Result<ModelOutputs, EncodeError> {
@@ -198,11 +198,15 @@ fn output_maps(outputs: &ModelOutputs) -> Result<Vec<Vec<f32>>, EncodeError> {
 }
 
 /// Returns the part of a model between one tensor and others.
-fn cut_model(model: &InferenceModel, from: OutletId, to: &[OutletId]) -> Result<InferenceModel, EncodeError> {
+fn cut_model(
+    model: &InferenceModel,
+    input: OutletId,
+    outputs: &[OutletId],
+) -> Result<InferenceModel, EncodeError> {
     model
         .clone()
-        .with_input_outlets(&[from])
-        .and_then(|model| model.with_output_outlets(to))
+        .with_input_outlets(&[input])
+        .and_then(|model| model.with_output_outlets(outputs))
         .and_then(InferenceModel::into_compact)
         .map_err(|error| model_error(&error))
 }

@@ -86,14 +86,14 @@ where
             low: FeatureMaps::new([self.low, rows, columns]),
             high: self.high.as_ref().map(|(channels, _)| FeatureMaps::new([*channels, rows, columns])),
         });
-        let next = AtomicUsize::new(0);
+        let next_strip = AtomicUsize::new(0);
         let threads = threads.clamp(1, self.grid.strip_count());
         let timing = thread::scope(|scope| {
-            let others: Vec<_> =
-                (1..threads).map(|_| scope.spawn(|| self.run_worker(&next, &planes))).collect();
-            let mut timing = self.run_worker(&next, &planes)?;
-            for other in others {
-                timing += other.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+            let workers: Vec<_> =
+                (1..threads).map(|_| scope.spawn(|| self.run_worker(&next_strip, &planes))).collect();
+            let mut timing = self.run_worker(&next_strip, &planes)?;
+            for worker in workers {
+                timing += worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
             }
             Ok::<_, EncodeError>(timing)
         })?;
@@ -105,12 +105,12 @@ where
     /// Takes and runs strips until none is left.
     fn run_worker(
         &self,
-        next: &AtomicUsize,
+        next_strip: &AtomicUsize,
         planes: &Mutex<BandMaps<T>>,
     ) -> Result<EncodeTiming, EncodeError> {
         let mut timing = EncodeTiming::default();
         loop {
-            let strip = next.fetch_add(1, Ordering::Relaxed);
+            let strip = next_strip.fetch_add(1, Ordering::Relaxed);
             if strip >= self.grid.strip_count() {
                 return Ok(timing);
             }
@@ -122,24 +122,28 @@ where
         let BlockGrid { rows, columns, stride, reach } = self.grid;
         let strip_rows = self.grid.strip_rows();
         // The shape of the plan is fixed, so the last strip overlaps rows that are computed already.
-        let first = (strip * strip_rows).min(rows - strip_rows);
-        let skip = strip * strip_rows - first;
+        let first_row = (strip * strip_rows).min(rows - strip_rows);
+        let skipped_rows = strip * strip_rows - first_row;
         let start = Instant::now();
-        let mut filled = start;
+        let mut filled_at = start;
         let outputs = self.plan.run_filled(|input| {
-            let pixels = first * stride..(first + strip_rows) * stride + 2 * reach;
+            let pixels = first_row * stride..(first_row + strip_rows) * stride + 2 * reach;
             self.samples.fill(pixels, input);
-            filled = Instant::now();
+            filled_at = Instant::now();
         })?;
-        let modelled = Instant::now();
+        let modelled_at = Instant::now();
         let (low, high) = outputs.values(0)?.split_at(self.low * strip_rows * columns);
         let high = self.high.as_ref().map(|(_, convert)| convert(high)).transpose()?;
         let mut planes = planes.lock().unwrap_or_else(PoisonError::into_inner);
-        planes.low.paste(low, first, skip);
+        planes.low.paste(low, first_row, skipped_rows);
         if let (Some(planes), Some(high)) = (&mut planes.high, high) {
-            planes.paste(&high, first, skip);
+            planes.paste(&high, first_row, skipped_rows);
         }
-        Ok(EncodeTiming { preprocess: filled - start, model: modelled - filled, coding: modelled.elapsed() })
+        Ok(EncodeTiming {
+            preprocess: filled_at - start,
+            model: modelled_at - filled_at,
+            coding: modelled_at.elapsed(),
+        })
     }
 }
 

@@ -14,8 +14,8 @@ use super::{InputError, NamedImage, NamedImages, invalid_file, numbered_name, op
 const MAX_SIDE: u32 = 1 << 14;
 
 /// Reads the images of an IDX file of rank 3.
-pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<NamedImages, InputError> {
-    let [count, height, width] = read_extents(path, &mut from)?;
+pub(super) fn read(path: &Path, mut reader: Box<dyn Read>) -> Result<NamedImages, InputError> {
+    let [count, height, width] = read_extents(path, &mut reader)?;
     if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
         return Err(invalid_file(
             path,
@@ -25,10 +25,10 @@ pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<NamedImages, 
     let path = path.to_owned();
     Ok(Box::new((0..count as usize).map(move |number| {
         let mut pixels = vec![0; width as usize * height as usize];
-        from.read_exact(&mut pixels).map_err(|error| truncated_file(&path, &error))?;
-        let picture = GrayImage::from_raw(width, height, pixels)
+        reader.read_exact(&mut pixels).map_err(|error| truncated_file(&path, &error))?;
+        let image = GrayImage::from_raw(width, height, pixels)
             .ok_or_else(|| invalid_file(&path, "the size of an image does not match its number of bytes"))?;
-        Ok(NamedImage { name: numbered_name(&path, number), picture: picture.into() })
+        Ok(NamedImage { name: numbered_name(&path, number), picture: image.into() })
     })))
 }
 
@@ -37,19 +37,19 @@ pub(super) fn read(path: &Path, mut from: Box<dyn Read>) -> Result<NamedImages, 
 /// # Errors
 /// [`InputError::Io`] or [`InputError::InvalidFile`], which name the file.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>, InputError> {
-    let mut from = open_reader(path)?;
-    let [count] = read_extents(path, &mut from)?;
+    let mut reader = open_reader(path)?;
+    let [count] = read_extents(path, &mut reader)?;
     let mut labels = Vec::new();
-    from.take(u64::from(count)).read_to_end(&mut labels).map_err(|error| truncated_file(path, &error))?;
+    reader.take(u64::from(count)).read_to_end(&mut labels).map_err(|error| truncated_file(path, &error))?;
     if labels.len() != count as usize {
         return Err(invalid_file(path, &format!("it has {} labels instead of {count}", labels.len())));
     }
     Ok(labels)
 }
 
-fn read_extents<const RANK: usize>(path: &Path, from: &mut impl Read) -> Result<[u32; RANK], InputError> {
+fn read_extents<const RANK: usize>(path: &Path, reader: &mut impl Read) -> Result<[u32; RANK], InputError> {
     let mut magic = [0; 4];
-    from.read_exact(&mut magic).map_err(|error| truncated_file(path, &error))?;
+    reader.read_exact(&mut magic).map_err(|error| truncated_file(path, &error))?;
     if magic != [0, 0, 8, RANK as u8] {
         return Err(invalid_file(
             path,
@@ -59,7 +59,7 @@ fn read_extents<const RANK: usize>(path: &Path, from: &mut impl Read) -> Result<
     let mut extents = [0; RANK];
     for extent in &mut extents {
         let mut bytes = [0; 4];
-        from.read_exact(&mut bytes).map_err(|error| truncated_file(path, &error))?;
+        reader.read_exact(&mut bytes).map_err(|error| truncated_file(path, &error))?;
         *extent = u32::from_be_bytes(bytes);
     }
     Ok(extents)

@@ -129,23 +129,23 @@ pub(super) fn list(inputs: &[PathBuf], takes_numbers: bool) -> Result<Vec<PathBu
     list_files(inputs, if takes_numbers { numbers::is_numbers_file } else { is_image_file })
 }
 
-/// Returns the given files, and those files in the given folders that `fit`.
-fn list_files(inputs: &[PathBuf], fit: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, InputError> {
+/// Returns the given files, and the accepted files in the given folders.
+fn list_files(inputs: &[PathBuf], accepts: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, InputError> {
     let mut files = Vec::new();
     for input in inputs {
         if !input.is_dir() {
             files.push(input.clone());
             continue;
         }
-        let mut inside = Vec::new();
+        let mut folder_files = Vec::new();
         for entry in fs::read_dir(input).map_err(io_error(input))? {
             let path = entry.map_err(io_error(input))?.path();
-            if path.is_file() && fit(&path) {
-                inside.push(path);
+            if path.is_file() && accepts(&path) {
+                folder_files.push(path);
             }
         }
-        inside.sort();
-        files.extend(inside);
+        folder_files.sort();
+        files.extend(folder_files);
     }
     Ok(files)
 }
@@ -209,8 +209,8 @@ fn file_stem(path: &Path) -> String {
     let lower = name.to_ascii_lowercase();
     let images =
         IMAGE_EXTENSIONS.into_iter().filter_map(|extension| lower.strip_suffix(extension)?.strip_suffix('.'));
-    let others = [".npy", ".csv", ".idx", "-idx3-ubyte", ".idx3-ubyte"].into_iter();
-    let stem = images.chain(others.filter_map(|ending| lower.strip_suffix(ending))).next();
+    let other_suffixes = [".npy", ".csv", ".idx", "-idx3-ubyte", ".idx3-ubyte"].into_iter();
+    let stem = images.chain(other_suffixes.filter_map(|suffix| lower.strip_suffix(suffix))).next();
     // Lower case has as many bytes as ASCII letters had before.
     stem.map_or(name, |stem| &name[..stem.len()]).into()
 }

@@ -10,8 +10,8 @@ const MAX_SAMPLES: u64 = 1 << 30;
 
 /// Reads the images of an array of shape `[h, w]`, `[h, w, 3]`, `[n, h, w]` or `[n, h, w, 3]`, of `u1`, or of
 /// `f4` with values of 0 to 1.
-pub(super) fn read(path: &Path, from: Box<dyn Read>) -> Result<NamedImages, InputError> {
-    let file = NpyFile::new(from).map_err(|error| npy_error(path, &error))?;
+pub(super) fn read(path: &Path, reader: Box<dyn Read>) -> Result<NamedImages, InputError> {
+    let file = NpyFile::new(reader).map_err(|error| npy_error(path, &error))?;
     if file.order() != Order::C {
         return Err(invalid_file(
             path,
@@ -73,9 +73,9 @@ impl ArrayLayout {
     }
 
     fn split(self, path: &Path, samples: &[u8]) -> NamedImages {
-        let each = self.height as usize * self.width as usize * if self.is_colour { 3 } else { 1 };
+        let image_bytes = self.height as usize * self.width as usize * if self.is_colour { 3 } else { 1 };
         let items: Vec<NamedImage> = samples
-            .chunks_exact(each)
+            .chunks_exact(image_bytes)
             .enumerate()
             .filter_map(|(number, pixels)| self.named_image(path, number, pixels))
             .collect();

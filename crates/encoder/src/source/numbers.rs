@@ -46,8 +46,8 @@ pub fn open_windows(inputs: &[PathBuf], spec: &TimeSeriesSpec) -> Result<NamedIn
                     return Ok(ValuePieces::one_after_the_other(numbers, length * channels));
                 }
                 _ => {
-                    let wanted = format!("[rows, {channels}] or [n, {length}, {channels}]");
-                    return Err(invalid_file(path, &format!("shape {shape:?} is not {wanted}")));
+                    let expected = format!("[rows, {channels}] or [n, {length}, {channels}]");
+                    return Err(invalid_file(path, &format!("shape {shape:?} is not {expected}")));
                 }
             }
         } else {
@@ -82,13 +82,13 @@ pub fn open_tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<NamedInputs, Inp
 ///
 /// # Errors
 /// [`InputError::InvalidFile`] for an array of other dimensions or of a type other than `f4` and `f8`.
-pub fn read_tensors(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<NamedInputs, InputError> {
-    Ok(Box::new(tensor_pieces(path, from, dims)?.named_inputs(path)))
+pub fn read_tensors(path: &Path, reader: Box<dyn Read>, dims: &[u32]) -> Result<NamedInputs, InputError> {
+    Ok(Box::new(tensor_pieces(path, reader, dims)?.named_inputs(path)))
 }
 
-fn tensor_pieces(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<ValuePieces, InputError> {
+fn tensor_pieces(path: &Path, reader: Box<dyn Read>, dims: &[u32]) -> Result<ValuePieces, InputError> {
     let dims: Vec<u64> = dims.iter().map(|&dim| u64::from(dim)).collect();
-    let NpyArray { shape, numbers } = read_npy(path, from)?;
+    let NpyArray { shape, numbers } = read_npy(path, reader)?;
     if shape != dims && shape.get(1..) != Some(&dims[..]) {
         return Err(invalid_file(
             path,
@@ -97,8 +97,8 @@ fn tensor_pieces(path: &Path, from: Box<dyn Read>, dims: &[u32]) -> Result<Value
             ),
         ));
     }
-    let each = dims.iter().product::<u64>() as usize;
-    Ok(ValuePieces::one_after_the_other(numbers, each))
+    let piece_len = dims.iter().product::<u64>() as usize;
+    Ok(ValuePieces::one_after_the_other(numbers, piece_len))
 }
 
 /// The inputs of a file: pieces of `each` numbers, which may overlap.
@@ -110,17 +110,17 @@ struct ValuePieces {
 
 impl ValuePieces {
     fn one_after_the_other(numbers: Vec<f32>, piece_len: usize) -> Self {
-        let starts = (0..numbers.len() / piece_len).map(|piece| piece * piece_len).collect();
+        let starts = (0..numbers.len() / piece_len).map(|index| index * piece_len).collect();
         Self { numbers, starts, piece_len }
     }
 
     /// Returns the pieces, copied one by one, with their names.
     fn named_inputs(self, path: &Path) -> impl Iterator<Item = Result<NamedInput, InputError>> + use<> {
-        let Self { numbers, starts, piece_len: each } = self;
-        let (single, path) = (starts.len() == 1, path.to_owned());
+        let Self { numbers, starts, piece_len } = self;
+        let (is_single, path) = (starts.len() == 1, path.to_owned());
         starts.into_iter().enumerate().map(move |(number, start)| {
-            let name = if single { file_stem(&path) } else { numbered_name(&path, number) };
-            Ok(NamedInput { name, input: EncoderInput::Values(numbers[start..start + each].to_vec()) })
+            let name = if is_single { file_stem(&path) } else { numbered_name(&path, number) };
+            Ok(NamedInput { name, input: EncoderInput::Values(numbers[start..start + piece_len].to_vec()) })
         })
     }
 }
@@ -151,9 +151,9 @@ fn open_each(
     })))
 }
 
-fn has_ending(path: &Path, ending: &str) -> bool {
+fn has_ending(path: &Path, suffix: &str) -> bool {
     let name = path.to_string_lossy().to_ascii_lowercase();
-    name.strip_suffix(".gz").unwrap_or(&name).ends_with(ending)
+    name.strip_suffix(".gz").unwrap_or(&name).ends_with(suffix)
 }
 
 /// Returns whether a file contains numbers, judged by its name.
@@ -175,8 +175,8 @@ struct NpyArray {
     numbers: Vec<f32>,
 }
 
-fn read_npy(path: &Path, from: Box<dyn Read>) -> Result<NpyArray, InputError> {
-    let file = NpyFile::new(from).map_err(|error| npy_error(path, &error))?;
+fn read_npy(path: &Path, reader: Box<dyn Read>) -> Result<NpyArray, InputError> {
+    let file = NpyFile::new(reader).map_err(|error| npy_error(path, &error))?;
     if file.order() != Order::C {
         return Err(invalid_file(
             path,
@@ -262,12 +262,12 @@ mod tests {
     fn read(text: &str, spec: &TimeSeriesSpec) -> Result<Vec<(String, Vec<f32>)>, String> {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("log.csv"), text).unwrap();
-        let pair = |named: NamedInput| match named.input {
+        let to_pair = |named: NamedInput| match named.input {
             EncoderInput::Values(numbers) => (named.name, numbers),
             EncoderInput::Image(_) => panic!("an image instead of numbers"),
         };
         let found = open_windows(&[folder.path().to_owned()], spec).unwrap();
-        found.map(|item| item.map(pair).map_err(|error| error.to_string())).collect()
+        found.map(|item| item.map(to_pair).map_err(|error| error.to_string())).collect()
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_chooses_columns() {
+    fn a_header_selects_columns() {
         let text = "time, b, a\n0, 1, 2\n1, 3, 4\n";
         let found = read(text, &spec(2, 1, &["a", "b"])).unwrap();
         assert_eq!(found[0].1, [2.0, 1.0, 4.0, 3.0]);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn unreadable_files_are_named() {
         let spec = spec(2, 1, &["a", "b"]);
         for (text, expected) in [
             ("1,2\n3,x\n", "line 2, column 2: \"x\""),

@@ -11,30 +11,31 @@ fn in_clone(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-fn options(fast: bool) -> EncodeOptions {
-    EncodeOptions { image_codec: ImageCodecOptions::new(Quality::new(20).unwrap()), use_fast: fast }
+fn options(use_fast: bool) -> EncodeOptions {
+    EncodeOptions { image_codec: ImageCodecOptions::new(Quality::new(20).unwrap()), use_fast }
 }
 
-fn run(folder: &Path, fast: bool) -> Result<(), EncodeError> {
-    load_verified(folder, &AnyBundle::load(folder, BundlePart::Encoder)?, &options(fast)).map(drop)
+fn run(folder: &Path, use_fast: bool) -> Result<(), EncodeError> {
+    load_verified(folder, &AnyBundle::load(folder, BundlePart::Encoder)?, &options(use_fast)).map(drop)
 }
 
 #[test]
-fn the_bundles_of_the_repository_make_here_what_they_made_there() {
-    for (bundle, fast) in [("bundles/fashion", false), ("bundles/photo", false), ("bundles/photo", true)] {
-        run(&in_clone(bundle), fast).unwrap_or_else(|error| panic!("{bundle}: {error}"));
+fn the_bundles_of_the_repository_reproduce_their_golden_frames() {
+    for (bundle, use_fast) in [("bundles/fashion", false), ("bundles/photo", false), ("bundles/photo", true)]
+    {
+        run(&in_clone(bundle), use_fast).unwrap_or_else(|error| panic!("{bundle}: {error}"));
     }
 }
 
 #[test]
-fn the_photo_bundles_golden_input_is_a_part_of_a_sample() {
-    let whole = image::open(in_clone("samples/photo/tulips.png")).unwrap().to_rgb8();
-    let part = image::open(in_clone("bundles/photo/golden/tulips-192x128.png")).unwrap().to_rgb8();
-    assert_eq!(part, image::imageops::crop_imm(&whole, 154, 186, 192, 128).to_image());
+fn the_golden_input_of_the_photo_bundle_is_a_crop_of_a_sample() {
+    let sample = image::open(in_clone("samples/photo/tulips.png")).unwrap().to_rgb8();
+    let golden = image::open(in_clone("bundles/photo/golden/tulips-192x128.png")).unwrap().to_rgb8();
+    assert_eq!(golden, image::imageops::crop_imm(&sample, 154, 186, 192, 128).to_image());
 }
 
 #[test]
-fn another_picture_is_not_taken_for_it() {
+fn another_image_does_not_match_the_golden_frame() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["bundle.json", "encoder.onnx", "encoder-fast.onnx", "contexts.bin"] {
         std::fs::copy(in_clone("bundles/photo").join(name), folder.path().join(name)).unwrap();

@@ -30,33 +30,34 @@ fn grey(width: u32, height: u32) -> DynamicImage {
 }
 
 /// Computes the encoder's input in the simplest way; returns it with its rows and columns.
-fn continued(picture: &DynamicImage, alignment: u32) -> (Vec<f32>, [usize; 2]) {
-    let picture = picture.to_rgb8();
+fn continued(image: &DynamicImage, alignment: u32) -> (Vec<f32>, [usize; 2]) {
+    let image = image.to_rgb8();
     let fold = |i: i64, side: u32| {
         let side = i64::from(side);
         let i = i.rem_euclid(2 * side);
         if i < side { i } else { 2 * side - 1 - i }
     };
-    let [width, height] = [picture.width(), picture.height()];
-    let [wide, high] = [width.next_multiple_of(alignment), height.next_multiple_of(alignment)];
-    let at = |x: i64, y: i64| {
-        let (x, y) = (fold(fold(x, wide), width), fold(fold(y, high), height));
-        picture.get_pixel(x as u32, y as u32).0
+    let [width, height] = [image.width(), image.height()];
+    let [aligned_width, aligned_height] =
+        [width.next_multiple_of(alignment), height.next_multiple_of(alignment)];
+    let pixel = |x: i64, y: i64| {
+        let (x, y) = (fold(fold(x, aligned_width), width), fold(fold(y, aligned_height), height));
+        image.get_pixel(x as u32, y as u32).0
     };
     let reach = i64::from(REACH);
-    let mut out = Vec::new();
+    let mut samples = Vec::new();
     for channel in 0..3 {
-        for y in -reach..i64::from(high) + reach {
-            let row = (-reach..i64::from(wide) + reach).map(|x| at(x, y)[channel]);
-            out.extend(row.map(|sample| -0.5 + f32::from(sample) / 255.0));
+        for y in -reach..i64::from(aligned_height) + reach {
+            let row = (-reach..i64::from(aligned_width) + reach).map(|x| pixel(x, y)[channel]);
+            samples.extend(row.map(|sample| -0.5 + f32::from(sample) / 255.0));
         }
     }
-    (out, [high, wide].map(|side| (side + 2 * REACH) as usize))
+    (samples, [aligned_height, aligned_width].map(|side| (side + 2 * REACH) as usize))
 }
 
 /// Computes the layers by running the whole model on the whole image, once per output.
-fn whole(model: Model, picture: &DynamicImage) -> Vec<Vec<f32>> {
-    let (samples, [rows, columns]) = continued(picture, model.layers()[0].stride);
+fn whole(model: Model, image: &DynamicImage) -> Vec<Vec<f32>> {
+    let (samples, [rows, columns]) = continued(image, model.layers()[0].stride);
     let run = |tensor: &str| {
         ModelPlan::new(&model.encoder(&[tensor]), vec![1, 3, rows, columns]).unwrap().run(&samples).unwrap()
     };
@@ -65,10 +66,10 @@ fn whole(model: Model, picture: &DynamicImage) -> Vec<Vec<f32>> {
 
 fn decoded(
     encoder: &ImageCodecEncoder,
-    picture: &DynamicImage,
+    image: &DynamicImage,
     options: &ImageCodecOptions,
 ) -> ImageCodecLatent {
-    let frame = encoder.encode(picture, options).unwrap().frame;
+    let frame = encoder.encode(image, options).unwrap().frame;
     encoder.space().decode(&frame, &Limits::default()).unwrap()
 }
 
@@ -83,39 +84,39 @@ fn frame_of(encoder: &ImageCodecEncoder, header: ImageCodecHeader, maps: &[Vec<f
     space.encode(header, &layers, IdOnWire::Present).unwrap()
 }
 
-fn assert_same_as_whole(model: Model, picture: &DynamicImage) {
+fn assert_same_as_whole(model: Model, image: &DynamicImage) {
     let encoder = encoder(model);
-    let maps = whole(model, picture);
+    let maps = whole(model, image);
     for threads in [1, 3] {
-        let found = decoded(&encoder, picture, &options(threads));
-        assert_eq!((found.header.width, found.header.height), (picture.width(), picture.height()));
-        assert_eq!(found.header.is_grey, !picture.color().has_color());
+        let found = decoded(&encoder, image, &options(threads));
+        assert_eq!((found.header.width, found.header.height), (image.width(), image.height()));
+        assert_eq!(found.header.is_grey, !image.color().has_color());
         assert!(found.layers.iter().all(|layer| layer.iter().any(|&integer| integer.abs() > 3)));
-        let frame = encoder.encode(picture, &options(threads)).unwrap().frame;
+        let frame = encoder.encode(image, &options(threads)).unwrap().frame;
         assert!(frame == frame_of(&encoder, found.header, &maps), "{threads} threads");
     }
 }
 
 #[test]
-fn strips_give_the_integers_of_the_whole_picture() {
+fn strips_give_the_integers_of_the_whole_image() {
     // There are several strips, of which the last one is shorter.
     assert_same_as_whole(SMALL, &colour(1003, 709));
     assert_same_as_whole(SMALL, &colour(61, 1237));
 }
 
 #[test]
-fn grey_pictures_are_the_same_samples_thrice() {
+fn grey_images_repeat_their_samples_three_times() {
     assert_same_as_whole(SMALL, &grey(771, 530));
 }
 
 #[test]
-fn small_pictures_have_a_strip_too() {
+fn small_images_have_one_strip() {
     for (width, height) in [(1, 1), (33, 1), (1, 70), (31, 65)] {
         let encoder = encoder(SMALL);
-        for picture in [colour(width, height), grey(width, height)] {
-            let maps = encoder.layers(&picture).unwrap();
-            assert!(maps == whole(SMALL, &picture), "{width}×{height}");
-            let found = decoded(&encoder, &picture, &options(3));
+        for image in [colour(width, height), grey(width, height)] {
+            let maps = encoder.layers(&image).unwrap();
+            assert!(maps == whole(SMALL, &image), "{width}×{height}");
+            let found = decoded(&encoder, &image, &options(3));
             assert_eq!(found.layers.len(), 3);
         }
     }
@@ -132,34 +133,34 @@ fn a_model_without_merges_has_one_layer() {
 }
 
 #[test]
-fn fewer_layers_are_the_first_ones() {
-    let (encoder, picture) = (encoder(SMALL), colour(200, 100));
-    let all = decoded(&encoder, &picture, &options(1));
+fn fewer_layers_means_the_first_layers() {
+    let (encoder, image) = (encoder(SMALL), colour(200, 100));
+    let full = decoded(&encoder, &image, &options(1));
     for layers in 1..=3 {
         let options = ImageCodecOptions { layers: Some(layers), ..options(1) };
-        assert_eq!(decoded(&encoder, &picture, &options).layers, all.layers[..layers]);
+        assert_eq!(decoded(&encoder, &image, &options).layers, full.layers[..layers]);
     }
     for layers in [0, 4] {
         let options = ImageCodecOptions { layers: Some(layers), ..options(1) };
-        let error = encoder.encode(&picture, &options).unwrap_err();
+        let error = encoder.encode(&image, &options).unwrap_err();
         assert!(matches!(error, EncodeError::LayerCount { layers: 3, .. }), "{error}");
     }
 }
 
 #[test]
-fn maps_are_what_is_quantised() {
-    let (encoder, picture) = (encoder(SMALL), colour(90, 1100));
-    let header = decoded(&encoder, &picture, &options(1)).header;
-    let frame = frame_of(&encoder, header, &encoder.layers(&picture).unwrap());
-    assert_eq!(encoder.encode(&picture, &options(1)).unwrap().frame, frame);
+fn the_returned_maps_are_the_quantised_ones() {
+    let (encoder, image) = (encoder(SMALL), colour(90, 1100));
+    let header = decoded(&encoder, &image, &options(1)).header;
+    let frame = frame_of(&encoder, header, &encoder.layers(&image).unwrap());
+    assert_eq!(encoder.encode(&image, &options(1)).unwrap().frame, frame);
 }
 
 #[test]
 fn a_finer_quality_costs_more() {
-    let (encoder, picture) = (encoder(SMALL), colour(300, 300));
+    let (encoder, image) = (encoder(SMALL), colour(300, 300));
     let bytes = |quality| {
         let options = ImageCodecOptions::new(Quality::new(quality).unwrap());
-        encoder.encode(&picture, &options).unwrap().frame.len()
+        encoder.encode(&image, &options).unwrap().frame.len()
     };
     assert!(bytes(10) < bytes(50) && bytes(50) < bytes(100));
 }

@@ -16,7 +16,7 @@ use lopside_latent::{
 
 /// Channels and strides of the layers of the valid file.
 const LAYERS: [(u32, u32); 2] = [(2, 16), (1, 8)];
-static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| contexts().to_bytes());
+static VALID_FILE: LazyLock<Vec<u8>> = LazyLock::new(|| contexts().to_bytes());
 
 fuzz_target!(|bytes: &[u8]| {
     round_trip(bytes);
@@ -27,11 +27,11 @@ fuzz_target!(|bytes: &[u8]| {
 /// Returns the valid file with some bytes replaced: each three bytes of `changes` are a position and its new
 /// value.
 fn changed(changes: &[u8]) -> Vec<u8> {
-    let mut file = GOOD.clone();
+    let mut file = VALID_FILE.clone();
     for change in changes.chunks_exact(3) {
-        let at = usize::from(change[0]) << 8 | usize::from(change[1]);
+        let index = usize::from(change[0]) << 8 | usize::from(change[1]);
         let len = file.len();
-        file[at % len] = change[2];
+        file[index % len] = change[2];
     }
     file
 }

@@ -28,8 +28,8 @@ fn round_trip(frame: &[u8]) {
         Ok(None) => IdOnWire::Session,
         Err(error) => panic!("a frame that decodes has an invalid header: {error}"),
     };
-    let again = SPACE.encode_integers(&integers, id).expect("decoded integers can be encoded");
-    assert_eq!(again, frame, "{integers:?} has two encodings");
+    let reencoded = SPACE.encode_integers(&integers, id).expect("decoded integers can be encoded");
+    assert_eq!(reencoded, frame, "{integers:?} has two encodings");
 }
 
 /// Returns a latent space with two layers, and tables of one, of seven and of many integers, some at the

@@ -47,16 +47,16 @@ fn framed([quality, width, height, flags, first, second]: &[u8; 6], bytes: &[u8]
 
 fn round_trip(frame: &[u8]) {
     let Ok(latent) = SPACE.decode(frame, &LIMITS) else { return };
-    let again = SPACE.encode_integers(latent.header, &latent.layers, IdOnWire::Session);
-    let again = again.expect("a decoded image can be encoded");
+    let reencoded = SPACE.encode_integers(latent.header, &latent.layers, IdOnWire::Session);
+    let reencoded = reencoded.expect("a decoded image can be encoded");
     // The given encoding may be shorter than that of the encoder.
-    let roomy = Limits { max_frame_bytes: usize::MAX, ..LIMITS };
-    assert_eq!(SPACE.decode(&again, &roomy).as_ref(), Ok(&latent), "the integers differ");
-    for kept in 1..=latent.layers.len() {
-        let part = truncate_layers(frame, kept, &LIMITS, Some(SPACE.id()))
+    let unlimited = Limits { max_frame_bytes: usize::MAX, ..LIMITS };
+    assert_eq!(SPACE.decode(&reencoded, &unlimited).as_ref(), Ok(&latent), "the integers differ");
+    for layer_count in 1..=latent.layers.len() {
+        let truncated = truncate_layers(frame, layer_count, &LIMITS, Some(SPACE.id()))
             .expect("a frame that decodes can be shortened");
-        let part = SPACE.decode(&part, &LIMITS).expect("a shortened frame can be decoded");
-        assert_eq!((part.header, &part.layers[..]), (latent.header, &latent.layers[..kept]));
+        let truncated = SPACE.decode(&truncated, &LIMITS).expect("a shortened frame can be decoded");
+        assert_eq!((truncated.header, &truncated.layers[..]), (latent.header, &latent.layers[..layer_count]));
     }
 }
 

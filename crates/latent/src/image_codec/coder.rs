@@ -50,17 +50,17 @@ impl StripeContext {
     pub(crate) fn encode(
         &mut self,
         model: &ContextModel,
-        place: LayerStripe,
+        stripe: LayerStripe,
         planes: &[&[i16]],
     ) -> Result<Vec<u8>, LatentError> {
-        let (mut coder, first) = (BitEncoder::new(), self.planes.len());
+        let (mut coder, first_channel) = (BitEncoder::new(), self.planes.len());
         self.walk_layer(
             &mut coder,
             model,
-            place,
+            stripe,
             |channel, coded| {
-                let weights = predictor_weights(model, first + channel);
-                subtract_prediction(planes[channel], place.columns, weights, coded);
+                let weights = predictor_weights(model, first_channel + channel);
+                subtract_prediction(planes[channel], stripe.columns, weights, coded);
             },
             |_, _| Ok(()),
         )?;
@@ -73,28 +73,28 @@ impl StripeContext {
     pub(crate) fn encode_layer_rdoq(
         &mut self,
         model: &ContextModel,
-        decisions: &RdoqCosts,
-        place: LayerStripe,
+        rdoq_costs: &RdoqCosts,
+        stripe: LayerStripe,
         planes: &[&[i16]],
     ) -> Result<Vec<u8>, LatentError> {
         let (mut coder, mut after_zero) = (BitEncoder::new(), false);
-        let mut coded = vec![0; place.rows * place.columns];
-        for channel in 0..place.channels {
+        let mut coded = vec![0; stripe.rows * stripe.columns];
+        for channel in 0..stripe.channels {
             let sixteenths = planes.get(channel).copied().unwrap_or_default();
             let channel = self.planes.len();
             let mut coding =
-                CodingVisitor { coder: &mut coder, model, layer: place.layer, channel, after_zero };
+                CodingVisitor { coder: &mut coder, model, layer: stripe.layer, channel, after_zero };
             after_zero = all_nearest_to_zero(sixteenths);
             if after_zero {
                 coding.visit_plane(&mut after_zero)?;
-                self.planes.push((Plane::new(place.rows, place.columns), place.stride_log2));
+                self.planes.push((Plane::new(stripe.rows, stripe.columns), stripe.stride_log2));
                 continue;
             }
             coded.iter_mut().zip(sixteenths).for_each(|(coded, &s)| *coded = nearest_integer(s));
-            let columns = place.columns;
+            let columns = stripe.columns;
             let mut visitor =
-                RdoqVisitor { coding, decisions, sixteenths, columns, next_row: 0, next_value: 0 };
-            after_zero = self.walk_channel(model, place, &mut coded, &mut visitor)?;
+                RdoqVisitor { coding, rdoq_costs, sixteenths, columns, next_row: 0, next_value: 0 };
+            after_zero = self.walk_channel(model, stripe, &mut coded, &mut visitor)?;
         }
         Ok(coder.finish())
     }
@@ -103,41 +103,47 @@ impl StripeContext {
     pub(crate) fn decode(
         &mut self,
         model: &ContextModel,
-        place: LayerStripe,
+        stripe: LayerStripe,
         payload: &[u8],
     ) -> Result<Vec<i16>, LatentError> {
-        let (mut coder, first) = (BitDecoder::new(payload)?, self.planes.len());
-        let mut values = Vec::with_capacity(place.elements());
+        let (mut coder, first_channel) = (BitDecoder::new(payload)?, self.planes.len());
+        let mut values = Vec::with_capacity(stripe.elements());
         self.walk_layer(
             &mut coder,
             model,
-            place,
+            stripe,
             |_, coded| coded.fill(0),
             |channel, coded| {
-                add_prediction(coded, place.columns, predictor_weights(model, first + channel), &mut values)
+                add_prediction(
+                    coded,
+                    stripe.columns,
+                    predictor_weights(model, first_channel + channel),
+                    &mut values,
+                )
             },
         )?;
         if coder.fully_read() { Ok(values) } else { Err(LatentError::Payload) }
     }
 
-    /// Walks through the channels of a layer. `before` fills the values to be coded, `after` receives the
+    /// Walks through the channels of a layer. `prepare` fills the values to be coded, `finish` receives the
     /// coded ones.
     fn walk_layer(
         &mut self,
         coder: &mut impl Coder,
         model: &ContextModel,
-        place: LayerStripe,
-        mut before: impl FnMut(usize, &mut [i32]),
-        mut after: impl FnMut(usize, &[i32]) -> Result<(), LatentError>,
+        stripe: LayerStripe,
+        mut prepare: impl FnMut(usize, &mut [i32]),
+        mut finish: impl FnMut(usize, &[i32]) -> Result<(), LatentError>,
     ) -> Result<(), LatentError> {
-        let mut coded = vec![0; place.rows * place.columns];
+        let mut coded = vec![0; stripe.rows * stripe.columns];
         let mut after_zero = false;
-        for channel in 0..place.channels {
-            before(channel, &mut coded);
-            let number = self.planes.len();
-            let mut visitor = CodingVisitor { coder, model, layer: place.layer, channel: number, after_zero };
-            after_zero = self.walk_channel(model, place, &mut coded, &mut visitor)?;
-            after(channel, &coded)?;
+        for channel in 0..stripe.channels {
+            prepare(channel, &mut coded);
+            let plane_index = self.planes.len();
+            let mut visitor =
+                CodingVisitor { coder, model, layer: stripe.layer, channel: plane_index, after_zero };
+            after_zero = self.walk_channel(model, stripe, &mut coded, &mut visitor)?;
+            finish(channel, &coded)?;
         }
         Ok(())
     }
@@ -146,14 +152,14 @@ impl StripeContext {
     fn walk_channel(
         &mut self,
         model: &ContextModel,
-        place: LayerStripe,
+        stripe: LayerStripe,
         coded: &mut [i32],
         visitor: &mut impl PlaneVisitor,
     ) -> Result<bool, LatentError> {
-        let mut plane = Plane::new(place.rows, place.columns);
+        let mut plane = Plane::new(stripe.rows, stripe.columns);
         let zero =
-            walk_plane(|| self.channel_energy(model, place, self.planes.len()), &mut plane, coded, visitor)?;
-        self.planes.push((plane, place.stride_log2));
+            walk_plane(|| self.channel_energy(model, stripe, self.planes.len()), &mut plane, coded, visitor)?;
+        self.planes.push((plane, stripe.stride_log2));
         Ok(zero)
     }
 
@@ -161,15 +167,15 @@ impl StripeContext {
     fn channel_energy<'a>(
         &'a self,
         model: &'a ContextModel,
-        place: LayerStripe,
+        stripe: LayerStripe,
         channel: usize,
     ) -> Energy<'a> {
         let context = &model.channels()[channel];
         let references = context.references.iter().map(|reference| {
             let (plane, stride_log2) = &self.planes[reference.channel as usize];
-            (plane, stride_log2 - place.stride_log2)
+            (plane, stride_log2 - stripe.stride_log2)
         });
-        Energy::new(context, place.quality, place.columns, references)
+        Energy::new(context, stripe.quality, stripe.columns, references)
     }
 }
 
@@ -180,8 +186,8 @@ fn predictor_weights(model: &ContextModel, channel: usize) -> [i32; 4] {
 /// Subtracts the prediction from a plane of integers in raster order, and writes the values to be coded.
 /// `weights` are the channel's [predictor](super::ChannelContext::predictor).
 pub fn subtract_prediction(plane: &[i16], columns: usize, weights: [i32; 4], coded: &mut [i32]) {
-    for (at, (coded, &value)) in coded.iter_mut().zip(plane).enumerate() {
-        *coded = i32::from(value) - predict_value(plane, columns, at, weights);
+    for (index, (coded, &value)) in coded.iter_mut().zip(plane).enumerate() {
+        *coded = i32::from(value) - predict_value(plane, columns, index, weights);
     }
 }
 
@@ -193,32 +199,32 @@ fn add_prediction(
     values: &mut Vec<i16>,
 ) -> Result<(), LatentError> {
     let start = values.len();
-    for (at, &difference) in coded.iter().enumerate() {
-        let value = difference.checked_add(predict_value(&values[start..], columns, at, weights));
+    for (index, &difference) in coded.iter().enumerate() {
+        let value = difference.checked_add(predict_value(&values[start..], columns, index, weights));
         values.push(value.and_then(|v| i16::try_from(v).ok()).ok_or(LatentError::Payload)?);
     }
     Ok(())
 }
 
-/// Returns the prediction of the integer at `at` from those before it: the weighted sum of left, above,
+/// Returns the prediction of the integer at `index` from those before it: the weighted sum of left, above,
 /// above-left and above-right, rounded to the nearest. A neighbour outside the plane is replaced by the
 /// nearest known integer inside; before the first integer, by 0.
-fn predict_value(plane: &[i16], columns: usize, at: usize, weights: [i32; 4]) -> i32 {
+fn predict_value(plane: &[i16], columns: usize, index: usize, weights: [i32; 4]) -> i32 {
     if weights == [0; 4] {
         return 0;
     }
-    let (row, column) = (at / columns, at % columns);
-    let around = match (row, column) {
+    let (row, column) = (index / columns, index % columns);
+    let neighbours = match (row, column) {
         (0, 0) => [0; 4],
-        (0, _) => [plane[at - 1]; 4],
+        (0, _) => [plane[index - 1]; 4],
         (_, column) => {
-            let above = plane[at - columns];
-            let left = if column == 0 { above } else { plane[at - 1] };
-            let above_left = if column == 0 { above } else { plane[at - columns - 1] };
-            let above_right = if column + 1 == columns { above } else { plane[at - columns + 1] };
+            let above = plane[index - columns];
+            let left = if column == 0 { above } else { plane[index - 1] };
+            let above_left = if column == 0 { above } else { plane[index - columns - 1] };
+            let above_right = if column + 1 == columns { above } else { plane[index - columns + 1] };
             [left, above, above_left, above_right]
         }
     };
-    let sum: i64 = around.iter().zip(weights).map(|(&v, w)| i64::from(v) * i64::from(w)).sum();
+    let sum: i64 = neighbours.iter().zip(weights).map(|(&v, w)| i64::from(v) * i64::from(w)).sum();
     ((sum + 128) >> 8) as i32
 }

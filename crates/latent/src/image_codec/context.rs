@@ -189,9 +189,9 @@ impl ChannelContext {
 
     fn read(bytes: &mut &[u8]) -> Result<Self, LatentError> {
         let predictor = read_words(bytes, 4)?;
-        let near = read_words(bytes, NEIGHBOURS)?;
-        let adaptive = read_u16(bytes, "channel")?;
-        let (bias, zero_plane) = (read_words(bytes, QUALITIES)?, read_words(bytes, 2)?);
+        let neighbour_words = read_words(bytes, NEIGHBOURS)?;
+        let average_weight = read_u16(bytes, "channel")?;
+        let (biases, zero_plane_words) = (read_words(bytes, QUALITIES)?, read_words(bytes, 2)?);
         let count = varint::read(bytes, FILE_KIND, "number of references")?.min(MAX_REFERENCES as u32 + 1);
         let references = (0..count)
             .map(|_| {
@@ -201,14 +201,14 @@ impl ChannelContext {
             .collect::<Result<_, _>>()?;
         let tables =
             (0..CLASSES).map(|_| varint::read(bytes, FILE_KIND, "table index")).collect::<Result<_, _>>()?;
-        let mut near_array = [0; NEIGHBOURS];
-        near_array.copy_from_slice(&near);
+        let mut neighbour_weights = [0; NEIGHBOURS];
+        neighbour_weights.copy_from_slice(&neighbour_words);
         Ok(Self {
             predictor: [0, 1, 2, 3].map(|i: usize| predictor[i] as i16),
-            neighbour_weights: near_array,
-            average_weight: adaptive,
-            biases: bias,
-            zero_plane_odds: [zero_plane[0], zero_plane[1]],
+            neighbour_weights,
+            average_weight,
+            biases,
+            zero_plane_odds: [zero_plane_words[0], zero_plane_words[1]],
             references,
             tables,
         })

@@ -86,8 +86,8 @@ impl Layout {
     pub(crate) fn stripe_rows(&self, layer: usize, height: u32, number: usize) -> Range<usize> {
         let stride = self.layers[layer].stride;
         let rows = (height.next_multiple_of(self.alignment()) / stride) as usize;
-        let step = (STRIPE_ROWS / stride) as usize;
-        number * step..((number + 1) * step).min(rows)
+        let rows_per_stripe = (STRIPE_ROWS / stride) as usize;
+        number * rows_per_stripe..((number + 1) * rows_per_stripe).min(rows)
     }
 }
 

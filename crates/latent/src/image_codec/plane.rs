@@ -48,17 +48,17 @@ impl Plane {
 
     /// Stores one coded integer.
     pub fn set(&mut self, row: usize, column: usize, coded: i32) {
-        let at = (row + BORDER) * self.pitch() + BORDER + column;
-        self.magnitudes[at] = coded.unsigned_abs().min(MAX_MAGNITUDE) as u16;
+        let index = (row + BORDER) * self.pitch() + BORDER + column;
+        self.magnitudes[index] = coded.unsigned_abs().min(MAX_MAGNITUDE) as u16;
         self.has_nonzero |= coded != 0;
     }
 
     /// Returns the magnitudes of a position's neighbours, in the order of [`NEIGHBOURS`](super::NEIGHBOURS).
     #[must_use]
     pub fn neighbours(&self, row: usize, column: usize) -> [u16; 6] {
-        let (row, at) = (row as isize, column + BORDER);
-        let (here, above, higher) = (self.row(row), self.row(row - 1), self.row(row - 2));
-        [above[at], here[at - 1], above[at - 1], above[at + 1], higher[at], here[at - 2]]
+        let (row, x) = (row as isize, column + BORDER);
+        let (current, above, second_above) = (self.row(row), self.row(row - 1), self.row(row - 2));
+        [above[x], current[x - 1], above[x - 1], above[x + 1], second_above[x], current[x - 2]]
     }
 
     /// Returns the context that a complete plane provides at a position: twice its magnitude, plus those of
@@ -72,10 +72,11 @@ impl Plane {
         self.neighbourhoods.get_or_init(|| {
             let mut blurred = Vec::with_capacity(self.rows * self.columns);
             for row in 0..self.rows as isize {
-                let (above, here, below) = (self.row(row - 1), self.row(row), self.row(row + 1));
+                let (above, current, below) = (self.row(row - 1), self.row(row), self.row(row + 1));
                 let columns = BORDER..BORDER + self.columns;
-                blurred
-                    .extend(columns.map(|x| 2 * here[x] + here[x - 1] + here[x + 1] + above[x] + below[x]));
+                blurred.extend(
+                    columns.map(|x| 2 * current[x] + current[x - 1] + current[x + 1] + above[x] + below[x]),
+                );
             }
             blurred
         })
@@ -101,14 +102,14 @@ impl Plane {
 
 /// Adds `weight` times each value to `N` energies, or to fewer at the end.
 fn spread_values<const N: usize>(energies: &mut [u32], values: &[u16], weight: u32) {
-    let (groups, rest) = energies.as_chunks_mut::<N>();
-    let (whole, last) = values.split_at(groups.len());
-    for (group, &value) in groups.iter_mut().zip(whole) {
+    let (groups, last_energies) = energies.as_chunks_mut::<N>();
+    let (full, last_values) = values.split_at(groups.len());
+    for (group, &value) in groups.iter_mut().zip(full) {
         for energy in group {
             *energy += weight * u32::from(value);
         }
     }
-    spread_by(N, rest, last, weight);
+    spread_by(N, last_energies, last_values, weight);
 }
 
 fn spread_by(group: usize, energies: &mut [u32], values: &[u16], weight: u32) {
@@ -159,16 +160,16 @@ impl<'a> Energy<'a> {
     /// Computes the part of a row's energies that is known before the row is coded, and returns its sum.
     pub fn start_row(&mut self, plane: &Plane, row: usize) -> u64 {
         let [n, _, nw, ne, nn, _] = self.context.neighbour_weights.map(u32::from);
-        let adapted = (u64::from(self.average) * u64::from(self.context.average_weight)) >> 12;
-        let base = self.constant + adapted as u32;
-        let (above, higher) = (plane.row(row as isize - 1), plane.row(row as isize - 2));
+        let weighted_average = (u64::from(self.average) * u64::from(self.context.average_weight)) >> 12;
+        let base = self.constant + weighted_average as u32;
+        let (above, second_above) = (plane.row(row as isize - 1), plane.row(row as isize - 2));
         for (x, energy) in self.row.iter_mut().enumerate() {
-            let at = x + BORDER;
+            let column = x + BORDER;
             *energy = base
-                + n * u32::from(above[at])
-                + nw * u32::from(above[at - 1])
-                + ne * u32::from(above[at + 1])
-                + nn * u32::from(higher[at]);
+                + n * u32::from(above[column])
+                + nw * u32::from(above[column - 1])
+                + ne * u32::from(above[column + 1])
+                + nn * u32::from(second_above[column]);
         }
         for &(reference, shift, weight) in &self.references {
             reference.add_to_energies(row, shift, weight, &mut self.row);
@@ -179,18 +180,18 @@ impl<'a> Energy<'a> {
     /// Returns the expected magnitude at a column, once those to its left are coded.
     #[must_use]
     pub fn at_column(&self, plane: &Plane, row: usize, column: usize) -> u32 {
-        let here = plane.row(row as isize);
+        let current = plane.row(row as isize);
         let (w, ww) =
             (u32::from(self.context.neighbour_weights[1]), u32::from(self.context.neighbour_weights[5]));
         self.row[column]
-            + w * u32::from(here[column + BORDER - 1])
-            + ww * u32::from(here[column + BORDER - 2])
+            + w * u32::from(current[column + BORDER - 1])
+            + ww * u32::from(current[column + BORDER - 2])
     }
 
     /// Updates the average with a finished row.
     pub fn end_row(&mut self, plane: &Plane, row: usize) {
-        let here = &plane.row(row as isize)[BORDER..BORDER + self.row.len()];
-        let sum: u64 = here.iter().map(|&magnitude| u64::from(magnitude)).sum();
+        let current = &plane.row(row as isize)[BORDER..BORDER + self.row.len()];
+        let sum: u64 = current.iter().map(|&magnitude| u64::from(magnitude)).sum();
         let mean = ((sum << 12) / self.row.len() as u64) as u32;
         self.average = self.average - (self.average >> 2) + (mean >> 2);
     }

@@ -71,7 +71,7 @@ impl ImageCodecQuantiser {
         self.round_maps([layer, self.gains[layer].len()], quality, maps, 1.0, self.rounding[layer])
     }
 
-    /// Quantises the first `channels` maps of a layer: to the nearest sixteenth of a step if `fine`,
+    /// Quantises the first `channels` maps of a layer: to the nearest sixteenth of a step if `in_sixteenths`,
     /// otherwise to integers.
     pub(super) fn quantise_first(
         &self,
@@ -79,11 +79,11 @@ impl ImageCodecQuantiser {
         channels: usize,
         quality: usize,
         maps: &[f32],
-        fine: bool,
+        in_sixteenths: bool,
     ) -> Result<Vec<i16>, LatentError> {
-        let (parts, rounding) =
-            if fine { (f32::from(SIXTEENTHS_PER_STEP), 0.5) } else { (1.0, self.rounding[layer]) };
-        self.round_maps([layer, channels], quality, maps, parts, rounding)
+        let (units_per_step, rounding) =
+            if in_sixteenths { (f32::from(SIXTEENTHS_PER_STEP), 0.5) } else { (1.0, self.rounding[layer]) };
+        self.round_maps([layer, channels], quality, maps, units_per_step, rounding)
     }
 
     fn round_maps(
@@ -176,11 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_saturates() {
+    fn large_values_saturate() {
         let maps = [1e4, -1e4, 1e15, -1e15, 1e30, -1e30, f32::MAX, f32::MIN];
-        let ends = [20000, -20000, i16::MAX, -i16::MAX, i16::MAX, -i16::MAX, i16::MAX, -i16::MAX];
-        let one = ImageCodecQuantiser::new(vec![0.5; 100], vec![vec![1.0]], vec![0.5]).unwrap();
-        assert_eq!(one.quantise(0, 0, &maps).unwrap(), ends);
+        let expected = [20000, -20000, i16::MAX, -i16::MAX, i16::MAX, -i16::MAX, i16::MAX, -i16::MAX];
+        let quantiser = ImageCodecQuantiser::new(vec![0.5; 100], vec![vec![1.0]], vec![0.5]).unwrap();
+        assert_eq!(quantiser.quantise(0, 0, &maps).unwrap(), expected);
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_parameters_are_refused() {
         assert!(ImageCodecQuantiser::new(vec![1.0; 99], vec![vec![1.0]], vec![0.5]).is_err());
         assert!(ImageCodecQuantiser::new(vec![0.0; 100], vec![vec![1.0]], vec![0.5]).is_err());
         assert!(ImageCodecQuantiser::new(vec![1.0; 100], vec![vec![1.0]], vec![0.6]).is_err());

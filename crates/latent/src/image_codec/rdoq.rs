@@ -68,11 +68,12 @@ impl RdoqCosts {
 
 impl TableCosts {
     fn new(table: &Table) -> Self {
-        let (zero_bits, one, two) = (table.symbol_bits(0), mean_bits(table, 1), mean_bits(table, 2));
+        let (zero_bits, one_bits, two_bits) =
+            (table.symbol_bits(0), mean_bits(table, 1), mean_bits(table, 2));
         Self {
             zero_bits,
-            one_extra_bits: one - zero_bits,
-            thresholds: [rdoq_threshold(one - zero_bits), rdoq_threshold(two - one)],
+            one_extra_bits: one_bits - zero_bits,
+            thresholds: [rdoq_threshold(one_bits - zero_bits), rdoq_threshold(two_bits - one_bits)],
         }
     }
 }
@@ -110,7 +111,7 @@ fn sixteenths_over_midpoint(sixteenths: i16, magnitude: i32) -> i32 {
 /// A visitor that encodes one channel. It is shown the nearest integers and codes the chosen ones.
 pub(super) struct RdoqVisitor<'a, C> {
     pub(super) coding: CodingVisitor<'a, C>,
-    pub(super) decisions: &'a RdoqCosts,
+    pub(super) rdoq_costs: &'a RdoqCosts,
     /// The plane of the channel.
     pub(super) sixteenths: &'a [i16],
     pub(super) columns: usize,
@@ -122,7 +123,7 @@ pub(super) struct RdoqVisitor<'a, C> {
 impl<C> RdoqVisitor<'_, C> {
     fn class_costs(&self, class: usize) -> TableCosts {
         let channel = &self.coding.model.channels()[self.coding.channel];
-        self.decisions.costs[channel.tables[class] as usize]
+        self.rdoq_costs.costs[channel.tables[class] as usize]
     }
 
     /// Returns whether a row that is not zero is better coded as zero. Only rows with magnitudes up to 1
@@ -137,11 +138,11 @@ impl<C> RdoqVisitor<'_, C> {
         let costs = self.class_costs(class as usize);
         let odds = f32::from(self.coding.model.zero_row_odds(self.coding.layer, row_class)) / 65536.0;
         let flag = (odds / (1.0 - odds)).log2();
-        let ones = line.iter().filter(|&&s| nearest_integer(s) != 0);
-        let (count, over) =
-            ones.fold((0, 0), |(count, sum), &s| (count + 1, sum + sixteenths_over_midpoint(s, 1)));
+        let nonzero = line.iter().filter(|&&s| nearest_integer(s) != 0);
+        let (count, distance) =
+            nonzero.fold((0, 0), |(count, sum), &s| (count + 1, sum + sixteenths_over_midpoint(s, 1)));
         let bits = flag + self.columns as f32 * costs.zero_bits + count as f32 * costs.one_extra_bits;
-        2.0 * over as f32 / f32::from(SIXTEENTHS_PER_STEP) < LAMBDA * bits
+        2.0 * distance as f32 / f32::from(SIXTEENTHS_PER_STEP) < LAMBDA * bits
     }
 }
 
@@ -164,8 +165,8 @@ impl<C: Coder> PlaneVisitor for RdoqVisitor<'_, C> {
     fn visit_value(&mut self, class: usize, value: &mut i32) -> Result<(), LatentError> {
         if *value != 0 {
             let magnitude = value.abs();
-            let least = self.class_costs(class).thresholds[usize::from(magnitude > 1)];
-            if sixteenths_over_midpoint(self.sixteenths[self.next_value], magnitude) < least {
+            let threshold = self.class_costs(class).thresholds[usize::from(magnitude > 1)];
+            if sixteenths_over_midpoint(self.sixteenths[self.next_value], magnitude) < threshold {
                 *value -= value.signum();
             }
         }
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rarer_a_one_the_further_it_must_be_from_zero() {
+    fn rare_ones_need_a_larger_distance_from_zero() {
         let costs = |ones: u64| TableCosts::new(&Table::from_counts(-2, &[1, ones, 1000, ones, 1]).unwrap());
         let (rare, common) = (costs(4), costs(400));
         assert!(rare.one_extra_bits > 7.5 && common.one_extra_bits < 1.5, "{rare:?} {common:?}");

@@ -67,8 +67,8 @@ impl ImageCodecSpace {
                 expected: channels[0],
             });
         }
-        let decisions = RdoqCosts::new(&contexts);
-        Ok(Self { id, layout, quantiser, contexts, rdoq_costs: decisions })
+        let rdoq_costs = RdoqCosts::new(&contexts);
+        Ok(Self { id, layout, quantiser, contexts, rdoq_costs })
     }
 
     /// Returns the id of the latent space.
@@ -108,8 +108,11 @@ impl ImageCodecSpace {
         quality: usize,
         maps: &[f32],
     ) -> Result<Coefficients, LatentError> {
-        let fine = !self.has_predictors(layer);
-        Ok(self.to_coefficients(layer, self.quantiser.quantise_first(layer, channels, quality, maps, fine)?))
+        let in_sixteenths = !self.has_predictors(layer);
+        Ok(self.to_coefficients(
+            layer,
+            self.quantiser.quantise_first(layer, channels, quality, maps, in_sixteenths)?,
+        ))
     }
 
     /// Converts values that were taken from [coefficients](Self::quantise_coefficients) of this layer, and reassembled
@@ -164,19 +167,19 @@ impl ImageCodecSpace {
         self.check_layers(header, lengths)?;
         let mut payloads: Vec<Vec<Vec<u8>>> = vec![Vec::new(); layers.len()];
         for number in 0..self.stripe_count(header) {
-            let mut stripe = StripeContext::default();
+            let mut context = StripeContext::default();
             for (layer, coefficients) in layers.iter().enumerate() {
-                let (place, first) = self.layer_stripe(header, layer, number);
-                let values = self.stripe_planes(header, layer, coefficients.values(), first, place.rows);
+                let (stripe, first_row) = self.layer_stripe(header, layer, number);
+                let values = self.stripe_planes(header, layer, coefficients.values(), first_row, stripe.rows);
                 payloads[layer].push(match coefficients {
                     Coefficients::Sixteenths(_) if !self.has_predictors(layer) => {
-                        stripe.encode_layer_rdoq(&self.contexts, &self.rdoq_costs, place, &values)?
+                        context.encode_layer_rdoq(&self.contexts, &self.rdoq_costs, stripe, &values)?
                     }
                     Coefficients::Sixteenths(_) => {
                         let what = "list of predictors of a layer in sixteenths";
                         return Err(LatentError::CountMismatch { what, found: layer, expected: 0 });
                     }
-                    Coefficients::Integers(_) => stripe.encode(&self.contexts, place, &values)?,
+                    Coefficients::Integers(_) => context.encode(&self.contexts, stripe, &values)?,
                 });
             }
         }
@@ -196,9 +199,10 @@ impl ImageCodecSpace {
         if frame.latent_space != self.id {
             return Err(LatentError::LatentSpaceMismatch { found: frame.latent_space, expected: self.id });
         }
-        let (header, present, all) = (frame.header, frame.payloads.len(), self.layout.layers().len());
-        if present > all {
-            return Err(LatentError::BadHeader { field: "number of layers", found: present as u64 });
+        let (header, layer_count, max_layers) =
+            (frame.header, frame.payloads.len(), self.layout.layers().len());
+        if layer_count > max_layers {
+            return Err(LatentError::BadHeader { field: "number of layers", found: layer_count as u64 });
         }
         let padded = self.layout.padded_pixels(header.width, header.height);
         check_limit(
@@ -212,15 +216,15 @@ impl ImageCodecSpace {
             .iter()
             .map(|payload| split_stripes(payload, stripes))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut layers: Vec<Vec<i16>> = (0..present)
+        let mut layers: Vec<Vec<i16>> = (0..layer_count)
             .map(|layer| vec![0; self.layout.elements(layer, header.width, header.height)])
             .collect();
         for number in 0..stripes {
-            let mut stripe = StripeContext::default();
+            let mut context = StripeContext::default();
             for (layer, (values, streams)) in layers.iter_mut().zip(&payloads).enumerate() {
-                let (place, first) = self.layer_stripe(header, layer, number);
-                let decoded = stripe.decode(&self.contexts, place, streams[number])?;
-                self.paste_stripe(header, layer, values, first, &decoded);
+                let (stripe, first_row) = self.layer_stripe(header, layer, number);
+                let decoded = context.decode(&self.contexts, stripe, streams[number])?;
+                self.paste_stripe(header, layer, values, first_row, &decoded);
             }
         }
         Ok(ImageCodecLatent { header, layers })
@@ -244,8 +248,8 @@ impl ImageCodecSpace {
 
     /// Returns whether any channel of a layer is coded as the difference from a prediction.
     fn has_predictors(&self, layer: usize) -> bool {
-        let before = self.layout.layers()[..layer].iter().map(|layer| layer.channels as usize).sum();
-        let channels = self.contexts.channels()[before..].iter();
+        let first_channel = self.layout.layers()[..layer].iter().map(|layer| layer.channels as usize).sum();
+        let channels = self.contexts.channels()[first_channel..].iter();
         channels
             .take(self.layout.layers()[layer].channels as usize)
             .any(|channel| channel.predictor != [0; 4])
@@ -280,7 +284,7 @@ impl ImageCodecSpace {
         let shape = self.layout.layers()[layer];
         let [_, columns] = self.layout.dims(layer, header.width, header.height);
         let rows = self.layout.stripe_rows(layer, header.height, number);
-        let place = LayerStripe {
+        let stripe = LayerStripe {
             layer,
             channels: shape.channels as usize,
             stride_log2: shape.stride.ilog2(),
@@ -288,7 +292,7 @@ impl ImageCodecSpace {
             columns,
             quality: header.quality.index(),
         };
-        (place, rows.start)
+        (stripe, rows.start)
     }
 
     /// Returns the rows of a stripe from every channel.
@@ -341,11 +345,11 @@ fn split_stripes(payload: &[u8], stripes: usize) -> Result<Vec<&[u8]>, LatentErr
         return Ok(vec![payload]);
     }
     let mut rest = payload;
-    let parts = (0..stripes)
+    let streams = (0..stripes)
         .map(|_| {
             let len = varint::read(&mut rest, FRAME_NAME, "stripe length")?;
             take_payload(&mut rest, len)
         })
         .collect::<Result<_, _>>()?;
-    if rest.is_empty() { Ok(parts) } else { Err(LatentError::Payload) }
+    if rest.is_empty() { Ok(streams) } else { Err(LatentError::Payload) }
 }

@@ -71,7 +71,7 @@ pub fn walk_plane<'a>(
 
 fn is_zero(integers: &[i32]) -> bool {
     // Without an early exit the loop compiles to a few vector instructions.
-    integers.iter().fold(0, |all, &value| all | value) == 0
+    integers.iter().fold(0, |bits, &value| bits | value) == 0
 }
 
 /// Returns the class of a row with this total energy.
@@ -110,8 +110,8 @@ mod tests {
 
     impl Replay {
         fn next(&mut self, class: Option<usize>) -> i32 {
-            let (met, value) = self.0.pop().unwrap();
-            assert_eq!(met, class);
+            let (expected, value) = self.0.pop().unwrap();
+            assert_eq!(expected, class);
             value
         }
     }
@@ -148,20 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_plane_is_met_as_one() {
+    fn a_zero_plane_is_visited_as_a_whole() {
         let mut log = Log::default();
         assert!(walked(&mut [0; 12], &mut log));
         assert_eq!(log.0, [(None, 1)]);
     }
 
     #[test]
-    fn who_writes_meets_what_who_reads_has_met() {
+    fn a_decoder_visits_the_same_classes_as_the_encoder() {
         let coded = [0, 0, 0, 5, 0, -2, 0, 0, 0, 0, 1, 0];
-        let (mut read, mut written, mut log) = (coded, [0; 12], Log::default());
-        assert!(!walked(&mut read, &mut log));
-        assert_eq!((read, log.0.len()), (coded, 1 + 4 + 6));
+        let (mut original, mut restored, mut log) = (coded, [0; 12], Log::default());
+        assert!(!walked(&mut original, &mut log));
+        assert_eq!((original, log.0.len()), (coded, 1 + 4 + 6));
         let mut replay = Replay(log.0.into_iter().rev().collect());
-        assert!(!walked(&mut written, &mut replay));
-        assert_eq!((written, replay.0.len()), (coded, 0));
+        assert!(!walked(&mut restored, &mut replay));
+        assert_eq!((restored, replay.0.len()), (coded, 0));
     }
 }

@@ -68,19 +68,19 @@ fn golden_frames_of_layers_never_change() {
 #[test]
 fn an_id_costs_eight_bytes() {
     let space = space(4);
-    let with = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
-    let without = space.encode(&[0.0; 4], IdOnWire::Session).unwrap();
-    assert_eq!(with.len(), without.len() + 8);
-    assert_eq!(peek_latent_space(&with), Ok(Some(ID)));
-    assert_eq!(peek_latent_space(&without), Ok(None));
+    let with_id = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
+    let without_id = space.encode(&[0.0; 4], IdOnWire::Session).unwrap();
+    assert_eq!(with_id.len(), without_id.len() + 8);
+    assert_eq!(peek_latent_space(&with_id), Ok(Some(ID)));
+    assert_eq!(peek_latent_space(&without_id), Ok(None));
     assert_eq!(
-        FixedLatentFrame::parse(&without, &Limits::default(), None),
+        FixedLatentFrame::parse(&without_id, &Limits::default(), None),
         Err(LatentError::MissingLatentSpace)
     );
 }
 
 #[test]
-fn the_wrong_latent_space_is_caught_with_and_without_an_id() {
+fn the_wrong_latent_space_is_detected_with_and_without_an_id() {
     let space = space(4);
     let other_id = LatentSpaceId::new([9; 8]);
     let other = FixedLatentSpace::new(other_id, space.layers().to_vec(), space.tables().clone()).unwrap();
@@ -100,15 +100,15 @@ fn each_defect_is_named() {
     let space = space(4);
     let limits = Limits::default();
     let frame = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
-    let with = |index: usize, byte: u8| {
+    let error_with = |index: usize, byte: u8| {
         let mut bytes = frame.clone();
         bytes[index] = byte;
         space.decode(&bytes, &limits).unwrap_err()
     };
-    assert_eq!(with(0, 0x89), LatentError::Magic { found: 0x89 });
-    assert_eq!(with(1, 0x21), LatentError::Version { found: 2 });
-    assert_eq!(with(1, 0x19), LatentError::Reserved { found: 8 });
-    assert!(matches!(with(frame.len() - 1, frame[frame.len() - 1] ^ 1), LatentError::Checksum { .. }));
+    assert_eq!(error_with(0, 0x89), LatentError::Magic { found: 0x89 });
+    assert_eq!(error_with(1, 0x21), LatentError::Version { found: 2 });
+    assert_eq!(error_with(1, 0x19), LatentError::Reserved { found: 8 });
+    assert!(matches!(error_with(frame.len() - 1, frame[frame.len() - 1] ^ 1), LatentError::Checksum { .. }));
     assert_eq!(
         space.decode(&[&frame[..], &[0, 0]].concat(), &limits),
         Err(LatentError::Trailing { what: "frame", count: 2 })
@@ -119,16 +119,19 @@ fn each_defect_is_named() {
     );
     let small = Limits { max_frame_bytes: 8, ..limits };
     assert!(matches!(space.decode(&frame, &small), Err(LatentError::Limit { limit: 8, .. })));
-    let few = Limits { max_elements: 3, ..limits };
-    assert!(matches!(space.decode(&frame, &few), Err(LatentError::Limit { found: 4, limit: 3, .. })));
+    let few_elements = Limits { max_elements: 3, ..limits };
+    assert!(matches!(
+        space.decode(&frame, &few_elements),
+        Err(LatentError::Limit { found: 4, limit: 3, .. })
+    ));
     let other_shape =
         FixedLatentFrame { latent_space: ID, shape: Shape::new(&[2, 2]).unwrap(), payload: &[] };
     assert!(matches!(
         space.decode(&other_shape.to_bytes(IdOnWire::Present), &limits),
         Err(LatentError::ShapeMismatch { .. })
     ));
-    let spare = FixedLatentFrame { latent_space: ID, shape: space.shape(), payload: &[1; 40] };
-    assert_eq!(space.decode(&spare.to_bytes(IdOnWire::Present), &limits), Err(LatentError::Payload));
+    let oversized = FixedLatentFrame { latent_space: ID, shape: space.shape(), payload: &[1; 40] };
+    assert_eq!(space.decode(&oversized.to_bytes(IdOnWire::Present), &limits), Err(LatentError::Payload));
 }
 
 #[test]
@@ -145,69 +148,72 @@ fn a_latent_of_the_wrong_length_is_refused() {
 }
 
 #[test]
-fn a_frame_may_leave_the_last_layers_out() {
+fn a_frame_may_omit_the_last_layers() {
     let space = layered();
     assert_eq!((space.len(), space.prefix_len(1), space.shape()), (16, 4, Shape::new(&[16]).unwrap()));
     let latent: Vec<f32> = (0..16).map(|i| i as f32 / 4.0 - 1.0).collect();
-    let (whole, base) = (&latent[..], &latent[..4]);
-    for sent in [whole, base] {
-        let frame = space.encode(sent, IdOnWire::Present).unwrap();
+    let (full, base) = (&latent[..], &latent[..4]);
+    for prefix in [full, base] {
+        let frame = space.encode(prefix, IdOnWire::Present).unwrap();
         let integers = space.decode(&frame, &Limits::default()).unwrap();
-        assert_eq!(integers.len(), sent.len());
-        let mut expected = sent.to_vec();
+        assert_eq!(integers.len(), prefix.len());
+        let mut expected = prefix.to_vec();
         expected.resize(16, 0.0);
         assert_eq!(space.dequantise(&integers).unwrap(), expected);
     }
-    let refused = space.encode(&latent[..5], IdOnWire::Present);
-    assert!(matches!(refused, Err(LatentError::CountMismatch { found: 5, expected: 16, .. })));
-    let mut wrong = latent;
-    wrong[7] = f32::NAN;
-    let refused = space.encode(&wrong, IdOnWire::Present);
-    assert!(matches!(refused, Err(LatentError::NotFinite { index: 7, .. })));
+    let result = space.encode(&latent[..5], IdOnWire::Present);
+    assert!(matches!(result, Err(LatentError::CountMismatch { found: 5, expected: 16, .. })));
+    let mut invalid = latent;
+    invalid[7] = f32::NAN;
+    let result = space.encode(&invalid, IdOnWire::Present);
+    assert!(matches!(result, Err(LatentError::NotFinite { index: 7, .. })));
 }
 
 #[test]
-fn layers_that_cannot_be_are_refused() {
+fn invalid_layers_are_refused() {
     let table = Table::from_counts(0, &[1]).unwrap();
-    let new = |layers: Vec<LatentLayer>, tables: usize| {
+    let error_for = |layers: Vec<LatentLayer>, tables: usize| {
         FixedLatentSpace::new(ID, layers, Tables::new(vec![table.clone(); tables]).unwrap()).unwrap_err()
     };
-    assert_eq!(new(vec![layer(&[4], 3)], 3), LatentError::UnevenRuns { index: 0, values: 4, gains: 3 });
-    assert!(matches!(new(vec![layer(&[4], 2)], 4), LatentError::CountMismatch { found: 4, expected: 2, .. }));
-    assert!(matches!(new(Vec::new(), 1), LatentError::Limit { found: 0, .. }));
-    assert!(matches!(new(vec![layer(&[1], 1); 17], 17), LatentError::Limit { found: 17, .. }));
+    assert_eq!(error_for(vec![layer(&[4], 3)], 3), LatentError::UnevenRuns { index: 0, values: 4, gains: 3 });
+    assert!(matches!(
+        error_for(vec![layer(&[4], 2)], 4),
+        LatentError::CountMismatch { found: 4, expected: 2, .. }
+    ));
+    assert!(matches!(error_for(Vec::new(), 1), LatentError::Limit { found: 0, .. }));
+    assert!(matches!(error_for(vec![layer(&[1], 1); 17], 17), LatentError::Limit { found: 17, .. }));
     let huge = vec![layer(&[1 << 24], 1); 2];
-    assert!(matches!(new(huge, 2), LatentError::BadShape { .. }));
+    assert!(matches!(error_for(huge, 2), LatentError::BadShape { .. }));
 }
 
 #[test]
-fn bits_say_what_the_coder_spends() {
+fn the_estimated_bits_match_the_coder() {
     let space = layered();
-    let usual = space.cost_bits(&[0; 16]).unwrap();
-    assert!(usual < space.cost_bits(&[3; 16]).unwrap());
+    let likely = space.cost_bits(&[0; 16]).unwrap();
+    assert!(likely < space.cost_bits(&[3; 16]).unwrap());
     for integers in [[0; 16], [3; 16], [-2; 16], [9; 16], [-70; 16], [i32::MAX; 16]] {
         let bits = space.cost_bits(&integers).unwrap();
         let frame = space.encode_integers(&integers, IdOnWire::Session).unwrap();
         let payload = FixedLatentFrame::parse(&frame, &Limits::default(), Some(ID)).unwrap().payload.len();
-        let spent = 8.0 * payload as f64;
-        assert!((bits - 8.0..=bits + 24.0).contains(&spent), "{integers:?}: {bits} {spent}");
+        let coded_bits = 8.0 * payload as f64;
+        assert!((bits - 8.0..=bits + 24.0).contains(&coded_bits), "{integers:?}: {bits} {coded_bits}");
     }
 }
 
 proptest! {
     #[test]
-    fn any_layers_come_back(
+    fn any_layers_survive_a_round_trip(
         integers in proptest::collection::vec(any::<i32>(), 16),
         layers in 1_usize..=2,
     ) {
         let space = layered();
-        let sent = &integers[..space.prefix_len(layers)];
-        let frame = space.encode_integers(sent, IdOnWire::Session).unwrap();
-        prop_assert_eq!(space.decode(&frame, &Limits::default()).unwrap(), sent);
+        let prefix = &integers[..space.prefix_len(layers)];
+        let frame = space.encode_integers(prefix, IdOnWire::Session).unwrap();
+        prop_assert_eq!(space.decode(&frame, &Limits::default()).unwrap(), prefix);
     }
 
     #[test]
-    fn any_integers_come_back(integers in proptest::collection::vec(any::<i32>(), 1..64), session in any::<bool>()) {
+    fn any_integers_survive_a_round_trip(integers in proptest::collection::vec(any::<i32>(), 1..64), session in any::<bool>()) {
         let space = space(integers.len());
         let id = if session { IdOnWire::Session } else { IdOnWire::Present };
         let frame = space.encode_integers(&integers, id).unwrap();
@@ -217,22 +223,22 @@ proptest! {
     #[test]
     fn any_damaged_byte_is_an_error(
         integers in proptest::collection::vec(-5_i32..5, 1..64),
-        at in any::<prop::sample::Index>(),
-        flip in 1_u8..,
+        position in any::<prop::sample::Index>(),
+        mask in 1_u8..,
     ) {
         let space = space(integers.len());
         let mut frame = space.encode_integers(&integers, IdOnWire::Present).unwrap();
-        let at = at.index(frame.len());
-        frame[at] ^= flip;
+        let position = position.index(frame.len());
+        frame[position] ^= mask;
         prop_assert!(space.decode(&frame, &Limits::default()).is_err());
     }
 
     #[test]
-    fn any_truncation_is_an_error(integers in proptest::collection::vec(-5_i32..5, 1..64), at in any::<prop::sample::Index>()) {
+    fn any_truncation_is_an_error(integers in proptest::collection::vec(-5_i32..5, 1..64), position in any::<prop::sample::Index>()) {
         let space = space(integers.len());
         let frame = space.encode_integers(&integers, IdOnWire::Session).unwrap();
-        let at = at.index(frame.len());
-        prop_assert!(space.decode(&frame[..at], &Limits::default()).is_err());
+        let position = position.index(frame.len());
+        prop_assert!(space.decode(&frame[..position], &Limits::default()).is_err());
     }
 
     #[test]

@@ -73,29 +73,29 @@ fn split(mut payload: &[u8]) -> Vec<Vec<u8>> {
 /// Builds a frame from these streams, each shorter than 2¹⁴ bytes.
 fn frame_of(space: &ImageCodecSpace, header: ImageCodecHeader, streams: &[Vec<Vec<u8>>]) -> Vec<u8> {
     let join = |streams: &Vec<Vec<u8>>| {
-        let behind_its_length = |stream: &Vec<u8>| match stream.len() {
+        let with_length = |stream: &Vec<u8>| match stream.len() {
             len @ 0..0x80 => [&[len as u8][..], stream].concat(),
             len => [&[len as u8 | 0x80, (len >> 7) as u8][..], stream].concat(),
         };
-        streams.iter().flat_map(behind_its_length).collect::<Vec<u8>>()
+        streams.iter().flat_map(with_length).collect::<Vec<u8>>()
     };
     let payloads: Vec<Vec<u8>> = streams.iter().map(join).collect();
     let payloads = payloads.iter().map(Vec::as_slice).collect();
     ImageCodecFrame { latent_space: space.id(), header, payloads }.to_bytes(IdOnWire::Session)
 }
 
-/// Sets the integers of all stripes that are not `wanted` to 0.
+/// Sets the integers of all stripes to 0 for which `is_kept` is false.
 fn clear(
     space: &ImageCodecSpace,
     header: ImageCodecHeader,
     layers: &mut [Vec<i16>],
-    wanted: impl Fn(usize) -> bool,
+    is_kept: impl Fn(usize) -> bool,
 ) {
     for (layer, values) in layers.iter_mut().enumerate() {
         let [rows, columns] = space.layout().dims(layer, header.width, header.height);
-        let step = (STRIPE_ROWS / space.layout().layers()[layer].stride) as usize;
+        let rows_per_stripe = (STRIPE_ROWS / space.layout().layers()[layer].stride) as usize;
         for (row, values) in values.chunks_exact_mut(columns).enumerate() {
-            if !wanted(row % rows / step) {
+            if !is_kept(row % rows / rows_per_stripe) {
                 values.fill(0);
             }
         }
@@ -104,7 +104,7 @@ fn clear(
 
 proptest! {
     #[test]
-    fn any_integers_come_back(
+    fn any_integers_survive_a_round_trip(
         width in 1_u32..200, height in 1_u32..1100, seed in proptest::collection::vec(any::<i16>(), 1..40),
     ) {
         let (space, header) = (space(), header(width, height));
@@ -116,78 +116,78 @@ proptest! {
     }
 
     #[test]
-    fn damage_is_noticed(
-        at in any::<prop::sample::Index>(), bit in 0..8_u8, seed in proptest::collection::vec(-3_i16..4, 1..40),
+    fn damage_is_detected(
+        position in any::<prop::sample::Index>(), bit in 0..8_u8, seed in proptest::collection::vec(-3_i16..4, 1..40),
     ) {
         let (space, header) = (space(), header(70, 50));
         let mut frame = space.encode_integers(header, &layers(&space, header, &seed), IdOnWire::Present).unwrap();
-        *at.get_mut(&mut frame) ^= 1 << bit;
+        *position.get_mut(&mut frame) ^= 1 << bit;
         prop_assert!(space.decode(&frame, &Limits::default()).is_err());
     }
 
     #[test]
-    fn a_frame_of_fewer_layers_is_the_front_of_the_whole(
+    fn a_truncated_frame_equals_a_frame_of_fewer_layers(
         width in 1_u32..80, height in 1_u32..700, session in any::<bool>(),
         seed in proptest::collection::vec(any::<i16>(), 1..40),
     ) {
         let (space, header, limits) = (space(), header(width, height), Limits::default());
         let id = if session { IdOnWire::Session } else { IdOnWire::Present };
         let layers = layers(&space, header, &seed);
-        let whole = space.encode_integers(header, &layers, id).unwrap();
-        for kept in 0..4 {
-            let part = truncate_layers(&whole, kept, &limits, Some(space.id())).unwrap();
-            let present = kept.clamp(1, 2);
-            prop_assert_eq!(&part, &space.encode_integers(header, &layers[..present], id).unwrap());
-            prop_assert_eq!(&space.decode(&part, &limits).unwrap().layers, &layers[..present]);
+        let full = space.encode_integers(header, &layers, id).unwrap();
+        for count in 0..4 {
+            let truncated = truncate_layers(&full, count, &limits, Some(space.id())).unwrap();
+            let present = count.clamp(1, 2);
+            prop_assert_eq!(&truncated, &space.encode_integers(header, &layers[..present], id).unwrap());
+            prop_assert_eq!(&space.decode(&truncated, &limits).unwrap().layers, &layers[..present]);
         }
     }
 
     #[test]
-    fn a_stripe_is_coded_without_the_others(
+    fn a_stripe_is_coded_independently(
         width in 1_u32..60, height in 513_u32..1500, number in any::<prop::sample::Index>(),
         seed in proptest::collection::vec(any::<i16>(), 1..40),
     ) {
         let (space, header) = (space(), header(width, height));
-        let whole = layers(&space, header, &seed);
-        let all = streams(&space, header, &whole);
-        let number = number.index(all[0].len());
+        let full = layers(&space, header, &seed);
+        let all_streams = streams(&space, header, &full);
+        let number = number.index(all_streams[0].len());
         // The same image, with zeros except in one stripe.
-        let mut alone = whole.clone();
-        clear(&space, header, &mut alone, |stripe| stripe == number);
-        let of_one = streams(&space, header, &alone);
-        for (all, of_one) in all.iter().zip(&of_one) {
-            prop_assert_eq!(&all[number], &of_one[number]);
+        let mut single = full.clone();
+        clear(&space, header, &mut single, |stripe| stripe == number);
+        let single_streams = streams(&space, header, &single);
+        for (all_streams, single_streams) in all_streams.iter().zip(&single_streams) {
+            prop_assert_eq!(&all_streams[number], &single_streams[number]);
         }
     }
 
     #[test]
-    fn a_damaged_stripe_leaves_the_others_as_they_are(
+    fn a_damaged_stripe_does_not_change_the_others(
         height in 513_u32..1500, number in any::<prop::sample::Index>(), layer in 0..2_usize,
         damage in proptest::collection::vec(any::<u8>(), 0..40),
         seed in proptest::collection::vec(-40_i16..40, 1..40),
     ) {
         let (space, header) = (space(), header(40, height));
-        let whole = layers(&space, header, &seed);
-        let mut all = streams(&space, header, &whole);
-        let number = number.index(all[0].len());
-        let sent = frame_of(&space, header, &all);
-        all[layer][number].clone_from(&damage);
-        let damaged = frame_of(&space, header, &all);
+        let full = layers(&space, header, &seed);
+        let mut stripe_streams = streams(&space, header, &full);
+        let number = number.index(stripe_streams[0].len());
+        let original = frame_of(&space, header, &stripe_streams);
+        stripe_streams[layer][number].clone_from(&damage);
+        let damaged = frame_of(&space, header, &stripe_streams);
         // The checksum detects damage in transit. The checksum of `damaged` matches, as after a faulty
         // encoder.
-        let mut on_the_way = damaged.clone();
-        on_the_way.truncate(damaged.len() - 4);
-        on_the_way.extend(&sent[sent.len() - 4..]);
-        if damaged != sent {
-            let noticed = matches!(space.decode(&on_the_way, &Limits::default()), Err(LatentError::Checksum { .. }));
-            prop_assert!(noticed);
+        let mut corrupted = damaged.clone();
+        corrupted.truncate(damaged.len() - 4);
+        corrupted.extend(&original[original.len() - 4..]);
+        if damaged != original {
+            let is_detected = matches!(space.decode(&corrupted, &Limits::default()), Err(LatentError::Checksum { .. }));
+            prop_assert!(is_detected);
         }
         if let Ok(decoded) = space.decode(&damaged, &Limits::default()) {
-            let mut others = [whole, decoded.layers];
-            for layers in &mut others {
+            let mut other_stripes = [full, decoded.layers];
+            for layers in &mut other_stripes {
                 clear(&space, header, layers, |stripe| stripe != number);
             }
-            prop_assert_eq!(&others[0], &others[1]);
+            prop_assert_eq!(&other_stripes[0], &other_stripes[1]);
         }
     }
 
@@ -208,7 +208,7 @@ proptest! {
 }
 
 /// Encodes the finer layer of an image from sixteenths, and returns the decoded layer.
-fn decided(space: &ImageCodecSpace, header: ImageCodecHeader, sixteenths: &[i16]) -> Vec<i16> {
+fn quantise_rdoq(space: &ImageCodecSpace, header: ImageCodecHeader, sixteenths: &[i16]) -> Vec<i16> {
     let coarse = vec![0; space.layout().elements(0, header.width, header.height)];
     let layers = [Coefficients::Integers(coarse), Coefficients::Sixteenths(sixteenths.to_vec())];
     let frame = space.encode(header, &layers, IdOnWire::Present).unwrap();
@@ -217,12 +217,12 @@ fn decided(space: &ImageCodecSpace, header: ImageCodecHeader, sixteenths: &[i16]
 
 proptest! {
     #[test]
-    fn decided_integers_are_the_nearest_or_the_next_towards_zero(
+    fn rdoq_integers_are_the_nearest_or_the_next_towards_zero(
         width in 1_u32..200, height in 1_u32..700, seed in proptest::collection::vec(-200_i16..200, 1..40),
     ) {
         let (space, header) = (space(), header(width, height));
         let sixteenths = layers(&space, header, &seed).remove(1);
-        for (found, sixteenths) in decided(&space, header, &sixteenths).into_iter().zip(sixteenths) {
+        for (found, sixteenths) in quantise_rdoq(&space, header, &sixteenths).into_iter().zip(sixteenths) {
             let nearest = (sixteenths.abs() + 8) / 16;
             prop_assert!(found == 0 || found.signum() == sixteenths.signum());
             prop_assert!(found.abs() == nearest || found.abs() + 1 == nearest, "{found} of {sixteenths}");
@@ -233,14 +233,14 @@ proptest! {
 }
 
 #[test]
-fn a_lone_one_is_given_up_when_it_is_hardly_nearer_to_one_than_to_zero() {
+fn an_isolated_one_close_to_the_midpoint_becomes_zero() {
     let (space, header) = (space(), header(64, 64));
     let mut sixteenths = vec![0; space.layout().elements(1, 64, 64)];
     for (value, expected) in [(9, 0), (-9, 0), (15, 1), (-15, -1)] {
         sixteenths[20] = value;
         // Another value in the row that is worth its bits.
         sixteenths[16] = 16 * 40;
-        let found = decided(&space, header, &sixteenths);
+        let found = quantise_rdoq(&space, header, &sixteenths);
         assert_eq!((found[16], found[20]), (40, expected), "{value}");
     }
 }
@@ -250,17 +250,17 @@ fn missing_channels_of_sixteenths_are_zeros() {
     let (space, header) = (space(), header(64, 64));
     let plane = space.layout().elements(1, 64, 64) / 3;
     let mut sixteenths: Vec<i16> = (0..plane as i16).map(|i| i * 5 % 64).collect();
-    let found = decided(&space, header, &sixteenths);
+    let found = quantise_rdoq(&space, header, &sixteenths);
     assert!(found[plane..].iter().all(|&integer| integer == 0));
     sixteenths.resize(3 * plane, 0);
-    assert_eq!(found, decided(&space, header, &sixteenths));
+    assert_eq!(found, quantise_rdoq(&space, header, &sixteenths));
     let half = [Coefficients::Integers(vec![0; 32]), Coefficients::Sixteenths(vec![0; plane / 2])];
     let error = space.encode(header, &half, IdOnWire::Present).unwrap_err();
     assert!(matches!(error, LatentError::CountMismatch { .. }), "{error}");
 }
 
 #[test]
-fn layers_with_predictors_take_integers_alone() {
+fn layers_with_predictors_accept_only_integers() {
     let (space, header) = (space(), header(16, 16));
     let coarse = vec![0; space.layout().elements(0, 16, 16)];
     let error = space.encode(header, &[Coefficients::Sixteenths(coarse)], IdOnWire::Present).unwrap_err();
@@ -293,7 +293,7 @@ fn missing_layers_are_zeros() {
 }
 
 #[test]
-fn a_black_picture_costs_next_to_nothing() {
+fn a_black_image_costs_almost_nothing() {
     let (space, header) = (space(), header(4000, 3000));
     let layers = layers(&space, header, &[0]);
     let frame = space.encode_integers(header, &layers, IdOnWire::Session).unwrap();
@@ -320,7 +320,7 @@ fn limits_and_foreign_frames_are_named() {
 }
 
 #[test]
-fn sides_that_no_picture_has_are_refused() {
+fn impossible_image_sides_are_refused() {
     let space = space();
     for (width, height) in [(0, 8), (8, 0), (8, u32::MAX), ((1 << 24) + 1, 8)] {
         let encoded = space.encode_integers(header(width, height), &[vec![], vec![]], IdOnWire::Session);
@@ -329,16 +329,16 @@ fn sides_that_no_picture_has_are_refused() {
 }
 
 #[test]
-fn padding_counts_as_pixels_do() {
+fn padding_counts_towards_the_pixel_limit() {
     let (space, small) = (space(), header(1 << 17, 8));
     let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
     let layers = layers(&space, small, &[0]);
     let frame = space.encode_integers(small, &layers, IdOnWire::Session).unwrap();
     assert!(space.decode(&frame, &limits).is_ok());
     // The same number of pixels, but 16 times as many after both sides are padded to multiples of 16.
-    let thin = ImageCodecFrame { latent_space: space.id(), header: header(1 << 20, 1), payloads: vec![&[]] };
+    let flat = ImageCodecFrame { latent_space: space.id(), header: header(1 << 20, 1), payloads: vec![&[]] };
     assert_eq!(
-        space.decode(&thin.to_bytes(IdOnWire::Session), &limits),
+        space.decode(&flat.to_bytes(IdOnWire::Session), &limits),
         Err(LatentError::Limit {
             what: "size of the padded image in pixels",
             found: 1 << 24,
@@ -365,7 +365,7 @@ fn the_largest_energy_has_31_bits() {
     const SIDE: usize = 80;
     let context = loudest(0, 0..16);
     let mut plane = Plane::new(SIDE, SIDE);
-    (0..SIDE * SIDE).for_each(|at| plane.set(at / SIDE, at % SIDE, i32::MIN));
+    (0..SIDE * SIDE).for_each(|index| plane.set(index / SIDE, index % SIDE, i32::MIN));
 
     let mut energy = Energy::new(&context, 99, SIDE, (0..16).map(|_| (&plane, 0)));
     let (mut sum, mut largest) = (0, 0);
@@ -381,7 +381,7 @@ fn the_largest_energy_has_31_bits() {
 }
 
 #[test]
-fn the_largest_weights_and_integers_come_back() {
+fn the_largest_weights_and_integers_survive_a_round_trip() {
     let shapes = [(17, 16), (2, 8), (1, 1)].map(|(channels, stride)| LayerShape { channels, stride });
     let layout = Layout::new(shapes.to_vec()).unwrap();
     let gains = shapes.iter().map(|shape| vec![1.0; shape.channels as usize]).collect();
@@ -392,11 +392,11 @@ fn the_largest_weights_and_integers_come_back() {
     let space = ImageCodecSpace::new(LatentSpaceId::new([1; 8]), layout, quantiser, contexts).unwrap();
     let header = ImageCodecHeader { quality: Quality::new(100).unwrap(), ..header(50, 530) };
     // Values of one sign and of both signs, with the largest differences from the prediction.
-    for ends in [[i16::MAX; 2], [i16::MIN; 2], [i16::MIN, i16::MAX]] {
+    for extremes in [[i16::MAX; 2], [i16::MIN; 2], [i16::MIN, i16::MAX]] {
         let layer =
-            |layer| (0..space.layout().elements(layer, 50, 530)).map(|i| ends[i * i / 3 % 2]).collect();
+            |layer| (0..space.layout().elements(layer, 50, 530)).map(|i| extremes[i * i / 3 % 2]).collect();
         let layers: Vec<Vec<i16>> = (0..3).map(layer).collect();
         let frame = space.encode_integers(header, &layers, IdOnWire::Session).unwrap();
-        assert!(space.decode(&frame, &Limits::default()).unwrap().layers == layers, "{ends:?}");
+        assert!(space.decode(&frame, &Limits::default()).unwrap().layers == layers, "{extremes:?}");
     }
 }

@@ -66,7 +66,7 @@ fn the_vectors_frames_decode_to_their_integers() {
 
 /// Covers more cases than the vectors: random sizes, qualities and densities, identical on every processor.
 #[test]
-fn the_frames_of_random_pictures_never_change() {
+fn the_frames_of_random_images_never_change() {
     const PICTURES: u32 = 600;
     let (space, limits) = (space(), Limits::default());
     let mut digest = Sha256::new();
@@ -80,12 +80,12 @@ fn the_frames_of_random_pictures_never_change() {
 }
 
 #[test]
-fn a_vector_without_its_last_layers_is_another_vector() {
-    let [whole, first] = ["odd", "first-layer"].map(|wanted| {
-        let (_, text) = VECTORS.iter().find(|(name, _)| *name == wanted).unwrap();
+fn a_truncated_vector_is_another_vector() {
+    let [full, first] = ["odd", "first-layer"].map(|expected| {
+        let (_, text) = VECTORS.iter().find(|(name, _)| *name == expected).unwrap();
         frame_of(text)
     });
-    assert_eq!(truncate_layers(&whole, 1, &Limits::default(), None).unwrap(), first);
+    assert_eq!(truncate_layers(&full, 1, &Limits::default(), None).unwrap(), first);
 }
 
 /// The contents of a test vector's file: the image, its integers and its frame.
@@ -132,7 +132,7 @@ impl Vector {
 /// Returns an image of up to 3 stripes, with integers from few and small to many and large.
 fn random(seed: u32, layout: &Layout) -> (ImageCodecHeader, Vec<Vec<i16>>) {
     let mut state = seed;
-    let mut next = |below: u32| random_below(&mut state, below);
+    let mut next = |bound: u32| random_below(&mut state, bound);
     let header = ImageCodecHeader {
         width: 1 + next(150),
         height: if next(8) == 0 { 1 + next(1100) } else { 1 + next(150) },
@@ -166,23 +166,24 @@ impl Planes {
 fn set(layers: &mut [Planes], numbers: &[i64]) {
     let [layer, channel, row, column, value] = *numbers else { panic!("{numbers:?}") };
     let planes = &mut layers[layer as usize];
-    let at = (channel as usize * planes.rows + row as usize) * planes.columns + column as usize;
-    planes.values[at] = i16::try_from(value).unwrap();
+    let index = (channel as usize * planes.rows + row as usize) * planes.columns + column as usize;
+    planes.values[index] = i16::try_from(value).unwrap();
 }
 
 /// Applies a line `fill seed planes rows integers size`.
 fn fill(layers: &mut [Planes], numbers: &[u32]) {
     let [mut state, planes, rows, integers, size] = *numbers else { panic!("{numbers:?}") };
-    let mut next = |below: u32| random_below(&mut state, below);
+    let mut next = |bound: u32| random_below(&mut state, bound);
     for layer in layers {
         for plane in layer.values.chunks_exact_mut(layer.rows * layer.columns) {
             let plane_is_filled = next(256) < planes;
             for row in plane.chunks_exact_mut(layer.columns) {
                 let row_is_filled = next(256) < rows;
                 for value in row {
-                    let (filled, magnitude, negative) = (next(256) < integers, 1 + next(size), next(2) == 1);
-                    if plane_is_filled && row_is_filled && filled {
-                        *value = if negative { -(magnitude as i16) } else { magnitude as i16 };
+                    let (value_is_filled, magnitude, is_negative) =
+                        (next(256) < integers, 1 + next(size), next(2) == 1);
+                    if plane_is_filled && row_is_filled && value_is_filled {
+                        *value = if is_negative { -(magnitude as i16) } else { magnitude as i16 };
                     }
                 }
             }
@@ -190,9 +191,9 @@ fn fill(layers: &mut [Planes], numbers: &[u32]) {
     }
 }
 
-fn random_below(state: &mut u32, below: u32) -> u32 {
+fn random_below(state: &mut u32, bound: u32) -> u32 {
     *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-    (*state >> 16) % below
+    (*state >> 16) % bound
 }
 
 /// Returns a latent space with layers of 1, 2 and 2 channels at strides 64, 16 and 8.
@@ -243,8 +244,8 @@ fn contexts() -> ContextModel {
 fn frame_of(text: &str) -> Vec<u8> {
     let (_, digits) = text.split_once("\nframe\n").unwrap();
     let digits: String = digits.split_whitespace().collect();
-    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
-    (0..digits.len()).step_by(2).map(byte).collect()
+    let parse_byte = |start: usize| u8::from_str_radix(&digits[start..start + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(parse_byte).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -33,8 +33,8 @@ impl<'a> ConvWindow<'a> {
             if self.is_same() {
                 return u64::try_from(size.checked_add(stride - 1)? / stride).ok();
             }
-            let room = size.checked_add(self.total_padding(axis)?)?.checked_sub(self.window_extent(axis)?)?;
-            u64::try_from(room).ok()?.checked_div(u64::try_from(stride).ok()?)?.checked_add(1)
+            let span = size.checked_add(self.total_padding(axis)?)?.checked_sub(self.window_extent(axis)?)?;
+            u64::try_from(span).ok()?.checked_div(u64::try_from(stride).ok()?)?.checked_add(1)
         });
         self.with_extents(self.weight[0], extents)
     }
@@ -45,10 +45,10 @@ impl<'a> ConvWindow<'a> {
         let mut out = self.conv_shape()?;
         for axis in 0..self.x.len() - 2 {
             let (size, stride) = (self.input_extent(axis)?, self.stride(axis)?);
-            let room = size.checked_add(self.total_padding(axis)?)?.checked_sub(self.window_extent(axis)?)?;
-            let next = i64::try_from(out[axis + 2]).ok()?.checked_mul(stride)?;
-            let begin = self.list_attribute("pads", axis, 0)?;
-            if !self.is_same() && room % stride != 0 && next < size.checked_add(begin)? {
+            let span = size.checked_add(self.total_padding(axis)?)?.checked_sub(self.window_extent(axis)?)?;
+            let next_start = i64::try_from(out[axis + 2]).ok()?.checked_mul(stride)?;
+            let padding_start = self.list_attribute("pads", axis, 0)?;
+            if !self.is_same() && span % stride != 0 && next_start < size.checked_add(padding_start)? {
                 out[axis + 2] += 1;
             }
         }
@@ -70,8 +70,8 @@ impl<'a> ConvWindow<'a> {
                 return u64::try_from(size.checked_mul(stride)?).ok();
             }
             let last = size.checked_sub(1)?.checked_mul(stride)?.checked_add(self.window_extent(axis)?)?;
-            let extra = self.list_attribute("output_padding", axis, 0)?;
-            u64::try_from(last.checked_add(extra)?.checked_sub(self.total_padding(axis)?)?).ok()
+            let output_padding = self.list_attribute("output_padding", axis, 0)?;
+            u64::try_from(last.checked_add(output_padding)?.checked_sub(self.total_padding(axis)?)?).ok()
         });
         self.with_extents(self.weight[1].checked_mul(self.groups)?, extents)
     }
@@ -100,8 +100,8 @@ impl<'a> ConvWindow<'a> {
         if self.auto_pad() == b"VALID" {
             return Some(0);
         }
-        let ends = axis + self.x.len() - 2;
-        self.list_attribute("pads", axis, 0)?.checked_add(self.list_attribute("pads", ends, 0)?)
+        let end_index = axis + self.x.len() - 2;
+        self.list_attribute("pads", axis, 0)?.checked_add(self.list_attribute("pads", end_index, 0)?)
     }
 
     fn is_same(&self) -> bool {

@@ -11,34 +11,34 @@ use crate::{
 
 /// Returns the output shape of `MaxPool`, `AveragePool` or `LpPool`: the arithmetic of a convolution, applied
 /// to each channel.
-pub(super) fn pool_shape(node: &NodeProto, from: &[u64]) -> Option<Shape> {
+pub(super) fn pool_shape(node: &NodeProto, input: &[u64]) -> Option<Shape> {
     let kernel = &find_attribute(node, "kernel_shape")?.ints;
-    if from.len() < 3 || kernel.len() != from.len() - 2 {
+    if input.len() < 3 || kernel.len() != input.len() - 2 {
         return None;
     }
     let extents = kernel.iter().map(|&size| u64::try_from(size).ok());
-    let weight: Shape = [Some(from[1]), Some(from[1])].into_iter().chain(extents).collect::<Option<_>>()?;
-    let window = ConvWindow { node, x: from, weight: &weight, groups: 1 };
+    let weight: Shape = [Some(input[1]), Some(input[1])].into_iter().chain(extents).collect::<Option<_>>()?;
+    let window = ConvWindow { node, x: input, weight: &weight, groups: 1 };
     if int_attribute(node, "ceil_mode", 0) == 0 { window.conv_shape() } else { window.ceil_mode_shape() }
 }
 
 /// Returns the output shape of a global pooling operator: one value per channel.
-pub(super) fn global_pool_shape(from: &[u64]) -> Option<Shape> {
-    let kept = from.get(..2)?;
-    Some(kept.iter().copied().chain(from[2..].iter().map(|_| 1)).collect())
+pub(super) fn global_pool_shape(input: &[u64]) -> Option<Shape> {
+    let leading = input.get(..2)?;
+    Some(leading.iter().copied().chain(input[2..].iter().map(|_| 1)).collect())
 }
 
 /// Returns the output shape of `Resize` or `Upsample`, either with sizes or with scales.
-pub(super) fn resize_shape(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) -> Option<Shape> {
+pub(super) fn resize_shape(node: &NodeProto, shapes: &Shapes<'_>, input: &[u64]) -> Option<Shape> {
     let axes: Vec<usize> = match find_attribute(node, "axes") {
-        Some(axes) => axes.ints.iter().map(|&axis| resolve_axis(axis, from.len())).collect::<Option<_>>()?,
-        None => (0..from.len()).collect(),
+        Some(axes) => axes.ints.iter().map(|&axis| resolve_axis(axis, input.len())).collect::<Option<_>>()?,
+        None => (0..input.len()).collect(),
     };
     // `Upsample` and the first version of `Resize` do not have a region of interest.
-    let place = if node.op_type() == "Upsample" || node.input.len() == 2 { 1 } else { 2 };
+    let scales_index = if node.op_type() == "Upsample" || node.input.len() == 2 { 1 } else { 2 };
     let policy =
         find_attribute(node, "keep_aspect_ratio_policy").map_or(&b"stretch"[..], |policy| policy.s());
-    let mut out = from.to_vec();
+    let mut out = input.to_vec();
     if let Some(sizes) = shapes.input_integers(node, 3) {
         if sizes.len() != axes.len() || policy != b"stretch" {
             return None;
@@ -50,13 +50,13 @@ pub(super) fn resize_shape(node: &NodeProto, shapes: &Shapes<'_>, from: &[u64]) 
     }
     let scales = match find_attribute(node, "scales") {
         Some(scales) => &scales.floats,
-        None => shapes.input_floats(node, place)?,
+        None => shapes.input_floats(node, scales_index)?,
     };
     if scales.len() != axes.len() {
         return None;
     }
     for (&axis, &scale) in axes.iter().zip(scales) {
-        let scaled = from[axis] as f64 * f64::from(scale);
+        let scaled = input[axis] as f64 * f64::from(scale);
         // Beyond 2^53 the product is no longer exact.
         out[axis] = (0.0..9e15).contains(&scaled).then(|| scaled.floor() as u64)?;
     }

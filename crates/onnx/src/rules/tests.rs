@@ -67,8 +67,8 @@ fn shapes_are_rearranged() {
     let reshape = |target: &[i64]| shape("Reshape", &[&[2, 3, 4]], Some(target), &[]);
     assert_eq!(reshape(&[0, -1]), Some(vec![2, 12]));
     assert_eq!(reshape(&[24]), Some(vec![24]));
-    for wrong in [&[-1, -1][..], &[5, -1], &[23], &[-2, 12], &[24, 1, 1, 0], &[i64::MAX, i64::MAX]] {
-        assert_eq!(reshape(wrong), None, "{wrong:?}");
+    for invalid in [&[-1, -1][..], &[5, -1], &[23], &[-2, 12], &[24, 1, 1, 0], &[i64::MAX, i64::MAX]] {
+        assert_eq!(reshape(invalid), None, "{invalid:?}");
     }
     assert_eq!(shape("Reshape", &[&[0, 3]], Some(&[0, -1]), &[]), None);
     assert!(shape("Reshape", &[&[1]], Some(&[1; 64]), &[]).is_some());
@@ -80,11 +80,11 @@ fn shapes_are_rearranged() {
 }
 
 #[test]
-fn extents_are_joined_and_moved() {
+fn extents_are_concatenated_and_moved_between_axes() {
     let concat = |axis| shape("Concat", &[&[2, 3], &[2, 4]], None, &[one("axis", axis)]);
     assert_eq!((concat(1), concat(-1)), (Some(vec![2, 7]), Some(vec![2, 7])));
-    for wrong in [0, 2, -3, i64::MAX, i64::MIN] {
-        assert_eq!(concat(wrong), None, "axis {wrong}");
+    for invalid in [0, 2, -3, i64::MAX, i64::MIN] {
+        assert_eq!(concat(invalid), None, "axis {invalid}");
     }
     assert_eq!(shape("Concat", &[&[2, i64::MAX][..]; 3], None, &[one("axis", 1)]), None);
     let depth = |block| shape("DepthToSpace", &[&[1, 12, 5, 6]], None, &[one("blocksize", block)]);
@@ -97,8 +97,8 @@ fn axes_are_moved_dropped_and_added() {
     let transpose = |order: &[i64]| shape("Transpose", &[&[2, 3, 4]], None, &[ints("perm", order)]);
     assert_eq!(transpose(&[1, 0, 2]), Some(vec![3, 2, 4]));
     assert_eq!(shape("Transpose", &[&[2, 3, 4]], None, &[]), Some(vec![4, 3, 2]));
-    for wrong in [&[0, 1][..], &[0, 0, 1], &[0, 1, 3], &[0, 1, -4]] {
-        assert_eq!(transpose(wrong), None, "{wrong:?}");
+    for invalid in [&[0, 1][..], &[0, 0, 1], &[0, 1, 3], &[0, 1, -4]] {
+        assert_eq!(transpose(invalid), None, "{invalid:?}");
     }
     let squeeze = |axes: &[i64]| shape("Squeeze", &[&[1, 3, 1]], Some(axes), &[]);
     assert_eq!((squeeze(&[0]), squeeze(&[-1, 0])), (Some(vec![3, 1]), Some(vec![3])));
@@ -118,7 +118,7 @@ fn recurrent_layers_keep_their_states() {
 }
 
 #[test]
-fn windows_slide() {
+fn convolutions_shrink_the_extents() {
     let conv = |attributes: &[_]| shape("Conv", &[&[1, 4, 28, 28], &[8, 4, 3, 3]], None, attributes);
     assert_eq!(conv(&[]), Some(vec![1, 8, 26, 26]));
     let strided = [ints("strides", &[2, 1]), ints("pads", &[1, 0, 1, 2])];
@@ -131,10 +131,10 @@ fn windows_slide() {
 }
 
 #[test]
-fn windows_spread() {
+fn transposed_convolutions_enlarge_the_extents() {
     let spread = |attributes: &[_]| shape("ConvTranspose", &[&[1, 8, 7, 7], &[8, 4, 4, 4]], None, attributes);
-    let doubling = [ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])];
-    assert_eq!(spread(&doubling), Some(vec![1, 4, 14, 14]));
+    let doubled = [ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])];
+    assert_eq!(spread(&doubled), Some(vec![1, 4, 14, 14]));
     assert_eq!(spread(&[ints("output_padding", &[1, 0])]), Some(vec![1, 4, 11, 10]));
     assert_eq!(spread(&[ints("output_shape", &[9, 9]), one("group", 2)]), Some(vec![1, 8, 9, 9]));
     let same = [("auto_pad", Attribute::Text("SAME_LOWER".into())), ints("strides", &[2, 2])];
@@ -143,9 +143,9 @@ fn windows_spread() {
 
 #[test]
 fn windows_that_do_not_fit_have_no_shape() {
-    let extreme = [i64::MIN, -1, 0, i64::MAX];
+    let extremes = [i64::MIN, -1, 0, i64::MAX];
     for op in ["Conv", "ConvTranspose"] {
-        for value in extreme {
+        for value in extremes {
             for name in ["strides", "dilations", "pads", "output_padding"] {
                 // Any result is accepted, as long as no arithmetic overflows.
                 for size in [0, 1, i64::MAX] {

@@ -44,38 +44,39 @@ fn is_integer(data_type: i64) -> bool {
 }
 
 fn shape_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let from = shapes.input_shape(node, 0).ok()?;
+    let input = shapes.input_shape(node, 0).ok()?;
     let (start, stop) = slice_bounds(
-        from.len() as u64,
+        input.len() as u64,
         int_attribute(node, "start", 0),
         int_attribute(node, "end", i64::MAX),
         1,
     )?;
-    let taken = from.get(usize::try_from(start).ok()?..usize::try_from(stop).ok()?.max(start as usize))?;
-    taken.iter().map(|&dim| i64::try_from(dim).ok()).collect()
+    let selected =
+        input.get(usize::try_from(start).ok()?..usize::try_from(stop).ok()?.max(start as usize))?;
+    selected.iter().map(|&dim| i64::try_from(dim).ok()).collect()
 }
 
 fn gather(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let (from, indices) = (shapes.input_integers(node, 0)?, shapes.input_integers(node, 1)?);
+    let (input, indices) = (shapes.input_integers(node, 0)?, shapes.input_integers(node, 1)?);
     if shapes.input_shape(node, 0).ok()?.len() != 1 {
         return None;
     }
-    indices.iter().map(|&index| from.get(resolve_axis(index, from.len())?).copied()).collect()
+    indices.iter().map(|&index| input.get(resolve_axis(index, input.len())?).copied()).collect()
 }
 
 fn slice(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let from = shapes.input_integers(node, 0)?;
+    let input = shapes.input_integers(node, 0)?;
     if shapes.input_shape(node, 0).ok()?.len() != 1 {
         return None;
     }
     let start = only_value(node, shapes, (1, "starts"), None)?;
     let end = only_value(node, shapes, (2, "ends"), None)?;
     let step = only_value(node, shapes, (4, "steps"), Some(1))?;
-    let count = slice_length(from.len() as u64, start, end, step)?;
-    let (first, _) = slice_bounds(from.len() as u64, start, end, step)?;
-    let values = (0..count).map(|taken| {
-        let at = first.checked_add(i64::try_from(taken).ok()?.checked_mul(step)?)?;
-        from.get(usize::try_from(at).ok()?).copied()
+    let count = slice_length(input.len() as u64, start, end, step)?;
+    let (first, _) = slice_bounds(input.len() as u64, start, end, step)?;
+    let values = (0..count).map(|index| {
+        let position = first.checked_add(i64::try_from(index).ok()?.checked_mul(step)?)?;
+        input.get(usize::try_from(position).ok()?).copied()
     });
     values.collect()
 }
@@ -95,14 +96,14 @@ fn only_value(
 }
 
 fn concat_values(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let mut all = Vec::new();
+    let mut values = Vec::new();
     for index in 0..node.input.len() {
-        if shapes.input_shape(node, index).ok()?.len() != 1 || all.len() > MAX_VALUES {
+        if shapes.input_shape(node, index).ok()?.len() != 1 || values.len() > MAX_VALUES {
             return None;
         }
-        all.extend_from_slice(shapes.input_integers(node, index)?);
+        values.extend_from_slice(shapes.input_integers(node, index)?);
     }
-    Some(all)
+    Some(values)
 }
 
 fn fill_values(node: &NodeProto, dims: &[i64]) -> Option<Vec<i64>> {
@@ -118,22 +119,22 @@ fn fill_values(node: &NodeProto, dims: &[i64]) -> Option<Vec<i64>> {
 fn combine_elementwise(
     node: &NodeProto,
     shapes: &Shapes<'_>,
-    of: impl Fn(i64, i64) -> Option<i64>,
+    operation: impl Fn(i64, i64) -> Option<i64>,
 ) -> Option<Vec<i64>> {
     match (shapes.input_integers(node, 0)?, shapes.input_integers(node, 1)?) {
-        ([a], b) => b.iter().map(|&b| of(*a, b)).collect(),
-        (a, [b]) => a.iter().map(|&a| of(a, *b)).collect(),
-        (a, b) if a.len() == b.len() => a.iter().zip(b).map(|(&a, &b)| of(a, b)).collect(),
+        ([a], b) => b.iter().map(|&b| operation(*a, b)).collect(),
+        (a, [b]) => a.iter().map(|&a| operation(a, *b)).collect(),
+        (a, b) if a.len() == b.len() => a.iter().zip(b).map(|(&a, &b)| operation(a, b)).collect(),
         _ => None,
     }
 }
 
 fn select(node: &NodeProto, shapes: &Shapes<'_>) -> Option<Vec<i64>> {
-    let which = shapes.input_integers(node, 0)?;
-    let (yes, no) = (shapes.input_integers(node, 1)?, shapes.input_integers(node, 2)?);
-    let values = (0..which.len().max(yes.len()).max(no.len())).map(|index| {
-        let flag = broadcast_element(which, index)?;
-        broadcast_element(if flag != 0 { yes } else { no }, index)
+    let condition = shapes.input_integers(node, 0)?;
+    let (if_true, if_false) = (shapes.input_integers(node, 1)?, shapes.input_integers(node, 2)?);
+    let values = (0..condition.len().max(if_true.len()).max(if_false.len())).map(|index| {
+        let flag = broadcast_element(condition, index)?;
+        broadcast_element(if flag != 0 { if_true } else { if_false }, index)
     });
     values.collect()
 }

@@ -94,8 +94,8 @@ fn a_computed_constant_is_no_cut() {
     graph.add_node("Constant", &[], "c", &[("value_float", Attribute::Float(2.0))]);
     graph.relu("c", "d");
     graph.add_node("Mul", &["b", "d"], "y", &[]);
-    let refused = split_model(&finished(graph), "d");
-    assert_eq!(refused, Err(OnnxError::CutAtConstant { tensor: "d".into() }));
+    let result = split_model(&finished(graph), "d");
+    assert_eq!(result, Err(OnnxError::CutAtConstant { tensor: "d".into() }));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_second_input_beyond_the_cut_is_refused() {
 }
 
 #[test]
-fn an_output_beside_the_cut_is_refused() {
+fn an_output_independent_of_the_cut_is_refused() {
     let mut graph = chain();
     graph.relu("b", "y");
     graph.relu("a", "other");
@@ -141,7 +141,7 @@ fn an_output_beside_the_cut_is_refused() {
 }
 
 #[test]
-fn skips_inside_a_half_are_fine() {
+fn skip_connections_inside_a_half_are_accepted() {
     let mut graph = chain();
     graph.add_node("Add", &["a", "b"], "c", &[]);
     graph.relu("c", "d");
@@ -232,7 +232,7 @@ fn malformed_graphs_are_refused() {
 }
 
 #[test]
-fn what_surrounds_the_graph_goes_to_both_halves() {
+fn model_metadata_goes_to_both_halves() {
     let mut model = testing::mlp();
     set_metadata(&mut model, "dataset", "mnist");
     model.functions.push(FunctionProto { name: Some("f".into()), ..FunctionProto::default() });

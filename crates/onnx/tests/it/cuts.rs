@@ -28,7 +28,7 @@ fn made_up(recipes: &[Recipe], outputs: usize) -> ModelProto {
     tensors.push(graph.add_initializer("w", &[4], &[0.5; 4]).unwrap());
     for (index, &(kind, a, b)) in recipes.iter().enumerate() {
         let name = format!("t{index}");
-        let pick = |at: u16| tensors[at as usize % tensors.len()].clone();
+        let pick = |choice: u16| tensors[choice as usize % tensors.len()].clone();
         let last = tensors[tensors.len() - 1].clone();
         match kind {
             0..=9 => graph.add_node("Constant", &[], &name, &[("value_float", Attribute::Float(2.0))]),
@@ -50,14 +50,14 @@ fn graph(model: &ModelProto) -> &GraphProto {
     model.graph.as_ref().unwrap()
 }
 
-/// Returns the term that each output computes from the inputs; `given` contains tensors whose terms are
+/// Returns the term that each output computes from the inputs; `initial` contains tensors whose terms are
 /// known.
 fn meaning(
     model: &ModelProto,
-    given: &BTreeMap<String, usize>,
+    initial: &BTreeMap<String, usize>,
     terms: &mut Terms,
 ) -> BTreeMap<String, usize> {
-    let mut known = given.clone();
+    let mut known = initial.clone();
     let graph = graph(model);
     for name in
         graph.initializer.iter().map(TensorProto::name).chain(graph.input.iter().map(ValueInfoProto::name))
@@ -87,18 +87,18 @@ impl Terms {
 
 fn composes(model: &ModelProto, encoder: &ModelProto, decoder: &ModelProto) {
     let mut terms = Terms::default();
-    let whole = meaning(model, &BTreeMap::new(), &mut terms);
+    let expected = meaning(model, &BTreeMap::new(), &mut terms);
     let latents = meaning(encoder, &BTreeMap::new(), &mut terms);
-    assert_eq!(meaning(decoder, &latents, &mut terms), whole);
-    let read: BTreeSet<&str> = graph(decoder).input.iter().map(ValueInfoProto::name).collect();
-    assert_eq!(read, latents.keys().map(String::as_str).collect());
+    assert_eq!(meaning(decoder, &latents, &mut terms), expected);
+    let inputs: BTreeSet<&str> = graph(decoder).input.iter().map(ValueInfoProto::name).collect();
+    assert_eq!(inputs, latents.keys().map(String::as_str).collect());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn what_is_listed_is_what_can_be_split(
+    fn exactly_the_listed_cuts_can_be_split(
         recipes in prop::collection::vec(any::<Recipe>(), 1..24),
         outputs in prop::sample::select(vec![1_usize, 1, 1, 1, 2]),
     ) {
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn what_crosses_besides_makes_a_cut_whole(recipes in prop::collection::vec(any::<Recipe>(), 2..24)) {
+    fn adding_the_crossing_tensors_completes_a_cut(recipes in prop::collection::vec(any::<Recipe>(), 2..24)) {
         let model = made_up(&recipes, 1);
         for node in &graph(&model).node {
             let name = node.output[0].as_str();
@@ -133,8 +133,8 @@ proptest! {
             if !inputs.is_empty() {
                 continue;
             }
-            let all: Vec<&str> = [name].into_iter().chain(crossing.iter().map(String::as_str)).collect();
-            match split_at(&model, &all) {
+            let tensors: Vec<&str> = [name].into_iter().chain(crossing.iter().map(String::as_str)).collect();
+            match split_at(&model, &tensors) {
                 Ok((encoder, decoder)) => composes(&model, &encoder, &decoder),
                 Err(error) => prop_assert!(matches!(error, OnnxError::SuperfluousCut { .. }), "{error}"),
             }
@@ -144,12 +144,12 @@ proptest! {
     #[test]
     fn no_damage_panics(
         recipes in prop::collection::vec(any::<Recipe>(), 1..12),
-        at in any::<u16>(),
+        position in any::<u16>(),
         byte in any::<u8>(),
     ) {
         let mut bytes = encode_model(&made_up(&recipes, 1));
-        let at = at as usize % bytes.len();
-        bytes[at] = byte;
+        let position = position as usize % bytes.len();
+        bytes[position] = byte;
         if let Ok(mut model) = decode_model(&bytes) {
             let _ = find_cuts(&model, &[("n", 1)]);
             let _ = split_at(&model, &["t0", "t1"]);
@@ -173,23 +173,23 @@ fn skip() -> ModelProto {
 
 #[test]
 fn a_cut_at_several_tensors_keeps_their_order() {
-    for at in [["c", "a"], ["a", "c"]] {
-        let (encoder, decoder) = split_at(&skip(), &at).unwrap();
+    for tensors in [["c", "a"], ["a", "c"]] {
+        let (encoder, decoder) = split_at(&skip(), &tensors).unwrap();
         let outputs: Vec<&str> = graph(&encoder).output.iter().map(ValueInfoProto::name).collect();
         let inputs: Vec<&str> = graph(&decoder).input.iter().map(ValueInfoProto::name).collect();
-        assert_eq!((outputs, inputs), (at.to_vec(), at.to_vec()));
+        assert_eq!((outputs, inputs), (tensors.to_vec(), tensors.to_vec()));
         assert_eq!((graph(&encoder).node.len(), graph(&decoder).node.len()), (4, 1));
     }
 }
 
 #[test]
 fn a_wrong_set_of_tensors_is_explained() {
-    let refused = |at: &[&str]| split_at(&skip(), at).unwrap_err().to_string();
-    assert!(refused(&["c"]).contains("`a` is also needed"), "{}", refused(&["c"]));
-    assert!(refused(&["a", "c", "p"]).contains("no node reads `p`"));
-    assert!(refused(&["a", "a"]).contains("twice"));
-    assert!(refused(&["c", "y"]).contains("already an output"));
-    assert!(refused(&["c", "x"]).contains("an input of the model"));
+    let refusal = |tensors: &[&str]| split_at(&skip(), tensors).unwrap_err().to_string();
+    assert!(refusal(&["c"]).contains("`a` is also needed"), "{}", refusal(&["c"]));
+    assert!(refusal(&["a", "c", "p"]).contains("no node reads `p`"));
+    assert!(refusal(&["a", "a"]).contains("twice"));
+    assert!(refusal(&["c", "y"]).contains("already an output"));
+    assert!(refusal(&["c", "x"]).contains("an input of the model"));
     assert_eq!(split_at(&skip(), &[]).unwrap_err(), OnnxError::UnknownTensor { tensor: String::new() });
 }
 
@@ -231,8 +231,8 @@ fn the_shape_of_fixed_dimensions_is_a_constant() {
         (vec!["Relu".to_owned()], vec!["Constant".into(), "Reshape".into()])
     );
     let model = reshaped([-1, 3, 8]);
-    let crossed = split_model(&model, "a").unwrap_err();
-    assert!(matches!(crossed, OnnxError::IncompleteCut { inputs, .. } if inputs == ["x"]));
+    let error = split_model(&model, "a").unwrap_err();
+    assert!(matches!(error, OnnxError::IncompleteCut { inputs, .. } if inputs == ["x"]));
     let (_, decoder) = split_at(&model, &["a", "shape"]).unwrap();
     let kind = graph(&decoder).input[1].r#type.as_ref().unwrap().value.as_ref().unwrap();
     assert!(matches!(kind, Value::TensorType(tensor) if tensor.elem_type() == DataType::Int64 as i32));
@@ -247,7 +247,7 @@ fn operators_before_version_7_are_refused() {
 }
 
 #[test]
-fn thousands_of_nodes_are_listed_at_once() {
+fn thousands_of_nodes_are_listed() {
     let mut builder = GraphBuilder::new("deep");
     let mut last = builder.add_input("x", &["n".into(), 4.into()]);
     for index in 0..20_000 {
@@ -296,14 +296,14 @@ fn external(entries: &[(&str, &str)]) -> ModelProto {
 }
 
 #[test]
-fn external_values_come_into_the_model() {
+fn external_values_are_loaded_into_the_model() {
     let mut model = external(&[("location", "weights/w.bin"), ("offset", "16"), ("length", "8")]);
-    let mut asked = Vec::new();
+    let mut requests = Vec::new();
     let count = load_external_data(&mut model, &mut |path, offset, length| {
-        asked.push((path.to_owned(), offset, length));
+        requests.push((path.to_owned(), offset, length));
         Ok(vec![7; length])
     });
-    assert_eq!((count, asked), (Ok(1), vec![("weights/w.bin".into(), 16, 8)]));
+    assert_eq!((count, requests), (Ok(1), vec![("weights/w.bin".into(), 16, 8)]));
     let tensor = &graph(&model).initializer[0];
     assert_eq!((tensor.raw_data(), tensor.external_data.len()), (&[7; 8][..], 0));
     assert_eq!(tensor.data_location(), DataLocation::Default);
@@ -323,14 +323,14 @@ fn external_values_from_elsewhere_are_refused() {
         (&[("location", "w"), ("offset", "-1")], "not a number"),
         (&[("location", "w")], "3 of 8 bytes"),
     ] {
-        let refused = load_external_data(&mut external(entries), &mut |_, _, _| Ok(vec![0; 3]));
-        let Err(OnnxError::ExternalData { tensor, reason: found, .. }) = refused else {
+        let result = load_external_data(&mut external(entries), &mut |_, _, _| Ok(vec![0; 3]));
+        let Err(OnnxError::ExternalData { tensor, reason: found, .. }) = result else {
             panic!("{entries:?}")
         };
         assert!(tensor == "w" && found.contains(reason), "{entries:?}: {found}");
     }
     let mut huge = external(&[("location", "w")]);
     huge.graph.as_mut().unwrap().initializer[0].dims = vec![1 << 40];
-    let refused = load_external_data(&mut huge, &mut |_, _, _| unreachable!("no file is read")).unwrap_err();
-    assert!(refused.to_string().contains("2 GiB"), "{refused}");
+    let result = load_external_data(&mut huge, &mut |_, _, _| unreachable!("no file is read")).unwrap_err();
+    assert!(result.to_string().contains("2 GiB"), "{result}");
 }

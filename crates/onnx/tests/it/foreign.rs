@@ -37,18 +37,18 @@ fn separating(model: &ModelProto) -> HashSet<String> {
     let stored: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
     let inputs = graph.input.iter().map(ValueInfoProto::name).filter(|name| !stored.contains(name));
     let inputs: HashSet<&str> = inputs.collect();
-    let reached = |without: &str| {
+    let reached = |excluded: &str| {
         let mut reached = inputs.clone();
         for node in &graph.node {
             if node.input.iter().any(|input| reached.contains(input.as_str())) {
-                reached.extend(node.output.iter().map(String::as_str).filter(|&output| output != without));
+                reached.extend(node.output.iter().map(String::as_str).filter(|&output| output != excluded));
             }
         }
         reached
     };
     let results: HashSet<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
-    let fed = reached("");
-    let inner = fed.iter().filter(|tensor| !inputs.contains(**tensor) && !results.contains(**tensor));
+    let dependent = reached("");
+    let inner = dependent.iter().filter(|tensor| !inputs.contains(**tensor) && !results.contains(**tensor));
     inner.filter(|tensor| reached(tensor).is_disjoint(&results)).map(|&tensor| tensor.to_owned()).collect()
 }
 
@@ -56,22 +56,25 @@ fn separating(model: &ModelProto) -> HashSet<String> {
 /// single tensor crosses. The expected numbers were counted by another reader of the models.
 fn places(model: &ModelProto) -> usize {
     let graph = model.graph.as_ref().unwrap();
-    let mut fed = HashSet::from([graph.input[0].name()]);
+    let mut dependent = HashSet::from([graph.input[0].name()]);
     let mut spans = vec![(0, graph.input[0].name())];
-    for (place, node) in graph.node.iter().enumerate() {
-        if node.input.iter().any(|input| fed.contains(input.as_str())) {
-            fed.extend(node.output.iter().map(String::as_str));
-            spans.extend(node.output.iter().map(|output| (place, output.as_str())));
+    for (index, node) in graph.node.iter().enumerate() {
+        if node.input.iter().any(|input| dependent.contains(input.as_str())) {
+            dependent.extend(node.output.iter().map(String::as_str));
+            spans.extend(node.output.iter().map(|output| (index, output.as_str())));
         }
     }
     let last = |tensor: &str| {
         let reads = graph.node.iter().rposition(|node| node.input.iter().any(|input| input == tensor));
         if graph.output[0].name() == tensor { graph.node.len() } else { reads.unwrap_or(0) }
     };
-    let spans: Vec<(usize, usize)> = spans.into_iter().map(|(made, tensor)| (made, last(tensor))).collect();
-    let crossing = |place: usize| spans.iter().filter(|(made, last)| *made <= place && place < *last).count();
+    let spans: Vec<(usize, usize)> =
+        spans.into_iter().map(|(produced_at, tensor)| (produced_at, last(tensor))).collect();
+    let crossing = |index: usize| {
+        spans.iter().filter(|(produced_at, last)| *produced_at <= index && index < *last).count()
+    };
     // After the last node, only the output is left.
-    (0..graph.node.len() - 1).filter(|&place| crossing(place) == 1).count()
+    (0..graph.node.len() - 1).filter(|&index| crossing(index) == 1).count()
 }
 
 /// Checks that [`split`] accepts the listed cuts with the listed costs, and that no other tensor separates
@@ -81,7 +84,7 @@ fn checked(model: &ModelProto, symbols: &[(&str, i64)]) -> Vec<Cut> {
     let listed: HashSet<String> = cuts.iter().map(|cut| cut.tensor.clone()).collect();
     assert_eq!(listed, separating(model));
     assert_eq!(listed.len(), cuts.len());
-    let whole = model_cost(model, symbols).unwrap();
+    let full = model_cost(model, symbols).unwrap();
     for cut in cuts.iter().step_by(7) {
         let (encoder, _) = split_model(model, &cut.tensor).unwrap();
         let macs = cut.encoder.macs.clone().unwrap();
@@ -92,7 +95,7 @@ fn checked(model: &ModelProto, symbols: &[(&str, i64)]) -> Vec<Cut> {
             "{}",
             cut.tensor
         );
-        assert_eq!(macs + cut.decoder.macs.clone().unwrap(), whole.macs, "{}", cut.tensor);
+        assert_eq!(macs + cut.decoder.macs.clone().unwrap(), full.macs, "{}", cut.tensor);
     }
     cuts
 }
@@ -116,8 +119,8 @@ fn a_text_recogniser_is_listed() {
     assert_eq!(places(&model), 504);
     let cuts = checked(&model, REC_160);
     assert_eq!(cuts.len(), 212);
-    let least = pick_cut(&cuts, CutBudget::EncoderMacs(u64::MAX)).unwrap();
-    assert_eq!((least.tensor.as_str(), least.element_count), ("conv2d_207.tmp_0", Some(60 * 20)));
+    let best = pick_cut(&cuts, CutBudget::EncoderMacs(u64::MAX)).unwrap();
+    assert_eq!((best.tensor.as_str(), best.element_count), ("conv2d_207.tmp_0", Some(60 * 20)));
 }
 
 #[test]
@@ -176,11 +179,12 @@ fn a_model_that_keeps_a_state_has_no_cut() {
         ("silero_vad_op18_ifless", ["output", "stateN"], &["node_cond__1"]),
     ] {
         let model = model(&format!("silero_vad/data/{name}.onnx"));
-        let Err(OnnxError::NoCut { crossing: found, bodies: whole, .. }) = find_cuts(&model, &[]) else {
+        let Err(OnnxError::NoCut { crossing: found, bodies: found_bodies, .. }) = find_cuts(&model, &[])
+        else {
             panic!("{name}")
         };
         assert_eq!(
-            (found, whole),
+            (found, found_bodies),
             (crossing.map(str::to_owned).to_vec(), bodies.iter().map(|&n| n.to_owned()).collect()),
             "{name}"
         );

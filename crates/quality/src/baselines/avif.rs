@@ -80,8 +80,8 @@ impl Avif {
         &self.version
     }
 
-    fn options(&self, picture: &ImageView<'_>, quality: u8) -> Vec<String> {
-        let sampling = match (picture.shape.channels, self.chroma) {
+    fn options(&self, view: &ImageView<'_>, quality: u8) -> Vec<String> {
+        let sampling = match (view.shape.channels, self.chroma) {
             (1, _) => "400",
             (_, ChromaSampling::Quarter) => "420",
             (_, ChromaSampling::Full) => "444",
@@ -106,11 +106,11 @@ impl Baseline for Avif {
 
     fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
         check_quality(CODEC, &QUALITIES, quality)?;
-        let picture = ImageView::new(image)?;
+        let view = ImageView::new(image)?;
         let folder = folder("encode")?;
         let (input, output) = (folder.path().join("picture.png"), folder.path().join("picture.avif"));
-        fs::write(&input, plain_png(&picture)?).map_err(|error| failed("encode", &error))?;
-        let options = self.options(&picture, quality);
+        fs::write(&input, plain_png(&view)?).map_err(|error| failed("encode", &error))?;
+        let options = self.options(&view, quality);
         let files = [input.as_os_str(), output.as_os_str()];
         run("encode", ENCODER, options.iter().map(OsStr::new).chain(files))?;
         fs::read(&output).map_err(|error| failed("encode", &error))
@@ -133,11 +133,11 @@ fn cq_level(quality: u8) -> u32 {
 
 /// Encodes a PNG without filters or compression, so that reading it takes a negligible part of the encoder's
 /// time.
-fn plain_png(picture: &ImageView<'_>) -> Result<Vec<u8>, QualityError> {
+fn plain_png(view: &ImageView<'_>) -> Result<Vec<u8>, QualityError> {
     let mut png = Vec::new();
-    let (width, height) = (picture.shape.width, picture.shape.height);
+    let (width, height) = (view.shape.width, view.shape.height);
     PngEncoder::new_with_quality(&mut png, CompressionType::Uncompressed, FilterType::NoFilter)
-        .write_image(picture.samples, width, height, picture.colour_type())
+        .write_image(view.samples, width, height, view.colour_type())
         .map_err(|error| failed("encode", &error))?;
     Ok(png)
 }
@@ -163,8 +163,8 @@ fn run<A: AsRef<OsStr>>(
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let output = output.map_err(|error| not_run(action, program, &error))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let reason = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no error message").trim();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let reason = stderr.lines().find(|line| !line.trim().is_empty()).unwrap_or("no error message").trim();
         return Err(failed(action, &format!("{program} ended with {} ({reason})", output.status)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_both_kinds_come_back() {
+    fn grey_and_colour_images_survive_a_round_trip() {
         let Some(avif) = installed() else { return };
         for chroma in [ChromaSampling::Quarter, ChromaSampling::Full] {
             let avif = avif.clone().with_chroma(chroma);

@@ -58,21 +58,21 @@ fn finest<F>(qualities: RangeInclusive<u8>, bytes: usize, encode: F) -> Result<(
 where
     F: Fn(u8) -> Result<Vec<u8>, QualityError>,
 {
-    let (mut fits, mut last) = qualities.into_inner();
-    let mut best = encode(fits)?;
+    let (mut low, mut high) = qualities.into_inner();
+    let mut best = encode(low)?;
     if best.len() > bytes {
-        return Ok((fits, best));
+        return Ok((low, best));
     }
-    while fits < last {
-        let middle = last - (last - fits) / 2;
+    while low < high {
+        let middle = high - (high - low) / 2;
         let file = encode(middle)?;
         if file.len() <= bytes {
-            (fits, best) = (middle, file);
+            (low, best) = (middle, file);
         } else {
-            last = middle - 1;
+            high = middle - 1;
         }
     }
-    Ok((fits, best))
+    Ok((low, best))
 }
 
 #[cfg(test)]

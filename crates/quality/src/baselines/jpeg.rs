@@ -48,13 +48,13 @@ pub(super) fn decoded(
     quality: u8,
     jpeg: Vec<u8>,
 ) -> Result<DynamicImage, QualityError> {
-    let picture = ImageView::new(image)?;
+    let view = ImageView::new(image)?;
     // Huffman coding is lossless: the file with the sample tables contains the same image, but in one shared
     // scan, which zune-jpeg 0.5.15 can decode. It cannot decode one scan per channel (issue 422 of
     // zune-jpeg).
-    let readable =
-        if picture.shape.channels == 1 { jpeg } else { encode(&picture, quality, HuffmanTables::Sample)? };
-    image::load_from_memory_with_format(&readable, ImageFormat::Jpeg)
+    let decodable =
+        if view.shape.channels == 1 { jpeg } else { encode(&view, quality, HuffmanTables::Sample)? };
+    image::load_from_memory_with_format(&decodable, ImageFormat::Jpeg)
         .map_err(|error| failed("decode", &error))
 }
 
@@ -81,10 +81,10 @@ enum HuffmanTables {
     Sample,
 }
 
-fn encode(picture: &ImageView<'_>, quality: u8, tables: HuffmanTables) -> Result<Vec<u8>, QualityError> {
+fn encode(view: &ImageView<'_>, quality: u8, tables: HuffmanTables) -> Result<Vec<u8>, QualityError> {
     check_quality(CODEC, &QUALITIES, quality)?;
-    picture.check_sides(CODEC, u32::from(u16::MAX))?;
-    let ImageShape { width, height, channels } = picture.shape;
+    view.check_sides(CODEC, u32::from(u16::MAX))?;
+    let ImageShape { width, height, channels } = view.shape;
     let colour = if channels == 1 { ColorType::Luma } else { ColorType::Rgb };
     let mut jpeg = Vec::new();
     let mut encoder = Encoder::new(&mut jpeg, quality);
@@ -92,7 +92,7 @@ fn encode(picture: &ImageView<'_>, quality: u8, tables: HuffmanTables) -> Result
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     encoder
-        .encode(picture.samples, width as u16, height as u16, colour)
+        .encode(view.samples, width as u16, height as u16, colour)
         .map_err(|error| failed("encode", &error))?;
     if channels == 1 {
         drop_chroma_quantiser(&mut jpeg);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_survive_the_highest_quality() {
+    fn images_survive_the_highest_quality() {
         for (width, height) in [(64, 48), (67, 41), (16, 17), (9, 9)] {
             let grey = jpeg_point(&samples::natural_grey(width, height), 100).unwrap();
             assert!(grey.psnr > 50.0, "{width}×{height} grey: {} dB", grey.psnr);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_reaches_the_target_and_the_one_below_does_not() {
+    fn the_found_quality_is_the_lowest_that_reaches_the_target() {
         for image in
             [samples::natural_grey(28, 28), samples::natural_rgb(33, 31), samples::natural_grey(300, 260)]
         {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_scale_answer_extreme_targets() {
+    fn extreme_targets_give_the_ends_of_the_scale() {
         let image = samples::natural_grey(28, 28);
         assert_eq!(jpeg_at_psnr(&image, 1.0).unwrap().quality, 1);
         let best = jpeg_at_psnr(&image, 200.0).unwrap();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_and_the_flattest_pictures_come_back() {
+    fn tiny_and_flat_images_survive_a_round_trip() {
         for level in [0, 128, 255] {
             let image = DynamicImage::ImageLuma8(GrayImage::from_pixel(1, 1, Luma([level])));
             assert!(jpeg_point(&image, 100).unwrap().psnr > 45.0);

@@ -15,11 +15,11 @@ pub fn png_bytes(image: &DynamicImage) -> Result<usize, QualityError> {
     encode(&ImageView::new(image)?).map(|png| png.len())
 }
 
-pub(crate) fn encode(picture: &ImageView<'_>) -> Result<Vec<u8>, QualityError> {
+pub(crate) fn encode(view: &ImageView<'_>) -> Result<Vec<u8>, QualityError> {
     let mut png = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive);
-    let (width, height) = (picture.shape.width, picture.shape.height);
-    encoder.write_image(picture.samples, width, height, picture.colour_type()).map_err(|error| {
+    let (width, height) = (view.shape.width, view.shape.height);
+    encoder.write_image(view.samples, width, height, view.colour_type()).map_err(|error| {
         QualityError::CodecFailed { codec: "PNG", action: "encode", reason: error.to_string() }
     })?;
     Ok(png)
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flat_picture_is_smaller_than_a_busy_one() {
+    fn a_flat_image_is_smaller_than_a_busy_one() {
         let flat = DynamicImage::new_luma8(64, 64);
         let busy = samples::natural_grey(64, 64);
         assert!(png_bytes(&flat).unwrap() * 10 < png_bytes(&busy).unwrap());

@@ -47,19 +47,19 @@ impl<F: Fn(u8) -> Result<CodecPoint, QualityError>> Search<F> {
     /// Returns a quality that reaches the target while the one below it does not; an end of the range if
     /// there is no such quality.
     fn bisect(&self) -> Result<u8, QualityError> {
-        let (mut below, mut found) = self.qualities.clone().into_inner();
-        if self.reaches(below)? {
-            return Ok(below);
+        let (mut low, mut high) = self.qualities.clone().into_inner();
+        if self.reaches(low)? {
+            return Ok(low);
         }
-        while found - below > 1 {
-            let middle = below + (found - below) / 2;
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
             if self.reaches(middle)? {
-                found = middle;
+                high = middle;
             } else {
-                below = middle;
+                low = middle;
             }
         }
-        Ok(found)
+        Ok(high)
     }
 
     fn reaches(&self, quality: u8) -> Result<bool, QualityError> {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn every_target_is_found_by_both_ways() {
+    fn every_target_is_found_by_scan_and_by_bisection() {
         for target in 1..=100 {
             assert_eq!(search(SMALL, f64::from(target), f64::from).0, target);
             let (quality, encodings) = search(LARGE, f64::from(target), f64::from);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_answer_when_all_or_none_reach() {
+    fn the_ends_are_returned_when_all_or_none_reach_the_target() {
         for shape in [SMALL, LARGE] {
             assert_eq!(search(shape, -3.0, f64::from).0, 1);
             assert_eq!(search(shape, f64::INFINITY, f64::from).0, 100);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_number() {
+    fn a_target_of_nan_is_refused() {
         let point = |quality| Ok(CodecPoint { quality, bytes: 0, psnr: 0.0 });
         let search = Search { qualities: 1..=100, target_db: f64::NAN, point };
         assert_eq!(search.run(SMALL), Err(QualityError::InvalidTarget));

@@ -51,9 +51,9 @@ impl Baseline for TurboJpeg {
 
     fn encode(&self, image: &DynamicImage, quality: u8) -> Result<Vec<u8>, QualityError> {
         check_quality(CODEC, &QUALITIES, quality)?;
-        let picture = ImageView::new(image)?;
-        picture.check_sides(CODEC, MAX_SIDE)?;
-        guarded("encode", || self.compress(&picture, quality).map_err(|error| failed("encode", &error)))
+        let view = ImageView::new(image)?;
+        view.check_sides(CODEC, MAX_SIDE)?;
+        guarded("encode", || self.compress(&view, quality).map_err(|error| failed("encode", &error)))
     }
 
     fn decode(&self, file: &[u8]) -> Result<DynamicImage, QualityError> {
@@ -62,42 +62,42 @@ impl Baseline for TurboJpeg {
 }
 
 impl TurboJpeg {
-    fn compress(self, picture: &ImageView<'_>, quality: u8) -> io::Result<Vec<u8>> {
-        let ImageShape { width, height, channels } = picture.shape;
+    fn compress(self, view: &ImageView<'_>, quality: u8) -> io::Result<Vec<u8>> {
+        let ImageShape { width, height, channels } = view.shape;
         let colours = if channels == 1 { ColorSpace::JCS_GRAYSCALE } else { ColorSpace::JCS_RGB };
-        let mut compress = Compress::new(colours);
+        let mut compressor = Compress::new(colours);
         // The defaults of libjpeg-turbo instead of mozjpeg's: no trellis quantisation, no progressive scans.
-        compress.set_fastest_defaults();
-        compress.set_size(width as usize, height as usize);
-        compress.set_quality(f32::from(quality));
+        compressor.set_fastest_defaults();
+        compressor.set_size(width as usize, height as usize);
+        compressor.set_quality(f32::from(quality));
         if quality < BASELINE_QUALITY {
             let quality = f32::from(quality);
-            compress.set_luma_qtable(&AnnexK_Luma.scaled(quality, quality));
-            compress.set_chroma_qtable(&AnnexK_Chroma.scaled(quality, quality));
+            compressor.set_luma_qtable(&AnnexK_Luma.scaled(quality, quality));
+            compressor.set_chroma_qtable(&AnnexK_Chroma.scaled(quality, quality));
         }
-        compress.set_optimize_coding(true);
+        compressor.set_optimize_coding(true);
         if channels != 1 {
             let side = if self.chroma == ChromaSampling::Quarter { 2 } else { 1 };
-            compress.set_chroma_sampling_pixel_sizes((side, side), (side, side));
+            compressor.set_chroma_sampling_pixel_sizes((side, side), (side, side));
         }
-        let mut started = compress.start_compress(Vec::new())?;
-        started.write_scanlines(picture.samples)?;
-        started.finish()
+        let mut writer = compressor.start_compress(Vec::new())?;
+        writer.write_scanlines(view.samples)?;
+        writer.finish()
     }
 }
 
 fn decode_file(file: &[u8]) -> Result<DynamicImage, QualityError> {
-    let decompress = Decompress::new_mem(file).map_err(|error| failed("decode", &error))?;
-    let (width, height) = decompress.size();
+    let decompressor = Decompress::new_mem(file).map_err(|error| failed("decode", &error))?;
+    let (width, height) = decompressor.size();
     if width.saturating_mul(height) > MAX_PIXELS {
         let reason = format!("{width}×{height} exceeds the limit of {MAX_PIXELS} pixels");
         return Err(QualityError::CodecFailed { codec: CODEC, action: "decode", reason });
     }
-    let is_grey = decompress.color_space() == ColorSpace::JCS_GRAYSCALE;
-    let mut started = if is_grey { decompress.grayscale() } else { decompress.rgb() }
+    let is_grey = decompressor.color_space() == ColorSpace::JCS_GRAYSCALE;
+    let mut reader = if is_grey { decompressor.grayscale() } else { decompressor.rgb() }
         .map_err(|error| failed("decode", &error))?;
-    let samples: Vec<u8> = started.read_scanlines().map_err(|error| failed("decode", &error))?;
-    started.finish().map_err(|error| failed("decode", &error))?;
+    let samples: Vec<u8> = reader.read_scanlines().map_err(|error| failed("decode", &error))?;
+    reader.finish().map_err(|error| failed("decode", &error))?;
     let (width, height) = (width as u32, height as u32);
     let image = if is_grey {
         GrayImage::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)
@@ -128,7 +128,7 @@ mod tests {
     use crate::{baseline_point, jpeg_point, samples};
 
     #[test]
-    fn pictures_of_both_kinds_come_back() {
+    fn grey_and_colour_images_survive_a_round_trip() {
         for chroma in [ChromaSampling::Quarter, ChromaSampling::Full] {
             let baseline = TurboJpeg { chroma };
             for image in [samples::natural_grey(61, 47), samples::natural_rgb(61, 47)] {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn full_chroma_costs_more_and_gives_more() {
+    fn full_chroma_costs_more_bytes_and_improves_the_psnr() {
         let image = samples::natural_rgb(96, 64);
         let quarter = baseline_point(&TurboJpeg::default(), &image, 90).unwrap();
         let full = baseline_point(&TurboJpeg { chroma: ChromaSampling::Full }, &image, 90).unwrap();

@@ -119,7 +119,7 @@ mod tests {
     use crate::samples;
 
     #[test]
-    fn pictures_come_back() {
+    fn images_survive_a_round_trip() {
         for image in [samples::natural_grey(61, 47), samples::natural_rgb(61, 47)] {
             let webp = webp_encode(&image, 90).unwrap();
             assert!(webp.starts_with(b"RIFF") && &webp[8..15] == b"WEBPVP8", "not a WebP file");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_reaches_the_target_and_the_one_below_does_not() {
+    fn the_found_quality_is_the_lowest_that_reaches_the_target() {
         let image = samples::natural_grey(28, 28);
         let found = webp_at_psnr(&image, 31.0).unwrap();
         assert!(found.psnr >= 31.0 && found.quality > 0, "{found:?}");

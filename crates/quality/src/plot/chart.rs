@@ -116,8 +116,8 @@ fn draw_line<'a, B: DrawingBackend + 'a, X: RateCoordinates>(
     let points: Vec<(f64, f64)> = line.points.iter().map(|point| (point.bpp, point.quality)).collect();
     chart.draw_series(points.iter().map(|&point| Circle::new(point, 4, colour.filled())))?;
     let series = chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
-    series.label(line.name).legend(move |at| {
-        EmptyElement::at(at)
+    series.label(line.name).legend(move |position| {
+        EmptyElement::at(position)
             + PathElement::new([(0, 0), (20, 0)], colour.stroke_width(2))
             + Circle::new((10, 0), 4, colour.filled())
     });

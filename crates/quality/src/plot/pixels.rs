@@ -57,7 +57,12 @@ impl DrawingBackend for PixelBackend<'_> {
         Ok(())
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> DrawResult {
+    fn draw_text<S: BackendTextStyle>(
+        &mut self,
+        text: &str,
+        style: &S,
+        position: BackendCoord,
+    ) -> DrawResult {
         let height = glyph_height(style);
         let corner = corner(text, style);
         let advance = glyph_width(height);
@@ -66,7 +71,10 @@ impl DrawingBackend for PixelBackend<'_> {
                 for (x, &ink) in row.iter().enumerate() {
                     let (x, y) = (corner.0 + (index * advance + x) as i32, corner.1 + y as i32);
                     let (x, y) = style.transform().transform(x, y);
-                    self.blend_pixel((at.0 + x, at.1 + y), style.color().mix(f64::from(ink) / 255.0));
+                    self.blend_pixel(
+                        (position.0 + x, position.1 + y),
+                        style.color().mix(f64::from(ink) / 255.0),
+                    );
                 }
             }
         }

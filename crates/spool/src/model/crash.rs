@@ -20,12 +20,13 @@ use crate::{Options, Spool};
 /// Draws the faults of a schedule: three in four lose the power once at a random operation, one in four fails
 /// a sync, and one in eight runs on a disk of limited size.
 pub(super) fn random_faults(steps: &[Step], rng: &mut TestRng) -> Faults {
-    let mut whole = Oracle::new(Faults::default(), self::seeded_rng(0));
-    let operations = whole.run(steps).map_or(1, |()| whole.operations()).max(1);
-    let mut at = |odds: u32| (rng.random_range(0..4) < odds).then(|| rng.random_range(1..=operations));
-    let (crash_at, sync_fails_at) = (at(3), at(1));
-    let room = (rng.random_range(0..8) == 0).then(|| rng.random_range(20_000..300_000));
-    Faults { crash_at, sync_fails_at, capacity_bytes: room, broken_promise: None }
+    let mut oracle = Oracle::new(Faults::default(), self::seeded_rng(0));
+    let operations = oracle.run(steps).map_or(1, |()| oracle.operations()).max(1);
+    let mut random_operation =
+        |odds: u32| (rng.random_range(0..4) < odds).then(|| rng.random_range(1..=operations));
+    let (crash_at, sync_fails_at) = (random_operation(3), random_operation(1));
+    let capacity_bytes = (rng.random_range(0..8) == 0).then(|| rng.random_range(20_000..300_000));
+    Faults { crash_at, sync_fails_at, capacity_bytes, broken_promise: None }
 }
 
 /// Draws a random schedule.
@@ -36,11 +37,16 @@ pub(super) fn random_steps(runner: &mut TestRunner) -> Vec<Step> {
     }
 }
 
-/// Runs a schedule. If `flip` is set, then flips two bits and runs the first half of the schedule again.
-pub(super) fn run_schedule(steps: &[Step], faults: Faults, flip: bool, seed: u64) -> Result<(), String> {
+/// Runs a schedule. If `flips_bits` is set, then flips two bits and runs the first half of the schedule again.
+pub(super) fn run_schedule(
+    steps: &[Step],
+    faults: Faults,
+    flips_bits: bool,
+    seed: u64,
+) -> Result<(), String> {
     let mut oracle = Oracle::new(faults, seeded_rng(seed));
     oracle.run(steps)?;
-    if flip {
+    if flips_bits {
         oracle.flip(2);
         oracle.run(&steps[..steps.len() / 2])?;
     }
@@ -62,9 +68,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: schedule_count(), ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_committed_is_lost_uncounted(steps in vec(step(), 1..120), flip in prop::bool::weighted(0.2), seed in any::<u64>()) {
+    fn no_committed_record_is_lost_without_being_counted(steps in vec(step(), 1..120), flips_bits in prop::bool::weighted(0.2), seed in any::<u64>()) {
         let faults = random_faults(&steps, &mut seeded_rng(seed));
-        run_schedule(&steps, faults, flip, seed).map_err(TestCaseError::fail)?;
+        run_schedule(&steps, faults, flips_bits, seed).map_err(TestCaseError::fail)?;
     }
 }
 
@@ -89,14 +95,14 @@ fn long_schedule() -> Vec<Step> {
 
 /// Runs the long schedule with a crash at each of its operations.
 pub(super) fn at_any_operation(control: Option<BrokenPromise>, seed: u64) -> Result<(), String> {
-    let mut whole = Oracle::new(Faults::default(), seeded_rng(0));
-    whole.run(&long_schedule())?;
-    let crash = |at: u64| {
-        let faults = Faults { crash_at: Some(at), broken_promise: control, ..Faults::default() };
+    let mut oracle = Oracle::new(Faults::default(), seeded_rng(0));
+    oracle.run(&long_schedule())?;
+    let crash_at = |operation: u64| {
+        let faults = Faults { crash_at: Some(operation), broken_promise: control, ..Faults::default() };
         run_schedule(&long_schedule(), faults, false, seed)
-            .map_err(|why| format!("a crash at {at}, seed {seed}: {why}"))
+            .map_err(|reason| format!("a crash at {operation}, seed {seed}: {reason}"))
     };
-    (1..=whole.operations()).try_for_each(crash)
+    (1..=oracle.operations()).try_for_each(crash_at)
 }
 
 /// Commits, reads and receives four records one after the other, with a sync that fails after any operation,
@@ -105,27 +111,28 @@ pub(super) fn after_a_failed_sync(control: Option<BrokenPromise>) -> Result<(), 
     let class = Class::Low;
     let round = [Step::Append(class, 40), Step::Commit, Step::Read(class, usize::MAX)];
     let steps = round.repeat(4);
-    let mut whole = Oracle::new(Faults::default(), seeded_rng(0));
-    whole.run(&steps)?;
+    let mut oracle = Oracle::new(Faults::default(), seeded_rng(0));
+    oracle.run(&steps)?;
     // Opening the spool again takes further operations.
-    let operations = 2 * whole.operations();
-    for fails in 1..=operations {
-        for crash in fails + 1..=operations {
+    let operations = 2 * oracle.operations();
+    for sync_operation in 1..=operations {
+        for crash_operation in sync_operation + 1..=operations {
             let faults = Faults {
-                sync_fails_at: Some(fails),
-                crash_at: Some(crash),
+                sync_fails_at: Some(sync_operation),
+                crash_at: Some(crash_operation),
                 broken_promise: control,
                 ..Faults::default()
             };
-            run_schedule(&steps, faults, false, crash)
-                .map_err(|why| format!("a failing sync at {fails}, a crash at {crash}: {why}"))?;
+            run_schedule(&steps, faults, false, crash_operation).map_err(|reason| {
+                format!("a failing sync at {sync_operation}, a crash at {crash_operation}: {reason}")
+            })?;
         }
     }
     Ok(())
 }
 
 #[test]
-fn an_acknowledgement_alone_costs_the_disk_nothing() {
+fn an_acknowledgement_alone_writes_nothing() {
     let (disk, class) = (MemoryDisk::default(), Class::Normal);
     let mut spool = Spool::open(disk.clone(), Options::new(BUDGET, 1)).unwrap();
     for _ in 0..2 {
@@ -134,15 +141,15 @@ fn an_acknowledgement_alone_costs_the_disk_nothing() {
     }
     spool.read(class).unwrap();
     spool.mark_sending(class, 1).unwrap();
-    let before = disk.operations();
+    let operations = disk.operations();
     spool.acknowledge(class, 1).unwrap();
     spool.commit().unwrap();
     assert_eq!(
         (disk.operations(), spool.has_unsaved_acknowledgements(), spool.settled_on_disk(class)),
-        (before, true, 0)
+        (operations, true, 0)
     );
     spool.checkpoint().unwrap();
-    assert!(disk.operations() > before);
+    assert!(disk.operations() > operations);
     assert_eq!(
         (
             spool.has_unsaved_acknowledgements(),

@@ -108,14 +108,14 @@ impl MemoryDisk {
             }
         }
         let inodes: Vec<Inode> = disk.inodes.iter().map(|inode| inode.after_crash(rng)).collect();
-        let after = DiskState {
+        let crashed = DiskState {
             inodes,
             names: names.clone(),
             durable_names: names,
             faults: Faults { broken_promise: disk.faults.broken_promise, ..Faults::default() },
             ..DiskState::default()
         };
-        Self(Rc::new(RefCell::new(after)))
+        Self(Rc::new(RefCell::new(crashed)))
     }
 
     /// Copies the disk as the system shows it; in the copy everything is durable.
@@ -142,8 +142,8 @@ impl MemoryDisk {
             let Some(&log) = logs.get(rng.random_range(0..logs.len().max(1))) else { return };
             let inode = &mut disk.inodes[log];
             if !inode.visible.is_empty() {
-                let at = rng.random_range(0..inode.visible.len());
-                inode.visible[at] ^= 1 << rng.random_range(0..8);
+                let index = rng.random_range(0..inode.visible.len());
+                inode.visible[index] ^= 1 << rng.random_range(0..8);
                 inode.durable.clone_from(&inode.visible);
             }
         }
@@ -181,15 +181,19 @@ impl Inode {
             match change {
                 Change::Length(len) if rng.random() => durable.resize(*len as usize, 0),
                 Change::Length(_) => {}
-                Change::Write(at, bytes) => {
+                Change::Write(offset, bytes) => {
                     for (number, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
                         // Occasionally only part of a sector is written.
-                        let kept = match rng.random_range(0..16) {
+                        let written = match rng.random_range(0..16) {
                             0..8 => sector.len(),
                             8 => rng.random_range(0..sector.len()),
                             _ => continue,
                         };
-                        write_bytes(&mut durable, *at as usize + number * SECTOR_BYTES, &sector[..kept]);
+                        write_bytes(
+                            &mut durable,
+                            *offset as usize + number * SECTOR_BYTES,
+                            &sector[..written],
+                        );
                     }
                 }
             }
@@ -202,7 +206,7 @@ impl Inode {
         for change in std::mem::take(&mut self.unsynced) {
             change.apply_to(&mut self.durable);
             // An overwritten change does not reappear.
-            self.lost.retain(|forgotten| !forgotten.overlaps(&change));
+            self.lost.retain(|lost| !lost.overlaps(&change));
         }
     }
 }
@@ -210,8 +214,8 @@ impl Inode {
 impl Change {
     fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Write(a, of_a), Self::Write(b, of_b)) => {
-                *a < b + of_b.len() as u64 && *b < a + of_a.len() as u64
+            (Self::Write(a, bytes_a), Self::Write(b, bytes_b)) => {
+                *a < b + bytes_b.len() as u64 && *b < a + bytes_a.len() as u64
             }
             _ => false,
         }
@@ -219,7 +223,7 @@ impl Change {
 
     fn apply_to(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Write(at, new) => write_bytes(bytes, *at as usize, new),
+            Self::Write(offset, new_bytes) => write_bytes(bytes, *offset as usize, new_bytes),
             Self::Length(len) => bytes.resize(*len as usize, 0),
         }
     }
@@ -239,7 +243,7 @@ impl Storage for MemoryDisk {
         if disk.names.contains_key(name) {
             return Err(ErrorKind::AlreadyExists.into());
         }
-        if disk.faults.capacity_bytes.is_some_and(|room| disk.bytes() + len > room) {
+        if disk.faults.capacity_bytes.is_some_and(|capacity| disk.bytes() + len > capacity) {
             return Err(ErrorKind::StorageFull.into());
         }
         let inode = disk.inodes.len();
@@ -266,9 +270,9 @@ impl Storage for MemoryDisk {
         let mut disk = self.0.borrow_mut();
         disk.names.remove(name).ok_or(ErrorKind::NotFound)?;
         disk.name_changes.push((name.to_owned(), None));
-        for (inode, at, bytes) in std::mem::take(&mut disk.delayed_state_writes) {
-            write_bytes(&mut disk.inodes[inode].visible, at as usize, &bytes);
-            write_bytes(&mut disk.inodes[inode].durable, at as usize, &bytes);
+        for (inode, offset, bytes) in std::mem::take(&mut disk.delayed_state_writes) {
+            write_bytes(&mut disk.inodes[inode].visible, offset as usize, &bytes);
+            write_bytes(&mut disk.inodes[inode].durable, offset as usize, &bytes);
         }
         Ok(())
     }
@@ -290,9 +294,12 @@ impl MemoryFile {
         self.name == state::FILE_NAME
     }
 
-    fn contains_at(&self, at: u64, bytes: &[u8]) -> bool {
+    fn contains_at(&self, offset: u64, bytes: &[u8]) -> bool {
         let disk = self.disk.0.borrow();
-        disk.inodes[self.inode].visible.get(at as usize..).is_some_and(|now| now.starts_with(bytes))
+        disk.inodes[self.inode]
+            .visible
+            .get(offset as usize..)
+            .is_some_and(|content| content.starts_with(bytes))
     }
 
     fn apply_change(&self, change: Change) {
@@ -323,28 +330,29 @@ impl File for MemoryFile {
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let at = if self.is_state() && self.disk.breaks_promise(BrokenPromise::OneSlot) { 0 } else { offset };
-        let kept = if !self.is_state() && self.disk.breaks_promise(BrokenPromise::ShortWrites) {
+        let position =
+            if self.is_state() && self.disk.breaks_promise(BrokenPromise::OneSlot) { 0 } else { offset };
+        let written_len = if !self.is_state() && self.disk.breaks_promise(BrokenPromise::ShortWrites) {
             bytes.len() / 2
         } else {
             bytes.len()
         };
-        if self.is_state() && self.disk.breaks_promise(BrokenPromise::StateNotWritten) && at > 0 {
+        if self.is_state() && self.disk.breaks_promise(BrokenPromise::StateNotWritten) && position > 0 {
             return self.disk.count_operation();
         }
         if self.is_state() && self.disk.breaks_promise(BrokenPromise::RemovedBeforeState) {
             self.disk.count_operation()?;
-            self.disk.0.borrow_mut().delayed_state_writes.push((self.inode, at, bytes.to_vec()));
+            self.disk.0.borrow_mut().delayed_state_writes.push((self.inode, position, bytes.to_vec()));
             return Ok(());
         }
-        let operated = self.disk.count_operation();
-        if self.disk.breaks_promise(BrokenPromise::SameBytesNotWritten) && self.contains_at(at, bytes) {
-            return operated;
+        let result = self.disk.count_operation();
+        if self.disk.breaks_promise(BrokenPromise::SameBytesNotWritten) && self.contains_at(position, bytes) {
+            return result;
         }
         // Some of the bytes may reach the disk even if the power fails during the write.
-        self.apply_change(Change::Write(at, bytes[..kept].to_vec()));
+        self.apply_change(Change::Write(position, bytes[..written_len].to_vec()));
         self.disk.update_peak();
-        operated
+        result
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
@@ -357,16 +365,16 @@ impl File for MemoryFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.disk.count_operation()?;
-        let unkept =
+        let promise =
             if self.is_state() { BrokenPromise::StateNotSynced } else { BrokenPromise::SegmentsNotSynced };
-        if self.disk.breaks_promise(unkept) {
+        if self.disk.breaks_promise(promise) {
             return Ok(());
         }
         let mut disk = self.disk.0.borrow_mut();
         let operations = disk.operations;
-        let failed = disk.faults.sync_fails_at.take_if(|at| operations >= *at).is_some();
+        let fails = disk.faults.sync_fails_at.take_if(|first_failure| operations >= *first_failure).is_some();
         let inode = &mut disk.inodes[self.inode];
-        if !failed {
+        if !fails {
             inode.make_durable();
             return Ok(());
         }
@@ -388,9 +396,9 @@ fn set_name(names: &mut BTreeMap<String, usize>, name: &str, inode: Option<usize
     }
 }
 
-fn write_bytes(bytes: &mut Vec<u8>, at: usize, new: &[u8]) {
-    if bytes.len() < at + new.len() {
-        bytes.resize(at + new.len(), 0);
+fn write_bytes(bytes: &mut Vec<u8>, offset: usize, new_bytes: &[u8]) {
+    if bytes.len() < offset + new_bytes.len() {
+        bytes.resize(offset + new_bytes.len(), 0);
     }
-    bytes[at..at + new.len()].copy_from_slice(new);
+    bytes[offset..offset + new_bytes.len()].copy_from_slice(new_bytes);
 }

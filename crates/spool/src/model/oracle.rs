@@ -63,9 +63,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         8 => (any_class(), len).prop_map(|(class, len)| Step::Append(class, len)),
         4 => Just(Step::Commit),
         1 => Just(Step::Checkpoint),
-        3 => (any_class(), prop_oneof![Just(0), Just(1), Just(usize::MAX)]).prop_map(|(class, arrive)| Step::Read(class, arrive)),
+        3 => (any_class(), prop_oneof![Just(0), Just(1), Just(usize::MAX)]).prop_map(|(class, arrivals)| Step::Read(class, arrivals)),
         1 => any_class().prop_map(Step::Resolve),
-        3 => (any_class(), 0..3_u64).prop_map(|(class, back)| Step::Acknowledge(class, back)),
+        3 => (any_class(), 0..3_u64).prop_map(|(class, held_back)| Step::Acknowledge(class, held_back)),
         1 => any_class().prop_map(Step::Rewind),
         1 => Just(Step::Reopen),
     ]
@@ -101,8 +101,8 @@ impl Oracle {
     /// Runs all steps, and checks the disk after every failure and at the end.
     pub(super) fn run(&mut self, steps: &[Step]) -> Result<(), String> {
         for &step in steps {
-            let done = self.ensure_open().and_then(|()| self.step(step));
-            match done {
+            let result = self.ensure_open().and_then(|()| self.step(step));
+            match result {
                 Ok(()) => {}
                 Err(SpoolError::Disk { .. } | SpoolError::Poisoned) => self.handle_failure()?,
                 Err(error) => return Err(error.to_string()),
@@ -140,7 +140,7 @@ impl Oracle {
             Step::Append(class, len) => {
                 let count = self.appended.len() as u64;
                 let bytes: Vec<u8> =
-                    (0..len).map(|at| (count * 31 + at as u64 * 7 + self.epoch) as u8).collect();
+                    (0..len).map(|index| (count * 31 + index as u64 * 7 + self.epoch) as u8).collect();
                 match spool.append(class, &bytes)? {
                     AppendOutcome::Accepted(number) => {
                         self.appended.insert((class, self.epoch, number), bytes);
@@ -155,7 +155,7 @@ impl Oracle {
                 self.refused_durably = self.refused;
             }
             Step::Checkpoint => spool.checkpoint()?,
-            Step::Read(class, arrive) => {
+            Step::Read(class, arrivals) => {
                 if spool.class_counters(class).in_doubt().is_some() {
                     return self.resolve_class(class);
                 }
@@ -164,21 +164,22 @@ impl Oracle {
                 spool.mark_sending(class, last.number)?;
                 let read = self.read.entry(class).or_default();
                 // Records arrive in order: all that follow a lost record are lost.
-                let lost = read.iter().any(|&(_, number)| !self.received.contains(&(class, number)));
-                let arrive = if lost { 0 } else { arrive };
+                let has_loss = read.iter().any(|&(_, number)| !self.received.contains(&(class, number)));
+                let arrivals = if has_loss { 0 } else { arrivals };
                 read.extend(records.iter().map(|record| (record.epoch, record.number)));
-                self.received.extend(records.iter().take(arrive).map(|record| (class, record.number)));
+                self.received.extend(records.iter().take(arrivals).map(|record| (class, record.number)));
             }
             Step::Resolve(class) => return self.resolve_class(class),
-            Step::Acknowledge(class, back) => {
+            Step::Acknowledge(class, held_back) => {
                 let read = self.read.entry(class).or_default();
                 let arrived = read.iter().take_while(|(_, number)| self.received.contains(&(class, *number)));
-                let keep = arrived.count().saturating_sub(back as usize);
-                let Some(&(_, number)) = keep.checked_sub(1).and_then(|last| read.get(last)) else {
+                let acknowledged = arrived.count().saturating_sub(held_back as usize);
+                let Some(&(_, number)) = acknowledged.checked_sub(1).and_then(|last| read.get(last)) else {
                     return Ok(());
                 };
                 // Added before the call: an acknowledgement may be kept even if the call fails.
-                self.delivered.extend(read.drain(..keep).map(|(epoch, number)| (class, epoch, number)));
+                self.delivered
+                    .extend(read.drain(..acknowledged).map(|(epoch, number)| (class, epoch, number)));
                 spool.acknowledge(class, number)?;
             }
             Step::Rewind(class) => {
@@ -215,43 +216,50 @@ impl Oracle {
             Spool::open(self.disk.durable_copy(), spool_options(epoch)).map_err(|error| error.to_string())?;
         for class in Class::ALL {
             resolve(&mut spool, class, &self.received).map_err(|error| error.to_string())?;
-            let there = read_all(&mut spool, class)?;
-            self.check_records(class, &there)?;
-            let last = there.last().map_or(0, |record| record.number);
+            let records = read_all(&mut spool, class)?;
+            self.check_records(class, &records)?;
+            let last = records.last().map_or(0, |record| record.number);
             spool.acknowledge(class, last).map_err(|error| error.to_string())?;
-            self.check_counts(class, &spool, &there)?;
+            self.check_counts(class, &spool, &records)?;
         }
         Ok(())
     }
 
-    fn check_records(&self, class: Class, there: &[Record]) -> Result<(), String> {
-        for record in there {
-            let given = self.appended.get(&(class, record.epoch, record.number));
+    fn check_records(&self, class: Class, records: &[Record]) -> Result<(), String> {
+        for record in records {
+            let appended = self.appended.get(&(class, record.epoch, record.number));
             let name = || format!("{class} {} of epoch {}", record.number, record.epoch);
-            ensure(given.is_some(), || format!("{} was never appended", name()))?;
-            ensure(given == Some(&record.bytes), || format!("{} differs from the appended record", name()))?;
+            ensure(appended.is_some(), || format!("{} was never appended", name()))?;
+            ensure(appended == Some(&record.bytes), || {
+                format!("{} differs from the appended record", name())
+            })?;
         }
-        ensure(there.windows(2).all(|pair| pair[0].number < pair[1].number), || {
+        ensure(records.windows(2).all(|pair| pair[0].number < pair[1].number), || {
             format!("the records of {class} are out of order")
         })
     }
 
-    fn check_counts(&self, class: Class, spool: &Spool<MemoryDisk>, there: &[Record]) -> Result<(), String> {
+    fn check_counts(
+        &self,
+        class: Class,
+        spool: &Spool<MemoryDisk>,
+        records: &[Record],
+    ) -> Result<(), String> {
         let counters = spool.class_counters(class);
-        let is_there: BTreeSet<(u64, u64)> =
-            there.iter().map(|record| (record.epoch, record.number)).collect();
-        let missing = self.committed.iter().filter(|&&(of, epoch, number)| {
-            of == class
-                && !is_there.contains(&(epoch, number))
-                && !self.delivered.contains(&(of, epoch, number))
-                && !self.received.contains(&(of, number))
+        let present: BTreeSet<(u64, u64)> =
+            records.iter().map(|record| (record.epoch, record.number)).collect();
+        let missing = self.committed.iter().filter(|&&(other, epoch, number)| {
+            other == class
+                && !present.contains(&(epoch, number))
+                && !self.delivered.contains(&(other, epoch, number))
+                && !self.received.contains(&(other, number))
         });
         let missing = missing.count() as u64;
         let (evicted, damaged) =
             (counters.dropped(DropReason::Evicted), counters.dropped(DropReason::Damaged));
-        let told = evicted + damaged;
+        let counted = evicted + damaged;
         // Only flipped bits may cost a committed record; a crash or a failed sync may not.
-        let allowed = if self.has_flipped_bits { told } else { evicted };
+        let allowed = if self.has_flipped_bits { counted } else { evicted };
         ensure(missing <= allowed || self.has_flipped_bits && spool.torn_ends() > 0, || {
             format!(
                 "{missing} records of {class} are missing, but {evicted} evicted and {damaged} damaged are counted"
@@ -260,18 +268,18 @@ impl Oracle {
         if !self.has_flipped_bits {
             // Every number is exactly once with the receiver, on disk, or counted as dropped. A record that a
             // failed sync lost counts as damaged; it was never acknowledged to its producer.
-            let received = self.received.iter().filter(|(of, _)| *of == class);
+            let received = self.received.iter().filter(|(other, _)| *other == class);
             let mut known: BTreeSet<u64> = received.map(|&(_, number)| number).collect();
-            known.extend(is_there.iter().map(|(_, number)| number));
-            let all = known.len() as u64 + told;
-            ensure(all == counters.cursor, || {
+            known.extend(present.iter().map(|(_, number)| number));
+            let total = known.len() as u64 + counted;
+            ensure(total == counters.cursor, || {
                 format!(
                     "{class}: {} known, {missing} missing, but the counters are {counters:?}",
                     known.len()
                 )
             })?;
         }
-        ensure(counters.delivered + told == counters.cursor, || {
+        ensure(counters.delivered + counted == counters.cursor, || {
             format!("the counters of {class} do not add up: {counters:?}")
         })?;
         ensure(spool.pending_records(class) == 0, || {
@@ -296,22 +304,22 @@ fn resolve(
     class: Class,
     received: &BTreeSet<(Class, u64)>,
 ) -> Result<(), SpoolError> {
-    let numbers = received.iter().filter(|(of, _)| *of == class);
+    let numbers = received.iter().filter(|(other, _)| *other == class);
     let ranges: Vec<RangeInclusive<u64>> = numbers.map(|&(_, number)| number..=number).collect();
     spool.resolve_received(class, &ranges)
 }
 
 fn read_all(spool: &mut Spool<MemoryDisk>, class: Class) -> Result<Vec<Record>, String> {
-    let mut all = Vec::new();
+    let mut all_records = Vec::new();
     loop {
         let records = spool.read(class).map_err(|error| error.to_string())?;
         if records.is_empty() {
-            return Ok(all);
+            return Ok(all_records);
         }
-        all.extend(records);
+        all_records.extend(records);
     }
 }
 
-fn ensure(holds: bool, else_why: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(else_why()) }
+fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(message()) }
 }

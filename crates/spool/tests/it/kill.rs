@@ -22,7 +22,7 @@ fn open(folder: &Path, epoch: u64) -> Spool<Disk> {
 
 fn payload(class: Class, epoch: u64, number: u64) -> Vec<u8> {
     let len = (number * 131 + epoch * 17) % 9000;
-    (0..len).map(|at| (at * 7 + number + epoch + class as u64) as u8).collect()
+    (0..len).map(|index| (index * 7 + number + epoch + class as u64) as u8).collect()
 }
 
 /// The process to be killed. It prints on stdout the records that are committed and that it will acknowledge.
@@ -40,8 +40,8 @@ fn child() {
             let class = Class::ALL[rng.random_range(0..3)];
             // The record will get the next number.
             let next = spool.class_counters(class).cursor + spool.pending_records(class) + 1;
-            let ahead = appended.iter().filter(|(of, _)| *of == class).count() as u64;
-            let number = next + ahead;
+            let pending = appended.iter().filter(|(other, _)| *other == class).count() as u64;
+            let number = next + pending;
             assert_eq!(
                 spool.append(class, &payload(class, epoch, number)).unwrap(),
                 AppendOutcome::Accepted(number)
@@ -77,37 +77,37 @@ fn class_of(name: &str) -> Class {
 }
 
 #[test]
-fn nothing_that_was_committed_is_gone_after_a_kill() {
+fn committed_records_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let mut rng = StdRng::seed_from_u64(3);
     // The epoch of each record, by class and number.
     let mut committed: BTreeMap<(Class, u64), u64> = BTreeMap::new();
-    let mut told = BTreeMap::new();
+    let mut acknowledged = BTreeMap::new();
     for epoch in 1..=30 {
         let mut process = start(folder.path(), epoch);
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        for left in (0..rng.random_range(20..400_u32)).rev() {
+        for remaining in (0..rng.random_range(20..400_u32)).rev() {
             let line = lines.next().unwrap().unwrap();
-            note(&line, epoch, &mut committed, &mut told);
-            if left == 0 {
+            note(&line, epoch, &mut committed, &mut acknowledged);
+            if remaining == 0 {
                 process.kill().unwrap();
             }
         }
         // Lines that it printed before it was killed count as well; an incomplete line does not.
-        lines.map_while(Result::ok).for_each(|line| note(&line, epoch, &mut committed, &mut told));
+        lines.map_while(Result::ok).for_each(|line| note(&line, epoch, &mut committed, &mut acknowledged));
         process.wait().unwrap();
     }
     let mut spool = open(folder.path(), 99);
     for class in Class::ALL {
-        let mut there = BTreeMap::new();
+        let mut found = BTreeMap::new();
         loop {
             let records = spool.read(class).unwrap();
             if records.is_empty() {
                 break;
             }
-            there.extend(records.into_iter().map(|record| (record.number, record)));
+            found.extend(records.into_iter().map(|record| (record.number, record)));
         }
-        for record in there.values() {
+        for record in found.values() {
             assert_eq!(
                 record.bytes,
                 payload(class, record.epoch, record.number),
@@ -115,12 +115,12 @@ fn nothing_that_was_committed_is_gone_after_a_kill() {
                 record.number
             );
         }
-        let done = told.get(&class).copied().unwrap_or(0);
-        let expected = committed.keys().filter(|(of, number)| *of == class && *number > done);
+        let cursor = acknowledged.get(&class).copied().unwrap_or(0);
+        let expected = committed.keys().filter(|(other, number)| *other == class && *number > cursor);
         let missing: Vec<u64> =
-            expected.map(|(_, number)| *number).filter(|number| !there.contains_key(number)).collect();
+            expected.map(|(_, number)| *number).filter(|number| !found.contains_key(number)).collect();
         assert!(missing.is_empty(), "{class}: {missing:?}");
-        assert!(there.len() > 100, "{class} has {} records", there.len());
+        assert!(found.len() > 100, "{class} has {} records", found.len());
     }
 }
 
@@ -128,15 +128,15 @@ fn note(
     line: &str,
     epoch: u64,
     committed: &mut BTreeMap<(Class, u64), u64>,
-    told: &mut BTreeMap<Class, u64>,
+    acknowledged: &mut BTreeMap<Class, u64>,
 ) {
     let words: Vec<&str> = line.split(' ').collect();
-    let [what @ ("committed" | "acknowledged"), class, number] = words[..] else { return };
+    let [kind @ ("committed" | "acknowledged"), class, number] = words[..] else { return };
     let Ok(number) = number.parse() else { return };
-    if what == "committed" {
+    if kind == "committed" {
         committed.insert((class_of(class), number), epoch);
     } else {
-        let told = told.entry(class_of(class)).or_default();
-        *told = number.max(*told);
+        let acknowledged = acknowledged.entry(class_of(class)).or_default();
+        *acknowledged = number.max(*acknowledged);
     }
 }

@@ -24,18 +24,18 @@ fn bytes(folder: &Path) -> u64 {
 }
 
 fn drain(spool: &mut Spool<Disk>, class: Class) -> Vec<Record> {
-    let mut all = Vec::new();
+    let mut drained = Vec::new();
     loop {
         let records = spool.read(class).unwrap();
         if records.is_empty() {
-            return all;
+            return drained;
         }
-        all.extend(records);
+        drained.extend(records);
     }
 }
 
 #[test]
-fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
+fn records_are_read_in_order_across_a_restart_until_they_are_acknowledged() {
     let (folder, mut spool) = small();
     for number in 1..=5_u64 {
         assert_eq!(
@@ -81,7 +81,7 @@ fn records_come_back_in_order_across_a_stop_until_they_are_acknowledged() {
 }
 
 #[test]
-fn what_is_less_important_makes_room_and_is_counted() {
+fn lower_classes_are_evicted_and_counted() {
     let (folder, mut spool) = small();
     let record = vec![7; 5000];
     let mut refused = 0;
@@ -91,8 +91,8 @@ fn what_is_less_important_makes_room_and_is_counted() {
         assert!(bytes(folder.path()) <= 300 * KIB);
     }
     assert!(refused > 0, "no class makes room for the lowest class");
-    let kept = spool.pending_records(Class::Low);
-    assert_eq!(kept + refused, 100);
+    let pending = spool.pending_records(Class::Low);
+    assert_eq!(pending + refused, 100);
     for number in 1..=30 {
         assert_eq!(spool.append(Class::High, &record).unwrap(), AppendOutcome::Accepted(number));
         spool.commit().unwrap();
@@ -104,29 +104,29 @@ fn what_is_less_important_makes_room_and_is_counted() {
     assert!(low.dropped(DropReason::Evicted) > 0);
     assert_eq!(low.dropped(DropReason::Refused), refused);
     assert_eq!(low.dropped(DropReason::Evicted) + spool.pending_records(Class::Low) + refused, 100);
-    let left = drain(&mut spool, Class::Low);
-    assert_eq!(left.first().map(|record| record.number), Some(low.cursor + 1));
+    let remaining = drain(&mut spool, Class::Low);
+    assert_eq!(remaining.first().map(|record| record.number), Some(low.cursor + 1));
     assert_eq!(drain(&mut spool, Class::High).len(), 30);
 }
 
 #[test]
-fn what_is_under_way_is_not_given_up() {
+fn records_in_flight_are_not_evicted() {
     let (_folder, mut spool) = small();
     while spool.append(Class::Low, &[1; 5000]).unwrap() != AppendOutcome::Refused {
         spool.commit().unwrap();
     }
-    let read = drain(&mut spool, Class::Low).len() as u64;
+    let last_read = drain(&mut spool, Class::Low).len() as u64;
     assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), AppendOutcome::Refused);
-    spool.acknowledge(Class::Low, read).unwrap();
+    spool.acknowledge(Class::Low, last_read).unwrap();
     assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), AppendOutcome::Accepted(1));
     assert_eq!(
         spool.class_counters(Class::Low),
-        Counters { cursor: read, delivered: read, dropped: [0, 1, 0], ..Counters::default() }
+        Counters { cursor: last_read, delivered: last_read, dropped: [0, 1, 0], ..Counters::default() }
     );
 }
 
 #[test]
-fn damage_is_passed_over_and_counted() {
+fn damage_is_skipped_and_counted() {
     let (folder, mut spool) = small();
     for number in 1..=9_u8 {
         spool.append(Class::Normal, &[number; 100]).unwrap();
@@ -149,9 +149,9 @@ fn damage_is_passed_over_and_counted() {
         Counters { cursor: 9, delivered: 7, dropped: [0, 0, 2], ..Counters::default() }
     );
     // The damaged bytes are kept, count towards the budget, and outlive the segment.
-    for at in [2 * 144, 4 * 144] {
-        let kept = folder.path().join(format!("damaged-normal-0000000000000001-{at:x}.bin"));
-        assert_eq!(fs::read(kept).unwrap(), file[at..at + 144]);
+    for offset in [2 * 144, 4 * 144] {
+        let copy = folder.path().join(format!("damaged-normal-0000000000000001-{offset:x}.bin"));
+        assert_eq!(fs::read(copy).unwrap(), file[offset..offset + 144]);
     }
     assert!(!path.exists());
     assert_eq!((spool.damage_bytes(), spool.bytes()), (288, bytes(folder.path())));
@@ -160,7 +160,7 @@ fn damage_is_passed_over_and_counted() {
 }
 
 #[test]
-fn a_torn_end_is_cut_off_and_told() {
+fn a_torn_end_is_truncated_and_counted() {
     let (folder, mut spool) = small();
     spool.append(Class::Normal, &[1; 100]).unwrap();
     spool.commit().unwrap();
@@ -178,22 +178,22 @@ fn a_torn_end_is_cut_off_and_told() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_its_bounds() {
+fn values_out_of_bounds_are_refused_with_the_limits() {
     let folder = tempfile::tempdir().unwrap();
     let disk = || Disk::open(folder.path()).unwrap();
     let error = Spool::open(disk(), Options::new(100 * KIB, 1)).unwrap_err().to_string();
     assert!(error.contains("102400 bytes is too small: give it at least 270336"), "{error}");
     let mut spool = open(folder.path(), 300 * KIB, 1);
-    let most = spool.max_record_bytes();
-    let error = spool.append(Class::High, &vec![0; most + 1]).unwrap_err();
+    let max_bytes = spool.max_record_bytes();
+    let error = spool.append(Class::High, &vec![0; max_bytes + 1]).unwrap_err();
     assert!(matches!(error, SpoolError::TooLarge { .. }), "{error}");
-    assert_eq!(spool.append(Class::High, &vec![3; most]).unwrap(), AppendOutcome::Accepted(1));
+    assert_eq!(spool.append(Class::High, &vec![3; max_bytes]).unwrap(), AppendOutcome::Accepted(1));
     spool.commit().unwrap();
-    assert_eq!(spool.read(Class::High).unwrap()[0].bytes, vec![3; most]);
+    assert_eq!(spool.read(Class::High).unwrap()[0].bytes, vec![3; max_bytes]);
 }
 
 #[test]
-fn finished_segments_go_and_numbers_go_on() {
+fn finished_segments_are_removed_and_numbers_continue() {
     let (folder, mut spool) = small();
     for _ in 0..200 {
         let AppendOutcome::Accepted(number) = spool.append(Class::Normal, &[9; 3000]).unwrap() else {
@@ -227,18 +227,18 @@ fn an_acknowledgement_while_records_are_in_doubt_is_not_counted_twice() {
     while evicted(&spool) == 0 {
         assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), AppendOutcome::Accepted(_)));
     }
-    let doubtful = spool.class_counters(Class::Low).in_doubt_count();
-    assert_eq!(doubtful, evicted(&spool));
+    let in_doubt = spool.class_counters(Class::Low).in_doubt_count();
+    assert_eq!(in_doubt, evicted(&spool));
     // The connection from before the spool was closed is still open, and reports the records that it got.
-    let read = spool.read(Class::Low).unwrap().last().unwrap().number;
-    assert!(matches!(spool.mark_sending(Class::Low, read), Err(SpoolError::InDoubt { .. })));
-    spool.acknowledge(Class::Low, doubtful + 5).unwrap();
+    let last_read = spool.read(Class::Low).unwrap().last().unwrap().number;
+    assert!(matches!(spool.mark_sending(Class::Low, last_read), Err(SpoolError::InDoubt { .. })));
+    spool.acknowledge(Class::Low, in_doubt + 5).unwrap();
     spool.rewind(Class::Low);
-    while evicted(&spool) <= doubtful + 5 {
+    while evicted(&spool) <= in_doubt + 5 {
         assert!(matches!(spool.append(Class::Normal, &[2; 1000]).unwrap(), AppendOutcome::Accepted(_)));
     }
-    spool.resolve_received(Class::Low, &[1..=doubtful + 5]).unwrap();
+    spool.resolve_received(Class::Low, &[1..=in_doubt + 5]).unwrap();
     let counters = spool.class_counters(Class::Low);
-    assert_eq!(counters.delivered, doubtful + 5);
+    assert_eq!(counters.delivered, in_doubt + 5);
     assert_eq!(counters.delivered + counters.dropped(DropReason::Evicted), counters.cursor);
 }

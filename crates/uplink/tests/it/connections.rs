@@ -10,7 +10,7 @@ use tonic::Status;
 use crate::support::{Cloud, Disk, Edge, Link, Pace, settings, store_settings, until};
 
 #[tokio::test]
-async fn a_partition_is_noticed_when_patience_ends() {
+async fn a_partition_is_detected_after_the_timeout() {
     let cloud = Cloud::start();
     let link = Link::to(cloud.address()).await;
     let mut edge = Edge::open(&Disk::default(), store_settings());
@@ -19,18 +19,18 @@ async fn a_partition_is_noticed_when_patience_ends() {
     let mut connection = edge.link();
     until(&mut connection, |link| link.connected_at.is_some()).await;
     link.change(|conditions| conditions.is_cut = true);
-    let cut = Instant::now();
+    let cut_at = Instant::now();
     edge.store(Class::Normal, 1, 3).await;
     let seen = until(&mut connection, |link| link.last_error.is_some()).await;
     assert_eq!(seen.last_error.as_deref(), Some("no acknowledgement for 1 s"));
-    assert!(cut.elapsed() >= ack_timeout);
+    assert!(cut_at.elapsed() >= ack_timeout);
     assert_eq!(seen.connected_at, None);
     link.change(|conditions| conditions.is_cut = false);
     until(&mut cloud.archive.applied(), |applied| *applied == 3).await;
 }
 
 #[tokio::test]
-async fn a_refused_hello_is_told_and_tried_again() {
+async fn a_refused_hello_is_reported_and_retried() {
     for status in
         [Status::invalid_argument("no such device"), Status::unauthenticated("the key is not known")]
     {
@@ -55,7 +55,7 @@ async fn a_refused_hello_is_told_and_tried_again() {
 }
 
 #[tokio::test]
-async fn a_pause_that_the_cloud_asks_for_is_kept() {
+async fn a_requested_pause_is_observed() {
     let cloud = Cloud::start();
     let mut status = Status::unavailable("the server stops");
     status.metadata_mut().insert("grpc-retry-pushback-ms", 700.into());
@@ -69,7 +69,7 @@ async fn a_pause_that_the_cloud_asks_for_is_kept() {
 }
 
 #[tokio::test]
-async fn a_cloud_that_is_not_there_is_told_until_it_is() {
+async fn an_unreachable_cloud_is_reported_until_it_answers() {
     let mut cloud = Cloud::start();
     let link = Link::to(cloud.address()).await;
     cloud.kill();
@@ -79,12 +79,12 @@ async fn a_cloud_that_is_not_there_is_told_until_it_is() {
     let mut connection = edge.link();
     until(&mut connection, |link| link.last_error.is_some()).await;
     cloud.restart();
-    link.change(|conditions| conditions.to = cloud.address());
+    link.change(|conditions| conditions.target = cloud.address());
     until(&mut cloud.archive.applied(), |applied| *applied == 10).await;
 }
 
 #[tokio::test]
-async fn a_newer_connection_has_the_last_word() {
+async fn a_newer_connection_supersedes_the_older_one() {
     let cloud = Cloud::start();
     let link = Link::to(cloud.address()).await;
     let mut edge = Edge::open(&Disk::default(), store_settings());
@@ -92,7 +92,7 @@ async fn a_newer_connection_has_the_last_word() {
     cloud.pace.send_replace(Pace::Held);
     edge.connect(link.address, settings());
     until(&mut cloud.seen(), |seen| seen.messages >= 3).await;
-    let taken = cloud.seen().borrow().frames;
+    let received = cloud.seen().borrow().frames;
     link.reset();
     until(&mut cloud.seen(), |seen| seen.hellos == 2).await;
     assert_eq!(cloud.archive.entries().len(), 0);
@@ -101,13 +101,13 @@ async fn a_newer_connection_has_the_last_word() {
     assert_eq!(cloud.archive.entries().len(), 2000);
     let seen = cloud.seen().borrow().clone();
     assert!(
-        seen.frames >= 2000 + taken,
-        "frames of the older connection must not be applied: {seen:?} after {taken}"
+        seen.frames >= 2000 + received,
+        "frames of the older connection must not be applied: {seen:?} after {received}"
     );
 }
 
 #[tokio::test]
-async fn numbers_of_a_spool_that_was_removed_are_not_taken_for_the_new_ones() {
+async fn numbers_of_a_removed_spool_do_not_count_for_the_new_one() {
     let cloud = Cloud::start();
     for (disk, frames) in [(Disk::default(), 50), (Disk::default(), 30)] {
         let mut edge = Edge::open(&disk, store_settings());

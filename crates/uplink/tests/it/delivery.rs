@@ -17,7 +17,7 @@ async fn drained(edge: &Edge) {
 }
 
 #[tokio::test]
-async fn records_arrive_once_in_order_and_as_they_were() {
+async fn records_arrive_once_in_order_and_unchanged() {
     let cloud = Cloud::start();
     let mut edge = Edge::open(&Disk::default(), store_settings());
     edge.connect(cloud.address(), settings());
@@ -38,7 +38,7 @@ async fn records_arrive_once_in_order_and_as_they_were() {
 }
 
 #[tokio::test]
-async fn what_is_important_goes_before_a_backlog() {
+async fn urgent_records_overtake_a_backlog() {
     let cloud = Cloud::start();
     let mut edge = Edge::open(&Disk::default(), store_settings());
     edge.store(Class::Low, 1, 3000).await;
@@ -50,17 +50,17 @@ async fn what_is_important_goes_before_a_backlog() {
     cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
     drained(&edge).await;
     let entries = cloud.archive.entries();
-    let place = |class: Class, last: bool| {
-        let mut places = (0..entries.len()).filter(|&place| entries[place].class == class);
-        if last { places.next_back() } else { places.next() }.unwrap()
+    let position = |class: Class, is_last: bool| {
+        let mut positions = (0..entries.len()).filter(|&position| entries[position].class == class);
+        if is_last { positions.next_back() } else { positions.next() }.unwrap()
     };
     // Only frames that were already in flight may precede it: a first window of 16 KiB.
-    assert!(place(Class::High, true) < 800, "{}", place(Class::High, true));
-    assert!(place(Class::Normal, true) < place(Class::Low, false));
+    assert!(position(Class::High, true) < 800, "{}", position(Class::High, true));
+    assert!(position(Class::Normal, true) < position(Class::Low, false));
 }
 
 #[tokio::test]
-async fn what_the_archive_has_is_not_sent_again() {
+async fn archived_records_are_not_sent_again() {
     let mut cloud = Cloud::start();
     let link = Link::to(cloud.address()).await;
     let mut edge = Edge::open(&Disk::default(), store_settings());
@@ -68,28 +68,28 @@ async fn what_the_archive_has_is_not_sent_again() {
     cloud.pace.send_replace(Pace::Held);
     edge.connect(link.address, settings());
     until(&mut cloud.seen(), |seen| seen.messages >= 3).await;
-    let taken = cloud.seen().borrow().frames;
+    let received = cloud.seen().borrow().frames;
     cloud.kill();
     cloud.restart();
-    link.change(|conditions| conditions.to = cloud.address());
+    link.change(|conditions| conditions.target = cloud.address());
     cloud.pace.send_replace(Pace::Takes(Duration::ZERO));
     drained(&edge).await;
     assert_eq!(numbers(&cloud, Class::Normal), (1..=4000).collect::<Vec<_>>());
     assert!(
-        cloud.seen().borrow().frames >= 4000 + taken,
+        cloud.seen().borrow().frames >= 4000 + received,
         "frames that were not committed must be sent again"
     );
-    let before = cloud.seen().borrow().frames;
+    let frames_before = cloud.seen().borrow().frames;
     let hellos = cloud.seen().borrow().hellos;
     link.reset();
     until(&mut cloud.seen(), |seen| seen.hellos > hellos).await;
     edge.store(Class::Normal, 4001, 100).await;
     drained(&edge).await;
-    assert_eq!(cloud.seen().borrow().frames, before + 100);
+    assert_eq!(cloud.seen().borrow().frames, frames_before + 100);
 }
 
 #[tokio::test]
-async fn what_was_committed_and_not_acknowledged_is_not_sent_again() {
+async fn committed_but_unacknowledged_records_are_not_sent_again() {
     let cloud = Cloud::start();
     let link = Link::to(cloud.address()).await;
     let disk = Disk::default();
@@ -103,13 +103,13 @@ async fn what_was_committed_and_not_acknowledged_is_not_sent_again() {
     until(&mut cloud.archive.applied(), |applied| *applied == 30).await;
     let disk = edge.end(End::PowerCut).await;
     link.change(|conditions| conditions.delay = Duration::ZERO);
-    let before = cloud.seen().borrow().frames;
+    let frames_before = cloud.seen().borrow().frames;
     let mut edge = Edge::open(&disk, store_settings());
     edge.store(Class::High, 31, 5).await;
     edge.connect(link.address, settings());
     drained(&edge).await;
     assert_eq!(numbers(&cloud, Class::High), (1..=35).collect::<Vec<_>>());
-    assert_eq!(cloud.seen().borrow().frames, before + 5);
+    assert_eq!(cloud.seen().borrow().frames, frames_before + 5);
     assert_eq!(edge.state().borrow().classes[Class::High as usize].0.delivered, 35);
 }
 
@@ -132,7 +132,7 @@ async fn settled_numbers_reach_the_cloud() {
 }
 
 #[tokio::test]
-async fn an_acknowledgement_that_passes_over_a_message_loses_nothing() {
+async fn a_skipped_acknowledgement_loses_nothing() {
     let cloud = Cloud::start();
     let mut edge = Edge::open(&Disk::default(), store_settings());
     edge.store(Class::Normal, 1, 1000).await;
@@ -149,11 +149,11 @@ async fn an_acknowledgement_that_passes_over_a_message_loses_nothing() {
 }
 
 #[tokio::test]
-async fn records_that_make_room_in_an_outage_are_counted_as_what_they_are() {
+async fn records_evicted_in_an_outage_are_counted_correctly() {
     let cloud = Cloud::start();
     let link = Link::to(cloud.address()).await;
-    let of_store = StoreSettings { budget_bytes: 300 << 10, ..store_settings() };
-    let mut edge = Edge::open(&Disk::default(), of_store);
+    let small_store = StoreSettings { budget_bytes: 300 << 10, ..store_settings() };
+    let mut edge = Edge::open(&Disk::default(), small_store);
     for number in 1..=100 {
         edge.append(Class::Low, number, vec![1; 2000]).await;
     }

@@ -10,34 +10,34 @@ use tokio::task::JoinSet;
 use crate::support::{Disk, Edge, End, small_frame, store_settings, until};
 
 /// Opens a spool on the disk, and returns the number at the start of each frame of a class.
-fn there(disk: &Disk, class: Class) -> Vec<u64> {
+fn stored_numbers(disk: &Disk, class: Class) -> Vec<u64> {
     let mut spool = Spool::open(disk.clone(), Options::new(store_settings().budget_bytes, 1)).unwrap();
-    let mut all = Vec::new();
+    let mut numbers = Vec::new();
     loop {
         let records = spool.read(class).unwrap();
         if records.is_empty() {
-            return all;
+            return numbers;
         }
         for record in records {
             let captured = <CapturedFrame as prost::Message>::decode(&record.bytes[..]).unwrap();
-            all.push(u64::from_le_bytes(captured.frame[..8].try_into().unwrap()));
+            numbers.push(u64::from_le_bytes(captured.frame[..8].try_into().unwrap()));
         }
     }
 }
 
 /// Appends this many numbered frames, waits for the answers, and returns the numbers of the stored ones.
 async fn append_all(edge: &Edge, class: Class, count: u64) -> BTreeSet<u64> {
-    let mut waiting = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for number in 1..=count {
         let outcome = edge.append(class, number, small_frame(number)).await;
-        waiting.spawn(async move { (number, outcome.await) });
+        tasks.spawn(async move { (number, outcome.await) });
     }
-    let answered = waiting.join_all().await.into_iter();
-    answered.filter(|(_, outcome)| *outcome == Ok(StoreOutcome::Stored)).map(|(number, _)| number).collect()
+    let outcomes = tasks.join_all().await.into_iter();
+    outcomes.filter(|(_, outcome)| *outcome == Ok(StoreOutcome::Stored)).map(|(number, _)| number).collect()
 }
 
 #[tokio::test]
-async fn what_is_answered_as_stored_survives_the_power() {
+async fn stored_records_survive_a_power_cut() {
     let edge = Edge::open(&Disk::default(), store_settings());
     let mut stored = BTreeSet::new();
     for number in 1..=50 {
@@ -48,13 +48,13 @@ async fn what_is_answered_as_stored_survives_the_power() {
         }
     }
     let disk = edge.end(End::PowerCut).await;
-    let there = there(&disk, Class::Normal);
-    assert!(stored.iter().all(|number| there.contains(number)), "{there:?}");
-    assert_eq!(there, (1..=there.len() as u64).collect::<Vec<_>>());
+    let numbers = stored_numbers(&disk, Class::Normal);
+    assert!(stored.iter().all(|number| numbers.contains(number)), "{numbers:?}");
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn a_failed_write_or_sync_loses_nothing_and_doubles_nothing() {
+async fn a_failed_write_or_sync_loses_and_duplicates_nothing() {
     for (writes, syncs) in [(1, 0), (0, 1), (2, 0), (0, 2), (2, 2)] {
         let disk = Disk::default();
         let edge = Edge::open(&disk, store_settings());
@@ -67,38 +67,38 @@ async fn a_failed_write_or_sync_loses_nothing_and_doubles_nothing() {
         until(&mut edge.state(), |state| state.failure.is_none()).await;
         let disk = edge.end(End::PowerCut).await;
         assert_eq!(
-            there(&disk, Class::Normal),
+            stored_numbers(&disk, Class::Normal),
             (1..=600).collect::<Vec<_>>(),
             "{writes} writes, {syncs} syncs"
         );
-        assert_eq!(there(&disk, Class::High), [1, 2, 3, 4, 5]);
+        assert_eq!(stored_numbers(&disk, Class::High), [1, 2, 3, 4, 5]);
     }
 }
 
 #[tokio::test]
-async fn a_disk_that_fails_again_and_again_is_told_and_recovered_from() {
+async fn repeated_disk_failures_are_reported_and_recovered_from() {
     let disk = Disk::default();
     let edge = Edge::open(&disk, store_settings());
     let failing = disk.clone();
     let mut failures = disk.failures();
-    let fail = tokio::spawn(async move {
+    let fault_task = tokio::spawn(async move {
         for times in 1..=20 {
             failing.fail_syncs(1);
             until(&mut failures, |failures| *failures >= times).await;
         }
     });
     let mut stored = 0;
-    while !fail.is_finished() {
+    while !fault_task.is_finished() {
         edge.append(Class::Low, stored + 1, small_frame(stored + 1)).await.await.unwrap();
         stored += 1;
     }
-    fail.await.unwrap();
+    fault_task.await.unwrap();
     let disk = edge.end(End::Killed).await;
-    assert_eq!(there(&disk, Class::Low), (1..=stored).collect::<Vec<_>>());
+    assert_eq!(stored_numbers(&disk, Class::Low), (1..=stored).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn a_full_spool_refuses_and_the_disk_has_the_count() {
+async fn a_full_spool_refuses_records_and_saves_their_count() {
     let settings = StoreSettings { budget_bytes: 300 << 10, ..store_settings() };
     let edge = Edge::open(&Disk::default(), settings);
     let mut refused = 0;
@@ -118,7 +118,7 @@ async fn a_full_spool_refuses_and_the_disk_has_the_count() {
 }
 
 #[tokio::test]
-async fn a_frame_that_no_archive_takes_is_refused_and_holds_nothing_up() {
+async fn a_frame_over_the_limit_is_refused_and_blocks_nothing() {
     let settings = StoreSettings { budget_bytes: 100 << 20, ..store_settings() };
     let edge = Edge::open(&Disk::default(), settings);
     let largest = MAX_FRAME_BYTES;
@@ -127,22 +127,22 @@ async fn a_frame_that_no_archive_takes_is_refused_and_holds_nothing_up() {
     {
         assert_eq!(edge.append(Class::Normal, 1, vec![1; len]).await.await.unwrap(), expected, "{len}");
     }
-    let counted = edge.state().borrow().classes[Class::Normal as usize];
-    assert_eq!((counted.0.dropped(DropReason::Refused), counted.1), (1, 2));
+    let counters = edge.state().borrow().classes[Class::Normal as usize];
+    assert_eq!((counters.0.dropped(DropReason::Refused), counters.1), (1, 2));
     edge.stop().await;
 }
 
 #[tokio::test]
-async fn a_refusal_is_counted_once_when_the_disk_fails_as_well() {
-    for fails in 0..40_u64 {
+async fn a_refusal_is_counted_once_despite_a_disk_failure() {
+    for offset in 0..40_u64 {
         let disk = Disk::default();
         let settings = StoreSettings { budget_bytes: 300 << 10, ..store_settings() };
         let edge = Edge::open(&disk, settings);
         let mut outcomes = Vec::new();
         let mut refused = 0;
         for number in 1..=160 {
-            if number == 110 + fails {
-                disk.fail_syncs(1 + fails % 2);
+            if number == 110 + offset {
+                disk.fail_syncs(1 + offset % 2);
             }
             outcomes.push(edge.append(Class::Normal, number, vec![3; 2000]).await);
         }
@@ -152,7 +152,7 @@ async fn a_refusal_is_counted_once_when_the_disk_fails_as_well() {
         let disk = edge.end(End::PowerCut).await;
         let spool = Spool::open(disk, Options::new(300 << 10, 1)).unwrap();
         let counted = spool.class_counters(Class::Normal).dropped(DropReason::Refused);
-        assert_eq!((counted, spool.pending_records(Class::Normal)), (refused, 160 - refused), "{fails}");
+        assert_eq!((counted, spool.pending_records(Class::Normal)), (refused, 160 - refused), "{offset}");
     }
 }
 
@@ -164,11 +164,11 @@ async fn the_thread_ends_with_the_last_handle_after_a_last_commit() {
     let outcome = edge.append(Class::High, 1, small_frame(1)).await;
     edge.stop().await;
     assert_eq!(outcome.await.unwrap(), StoreOutcome::Stored);
-    assert_eq!(there(&disk.end(End::PowerCut), Class::High), [1]);
+    assert_eq!(stored_numbers(&disk.end(End::PowerCut), Class::High), [1]);
 }
 
 #[tokio::test]
-async fn the_thread_ends_though_the_disk_has_failed_and_answers_nobody() {
+async fn the_thread_ends_after_a_disk_failure_without_a_reply() {
     let disk = Disk::default();
     let settings = StoreSettings { commit_delay: Duration::from_hours(1), ..store_settings() };
     let edge = Edge::open(&disk, settings);

@@ -44,7 +44,7 @@ fn number_of<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_every_outage_all_is_there_once_or_counted() {
+async fn after_every_outage_each_record_is_archived_once_or_counted() {
     let seed = number_of("LOPSIDE_OUTAGE_SEED").unwrap_or_else(rand::random);
     let seconds = number_of("LOPSIDE_OUTAGE_SECONDS").unwrap_or(15);
     println!("LOPSIDE_OUTAGE_SEED={seed}");
@@ -52,8 +52,8 @@ async fn after_every_outage_all_is_there_once_or_counted() {
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         world.trouble().await;
-        let moment = world.rng.random_range(5..400);
-        sleep(Duration::from_millis(moment)).await;
+        let pause_ms = world.rng.random_range(5..400);
+        sleep(Duration::from_millis(pause_ms)).await;
     }
     world.calm().await;
     world.check();
@@ -73,8 +73,8 @@ impl World {
     fn start_edge(&mut self) {
         let store = StoreSettings { budget_bytes: BUDGET, commit_delay: Duration::from_millis(5) };
         let mut edge = Edge::open(&self.disk, store);
-        let patience = Duration::from_millis(500);
-        edge.connect(self.link.address, UplinkSettings { ack_timeout: patience, ..settings() });
+        let ack_timeout = Duration::from_millis(500);
+        edge.connect(self.link.address, UplinkSettings { ack_timeout, ..settings() });
         self.edge = Some(edge);
     }
 
@@ -127,8 +127,8 @@ impl World {
 
     fn restart_cloud(&mut self) {
         self.cloud.restart();
-        let to = self.cloud.address();
-        self.link.change(|conditions| conditions.to = to);
+        let address = self.cloud.address();
+        self.link.change(|conditions| conditions.target = address);
     }
 
     /// Ends all faults, and waits until all pending records are delivered.
@@ -178,26 +178,35 @@ impl World {
             assert_eq!(produced[id as usize].0, class);
             assert_eq!(applied.insert(id, entry.number), None, "record {id} was applied twice");
         }
-        let answered = |outcome: Option<StoreOutcome>| {
-            let of_class =
+        let ids_with = |outcome: Option<StoreOutcome>| {
+            let matching =
                 produced.iter().enumerate().filter(move |(_, record)| **record == (class, outcome));
-            of_class.map(|(id, _)| id as u64).collect::<BTreeSet<u64>>()
+            matching.map(|(id, _)| id as u64).collect::<BTreeSet<u64>>()
         };
-        let there = |ids: &BTreeSet<u64>| ids.iter().filter(|id| applied.contains_key(id)).count() as u64;
-        let (stored, refused) = (answered(Some(StoreOutcome::Stored)), answered(Some(StoreOutcome::Refused)));
-        let open = answered(None);
-        assert_eq!(there(&refused), 0, "{class}: a refused record was applied");
-        let missing = stored.len() as u64 - there(&stored);
+        let count_applied =
+            |ids: &BTreeSet<u64>| ids.iter().filter(|id| applied.contains_key(id)).count() as u64;
+        let (stored, refused) = (ids_with(Some(StoreOutcome::Stored)), ids_with(Some(StoreOutcome::Refused)));
+        let unanswered = ids_with(None);
+        assert_eq!(count_applied(&refused), 0, "{class}: a refused record was applied");
+        let missing = stored.len() as u64 - count_applied(&stored);
         assert!(
             missing <= counters.dropped(DropReason::Evicted),
             "{class}: {missing} are missing, {counters:?}"
         );
         // Some of the records without an answer have numbers, and some count as refused.
-        let told = counters.dropped(DropReason::Refused).checked_sub(refused.len() as u64);
+        let counted = counters.dropped(DropReason::Refused).checked_sub(refused.len() as u64);
         let numbered = counters.cursor.checked_sub(stored.len() as u64);
-        let (told, numbered) = (told.unwrap(), numbered.unwrap());
-        assert!(numbered >= there(&open) && told + numbered <= open.len() as u64, "{class}: {counters:?}");
-        println!("{class}: {} stored, {} refused, {} not answered", stored.len(), refused.len(), open.len());
+        let (counted, numbered) = (counted.unwrap(), numbered.unwrap());
+        assert!(
+            numbered >= count_applied(&unanswered) && counted + numbered <= unanswered.len() as u64,
+            "{class}: {counters:?}"
+        );
+        println!(
+            "{class}: {} stored, {} refused, {} not answered",
+            stored.len(),
+            refused.len(),
+            unanswered.len()
+        );
     }
 }
 
@@ -224,6 +233,6 @@ async fn produce(store: Store, produced: Produced, mut rng: StdRng) {
 
 /// Returns the frame of the record with this index among all produced records.
 fn frame(id: u64) -> Vec<u8> {
-    let fill = (0..50 + id * 7919 % 3000).map(|at| (at * 31 + id * 7) as u8);
+    let fill = (0..50 + id * 7919 % 3000).map(|index| (index * 31 + id * 7) as u8);
     id.to_le_bytes().into_iter().chain(fill).collect()
 }

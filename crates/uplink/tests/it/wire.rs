@@ -16,14 +16,14 @@ async fn a_frame_costs_at_most_ten_bytes_in_bulk() {
     edge.connect(link.address, settings());
     until(&mut edge.state(), |state| state.classes[Class::Normal as usize].1 == 0).await;
     let bulk = link.sent();
-    let each = bulk.bytes as f64 / FRAMES as f64 - FRAME as f64;
-    let payload = bulk.payload as f64 / FRAMES as f64 - FRAME as f64;
+    let overhead = bulk.bytes as f64 / FRAMES as f64 - FRAME as f64;
+    let payload_overhead = bulk.payload as f64 / FRAMES as f64 - FRAME as f64;
     println!(
-        "{FRAMES} frames: {each:.2} bytes of overhead per frame, {payload:.2} of them in the TCP payload"
+        "{FRAMES} frames: {overhead:.2} bytes of overhead per frame, {payload_overhead:.2} of them in the TCP payload"
     );
     edge.store(Class::Normal, FRAMES + 1, 1).await;
     until(&mut edge.state(), |state| state.classes[Class::Normal as usize].1 == 0).await;
-    let alone = link.sent();
-    println!("a single frame: {} bytes", alone.bytes - bulk.bytes);
-    assert!(each <= 10.0, "{each:.2} bytes");
+    let single = link.sent();
+    println!("a single frame: {} bytes", single.bytes - bulk.bytes);
+    assert!(overhead <= 10.0, "{overhead:.2} bytes");
 }

@@ -7,7 +7,7 @@ use lopside_bundle::{FixedLatentDraft, FixedLatentLayerSpec, HeadKind, InputSpec
 use lopside_e2e::{CloudDecoder, run_failing, run_stdout};
 use lopside_latent::{Table, Tables};
 use lopside_proto::v1::{
-    GetBundleRequest, decoder_service_client::DecoderServiceClient, output::Value as Answer,
+    GetBundleRequest, decoder_service_client::DecoderServiceClient, output::Value as OutputValue,
 };
 
 use super::toy::{self, GAIN, edge, npy, product, tensor};
@@ -38,7 +38,7 @@ fn draft() -> FixedLatentDraft {
 
     let logits = tensor("logits", &[2]);
     let mut graph = toy::graph(&[&base]);
-    product(&mut graph, "base", &toy::same::<2>(), "logits");
+    product(&mut graph, "base", &toy::identity::<2>(), "logits");
     let model = toy::model(graph, &[&logits]);
     let kind = HeadKind::Classify { labels: vec!["first".into(), "second".into()] };
     draft.heads.push(toy::head("classify", kind, &["base"], logits, model));
@@ -52,27 +52,29 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn encoded(folder: &Path, more: &[&str]) -> Vec<u8> {
-    let _ = run_stdout(&mut edge(folder, "encode", &[&["six.npy"], more].concat()));
+fn encoded(folder: &Path, extra_args: &[&str]) -> Vec<u8> {
+    let _ = run_stdout(&mut edge(folder, "encode", &[&["six.npy"], extra_args].concat()));
     fs::read(folder.join("out/six.lps")).unwrap()
 }
 
 #[tokio::test]
-async fn layers_that_are_left_out_are_zeros() {
+async fn omitted_layers_decode_as_zeros() {
     let folder = folder();
-    let (whole, base) = (encoded(folder.path(), &[]), encoded(folder.path(), &["--layers", "1"]));
-    assert!(base.len() < whole.len(), "{} {}", base.len(), whole.len());
-    assert_eq!(encoded(folder.path(), &["--layers", "2"]), whole);
+    let (complete, base) = (encoded(folder.path(), &[]), encoded(folder.path(), &["--layers", "1"]));
+    assert!(base.len() < complete.len(), "{} {}", base.len(), complete.len());
+    assert_eq!(encoded(folder.path(), &["--layers", "2"]), complete);
 
     let cloud = CloudDecoder::start(&[&folder.path().join("bundle")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     // Frames with one layer and with two run in one batch.
-    let request = toy::request(vec![whole, base], &["all", "classify"], Vec::new());
-    let answer = client.decode(request).await.unwrap().into_inner();
+    let request = toy::request(vec![complete, base], &["all", "classify"], Vec::new());
+    let response = client.decode(request).await.unwrap().into_inner();
     let expected = [VALUES, [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]];
-    for (frame, expected) in answer.frames.into_iter().zip(expected) {
+    for (frame, expected) in response.frames.into_iter().zip(expected) {
         let [all, scores] = frame.outputs.try_into().unwrap();
-        let (Some(Answer::Tensor(all)), Some(Answer::ClassScores(scores))) = (all.value, scores.value) else {
+        let (Some(OutputValue::Tensor(all)), Some(OutputValue::ClassScores(scores))) =
+            (all.value, scores.value)
+        else {
             panic!("the outputs do not match the requested heads")
         };
         assert_eq!((all.values.as_slice(), all.shape.as_slice()), (&expected[..], &[6][..]));
@@ -87,17 +89,17 @@ async fn layers_that_are_left_out_are_zeros() {
 }
 
 #[test]
-fn inspect_says_how_many_layers_a_frame_carries() {
+fn inspect_shows_the_number_of_layers_in_a_frame() {
     let folder = folder();
     for (layers, integers) in
         [("1", serde_json::json!([10, 20])), ("2", serde_json::json!([10, 20, 30, -40, 5, -6]))]
     {
         let frame = encoded(folder.path(), &["--layers", layers]);
-        let found = toy::json(folder.path(), "inspect", &["out/six.lps"]);
+        let inspection = toy::json(folder.path(), "inspect", &["out/six.lps"]);
         let carried: u64 = layers.parse().unwrap();
-        assert_eq!(found["layers"], serde_json::json!({"carried": carried, "of": 2}));
-        assert_eq!((&found["integers"], &found["bytes"]), (&integers, &frame.len().into()));
-        assert_eq!(found["shape"], serde_json::json!([integers.as_array().unwrap().len()]));
+        assert_eq!(inspection["layers"], serde_json::json!({"carried": carried, "of": 2}));
+        assert_eq!((&inspection["integers"], &inspection["bytes"]), (&integers, &frame.len().into()));
+        assert_eq!(inspection["shape"], serde_json::json!([integers.as_array().unwrap().len()]));
         let text = run_stdout(&mut edge(folder.path(), "inspect", &["out/six.lps"]));
         assert!(text.contains(&format!("layers         {layers} of 2")), "{text}");
     }

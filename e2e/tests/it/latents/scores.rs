@@ -14,12 +14,12 @@ use lopside_e2e::CloudDecoder;
 use lopside_latent::{FixedLatentSpace, IdOnWire};
 use lopside_proto::v1::{
     Anomaly, GetBundleRequest, Input, Tensor, decoder_service_client::DecoderServiceClient,
-    input::Value as Sent, input_spec::Kind, output::Value as Answer,
+    input::Value as InputValue, input_spec::Kind, output::Value as OutputValue,
 };
 use serde_json::Value;
 use tonic::Code;
 
-use super::toy::{self, even, near, part, product, same, tensor};
+use super::toy::{self, even, identity, near, part, product, tensor};
 
 const HEADS: [&str; 3] = ["reconstruct", "classify", "score"];
 /// The first and the last pixel are white.
@@ -38,25 +38,25 @@ fn score_with_input() -> f64 {
     score() + (0.25 - 1.0)
 }
 
-fn picture() -> ImageSpec {
+fn image_spec() -> ImageSpec {
     ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)
 }
 
 fn draft() -> FixedLatentDraft {
     let [image, latent] = ["image", "latent"].map(|name| tensor(name, &[4]));
     let mut encoder = toy::graph(&[&image]);
-    product(&mut encoder, "image", &same::<4>(), "latent");
+    product(&mut encoder, "image", &identity::<4>(), "latent");
     let encoder = toy::model(encoder, &[&latent]);
     let mut draft =
-        toy::draft(InputSpec::Picture(picture()), image, encoder, vec![toy::layer(latent.clone())]);
-    let mut lossy = same::<4>();
+        toy::draft(InputSpec::Picture(image_spec()), image, encoder, vec![toy::layer(latent.clone())]);
+    let mut lossy = identity::<4>();
     lossy[3][3] = 0.0;
 
     let reconstruction = tensor("reconstruction", &[4]);
     let mut graph = toy::graph(&[&latent]);
     product(&mut graph, "latent", &lossy, "reconstruction");
     let model = toy::model(graph, &[&reconstruction]);
-    let kind = HeadKind::Reconstruct(picture());
+    let kind = HeadKind::Reconstruct(image_spec());
     draft.heads.push(toy::head("reconstruct", kind, &["latent"], reconstruction.clone(), model));
 
     let logits = tensor("logits", &[2]);
@@ -106,14 +106,14 @@ fn grey(pixels: [u8; 4]) -> GrayImage {
     GrayImage::from_raw(2, 2, pixels.to_vec()).unwrap()
 }
 
-fn png(picture: &GrayImage) -> Vec<u8> {
+fn png(image: &GrayImage) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    picture.write_to(&mut out, ImageFormat::Png).unwrap();
+    image.write_to(&mut out, ImageFormat::Png).unwrap();
     out.into_inner()
 }
 
-fn sent(bytes: Vec<u8>) -> Input {
-    Input { value: Some(Sent::Picture(bytes)) }
+fn image_input(bytes: Vec<u8>) -> Input {
+    Input { value: Some(InputValue::Picture(bytes)) }
 }
 
 /// Checks a heat map in which only the last pixel is wrong, by the full range.
@@ -137,7 +137,7 @@ fn assert_anomaly(anomaly: &Anomaly, with_input: bool) {
 }
 
 #[tokio::test]
-async fn the_bundle_says_what_it_takes_and_what_its_score_is_made_of() {
+async fn the_bundle_describes_its_input_and_the_parts_of_its_score() {
     let (folder, _) = folder();
     let cloud = cloud(folder.path());
     let (_, body) = cloud.send_http(Request::get("/v1/bundles/toy"), Vec::new()).await;
@@ -150,10 +150,10 @@ async fn the_bundle_says_what_it_takes_and_what_its_score_is_made_of() {
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     let request = GetBundleRequest { name: "toy".into() };
     let bundle = client.get_bundle(request).await.unwrap().into_inner().bundle.unwrap();
-    let Some(Kind::Picture(picture)) = bundle.input.and_then(|input| input.kind) else {
+    let Some(Kind::Picture(image)) = bundle.input.and_then(|input| input.kind) else {
         panic!("the input of the bundle is not an image")
     };
-    assert_eq!((picture.width, picture.height, picture.channels), (2, 2, 1));
+    assert_eq!((image.width, image.height, image.channels), (2, 2, 1));
     let score = &bundle.heads[2];
     let names: Vec<_> = score.parts.iter().map(|part| (&part.name[..], part.needs_input)).collect();
     assert_eq!(names, [("bits", false), ("sum", false), ("error", true)]);
@@ -166,16 +166,19 @@ async fn one_grpc_request_is_answered_by_every_head() {
     let cloud = cloud(folder.path());
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     for with_input in [false, true] {
-        let inputs = if with_input { vec![sent(png(&grey(PIXELS)))] } else { Vec::new() };
+        let inputs = if with_input { vec![image_input(png(&grey(PIXELS)))] } else { Vec::new() };
         let request = toy::request(vec![frame(&space)], &HEADS, inputs);
-        let mut answer = client.decode(request).await.unwrap().into_inner();
-        let [picture, scores, anomaly] = answer.frames.remove(0).outputs.try_into().unwrap();
-        let (Some(Answer::Png(picture)), Some(Answer::ClassScores(scores)), Some(Answer::Anomaly(anomaly))) =
-            (picture.value, scores.value, anomaly.value)
+        let mut response = client.decode(request).await.unwrap().into_inner();
+        let [image, scores, anomaly] = response.frames.remove(0).outputs.try_into().unwrap();
+        let (
+            Some(OutputValue::Png(image)),
+            Some(OutputValue::ClassScores(scores)),
+            Some(OutputValue::Anomaly(anomaly)),
+        ) = (image.value, scores.value, anomaly.value)
         else {
             panic!("the outputs do not match the requested heads")
         };
-        assert_eq!(image::load_from_memory(&picture).unwrap().to_luma8().as_raw(), &[255, 0, 0, 0]);
+        assert_eq!(image::load_from_memory(&image).unwrap().to_luma8().as_raw(), &[255, 0, 0, 0]);
         let best = &scores.scores[0];
         assert_eq!(best.label, "bright");
         assert!(near(best.probability.into(), 1.0 / (1.0 + (-2_f64).exp())), "{best:?}");
@@ -195,14 +198,14 @@ async fn inputs_belong_to_their_frames() {
     let black = space.encode(&[0.0; 4], IdOnWire::Present).unwrap();
     // A larger version of the image is resized to the encoder's input.
     let large = image::imageops::resize(&grey([0; 4]), 40, 20, image::imageops::FilterType::Nearest);
-    let inputs = vec![sent(png(&large)), sent(png(&grey(PIXELS)))];
+    let inputs = vec![image_input(png(&large)), image_input(png(&grey(PIXELS)))];
     let request = toy::request(vec![black, frame(&space)], &["score"], inputs);
-    let answer = client.decode(request).await.unwrap().into_inner();
-    let errors: Vec<f32> = answer
+    let response = client.decode(request).await.unwrap().into_inner();
+    let errors: Vec<f32> = response
         .frames
         .iter()
         .map(|frame| match &frame.outputs[0].value {
-            Some(Answer::Anomaly(anomaly)) => anomaly.parts[2].value,
+            Some(OutputValue::Anomaly(anomaly)) => anomaly.parts[2].value,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -210,20 +213,23 @@ async fn inputs_belong_to_their_frames() {
 }
 
 #[tokio::test]
-async fn inputs_that_cannot_be_right_are_named_by_their_index() {
+async fn invalid_inputs_are_reported_with_their_index() {
     let (folder, space) = folder();
     let cloud = cloud(folder.path());
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
-    let good = || sent(png(&grey(PIXELS)));
+    let valid = || image_input(png(&grey(PIXELS)));
     let numbers = Tensor { shape: vec![4], values: LATENT.to_vec() };
     let large = png(&GrayImage::new(4097, 4096));
     let cases = [
-        (vec![good(), sent(b"no picture".to_vec())], "input 1: it is not a readable PNG or JPEG file"),
-        (vec![good()], "no reference inputs or one per frame, not 1"),
-        (vec![good(), good(), good()], "no reference inputs or one per frame, not 3"),
-        (vec![good(), Input { value: Some(Sent::Tensor(numbers)) }], "input 1: it contains numbers"),
-        (vec![good(), Input { value: None }], "input 1: it has neither"),
-        (vec![good(), sent(large)], "input 1: 4097×4096 pixels are over the limit of 16777216"),
+        (
+            vec![valid(), image_input(b"no picture".to_vec())],
+            "input 1: it is not a readable PNG or JPEG file",
+        ),
+        (vec![valid()], "no reference inputs or one per frame, not 1"),
+        (vec![valid(), valid(), valid()], "no reference inputs or one per frame, not 3"),
+        (vec![valid(), Input { value: Some(InputValue::Tensor(numbers)) }], "input 1: it contains numbers"),
+        (vec![valid(), Input { value: None }], "input 1: it has neither"),
+        (vec![valid(), image_input(large)], "input 1: 4097×4096 pixels are over the limit of 16777216"),
     ];
     for (inputs, expected) in cases {
         let request = toy::request(vec![frame(&space), frame(&space)], &["score"], inputs);
@@ -239,10 +245,10 @@ const BOUNDARY: &str = "----toy";
 fn form(fields: &[(&str, &str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, kind, content) in fields {
-        let head = format!(
+        let header = format!(
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"f\"\r\nContent-Type: {kind}\r\n\r\n"
         );
-        body.extend([head.as_bytes(), content, b"\r\n"].concat());
+        body.extend([header.as_bytes(), content, b"\r\n"].concat());
     }
     body.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
     body
@@ -265,50 +271,50 @@ async fn one_rest_request_is_answered_by_every_head() {
         form(&[("frame", "application/octet-stream", &frame), ("input", "image/png", &png(&grey(PIXELS)))]);
     let query = "?heads=reconstruct,classify,score";
     for (kind, body) in [("application/octet-stream", frame.clone()), (&form_type(), with_input.clone())] {
-        let compared = kind.starts_with("multipart");
+        let has_input = kind.starts_with("multipart");
         let (response, body) = cloud.send_http(post(query, kind), body).await;
         assert_eq!(response.status(), StatusCode::OK, "{}", String::from_utf8_lossy(&body));
-        let answer: Value = serde_json::from_slice(&body).unwrap();
-        let outputs = answer["outputs"].as_array().unwrap();
+        let document: Value = serde_json::from_slice(&body).unwrap();
+        let outputs = document["outputs"].as_array().unwrap();
         let names: Vec<_> = outputs.iter().map(|output| output["head"].as_str().unwrap()).collect();
-        assert_eq!((&answer["bundle"], names), (&"toy".into(), HEADS.to_vec()));
-        assert!(outputs[0]["png"].as_str().unwrap().starts_with("iVBORw0KGgo"), "{answer}");
+        assert_eq!((&document["bundle"], names), (&"toy".into(), HEADS.to_vec()));
+        assert!(outputs[0]["png"].as_str().unwrap().starts_with("iVBORw0KGgo"), "{document}");
         assert_eq!(outputs[1]["class_scores"][0]["label"], "bright");
         let anomaly = &outputs[2]["anomaly"];
-        let expected = if compared { score_with_input() } else { score() };
+        let expected = if has_input { score_with_input() } else { score() };
         assert!(near(anomaly["score"].as_f64().unwrap(), expected), "{anomaly}");
         assert!(near(anomaly["quantile"].as_f64().unwrap(), expected / 4.0), "{anomaly}");
-        assert_eq!(anomaly["anomalous"], !compared);
-        assert_eq!(anomaly["parts"].as_array().unwrap().len(), if compared { 3 } else { 2 });
-        assert_eq!(anomaly.get("heat_map").is_some(), compared);
+        assert_eq!(anomaly["anomalous"], !has_input);
+        assert_eq!(anomaly["parts"].as_array().unwrap().len(), if has_input { 3 } else { 2 });
+        assert_eq!(anomaly.get("heat_map").is_some(), has_input);
     }
     // A form is also accepted for a single head, and an image is returned as an image.
     let (response, body) = cloud.send_http(post("?head=reconstruct", &form_type()), with_input).await;
     assert_eq!(response.headers()["content-type"], "image/png");
     assert_eq!(image::load_from_memory(&body).unwrap().to_luma8().as_raw(), &[255, 0, 0, 0]);
     let (_, body) = cloud.send_http(post("?head=score", "application/octet-stream"), frame).await;
-    let answer: Value = serde_json::from_slice(&body).unwrap();
-    assert!(near(answer["anomaly"]["score"].as_f64().unwrap(), score()), "{answer}");
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    assert!(near(document["anomaly"]["score"].as_f64().unwrap(), score()), "{document}");
 }
 
 #[tokio::test]
-async fn rest_names_what_is_wrong_with_a_form() {
+async fn rest_reports_the_error_of_an_invalid_form() {
     let (folder, space) = folder();
     let cloud = cloud(folder.path());
-    let (frame, picture) = (frame(&space), png(&grey(PIXELS)));
+    let (frame, image) = (frame(&space), png(&grey(PIXELS)));
     let large = png(&GrayImage::new(4097, 4096));
     let octets = "application/octet-stream";
-    let with = |input: (&str, &[u8])| form(&[("frame", octets, &frame), ("input", input.0, input.1)]);
+    let form_with = |input: (&str, &[u8])| form(&[("frame", octets, &frame), ("input", input.0, input.1)]);
     let cases = [
         (
             "?heads=score",
-            with(("image/png", b"no picture")),
+            form_with(("image/png", b"no picture")),
             "input 0: it is not a readable PNG or JPEG file",
         ),
-        ("?heads=score", with((octets, &[0; 16])), "input 0: it contains numbers"),
-        ("?heads=score", with((octets, &[0; 3])), "multiple of 4"),
-        ("?heads=score", with(("image/png", &large)), "input 0: 4097×4096 pixels"),
-        ("?heads=score", form(&[("input", "image/png", &picture)]), "no field \"frame\""),
+        ("?heads=score", form_with((octets, &[0; 16])), "input 0: it contains numbers"),
+        ("?heads=score", form_with((octets, &[0; 3])), "multiple of 4"),
+        ("?heads=score", form_with(("image/png", &large)), "input 0: 4097×4096 pixels"),
+        ("?heads=score", form(&[("input", "image/png", &image)]), "no field \"frame\""),
         (
             "?heads=score",
             form(&[("frame", octets, &frame), ("extra", octets, b"")]),
@@ -316,7 +322,7 @@ async fn rest_names_what_is_wrong_with_a_form() {
         ),
         ("?heads=score", form(&[("frame", octets, &frame), ("frame", octets, &frame)]), "\"frame\" twice"),
         ("?heads=score", b"--".to_vec(), "multipart"),
-        ("?head=score&heads=score", with(("image/png", &picture)), "both head and heads are given"),
+        ("?head=score&heads=score", form_with(("image/png", &image)), "both head and heads are given"),
     ];
     for (query, body, expected) in cases {
         let (response, body) = cloud.send_http(post(query, &form_type()), body).await;
@@ -327,8 +333,8 @@ async fn rest_names_what_is_wrong_with_a_form() {
     }
     let (response, _) = cloud.send_http(post("?heads=score,x", octets), frame.clone()).await;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
-    let many = vec!["score"; 17].join(",");
-    let (response, _) = cloud.send_http(post(&format!("?heads={many}"), octets), frame).await;
+    let head_list = vec!["score"; 17].join(",");
+    let (response, _) = cloud.send_http(post(&format!("?heads={head_list}"), octets), frame).await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
 
@@ -336,17 +342,17 @@ async fn rest_names_what_is_wrong_with_a_form() {
 async fn the_edge_reports_class_and_score() {
     let (folder, _) = folder();
     let cloud = cloud(folder.path());
-    for (more, expected) in [(&[][..], score()), (&["--with-input"][..], score_with_input())] {
-        let args = [&["--endpoint", &cloud.url, "corners.png"], more].concat();
+    for (extra_args, expected) in [(&[][..], score()), (&["--with-input"][..], score_with_input())] {
+        let args = [&["--endpoint", &cloud.url, "corners.png"], extra_args].concat();
         let report = toy::json(folder.path(), "send", &args);
         let row = &report["pictures"][0];
         assert_eq!((&row["name"], &row["class"]), (&"corners".into(), &"bright".into()));
         assert!(near(row["score"].as_f64().unwrap(), expected), "{row}");
         assert!(near(row["quantile"].as_f64().unwrap(), expected / 4.0), "{row}");
-        assert_eq!(row["anomalous"], if more.is_empty() { 1.0 } else { 0.0 });
+        assert_eq!(row["anomalous"], if extra_args.is_empty() { 1.0 } else { 0.0 });
         // One pixel of four is black instead of white.
         assert!(near(row["psnr_db"].as_f64().unwrap(), 10.0 * 4_f64.log10()), "{row}");
-        assert_eq!(folder.path().join("out/corners-heat-map.png").is_file(), !more.is_empty());
+        assert_eq!(folder.path().join("out/corners-heat-map.png").is_file(), !extra_args.is_empty());
     }
     assert_heat_map(&fs::read(folder.path().join("out/corners-heat-map.png")).unwrap());
     let table = fs::read_to_string(folder.path().join("out/table.txt")).unwrap();

@@ -9,12 +9,12 @@ use lopside_bundle::{FixedLatentDraft, HeadKind, InputSpec, ScorePartSource, Sco
 use lopside_e2e::{CloudDecoder, run_failing, run_stdout};
 use lopside_proto::v1::{
     Input, OutputFormat, OutputRequest, Tensor, decoder_service_client::DecoderServiceClient,
-    input::Value as Sent, output::Value as Answer,
+    input::Value as InputValue, output::Value as OutputValue,
 };
 use serde_json::Value;
 use tonic::Code;
 
-use super::toy::{self, edge, even, near, npy, part, product, refusal, same, tensor};
+use super::toy::{self, edge, even, identity, near, npy, part, product, refusal, tensor};
 
 /// Six rows: windows begin at rows 0, 2 and 3.
 const ROWS: [[f32; 2]; 6] = [[12.0, -1.0], [10.0, 1.0], [8.0, 0.0], [10.0, -2.0], [14.0, -1.0], [6.0, -1.0]];
@@ -35,10 +35,10 @@ fn draft() -> FixedLatentDraft {
     let [window, latent] = [tensor("window", &[3, 2]), tensor("latent", &[6])];
     let mut encoder = toy::graph(&[&window]);
     encoder.flatten("window", "flat");
-    product(&mut encoder, "flat", &same::<6>(), "latent");
+    product(&mut encoder, "flat", &identity::<6>(), "latent");
     let encoder = toy::model(encoder, &[&latent]);
     let mut draft = toy::draft(InputSpec::Series(spec()), window, encoder, vec![toy::layer(latent.clone())]);
-    let mut volts = same::<6>();
+    let mut volts = identity::<6>();
     for row in [1, 3, 5] {
         volts[row] = [0.0; 6];
     }
@@ -93,30 +93,30 @@ fn frames(folder: &Path) -> Vec<Vec<u8>> {
 #[test]
 fn csv_and_npy_give_the_same_frames() {
     let folder = folder();
-    let of = |name: &str| {
+    let encode = |name: &str| {
         assert_eq!(toy::json(folder.path(), "encode", &[name])["frames"], 3, "{name}");
         frames(folder.path())
     };
-    let expected = of("log.csv");
+    let expected = encode("log.csv");
     let [first, second, third] = &expected[..] else { panic!() };
     assert!(first != second && second != third && first != third);
 
     let rows = ROWS.as_flattened();
     fs::create_dir(folder.path().join("arrays")).unwrap();
     fs::write(folder.path().join("arrays/log.npy"), npy(&[6, 2], rows)).unwrap();
-    assert_eq!(of("arrays/log.npy"), expected);
+    assert_eq!(encode("arrays/log.npy"), expected);
     let windows = [&ROWS[0..3], &ROWS[2..5], &ROWS[3..6]].map(<[_]>::as_flattened).concat();
     fs::write(folder.path().join("arrays/log.npy"), npy(&[3, 3, 2], &windows)).unwrap();
-    assert_eq!(of("arrays"), expected);
+    assert_eq!(encode("arrays"), expected);
     // Without names, the columns must be in the bundle's order.
     let unnamed: String = ROWS.iter().map(|[volts, amperes]| format!("{volts},{amperes}\n")).collect();
     fs::write(folder.path().join("log.csv"), unnamed).unwrap();
-    assert_eq!(of("log.csv"), expected);
+    assert_eq!(encode("log.csv"), expected);
 
-    let inspected = toy::json(folder.path(), "inspect", &["out/log-00000.lps"]);
-    assert_eq!(inspected["shape"], serde_json::json!([6]));
+    let inspection = toy::json(folder.path(), "inspect", &["out/log-00000.lps"]);
+    assert_eq!(inspection["shape"], serde_json::json!([6]));
     // Each integer is (number − mean) / deviation · gain.
-    assert_eq!(inspected["integers"], serde_json::json!([10, 0, 0, 40, -10, 20]));
+    assert_eq!(inspection["integers"], serde_json::json!([10, 0, 0, 40, -10, 20]));
 }
 
 /// Returns the root-mean-square errors of the decoded windows of [`ROWS`]: the amperes differ from their mean
@@ -126,11 +126,11 @@ fn expected_rmse() -> [f64; 3] {
 }
 
 #[test]
-fn windows_come_back_in_their_own_units() {
+fn windows_are_returned_in_their_own_units() {
     let folder = folder();
     let cloud = CloudDecoder::start(&[&folder.path().join("bundle")]);
-    let send = |more: &[&str]| {
-        toy::json(folder.path(), "send", &[&["--endpoint", &cloud.url, "log.csv"], more].concat())
+    let send = |extra_args: &[&str]| {
+        toy::json(folder.path(), "send", &[&["--endpoint", &cloud.url, "log.csv"], extra_args].concat())
     };
     let report = send(&[]);
     let rows = report["pictures"].as_array().unwrap();
@@ -157,8 +157,8 @@ fn windows_come_back_in_their_own_units() {
     assert!(!table.contains("PSNR") && table.contains("4 bytes per number"), "{table}");
 
     // The error is measured in the encoder's input: the amperes differ by 4 and 2 deviations.
-    let compared = send(&["--with-input"]);
-    let row = &compared["pictures"][0];
+    let compared_report = send(&["--with-input"]);
+    let row = &compared_report["pictures"][0];
     let expected = 2.0 + 20.0 / 6.0;
     assert!(near(row["score"].as_f64().unwrap(), expected), "{row}");
     assert!(near(row["quantile"].as_f64().unwrap(), expected / 16.0), "{row}");
@@ -166,20 +166,21 @@ fn windows_come_back_in_their_own_units() {
 }
 
 #[tokio::test]
-async fn the_cloud_answers_with_a_window_and_takes_one_along() {
+async fn the_cloud_returns_windows_and_accepts_them_as_reference_inputs() {
     let folder = folder();
     let _ = run_stdout(&mut edge(folder.path(), "encode", &["log.csv"]));
     let cloud = CloudDecoder::start(&[&folder.path().join("bundle")]);
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     let frame = frames(folder.path()).swap_remove(0);
-    let raw = OutputRequest { head: "reconstruct".into(), format: OutputFormat::Tensor.into(), version: 0 };
+    let tensor_output =
+        OutputRequest { head: "reconstruct".into(), format: OutputFormat::Tensor.into(), version: 0 };
     let mut request = toy::request(vec![frame.clone()], &["reconstruct"], Vec::new());
-    request.outputs.push(raw);
+    request.outputs.push(tensor_output);
     let outputs = client.decode(request).await.unwrap().into_inner().frames.remove(0).outputs;
     let tensors: Vec<Tensor> = outputs
         .into_iter()
         .map(|output| match output.value {
-            Some(Answer::Tensor(tensor)) => tensor,
+            Some(OutputValue::Tensor(tensor)) => tensor,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -187,13 +188,13 @@ async fn the_cloud_answers_with_a_window_and_takes_one_along() {
     assert_eq!(tensors[1], Tensor { shape: vec![6], values: vec![1.0, 0.0, 0.0, 0.0, -1.0, 0.0] });
 
     let input = |values: &[f32]| Input {
-        value: Some(Sent::Tensor(Tensor { shape: Vec::new(), values: values.to_vec() })),
+        value: Some(InputValue::Tensor(Tensor { shape: Vec::new(), values: values.to_vec() })),
     };
     let mut error_of = async |input| {
         let request = toy::request(vec![frame.clone()], &["score"], vec![input]);
-        client.decode(request).await.map(|answer| answer.into_inner().frames[0].outputs[0].value.clone())
+        client.decode(request).await.map(|response| response.into_inner().frames[0].outputs[0].value.clone())
     };
-    let Some(Answer::Anomaly(anomaly)) = error_of(input(ROWS[..3].as_flattened())).await.unwrap() else {
+    let Some(OutputValue::Anomaly(anomaly)) = error_of(input(ROWS[..3].as_flattened())).await.unwrap() else {
         panic!("no anomaly")
     };
     assert!(near(anomaly.parts[1].value.into(), 20.0 / 6.0) && anomaly.heat_map.is_empty(), "{anomaly:?}");
@@ -201,7 +202,7 @@ async fn the_cloud_answers_with_a_window_and_takes_one_along() {
         (input(&[0.0; 5]), "input 0: it has 5 numbers, but the encoder reads 6"),
         (input(&[f32::NAN; 6]), "input 0"),
         (
-            Input { value: Some(Sent::Picture(vec![1])) },
+            Input { value: Some(InputValue::Picture(vec![1])) },
             "input 0: it is an image, but the encoder reads numbers",
         ),
     ] {
@@ -213,15 +214,15 @@ async fn the_cloud_answers_with_a_window_and_takes_one_along() {
     let json = Request::post("/v1/bundles/toy/decode").header("accept", "application/json");
     let (response, body) = cloud.send_http(json, frame).await;
     assert_eq!(response.status(), StatusCode::OK);
-    let answer: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(answer["shape"], serde_json::json!([3, 2]));
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(document["shape"], serde_json::json!([3, 2]));
     let (_, body) = cloud.send_http(Request::get("/v1/bundles/toy"), Vec::new()).await;
     let bundle: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(bundle["input"]["series"]["channels"], serde_json::json!(["volts", "amperes"]));
 }
 
 #[test]
-fn files_that_are_no_windows_are_refused_with_the_place() {
+fn invalid_files_are_refused_with_the_position() {
     let folder = folder();
     let rows = ROWS.as_flattened();
     let cases: [(&str, &[u8], &str); 9] = [

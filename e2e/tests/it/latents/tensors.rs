@@ -5,7 +5,7 @@ use std::fs;
 use lopside_bundle::{FixedLatentDraft, HeadKind, InputSpec};
 use lopside_e2e::{CloudDecoder, run_failing};
 
-use super::toy::{self, edge, near, npy, product, refusal, same, tensor};
+use super::toy::{self, edge, identity, near, npy, product, refusal, tensor};
 
 fn draft() -> FixedLatentDraft {
     let [x, latent, doubled] = [tensor("x", &[2, 2]), tensor("latent", &[4]), tensor("doubled", &[2, 2])];
@@ -14,7 +14,7 @@ fn draft() -> FixedLatentDraft {
     let encoder = toy::model(encoder, &[&latent]);
     let mut draft = toy::draft(InputSpec::Tensor {}, x, encoder, vec![toy::layer(latent.clone())]);
     let mut graph = toy::graph(&[&latent]);
-    product(&mut graph, "latent", &same::<4>().map(|row| row.map(|value| 2.0 * value)), "flat");
+    product(&mut graph, "latent", &identity::<4>().map(|row| row.map(|value| 2.0 * value)), "flat");
     graph.reshape("flat", &[-1, 2, 2], "doubled");
     let model = toy::model(graph, &[&doubled]);
     draft.heads.push(toy::head("double", HeadKind::Tensor {}, &["latent"], doubled, model));
@@ -28,11 +28,11 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn tensors_go_as_they_are() {
+fn tensors_are_sent_unchanged() {
     let folder = folder();
-    let many = [1.0, 2.0, 3.0, 4.0, 0.0, 0.5, -0.5, 0.0];
-    fs::write(folder.path().join("many.npy"), npy(&[2, 2, 2], &many)).unwrap();
-    fs::write(folder.path().join("one.npy"), npy(&[2, 2], &many[..4])).unwrap();
+    let values = [1.0, 2.0, 3.0, 4.0, 0.0, 0.5, -0.5, 0.0];
+    fs::write(folder.path().join("many.npy"), npy(&[2, 2, 2], &values)).unwrap();
+    fs::write(folder.path().join("one.npy"), npy(&[2, 2], &values[..4])).unwrap();
     let cloud = CloudDecoder::start(&[&folder.path().join("bundle")]);
     let report = toy::json(folder.path(), "send", &["--endpoint", &cloud.url, "many.npy", "one.npy"]);
     let rows = report["pictures"].as_array().unwrap();

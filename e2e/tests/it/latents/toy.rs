@@ -46,7 +46,7 @@ pub(crate) fn product<const N: usize>(graph: &mut GraphBuilder, x: &str, rows: &
 }
 
 /// Returns the identity matrix for `N` values.
-pub(crate) fn same<const N: usize>() -> [[f32; N]; N] {
+pub(crate) fn identity<const N: usize>() -> [[f32; N]; N] {
     std::array::from_fn(|row| std::array::from_fn(|column| f32::from(u8::from(row == column))))
 }
 
@@ -110,9 +110,9 @@ pub(crate) fn part(name: &str, source: ScorePartSource, deviation: f32) -> Score
     ScorePartSpec { name: name.into(), source, weight: 1.0, mean: 0.0, deviation, quantiles: even(100.0) }
 }
 
-/// Returns the quantiles of normal samples that are evenly distributed from 0 to `most`.
-pub(crate) fn even(most: f32) -> Quantiles {
-    Quantiles::from_samples(&[0.0, most], 2).unwrap()
+/// Returns the quantiles of normal samples that are evenly distributed from 0 to `max`.
+pub(crate) fn even(max: f32) -> Quantiles {
+    Quantiles::from_samples(&[0.0, max], 2).unwrap()
 }
 
 /// Returns a request to decode these frames with the heads of these names.

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{interval, timeout};
 
 /// Maximum wait for a state before the test fails.
-pub(crate) const LONGEST: Duration = Duration::from_mins(2);
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The folder with all files of an agent.
 pub(crate) struct Home {
@@ -63,9 +63,9 @@ impl Home {
     }
 
     /// Moves a complete image into the inbox.
-    pub(crate) fn put(&self, name: &str, picture: &GrayImage) {
+    pub(crate) fn put(&self, name: &str, image: &GrayImage) {
         let part = self.path("picture.png");
-        picture.save(&part).unwrap();
+        image.save(&part).unwrap();
         fs::rename(part, self.inbox().join(name)).unwrap();
     }
 
@@ -78,12 +78,12 @@ impl Home {
 
     pub(crate) fn start(&self) -> Agent {
         let (config, socket) = (self.path("edge.toml"), self.path("edge.sock"));
-        let [bundle, inbox, done, answers] =
+        let [bundle, inbox, done, socket_text] =
             [self.bundle.clone(), self.inbox(), self.path("done"), socket.clone()]
                 .map(|path| path.display().to_string());
         let Self { endpoint, source, tables, .. } = self;
         let text = format!(
-            "bundle = {bundle:?}\nendpoint = {endpoint:?}\ndevice = 'gate-7'\nsocket = {answers:?}\n\
+            "bundle = {bundle:?}\nendpoint = {endpoint:?}\ndevice = 'gate-7'\nsocket = {socket_text:?}\n\
              [uplink]\npatience_seconds = 2\nlongest_pause_seconds = 1\n{tables}\
              [[source]]\nfolder = {inbox:?}\nmoved_to = {done:?}\nsettle_seconds = 0.1\n{source}\n"
         );
@@ -109,28 +109,28 @@ impl Agent {
     }
 
     /// Waits until the agent's report satisfies a condition, and returns the report.
-    pub(crate) async fn until(&self, wanted: impl Fn(&AgentReport) -> bool) -> AgentReport {
+    pub(crate) async fn until(&self, condition: impl Fn(&AgentReport) -> bool) -> AgentReport {
         let mut last = None;
-        let asked = timeout(LONGEST, async {
+        let polling = timeout(WAIT_TIMEOUT, async {
             let mut ticks = interval(Duration::from_millis(20));
             loop {
                 ticks.tick().await;
                 last = request_status(&self.socket).ok();
-                if let Some(report) = last.as_ref().filter(|report| wanted(report)) {
+                if let Some(report) = last.as_ref().filter(|report| condition(report)) {
                     return report.clone();
                 }
             }
         });
-        let found = asked.await;
-        found.unwrap_or_else(|_| panic!("the agent did not reach the expected state: {last:#?}"))
+        let report = polling.await;
+        report.unwrap_or_else(|_| panic!("the agent did not reach the expected state: {last:#?}"))
     }
 
     /// Waits until at least `produced` records exist and all of them are delivered.
     pub(crate) async fn until_sent(&self, produced: u64) -> AgentReport {
         self.until(|report| {
             let classes = &report.spool.classes;
-            let made = classes.iter().map(|class| class.produced).sum::<u64>();
-            made >= produced && classes.iter().all(|class| class.pending + class.in_doubt == 0)
+            let total = classes.iter().map(|class| class.produced).sum::<u64>();
+            total >= produced && classes.iter().all(|class| class.pending + class.in_doubt == 0)
         })
         .await
     }
@@ -150,7 +150,7 @@ impl Drop for Agent {
 }
 
 /// Returns a random image.
-pub(crate) fn picture(rng: &mut impl Rng) -> GrayImage {
+pub(crate) fn random_image(rng: &mut impl Rng) -> GrayImage {
     let corners: [[f32; 4]; 4] =
         std::array::from_fn(|_| std::array::from_fn(|_| rng.random_range(0.0..255.0)));
     GrayImage::from_fn(28, 28, |x, y| image::Luma([corners[y as usize / 7][x as usize / 7] as u8]))

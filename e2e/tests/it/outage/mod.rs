@@ -3,6 +3,6 @@
 mod agent;
 mod archived;
 mod link;
-mod oracle;
+mod random_events;
 mod rollout;
 mod run;

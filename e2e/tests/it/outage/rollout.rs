@@ -31,7 +31,7 @@ fn version(root: &Path, number: u32, factor: f32) -> PathBuf {
     let folder = root.join(format!("bundles/toy/{number}"));
     draft(factor).write(&folder, "# Toy\n").unwrap();
     let input = root.join("golden.png");
-    picture([200, 100, 50, 25]).save(&input).unwrap();
+    pixel_image([200, 100, 50, 25]).save(&input).unwrap();
     let options =
         EncodeOptions { image_codec: ImageCodecOptions::new(Quality::new(50).unwrap()), use_fast: false };
     let encoder = AnyEncoder::new(&AnyBundle::load(&folder, BundlePart::Encoder).unwrap(), &options).unwrap();
@@ -45,12 +45,12 @@ fn version(root: &Path, number: u32, factor: f32) -> PathBuf {
 fn draft(factor: f32) -> FixedLatentDraft {
     let tensor =
         |name: &str| TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(4)] };
-    let times = |from: &str, to: &str, factor: f32| {
+    let multiplication = |input: &str, output: &str, factor: f32| {
         let mut graph = GraphBuilder::new("toy");
-        let x = graph.add_input(from, &["n".into(), 4.into()]);
+        let x = graph.add_input(input, &["n".into(), 4.into()]);
         let factor = graph.add_initializer("factor", &[1], &[factor]).unwrap();
-        graph.add_node("Mul", &[&x, &factor], to, &[]);
-        graph.add_output(to, &["n".into(), 4.into()]);
+        graph.add_node("Mul", &[&x, &factor], output, &[]);
+        graph.add_output(output, &["n".into(), 4.into()]);
         encode_model(&graph.build())
     };
     let cost = ModelCost { parameters: 1, macs: 4 };
@@ -58,7 +58,7 @@ fn draft(factor: f32) -> FixedLatentDraft {
         name: "toy".into(),
         description: "Four numbers for four pixels".into(),
         input: InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)),
-        encoder: times("image", "latent", factor),
+        encoder: multiplication("image", "latent", factor),
         input_tensor: tensor("image"),
         encoder_cost: cost,
         latent: vec![FixedLatentLayerSpec { tensor: tensor("latent"), gains: vec![GAIN; 4] }],
@@ -67,7 +67,7 @@ fn draft(factor: f32) -> FixedLatentDraft {
             name: "pixels".into(),
             version: 1,
             kind: HeadKind::Tensor {},
-            model: times("latent", "out", 1.0),
+            model: multiplication("latent", "out", 1.0),
             inputs: vec!["latent".into()],
             output: tensor("out"),
             cost,
@@ -75,7 +75,7 @@ fn draft(factor: f32) -> FixedLatentDraft {
     }
 }
 
-fn picture(pixels: [u8; 4]) -> GrayImage {
+fn pixel_image(pixels: [u8; 4]) -> GrayImage {
     GrayImage::from_fn(2, 2, |x, y| Luma([pixels[(2 * y + x) as usize]]))
 }
 
@@ -84,13 +84,13 @@ fn delivered(report: &AgentReport) -> u64 {
 }
 
 async fn json(cloud: &CloudDecoder, path: &str) -> Value {
-    let (answer, body) = cloud.send_http(Request::get(path), Vec::new()).await;
-    assert!(answer.status().is_success(), "{path}: {}", String::from_utf8_lossy(&body));
+    let (response, body) = cloud.send_http(Request::get(path), Vec::new()).await;
+    assert!(response.status().is_success(), "{path}: {}", String::from_utf8_lossy(&body));
     serde_json::from_slice(&body).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_gets_another_encoder_and_frames_of_the_old_one_are_decoded_as_before() {
+async fn a_device_gets_another_encoder_and_old_frames_are_still_decoded() {
     let root = tempfile::tempdir().unwrap();
     let old = version(root.path(), 1, 1.0);
     version(root.path(), 2, 2.0);
@@ -107,13 +107,13 @@ async fn a_device_gets_another_encoder_and_frames_of_the_old_one_are_decoded_as_
 
     let home = Home::new(cloud.url.clone(), "").following("stable", old);
     let agent = home.start();
-    home.put("before.png", &picture([40, 80, 120, 160]));
+    home.put("before.png", &pixel_image([40, 80, 120, 160]));
     let first = agent.until(|report| delivered(report) == 1 && report.update.is_some()).await;
     assert_eq!(first.update.as_ref().unwrap().state, "configured");
     offer(2);
     let swapped = agent.until(|report| report.latent_space != first.latent_space).await;
     assert_eq!(swapped.update.unwrap().state, "on probation");
-    home.put("after.png", &picture([40, 80, 120, 160]));
+    home.put("after.png", &pixel_image([40, 80, 120, 160]));
     let last = agent.until(|report| delivered(report) == 2).await;
     assert_eq!(last.update.unwrap().state, "confirmed");
     agent.stop();
@@ -123,16 +123,20 @@ async fn a_device_gets_another_encoder_and_frames_of_the_old_one_are_decoded_as_
     let spaces: Vec<Option<&str>> = frames.iter().map(|frame| frame["latent_space"].as_str()).collect();
     assert_eq!(frames.len(), 2, "{page}");
     for (space, factor) in [(&first.latent_space, 1.0), (&swapped.latent_space, 2.0)] {
-        let at = spaces
+        let index = spaces
             .iter()
             .position(|found| *found == space.as_deref())
             .expect("each latent space has a frame");
-        let made = json(&cloud, &format!("/v1/frames/{}/pixels", frames[at]["id"])).await;
-        let values: Vec<f64> = made["values"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+        let decoded = json(&cloud, &format!("/v1/frames/{}/pixels", frames[index]["id"])).await;
+        let values: Vec<f64> =
+            decoded["values"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
         let expected = [40.0, 80.0, 120.0, 160.0].map(|pixel: f64| factor * pixel / 255.0);
-        assert_eq!(values.len(), 4, "{made}");
+        assert_eq!(values.len(), 4, "{decoded}");
         for (value, expected) in values.iter().zip(expected) {
-            assert!((value - expected).abs() <= 0.5 / f64::from(GAIN) + 1e-6, "{made} instead of {expected}");
+            assert!(
+                (value - expected).abs() <= 0.5 / f64::from(GAIN) + 1e-6,
+                "{decoded} instead of {expected}"
+            );
         }
     }
     let (status, log) = cloud.stop();

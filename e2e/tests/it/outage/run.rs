@@ -6,19 +6,19 @@ use lopside_e2e::{binary_command, in_clone, run_failing, run_stdout};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::{
-    agent::{Home, frames, picture},
+    agent::{Home, frames, random_image},
     archived::Site,
 };
 
 /// Puts this number of images into the inbox, and into a separate folder, which it returns.
-fn put(home: &Home, count: usize) -> tempfile::TempDir {
-    let (pictures, mut rng) = (tempfile::tempdir().unwrap(), StdRng::seed_from_u64(7));
+fn put_images(home: &Home, count: usize) -> tempfile::TempDir {
+    let (images, mut rng) = (tempfile::tempdir().unwrap(), StdRng::seed_from_u64(7));
     for number in 0..count {
-        let (name, picture) = (format!("{number:03}.png"), picture(&mut rng));
-        picture.save(pictures.path().join(&name)).unwrap();
-        home.put(&name, &picture);
+        let (name, image) = (format!("{number:03}.png"), random_image(&mut rng));
+        image.save(images.path().join(&name)).unwrap();
+        home.put(&name, &image);
     }
-    pictures
+    images
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn an_outage_delays_frames_and_loses_none() {
     let site = Site::new();
     let home = Home::new(format!("http://127.0.0.1:{}", site.port), "");
     let agent = home.start();
-    let pictures = put(&home, 12);
+    let images = put_images(&home, 12);
     // Without a server, the frames are stored, and the files are moved to `done`.
     let report = agent.until(|report| report.spool.classes[1].pending == 12).await;
     assert!(!report.uplink.connected);
@@ -43,25 +43,25 @@ async fn an_outage_delays_frames_and_loses_none() {
     cloud.stop();
     let archived = site.archived().await;
     let mut found = archived.frames;
-    let mut expected = frames(pictures.path());
+    let mut expected = frames(images.path());
     found.sort();
     expected.sort();
     assert_eq!(found, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_cost_many_bits_go_first() {
+async fn frames_with_many_bits_have_the_class_high() {
     let site = Site::new();
     let home = Home::new(format!("http://127.0.0.1:{}", site.port), "high_bits = 1");
     let agent = home.start();
-    let _pictures = put(&home, 3);
+    let _images = put_images(&home, 3);
     let report = agent.until(|report| report.spool.classes[2].pending == 3).await;
     assert_eq!((&report.spool.classes[2].class[..], report.spool.classes[1].pending), ("high", 0));
     agent.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_read_is_set_aside_and_told() {
+async fn an_unreadable_file_is_set_aside_and_reported() {
     let home = Home::new("http://127.0.0.1:9".into(), "");
     let agent = home.start();
     home.put_bytes("broken.png", b"no picture");
@@ -75,9 +75,9 @@ async fn a_file_that_cannot_be_read_is_set_aside_and_told() {
 #[test]
 fn a_program_and_standard_input_are_sources_too() {
     let folder = tempfile::tempdir().unwrap();
-    let picture = in_clone("samples/fashion/00-ankle-boot.png");
+    let image = in_clone("samples/fashion/00-ankle-boot.png");
     let pgm = folder.path().join("picture.pgm");
-    let samples = image::open(picture).unwrap().to_luma8();
+    let samples = image::open(image).unwrap().to_luma8();
     fs::write(&pgm, [b"P5\n28 28\n255\n", samples.as_raw().as_slice()].concat()).unwrap();
     let config = folder.path().join("edge.toml");
     let text = format!(
@@ -100,7 +100,7 @@ fn a_program_and_standard_input_are_sources_too() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_told_with_the_fix() {
+fn invalid_settings_are_reported_with_the_fix() {
     let folder = tempfile::tempdir().unwrap();
     let run = |text: &str| {
         let config = folder.path().join("edge.toml");
@@ -120,8 +120,8 @@ fn settings_that_cannot_be_are_told_with_the_fix() {
     assert!(
         run(&format!("{endpoint}device = 'two words'\n[[source]]\nstdin = true")).contains("visible ASCII")
     );
-    let none = run_failing(
+    let error = run_failing(
         binary_command("edge-encoder").args(["status", "--socket"]).arg(folder.path().join("none")),
     );
-    assert!(none.contains("check that it is running"), "{none}");
+    assert!(error.contains("check that it is running"), "{error}");
 }

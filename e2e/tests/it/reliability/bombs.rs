@@ -14,15 +14,15 @@ use tonic::{Code, codec::CompressionEncoding};
 use super::load::{Load, request};
 
 /// Size of a bomb after decompression, in bytes.
-const UNPACKED: usize = 256 << 20;
+const UNPACKED_BYTES: usize = 256 << 20;
 /// Maximum growth of the server's memory in bytes: the limit of one request, and the memory for reading it.
-const GROWTH: u64 = 200 << 20;
+const MAX_GROWTH_BYTES: u64 = 200 << 20;
 
 fn bomb() -> Vec<u8> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     let zeros = vec![b' '; 1 << 20];
-    (0..UNPACKED >> 20).for_each(|_| packed.write_all(&zeros).unwrap());
-    packed.finish().unwrap()
+    (0..UNPACKED_BYTES >> 20).for_each(|_| encoder.write_all(&zeros).unwrap());
+    encoder.finish().unwrap()
 }
 
 /// Returns a PNG file whose header declares 50,000 × 50,000 pixels.
@@ -40,44 +40,44 @@ fn huge_png() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_unpacks_to_much_is_refused_and_memory_stays() {
+async fn decompression_bombs_are_refused_and_memory_stays_bounded() {
     let cloud = CloudDecoder::start(&[&in_clone("bundles")]);
-    let warm = Load::start(&cloud.url, 2, |_| false);
-    warm.wait(100).await;
-    let _ = warm.stop().await;
+    let warm_up = Load::start(&cloud.url, 2, |_| false);
+    warm_up.wait(100).await;
+    let _ = warm_up.stop().await;
     let before = cloud.resident_bytes();
 
     let bomb = bomb();
     assert!(bomb.len() < 1 << 20);
     for path in ["/v2/models/fashion.reconstruct/infer", "/v2/models/photo/infer"] {
         let request = Request::post(path).header("content-encoding", "gzip");
-        let (answer, _) = cloud.send_http(request, bomb.clone()).await;
-        assert_eq!(answer.status(), 413, "{path}");
+        let (response, _) = cloud.send_http(request, bomb.clone()).await;
+        assert_eq!(response.status(), 413, "{path}");
     }
     let client = GrpcInferenceServiceClient::connect(cloud.url.clone()).await.unwrap();
     let mut client = client.send_compressed(CompressionEncoding::Gzip).max_encoding_message_size(usize::MAX);
-    let message = ModelInferRequest { raw_input_contents: vec![vec![0; UNPACKED].into()], ..request() };
+    let message = ModelInferRequest { raw_input_contents: vec![vec![0; UNPACKED_BYTES].into()], ..request() };
     let status = client.model_infer(message).await.unwrap_err();
     assert!(matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted), "{status}");
 
-    let mut own = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let mut decoder = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     // Shapes that declare much data without containing it.
     let mut shape = request();
     shape.inputs[0].shape = vec![1 << 40, 32];
     let status = GrpcInferenceServiceClient::connect(cloud.url.clone()).await.unwrap();
     let status = status.clone().model_infer(shape).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    let picture = Input { value: Some(Value::Picture(huge_png())) };
+    let input = Input { value: Some(Value::Picture(huge_png())) };
     let message = DecodeRequest {
         frames: vec![vec![0; 30].into()],
         bundle: "fashion".into(),
-        inputs: vec![picture],
+        inputs: vec![input],
         ..DecodeRequest::default()
     };
-    assert_eq!(own.decode(message).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(decoder.decode(message).await.unwrap_err().code(), Code::InvalidArgument);
 
     let after = cloud.resident_bytes();
-    assert!(after < before + GROWTH, "{before} → {after} bytes");
+    assert!(after < before + MAX_GROWTH_BYTES, "{before} → {after} bytes");
     let healthy = Load::start(&cloud.url, 2, |_| false);
     healthy.wait(100).await;
     let _ = healthy.stop().await;

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use lopside_e2e::{CloudDecoder, in_clone, serve_command_on};
 
-use super::load::{Load, away};
+use super::load::{Load, is_unavailable};
 
 /// Returns a port that was free a moment ago.
 fn port() -> u16 {
@@ -16,10 +16,10 @@ fn start(port: u16) -> CloudDecoder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_go_on_after_a_server_was_killed_and_came_back() {
+async fn clients_recover_after_a_server_was_killed_and_restarted() {
     let port = port();
     let mut cloud = start(port);
-    let load = Load::start(&cloud.url, 4, away);
+    let load = Load::start(&cloud.url, 4, is_unavailable);
     for _ in 0..5 {
         load.wait(200).await;
         // The drop sends SIGKILL, which the server cannot catch.
@@ -31,9 +31,9 @@ async fn callers_go_on_after_a_server_was_killed_and_came_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orderly_stop_loses_no_answer() {
+async fn an_orderly_stop_loses_no_response() {
     let mut cloud = CloudDecoder::start(&[&in_clone("bundles/fashion")]);
-    let load = Load::start(&cloud.url, 4, away);
+    let load = Load::start(&cloud.url, 4, is_unavailable);
     load.wait(200).await;
     let (status, log) = cloud.stop();
     assert!(status.success() && !log.contains("cut off"), "{log}");

@@ -33,34 +33,34 @@ pub(crate) fn request() -> ModelInferRequest {
 /// Running clients.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    callers: Vec<JoinHandle<Vec<Duration>>>,
+    response_count: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<Vec<Duration>>>,
 }
 
 impl Load {
-    /// Starts this number of clients of a server. Each expects the same bytes in every response; `excused`
+    /// Starts this number of clients of a server. Each expects the same bytes in every response; `is_allowed`
     /// selects the errors that may occur.
-    pub(crate) fn start(url: &str, callers: usize, excused: fn(&Status) -> bool) -> Self {
-        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let caller = |_| {
+    pub(crate) fn start(url: &str, clients: usize, is_allowed: fn(&Status) -> bool) -> Self {
+        let (stop, response_count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let start_client = |_| {
             let channel = Channel::from_shared(url.to_owned()).unwrap().connect_lazy();
-            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-            tokio::spawn(call(GrpcInferenceServiceClient::new(channel), stop, answered, excused))
+            let (stop, response_count) = (Arc::clone(&stop), Arc::clone(&response_count));
+            tokio::spawn(call(GrpcInferenceServiceClient::new(channel), stop, response_count, is_allowed))
         };
-        let callers = (0..callers).map(caller).collect();
-        Self { stop, answered, callers }
+        let clients = (0..clients).map(start_client).collect();
+        Self { stop, response_count, clients }
     }
 
     /// Returns the number of responses so far.
-    pub(crate) fn answered(&self) -> usize {
-        self.answered.load(Ordering::Relaxed)
+    pub(crate) fn response_count(&self) -> usize {
+        self.response_count.load(Ordering::Relaxed)
     }
 
     /// Waits until this number of further requests has been answered.
-    pub(crate) async fn wait(&self, more: usize) {
-        let until = self.answered() + more;
-        while self.answered() < until {
-            assert!(!self.callers.iter().any(JoinHandle::is_finished), "a client has failed");
+    pub(crate) async fn wait(&self, count: usize) {
+        let target = self.response_count() + count;
+        while self.response_count() < target {
+            assert!(!self.clients.iter().any(JoinHandle::is_finished), "a client has failed");
             tokio::task::yield_now().await;
         }
     }
@@ -68,16 +68,16 @@ impl Load {
     /// Stops the clients and returns the time of every response.
     pub(crate) async fn stop(self) -> Vec<Duration> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut times = Vec::new();
-        for caller in self.callers {
-            times.extend(caller.await.unwrap());
+        let mut latencies = Vec::new();
+        for client in self.clients {
+            latencies.extend(client.await.unwrap());
         }
-        times
+        latencies
     }
 }
 
 /// Returns whether an error means that the server does not run or ended during the request.
-pub(crate) fn away(status: &Status) -> bool {
+pub(crate) fn is_unavailable(status: &Status) -> bool {
     // A connection that breaks during a response leads to different codes.
     matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
         && status.metadata().is_empty()
@@ -86,22 +86,22 @@ pub(crate) fn away(status: &Status) -> bool {
 async fn call(
     mut client: GrpcInferenceServiceClient<Channel>,
     stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    excused: fn(&Status) -> bool,
+    response_count: Arc<AtomicUsize>,
+    is_allowed: fn(&Status) -> bool,
 ) -> Vec<Duration> {
-    let (mut first, mut times) = (None, Vec::new());
+    let (mut first, mut latencies) = (None, Vec::new());
     while !stop.load(Ordering::Relaxed) {
         let start = Instant::now();
         match client.model_infer(request()).await {
-            Ok(answer) => {
-                times.push(start.elapsed());
-                let bytes = answer.into_inner().raw_output_contents.swap_remove(0);
+            Ok(response) => {
+                latencies.push(start.elapsed());
+                let bytes = response.into_inner().raw_output_contents.swap_remove(0);
                 assert_eq!(bytes.len(), 4 * 784);
                 assert_eq!(*first.get_or_insert_with(|| bytes.clone()), bytes);
-                answered.fetch_add(1, Ordering::Relaxed);
+                response_count.fetch_add(1, Ordering::Relaxed);
             }
-            Err(status) => assert!(excused(&status), "{status}"),
+            Err(status) => assert!(is_allowed(&status), "{status}"),
         }
     }
-    times
+    latencies
 }

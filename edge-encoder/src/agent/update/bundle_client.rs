@@ -41,10 +41,10 @@ impl BundleClient {
     pub(crate) async fn get_channel(
         &mut self,
         request: GetChannelRequest,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<GetChannelResponse, EdgeError> {
         let request = self.authorized_request(request);
-        unwrap_answer(timeout(patience, self.service.get_channel(request)).await.ok(), patience)
+        unwrap_response(timeout(time_limit, self.service.get_channel(request)).await.ok(), time_limit)
     }
 
     /// Downloads a file, starting at an offset.
@@ -54,10 +54,10 @@ impl BundleClient {
     pub(super) async fn download(
         &mut self,
         request: DownloadRequest,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<Streaming<DownloadResponse>, EdgeError> {
         let request = self.authorized_request(request);
-        unwrap_answer(timeout(patience, self.service.download(request)).await.ok(), patience)
+        unwrap_response(timeout(time_limit, self.service.download(request)).await.ok(), time_limit)
     }
 
     fn authorized_request<T>(&self, message: T) -> Request<T> {
@@ -69,14 +69,14 @@ impl BundleClient {
     }
 }
 
-/// Unwraps an answer; `None` means that none arrived in time.
-fn unwrap_answer<T>(
-    answer: Option<Result<tonic::Response<T>, Status>>,
-    patience: Duration,
+/// Unwraps a response; `None` means that none arrived in time.
+fn unwrap_response<T>(
+    response: Option<Result<tonic::Response<T>, Status>>,
+    time_limit: Duration,
 ) -> Result<T, EdgeError> {
-    answer
+    response
         .unwrap_or_else(|| {
-            Err(Status::deadline_exceeded(format!("no answer within {} s", patience.as_secs())))
+            Err(Status::deadline_exceeded(format!("no answer within {} s", time_limit.as_secs())))
         })
         .map(tonic::Response::into_inner)
         .map_err(|status| remote_error(&status))

@@ -6,24 +6,24 @@ use std::{
     path::Path,
 };
 
-use crate::{EdgeError, error::io_error as at};
+use crate::{EdgeError, error::io_error};
 
 /// Replaces a file atomically.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {
-    let fresh = path.with_added_extension("new");
-    write_synced(&fresh, bytes).map_err(at(&fresh))?;
-    rename(&fresh, path)
+    let temporary = path.with_added_extension("new");
+    write_synced(&temporary, bytes).map_err(io_error(&temporary))?;
+    rename(&temporary, path)
 }
 
 /// Renames a file or folder durably.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), EdgeError> {
-    fs::rename(from, to).map_err(at(to))?;
+    fs::rename(from, to).map_err(io_error(to))?;
     sync(to.parent().unwrap_or(to))
 }
 
 /// Syncs the entries of a folder to the disk.
 pub(super) fn sync(folder: &Path) -> Result<(), EdgeError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error(folder))
 }
 
 /// Links a file under another name, or copies it if the file system does not support links.
@@ -32,18 +32,18 @@ pub(super) fn link(from: &Path, to: &Path) -> Result<(), EdgeError> {
         fs::copy(from, to)?;
         File::open(to)?.sync_all()
     });
-    linked.map_err(at(to))
+    linked.map_err(io_error(to))
 }
 
 /// Removes a file, or a folder with its contents, if it exists.
 pub(super) fn remove(path: &Path) -> Result<(), EdgeError> {
     let removed = match fs::symlink_metadata(path) {
-        Ok(there) if there.is_dir() => fs::remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path)(error)),
         _ => Ok(()),
     }
 }

@@ -17,38 +17,38 @@ use tokio::{task::spawn_blocking, time::timeout};
 use tonic::Streaming;
 
 use super::{bundle_client::BundleClient, disk, folder::BundleFolder, offer::OfferedFile};
-use crate::{EdgeError, UpdateError, connection::remote_error, error::io_error as at};
+use crate::{EdgeError, UpdateError, connection::remote_error, error::io_error};
 
 /// Downloads a file, unless it is present.
 pub(super) async fn fetch_file(
     cloud: &mut BundleClient,
     folder: &BundleFolder,
     file: &OfferedFile,
-    patience: Duration,
+    time_limit: Duration,
 ) -> Result<(), EdgeError> {
-    let (whole, part) = (folder.download_path(file), folder.part_path(file));
-    if fs::metadata(&whole).is_ok_and(|there| there.len() == file.size_bytes) {
+    let (target, part) = (folder.download_path(file), folder.part_path(file));
+    if fs::metadata(&target).is_ok_and(|metadata| metadata.len() == file.size_bytes) {
         return Ok(());
     }
-    let (opened, offset) = open_part(&part, file.size_bytes).map_err(at(&part))?;
+    let (part_file, offset) = open_part(&part, file.size_bytes).map_err(io_error(&part))?;
     if offset < file.size_bytes {
         let request = DownloadRequest { sha256: file.sha256.to_vec(), offset };
-        let answers = cloud.download(request, patience).await?;
-        let incoming = FileDownload { file: opened, part: &part, received_bytes: offset, offered: file };
-        let written = incoming.write(answers, patience).await;
+        let responses = cloud.download(request, time_limit).await?;
+        let download = FileDownload { file: part_file, part: &part, received_bytes: offset, offered: file };
+        let written = download.write(responses, time_limit).await;
         written.inspect_err(|error| remove_if_full(&part, error))?;
     }
     let (expected, path) = (file.digest(), file.path.clone());
-    run_blocking(move || finish_part(&part, &whole, &expected, path)).await
+    run_blocking(move || finish_part(&part, &target, &expected, path)).await
 }
 
 /// Opens a part and returns the offset at which to resume. A part that is too long cannot belong to this file
 /// and is truncated.
-fn open_part(part: &Path, bytes: u64) -> io::Result<(File, u64)> {
+fn open_part(part: &Path, size_bytes: u64) -> io::Result<(File, u64)> {
     let file = File::options().append(true).create(true).open(part)?;
-    let have = file.metadata()?.len();
-    if have <= bytes {
-        return Ok((file, have));
+    let received = file.metadata()?.len();
+    if received <= size_bytes {
+        return Ok((file, received));
     }
     file.set_len(0)?;
     Ok((file, 0))
@@ -66,13 +66,14 @@ impl FileDownload<'_> {
     /// Writes the received bytes until the file is complete.
     async fn write(
         mut self,
-        mut answers: Streaming<DownloadResponse>,
-        patience: Duration,
+        mut responses: Streaming<DownloadResponse>,
+        time_limit: Duration,
     ) -> Result<(), EdgeError> {
         while self.received_bytes < self.offered.size_bytes {
-            let next = timeout(patience, answers.message()).await;
-            let next = next
-                .map_err(|_| self.download_error(format!("no data received for {} s", patience.as_secs())))?;
+            let next = timeout(time_limit, responses.message()).await;
+            let next = next.map_err(|_| {
+                self.download_error(format!("no data received for {} s", time_limit.as_secs()))
+            })?;
             let Some(DownloadResponse { bytes }) = next.map_err(|status| remote_error(&status))? else {
                 return Err(self.download_error(format!(
                     "the stream ended after {} of {} bytes",
@@ -88,7 +89,7 @@ impl FileDownload<'_> {
             let mut file = self.file;
             let part = self.part.to_owned();
             self.file = run_blocking(move || {
-                file.write_all(&bytes).map_err(at(&part))?;
+                file.write_all(&bytes).map_err(io_error(&part))?;
                 Ok(file)
             })
             .await?;
@@ -112,21 +113,21 @@ fn remove_if_full(part: &Path, error: &EdgeError) {
 }
 
 /// Verifies a complete part and renames it to its final name.
-fn finish_part(part: &Path, whole: &Path, expected: &Digest, path: String) -> Result<(), EdgeError> {
-    let file = File::open(part).map_err(at(part))?;
-    let found = Digest::from_reader(&file).map_err(at(part))?;
+fn finish_part(part: &Path, target: &Path, expected: &Digest, path: String) -> Result<(), EdgeError> {
+    let file = File::open(part).map_err(io_error(part))?;
+    let found = Digest::from_reader(&file).map_err(io_error(part))?;
     if found != *expected {
         disk::remove(part)?;
         let reason = format!("its SHA-256 is {} instead of {}", found.as_str(), expected.as_str());
         return Err(UpdateError::Download { path, reason }.into());
     }
-    file.sync_all().map_err(at(part))?;
-    disk::rename(part, whole)
+    file.sync_all().map_err(io_error(part))?;
+    disk::rename(part, target)
 }
 
 /// Runs disk operations on a thread where blocking is allowed.
 pub(super) async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, EdgeError> + Send + 'static,
+    operation: impl FnOnce() -> Result<T, EdgeError> + Send + 'static,
 ) -> Result<T, EdgeError> {
-    spawn_blocking(work).await.map_err(|error| EdgeError::Thread(io::Error::other(error)))?
+    spawn_blocking(operation).await.map_err(|error| EdgeError::Thread(io::Error::other(error)))?
 }

@@ -75,8 +75,7 @@ impl BundleFolder {
         let present: u64 = offer.files.iter().map(|file| self.present_bytes(file)).sum();
         let needed = offer.bytes() - present;
         // If the file system does not report its free space, writing will show it.
-        let free =
-            statvfs(&self.0).map_or(u64::MAX, |system| system.f_bavail.saturating_mul(system.f_frsize));
+        let free = statvfs(&self.0).map_or(u64::MAX, |stats| stats.f_bavail.saturating_mul(stats.f_frsize));
         if free < needed {
             return Err(UpdateError::NotEnoughSpace { path: self.0.clone(), needed, free }.into());
         }
@@ -85,30 +84,30 @@ impl BundleFolder {
 
     /// Returns the number of bytes of a file that are downloaded.
     fn present_bytes(&self, file: &OfferedFile) -> u64 {
-        let found = [self.download_path(file), self.part_path(file)]
+        let metadata = [self.download_path(file), self.part_path(file)]
             .into_iter()
             .find_map(|path| fs::metadata(path).ok());
-        found.map_or(0, |found| found.len()).min(file.size_bytes)
+        metadata.map_or(0, |metadata| metadata.len()).min(file.size_bytes)
     }
 
     /// Assembles the bundle; all of its files must be downloaded.
     pub(super) fn assemble(&self, offer: &Offer) -> Result<(), EdgeError> {
         let bundle = self.bundle_path(offer.release.latent_space);
-        let fresh = bundle.with_added_extension(NEW_EXTENSION);
-        disk::remove(&fresh)?;
-        fs::create_dir(&fresh).map_err(io_error(&fresh))?;
+        let temporary = bundle.with_added_extension(NEW_EXTENSION);
+        disk::remove(&temporary)?;
+        fs::create_dir(&temporary).map_err(io_error(&temporary))?;
         for file in &offer.files {
-            let to = fresh.join(&file.path);
-            let parent = to.parent().unwrap_or(&fresh);
+            let target = temporary.join(&file.path);
+            let parent = target.parent().unwrap_or(&temporary);
             fs::create_dir_all(parent).map_err(io_error(parent))?;
-            disk::link(&self.download_path(file), &to)?;
+            disk::link(&self.download_path(file), &target)?;
         }
         for file in &offer.files {
             let folders = Path::new(&file.path).ancestors().skip(1);
-            folders.map(|folder| fresh.join(folder)).try_for_each(|folder| disk::sync(&folder))?;
+            folders.map(|folder| temporary.join(folder)).try_for_each(|folder| disk::sync(&folder))?;
         }
         disk::remove(&bundle)?;
-        disk::rename(&fresh, &bundle)
+        disk::rename(&temporary, &bundle)
     }
 
     /// Removes a bundle and its files, so that all of it is downloaded again.
@@ -121,22 +120,22 @@ impl BundleFolder {
     }
 
     /// Removes bundles other than these, and downloads other than those of this offer.
-    pub(super) fn sweep(&self, keep: &[&Release], offer: Option<&Offer>) -> Result<(), EdgeError> {
+    pub(super) fn sweep(&self, kept: &[&Release], offer: Option<&Offer>) -> Result<(), EdgeError> {
         for name in entry_names(&self.0)? {
-            let (id, end) = name.split_once('.').unwrap_or((&name, ""));
+            let (id, suffix) = name.split_once('.').unwrap_or((&name, ""));
             let Ok(id) = id.parse::<LatentSpaceId>() else { continue };
-            let is_kept = end.is_empty() && keep.iter().any(|release| release.latent_space == id);
-            if !is_kept && ["", NEW_EXTENSION].contains(&end) {
+            let is_kept = suffix.is_empty() && kept.iter().any(|release| release.latent_space == id);
+            if !is_kept && ["", NEW_EXTENSION].contains(&suffix) {
                 disk::remove(&self.0.join(&name))?;
             }
         }
         let downloads = self.0.join(DOWNLOAD_FOLDER);
-        let wanted: Vec<Digest> =
+        let needed: Vec<Digest> =
             offer.iter().flat_map(|offer| &offer.files).map(OfferedFile::digest).collect();
         for name in entry_names(&downloads)? {
             let digest = name.strip_suffix(".part").unwrap_or(&name);
-            let is_ours = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if is_ours && !wanted.iter().any(|wanted| wanted.as_str() == digest) {
+            let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if is_digest && !needed.iter().any(|needed| needed.as_str() == digest) {
                 disk::remove(&downloads.join(&name))?;
             }
         }
@@ -153,14 +152,14 @@ fn entry_names(folder: &Path) -> Result<Vec<String>, EdgeError> {
 mod tests {
     use super::*;
 
-    fn offered(path: &str, text: &str) -> OfferedFile {
+    fn offered_file(path: &str, text: &str) -> OfferedFile {
         let digest = Digest::of(text.as_bytes());
-        let byte = |at: usize| u8::from_str_radix(&digest.as_str()[2 * at..2 * at + 2], 16).unwrap();
+        let byte = |index: usize| u8::from_str_radix(&digest.as_str()[2 * index..2 * index + 2], 16).unwrap();
         OfferedFile { path: path.into(), size_bytes: text.len() as u64, sha256: std::array::from_fn(byte) }
     }
 
     fn offer(number: u8, files: &[(&str, &str)]) -> Offer {
-        let files: Vec<OfferedFile> = files.iter().map(|(path, text)| offered(path, text)).collect();
+        let files: Vec<OfferedFile> = files.iter().map(|(path, text)| offered_file(path, text)).collect();
         let release = Release {
             bundle: "toy".into(),
             latent_space: LatentSpaceId::new([number; 8]),
@@ -169,25 +168,25 @@ mod tests {
         Offer { release, files }
     }
 
-    fn opened() -> (tempfile::TempDir, BundleFolder) {
+    fn temporary_folder() -> (tempfile::TempDir, BundleFolder) {
         let root = tempfile::tempdir().unwrap();
         let folder = BundleFolder::open(root.path()).unwrap();
         (root, folder)
     }
 
-    fn put(folder: &BundleFolder, offer: &Offer, files: &[(&str, &str)]) {
+    fn write_downloads(folder: &BundleFolder, offer: &Offer, files: &[(&str, &str)]) {
         for (file, (_, text)) in offer.files.iter().zip(files) {
             fs::write(folder.download_path(file), text).unwrap();
         }
     }
 
     #[test]
-    fn a_bundle_is_there_when_it_is_whole() {
-        let (_root, folder) = opened();
+    fn a_bundle_exists_once_it_is_assembled() {
+        let (_root, folder) = temporary_folder();
         let files = [("bundle.json", "{}"), ("golden/a.png", "a"), ("golden/b.png", "a")];
         let offer = offer(7, &files);
         assert!(folder.assemble(&offer).is_err() && !folder.has(&offer.release));
-        put(&folder, &offer, &files);
+        write_downloads(&folder, &offer, &files);
         folder.assemble(&offer).unwrap();
         assert!(folder.has(&offer.release));
         let bundle = folder.bundle_path(offer.release.latent_space);
@@ -195,18 +194,18 @@ mod tests {
         // The bundle replaces another one of the same latent space.
         fs::write(bundle.join("bundle.json"), "changed").unwrap();
         assert!(!folder.has(&offer.release));
-        put(&folder, &offer, &files);
+        write_downloads(&folder, &offer, &files);
         folder.discard(&offer).unwrap();
         assert!(!bundle.exists() && folder.assemble(&offer).is_err());
     }
 
     #[test]
-    fn what_nothing_refers_to_is_removed_and_what_is_not_ours_stays() {
-        let (root, folder) = opened();
+    fn unreferenced_entries_are_removed_and_foreign_ones_are_kept() {
+        let (root, folder) = temporary_folder();
         let files = [("bundle.json", "{}"), ("a", "a")];
         let offers = [offer(1, &files), offer(2, &files), offer(3, &[("bundle.json", "other")])];
         for offer in &offers[..2] {
-            put(&folder, offer, &files);
+            write_downloads(&folder, offer, &files);
             folder.assemble(offer).unwrap();
         }
         fs::create_dir(root.path().join("0303030303030303.new")).unwrap();
@@ -226,8 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_without_room_is_told_before_anything_is_written() {
-        let (_root, folder) = opened();
+    fn missing_disk_space_is_reported_before_the_download() {
+        let (_root, folder) = temporary_folder();
         let mut offer = offer(1, &[("bundle.json", "{}")]);
         folder.check_free_space(&offer).unwrap();
         offer.files[0].size_bytes = 1 << 62;

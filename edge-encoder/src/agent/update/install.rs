@@ -28,19 +28,19 @@ impl BundleTrial {
     /// recorded.
     pub(super) fn run(&self, release: &Release) -> Result<AnyEncoder, EdgeError> {
         self.states.commit(UpdateEvent::TrialBegun(release.clone()))?;
-        let tried = self.try_bundle(&self.folder.bundle_path(release.latent_space));
-        let tried = tried.and_then(|encoder| {
+        let result = self.try_bundle(&self.folder.bundle_path(release.latent_space));
+        let result = result.and_then(|encoder| {
             self.states.commit(UpdateEvent::Installed(release.clone()))?;
             Ok(encoder)
         });
-        if let Err(error) = &tried {
+        if let Err(error) = &result {
             self.states.note(if concerns_bundle(error) {
                 UpdateEvent::Refused(release.clone(), error.to_string())
             } else {
                 UpdateEvent::TrialBroken
             });
         }
-        tried
+        result
     }
 
     fn try_bundle(&self, bundle: &Path) -> Result<AnyEncoder, EdgeError> {

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! channel ═► offer ─► download ─► folder ─► trial ─► state ─► encoder's thread
-//!   asked    parsed    by digest,  one       golden   what       between
-//!   now and            resumed,    rename    inputs   counts     two inputs
-//!   then               verified
+//!   polled   parsed    by digest,  one       golden   durable    between
+//!                      resumed,    rename    inputs              two inputs
+//!                      verified
 //! ```
 //! A task polls the channel; an offer of the current latent space ends there. The files of another bundle are
 //! downloaded one after the other into [`folder`](mod@folder), and the bundle is opened and tried on its
@@ -83,8 +83,8 @@ pub(super) struct PendingUpdates {
 pub(super) struct PollTarget {
     pub(super) target: CloudTarget,
     pub(super) device: String,
-    /// Time limit for an answer of the cloud.
-    pub(super) answer_timeout: Duration,
+    /// Time limit for a response of the cloud.
+    pub(super) response_timeout: Duration,
 }
 
 /// Chooses the initial encoder, and prepares updates.
@@ -100,20 +100,20 @@ pub(super) fn begin(
     };
     let folder = BundleFolder::open(&settings.folder)?;
     let states = Arc::new(StateStore::open(folder.path()));
-    let (id, input_kind) = (configured.latent_space(), InputKind::from_encoder(&configured));
+    let (configured_space, input_kind) = (configured.latent_space(), InputKind::from_encoder(&configured));
     let (encoder, probation) = start::choose_encoder(&folder, &states, configured, &settings.encode);
     let progress = watch::Sender::default();
-    let updating = PendingUpdates { settings, folder, states, configured_space: id, input_kind, progress };
-    Ok(InitialEncoder { encoder, probation, updates: Some(updating) })
+    let updates = PendingUpdates { settings, folder, states, configured_space, input_kind, progress };
+    Ok(InitialEncoder { encoder, probation, updates: Some(updates) })
 }
 
 /// Starts the update task if there is a channel; new encoders arrive over the receiver.
 pub(super) fn start(
-    updating: Option<PendingUpdates>,
-    asking: PollTarget,
+    updates: Option<PendingUpdates>,
+    poll_target: PollTarget,
 ) -> (mpsc::Receiver<EncoderSwap>, Option<JoinHandle<()>>) {
     let (swaps, queue) = mpsc::channel(SWAP_QUEUE);
-    (queue, updating.map(|updating| updating.start(asking, swaps)))
+    (queue, updates.map(|updates| updates.start(poll_target, swaps)))
 }
 
 impl PendingUpdates {
@@ -123,10 +123,10 @@ impl PendingUpdates {
         UpdateStatus { channel, states: Arc::clone(&self.states), progress: self.progress.subscribe() }
     }
 
-    fn start(self, asking: PollTarget, swaps: mpsc::Sender<EncoderSwap>) -> JoinHandle<()> {
-        let Self { settings, folder, states, configured_space: configured, input_kind, progress } = self;
+    fn start(self, poll_target: PollTarget, swaps: mpsc::Sender<EncoderSwap>) -> JoinHandle<()> {
+        let Self { settings, folder, states, configured_space, input_kind, progress } = self;
         let trial = BundleTrial { folder, states, input_kind, options: settings.encode };
-        let task = UpdateTask { settings, asking, trial, configured, swaps, progress };
+        let task = UpdateTask { settings, poll_target, trial, configured_space, swaps, progress };
         tokio::spawn(task.run())
     }
 }

@@ -45,29 +45,29 @@ pub(super) struct OfferedFile {
     pub(super) sha256: [u8; 32],
 }
 
-/// Returns the offered latent space, before the rest of the answer is checked.
-pub(super) fn offered_space(answer: &GetChannelResponse) -> Result<LatentSpaceId, EdgeError> {
-    let bytes = <[u8; 8]>::try_from(&answer.latent_space[..]);
+/// Returns the offered latent space, before the rest of the response is checked.
+pub(super) fn offered_space(response: &GetChannelResponse) -> Result<LatentSpaceId, EdgeError> {
+    let bytes = <[u8; 8]>::try_from(&response.latent_space[..]);
     bytes
         .map(LatentSpaceId::new)
         .map_err(|_| invalid_offer("its latent-space identifier does not have 8 bytes"))
 }
 
 impl Offer {
-    /// Parses the cloud's answer.
+    /// Parses the cloud's response.
     ///
     /// # Errors
     /// [`UpdateError::InvalidOffer`], which names the invalid part.
-    pub(super) fn parse(answer: GetChannelResponse) -> Result<Self, EdgeError> {
-        let latent_space = offered_space(&answer)?;
-        if answer.files.len() > MAX_FILES {
+    pub(super) fn parse(response: GetChannelResponse) -> Result<Self, EdgeError> {
+        let latent_space = offered_space(&response)?;
+        if response.files.len() > MAX_FILES {
             return Err(invalid_offer(format!(
                 "it has {} files, but at most {MAX_FILES} are allowed",
-                answer.files.len()
+                response.files.len()
             )));
         }
         let files: Vec<OfferedFile> =
-            answer.files.into_iter().map(OfferedFile::parse).collect::<Result<_, _>>()?;
+            response.files.into_iter().map(OfferedFile::parse).collect::<Result<_, _>>()?;
         let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
         if bytes > MAX_TOTAL_BYTES {
             return Err(invalid_offer(format!(
@@ -78,7 +78,7 @@ impl Offer {
         let first = files.first().filter(|file| file.path == MANIFEST_NAME);
         let manifest =
             first.ok_or_else(|| invalid_offer(format!("its first file is not {MANIFEST_NAME}")))?.digest();
-        let bundle = answer.bundle;
+        let bundle = response.bundle;
         if bundle.len() > MAX_NAME_BYTES || !bundle.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(invalid_offer(format!(
                 "its bundle name must have at most {MAX_NAME_BYTES} characters, all visible ASCII"
@@ -108,12 +108,12 @@ impl Offer {
         if manifest.golden().is_empty() {
             return Err(EncodeError::NoGoldenInputs { bundle: bundle.clone() }.into());
         }
-        let named = manifest.device_files();
-        if let Some(other) = named.iter().find(|file| !self.has_file(file)) {
-            return Err(invalid_offer(format!("{} does not match its entry in bundle.json", other.path)));
+        let listed = manifest.device_files();
+        if let Some(mismatch) = listed.iter().find(|file| !self.has_file(file)) {
+            return Err(invalid_offer(format!("{} does not match its entry in bundle.json", mismatch.path)));
         }
-        let named: HashSet<&str> = named.iter().map(|file| &file.path[..]).collect();
-        self.files.retain(|file| file.path == MANIFEST_NAME || named.contains(&file.path[..]));
+        let listed: HashSet<&str> = listed.iter().map(|file| &file.path[..]).collect();
+        self.files.retain(|file| file.path == MANIFEST_NAME || listed.contains(&file.path[..]));
         Ok(self)
     }
 
@@ -129,12 +129,14 @@ impl Offer {
 impl OfferedFile {
     fn parse(file: BundleFile) -> Result<Self, EdgeError> {
         let BundleFile { path, bytes, sha256 } = file;
-        if path.len() > MAX_PATH_BYTES || path.split('/').any(is_odd_part) || !is_plain_path(&path) {
+        if path.len() > MAX_PATH_BYTES || path.split('/').any(is_invalid_part) || !is_plain_path(&path) {
             return Err(invalid_offer(format!("{path:?} is not a plain relative path inside the bundle")));
         }
-        let most = if path == MANIFEST_NAME { MAX_MANIFEST_BYTES } else { MAX_FILE_BYTES };
-        if bytes > most {
-            return Err(invalid_offer(format!("{path} has {bytes} bytes, but at most {most} are allowed")));
+        let max_bytes = if path == MANIFEST_NAME { MAX_MANIFEST_BYTES } else { MAX_FILE_BYTES };
+        if bytes > max_bytes {
+            return Err(invalid_offer(format!(
+                "{path} has {bytes} bytes, but at most {max_bytes} are allowed"
+            )));
         }
         let sha256 = sha256
             .try_into()
@@ -150,8 +152,8 @@ impl OfferedFile {
 
 /// Checks that no path occurs twice or is a folder of another.
 fn check_paths(files: &[OfferedFile]) -> Result<(), EdgeError> {
-    for (at, file) in files.iter().enumerate() {
-        let others = files.iter().enumerate().filter(|(other, _)| *other != at);
+    for (index, file) in files.iter().enumerate() {
+        let others = files.iter().enumerate().filter(|(other, _)| *other != index);
         if others.map(|(_, other)| &other.path).any(|other| is_inside(other, &file.path)) {
             return Err(invalid_offer(format!("{} is listed twice, or is also a folder", file.path)));
         }
@@ -165,12 +167,12 @@ fn is_inside(path: &str, folder: &str) -> bool {
 }
 
 /// Returns whether a part of a path is refused.
-fn is_odd_part(part: &str) -> bool {
+fn is_invalid_part(part: &str) -> bool {
     part.is_empty() || part == "." || part.contains(char::is_control)
 }
 
-fn invalid_offer(what: impl Into<String>) -> EdgeError {
-    UpdateError::InvalidOffer(what.into()).into()
+fn invalid_offer(reason: impl Into<String>) -> EdgeError {
+    UpdateError::InvalidOffer(reason.into()).into()
 }
 
 #[cfg(test)]
@@ -181,17 +183,17 @@ mod tests {
         BundleFile { path: path.into(), bytes, sha256: vec![1; 32] }
     }
 
-    fn answer(files: Vec<BundleFile>) -> GetChannelResponse {
+    fn response(files: Vec<BundleFile>) -> GetChannelResponse {
         GetChannelResponse { bundle: "toy".into(), latent_space: vec![7; 8], files }
     }
 
-    fn refusal(answer: GetChannelResponse) -> String {
-        Offer::parse(answer).unwrap_err().to_string()
+    fn refusal(response: GetChannelResponse) -> String {
+        Offer::parse(response).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_bundle_in_its_folder_is_taken() {
-        let offer = Offer::parse(answer(vec![file("bundle.json", 9), file("golden/a.png", 5)])).unwrap();
+    fn a_valid_offer_is_accepted() {
+        let offer = Offer::parse(response(vec![file("bundle.json", 9), file("golden/a.png", 5)])).unwrap();
         assert_eq!((offer.bytes(), offer.files.len()), (14, 2));
         assert_eq!(offer.release.manifest, Digest::from_bytes(&[1; 32]));
     }
@@ -212,7 +214,7 @@ mod tests {
             &"a".repeat(256),
         ] {
             assert!(
-                refusal(answer(vec![file("bundle.json", 1), file(path, 1)]))
+                refusal(response(vec![file("bundle.json", 1), file(path, 1)]))
                     .contains("not a plain relative path"),
                 "{path:?}"
             );
@@ -220,30 +222,33 @@ mod tests {
         for paths in [["a", "a"], ["a", "a/b"], ["a/b", "a"], ["bundle.json/x", "y"]] {
             let files = [&["bundle.json"][..], &paths[..]].concat();
             let files = files.into_iter().map(|path| file(path, 1)).collect();
-            assert!(refusal(answer(files)).contains("is listed twice"), "{paths:?}");
+            assert!(refusal(response(files)).contains("is listed twice"), "{paths:?}");
         }
     }
 
     #[test]
-    fn each_limit_is_kept() {
-        let whole = |bytes: &[u64]| {
-            let rest = bytes.iter().enumerate().map(|(at, &bytes)| file(&at.to_string(), bytes));
-            answer(std::iter::once(file("bundle.json", 1)).chain(rest).collect())
+    fn each_limit_is_enforced() {
+        let response_with = |bytes: &[u64]| {
+            let rest = bytes.iter().enumerate().map(|(index, &bytes)| file(&index.to_string(), bytes));
+            response(std::iter::once(file("bundle.json", 1)).chain(rest).collect())
         };
-        assert!(Offer::parse(whole(&[256 << 20, (256 << 20) - 1])).is_ok());
-        assert!(refusal(whole(&[(256 << 20) + 1])).contains("are allowed"));
-        assert!(refusal(answer(vec![file("bundle.json", (16 << 20) + 1)])).contains("are allowed"));
-        assert!(refusal(whole(&[u64::MAX, u64::MAX])).contains("are allowed"));
-        assert!(refusal(whole(&[256 << 20, 256 << 20])).contains("are allowed"));
-        assert!(refusal(whole(&[1; 32])).contains("33 files"));
-        assert!(refusal(answer(vec![file("encoder.onnx", 1)])).contains("first file is not bundle.json"));
-        assert!(refusal(answer(Vec::new())).contains("first file is not bundle.json"));
-        assert!(refusal(GetChannelResponse { latent_space: vec![7; 7], ..whole(&[]) }).contains("8 bytes"));
+        assert!(Offer::parse(response_with(&[256 << 20, (256 << 20) - 1])).is_ok());
+        assert!(refusal(response_with(&[(256 << 20) + 1])).contains("are allowed"));
+        assert!(refusal(response(vec![file("bundle.json", (16 << 20) + 1)])).contains("are allowed"));
+        assert!(refusal(response_with(&[u64::MAX, u64::MAX])).contains("are allowed"));
+        assert!(refusal(response_with(&[256 << 20, 256 << 20])).contains("are allowed"));
+        assert!(refusal(response_with(&[1; 32])).contains("33 files"));
+        assert!(refusal(response(vec![file("encoder.onnx", 1)])).contains("first file is not bundle.json"));
+        assert!(refusal(response(Vec::new())).contains("first file is not bundle.json"));
         assert!(
-            refusal(GetChannelResponse { bundle: "two words".into(), ..whole(&[]) })
+            refusal(GetChannelResponse { latent_space: vec![7; 7], ..response_with(&[]) })
+                .contains("8 bytes")
+        );
+        assert!(
+            refusal(GetChannelResponse { bundle: "two words".into(), ..response_with(&[]) })
                 .contains("visible ASCII")
         );
         let short = BundleFile { sha256: vec![1; 31], ..file("bundle.json", 1) };
-        assert!(refusal(answer(vec![short])).contains("32 bytes"));
+        assert!(refusal(response(vec![short])).contains("32 bytes"));
     }
 }

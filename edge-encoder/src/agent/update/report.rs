@@ -16,8 +16,8 @@ pub(crate) struct UpdateStatus {
 /// The result of the last poll of the channel.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PollProgress {
-    /// Time of the last answer.
-    pub(super) answered_at: Option<Instant>,
+    /// Time of the last response.
+    pub(super) responded_at: Option<Instant>,
     /// The latent space that the channel offers.
     pub(super) offered: Option<String>,
     pub(super) last_error: Option<String>,
@@ -49,7 +49,7 @@ impl UpdateStatus {
             channel: self.channel.clone(),
             state: state.phase().name().to_owned(),
             offered: progress.offered,
-            checked_seconds: progress.answered_at.map(|at| at.elapsed().as_secs_f64()),
+            checked_seconds: progress.responded_at.map(|at| at.elapsed().as_secs_f64()),
             last_error: progress.last_error,
             refused: refused.map(|refused| {
                 let release = &refused.release;
@@ -72,9 +72,9 @@ impl UpdateReport {
             Some(seconds) => writeln!(out, "bundle: {state}, channel {channel} polled {seconds:.0} s ago")?,
             None => writeln!(out, "bundle: {state}, channel {channel} not polled yet")?,
         }
-        for (what, said) in [("refused", &self.refused), ("last error", &self.last_error)] {
-            if let Some(said) = said {
-                writeln!(out, "  {what}: {said}")?;
+        for (label, text) in [("refused", &self.refused), ("last error", &self.last_error)] {
+            if let Some(text) = text {
+                writeln!(out, "  {label}: {text}")?;
             }
         }
         Ok(())

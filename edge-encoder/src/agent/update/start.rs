@@ -28,10 +28,12 @@ pub(super) fn choose_encoder(
             if state.probation.is_none() {
                 return (encoder, None);
             }
-            let before =
-                state.previous.as_ref().and_then(|before| open_encoder(folder, before, &input_kind, options));
+            let previous = state
+                .previous
+                .as_ref()
+                .and_then(|previous| open_encoder(folder, previous, &input_kind, options));
             let states = Arc::clone(states);
-            return (encoder, Some(PreviousEncoder { encoder: before.unwrap_or(configured), states }));
+            return (encoder, Some(PreviousEncoder { encoder: previous.unwrap_or(configured), states }));
         }
         states.note(UpdateEvent::Lost);
     }
@@ -39,9 +41,12 @@ pub(super) fn choose_encoder(
 
 /// Counts a start, which may exceed the limit of a bundle on probation.
 fn count_start(states: &StateStore) {
-    let before = states.state();
-    for refused in
-        states.note(UpdateEvent::Started).refused.iter().filter(|refused| !before.refused.contains(refused))
+    let state_before = states.state();
+    for refused in states
+        .note(UpdateEvent::Started)
+        .refused
+        .iter()
+        .filter(|refused| !state_before.refused.contains(refused))
     {
         let release = &refused.release;
         tracing::error!(

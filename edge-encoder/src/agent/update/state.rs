@@ -295,21 +295,24 @@ mod tests {
     }
 
     #[test]
-    fn three_failures_bring_the_one_before_back() {
+    fn three_failures_roll_back_to_the_previous_bundle() {
         let events = [&events_until_confirmed(1)[..], &events_until_confirmed(2)[..3]].concat();
         let installed = state_after(events);
-        let twice = next_state(&next_state(&installed, failed(2)), failed(2));
-        assert_eq!((twice.phase(), &twice.current), (BundlePhase::Probation, &Some(release(2))));
-        let back = next_state(&twice, failed(2));
+        let two_failures = next_state(&next_state(&installed, failed(2)), failed(2));
         assert_eq!(
-            (back.phase(), &back.current, &back.previous),
+            (two_failures.phase(), &two_failures.current),
+            (BundlePhase::Probation, &Some(release(2)))
+        );
+        let rolled_back = next_state(&two_failures, failed(2));
+        assert_eq!(
+            (rolled_back.phase(), &rolled_back.current, &rolled_back.previous),
             (BundlePhase::RolledBack, &Some(release(1)), &None)
         );
-        assert_eq!(back.refusal(&release(2)).unwrap().reason, "not finite");
+        assert_eq!(rolled_back.refusal(&release(2)).unwrap().reason, "not finite");
         // Events of a bundle that has been replaced do not change the state.
-        assert_eq!(next_state(&back, UpdateEvent::Confirmed(id(2))), back);
-        assert_eq!(next_state(&back, failed(2)), back);
-        let confirmed = next_state(&twice, UpdateEvent::Confirmed(id(2)));
+        assert_eq!(next_state(&rolled_back, UpdateEvent::Confirmed(id(2))), rolled_back);
+        assert_eq!(next_state(&rolled_back, failed(2)), rolled_back);
+        let confirmed = next_state(&two_failures, UpdateEvent::Confirmed(id(2)));
         assert_eq!(
             (next_state(&confirmed, failed(2)), confirmed.phase()),
             (confirmed.clone(), BundlePhase::Confirmed)
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_without_an_input_bring_the_one_before_back() {
+    fn starts_without_an_input_roll_back_to_the_previous_bundle() {
         let mut state = state_after(events_until_confirmed(1).into_iter().take(3));
         for start in 1..=MAX_STARTS {
             state = next_state(&state, UpdateEvent::Started);
@@ -330,22 +333,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_stays_so_until_another_one_is_offered() {
+    fn a_refusal_lasts_until_another_bundle_is_offered() {
         let refused = state_after([UpdateEvent::Refused(release(1), "no".into())]);
         assert_eq!(
             (refused.phase(), next_state(&refused, UpdateEvent::Offered(release(1)))),
             (BundlePhase::Configured, refused.clone())
         );
-        let forgotten = next_state(&refused, UpdateEvent::Offered(release(2)));
-        assert_eq!(forgotten.refusal(&release(1)), None);
+        let cleared = next_state(&refused, UpdateEvent::Offered(release(2)));
+        assert_eq!(cleared.refusal(&release(1)), None);
         // The same latent space with another `bundle.json` is a different bundle.
         assert_eq!(next_state(&refused, UpdateEvent::UpToDate), UpdateState::default());
-        let mended = Release { manifest: Digest::of(b"mended"), ..release(1) };
-        assert_eq!(next_state(&refused, UpdateEvent::Offered(mended)).refused, []);
+        let corrected = Release { manifest: Digest::of(b"mended"), ..release(1) };
+        assert_eq!(next_state(&refused, UpdateEvent::Offered(corrected)).refused, []);
     }
 
     #[test]
-    fn one_that_cannot_be_opened_makes_room() {
+    fn a_bundle_that_cannot_be_opened_is_replaced_by_the_previous_one() {
         let state = state_after(
             [&events_until_confirmed(1)[..], &events_until_confirmed(2)[..3], &[UpdateEvent::Lost]].concat(),
         );
@@ -356,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_the_disk_broke_says_nothing_of_the_bundle() {
+    fn a_trial_that_the_disk_interrupted_does_not_refuse_the_bundle() {
         let state = state_after([
             UpdateEvent::TrialBegun(release(1)),
             UpdateEvent::TrialBroken,
@@ -366,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn it_survives_json() {
+    fn the_state_survives_json() {
         let state = state_after(
             [
                 &events_until_confirmed(1)[..],

@@ -10,7 +10,7 @@ use super::{
     disk,
     state::{UpdateEvent, UpdateState, next_state},
 };
-use crate::{EdgeError, error::io_error as at};
+use crate::{EdgeError, error::io_error};
 
 const STATE_FILE: &str = "state.json";
 const STATE_SCHEMA: u32 = 1;
@@ -51,30 +51,30 @@ impl StateStore {
     /// [`EdgeError::Io`]; the state is then unchanged.
     pub(crate) fn commit(&self, event: UpdateEvent) -> Result<UpdateState, EdgeError> {
         let mut state = self.lock_state();
-        let after = next_state(&state, event);
-        if after != *state {
-            self.write(&after)?;
-            *state = after.clone();
+        let new_state = next_state(&state, event);
+        if new_state != *state {
+            self.write(&new_state)?;
+            *state = new_state.clone();
         }
-        Ok(after)
+        Ok(new_state)
     }
 
     /// Applies an event that has already happened, even if the new state cannot be written to the disk.
     pub(crate) fn note(&self, event: UpdateEvent) -> UpdateState {
         let mut state = self.lock_state();
-        let after = next_state(&state, event);
-        if after != *state {
-            if let Err(error) = self.write(&after) {
+        let new_state = next_state(&state, event);
+        if new_state != *state {
+            if let Err(error) = self.write(&new_state) {
                 tracing::error!(%error, "cannot write the update state; it is kept in memory only");
             }
-            *state = after.clone();
+            *state = new_state.clone();
         }
-        after
+        new_state
     }
 
     fn write(&self, state: &UpdateState) -> Result<(), EdgeError> {
-        let page = StateFile { schema: STATE_SCHEMA, state: state.clone() };
-        disk::replace(&self.path, &serde_json::to_vec_pretty(&page)?)
+        let file = StateFile { schema: STATE_SCHEMA, state: state.clone() };
+        disk::replace(&self.path, &serde_json::to_vec_pretty(&file)?)
     }
 
     fn lock_state(&self) -> MutexGuard<'_, UpdateState> {
@@ -85,17 +85,17 @@ impl StateStore {
 fn read_state(path: &Path) -> Result<UpdateState, EdgeError> {
     let text = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(UpdateState::default()),
-        read => read.map_err(at(path))?,
+        result => result.map_err(io_error(path))?,
     };
-    let page: StateFile =
+    let file: StateFile =
         serde_json::from_slice(&text).map_err(|error| invalid_state_file(path, error.to_string()))?;
-    if page.schema != STATE_SCHEMA {
+    if file.schema != STATE_SCHEMA {
         return Err(invalid_state_file(
             path,
-            format!("it has schema {}, but this version reads schema {STATE_SCHEMA}", page.schema),
+            format!("it has schema {}, but this version reads schema {STATE_SCHEMA}", file.schema),
         ));
     }
-    Ok(page.state)
+    Ok(file.state)
 }
 
 fn invalid_state_file(path: &Path, reason: String) -> EdgeError {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_committed_is_known_after_a_restart() {
+    fn a_committed_state_survives_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let states = StateStore::open(folder.path());
         let state = states.commit(UpdateEvent::Installed(release())).unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_disk_does_not_take_is_not_committed_and_noted_all_the_same() {
+    fn an_unwritable_state_is_not_committed_but_is_noted() {
         let folder = tempfile::tempdir().unwrap();
         let states = StateStore::open(&folder.path().join("missing"));
         assert!(states.commit(UpdateEvent::Installed(release())).is_err());
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_nothing_is_as_none() {
+    fn an_invalid_file_counts_as_missing() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "{}", "{\"schema\": 2, \"state\": {}}"] {
             fs::write(folder.path().join(STATE_FILE), text).unwrap();

@@ -38,9 +38,9 @@ const PAUSE_JITTER: std::ops::Range<f64> = 0.8..1.2;
 /// The task that polls the channel and installs the bundles that it offers.
 pub(super) struct UpdateTask {
     pub(super) settings: UpdateSettings,
-    pub(super) asking: PollTarget,
+    pub(super) poll_target: PollTarget,
     pub(super) trial: BundleTrial,
-    pub(super) configured: LatentSpaceId,
+    pub(super) configured_space: LatentSpaceId,
     pub(super) swaps: mpsc::Sender<EncoderSwap>,
     pub(super) progress: watch::Sender<PollProgress>,
 }
@@ -50,13 +50,13 @@ impl UpdateTask {
     pub(super) async fn run(self) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let checked = self.poll_channel().await;
-            let every = self.settings.poll_interval;
-            let wait = if checked.is_ok() { every } else { pause.min(every) };
-            pause = if checked.is_ok() { FIRST_PAUSE } else { (2 * wait).max(FIRST_PAUSE) };
-            self.report_error(checked.err());
+            let result = self.poll_channel().await;
+            let interval = self.settings.poll_interval;
+            let delay = if result.is_ok() { interval } else { pause.min(interval) };
+            pause = if result.is_ok() { FIRST_PAUSE } else { (2 * delay).max(FIRST_PAUSE) };
+            self.report_error(result.err());
             let jitter = rand::rng().random_range(PAUSE_JITTER);
-            sleep(wait.mul_f64(jitter)).await;
+            sleep(delay.mul_f64(jitter)).await;
         }
     }
 
@@ -73,24 +73,24 @@ impl UpdateTask {
 
     /// Polls the channel once.
     async fn poll_channel(&self) -> Result<(), EdgeError> {
-        let mut cloud = BundleClient::connect(&self.asking.target).await?;
+        let mut cloud = BundleClient::connect(&self.poll_target.target).await?;
         let states = &self.trial.states;
-        let running = states.state().current_space().unwrap_or(self.configured);
+        let current = states.state().current_space().unwrap_or(self.configured_space);
         let request = GetChannelRequest {
             channel: self.settings.channel.clone(),
-            device: self.asking.device.clone(),
-            latent_space: running.as_bytes().to_vec(),
+            device: self.poll_target.device.clone(),
+            latent_space: current.as_bytes().to_vec(),
         };
-        let answer = cloud.get_channel(request, self.asking.answer_timeout).await?;
-        let offered = offer::offered_space(&answer)?;
+        let response = cloud.get_channel(request, self.poll_target.response_timeout).await?;
+        let offered = offer::offered_space(&response)?;
         self.progress.send_modify(|progress| {
-            (progress.answered_at, progress.offered) = (Some(Instant::now()), Some(offered.to_string()));
+            (progress.responded_at, progress.offered) = (Some(Instant::now()), Some(offered.to_string()));
         });
-        if offered == running {
+        if offered == current {
             states.commit(UpdateEvent::UpToDate)?;
             return self.remove_unused(None);
         }
-        let offer = Offer::parse(answer)?;
+        let offer = Offer::parse(response)?;
         let state = states.commit(UpdateEvent::Offered(offer.release.clone()))?;
         if state.refusal(&offer.release).is_some() {
             return self.remove_unused(None);
@@ -128,8 +128,8 @@ impl UpdateTask {
         if !self.trial.folder.has(&release) {
             self.download(cloud, offer).await?;
         }
-        let (trial, tried) = (self.trial.clone(), release.clone());
-        spawn_blocking(move || trial.run(&tried)).await.unwrap_or_else(|panic| {
+        let (trial, tried_release) = (self.trial.clone(), release.clone());
+        spawn_blocking(move || trial.run(&tried_release)).await.unwrap_or_else(|panic| {
             let error = EdgeError::from(UpdateError::TrialIncomplete(panic.to_string()));
             self.trial.states.note(UpdateEvent::Refused(release, error.to_string()));
             Err(error)
@@ -137,15 +137,15 @@ impl UpdateTask {
     }
 
     async fn download(&self, cloud: &mut BundleClient, offer: Offer) -> Result<(), EdgeError> {
-        let (folder, patience) = (&self.trial.folder, self.asking.answer_timeout);
+        let (folder, time_limit) = (&self.trial.folder, self.poll_target.response_timeout);
         let manifest = folder.download_path(&offer.files[0]);
         folder.check_free_space(&offer)?;
-        fetch_file(cloud, folder, &offer.files[0], patience).await?;
+        fetch_file(cloud, folder, &offer.files[0], time_limit).await?;
         let text = fs::read(&manifest).map_err(io_error(&manifest))?;
         let offer = offer.restrict_to_manifest(&AnyManifest::parse(text)?)?;
         self.remove_unused(Some(&offer))?;
         for file in &offer.files[1..] {
-            fetch_file(cloud, folder, file, patience).await?;
+            fetch_file(cloud, folder, file, time_limit).await?;
         }
         let folder = folder.clone();
         run_blocking(move || folder.assemble(&offer)).await
@@ -154,7 +154,7 @@ impl UpdateTask {
     /// Removes unreferenced bundles and downloads.
     fn remove_unused(&self, offer: Option<&Offer>) -> Result<(), EdgeError> {
         let state = self.trial.states.state();
-        let keep: Vec<&Release> = [&state.current, &state.previous].into_iter().flatten().collect();
-        self.trial.folder.sweep(&keep, offer)
+        let kept: Vec<&Release> = [&state.current, &state.previous].into_iter().flatten().collect();
+        self.trial.folder.sweep(&kept, offer)
     }
 }

@@ -83,9 +83,7 @@ impl Measurements {
         let mut encodings = Vec::new();
         for input in inputs {
             let megapixels = match input {
-                EncoderInput::Image(picture) => {
-                    f64::from(picture.width()) * f64::from(picture.height()) / 1e6
-                }
+                EncoderInput::Image(image) => f64::from(image.width()) * f64::from(image.height()) / 1e6,
                 EncoderInput::Values(_) => 0.0,
             };
             // The first run has cold caches and compiles the plans.

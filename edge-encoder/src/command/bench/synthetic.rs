@@ -46,9 +46,9 @@ fn noise(x: u32, y: u32, scale: u32) -> u32 {
     interpolate_corners([upper, lower], down, scale)
 }
 
-/// Interpolates between two corners that are `1 << scale` pixels apart, at pixel `at`.
-fn interpolate_corners([first, second]: [u32; 2], at: u32, scale: u32) -> u32 {
-    ((first << scale) + second * at - first * at) >> scale
+/// Interpolates between two corners that are `1 << scale` pixels apart, at pixel `offset`.
+fn interpolate_corners([first, second]: [u32; 2], offset: u32, scale: u32) -> u32 {
+    ((first << scale) + second * offset - first * offset) >> scale
 }
 
 /// Returns a hash of three numbers, 0 to 255.
@@ -66,11 +66,11 @@ mod tests {
 
     #[test]
     fn the_photograph_is_a_megapixel_with_smooth_and_rough_parts() {
-        let picture = photograph().to_rgb8();
-        assert!((990_000..1_010_000).contains(&(picture.width() * picture.height())));
+        let image = photograph().to_rgb8();
+        assert!((990_000..1_010_000).contains(&(image.width() * image.height())));
         let roughness = |y: u32| {
             let steps = (1..PHOTOGRAPH_WIDTH)
-                .map(|x| picture.get_pixel(x, y)[1].abs_diff(picture.get_pixel(x - 1, y)[1]));
+                .map(|x| image.get_pixel(x, y)[1].abs_diff(image.get_pixel(x - 1, y)[1]));
             steps.map(u64::from).sum::<u64>()
         };
         let (sky, ground) = (roughness(10), roughness(PHOTOGRAPH_HEIGHT - 10));

@@ -99,12 +99,12 @@ fn print(inspection: &ImageCodecInspection) {
     println!("image          {width}×{height} {colours}, quality {quality}");
     println!("rate           {:.3} bits per pixel", inspection.bits_per_pixel);
     for (number, InspectedLayer { payload_bytes, integers }) in inspection.layers.iter().enumerate() {
-        let what = integers.map_or_else(
+        let contents = integers.map_or_else(
             || "pass --bundle to show its contents".to_owned(),
             |IntegerCounts { stride, channels, count, nonzero }| {
                 format!("1/{stride} of the resolution, {channels} channels, {nonzero} of {count} integers are not zero")
             },
         );
-        println!("layer {number:<8} {payload_bytes} bytes: {what}");
+        println!("layer {number:<8} {payload_bytes} bytes: {contents}");
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn run(mut args: InspectArgs, file: RootTable) -> Result<(), EdgeErro
     let bundle = folder.map(|folder| AnyBundle::load(folder, BundlePart::Encoder)).transpose()?;
     let id_bytes = if peek_latent_space(&bytes)?.is_some() { 8 } else { 0 };
     let frame = InspectedFrame { bytes: &bytes, id_bytes, bundle_space: bundle.as_ref().map(bundle_space) };
-    // The call of `latent_space_of` has verified that both bytes of the start exist.
+    // `peek_latent_space` has verified that both bytes of the start exist.
     if bytes[1] >> 4 == IMAGE_CODEC_VERSION {
         let space = match &bundle {
             Some(AnyBundle::ImageCodec(bundle)) => Some(&bundle.space),

@@ -6,7 +6,7 @@ use image::{DynamicImage, ImageFormat};
 use lopside_bundle::InputSpec;
 use lopside_encoder::{AnyEncoder, source::EncoderInput};
 use lopside_input::to_model_image;
-use lopside_proto::v1::{self, input::Value as Sent};
+use lopside_proto::v1::{self, input::Value as InputValue};
 use lopside_quality::{jpeg_at_psnr, png_bytes, psnr};
 
 use super::{
@@ -21,11 +21,11 @@ const BYTES_PER_NUMBER: u64 = 4;
 pub(super) fn raw_bytes(encoder: &AnyEncoder, input: &EncoderInput) -> u64 {
     match (input, encoder) {
         (EncoderInput::Values(numbers), _) => BYTES_PER_NUMBER * numbers.len() as u64,
-        (EncoderInput::Image(picture), AnyEncoder::FixedLatent(vector, _)) => {
-            vector.input_spec().samples().unwrap_or_else(|| picture.as_bytes().len() as u64)
+        (EncoderInput::Image(image), AnyEncoder::FixedLatent(fixed_latent, _)) => {
+            fixed_latent.input_spec().samples().unwrap_or_else(|| image.as_bytes().len() as u64)
         }
-        (EncoderInput::Image(picture), AnyEncoder::ImageCodec(..)) => {
-            encoder.comparable_original(picture).as_bytes().len() as u64
+        (EncoderInput::Image(image), AnyEncoder::ImageCodec(..)) => {
+            encoder.comparable_original(image).as_bytes().len() as u64
         }
     }
 }
@@ -34,26 +34,26 @@ pub(super) fn raw_bytes(encoder: &AnyEncoder, input: &EncoderInput) -> u64 {
 pub(super) fn reference_input(encoder: &AnyEncoder, input: &EncoderInput) -> Result<v1::Input, SendError> {
     let value = match input {
         EncoderInput::Values(numbers) => {
-            Sent::Tensor(v1::Tensor { shape: Vec::new(), values: numbers.clone() })
+            InputValue::Tensor(v1::Tensor { shape: Vec::new(), values: numbers.clone() })
         }
-        EncoderInput::Image(picture) => Sent::Picture(encode_png(&encoder_image(encoder, picture))?),
+        EncoderInput::Image(image) => InputValue::Picture(encode_png(&encoder_image(encoder, image))?),
     };
     Ok(v1::Input { value: Some(value) })
 }
 
-fn encoder_image<'a>(encoder: &AnyEncoder, picture: &'a DynamicImage) -> Cow<'a, DynamicImage> {
+fn encoder_image<'a>(encoder: &AnyEncoder, image: &'a DynamicImage) -> Cow<'a, DynamicImage> {
     match encoder {
-        AnyEncoder::FixedLatent(vector, _) => match vector.input_spec() {
-            InputSpec::Picture(spec) => Cow::Owned(to_model_image(picture, spec)),
-            _ => encoder.comparable_original(picture),
+        AnyEncoder::FixedLatent(fixed_latent, _) => match fixed_latent.input_spec() {
+            InputSpec::Picture(spec) => Cow::Owned(to_model_image(image, spec)),
+            _ => encoder.comparable_original(image),
         },
-        AnyEncoder::ImageCodec(..) => encoder.comparable_original(picture),
+        AnyEncoder::ImageCodec(..) => encoder.comparable_original(image),
     }
 }
 
-fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, SendError> {
+fn encode_png(image: &DynamicImage) -> Result<Vec<u8>, SendError> {
     let mut out = std::io::Cursor::new(Vec::new());
-    let written = picture.write_to(&mut out, ImageFormat::Png);
+    let written = image.write_to(&mut out, ImageFormat::Png);
     written.map_err(|error| {
         SendError::UnexpectedAnswer(format!("the input cannot be encoded as PNG: {error}"))
     })?;
@@ -63,12 +63,12 @@ fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, SendError> {
 /// Returns the input that a PNG is compared with, and the decoded PNG, in the same colour type.
 pub(super) fn comparable_pair<'a>(
     encoder: &AnyEncoder,
-    picture: &'a DynamicImage,
+    original: &'a DynamicImage,
     png: &[u8],
 ) -> Result<(Cow<'a, DynamicImage>, DynamicImage), SendError> {
     let output = image::load_from_memory(png)
         .map_err(|error| SendError::UnexpectedAnswer(format!("its PNG cannot be decoded: {error}")))?;
-    let input = encoder.comparable_original(picture);
+    let input = encoder.comparable_original(original);
     // A head may answer in RGB or in grey, whatever the input was.
     let output = match *input {
         DynamicImage::ImageLuma8(_) => output.into_luma8().into(),
@@ -95,8 +95,8 @@ pub(super) fn image_size_result(
     input: &EncoderInput,
     frame_bytes: u64,
 ) -> Option<ImageSizeResult> {
-    let (AnyEncoder::ImageCodec(..), EncoderInput::Image(picture)) = (encoder, input) else { return None };
-    let (width, height) = (picture.width(), picture.height());
+    let (AnyEncoder::ImageCodec(..), EncoderInput::Image(image)) = (encoder, input) else { return None };
+    let (width, height) = (image.width(), image.height());
     let pixels = f64::from(width) * f64::from(height);
     Some(ImageSizeResult { width, height, bits_per_pixel: 8.0 * frame_bytes as f64 / pixels })
 }
@@ -115,19 +115,19 @@ pub(super) fn format_csv(
     output: &v1::Tensor,
 ) -> Result<Vec<u8>, SendError> {
     let columns = output.shape.last().map_or(1, |&extent| extent.max(1) as usize);
-    let beside = if input.len() == output.values.len() { input } else { &[] };
-    let mut lines = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
-    if !beside.is_empty() && channels.len() == columns {
+    let input_values = if input.len() == output.values.len() { input } else { &[] };
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+    if !input_values.is_empty() && channels.len() == columns {
         let decoded = channels.iter().map(|channel| format!("{channel} decoded"));
         let names = channels.iter().cloned().chain(decoded);
-        lines.write_record(names.map(String::into_bytes)).map_err(|error| csv_error(&error))?;
+        writer.write_record(names.map(String::into_bytes)).map_err(|error| csv_error(&error))?;
     }
     for (row, values) in output.values.chunks(columns).enumerate() {
-        let before = beside.chunks(columns).nth(row).unwrap_or_default();
-        let cells = before.iter().chain(values).map(f32::to_string);
-        lines.write_record(cells.map(String::into_bytes)).map_err(|error| csv_error(&error))?;
+        let input_cells = input_values.chunks(columns).nth(row).unwrap_or_default();
+        let cells = input_cells.iter().chain(values).map(f32::to_string);
+        writer.write_record(cells.map(String::into_bytes)).map_err(|error| csv_error(&error))?;
     }
-    lines.into_inner().map_err(|error| csv_error(&error))
+    writer.into_inner().map_err(|error| csv_error(&error))
 }
 
 fn csv_error(error: &dyn std::error::Error) -> SendError {
@@ -137,7 +137,7 @@ fn csv_error(error: &dyn std::error::Error) -> SendError {
 /// Returns the channel names of an encoder that takes windows; none for other encoders.
 pub(super) fn channel_names(encoder: &AnyEncoder) -> &[String] {
     match encoder {
-        AnyEncoder::FixedLatent(vector, _) => match vector.input_spec() {
+        AnyEncoder::FixedLatent(fixed_latent, _) => match fixed_latent.input_spec() {
             InputSpec::Series(series) => &series.channels,
             InputSpec::Picture(_) | InputSpec::Tensor {} => &[],
         },
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_stand_beside_what_came_back() {
+    fn csv_lists_the_input_beside_the_output() {
         let tensor = v1::Tensor { shape: vec![2, 2], values: vec![1.0, 2.5, 3.0, 4.0] };
         let text = |channels: &[String], input: &[f32]| {
             String::from_utf8(format_csv(channels, input, &tensor).unwrap()).unwrap()

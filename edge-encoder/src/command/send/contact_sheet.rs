@@ -19,7 +19,7 @@ pub(super) struct RunSheet {
     /// The longest side of an image in pixels; `None` keeps the original size.
     max_side: Option<u32>,
     /// Number of pairs that can still be added.
-    pairs_left: usize,
+    remaining_pairs: usize,
 }
 
 impl RunSheet {
@@ -30,21 +30,21 @@ impl RunSheet {
                 let width = encoder.comparable_original(&DynamicImage::new_luma8(1, 1)).width();
                 let scale = (THUMBNAIL_WIDTH / width).max(1);
                 let pairs = ContactSheet::new(THUMBNAIL_COLUMNS, scale)?;
-                Ok(Self { pairs, max_side: None, pairs_left: usize::MAX })
+                Ok(Self { pairs, max_side: None, remaining_pairs: usize::MAX })
             }
             AnyEncoder::ImageCodec(..) => {
                 let pairs = ContactSheet::new(PHOTO_COLUMNS, 1)?;
-                Ok(Self { pairs, max_side: Some(PHOTO_SIDE), pairs_left: PHOTO_PAIRS })
+                Ok(Self { pairs, max_side: Some(PHOTO_SIDE), remaining_pairs: PHOTO_PAIRS })
             }
         }
     }
 
     /// Adds an input above its reconstruction, unless the sheet is full.
     pub(super) fn push_pair(&mut self, top: &DynamicImage, bottom: &DynamicImage) -> Result<(), SendError> {
-        if self.pairs_left == 0 {
+        if self.remaining_pairs == 0 {
             return Ok(());
         }
-        self.pairs_left -= 1;
+        self.remaining_pairs -= 1;
         match self.max_side {
             Some(side) => self.pairs.push_pair(&shrink_image(top, side), &shrink_image(bottom, side))?,
             None => self.pairs.push_pair(top, bottom)?,
@@ -64,12 +64,8 @@ impl RunSheet {
 }
 
 /// Returns the image with its longest side reduced to at most `side` pixels.
-fn shrink_image(picture: &DynamicImage, side: u32) -> DynamicImage {
-    if picture.width().max(picture.height()) <= side {
-        picture.clone()
-    } else {
-        picture.thumbnail(side, side)
-    }
+fn shrink_image(image: &DynamicImage, side: u32) -> DynamicImage {
+    if image.width().max(image.height()) <= side { image.clone() } else { image.thumbnail(side, side) }
 }
 
 #[cfg(test)]
@@ -77,10 +73,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_large_pictures_are_shrunk() {
+    fn only_large_images_are_shrunk() {
         let sides = |width, height| {
-            let picture = shrink_image(&DynamicImage::new_rgb8(width, height), 768);
-            (picture.width(), picture.height())
+            let image = shrink_image(&DynamicImage::new_rgb8(width, height), 768);
+            (image.width(), image.height())
         };
         assert_eq!(sides(1536, 1000), (768, 500));
         assert_eq!(sides(100, 3000), (26, 768));

@@ -20,8 +20,8 @@ use crate::{
     connection::{CloudTarget, WireCounters, remote_error},
 };
 
-/// The largest answer that is accepted, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// The largest response that is accepted, in bytes.
+const MAX_RESPONSE_BYTES: usize = 64 << 20;
 
 /// A connection to one cloud-decoder.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct DecoderClient {
 pub(super) struct DecodedFrame {
     /// One output per requested head, in that order; without requested heads, the output of the first head.
     pub(super) outputs: Vec<Value>,
-    /// Time between the request and the complete answer.
+    /// Time between the request and the complete response.
     pub(super) round_trip: Duration,
     /// Bytes that this request sent over TCP, including gRPC, HTTP/2 and TLS.
     pub(super) sent_bytes: u64,
@@ -57,7 +57,7 @@ impl DecoderClient {
         let target = CloudTarget::new(endpoint, security)?;
         let counters = WireCounters::default();
         let channel = target.connect(&counters, Some(timeout)).await?;
-        let service = DecoderServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let service = DecoderServiceClient::new(channel).max_decoding_message_size(MAX_RESPONSE_BYTES);
         Ok(Self { service, counters, timeout, bearer: target.bearer() })
     }
 
@@ -65,7 +65,7 @@ impl DecoderClient {
     /// empty. `input` is the reference input, which is sent along if there is one.
     ///
     /// # Errors
-    /// [`ConnectionError::Remote`](crate::ConnectionError::Remote) with the cloud's reason, [`SendError::UnexpectedAnswer`] if the answer does not match the
+    /// [`ConnectionError::Remote`](crate::ConnectionError::Remote) with the cloud's reason, [`SendError::UnexpectedAnswer`] if the response does not match the
     /// request.
     pub(super) async fn decode(
         &mut self,
@@ -95,9 +95,9 @@ impl DecoderClient {
         if let Some(parent) = context::outgoing(&span).and_then(|parent| parent.parse().ok()) {
             request.metadata_mut().insert(context::TRACEPARENT, parent);
         }
-        let sent = self.counters.sent_bytes();
+        let sent_before = self.counters.sent_bytes();
         let start = Instant::now();
-        let answer = self
+        let response = self
             .service
             .decode(request)
             .instrument(span)
@@ -106,7 +106,7 @@ impl DecoderClient {
             .into_inner();
         let round_trip = start.elapsed();
         let sent_after = self.counters.sent_bytes();
-        let outputs = answer.frames.into_iter().flat_map(|frame| frame.outputs);
+        let outputs = response.frames.into_iter().flat_map(|frame| frame.outputs);
         let outputs: Vec<Value> = outputs.filter_map(|output| output.value).collect();
         let expected = heads.len().max(1);
         if outputs.len() != expected {
@@ -116,6 +116,6 @@ impl DecoderClient {
             ))
             .into());
         }
-        Ok(DecodedFrame { outputs, round_trip, sent_bytes: sent_after - sent })
+        Ok(DecodedFrame { outputs, round_trip, sent_bytes: sent_after - sent_before })
     }
 }

@@ -47,8 +47,8 @@ pub(super) async fn run(mut args: SendArgs, file: RootTable) -> Result<(), EdgeE
     let mut run = SendRun { encoder, client, heads, with_input: args.with_input, outputs, sheet };
     let mut rows = Vec::new();
     let bar = progress_bar("inputs");
-    for named in inputs {
-        rows.push(run.send(&named?).await?);
+    for named_input in inputs {
+        rows.push(run.send(&named_input?).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -73,8 +73,8 @@ fn merge_file(flags: &mut SendArgs, file: RootTable) {
 fn requested_heads(encoder: &AnyEncoder) -> Vec<String> {
     let mut heads: Vec<String> = Vec::new();
     for (index, head) in encoder.heads().iter().enumerate() {
-        let wanted = index == 0 || matches!(head.kind, HeadKind::Classify { .. } | HeadKind::Score(_));
-        if wanted && !heads.contains(&head.name) {
+        let is_requested = index == 0 || matches!(head.kind, HeadKind::Classify { .. } | HeadKind::Score(_));
+        if is_requested && !heads.contains(&head.name) {
             heads.push(head.name.clone());
         }
     }
@@ -97,27 +97,29 @@ struct SendRun {
 
 impl SendRun {
     /// Sends one input, and returns its row; for images also adds the pair to the sheet.
-    async fn send(&mut self, named: &NamedInput) -> Result<InputRow, EdgeError> {
-        let encoded = self.encoder.encode(&named.input, IdOnWire::Present)?;
+    async fn send(&mut self, named_input: &NamedInput) -> Result<InputRow, EdgeError> {
+        let encoded = self.encoder.encode(&named_input.input, IdOnWire::Present)?;
         let frame_bytes = encoded.frame.len() as u64;
-        let along =
-            self.with_input.then(|| comparison::reference_input(&self.encoder, &named.input)).transpose()?;
-        let decoded = self.client.decode(encoded.frame, &self.heads, along).await?;
+        let reference = self
+            .with_input
+            .then(|| comparison::reference_input(&self.encoder, &named_input.input))
+            .transpose()?;
+        let decoded = self.client.decode(encoded.frame, &self.heads, reference).await?;
         let mut row = InputRow {
-            name: named.name.clone(),
-            raw_bytes: comparison::raw_bytes(&self.encoder, &named.input),
+            name: named_input.name.clone(),
+            raw_bytes: comparison::raw_bytes(&self.encoder, &named_input.input),
             frame_bytes,
             wire_bytes: decoded.sent_bytes,
             edge_ms: encoded.timing.total().as_secs_f64() * 1e3,
             round_trip_ms: decoded.round_trip.as_secs_f64() * 1e3,
             picture: None,
-            photo: comparison::image_size_result(&self.encoder, &named.input, frame_bytes),
+            photo: comparison::image_size_result(&self.encoder, &named_input.input, frame_bytes),
             numbers: None,
             class: None,
             anomaly: None,
         };
         for output in decoded.outputs {
-            self.record_output(named, output, &mut row)?;
+            self.record_output(named_input, output, &mut row)?;
         }
         Ok(row)
     }
@@ -125,15 +127,15 @@ impl SendRun {
     /// Records the output of one head in the row and the folder.
     fn record_output(
         &mut self,
-        named: &NamedInput,
+        named_input: &NamedInput,
         output: Value,
         row: &mut InputRow,
     ) -> Result<(), EdgeError> {
-        let name = &named.name;
-        match (output, &named.input) {
-            (Value::Png(png), EncoderInput::Image(picture)) => {
+        let name = &named_input.name;
+        match (output, &named_input.input) {
+            (Value::Png(png), EncoderInput::Image(image)) => {
                 self.outputs.write(&format!("{name}.png"), &png)?;
-                let (input, output) = comparison::comparable_pair(&self.encoder, picture, &png)?;
+                let (input, output) = comparison::comparable_pair(&self.encoder, image, &png)?;
                 // The output of a head that upscales cannot be compared with the input.
                 if (input.width(), input.height()) == (output.width(), output.height()) {
                     row.picture = Some(comparison::compare_images(&input, &output)?);

@@ -17,7 +17,7 @@ pub(super) struct InputRow {
     pub(super) wire_bytes: u64,
     /// Time to encode the input at the edge.
     pub(super) edge_ms: f64,
-    /// Time between request and answer.
+    /// Time between request and response.
     pub(super) round_trip_ms: f64,
     /// Figures of images that were reconstructed.
     #[serde(flatten)]
@@ -104,9 +104,9 @@ pub(super) struct SendReport {
 impl SendReport {
     /// Creates a report of at least one row.
     #[must_use]
-    pub(super) fn new(bundle: &str, latent_space: &str, pictures: Vec<InputRow>) -> Self {
-        let mean = mean_row(&pictures);
-        Self { bundle: bundle.to_owned(), latent_space: latent_space.to_owned(), pictures, mean }
+    pub(super) fn new(bundle: &str, latent_space: &str, rows: Vec<InputRow>) -> Self {
+        let mean = mean_row(&rows);
+        Self { bundle: bundle.to_owned(), latent_space: latent_space.to_owned(), pictures: rows, mean }
     }
 
     /// Formats the table for people.
@@ -131,7 +131,7 @@ impl SendReport {
             let _ = writeln!(text, "{}", align(row, &widths));
         }
         let notes = [(self.mean.picture.is_some(), IMAGES_NOTE), (self.mean.numbers.is_some(), NUMBERS_NOTE)];
-        notes.into_iter().filter(|(there, _)| *there).for_each(|(_, note)| text.push_str(note));
+        notes.into_iter().filter(|(is_shown, _)| *is_shown).for_each(|(_, note)| text.push_str(note));
         text.push_str(WIRE_NOTE);
         text
     }
@@ -143,12 +143,12 @@ type Column = (&'static str, fn(&InputRow) -> Option<String>);
 const COLUMNS: [Column; 17] = [
     ("input", |row| Some(row.name.clone())),
     ("raw B", |row| Some(row.raw_bytes.to_string())),
-    ("PNG B", |row| row.picture.map(|picture| picture.png_bytes.to_string())),
-    ("JPEG B", |row| row.picture.map(|picture| picture.jpeg_bytes.to_string())),
-    ("JPEG dB", |row| row.picture.map(|picture| format!("{:.2}", picture.jpeg_psnr_db))),
+    ("PNG B", |row| row.picture.map(|image| image.png_bytes.to_string())),
+    ("JPEG B", |row| row.picture.map(|image| image.jpeg_bytes.to_string())),
+    ("JPEG dB", |row| row.picture.map(|image| format!("{:.2}", image.jpeg_psnr_db))),
     ("frame B", |row| Some(row.frame_bytes.to_string())),
     ("wire B", |row| Some(row.wire_bytes.to_string())),
-    ("PSNR dB", |row| row.picture.map(|picture| format!("{:.2}", picture.psnr_db))),
+    ("PSNR dB", |row| row.picture.map(|image| format!("{:.2}", image.psnr_db))),
     ("RMSE", |row| row.numbers.map(|numbers| format!("{:.4}", numbers.rmse))),
     ("class", |row| row.class.as_ref().map(|class| class.class.clone())),
     ("prob", |row| row.class.as_ref().map(|class| format!("{:.2}", class.probability))),
@@ -194,49 +194,49 @@ fn mean_row(rows: &[InputRow]) -> InputRow {
         picture: mean_figures(
             rows,
             |row| row.picture,
-            |of| ImageResult {
-                png_bytes: of(|picture| picture.png_bytes as f64).round() as u64,
-                jpeg_bytes: of(|picture| picture.jpeg_bytes as f64).round() as u64,
-                jpeg_psnr_db: of(|picture| picture.jpeg_psnr_db),
-                psnr_db: of(|picture| picture.psnr_db),
+            |mean_of| ImageResult {
+                png_bytes: mean_of(|image| image.png_bytes as f64).round() as u64,
+                jpeg_bytes: mean_of(|image| image.jpeg_bytes as f64).round() as u64,
+                jpeg_psnr_db: mean_of(|image| image.jpeg_psnr_db),
+                psnr_db: mean_of(|image| image.psnr_db),
             },
         ),
         photo: mean_figures(
             rows,
             |row| row.photo,
-            |of| ImageSizeResult {
-                width: of(|photo| photo.width.into()).round() as u32,
-                height: of(|photo| photo.height.into()).round() as u32,
-                bits_per_pixel: of(|photo| photo.bits_per_pixel),
+            |mean_of| ImageSizeResult {
+                width: mean_of(|photo| photo.width.into()).round() as u32,
+                height: mean_of(|photo| photo.height.into()).round() as u32,
+                bits_per_pixel: mean_of(|photo| photo.bits_per_pixel),
             },
         ),
         numbers: mean_figures(
             rows,
             |row| row.numbers,
-            |of| NumbersResult { rmse: of(|numbers| numbers.rmse) },
+            |mean_of| NumbersResult { rmse: mean_of(|numbers| numbers.rmse) },
         ),
         class: None,
         anomaly: mean_figures(
             rows,
             |row| row.anomaly,
-            |of| AnomalyResult {
-                score: of(|anomaly| anomaly.score),
-                quantile: of(|anomaly| anomaly.quantile),
-                anomalous: of(|anomaly| anomaly.anomalous),
+            |mean_of| AnomalyResult {
+                score: mean_of(|anomaly| anomaly.score),
+                quantile: mean_of(|anomaly| anomaly.quantile),
+                anomalous: mean_of(|anomaly| anomaly.anomalous),
             },
         ),
     }
 }
 
-/// Returns the mean of a group of figures over the rows that have it; `make` receives a function that
+/// Returns the mean of a group of figures over the rows that have it; `build` receives a function that
 /// averages one figure.
 fn mean_figures<T>(
     rows: &[InputRow],
     group: fn(&InputRow) -> Option<T>,
-    make: impl FnOnce(&dyn Fn(fn(&T) -> f64) -> f64) -> T,
+    build: impl FnOnce(&dyn Fn(fn(&T) -> f64) -> f64) -> T,
 ) -> Option<T> {
     let groups: Vec<T> = rows.iter().filter_map(group).collect();
-    (!groups.is_empty()).then(|| make(&|figure| average(groups.iter().map(figure))))
+    (!groups.is_empty()).then(|| build(&|figure| average(groups.iter().map(figure))))
 }
 
 fn mean_bytes(rows: &[InputRow], value: fn(&InputRow) -> u64) -> u64 {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_a_line_a_picture_and_the_mean() {
+    fn the_table_has_one_line_per_input_and_the_mean() {
         let report =
             SendReport::new("fashion", "0123456789abcdef", vec![row("a", 26, 20.0), row("boot", 29, 22.0)]);
         assert_eq!((report.mean.frame_bytes, report.mean.picture.unwrap().psnr_db), (28, 21.0));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_only_where_there_are_figures() {
+    fn only_columns_with_figures_are_shown() {
         let row = |name: &str, rmse, anomalous| InputRow {
             picture: None,
             numbers: Some(NumbersResult { rmse }),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn only_photographs_have_bits_a_pixel() {
+    fn only_image_codecs_report_bits_per_pixel() {
         let report = SendReport::new("fashion", "0", vec![row("a", 26, 20.0)]);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["mean"].as_object().unwrap().len(), 10);

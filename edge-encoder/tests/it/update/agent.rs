@@ -16,16 +16,16 @@ use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{interval, timeout};
 
-use super::bundles::picture;
+use super::bundles::pixel_image;
 
 /// Time limit of every wait; the test fails after it.
-const LONGEST: Duration = Duration::from_mins(1);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The environment of an agent: its folder, and the address of its cloud.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
     url: String,
-    put: usize,
+    image_count: usize,
 }
 
 /// A running agent, which is killed when it is dropped.
@@ -39,7 +39,7 @@ impl Home {
     pub(crate) fn new(url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("inbox")).unwrap();
-        Self { folder, url: url.to_owned(), put: 0 }
+        Self { folder, url: url.to_owned(), image_count: 0 }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -49,14 +49,14 @@ impl Home {
     /// Moves a complete image into the inbox.
     pub(crate) fn put(&mut self, pixels: [u8; 4]) {
         let part = self.path("picture.png");
-        picture(pixels).save(&part).unwrap();
-        fs::rename(part, self.path("inbox").join(format!("{:06}.png", self.put))).unwrap();
-        self.put += 1;
+        pixel_image(pixels).save(&part).unwrap();
+        fs::rename(part, self.path("inbox").join(format!("{:06}.png", self.image_count))).unwrap();
+        self.image_count += 1;
     }
 
     /// Returns the number of images that were put into the inbox.
     pub(crate) fn count(&self) -> usize {
-        self.put
+        self.image_count
     }
 
     /// Starts an agent with this configured bundle.
@@ -65,12 +65,12 @@ impl Home {
         Agent { child, socket: self.path("edge.sock") }
     }
 
-    /// Runs `edge-encoder doctor`, and returns the verdict and the text of the finding about `what`.
-    pub(crate) fn doctor(&self, bundle: &Path, what: &str) -> (String, String) {
+    /// Runs `edge-encoder doctor`, and returns the verdict and the text of the finding about `subject`.
+    pub(crate) fn doctor(&self, bundle: &Path, subject: &str) -> (String, String) {
         let output = self.command("doctor", bundle).arg("--json").output().unwrap();
         let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let findings = found["findings"].as_array().unwrap();
-        let finding = findings.iter().find(|finding| finding["what"] == what).unwrap();
+        let finding = findings.iter().find(|finding| finding["what"] == subject).unwrap();
         let text = |key: &str| finding[key].as_str().unwrap().to_owned();
         (text("verdict"), text("found"))
     }
@@ -118,26 +118,26 @@ impl Home {
 
 impl Agent {
     /// Waits for a status report that meets a condition.
-    pub(crate) async fn until(&self, wanted: impl Fn(&AgentReport) -> bool) -> AgentReport {
+    pub(crate) async fn until(&self, condition: impl Fn(&AgentReport) -> bool) -> AgentReport {
         let mut last = None;
-        let asked = timeout(LONGEST, async {
+        let polling = timeout(WAIT_TIMEOUT, async {
             let mut ticks = interval(Duration::from_millis(10));
             loop {
                 ticks.tick().await;
                 let socket = self.socket.clone();
                 last = tokio::task::spawn_blocking(move || request_status(&socket).ok()).await.unwrap();
-                if let Some(report) = last.as_ref().filter(|report| wanted(report)) {
+                if let Some(report) = last.as_ref().filter(|report| condition(report)) {
                     return report.clone();
                 }
             }
         });
-        let found = asked.await;
-        found.unwrap_or_else(|_| panic!("timed out; the last report is {last:#?}"))
+        let report = polling.await;
+        report.unwrap_or_else(|_| panic!("timed out; the last report is {last:#?}"))
     }
 
     /// Waits for an update report that meets a condition.
-    pub(crate) async fn until_update(&self, wanted: impl Fn(&UpdateReport) -> bool) -> UpdateReport {
-        self.until(|report| report.update.as_ref().is_some_and(&wanted)).await.update.unwrap()
+    pub(crate) async fn until_update(&self, condition: impl Fn(&UpdateReport) -> bool) -> UpdateReport {
+        self.until(|report| report.update.as_ref().is_some_and(&condition)).await.update.unwrap()
     }
 
     /// Waits until the agent encodes with the bundle of this latent space.

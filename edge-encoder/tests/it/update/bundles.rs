@@ -30,27 +30,27 @@ pub(crate) fn bundle(root: &Path, name: &str, toy: Toy) -> PathBuf {
     let input = root.join(if matches!(toy, Toy::Window) { "bright.csv" } else { "bright.png" });
     match toy {
         Toy::Window => std::fs::write(&input, "0.2,0.4,0.6,0.8\n").unwrap(),
-        Toy::Times(_) | Toy::Fragile => picture([200, 100, 50, 25]).save(&input).unwrap(),
+        Toy::Times(_) | Toy::Fragile => pixel_image([200, 100, 50, 25]).save(&input).unwrap(),
     }
     put_golden_inputs(&folder, &[golden(&folder, &input)]).unwrap();
     folder
 }
 
 /// Replaces the golden frame of a bundle by that of another image.
-pub(crate) fn with_wrong_golden(folder: &Path) {
+pub(crate) fn set_wrong_golden(folder: &Path) {
     let other = folder.with_extension("png");
-    picture([25, 50, 100, 200]).save(&other).unwrap();
+    pixel_image([25, 50, 100, 200]).save(&other).unwrap();
     let mut wrong = golden(folder, &other);
     wrong.input = std::fs::read(folder.join("golden/bright.png")).unwrap();
     put_golden_inputs(folder, &[GoldenInputDraft { name: "bright.png".into(), ..wrong }]).unwrap();
 }
 
 /// Restores the correct golden frame of a bundle.
-pub(crate) fn mended(folder: &Path) {
+pub(crate) fn restore_golden(folder: &Path) {
     put_golden_inputs(folder, &[golden(folder, &folder.join("golden/bright.png"))]).unwrap();
 }
 
-pub(crate) fn without_golden(folder: &Path) {
+pub(crate) fn remove_golden(folder: &Path) {
     put_golden_inputs(folder, &[]).unwrap();
 }
 
@@ -58,14 +58,14 @@ pub(crate) fn latent_space(folder: &Path) -> LatentSpaceId {
     AnyManifest::read(folder).unwrap().latent_space()
 }
 
-pub(crate) fn picture(pixels: [u8; 4]) -> GrayImage {
+pub(crate) fn pixel_image(pixels: [u8; 4]) -> GrayImage {
     GrayImage::from_fn(2, 2, |x, y| Luma([pixels[(2 * y + x) as usize]]))
 }
 
 fn golden(folder: &Path, input: &Path) -> GoldenInputDraft {
-    let picture = ImageCodecOptions::new(Quality::new(50).unwrap());
+    let image_codec = ImageCodecOptions::new(Quality::new(50).unwrap());
     let bundle = AnyBundle::load(folder, BundlePart::Encoder).unwrap();
-    let encoder = AnyEncoder::new(&bundle, &EncodeOptions { image_codec: picture, use_fast: false }).unwrap();
+    let encoder = AnyEncoder::new(&bundle, &EncodeOptions { image_codec, use_fast: false }).unwrap();
     let frame = encoder.encode(&first_input(&encoder, input).unwrap(), IdOnWire::Present).unwrap().frame;
     let name = input.file_name().unwrap().to_string_lossy().into_owned();
     GoldenInputDraft { name, input: std::fs::read(input).unwrap(), frame }
@@ -123,8 +123,8 @@ fn model(toy: Toy) -> Vec<u8> {
             graph.add_node("Div", &[&square, &x], "latent", &[]);
         }
         Toy::Window => {
-            let one = graph.add_initializer("factor", &[1], &[1.0]).unwrap();
-            graph.add_node("Mul", &[&x, &one], "latent", &[]);
+            let factor = graph.add_initializer("factor", &[1], &[1.0]).unwrap();
+            graph.add_node("Mul", &[&x, &factor], "latent", &[]);
         }
     }
     graph.add_output("latent", &["n".into(), 4.into()]);

@@ -19,13 +19,13 @@ use tonic::{
 };
 
 /// Bytes per message, fewer than any file has.
-const PIECE: usize = 50;
+const CHUNK_BYTES: usize = 50;
 
 /// Treatment of the files during the transfer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum TransferFault {
     #[default]
-    Fine,
+    None,
     /// One bit of each encoder is changed.
     Damaged,
     /// Each stream ends after its first message.
@@ -34,9 +34,9 @@ pub(crate) enum Way {
 
 /// The received requests.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedRequests {
     /// The latent spaces in the polls of the channel.
-    pub(crate) asked: Vec<Vec<u8>>,
+    pub(crate) polls: Vec<Vec<u8>>,
     /// The path and the start offset of each download.
     pub(crate) downloads: Vec<(String, u64)>,
 }
@@ -45,8 +45,8 @@ pub(crate) struct Seen {
 #[derive(Debug, Clone)]
 pub(crate) struct Channel {
     pub(crate) url: String,
-    offered: Arc<Mutex<(PathBuf, Way)>>,
-    seen: watch::Sender<Seen>,
+    offered: Arc<Mutex<(PathBuf, TransferFault)>>,
+    requests: watch::Sender<ReceivedRequests>,
 }
 
 impl Channel {
@@ -54,38 +54,40 @@ impl Channel {
     pub(crate) fn start(bundle: &Path) -> Self {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", incoming.local_addr().unwrap());
-        let offered = Arc::new(Mutex::new((bundle.to_owned(), Way::Fine)));
-        let channel = Self { url, offered, seen: watch::Sender::default() };
+        let offered = Arc::new(Mutex::new((bundle.to_owned(), TransferFault::None)));
+        let channel = Self { url, offered, requests: watch::Sender::default() };
         let service = BundleServiceServer::new(channel.clone());
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
         channel
     }
 
     /// Changes the offered bundle and the treatment of its files.
-    pub(crate) fn offer(&self, bundle: &Path, way: Way) {
-        *self.offered.lock().unwrap() = (bundle.to_owned(), way);
+    pub(crate) fn offer(&self, bundle: &Path, fault: TransferFault) {
+        *self.offered.lock().unwrap() = (bundle.to_owned(), fault);
     }
 
     /// Waits until the channel was polled `times` more times, and returns the number of downloads so far.
     pub(crate) async fn downloads_after(&self, times: usize) -> usize {
-        let mut seen = self.seen.subscribe();
-        let asked = seen.borrow().asked.len();
-        let seen = seen.wait_for(|seen| seen.asked.len() >= asked + times).await.unwrap();
-        seen.downloads.len()
+        let mut requests = self.requests.subscribe();
+        let polled = requests.borrow().polls.len();
+        let requests = requests.wait_for(|requests| requests.polls.len() >= polled + times).await.unwrap();
+        requests.downloads.len()
     }
 
     /// Waits until a device that encodes with this latent space has polled the channel.
-    pub(crate) async fn until_asked_by(&self, id: LatentSpaceId) {
-        let asked = |seen: &Seen| seen.asked.last().is_some_and(|space| space[..] == id.as_bytes()[..]);
-        self.seen.subscribe().wait_for(asked).await.unwrap();
+    pub(crate) async fn until_polled_by(&self, id: LatentSpaceId) {
+        let has_polled = |requests: &ReceivedRequests| {
+            requests.polls.last().is_some_and(|space| space[..] == id.as_bytes()[..])
+        };
+        self.requests.subscribe().wait_for(has_polled).await.unwrap();
     }
 
     /// Returns the received requests.
-    pub(crate) fn seen(&self) -> Seen {
-        self.seen.borrow().clone()
+    pub(crate) fn requests(&self) -> ReceivedRequests {
+        self.requests.borrow().clone()
     }
 
-    fn offered(&self) -> (PathBuf, Way) {
+    fn offered(&self) -> (PathBuf, TransferFault) {
         self.offered.lock().unwrap().clone()
     }
 }
@@ -99,7 +101,7 @@ fn files(bundle: &Path) -> Vec<String> {
 
 fn sha256(bytes: &[u8]) -> Vec<u8> {
     let digest = Digest::of(bytes);
-    let byte = |at: usize| u8::from_str_radix(&digest.as_str()[2 * at..2 * at + 2], 16).unwrap();
+    let byte = |index: usize| u8::from_str_radix(&digest.as_str()[2 * index..2 * index + 2], 16).unwrap();
     (0..32).map(byte).collect()
 }
 
@@ -117,13 +119,13 @@ impl BundleService for Channel {
             BundleFile { path, bytes: bytes.len() as u64, sha256: sha256(&bytes) }
         };
         let manifest = AnyManifest::read(&bundle).unwrap();
-        let answer = GetChannelResponse {
+        let response = GetChannelResponse {
             bundle: manifest.name().to_owned(),
             latent_space: manifest.latent_space().as_bytes().to_vec(),
             files: files(&bundle).into_iter().map(file).collect(),
         };
-        self.seen.send_modify(|seen| seen.asked.push(latent_space));
-        Ok(Response::new(answer))
+        self.requests.send_modify(|requests| requests.polls.push(latent_space));
+        Ok(Response::new(response))
     }
 
     type DownloadStream = tokio_stream::Iter<std::vec::IntoIter<Result<DownloadResponse, Status>>>;
@@ -132,18 +134,22 @@ impl BundleService for Channel {
         &self,
         request: Request<DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        let DownloadRequest { sha256: wanted, offset } = request.into_inner();
-        let (bundle, way) = self.offered();
-        let mut found = files(&bundle).into_iter().map(|path| (fs::read(bundle.join(&path)).unwrap(), path));
-        let found = found.find(|(bytes, _)| sha256(bytes) == wanted);
-        let (mut bytes, path) = found.ok_or_else(|| Status::not_found("no such file"))?;
-        if way == Way::Damaged && path == "encoder.onnx" {
-            bytes[PIECE] ^= 1;
+        let DownloadRequest { sha256: digest, offset } = request.into_inner();
+        let (bundle, fault) = self.offered();
+        let mut candidates =
+            files(&bundle).into_iter().map(|path| (fs::read(bundle.join(&path)).unwrap(), path));
+        let file = candidates.find(|(bytes, _)| sha256(bytes) == digest);
+        let (mut bytes, path) = file.ok_or_else(|| Status::not_found("no such file"))?;
+        if fault == TransferFault::Damaged && path == "encoder.onnx" {
+            bytes[CHUNK_BYTES] ^= 1;
         }
-        self.seen.send_modify(|seen| seen.downloads.push((path, offset)));
-        let pieces =
-            bytes[offset as usize..].chunks(PIECE).take(if way == Way::Cut { 1 } else { usize::MAX });
-        let answers: Vec<_> = pieces.map(|bytes| Ok(DownloadResponse { bytes: bytes.to_vec() })).collect();
-        Ok(Response::new(tokio_stream::iter(answers)))
+        self.requests.send_modify(|requests| requests.downloads.push((path, offset)));
+        let chunks = bytes[offset as usize..].chunks(CHUNK_BYTES).take(if fault == TransferFault::Cut {
+            1
+        } else {
+            usize::MAX
+        });
+        let responses: Vec<_> = chunks.map(|bytes| Ok(DownloadResponse { bytes: bytes.to_vec() })).collect();
+        Ok(Response::new(tokio_stream::iter(responses)))
     }
 }

@@ -3,6 +3,6 @@
 mod agent;
 mod bundles;
 mod channel;
+mod installed;
 mod refused;
 mod rollback;
-mod taken;

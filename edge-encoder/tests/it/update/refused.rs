@@ -6,15 +6,16 @@ use lopside_bundle::Digest;
 
 use super::{
     agent::Home,
-    bundles::{Toy, bundle, latent_space, mended, with_wrong_golden, without_golden},
-    channel::{Channel, Way},
+    bundles::{Toy, bundle, latent_space, remove_golden, restore_golden, set_wrong_golden},
+    channel::{Channel, TransferFault},
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encoder_that_makes_something_else_is_refused_until_it_is_mended() {
+async fn a_bundle_that_fails_its_golden_inputs_is_refused_until_it_is_corrected() {
     let root = tempfile::tempdir().unwrap();
-    let [old, new] = [("old", 1.0), ("new", 2.0)].map(|(name, by)| bundle(root.path(), name, Toy::Times(by)));
-    with_wrong_golden(&new);
+    let [old, new] =
+        [("old", 1.0), ("new", 2.0)].map(|(name, factor)| bundle(root.path(), name, Toy::Times(factor)));
+    set_wrong_golden(&new);
     let channel = Channel::start(&new);
     let home = Home::new(&channel.url);
     let agent = home.start(&old);
@@ -29,7 +30,7 @@ async fn an_encoder_that_makes_something_else_is_refused_until_it_is_mended() {
     assert_eq!(channel.downloads_after(3).await, downloads);
     agent.until_uses(latent_space(&old)).await;
 
-    mended(&new);
+    restore_golden(&new);
     agent.until_uses(latent_space(&new)).await;
     let report = agent.until_update(|update| update.state == "on probation").await;
     assert_eq!(report.refused, None);
@@ -40,7 +41,7 @@ async fn a_bundle_that_cannot_be_tried_or_takes_other_inputs_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let old = bundle(root.path(), "old", Toy::Times(1.0));
     let untried = bundle(root.path(), "untried", Toy::Times(2.0));
-    without_golden(&untried);
+    remove_golden(&untried);
     let window = bundle(root.path(), "window", Toy::Window);
     let channel = Channel::start(&untried);
     let home = Home::new(&channel.url);
@@ -52,8 +53,8 @@ async fn a_bundle_that_cannot_be_tried_or_takes_other_inputs_is_refused() {
     };
     refused("training golden --bundle").await;
     // The bundle.json alone shows it.
-    assert_eq!(channel.seen().downloads.len(), 1);
-    channel.offer(&window, Way::Fine);
+    assert_eq!(channel.requests().downloads.len(), 1);
+    channel.offer(&window, TransferFault::None);
     refused("takes windows of 1 rows of the channels a, b, c, d, one every 1 rows, but the sources deliver images")
         .await;
     let report = agent.until_uses(latent_space(&old)).await;
@@ -67,7 +68,8 @@ async fn a_bundle_that_cannot_be_tried_or_takes_other_inputs_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trial_that_ended_the_agent_is_not_tried_again() {
     let root = tempfile::tempdir().unwrap();
-    let [old, new] = [("old", 1.0), ("new", 2.0)].map(|(name, by)| bundle(root.path(), name, Toy::Times(by)));
+    let [old, new] =
+        [("old", 1.0), ("new", 2.0)].map(|(name, factor)| bundle(root.path(), name, Toy::Times(factor)));
     let channel = Channel::start(&new);
     let home = Home::new(&channel.url);
     let manifest = Digest::of(&fs::read(new.join("bundle.json")).unwrap());

@@ -10,7 +10,7 @@ use super::{
 const BLACK: [u8; 4] = [0; 4];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_bring_the_bundle_before_back_and_lose_nothing() {
+async fn failures_roll_back_to_the_previous_bundle_and_lose_no_input() {
     let root = tempfile::tempdir().unwrap();
     let old = bundle(root.path(), "old", Toy::Times(1.0));
     let fragile = bundle(root.path(), "fragile", Toy::Fragile);
@@ -58,9 +58,10 @@ async fn one_input_that_is_encoded_confirms_a_bundle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn starts_that_encode_nothing_bring_the_bundle_before_back() {
+async fn starts_without_an_encoded_input_roll_back_to_the_previous_bundle() {
     let root = tempfile::tempdir().unwrap();
-    let [old, new] = [("old", 1.0), ("new", 2.0)].map(|(name, by)| bundle(root.path(), name, Toy::Times(by)));
+    let [old, new] =
+        [("old", 1.0), ("new", 2.0)].map(|(name, factor)| bundle(root.path(), name, Toy::Times(factor)));
     let channel = Channel::start(&new);
     let home = Home::new(&channel.url);
     let agent = home.start(&old);

@@ -31,19 +31,19 @@ pub(super) fn write_section(
 ) -> Result<(), TrainingError> {
     let caption =
         "From left to right: the photograph, `reconstruct` enlarged (bicubic), `upscale`; quality 70";
-    let picture = side_by_side(IMAGE_FILE, caption, &figures.shown, SHEET_LIMITS)?;
-    if let Some(picture) = &picture {
-        split::write_file(folder, picture.file, &picture.bytes)?;
+    let image = side_by_side(IMAGE_FILE, caption, &figures.shown, SHEET_LIMITS)?;
+    if let Some(image) = &image {
+        split::write_file(folder, image.file, &image.bytes)?;
     }
     let path = folder.join("README.md");
     let card = fs::read_to_string(&path).map_err(io_error(&path))?;
-    put_model_card(folder, &insert_section(&card, &format_section(run, figures, picture.as_ref())))?;
+    put_model_card(folder, &insert_section(&card, &format_section(run, figures, image.as_ref())))?;
     Ok(())
 }
 
-fn format_section(run: &PhotoRun, figures: &UpscalingReport, picture: Option<&CardImage>) -> String {
-    let shown = picture.map_or_else(String::new, |picture| {
-        let CardImage { file, caption, .. } = picture;
+fn format_section(run: &PhotoRun, figures: &UpscalingReport, image: Option<&CardImage>) -> String {
+    let image_link = image.map_or_else(String::new, |image| {
+        let CardImage { file, caption, .. } = image;
         format!("![{caption}]({file})\n\nThe image shows parts of test photographs that are CC0-1.0.\n\n")
     });
     format!(
@@ -52,7 +52,7 @@ fn format_section(run: &PhotoRun, figures: &UpscalingReport, picture: Option<&Ca
          pixels). For comparison, the output of `reconstruct` and the halved photographs themselves, without coding, \
          are enlarged by bicubic interpolation (Catmull–Rom). PSNR is computed over RGB; all figures are means over the \
          images.\n\n{table}\n\
-         {parameters} parameters, {macs:.0} MAC per pixel of the encoder's input.\n\n{shown}\
+         {parameters} parameters, {macs:.0} MAC per pixel of the encoder's input.\n\n{image_link}\
          ```sh\n{command}\n```\n\n",
         count = figures.pictures.len(),
         table = figures.table(),
@@ -65,8 +65,8 @@ fn format_section(run: &PhotoRun, figures: &UpscalingReport, picture: Option<&Ca
 /// Returns the command that reproduces the head, starting from the last run of the commands in the card.
 fn reproduction_command(run: &PhotoRun) -> String {
     let origin = &run.origin;
-    let whole = origin.done == origin.options.steps;
-    let until = if whole { String::new() } else { format!(" --until {}", origin.done) };
+    let is_complete = origin.done == origin.options.steps;
+    let until = if is_complete { String::new() } else { format!(" --until {}", origin.done) };
     format!(
         "cargo run --release -p training -- upscale --bundle bundles/photo --run runs/photo-{} \
          --photos data/photos{}{until}",
@@ -93,7 +93,7 @@ mod tests {
     const BETTER: &str = "## Twice the size\n\nBetter.\n\n";
 
     #[test]
-    fn the_section_comes_before_how_the_bundle_was_made_and_is_replaced() {
+    fn the_section_is_inserted_before_made_by_and_replaced() {
         let card = "# photo\n\n## Figures\n\nMany.\n\n## Made by\n\nHand.\n";
         let first = insert_section(card, GOOD);
         let expected =
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_gets_it_last() {
+    fn a_draft_gets_the_section_at_its_end() {
         let first = insert_section("# Draft\n", GOOD);
         assert_eq!(first, "# Draft\n\n## Twice the size\n\nGood.\n");
         assert_eq!(insert_section(&first, BETTER), first.replace("Good", "Better"));

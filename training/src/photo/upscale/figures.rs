@@ -63,26 +63,27 @@ pub struct Similarity {
 /// # Errors
 /// [`TrainingError`] when an image cannot be coded or compared.
 pub(crate) fn measure(
-    own: &mut BundleCodec,
-    pictures: &[(String, DynamicImage)],
+    codec: &mut BundleCodec,
+    images: &[(String, DynamicImage)],
 ) -> Result<Option<UpscalingReport>, TrainingError> {
-    let Some(cost) = own.upscaler_cost else { return Ok(None) };
-    let scenes: Vec<HalvedPhoto<'_>> = pictures.iter().map(HalvedPhoto::new).collect();
+    let Some(cost) = codec.upscaler_cost else { return Ok(None) };
+    let photos: Vec<HalvedPhoto<'_>> = images.iter().map(HalvedPhoto::new).collect();
     let (mut rows, mut shown) = (Vec::new(), Vec::new());
     for quality in QUALITIES.into_iter().filter_map(Quality::new) {
-        let answers =
-            scenes.iter().map(|scene| scene.decode_images(own, quality)).collect::<Result<Vec<_>, _>>()?;
-        rows.push(measure_quality(quality, &scenes, &answers)?);
+        let decoded_images =
+            photos.iter().map(|photo| photo.decode_images(codec, quality)).collect::<Result<Vec<_>, _>>()?;
+        rows.push(measure_quality(quality, &photos, &decoded_images)?);
         if quality.get() == SHOWN_QUALITY {
-            shown = scenes.iter().zip(answers).map(|(scene, answer)| scene.make_row(answer)).collect();
+            shown =
+                photos.iter().zip(decoded_images).map(|(photo, decoded)| photo.make_row(decoded)).collect();
         }
     }
-    let enlarged: Vec<DynamicImage> = scenes.iter().map(|scene| scene.enlarge_half(&scene.half)).collect();
+    let enlarged: Vec<DynamicImage> = photos.iter().map(|photo| photo.enlarge_half(&photo.half)).collect();
     Ok(Some(UpscalingReport {
-        pictures: pictures.iter().map(|(name, _)| name.clone()).collect(),
+        pictures: images.iter().map(|(name, _)| name.clone()).collect(),
         cost,
         rows,
-        uncompressed: mean_similarity(scenes.iter().zip(enlarged))?,
+        uncompressed: mean_similarity(photos.iter().zip(enlarged))?,
         shown,
     }))
 }
@@ -103,16 +104,20 @@ struct DecodedImages {
 
 impl<'a> HalvedPhoto<'a> {
     /// Crops an odd last row or column, which is absent at half the size.
-    fn new((name, picture): &'a (String, DynamicImage)) -> Self {
-        let truth = picture.crop_imm(0, 0, picture.width() & !1, picture.height() & !1);
+    fn new((name, image): &'a (String, DynamicImage)) -> Self {
+        let truth = image.crop_imm(0, 0, image.width() & !1, image.height() & !1);
         Self { name, half: photos::halve_image(&truth), truth }
     }
 
-    fn decode_images(&self, own: &mut BundleCodec, quality: Quality) -> Result<DecodedImages, TrainingError> {
-        let frame = own.encode(&self.half, quality)?;
-        let reconstructed = own.decode(&frame)?;
+    fn decode_images(
+        &self,
+        codec: &mut BundleCodec,
+        quality: Quality,
+    ) -> Result<DecodedImages, TrainingError> {
+        let frame = codec.encode(&self.half, quality)?;
+        let reconstructed = codec.decode(&frame)?;
         let enlarged = self.enlarge_half(&reconstructed);
-        let upscaled = own.upscale(&frame)?.unwrap_or_else(|| enlarged.clone());
+        let upscaled = codec.upscale(&frame)?.unwrap_or_else(|| enlarged.clone());
         Ok(DecodedImages { bytes: frame.len(), upscaled, enlarged })
     }
 
@@ -125,24 +130,24 @@ impl<'a> HalvedPhoto<'a> {
         f64::from(self.half.width()) * f64::from(self.half.height())
     }
 
-    fn make_row(&self, answer: DecodedImages) -> SheetRow {
-        let DecodedImages { enlarged, upscaled, .. } = answer;
+    fn make_row(&self, decoded: DecodedImages) -> SheetRow {
+        let DecodedImages { enlarged, upscaled, .. } = decoded;
         SheetRow { name: self.name.to_owned(), images: vec![self.truth.clone(), enlarged, upscaled] }
     }
 }
 
 fn measure_quality(
     quality: Quality,
-    scenes: &[HalvedPhoto<'_>],
-    answers: &[DecodedImages],
+    photos: &[HalvedPhoto<'_>],
+    decoded_images: &[DecodedImages],
 ) -> Result<UpscalingRow, TrainingError> {
-    let pairs: Vec<(&HalvedPhoto<'_>, &DecodedImages)> = scenes.iter().zip(answers).collect();
+    let pairs: Vec<(&HalvedPhoto<'_>, &DecodedImages)> = photos.iter().zip(decoded_images).collect();
     Ok(UpscalingRow {
         quality: quality.get(),
-        bytes: mean_of(&pairs, |(_, answer)| answer.bytes as f64),
-        bpp: mean_of(&pairs, |(scene, answer)| answer.bytes as f64 * 8.0 / scene.half_pixels()),
-        upscaled: mean_similarity(pairs.iter().map(|(scene, answer)| (*scene, answer.upscaled.clone())))?,
-        enlarged: mean_similarity(pairs.iter().map(|(scene, answer)| (*scene, answer.enlarged.clone())))?,
+        bytes: mean_of(&pairs, |(_, decoded)| decoded.bytes as f64),
+        bpp: mean_of(&pairs, |(photo, decoded)| decoded.bytes as f64 * 8.0 / photo.half_pixels()),
+        upscaled: mean_similarity(pairs.iter().map(|(photo, decoded)| (*photo, decoded.upscaled.clone())))?,
+        enlarged: mean_similarity(pairs.iter().map(|(photo, decoded)| (*photo, decoded.enlarged.clone())))?,
     })
 }
 
@@ -150,7 +155,7 @@ fn mean_similarity<'a>(
     pairs: impl Iterator<Item = (&'a HalvedPhoto<'a>, DynamicImage)>,
 ) -> Result<Similarity, TrainingError> {
     let points = pairs
-        .map(|(scene, made)| RdPoint::measure(0, 0, &scene.truth, made))
+        .map(|(photo, image)| RdPoint::measure(0, 0, &photo.truth, image))
         .collect::<Result<Vec<_>, _>>()?;
     let ms_ssim: Option<Vec<f64>> = points.iter().map(|point| point.ms_ssim).collect();
     Ok(Similarity {
@@ -164,10 +169,10 @@ impl UpscalingReport {
     /// Returns a table of all qualities.
     #[must_use]
     pub fn table(&self) -> String {
-        let head = "| quality | bytes | bits per pixel sent | upscale, PSNR | MS-SSIM | reconstruct and bicubic, PSNR | \
+        let header = "| quality | bytes | bits per pixel sent | upscale, PSNR | MS-SSIM | reconstruct and bicubic, PSNR | \
                     MS-SSIM | gain, dB |\n|---|---|---|---|---|---|---|---|\n";
         let last = format!("| without coding, bicubic | | 24 | | | {} | |\n", self.uncompressed);
-        head.to_owned() + &self.rows.iter().map(format_row).collect::<String>() + &last
+        header.to_owned() + &self.rows.iter().map(format_row).collect::<String>() + &last
     }
 }
 
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_what_was_sent_and_both_ways_to_enlarge_it() {
+    fn the_table_has_the_bytes_and_both_enlargements() {
         let row = UpscalingRow {
             quality: 40,
             bytes: 1234.4,
@@ -219,10 +224,10 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_last_row_counts_for_nothing() {
+    fn an_odd_last_row_is_dropped() {
         let named = ("odd.png".to_owned(), DynamicImage::new_rgb8(7, 5));
-        let scene = HalvedPhoto::new(&named);
-        assert_eq!((scene.truth.width(), scene.truth.height()), (6, 4));
-        assert_eq!((scene.half.width(), scene.half.height()), (3, 2));
+        let photo = HalvedPhoto::new(&named);
+        assert_eq!((photo.truth.width(), photo.truth.height()), (6, 4));
+        assert_eq!((photo.half.width(), photo.half.height()), (3, 2));
     }
 }

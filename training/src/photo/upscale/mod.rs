@@ -62,17 +62,17 @@ pub(crate) struct UpscaleOptions {
 
 /// Runs the subcommand.
 pub(crate) fn run(options: &UpscaleOptions, runtime: &Runtime) -> Result<(), TrainingError> {
-    let before = PhotoRun::read(&options.start_run)?;
-    check_encoder(options, &before)?;
-    train(options, &before)?;
+    let start = PhotoRun::read(&options.start_run)?;
+    check_encoder(options, &start)?;
+    train(options, &start)?;
     let run = PhotoRun::read(&options.run)?;
     let head = add_trained_head(&options.bundle, &run)?;
     eprintln!("{} now has head {:?} version {}", options.bundle.display(), head.name, head.version);
     report(options, &run, runtime)
 }
 
-fn train(options: &UpscaleOptions, before: &PhotoRun) -> Result<(), TrainingError> {
-    let width = options.width.unwrap_or(before.origin.options.width);
+fn train(options: &UpscaleOptions, start: &PhotoRun) -> Result<(), TrainingError> {
+    let width = options.width.unwrap_or(start.origin.options.width);
     let training = PhotoTraining {
         options: options.schedule.for_shape(width, options.blocks, SCALE),
         tiles: options.folders.build_tile_cache(&options.run)?,
@@ -96,9 +96,9 @@ fn check_encoder(options: &UpscaleOptions, run: &PhotoRun) -> Result<(), Trainin
 
 /// Measures the head on the test photographs and writes its figures into the card.
 fn report(options: &UpscaleOptions, run: &PhotoRun, runtime: &Runtime) -> Result<(), TrainingError> {
-    let pictures: Vec<_> = photos::whole_photos(&options.folders.test_folder())?.collect::<Result<_, _>>()?;
+    let images: Vec<_> = photos::whole_photos(&options.folders.test_folder())?.collect::<Result<_, _>>()?;
     let mut codec = BundleCodec::new(&open_bundle(&options.bundle)?, runtime)?;
-    let Some(figures) = measure(&mut codec, &pictures)? else { return Ok(()) };
+    let Some(figures) = measure(&mut codec, &images)? else { return Ok(()) };
     card::write_section(&options.bundle, run, &figures)?;
     print!("{}", figures.table());
     Ok(())

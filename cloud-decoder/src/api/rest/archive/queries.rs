@@ -31,8 +31,9 @@ impl TryFrom<u32> for PageLimit {
     type Error = String;
 
     fn try_from(limit: u32) -> Result<Self, String> {
-        let fits = (1..=MAX_PAGE_FRAMES).contains(&limit);
-        fits.then_some(Self(limit))
+        let is_valid = (1..=MAX_PAGE_FRAMES).contains(&limit);
+        is_valid
+            .then_some(Self(limit))
             .ok_or_else(|| format!("a page has 1 to {MAX_PAGE_FRAMES} frames, not {limit}"))
     }
 }

@@ -10,13 +10,13 @@ use lopside_capture::Clock;
 /// A clock that skips every wait, after it has reported the wait to a callback.
 pub(crate) struct Leaping {
     now: Mutex<Duration>,
-    told: Box<dyn Fn(Duration) + Send + Sync>,
+    on_wait: Box<dyn Fn(Duration) + Send + Sync>,
 }
 
 impl Leaping {
-    /// Creates a clock that calls `told` with each wait that it skips.
-    pub(crate) fn new(told: impl Fn(Duration) + Send + Sync + 'static) -> Self {
-        Self { now: Mutex::default(), told: Box::new(told) }
+    /// Creates a clock that calls `on_wait` with each wait that it skips.
+    pub(crate) fn new(on_wait: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self { now: Mutex::default(), on_wait: Box::new(on_wait) }
     }
 }
 
@@ -29,9 +29,9 @@ impl Clock for Leaping {
         UNIX_EPOCH + self.now()
     }
 
-    fn begin_wait(&self, wait: Duration) -> Duration {
-        (self.told)(wait);
-        *self.now.lock().unwrap() += wait;
+    fn begin_wait(&self, timeout: Duration) -> Duration {
+        (self.on_wait)(timeout);
+        *self.now.lock().unwrap() += timeout;
         Duration::ZERO
     }
 }

@@ -34,9 +34,9 @@ impl Model {
         let levels = self.merges.len() + 1;
         let layer = |level: usize| {
             let channels = if level == 0 { self.bands } else { 4 * self.merges[level - 1] };
-            let kept = channels - self.merges.get(level).copied().unwrap_or(0);
+            let unmerged = channels - self.merges.get(level).copied().unwrap_or(0);
             let tensor = if levels == 1 { "bands".to_owned() } else { format!("layer{}", 8 << level) };
-            ImageCodecLayerSpec { tensor, channels: kept as u32, stride: 8 << level }
+            ImageCodecLayerSpec { tensor, channels: unmerged as u32, stride: 8 << level }
         };
         (0..levels).rev().map(layer).collect()
     }
@@ -44,28 +44,28 @@ impl Model {
     /// Returns the ONNX file of the encoder with these outputs.
     pub(crate) fn encoder(&self, outputs: &[&str]) -> Vec<u8> {
         let mut graph = GraphBuilder::new("encoder");
-        let any = |channels: i64| [Dim::from("n"), channels.into(), Dim::from("h"), Dim::from("w")];
-        let picture = graph.add_input("picture", &any(3));
+        let dims = |channels: i64| [Dim::from("n"), channels.into(), Dim::from("h"), Dim::from("w")];
+        let image = graph.add_input("picture", &dims(3));
         let weight = weights(&mut graph, "analysis", [self.bands, 3, 16, 16]);
-        let mut bands = graph.conv(&picture, &weight, "", 8, 0, "bands");
+        let mut bands = graph.conv(&image, &weight, "", 8, 0, "bands");
         for (level, &merged) in self.merges.iter().enumerate() {
             let low = graph.slice(&bands, 1, 0, merged as i64, &format!("low{level}"));
             let name = format!("layer{}", 8 << level);
             if level == 0 && self.scaled {
-                let kept = graph.slice(&bands, 1, merged as i64, i64::MAX, "kept");
-                let two = graph.add_initializer("two", &[], &[2.0]).unwrap();
-                graph.add_node("Mul", &[&kept, &two], &name, &[]);
+                let unmerged = graph.slice(&bands, 1, merged as i64, i64::MAX, "kept");
+                let factor = graph.add_initializer("two", &[], &[2.0]).unwrap();
+                graph.add_node("Mul", &[&unmerged, &factor], &name, &[]);
             } else {
                 graph.slice(&bands, 1, merged as i64, i64::MAX, &name);
             }
             let ring = ring(&mut graph, &low, merged, level);
             let weight = weights(&mut graph, &format!("merge{level}"), [4 * merged, merged, 4, 4]);
-            let last = level + 1 == self.merges.len();
-            let name = if last { format!("layer{}", 16 << level) } else { format!("merged{level}") };
+            let is_last = level + 1 == self.merges.len();
+            let name = if is_last { format!("layer{}", 16 << level) } else { format!("merged{level}") };
             bands = graph.conv(&ring, &weight, "", 2, 0, &name);
         }
         for output in outputs {
-            graph.add_output(output, &any(1));
+            graph.add_output(output, &dims(1));
         }
         encode_model(&graph.build())
     }

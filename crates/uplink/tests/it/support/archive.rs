@@ -25,14 +25,14 @@ pub(crate) struct Entry {
 /// The archive of one device. Clones share their contents.
 #[derive(Debug, Clone)]
 pub(crate) struct Archive {
-    kept: Arc<Mutex<Kept>>,
+    contents: Arc<Mutex<Contents>>,
     applied: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Contents {
     /// Number of connections of the device so far.
-    turn: u64,
+    connection: u64,
     streams: BTreeMap<(Class, u64), Stream>,
     entries: Vec<Entry>,
 }
@@ -42,7 +42,7 @@ struct Kept {
 pub(crate) struct Sender {
     pub(crate) spool: u32,
     /// The number of the connection.
-    pub(crate) turn: u64,
+    pub(crate) connection: u64,
 }
 
 /// The applied records of one class and epoch; they are never forgotten.
@@ -55,7 +55,7 @@ struct Stream {
 
 impl Default for Archive {
     fn default() -> Self {
-        Self { kept: Arc::default(), applied: watch::Sender::new(0) }
+        Self { contents: Arc::default(), applied: watch::Sender::new(0) }
     }
 }
 
@@ -67,7 +67,7 @@ impl Archive {
 
     /// Returns all applied records, in the order of application.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.kept.lock().unwrap().entries.clone()
+        self.contents.lock().unwrap().entries.clone()
     }
 
     /// Returns the applied records of a class, in the order of application.
@@ -77,26 +77,27 @@ impl Archive {
 
     /// Returns the number up to which the device has settled a class.
     pub(crate) fn floor(&self, class: Class) -> u64 {
-        let kept = self.kept.lock().unwrap();
-        let floors = kept.streams.iter().filter(|((of, _), _)| *of == class);
+        let contents = self.contents.lock().unwrap();
+        let floors = contents.streams.iter().filter(|((other, _), _)| *other == class);
         floors.map(|(_, stream)| stream.floor).max().unwrap_or(0)
     }
 
     /// Registers a new connection of the device; messages of older connections are no longer applied.
-    pub(crate) fn arrive(&self) -> u64 {
-        let mut kept = self.kept.lock().unwrap();
-        kept.turn += 1;
-        kept.turn
+    pub(crate) fn register_connection(&self) -> u64 {
+        let mut contents = self.contents.lock().unwrap();
+        contents.connection += 1;
+        contents.connection
     }
 
-    /// Returns the applied or settled record numbers of a class of a spool, starting at `from`.
-    pub(crate) fn known(&self, spool: u32, class: Class, from: u64) -> Vec<RangeInclusive<u64>> {
-        let kept = self.kept.lock().unwrap();
-        let streams = kept.streams.iter().filter(|((of, _), stream)| *of == class && stream.spool == spool);
+    /// Returns the applied or settled record numbers of a class of a spool, starting at `first`.
+    pub(crate) fn known(&self, spool: u32, class: Class, first: u64) -> Vec<RangeInclusive<u64>> {
+        let contents = self.contents.lock().unwrap();
+        let streams =
+            contents.streams.iter().filter(|((other, _), stream)| *other == class && stream.spool == spool);
         let mut ranges = Vec::new();
         for (_, Stream { floor, numbers, .. }) in streams {
-            ranges.push(from.max(1)..=*floor);
-            for (&number, _) in numbers.range(from..) {
+            ranges.push(first.max(1)..=*floor);
+            for (&number, _) in numbers.range(first..) {
                 match ranges.last_mut() {
                     Some(last) if *last.end() + 1 == number => *last = *last.start()..=number,
                     _ => ranges.push(number..=number),
@@ -110,9 +111,9 @@ impl Archive {
     /// Applies a whole message. Returns false if it arrived on an older connection.
     pub(crate) fn apply(&self, sender: Sender, frames: &Frames) -> bool {
         let class = class_of(frames.class).unwrap();
-        let mut kept = self.kept.lock().unwrap();
-        let Kept { turn, streams, entries } = &mut *kept;
-        if *turn != sender.turn {
+        let mut contents = self.contents.lock().unwrap();
+        let Contents { connection, streams, entries } = &mut *contents;
+        if *connection != sender.connection {
             return false;
         }
         let stream = streams.entry((class, frames.epoch)).or_default();
@@ -123,12 +124,12 @@ impl Archive {
             if is_new {
                 stream.numbers.insert(entry.number, entries.len());
                 entries.push(entry);
-            } else if let Some(&at) = stream.numbers.get(&entry.number) {
-                assert_eq!(entries[at], entry, "two different records have the same number");
+            } else if let Some(&index) = stream.numbers.get(&entry.number) {
+                assert_eq!(entries[index], entry, "two different records have the same number");
             }
         }
         let applied = entries.len();
-        drop(kept);
+        drop(contents);
         self.applied.send_replace(applied);
         true
     }
@@ -144,15 +145,15 @@ pub(super) fn class_of(class: i32) -> Result<Class, Status> {
 pub(super) fn check(frames: &Frames) -> Result<(), Status> {
     let count = frames.lengths.len();
     let bytes: usize = frames.lengths.iter().map(|&len| len as usize).sum();
-    let fits = count > 0
+    let is_consistent = count > 0
         && frames.digests.len() == count
         && frames.elapsed_ms.len() == count - 1
         && frames.frames.len() == bytes
         && frames.first > 0;
-    let entries = if fits { entries_of(class_of(frames.class)?, frames) } else { Vec::new() };
+    let entries = if is_consistent { entries_of(class_of(frames.class)?, frames) } else { Vec::new() };
     let is_whole =
         entries.iter().zip(&frames.digests).all(|(entry, digest)| crc32c::crc32c(&entry.frame) == *digest);
-    if fits && is_whole { Ok(()) } else { Err(Status::invalid_argument("the columns do not fit")) }
+    if is_consistent && is_whole { Ok(()) } else { Err(Status::invalid_argument("the columns do not fit")) }
 }
 
 fn entries_of(class: Class, frames: &Frames) -> Vec<Entry> {
@@ -160,8 +161,8 @@ fn entries_of(class: Class, frames: &Frames) -> Vec<Entry> {
     let (mut captured_ms, mut source) = (frames.captured_ms, String::new());
     let mut entries = Vec::with_capacity(frames.lengths.len());
     for (index, &len) in frames.lengths.iter().enumerate() {
-        let (frame, after) = rest.split_at(len as usize);
-        rest = after;
+        let (frame, tail) = rest.split_at(len as usize);
+        rest = tail;
         if index > 0 {
             captured_ms += frames.elapsed_ms[index - 1];
         }

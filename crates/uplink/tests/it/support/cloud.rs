@@ -30,7 +30,7 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 use super::archive::{Archive, Sender, check, class_of};
 
 /// Maximum number of messages per connection that wait to be archived.
-const UNDER_WAY: usize = 8;
+const MAX_IN_FLIGHT: usize = 8;
 
 /// The speed of commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ struct Ingest {
 struct Job {
     sender: Sender,
     frames: Frames,
-    done: oneshot::Sender<Result<(), Status>>,
+    reply: oneshot::Sender<Result<(), Status>>,
 }
 
 /// The only task that commits.
@@ -177,16 +177,16 @@ impl Drop for Cloud {
 
 impl Writer {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(Job { sender, frames, done }) = queue.recv().await {
+        while let Some(Job { sender, frames, reply }) = queue.recv().await {
             let Ok(pace) = self.pace.wait_for(|pace| *pace != Pace::Held).await.map(|pace| *pace) else {
                 return;
             };
-            if let Pace::Takes(time) = pace
-                && !time.is_zero()
+            if let Pace::Takes(delay) = pace
+                && !delay.is_zero()
             {
-                sleep(time).await;
+                sleep(delay).await;
             }
-            let _ = done.send(self.commit(sender, &frames));
+            let _ = reply.send(self.commit(sender, &frames));
         }
     }
 
@@ -213,11 +213,11 @@ impl IngestService for Ingest {
             self.seen.send_modify(|seen| seen.hellos += 1);
             return Err(refusal);
         }
-        let (answers, stream) = mpsc::channel(16);
+        let (responses, stream) = mpsc::channel(16);
         let ingest = self.clone();
         tokio::spawn(async move {
-            if let Err(status) = ingest.serve(request.into_inner(), &answers).await {
-                let _ = answers.send(Err(status)).await;
+            if let Err(status) = ingest.serve(request.into_inner(), &responses).await {
+                let _ = responses.send(Err(status)).await;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
@@ -228,33 +228,33 @@ impl Ingest {
     async fn serve(
         &self,
         mut messages: Streaming<UploadRequest>,
-        answers: &mpsc::Sender<Result<UploadResponse, Status>>,
+        responses: &mpsc::Sender<Result<UploadResponse, Status>>,
     ) -> Result<(), Status> {
         let first = messages.message().await?.and_then(|first| first.message);
         let Some(upload_request::Message::Hello(hello)) = first else {
             return Err(Status::invalid_argument("the first message is no hello"));
         };
         self.seen.send_modify(|seen| seen.hellos += 1);
-        let sender = Sender { spool: hello.spool, turn: self.archive.arrive() };
+        let sender = Sender { spool: hello.spool, connection: self.archive.register_connection() };
         self.newest.send_if_modified(|newest| {
-            let is_newer = sender.turn > *newest;
-            *newest = sender.turn.max(*newest);
+            let is_newer = sender.connection > *newest;
+            *newest = sender.connection.max(*newest);
             is_newer
         });
         let mut newest = self.newest.subscribe();
-        answer(answers, upload_response::Message::Welcome(self.welcome(&hello)?)).await?;
+        send_response(responses, upload_response::Message::Welcome(self.welcome(&hello)?)).await?;
         let mut applying = Applying::new();
-        let end = tokio::select! {
-            end = self.take_all(&mut messages, answers, sender, &mut applying) => end.map(|never| match never {}),
-            _ = newest.wait_for(|newest| *newest != sender.turn) => Err(displaced()),
+        let result = tokio::select! {
+            result = self.take_all(&mut messages, responses, sender, &mut applying) => result.map(|never| match never {}),
+            _ = newest.wait_for(|newest| *newest != sender.connection) => Err(displaced()),
         };
         // A message whose commit failed was removed before; messages after it are not acknowledged.
-        for (ack, done) in applying {
-            if end.is_ok() && matches!(done.await, Ok(Ok(()))) {
-                let _ = answer(answers, upload_response::Message::Ack(ack)).await;
+        for (ack, outcome) in applying {
+            if result.is_ok() && matches!(outcome.await, Ok(Ok(()))) {
+                let _ = send_response(responses, upload_response::Message::Ack(ack)).await;
             }
         }
-        end
+        result
     }
 
     fn welcome(&self, hello: &Hello) -> Result<Welcome, Status> {
@@ -270,20 +270,20 @@ impl Ingest {
     async fn take_all(
         &self,
         messages: &mut Streaming<UploadRequest>,
-        answers: &mpsc::Sender<Result<UploadResponse, Status>>,
+        responses: &mpsc::Sender<Result<UploadResponse, Status>>,
         sender: Sender,
         applying: &mut Applying,
     ) -> Result<Infallible, Status> {
         loop {
             tokio::select! {
-                message = messages.message(), if applying.len() < UNDER_WAY => {
+                message = messages.message(), if applying.len() < MAX_IN_FLIGHT => {
                     let message = message?.ok_or_else(|| Status::cancelled("the device has gone"))?;
                     applying.push_back(self.apply(sender, message).await?);
                 }
-                done = first_done(applying), if !applying.is_empty() => {
+                outcome = first_done(applying), if !applying.is_empty() => {
                     let ack = applying.pop_front().map(|(ack, _)| ack).unwrap();
-                    done?;
-                    answer(answers, upload_response::Message::Ack(ack)).await?;
+                    outcome?;
+                    send_response(responses, upload_response::Message::Ack(ack)).await?;
                 }
             }
         }
@@ -300,8 +300,8 @@ impl Ingest {
         check(&frames)?;
         let count = frames.lengths.len() as u64;
         let ack = Ack { class: frames.class, number: frames.first + count - 1 };
-        let (done, applied) = oneshot::channel();
-        let job = Job { sender, frames, done };
+        let (reply, applied) = oneshot::channel();
+        let job = Job { sender, frames, reply };
         self.jobs.send(job).await.map_err(|_| Status::unavailable("the archive is closed"))?;
         self.seen.send_modify(|seen| {
             seen.messages += 1;
@@ -314,17 +314,19 @@ impl Ingest {
 /// Waits for the result of the oldest message, which stays in the queue.
 async fn first_done(applying: &mut Applying) -> Result<(), Status> {
     match applying.front_mut() {
-        Some((_, done)) => done.await.unwrap_or_else(|_| Err(Status::unavailable("the archive is closed"))),
+        Some((_, outcome)) => {
+            outcome.await.unwrap_or_else(|_| Err(Status::unavailable("the archive is closed")))
+        }
         None => Ok(()),
     }
 }
 
-async fn answer(
-    answers: &mpsc::Sender<Result<UploadResponse, Status>>,
+async fn send_response(
+    responses: &mpsc::Sender<Result<UploadResponse, Status>>,
     message: upload_response::Message,
 ) -> Result<(), Status> {
-    let answer = UploadResponse { message: Some(message) };
-    answers.send(Ok(answer)).await.map_err(|_| Status::cancelled("the device has gone"))
+    let response = UploadResponse { message: Some(message) };
+    responses.send(Ok(response)).await.map_err(|_| Status::cancelled("the device has gone"))
 }
 
 fn displaced() -> Status {

@@ -40,7 +40,7 @@ struct Files {
 
 #[derive(Debug, Default)]
 struct Inode {
-    now: Vec<u8>,
+    visible: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
 }
@@ -64,14 +64,14 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// Lets the next `times` writes fail.
-    pub(crate) fn fail_writes(&self, times: u64) {
-        self.lock().failing[0] = times;
+    /// Lets the next `count` writes fail.
+    pub(crate) fn fail_writes(&self, count: u64) {
+        self.lock().failing[0] = count;
     }
 
-    /// Lets the next `times` syncs of files fail and lose the unsynced data.
-    pub(crate) fn fail_syncs(&self, times: u64) {
-        self.lock().failing[1] = times;
+    /// Lets the next `count` syncs of files fail and lose the unsynced data.
+    pub(crate) fn fail_syncs(&self, count: u64) {
+        self.lock().failing[1] = count;
     }
 
     /// Returns the number of failures, and notifies of each change.
@@ -87,7 +87,7 @@ impl Disk {
         if end == End::PowerCut {
             files.names = files.durable_names.clone();
             for inode in &mut files.inodes {
-                inode.now = inode.durable.clone();
+                inode.visible = inode.durable.clone();
                 inode.unsynced.clear();
             }
         }
@@ -137,7 +137,7 @@ impl Storage for Disk {
         }
         let inode = files.inodes.len();
         let zeros = vec![0; len as usize];
-        files.inodes.push(Inode { durable: zeros.clone(), now: zeros, unsynced: Vec::new() });
+        files.inodes.push(Inode { durable: zeros.clone(), visible: zeros, unsynced: Vec::new() });
         files.names.insert(name.to_owned(), inode);
         drop(files);
         Ok(self.file(inode))
@@ -161,12 +161,12 @@ impl Storage for Disk {
 
 impl File for DiskFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.alive()?.inodes[self.inode].now.len() as u64)
+        Ok(self.disk.alive()?.inodes[self.inode].visible.len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let files = self.disk.alive()?;
-        let bytes = files.inodes[self.inode].now.get(offset as usize..).unwrap_or_default();
+        let bytes = files.inodes[self.inode].visible.get(offset as usize..).unwrap_or_default();
         let len = bytes.len().min(buffer.len());
         buffer[..len].copy_from_slice(&bytes[..len]);
         Ok(len)
@@ -199,7 +199,7 @@ impl File for DiskFile {
 
 impl Inode {
     fn change(&mut self, change: Change) {
-        change.apply(&mut self.now);
+        change.apply(&mut self.visible);
         self.unsynced.push(change);
     }
 }
@@ -208,11 +208,11 @@ impl Change {
     fn apply(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::Length(len) => bytes.resize(*len, 0),
-            Self::Write(at, new) => {
-                if bytes.len() < at + new.len() {
-                    bytes.resize(at + new.len(), 0);
+            Self::Write(offset, new_bytes) => {
+                if bytes.len() < offset + new_bytes.len() {
+                    bytes.resize(offset + new_bytes.len(), 0);
                 }
-                bytes[*at..at + new.len()].copy_from_slice(new);
+                bytes[*offset..offset + new_bytes.len()].copy_from_slice(new_bytes);
             }
         }
     }

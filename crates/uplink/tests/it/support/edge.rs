@@ -50,18 +50,18 @@ impl Edge {
     }
 
     /// Starts the uplink.
-    pub(crate) fn connect(&mut self, to: SocketAddr, settings: UplinkSettings) {
+    pub(crate) fn connect(&mut self, address: SocketAddr, settings: UplinkSettings) {
         let uplink = Uplink::new(self.store.clone(), settings);
         let link = uplink.link();
-        let endpoint = Endpoint::from_shared(format!("http://{to}")).unwrap();
-        let running = tokio::spawn(async move {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let task = tokio::spawn(async move {
             uplink
                 .run(|| async {
                     endpoint.connect().await.map_err(|error| UplinkError::Connect(error.to_string()))
                 })
                 .await;
         });
-        self.uplink = Some((running.abort_handle(), link));
+        self.uplink = Some((task.abort_handle(), link));
     }
 
     /// Returns the state of the connection, and notifies of each change.
@@ -98,9 +98,9 @@ impl Edge {
 
     /// Ends the device by a kill or a power cut, and returns its disk.
     pub(crate) async fn end(self, end: End) -> Disk {
-        let left = self.disk.end(end);
+        let disk = self.disk.end(end);
         self.stop().await;
-        left
+        disk
     }
 
     /// Drops all handles, and waits for the thread.

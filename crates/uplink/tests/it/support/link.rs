@@ -23,13 +23,13 @@ const SEGMENT: [u64; 2] = [1448, 52];
 /// The longest queueing time at the bottleneck.
 const QUEUE: Duration = Duration::from_millis(20);
 /// Maximum number of pieces in flight.
-const PIECES: usize = 4096;
+const MAX_CHUNKS: usize = 4096;
 
 /// The current conditions of the link.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Conditions {
     /// The address of the cloud.
-    pub(crate) to: SocketAddr,
+    pub(crate) target: SocketAddr,
     /// Bytes per second in each direction; `None` for no limit.
     pub(crate) rate: Option<f64>,
     /// One-way delay.
@@ -54,18 +54,19 @@ pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     conditions: watch::Sender<Conditions>,
     sent: Arc<Mutex<Sent>>,
-    listening: AbortHandle,
+    listener_task: AbortHandle,
 }
 
 impl Link {
     /// Creates a link without a rate limit or delay.
-    pub(crate) async fn to(to: SocketAddr) -> Self {
+    pub(crate) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let first = Conditions { to, rate: None, delay: Duration::ZERO, is_cut: false, resets: 0 };
-        let (conditions, sent) = (watch::Sender::new(first), Arc::default());
-        let listening = tokio::spawn(listen(listener, conditions.clone(), Arc::clone(&sent))).abort_handle();
-        Self { address, conditions, sent, listening }
+        let initial = Conditions { target, rate: None, delay: Duration::ZERO, is_cut: false, resets: 0 };
+        let (conditions, sent) = (watch::Sender::new(initial), Arc::default());
+        let listener_task =
+            tokio::spawn(listen(listener, conditions.clone(), Arc::clone(&sent))).abort_handle();
+        Self { address, conditions, sent, listener_task }
     }
 
     /// Changes the conditions.
@@ -86,7 +87,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.listening.abort();
+        self.listener_task.abort();
     }
 }
 
@@ -103,70 +104,70 @@ async fn listen(listener: TcpListener, conditions: watch::Sender<Conditions>, se
 async fn connect(edge: TcpStream, mut conditions: watch::Receiver<Conditions>, sent: Arc<Mutex<Sent>>) {
     let resets = conditions.borrow().resets;
     let mut broken = conditions.clone();
-    let carry = async {
-        let to = flowing(&mut conditions).await.to;
-        let Ok(cloud) = TcpStream::connect(to).await else { return };
+    let transfer = async {
+        let target = flowing(&mut conditions).await.target;
+        let Ok(cloud) = TcpStream::connect(target).await else { return };
         edge.set_nodelay(true).unwrap();
         cloud.set_nodelay(true).unwrap();
         let ((from_edge, to_edge), (from_cloud, to_cloud)) = (edge.into_split(), cloud.into_split());
-        let up = way(from_edge, to_cloud, conditions.clone(), Some(sent));
-        let down = way(from_cloud, to_edge, conditions, None);
+        let up = forward(from_edge, to_cloud, conditions.clone(), Some(sent));
+        let down = forward(from_cloud, to_edge, conditions, None);
         tokio::select! {
             () = up => {}
             () = down => {}
         }
     };
     tokio::select! {
-        () = carry => {}
+        () = transfer => {}
         _ = broken.wait_for(|conditions| conditions.resets != resets) => {}
     }
 }
 
 /// Forwards bytes in one direction: they queue at the bottleneck, and then travel for the delay.
-async fn way(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+async fn forward(
+    mut reader: OwnedReadHalf,
+    mut writer: OwnedWriteHalf,
     mut conditions: watch::Receiver<Conditions>,
     sent: Option<Arc<Mutex<Sent>>>,
 ) {
-    let (arrivals, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
-    let mut flowing_out = conditions.clone();
-    let take = async move {
-        let mut free = Instant::now();
+    let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(MAX_CHUNKS);
+    let mut write_conditions = conditions.clone();
+    let read_loop = async move {
+        let mut free_at = Instant::now();
         loop {
             let is_slow = flowing(&mut conditions).await.rate.is_some();
-            let mut piece = vec![0; if is_slow { SEGMENT[0] as usize } else { 1 << 16 }];
-            let Ok(len @ 1..) = from.read(&mut piece).await else { return };
-            piece.truncate(len);
+            let mut chunk = vec![0; if is_slow { SEGMENT[0] as usize } else { 1 << 16 }];
+            let Ok(len @ 1..) = reader.read(&mut chunk).await else { return };
+            chunk.truncate(len);
             if let Some(sent) = &sent {
                 count(&mut sent.lock().unwrap(), len as u64);
             }
             let Conditions { rate, delay, .. } = flowing(&mut conditions).await;
-            free = free.max(Instant::now());
+            free_at = free_at.max(Instant::now());
             if let Some(rate) = rate {
-                free += Duration::from_secs_f64(len as f64 / rate);
+                free_at += Duration::from_secs_f64(len as f64 / rate);
             }
-            if arrivals.send((free + delay, piece)).await.is_err() {
+            if sender.send((free_at + delay, chunk)).await.is_err() {
                 return;
             }
-            sleep_until(free - QUEUE).await;
+            sleep_until(free_at - QUEUE).await;
         }
     };
-    let give = async move {
-        while let Some((at, piece)) = arriving.recv().await {
-            sleep_until(at).await;
-            flowing(&mut flowing_out).await;
-            if to.write_all(&piece).await.is_err() {
+    let write_loop = async move {
+        while let Some((arrival, chunk)) = receiver.recv().await {
+            sleep_until(arrival).await;
+            flowing(&mut write_conditions).await;
+            if writer.write_all(&chunk).await.is_err() {
                 return;
             }
         }
     };
-    tokio::join!(take, give);
+    tokio::join!(read_loop, write_loop);
 }
 
 /// Waits until the link is not cut, and returns its conditions.
 async fn flowing(conditions: &mut watch::Receiver<Conditions>) -> Conditions {
-    let flowing = conditions.wait_for(|conditions| !conditions.is_cut).await.map(|now| now.clone());
+    let flowing = conditions.wait_for(|conditions| !conditions.is_cut).await.map(|current| current.clone());
     match flowing {
         Ok(conditions) => conditions,
         // The link was dropped, and the connection ends with it.

@@ -18,13 +18,14 @@ pub(crate) use self::{
 };
 
 /// Time limit for events that should occur immediately.
-const PATIENCE: Duration = Duration::from_mins(1);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Waits until the watched value meets a condition, and returns it.
 pub(crate) async fn until<T: Clone + std::fmt::Debug>(
-    watched: &mut watch::Receiver<T>,
-    is_so: impl FnMut(&T) -> bool,
+    receiver: &mut watch::Receiver<T>,
+    condition: impl FnMut(&T) -> bool,
 ) -> T {
-    let seen = timeout(PATIENCE, watched.wait_for(is_so)).await.map(|seen| seen.unwrap().clone());
-    seen.unwrap_or_else(|_| panic!("timed out; the last value is {:?}", watched.borrow()))
+    let result =
+        timeout(WAIT_TIMEOUT, receiver.wait_for(condition)).await.map(|result| result.unwrap().clone());
+    result.unwrap_or_else(|_| panic!("timed out; the last value is {:?}", receiver.borrow()))
 }

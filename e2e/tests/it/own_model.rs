@@ -21,7 +21,7 @@ fn model() -> Vec<u8> {
 }
 
 /// Writes rows whose values are equal in pairs.
-fn rows(path: &Path, count: usize) {
+fn write_rows(path: &Path, count: usize) {
     let value = |i: usize| ((i / 2 * 37) % 101) as f32 / 101.0;
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 8), }}");
     header += &" ".repeat(64 - (10 + header.len() + 1) % 64);
@@ -32,26 +32,29 @@ fn rows(path: &Path, count: usize) {
 }
 
 #[test]
-fn any_model_goes_from_its_file_to_answers() {
+fn a_model_file_is_split_and_served() {
     let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    fs::write(at("halver.onnx"), model()).unwrap();
-    rows(&at("rows.npy"), 40);
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("halver.onnx"), model()).unwrap();
+    write_rows(&path("rows.npy"), 40);
     let mut split = binary_command("training");
     split
         .arg("split")
-        .arg(at("halver.onnx"))
+        .arg(path("halver.onnx"))
         .args(["--at", "z", "--bits", "6", "--calibrate"])
-        .arg(at("rows.npy"));
-    let text = run_stdout(split.arg("--out").arg(at("bundle")));
+        .arg(path("rows.npy"));
+    let text = run_stdout(split.arg("--out").arg(path("bundle")));
     assert!(text.contains("through real frames") && text.contains("bundle halver in"), "{text}");
 
-    let cloud = CloudDecoder::start(&[&at("bundle")]);
+    let cloud = CloudDecoder::start(&[&path("bundle")]);
     let mut send = binary_command("edge-encoder");
-    send.arg("send").arg("--bundle").arg(at("bundle")).args(["--endpoint", &cloud.url, "--json", "--out"]);
-    let report = run_stdout(send.arg(at("answers")).arg(at("rows.npy")));
+    send.arg("send").arg("--bundle").arg(path("bundle")).args(["--endpoint", &cloud.url, "--json", "--out"]);
+    let report = run_stdout(send.arg(path("answers")).arg(path("rows.npy")));
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert!(report.to_string().contains("rows-00039"), "{report}");
-    let answers = fs::read_dir(at("answers")).unwrap().map(|entry| entry.unwrap().path());
-    assert_eq!(answers.filter(|path| path.extension().is_some_and(|ending| ending == "csv")).count(), 40);
+    let results = fs::read_dir(path("answers")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(
+        results.filter(|path| path.extension().is_some_and(|extension| extension == "csv")).count(),
+        40
+    );
 }

@@ -95,8 +95,8 @@ fn contexts() -> ContextModel {
 /// the quality in 8-bit samples; `double` repeats each pixel.
 fn head(latent_space: &str, double: bool) -> Vec<u8> {
     use lopside_onnx::Dim;
-    let dims = |channels: i64, of: &str| {
-        [1.into(), channels.into(), Dim::Symbol(format!("h{of}")), Dim::Symbol(format!("w{of}"))]
+    let dims = |channels: i64, suffix: &str| {
+        [1.into(), channels.into(), Dim::Symbol(format!("h{suffix}")), Dim::Symbol(format!("w{suffix}"))]
     };
     let mut graph = GraphBuilder::new("sum");
     let pixels = STRIDES.map(|stride| {
@@ -109,8 +109,8 @@ fn head(latent_space: &str, double: bool) -> Vec<u8> {
     let sample = graph.add_initializer("sample", &[1], &[1.0 / 255.0]).unwrap();
     let quality = graph.add_node("Mul", &[&quality, &sample], "offset", &[]);
     let sum = graph.add_node("Add", &[&pixels[0], &pixels[1]], "sum", &[]);
-    let last = if double { "once" } else { "picture" };
-    let sum = graph.add_node("Add", &[&sum, &quality], last, &[]);
+    let output_name = if double { "once" } else { "picture" };
+    let sum = graph.add_node("Add", &[&sum, &quality], output_name, &[]);
     if double {
         let ones = graph.add_initializer("ones", &[3, 1, 2, 2], &[1.0; 12]).unwrap();
         let attributes = [("group", Attribute::Int(3)), ("strides", Attribute::Ints(vec![2, 2]))];
@@ -123,12 +123,12 @@ fn head(latent_space: &str, double: bool) -> Vec<u8> {
 }
 
 /// An image as the integers of its layers.
-pub(crate) struct Picture {
+pub(crate) struct TestImage {
     pub(crate) header: ImageCodecHeader,
     pub(crate) layers: Vec<Vec<i16>>,
 }
 
-impl Picture {
+impl TestImage {
     pub(crate) fn new(space: &ImageCodecSpace, [width, height]: [u32; 2], grey: bool) -> Self {
         let header =
             ImageCodecHeader { width, height, is_grey: grey, quality: Quality::new(QUALITY).unwrap() };
@@ -149,13 +149,13 @@ impl Picture {
         let columns = (self.header.width as usize).next_multiple_of(STRIDES[0]);
         let rows = (self.header.height as usize).next_multiple_of(STRIDES[0]);
         [0, 1, 2].map(|channel| {
-            let of_layer = |(&stride, values): (&usize, &Vec<i16>)| {
+            let layer_value = |(&stride, values): (&usize, &Vec<i16>)| {
                 let map = (y % stride * stride + x % stride) * 3 + channel;
                 values[map * (rows / stride) * (columns / stride)
                     + y / stride * (columns / stride)
                     + x / stride]
             };
-            let sum: i16 = STRIDES.iter().zip(&self.layers).take(layers).map(of_layer).sum();
+            let sum: i16 = STRIDES.iter().zip(&self.layers).take(layers).map(layer_value).sum();
             sum + i16::from(QUALITY)
         })
     }
@@ -164,7 +164,7 @@ impl Picture {
     pub(crate) fn samples(&self, layers: usize) -> Vec<u8> {
         let clamp = |value: i16| value.clamp(0, 255) as u8;
         let (width, height) = (self.header.width as usize, self.header.height as usize);
-        let pixels = (0..width * height).map(|at| self.pixel(layers, at % width, at / width));
+        let pixels = (0..width * height).map(|index| self.pixel(layers, index % width, index / width));
         if self.header.is_grey {
             return pixels
                 .map(|pixel| clamp((f32::from(pixel.iter().sum::<i16>()) / 3.0).round() as i16))
@@ -174,12 +174,12 @@ impl Picture {
     }
 }
 
-fn picture() -> ImageSpec {
+fn image_spec() -> ImageSpec {
     ImageSpec::with_uniform_range(2, 1, Channels::Grey, 0.0, 1.0)
 }
 
 /// Writes the bundle `vector`, whose latents have two values, and returns a frame of it.
-pub(crate) fn vector(folder: &Path) -> Vec<u8> {
+pub(crate) fn fixed_latent(folder: &Path) -> Vec<u8> {
     let tensor =
         |name: &str| TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(2)] };
     let mut graph = GraphBuilder::new("same");
@@ -190,7 +190,7 @@ pub(crate) fn vector(folder: &Path) -> Vec<u8> {
     let head = FixedLatentDraftHead {
         name: "reconstruct".into(),
         version: 1,
-        kind: HeadKind::Reconstruct(picture()),
+        kind: HeadKind::Reconstruct(image_spec()),
         model: encode_model(&graph.build()),
         inputs: vec!["latent".into()],
         output: tensor("picture"),
@@ -199,7 +199,7 @@ pub(crate) fn vector(folder: &Path) -> Vec<u8> {
     let draft = FixedLatentDraft {
         name: "vector".into(),
         description: "Two values for two pixels".into(),
-        input: InputSpec::Picture(picture()),
+        input: InputSpec::Picture(image_spec()),
         encoder: b"stays at the edge".to_vec(),
         input_tensor: tensor("image"),
         encoder_cost: cost,

@@ -6,7 +6,7 @@ use lopside_latent::{LatentError, Limits, image_codec::truncate_layers};
 use tempfile::tempdir;
 
 use super::{
-    bundles::{Picture, photo, vector, write_photo},
+    bundles::{TestImage, fixed_latent, photo, write_photo},
     onnxruntime,
 };
 
@@ -15,16 +15,16 @@ fn runtime() -> Runtime {
 }
 
 #[test]
-fn any_size_comes_back_cropped_in_colour_and_grey() {
+fn images_of_any_size_are_decoded_cropped_in_colour_and_grey() {
     let folder = tempdir().unwrap();
     let bundle = photo(folder.path());
     let mut decoder = ImageCodecDecoder::new(&runtime(), &bundle, "").unwrap();
     for (size, grey) in [([13, 10], false), ([1, 1], false), ([8, 4], true), ([5, 1030], true)] {
-        let picture = Picture::new(&bundle.space, size, grey);
-        let image = decoder.decode(&picture.frame(&bundle.space)).unwrap();
+        let test_image = TestImage::new(&bundle.space, size, grey);
+        let image = decoder.decode(&test_image.frame(&bundle.space)).unwrap();
         assert_eq!([image.width(), image.height()], size);
         assert_eq!(image.color(), if grey { ColorType::L8 } else { ColorType::Rgb8 });
-        assert_eq!(image.as_bytes(), picture.samples(2), "{size:?}");
+        assert_eq!(image.as_bytes(), test_image.samples(2), "{size:?}");
     }
 }
 
@@ -32,34 +32,34 @@ fn any_size_comes_back_cropped_in_colour_and_grey() {
 fn a_missing_layer_is_zeros() {
     let folder = tempdir().unwrap();
     let bundle = photo(folder.path());
-    let picture = Picture::new(&bundle.space, [13, 10], false);
-    let frame = truncate_layers(&picture.frame(&bundle.space), 1, &Limits::default(), None).unwrap();
+    let test_image = TestImage::new(&bundle.space, [13, 10], false);
+    let frame = truncate_layers(&test_image.frame(&bundle.space), 1, &Limits::default(), None).unwrap();
     let mut decoder = ImageCodecDecoder::new(&runtime(), &bundle, "plain").unwrap();
-    assert_eq!(decoder.decode(&frame).unwrap().as_bytes(), picture.samples(1));
+    assert_eq!(decoder.decode(&frame).unwrap().as_bytes(), test_image.samples(1));
 }
 
 #[test]
 fn a_head_may_enlarge() {
     let folder = tempdir().unwrap();
     let bundle = photo(folder.path());
-    let picture = Picture::new(&bundle.space, [7, 3], false);
+    let test_image = TestImage::new(&bundle.space, [7, 3], false);
     let mut decoder = ImageCodecDecoder::new(&runtime(), &bundle, "double").unwrap();
-    let image = decoder.decode(&picture.frame(&bundle.space)).unwrap().to_rgb8();
+    let image = decoder.decode(&test_image.frame(&bundle.space)).unwrap().to_rgb8();
     assert_eq!(image.dimensions(), (14, 6));
     for (x, y, pixel) in image.enumerate_pixels() {
         let expected =
-            picture.pixel(2, x as usize / 2, y as usize / 2).map(|value| value.clamp(0, 255) as u8);
+            test_image.pixel(2, x as usize / 2, y as usize / 2).map(|value| value.clamp(0, 255) as u8);
         assert_eq!(pixel.0, expected, "{x}, {y}");
     }
 }
 
 #[test]
-fn what_is_no_frame_of_it_is_refused() {
+fn invalid_and_foreign_frames_are_refused() {
     let (folder, other) = (tempdir().unwrap(), tempdir().unwrap());
     let bundle = photo(folder.path());
     let limits = Limits { max_pixels: 130, ..Limits::default() };
     let mut decoder = ImageCodecDecoder::new(&runtime(), &bundle, "").unwrap().with_limits(limits);
-    let frame = |size| Picture::new(&bundle.space, size, false).frame(&bundle.space);
+    let frame = |size| TestImage::new(&bundle.space, size, false).frame(&bundle.space);
     assert!(decoder.decode(&frame([13, 10])).is_ok());
     let mut damaged = frame([13, 10]);
     damaged[20] ^= 1;
@@ -76,12 +76,12 @@ fn what_is_no_frame_of_it_is_refused() {
             "{error}"
         );
     }
-    let error = decoder.decode(&vector(other.path())).unwrap_err();
+    let error = decoder.decode(&fixed_latent(other.path())).unwrap_err();
     assert!(matches!(error, DecodeError::WrongFrameVersion { found: 1, expected: 2, .. }), "{error}");
 }
 
 #[test]
-fn a_head_that_is_not_what_it_says_is_refused() {
+fn a_head_that_contradicts_its_description_is_refused() {
     let folder = tempdir().unwrap();
     let bundle = write_photo(folder.path(), 3);
     let error = ImageCodecDecoder::new(&runtime(), &bundle, "plain").unwrap_err().to_string();

@@ -37,16 +37,16 @@ impl RoundTrip {
         test: &Corpus,
         layers: Option<usize>,
     ) -> Result<Self, TrainingError> {
-        let mut through = Self::default();
+        let mut round_trip = Self::default();
         let bar = progress::image_bar(test.len());
         for start in (0..test.len()).step_by(FRAMES_PER_REQUEST) {
             let inputs: Vec<EncoderInput> =
                 (start..(start + FRAMES_PER_REQUEST).min(test.len())).map(|i| test.edge_input(i)).collect();
-            through.send_batch(service, &inputs, layers)?;
+            round_trip.send_batch(service, &inputs, layers)?;
             bar.inc(inputs.len() as u64);
         }
         bar.finish_and_clear();
-        Ok(through)
+        Ok(round_trip)
     }
 
     fn send_batch(
@@ -59,14 +59,17 @@ impl RoundTrip {
             inputs.iter().map(|input| service.encode_frame(input, layers)).collect::<Result<Vec<_>, _>>()?;
         self.record_frames(service, &frames)?;
         let heads = &service.bundle.manifest.heads;
-        let scored = heads.iter().filter(|head| layers.is_none() && matches!(head.kind, HeadKind::Score(_)));
-        let scores: Vec<OutputRequest> = scored.map(natural_output).collect();
-        let others = heads[1..].iter().filter(|head| matches!(head.kind, HeadKind::Classify { .. }));
-        let first =
+        let score_heads =
+            heads.iter().filter(|head| layers.is_none() && matches!(head.kind, HeadKind::Score(_)));
+        let score_requests: Vec<OutputRequest> = score_heads.map(natural_output).collect();
+        let class_heads = heads[1..].iter().filter(|head| matches!(head.kind, HeadKind::Classify { .. }));
+        let reconstruction =
             OutputRequest { head: heads[0].name.clone(), version: None, format: OutputFormat::Tensor };
-        let wanted: Vec<OutputRequest> =
-            std::iter::once(first).chain(others.map(natural_output)).chain(scores.iter().cloned()).collect();
-        let request = DecodeRequest { outputs: &wanted, ..DecodeRequest::new(&frames) };
+        let requests: Vec<OutputRequest> = std::iter::once(reconstruction)
+            .chain(class_heads.map(natural_output))
+            .chain(score_requests.iter().cloned())
+            .collect();
+        let request = DecodeRequest { outputs: &requests, ..DecodeRequest::new(&frames) };
         for output in service.decode_frames(request)?.into_iter().flatten() {
             match output.value {
                 OutputValue::Tensor { values, .. } => self.reconstructions.extend(values),
@@ -75,11 +78,12 @@ impl RoundTrip {
                 OutputValue::Png(_) => {}
             }
         }
-        if scores.is_empty() {
+        if score_requests.is_empty() {
             return Ok(());
         }
-        let sent: Vec<ReferenceInput> = inputs.iter().map(reference_input).collect::<Result<_, _>>()?;
-        let request = DecodeRequest { outputs: &scores, inputs: &sent, ..DecodeRequest::new(&frames) };
+        let references: Vec<ReferenceInput> = inputs.iter().map(reference_input).collect::<Result<_, _>>()?;
+        let request =
+            DecodeRequest { outputs: &score_requests, inputs: &references, ..DecodeRequest::new(&frames) };
         for output in service.decode_frames(request)?.into_iter().flatten() {
             if let OutputValue::Anomaly(anomaly) = output.value {
                 self.with_input_verdicts.push(anomaly);
@@ -100,19 +104,19 @@ impl RoundTrip {
 
     /// Returns the share of zeros among the frames' integers.
     pub(super) fn zero_share(&self) -> f64 {
-        let [all, zeros] = self.integers;
-        zeros as f64 / all.max(1) as f64
+        let [total, zeros] = self.integers;
+        zeros as f64 / total.max(1) as f64
     }
 
     /// Returns the distribution of the frame sizes.
-    pub(super) fn spread(&self) -> SizeDistribution {
+    pub(super) fn frame_sizes(&self) -> SizeDistribution {
         SizeDistribution::from_sizes(&self.sizes)
     }
 
     /// Returns the share of samples with the correct most probable class, or `None` without a classifier.
     pub(super) fn accuracy(&self, test: &Corpus) -> Option<f64> {
-        let right = self.classes.iter().zip(&test.classes).filter(|(found, class)| found == class).count();
-        (!self.classes.is_empty()).then(|| right as f64 / self.classes.len() as f64)
+        let correct = self.classes.iter().zip(&test.classes).filter(|(found, class)| found == class).count();
+        (!self.classes.is_empty()).then(|| correct as f64 / self.classes.len() as f64)
     }
 }
 
@@ -128,16 +132,16 @@ fn best_label(heads: &[lopside_bundle::FixedLatentHeadSpec], scores: &[(String, 
         _ => None,
     })?;
     let (label, _) = scores.first()?;
-    labels.iter().position(|known| known == label).map(|place| place as u8)
+    labels.iter().position(|known| known == label).map(|index| index as u8)
 }
 
 fn reference_input(input: &EncoderInput) -> Result<ReferenceInput, TrainingError> {
     match input {
-        EncoderInput::Values(numbers) => Ok(ReferenceInput::Values(numbers.clone())),
-        EncoderInput::Image(picture) => {
+        EncoderInput::Values(values) => Ok(ReferenceInput::Values(values.clone())),
+        EncoderInput::Image(image) => {
             let mut png = std::io::Cursor::new(Vec::new());
-            let written = picture.write_to(&mut png, ImageFormat::Png);
-            written.map_err(|source| DataError::PngEncoding { source })?;
+            let result = image.write_to(&mut png, ImageFormat::Png);
+            result.map_err(|source| DataError::PngEncoding { source })?;
             Ok(ReferenceInput::Image(png.into_inner()))
         }
     }

@@ -14,7 +14,7 @@ use lopside_decoder::Device;
 use lopside_latent::image_codec::ImageCodecSpace;
 use lopside_proto::v1::{
     DecodeRequest, GetBundleRequest, HeadKind, OutputFormat, OutputRequest,
-    decoder_service_client::DecoderServiceClient, output::Value as Answer,
+    decoder_service_client::DecoderServiceClient, output::Value as OutputValue,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tonic::Code;
 
 use super::{
-    bundles::{Picture, photo, vector},
+    bundles::{TestImage, fixed_latent, photo},
     onnxruntime,
 };
 
@@ -33,7 +33,7 @@ const MAX_PIXELS: u64 = 1000;
 pub(crate) struct Cloud {
     url: String,
     photo: ImageCodecBundle,
-    vector_frame: Vec<u8>,
+    fixed_latent_frame: Vec<u8>,
     _stop: oneshot::Sender<()>,
     _folder: TempDir,
 }
@@ -42,7 +42,7 @@ impl Cloud {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let photo = photo(&folder.path().join("photo"));
-        let vector_frame = vector(&folder.path().join("vector"));
+        let fixed_latent_frame = fixed_latent(&folder.path().join("vector"));
         let args = ServeArgs {
             bundles: vec![folder.path().to_owned()],
             listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
@@ -55,21 +55,21 @@ impl Cloud {
         let settings = Settings { max_pixels: MAX_PIXELS, ..Settings::merge(args).unwrap() };
         let server = serve::start_server(&settings).await.unwrap();
         let url = format!("http://{}", server.address());
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop, stop_receiver) = oneshot::channel::<()>();
         tokio::spawn(server.run_until(async {
-            let _ = stopped.await;
+            let _ = stop_receiver.await;
         }));
-        Self { url, photo, vector_frame, _stop: stop, _folder: folder }
+        Self { url, photo, fixed_latent_frame, _stop: stop, _folder: folder }
     }
 
     pub(crate) fn space(&self) -> &ImageCodecSpace {
         &self.photo.space
     }
 
-    pub(crate) fn frame(&self, size: [u32; 2], grey: bool) -> (Picture, Vec<u8>) {
-        let picture = Picture::new(self.space(), size, grey);
-        let frame = picture.frame(self.space());
-        (picture, frame)
+    pub(crate) fn frame(&self, size: [u32; 2], grey: bool) -> (TestImage, Vec<u8>) {
+        let test_image = TestImage::new(self.space(), size, grey);
+        let frame = test_image.frame(self.space());
+        (test_image, frame)
     }
 
     pub(crate) async fn http(&self, request: request::Builder, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
@@ -100,66 +100,77 @@ fn samples(png: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn grpc_decodes_pictures_of_several_sizes_to_pictures_and_tensors() {
+async fn grpc_decodes_images_of_several_sizes_to_images_and_tensors() {
     let cloud = Cloud::start().await;
     let [(colour, first), (grey, second)] = [cloud.frame([13, 10], false), cloud.frame([9, 30], true)];
     let outputs =
         [("plain", OutputFormat::Tensor), ("double", OutputFormat::Png), ("", OutputFormat::Unspecified)];
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
-    let answer = client.decode(request(&[&first, &second], "", &outputs)).await.unwrap().into_inner();
-    assert_eq!(answer.frames.len(), 2);
-    for (picture, frame) in [colour, grey].iter().zip(answer.frames) {
+    let response = client.decode(request(&[&first, &second], "", &outputs)).await.unwrap().into_inner();
+    assert_eq!(response.frames.len(), 2);
+    for (test_image, frame) in [colour, grey].iter().zip(response.frames) {
         let [tensor, double, plain] = frame.outputs.try_into().unwrap();
         assert_eq!((plain.head.as_str(), double.head.as_str(), plain.head_version), ("plain", "double", 1));
-        let (Some(Answer::Tensor(tensor)), Some(Answer::Png(double)), Some(Answer::Png(plain))) =
-            (tensor.value, double.value, plain.value)
+        let (
+            Some(OutputValue::Tensor(tensor)),
+            Some(OutputValue::Png(double)),
+            Some(OutputValue::Png(plain)),
+        ) = (tensor.value, double.value, plain.value)
         else {
             panic!("the outputs are not in the requested order")
         };
-        let (width, height) = (picture.header.width, picture.header.height);
-        assert_eq!(samples(&plain), picture.samples(2));
-        assert_eq!(samples(&double).len(), 4 * picture.samples(2).len());
+        let (width, height) = (test_image.header.width, test_image.header.height);
+        assert_eq!(samples(&plain), test_image.samples(2));
+        assert_eq!(samples(&double).len(), 4 * test_image.samples(2).len());
         assert_eq!(tensor.shape, [3, height, width]);
-        for (at, value) in tensor.values.iter().enumerate() {
-            let (at, plane) = (at % (width * height) as usize, at / (width * height) as usize);
-            let expected = picture.pixel(2, at % width as usize, at / width as usize)[plane];
+        for (index, value) in tensor.values.iter().enumerate() {
+            let (position, plane) = (index % (width * height) as usize, index / (width * height) as usize);
+            let expected = test_image.pixel(2, position % width as usize, position / width as usize)[plane];
             assert!((value * 255.0 - f32::from(expected)).abs() < 1e-3, "{value} {expected}");
         }
     }
-    let vectors = request(&[&cloud.vector_frame], "", &[]);
-    let answer = client.decode(vectors).await.unwrap().into_inner();
-    let Some(Answer::Png(png)) = &answer.frames[0].outputs[0].value else {
+    let request = request(&[&cloud.fixed_latent_frame], "", &[]);
+    let response = client.decode(request).await.unwrap().into_inner();
+    let Some(OutputValue::Png(png)) = &response.frames[0].outputs[0].value else {
         panic!("the output is not a PNG")
     };
     assert_eq!(samples(png), [255, 128]);
 }
 
 #[tokio::test]
-async fn grpc_names_what_is_wrong() {
+async fn grpc_reports_the_reason_of_a_refusal() {
     let cloud = Cloud::start().await;
-    let good = cloud.frame([13, 10], false).1;
-    let mut damaged = good.clone();
+    let valid = cloud.frame([13, 10], false).1;
+    let mut damaged = valid.clone();
     damaged[20] ^= 1;
     let (large, thin) = (cloud.frame([40, 30], false).1, cloud.frame([1, 999], false).1);
     let plain = [("plain", OutputFormat::Png)];
     let cases = [
-        (request(&[&good, &damaged], "", &[]), Code::InvalidArgument, "frame 1: the frame's checksum"),
-        (request(&[&good, &large], "", &[]), Code::InvalidArgument, "pixels is 1200, over the limit of 1000"),
+        (request(&[&valid, &damaged], "", &[]), Code::InvalidArgument, "frame 1: the frame's checksum"),
+        (
+            request(&[&valid, &large], "", &[]),
+            Code::InvalidArgument,
+            "pixels is 1200, over the limit of 1000",
+        ),
         (request(&[&thin], "", &[]), Code::InvalidArgument, "padded and upscaled image is 4000, over"),
         (
-            request(&[&cloud.vector_frame], "photo", &[]),
+            request(&[&cloud.fixed_latent_frame], "photo", &[]),
             Code::InvalidArgument,
             "frame 0 has version 1, but bundle \"photo\" accepts frames of version 2",
         ),
         (
-            request(&[&good], "vector", &[]),
+            request(&[&valid], "vector", &[]),
             Code::InvalidArgument,
             "frame 0 has version 2, but bundle \"vector\" accepts frames of version 1",
         ),
-        (request(&[&good, &cloud.vector_frame], "", &plain), Code::InvalidArgument, "frame 1 has version"),
-        (request(&[&good], "", &[("sharp", OutputFormat::Png)]), Code::NotFound, "it has plain, double"),
         (
-            request(&[&good], "", &[("plain", OutputFormat::ClassScores)]),
+            request(&[&valid, &cloud.fixed_latent_frame], "", &plain),
+            Code::InvalidArgument,
+            "frame 1 has version",
+        ),
+        (request(&[&valid], "", &[("sharp", OutputFormat::Png)]), Code::NotFound, "it has plain, double"),
+        (
+            request(&[&valid], "", &[("plain", OutputFormat::ClassScores)]),
             Code::InvalidArgument,
             "makes images and cannot make class scores",
         ),
@@ -173,7 +184,7 @@ async fn grpc_names_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_bundle_of_pictures_tells_its_layers_and_heads() {
+async fn an_image_codec_bundle_lists_its_layers_and_heads() {
     let cloud = Cloud::start().await;
     let mut client = DecoderServiceClient::connect(cloud.url.clone()).await.unwrap();
     let bundle = client.get_bundle(GetBundleRequest { name: "photo".into() }).await.unwrap().into_inner();
@@ -191,7 +202,9 @@ async fn a_bundle_of_pictures_tells_its_layers_and_heads() {
 
     let (_, body) = cloud.http(Request::get("/v1/bundles"), Vec::new()).await;
     let bundles: Value = serde_json::from_slice(&body).unwrap();
-    let [photo, vector] = bundles["bundles"].as_array().unwrap().as_slice() else { panic!("{bundles}") };
+    let [photo, fixed_latent] = bundles["bundles"].as_array().unwrap().as_slice() else {
+        panic!("{bundles}")
+    };
     assert_eq!(photo["layers"][1], json!({"tensor": "layer2", "channels": 12, "stride": 2}));
     let head = json!({
         "name": "double", "version": 1, "kind": {"picture": {"scale": 2}}, "output_shape": [],
@@ -202,19 +215,19 @@ async fn a_bundle_of_pictures_tells_its_layers_and_heads() {
         "name": "reconstruct", "version": 1, "output_shape": ["n", 2], "parameters": 0, "macs": 2,
         "kind": {"reconstruct": {"width": 2, "height": 1, "channels": "grey", "low": [0.0], "high": [1.0]}},
     });
-    assert_eq!((&vector["latent_shape"], &vector["heads"][0]), (&json!([2]), &head));
-    assert_eq!(vector["layers"], json!([{"tensor": "latent", "shape": [2]}]));
+    assert_eq!((&fixed_latent["latent_shape"], &fixed_latent["heads"][0]), (&json!([2]), &head));
+    assert_eq!(fixed_latent["layers"], json!([{"tensor": "latent", "shape": [2]}]));
 }
 
 #[tokio::test]
-async fn rest_decodes_pictures_and_refuses() {
+async fn rest_decodes_images_and_refuses_invalid_requests() {
     let cloud = Cloud::start().await;
-    let (picture, frame) = cloud.frame([13, 10], true);
+    let (test_image, frame) = cloud.frame([13, 10], true);
     let decode = |query: &str, accept: &str| {
         Request::post(format!("/v1/bundles/photo/decode{query}")).header("accept", accept)
     };
     let (status, png) = cloud.http(decode("", "*/*"), frame.clone()).await;
-    assert_eq!((status, samples(&png)), (StatusCode::OK, picture.samples(2)));
+    assert_eq!((status, samples(&png)), (StatusCode::OK, test_image.samples(2)));
     let (status, body) = cloud.http(decode("?head=double", "application/json"), frame.clone()).await;
     let tensor: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(
@@ -230,7 +243,7 @@ async fn rest_decodes_pictures_and_refuses() {
         (decode("", "*/*"), large, StatusCode::BAD_REQUEST, "over the limit of 1000"),
         (
             decode("", "*/*"),
-            cloud.vector_frame.clone(),
+            cloud.fixed_latent_frame.clone(),
             StatusCode::BAD_REQUEST,
             "accepts frames of version 2",
         ),
