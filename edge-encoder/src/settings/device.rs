@@ -1,10 +1,9 @@
 use clap::Args;
+use lopside_delivery::{MAX_DEVICE_NAME_BYTES, is_valid_device_name};
 use merge::Merge;
 use serde::Deserialize;
 
 use crate::SettingsError;
-
-const MAX_NAME_BYTES: usize = 128;
 
 /// The key `device`.
 #[derive(Debug, Clone, Default, Args, Deserialize, Merge)]
@@ -23,11 +22,11 @@ impl DeviceArg {
     /// [`SettingsError::Invalid`] if the name is not 1 to 128 visible ASCII characters.
     pub(crate) fn into_name(self) -> Result<String, SettingsError> {
         let name = self.device.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
-        if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if is_valid_device_name(&name) {
             return Ok(name);
         }
         Err(SettingsError::Invalid(format!(
-            "{name:?} is not a valid device name: set device, LOPSIDE_DEVICE_NAME or --device to 1 to {MAX_NAME_BYTES} visible \
+            "{name:?} is not a valid device name: set device, LOPSIDE_DEVICE_NAME or --device to 1 to {MAX_DEVICE_NAME_BYTES} visible \
              ASCII characters"
         )))
     }
@@ -41,7 +40,7 @@ mod tests {
     fn a_name_is_visible_ascii() {
         let name = |device: &str| DeviceArg { device: Some(device.to_owned()) }.into_name();
         assert_eq!(name("gate-7").unwrap(), "gate-7");
-        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        let long = "x".repeat(MAX_DEVICE_NAME_BYTES + 1);
         for wrong in ["", "gate 7", "tür", long.as_str()] {
             assert!(name(wrong).unwrap_err().to_string().contains("--device"), "{wrong}");
         }
