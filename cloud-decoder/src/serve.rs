@@ -26,7 +26,11 @@ use tonic_health::server::health_reporter;
 
 use crate::{
     Settings, StartError,
-    api::{self, ApiParts, request_options::DefaultOptions, rest},
+    api::{
+        self,
+        request_options::DefaultOptions,
+        rest::{self, ApiState},
+    },
     archive::ServerArchive,
     auth,
     channels::Channels,
@@ -77,14 +81,14 @@ async fn start(settings: &Settings) -> Result<Server, StartError> {
     let interval = settings.front.reload_interval;
     let channels =
         Channels::start(settings.channels.clone(), interval, &registry, &stats, readiness.subscribe())?;
-    let parts = ApiParts {
+    let state = ApiState {
         decoder,
         archive: archive.clone(),
         channels,
         default_options: DefaultOptions { timeout: settings.request_timeout },
         ready: readiness.subscribe(),
     };
-    let mut router = api::router(parts, health_service)?;
+    let mut router = api::router(state, health_service)?;
     // With a separate metrics address, clients of the main port cannot read the metrics.
     if settings.metrics_listen.is_none() {
         router = router.merge(rest::metrics::router());

@@ -16,7 +16,6 @@ pub(crate) mod rest;
 use std::{convert::Infallible, future::Future};
 
 use axum::{extract::Request, response::IntoResponse};
-use lopside_decoder::Decoder;
 use lopside_proto::{
     FILE_DESCRIPTOR_SET,
     inference::grpc_inference_service_server::GrpcInferenceServiceServer,
@@ -25,38 +24,23 @@ use lopside_proto::{
         ingest_service_server::IngestServiceServer,
     },
 };
-use tokio::sync::watch;
 use tonic::{codec::CompressionEncoding, server::NamedService};
 use tower::Service;
 
 use self::{
     grpc::DecoderGrpc,
     oip::OipService,
-    request_options::DefaultOptions,
     rest::{ApiState, unknown_path},
 };
 use crate::{
     StartError,
-    archive::ServerArchive,
     auth::{Access, ApiRouter, Scope, ServiceAccess},
-    channels::{Channels, GrpcBundleService},
+    channels::GrpcBundleService,
     ingest::GrpcIngestService,
 };
 
 /// Upper bound on the bytes of one gRPC request, with all of its frames. A REST request contains one frame.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
-
-/// The parts of the server that the handlers use.
-#[derive(Debug, Clone)]
-pub(crate) struct ApiParts {
-    pub(crate) decoder: Decoder,
-    /// The archive; `None` if none is configured.
-    pub(crate) archive: Option<ServerArchive>,
-    pub(crate) channels: Channels,
-    pub(crate) default_options: DefaultOptions,
-    /// Whether the server accepts requests; turns false when it begins to stop.
-    pub(crate) ready: watch::Receiver<bool>,
-}
 
 /// Returns the names of the gRPC services whose health is reported.
 pub(crate) fn grpc_services() -> Vec<&'static str> {
@@ -72,30 +56,23 @@ pub(crate) fn grpc_services() -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`StartError::Reflection`].
-pub(crate) fn router<H>(parts: ApiParts, health: H) -> Result<ApiRouter, StartError>
+pub(crate) fn router<H>(state: ApiState, health: H) -> Result<ApiRouter, StartError>
 where
     H: Service<Request<tonic::body::Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
     H::Response: IntoResponse,
     H::Future: Future + Send + 'static,
 {
-    let max_body = parts.decoder.limits().max_frame_bytes;
-    let oip = OipService::new(parts.decoder.clone(), parts.default_options, parts.ready.clone());
-    let state = ApiState {
-        decoder: parts.decoder.clone(),
-        archive: parts.archive.clone(),
-        channels: parts.channels.clone(),
-        default_options: parts.default_options,
-        ready: parts.ready.clone(),
-    };
-    Ok(rest::router(state, max_body)
+    let max_body = state.decoder.limits().max_frame_bytes;
+    let oip = OipService::new(state.decoder.clone(), state.default_options, state.ready.clone());
+    Ok(rest::router(state.clone(), max_body)
         .merge(oip::router(oip.clone(), MAX_REQUEST_BYTES))
         .merge(openapi::router())
-        .merge(grpc_router(parts, oip)?.service(health, service_access(Access::Open)))
+        .merge(grpc_router(state, oip)?.service(health, service_access(Access::Open)))
         .map_router(|router| router.fallback(unknown_path)))
 }
 
-fn grpc_router(parts: ApiParts, oip: OipService) -> Result<ApiRouter, StartError> {
-    let ApiParts { decoder, archive, channels, default_options, ready } = parts;
+fn grpc_router(state: ApiState, oip: OipService) -> Result<ApiRouter, StartError> {
+    let ApiState { decoder, archive, channels, default_options, ready } = state;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -131,12 +108,13 @@ fn service_access(access: impl Into<Access>) -> ServiceAccess {
 mod tests {
     use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-    use lopside_decoder::{BatchSettings, DEFAULT_TIMEOUT, Device, Registry, Runtime};
+    use lopside_decoder::{BatchSettings, DEFAULT_TIMEOUT, Decoder, Device, Registry, Runtime};
     use lopside_latent::Limits;
+    use tokio::sync::watch;
     use tonic_health::server::health_reporter;
 
-    use super::*;
-    use crate::{auth::AccessTable, transport::FrontStats};
+    use super::{request_options::DefaultOptions, *};
+    use crate::{auth::AccessTable, channels::Channels, transport::FrontStats};
 
     /// The reviewed access of every route: a change of this list changes the permissions of clients.
     const REVIEWED: &str = include_str!("../../tests/golden/access.txt");
@@ -150,14 +128,14 @@ mod tests {
         let stats = Arc::new(FrontStats::default());
         let channels =
             Channels::start(None, Duration::from_secs(1), &registry, &stats, ready.clone()).unwrap();
-        let parts = ApiParts {
+        let state = ApiState {
             decoder: Decoder::new(registry, Limits::default()),
             archive: None,
             channels,
             default_options: DefaultOptions { timeout: DEFAULT_TIMEOUT },
             ready,
         };
-        let router = router(parts, health_reporter().1).unwrap().merge(rest::metrics::router());
+        let router = router(state, health_reporter().1).unwrap().merge(rest::metrics::router());
         router.into_parts().1
     }
 
