@@ -73,8 +73,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Check everything that an agent needs, and suggest a fix for each problem
     ///
-    /// Checks the bundle's digests, the spool's disk, the sources, certificates, the cloud, the channel and
-    /// the clock. Takes the options of run. Fails if a problem prevents the agent from working.
+    /// Checks the bundle's digests, the spool's disk, the machine's id, the sources, certificates, the cloud,
+    /// the channel and the clock. Takes the options of run. Fails if a problem prevents the agent from working.
     Doctor(DoctorArgs),
     /// Show the contents of a frame; with the bundle also its number of layers and its integers
     Inspect(InspectArgs),

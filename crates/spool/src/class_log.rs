@@ -8,6 +8,7 @@ use crate::{
     File, Storage,
     block::BlockBuilder,
     damage::DamageFiles,
+    lock::LockedFolder,
     received_numbers::ReceivedNumbers,
     recovery::RecoveredClass,
     segment::{self, Block, Segment},
@@ -18,6 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct ActiveSegment<F> {
     file: F,
+    /// The number of the first record, which the file's name contains.
+    first_number: u64,
     /// Offset at which the next block is written.
     next_offset: u64,
 }
@@ -118,25 +121,27 @@ impl<F: File> ClassLog<F> {
         self.pending.last_number()
     }
 
-    /// Writes the pending block to disk and syncs it.
-    pub(crate) fn commit(&mut self) -> io::Result<()> {
+    /// Writes the pending block to disk, syncs it, and checks that its file is still in the folder.
+    pub(crate) fn commit<S: Storage<File = F>>(&mut self, folder: &LockedFolder<S>) -> io::Result<()> {
         let Some(active) = self.active.as_mut().filter(|_| !self.pending.is_empty()) else { return Ok(()) };
         let last = self.pending.last_number();
         let next = BlockBuilder::new(last + 1, self.epoch);
         let block = std::mem::replace(&mut self.pending, next).finish();
         active.file.write_at(active.next_offset, &block)?;
         active.file.sync()?;
+        folder.check_file(&segment::name(self.class, active.first_number), &active.file)?;
         active.next_offset += block.len() as u64;
         self.committed = last;
         Ok(())
     }
 
-    /// Truncates the active segment after its last block and closes it. The pending block must have been
-    /// committed.
-    pub(crate) fn seal(&mut self) -> io::Result<()> {
+    /// Truncates the active segment after its last block and closes it, after a check that its file is still
+    /// in the folder. The pending block must have been committed.
+    pub(crate) fn seal<S: Storage<File = F>>(&mut self, folder: &LockedFolder<S>) -> io::Result<()> {
         let Some(mut active) = self.active.take() else { return Ok(()) };
         active.file.truncate(active.next_offset)?;
         active.file.sync()?;
+        folder.check_file(&segment::name(self.class, active.first_number), &active.file)?;
         if let Some(last) = self.segments.back_mut() {
             last.bytes = active.next_offset;
         }
@@ -145,8 +150,9 @@ impl<F: File> ClassLog<F> {
 
     /// Makes a file of `bytes` bytes the active segment.
     pub(crate) fn begin(&mut self, file: F, bytes: u64) {
-        self.segments.push_back(Segment { first_number: self.committed + 1, bytes });
-        self.active = Some(ActiveSegment { file, next_offset: 0 });
+        let first_number = self.committed + 1;
+        self.segments.push_back(Segment { first_number, bytes });
+        self.active = Some(ActiveSegment { file, first_number, next_offset: 0 });
     }
 
     /// Returns the number of the last record of the segment at `index`.

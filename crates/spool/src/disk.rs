@@ -1,11 +1,11 @@
 use std::{
     fs, io,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{FallocateFlags, fallocate},
+    fs::{FallocateFlags, FlockOperation, fallocate, flock},
     io::Errno,
 };
 
@@ -21,7 +21,11 @@ pub struct Disk {
 
 /// A file in a [`Disk`].
 #[derive(Debug)]
-pub struct DiskFile(fs::File);
+pub struct DiskFile {
+    file: fs::File,
+    /// The device and the inode, which identify the file whatever its name refers to.
+    id: [u64; 2],
+}
 
 impl Disk {
     /// Opens the folder, and creates it if it is missing.
@@ -32,6 +36,17 @@ impl Disk {
         fs::create_dir_all(folder)?;
         Ok(Self { folder: folder.to_owned(), folder_handle: fs::File::open(folder)? })
     }
+}
+
+impl DiskFile {
+    fn new(file: fs::File) -> io::Result<Self> {
+        let id = file_id(&file.metadata()?);
+        Ok(Self { file, id })
+    }
+}
+
+fn file_id(metadata: &fs::Metadata) -> [u64; 2] {
+    [metadata.dev(), metadata.ino()]
 }
 
 impl Storage for Disk {
@@ -47,22 +62,42 @@ impl Storage for Disk {
     }
 
     fn create(&self, name: &str, len: u64) -> io::Result<DiskFile> {
-        let path = self.folder.join(name);
-        let file = fs::File::options().read(true).write(true).create_new(true).open(path)?;
+        let file = fs::File::options().read(true).write(true).create_new(true).open(self.path(name))?;
         match fallocate(&file, FallocateFlags::empty(), 0, len) {
             // Some file systems cannot reserve space. A later write may then fail because the disk is full.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(len)?,
             result => result?,
         }
-        Ok(DiskFile(file))
+        DiskFile::new(file)
     }
 
     fn open(&self, name: &str) -> io::Result<DiskFile> {
-        fs::File::options().read(true).write(true).open(self.folder.join(name)).map(DiskFile)
+        DiskFile::new(fs::File::options().read(true).write(true).open(self.path(name))?)
+    }
+
+    fn lock(&self, name: &str) -> io::Result<DiskFile> {
+        let mut options = fs::File::options();
+        let file = options.read(true).write(true).create(true).truncate(false).open(self.path(name))?;
+        // The lock belongs to this handle, so it also excludes other handles of this process. Programs that
+        // the process starts do not inherit the handle.
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        DiskFile::new(file)
+    }
+
+    fn is_current(&self, name: &str, file: &DiskFile) -> io::Result<bool> {
+        match fs::metadata(self.path(name)) {
+            Ok(metadata) => Ok(file_id(&metadata) == file.id),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.folder.join(name))
+        fs::remove_file(self.path(name))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -72,13 +107,13 @@ impl Storage for Disk {
 
 impl File for DiskFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.0.read_at(rest, offset + filled as u64) {
+            match self.file.read_at(rest, offset + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -89,14 +124,14 @@ impl File for DiskFile {
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 }

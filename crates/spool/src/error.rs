@@ -1,4 +1,4 @@
-use std::io;
+use std::{io, path::PathBuf};
 
 use lopside_delivery::Class;
 
@@ -6,7 +6,8 @@ use lopside_delivery::Class;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpoolError {
-    /// The disk failed. The fate of everything that was not acknowledged is unknown; open the spool again.
+    /// The disk failed, or another program changed the folder. The fate of everything that was not
+    /// acknowledged is unknown; open the spool again.
     #[error("the spool cannot {doing}: {source}")]
     Disk {
         /// The operation that failed, as in "the spool cannot …".
@@ -17,6 +18,20 @@ pub enum SpoolError {
     /// An earlier call failed, so the spool must be opened again.
     #[error("the spool stopped after an earlier disk error: open the spool again")]
     Poisoned,
+    /// Another process has the spool open, or this process has opened it before.
+    #[error(
+        "the spool is in use by {}: a spool can have one user only, so stop that process, or configure another folder; \
+         `fuser -v {}` finds it (the lock ends with the process, so do not remove the file)",
+        describe_user(*process),
+        lock.display()
+    )]
+    InUse {
+        /// The locked file.
+        lock: PathBuf,
+        /// The process that may hold the lock: the number that the last holder has written into the file, or
+        /// `None` if it cannot be read.
+        process: Option<u32>,
+    },
     /// The budget is below the minimum.
     #[error("a spool of {budget} bytes is too small: give it at least {least} bytes")]
     BudgetTooSmall {
@@ -49,4 +64,8 @@ impl SpoolError {
     pub fn disk_error(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Disk { doing, source }
     }
+}
+
+fn describe_user(process: Option<u32>) -> String {
+    process.map_or_else(|| "another process".to_owned(), |process| format!("process {process}"))
 }

@@ -12,12 +12,15 @@
 //! | name | contents |
 //! |---|---|
 //! | `state` | cursors and counters, twice: see [`state`](mod@state) |
+//! | `lock` | the number of the process that has the spool open; the file is locked for as long |
 //! | `damaged-…` | bytes that were found in a segment where a block should be |
 //! | `CLASS-FIRST.log` | a segment: the blocks of a class from record number `FIRST` on, 16 hexadecimal digits; see [`segment`](mod@segment) |
 //!
 //! # Invariants
+//! - One opening at a time uses the folder: nothing in it is read or changed before the file `lock` is
+//!   locked.
 //! - A record is acknowledged to its producer after `fdatasync` of its segment and of the folder that
-//!   contains it.
+//!   contains it, and only if the segment and the lock are then still in the folder under their names.
 //! - A cursor is on disk before a segment behind it is removed, and before the receiver may forget the
 //!   records behind it. Otherwise the cursor on disk may be out of date: an acknowledgement does not cost a
 //!   sync.
@@ -31,7 +34,8 @@
 //!   before the end is skipped, its records are counted as dropped, and its bytes are set aside for
 //!   inspection.
 //! - After a failed write or sync the contents of the file are unknown: the spool refuses all further work
-//!   and must be opened again, which finds out what is on disk.
+//!   and must be opened again, which finds out what is on disk. The same holds if another program has removed
+//!   or replaced a file. Records that are known and no longer on disk are counted as damaged.
 //! - Memory does not depend on the backlog: it holds one block to write and one block to read per class, and
 //!   a few words per segment.
 //!
@@ -39,15 +43,19 @@
 //! contains the [epoch](Options::epoch) of the process that wrote it, which is unique to that process: epoch,
 //! class and number together identify a record for ever. The spool as a whole also has a [name](Spool::name),
 //! so that a receiver does not confuse the numbers of a removed spool with those of the spool that replaced
-//! it.
+//! it. The name belongs to one machine: a copy of the folder on another machine takes a new name, because
+//! both continue to number records from where they were copied.
 
 pub mod block;
 mod class_log;
 mod damage;
 mod disk;
 mod error;
+mod lock;
+mod machine;
 #[cfg(test)]
 mod model;
+mod options;
 mod received_numbers;
 mod recovery;
 pub mod segment;
@@ -57,6 +65,8 @@ mod storage;
 
 pub use disk::{Disk, DiskFile};
 pub use error::SpoolError;
-pub use spool::{AppendOutcome, Options, Record, Spool};
-pub use state::{Counters, DropReason};
+pub use machine::MachineId;
+pub use options::Options;
+pub use spool::{AppendOutcome, Record, Spool};
+pub use state::{Counters, DropReason, State};
 pub use storage::{File, Storage};

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, io, ops::Range};
 use lopside_delivery::Class;
 
 use crate::{
-    File, Storage,
+    File, Options, Storage,
     segment::{self, Segment},
     state::State,
 };
@@ -47,6 +47,8 @@ impl LastSegment {
 pub(crate) struct Recovery {
     /// The next state: the known state, updated with the findings.
     pub(crate) state: State,
+    /// The previous name of the spool, if it takes a new one.
+    pub(crate) renamed_from: Option<u32>,
     pub(crate) classes: [RecoveredClass; Class::ALL.len()],
 }
 
@@ -54,7 +56,7 @@ pub(crate) struct Recovery {
 #[derive(Debug)]
 pub(crate) struct RecoveredClass {
     pub(crate) class: Class,
-    /// The highest record number that is or was on disk.
+    /// The highest record number that is known to be or to have been on disk.
     pub(crate) committed: u64,
     /// The segments that stay, with their future sizes.
     pub(crate) segments: VecDeque<Segment>,
@@ -67,23 +69,27 @@ pub(crate) struct RecoveredClass {
 }
 
 impl Recovery {
-    /// Inspects all segments without changing them. A spool without a state gets the name `spool_name`.
+    /// Inspects all segments without changing them. A spool without a state gets a new name, and so does the
+    /// spool of another machine.
     pub(crate) fn inspect_all<S: Storage>(
         storage: &S,
         names: &[String],
-        stored_state: Option<State>,
-        spool_name: u32,
+        stored_state: Option<&State>,
+        options: &Options,
     ) -> io::Result<Self> {
-        let mut state = stored_state.unwrap_or(State { spool_name, ..State::default() });
+        let spool_name = options.new_name();
+        let known_state = State::newest(stored_state, options.last_state.as_ref());
+        let is_lost = known_state.is_none();
+        let mut state = known_state.unwrap_or(State { spool_name, ..State::default() });
         state.generation += 1;
-        let is_lost = stored_state.is_none();
+        let renamed_from = state.bind_to(options.machine, spool_name);
         let [low, normal, high] = Class::ALL;
         let classes = [
             RecoveredClass::inspect_and_count(storage, names, low, is_lost, &mut state)?,
             RecoveredClass::inspect_and_count(storage, names, normal, is_lost, &mut state)?,
             RecoveredClass::inspect_and_count(storage, names, high, is_lost, &mut state)?,
         ];
-        Ok(Self { state, classes })
+        Ok(Self { state, renamed_from, classes })
     }
 
     /// Removes the segments that are done and truncates the last segment of each class.
@@ -139,20 +145,28 @@ impl RecoveredClass {
         state: &mut State,
     ) -> io::Result<Self> {
         let firsts = first_numbers(names, class);
+        let committed = state.committed[class.index()];
         let counters = &mut state.classes[class.index()];
         if is_lost && let Some(&first) = firsts.first() {
             // All records before the oldest segment count as delivered.
             counters.cursor = first.saturating_sub(1);
             counters.delivered = counters.cursor;
         }
-        let recovered = Self::inspect_class(storage, class, &firsts, counters.cursor)?;
+        let recovered = Self::inspect_class(storage, class, &firsts, [counters.cursor, committed])?;
         state.torn_ends += u64::from(recovered.is_torn);
         Ok(recovered)
     }
 
-    fn inspect_class<S: Storage>(storage: &S, class: Class, firsts: &[u64], cursor: u64) -> io::Result<Self> {
-        let (segments, finished) = (VecDeque::new(), Vec::new());
-        let mut recovered = Self { class, committed: cursor, segments, tail: None, finished, is_torn: false };
+    /// Inspects a class whose cursor and last committed record are known. If the last records are missing,
+    /// their numbers are not used again, so that they count as damaged.
+    fn inspect_class<S: Storage>(
+        storage: &S,
+        class: Class,
+        firsts: &[u64],
+        [cursor, committed]: [u64; 2],
+    ) -> io::Result<Self> {
+        let (segments, finished, committed) = (VecDeque::new(), Vec::new(), committed.max(cursor));
+        let mut recovered = Self { class, committed, segments, tail: None, finished, is_torn: false };
         for (index, &first) in firsts.iter().enumerate() {
             // A segment begins only after all records before it are committed.
             recovered.committed = recovered.committed.max(first.saturating_sub(1));

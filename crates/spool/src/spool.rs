@@ -3,48 +3,20 @@ use std::{io, ops::RangeInclusive};
 use lopside_delivery::Class;
 
 use crate::{
-    Counters, DropReason, SpoolError, Storage,
+    Counters, DropReason, Options, SpoolError, State, Storage,
     class_log::{ClassLog, SettleOutcome},
     damage::DamageFiles,
+    lock::LockedFolder,
+    options::{FIXED_BYTES, PAGE_BYTES},
     received_numbers::ReceivedNumbers,
     recovery::{self, Recovery},
     segment::{self, Segment},
-    state::{self, State, StateFile},
+    state::StateFile,
 };
 
-/// Options for opening a spool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Upper bound on the bytes of all files together.
-    pub budget_bytes: u64,
-    /// Bytes of the largest record that the receiver accepts. A larger record could never leave the spool and
-    /// is refused.
-    pub max_record_bytes: usize,
-    /// The random identifier of the records that this process writes. A new one is drawn each time the spool
-    /// is opened, so that no other process of this device, or of a device that replaces it, uses the same
-    /// one.
-    pub epoch: u64,
-}
-
-impl Options {
-    /// Creates options that accept every record that a block can hold.
-    #[must_use]
-    pub fn new(budget_bytes: u64, epoch: u64) -> Self {
-        Self { budget_bytes, max_record_bytes: MAX_RECORD_BYTES, epoch }
-    }
-}
-
-/// Bytes of the largest record that a block can hold.
-const MAX_RECORD_BYTES: usize = 1 << 30;
 /// Bytes up to which records are gathered into one block before it is written. A larger record gets a block
 /// of its own.
 const GATHER_BYTES: u64 = 256 << 10;
-/// Minimum number of segments of the regular size that the budget has space for.
-const MIN_SEGMENTS: u64 = 16;
-/// Minimum and maximum of the regular size of a segment, in bytes.
-const SEGMENT_BYTES_RANGE: [u64; 2] = [16 << 10, 4 << 20];
-/// Segment sizes are multiples of this many bytes.
-const PAGE_BYTES: u64 = 4096;
 /// Number of records by which the state on disk runs ahead of the last record sent, so that it is not written
 /// for every record.
 const SENT_AHEAD_RECORDS: u64 = 4096;
@@ -72,10 +44,12 @@ pub struct Record {
 /// The spool: see the [crate documentation](crate).
 #[derive(Debug)]
 pub struct Spool<S: Storage> {
-    storage: S,
+    folder: LockedFolder<S>,
     budget_bytes: u64,
     max_record_bytes: usize,
     segment_bytes: u64,
+    /// The name before this opening, if the opening has changed it.
+    renamed_from: Option<u32>,
     state: State,
     state_file: StateFile<S::File>,
     /// The state as it is on disk.
@@ -90,10 +64,12 @@ pub struct Spool<S: Storage> {
 }
 
 impl<S: Storage> Spool<S> {
-    /// Opens the spool in a folder, in whatever state a crash may have left it, or creates a new one.
+    /// Opens the spool in a folder, in whatever state a crash may have left it, or creates a new one. The
+    /// folder is locked until the spool is closed or dropped.
     ///
     /// # Errors
-    /// Returns [`SpoolError::BudgetTooSmall`] or [`SpoolError::Disk`].
+    /// Returns [`SpoolError::BudgetTooSmall`]; [`SpoolError::InUse`] if the folder is locked, before any
+    /// other file of it is read or changed; or [`SpoolError::Disk`].
     pub fn open(storage: S, options: Options) -> Result<Self, SpoolError> {
         Self::open_with_newest(storage, options, &mut |_| {})
     }
@@ -109,43 +85,35 @@ impl<S: Storage> Spool<S> {
         options: Options,
         visit: &mut dyn FnMut(&[u8]),
     ) -> Result<Self, SpoolError> {
-        let min_budget = MIN_SEGMENTS * SEGMENT_BYTES_RANGE[0] + state::FILE_BYTES;
-        if options.budget_bytes < min_budget {
-            return Err(SpoolError::BudgetTooSmall { budget: options.budget_bytes, least: min_budget });
-        }
-        let segment_budget = (options.budget_bytes - state::FILE_BYTES) / MIN_SEGMENTS;
-        let segment_bytes = (segment_budget - segment_budget % PAGE_BYTES)
-            .clamp(SEGMENT_BYTES_RANGE[0], SEGMENT_BYTES_RANGE[1]);
         let failed = SpoolError::disk_error;
+        let segment_bytes = options.segment_bytes()?;
+        // Recovery would destroy the spool of a process that is writing to it.
+        let folder = LockedFolder::lock(storage)?;
+        let storage = folder.storage();
         let names = storage.names().map_err(failed("list its files"))?;
         let (mut state_file, stored_state) =
-            StateFile::open(&storage, &names).map_err(failed("open its state"))?;
-        recovery::show_newest(&storage, &names, visit).map_err(failed("scan its newest records"))?;
-        let spool_name = (options.epoch as u32).max(1);
-        let recovered = Recovery::inspect_all(&storage, &names, stored_state, spool_name)
+            StateFile::open(storage, &names).map_err(failed("open its state"))?;
+        recovery::show_newest(storage, &names, visit).map_err(failed("scan its newest records"))?;
+        let recovered = Recovery::inspect_all(storage, &names, stored_state.as_ref(), &options)
             .map_err(failed("scan its segments"))?;
-        let state = recovered.state;
-        let damage = DamageFiles::open(&storage, &names, options.budget_bytes)
+        let (state, renamed_from) = (recovered.state, recovered.renamed_from);
+        let damage = DamageFiles::open(storage, &names, options.budget_bytes)
             .map_err(failed("list the damaged data that it has kept"))?;
-        if let Some(stored_state) = stored_state {
-            // After a failed sync the state may be only in the system's cache. Writing the same bytes at the
-            // same place again is safe: whatever a crash makes of this write, the state remains intact.
-            state_file.write(stored_state).map_err(failed("write its state"))?;
-        }
+        state_file.write_found().map_err(failed("write its state"))?;
         // The state on disk counts the torn ends before they are cut off, so that a crash in between cannot
         // hide them.
-        state_file.write(state).map_err(failed("write its state"))?;
-        recovered.clean_up(&storage).map_err(failed("clean up its segments"))?;
+        state_file.write(&folder, &state).map_err(failed("write its state"))?;
+        recovered.clean_up(storage).map_err(failed("clean up its segments"))?;
         let logs = recovered.classes.map(|class| {
             let counters = state.classes[class.class.index()];
             ClassLog::new(class, options.epoch, counters)
         });
-        let Options { budget_bytes, max_record_bytes, .. } = options;
         let mut spool = Self {
-            storage,
-            budget_bytes,
-            max_record_bytes,
+            folder,
+            budget_bytes: options.budget_bytes,
+            max_record_bytes: options.record_limit(),
             segment_bytes,
+            renamed_from,
             state,
             state_file,
             saved_state: state,
@@ -166,11 +134,10 @@ impl<S: Storage> Spool<S> {
     /// [`SpoolError::Poisoned`], after which the spool must be opened again.
     pub fn append(&mut self, class: Class, record: &[u8]) -> Result<AppendOutcome, SpoolError> {
         self.check_usable()?;
-        let max_record_bytes = self.max_record_bytes();
-        if record.len() > max_record_bytes {
+        if record.len() > self.max_record_bytes {
             self.counters_mut(class).count_dropped(DropReason::Refused, 1);
             self.has_unsaved_drops = true;
-            return Err(SpoolError::TooLarge { len: record.len(), most: max_record_bytes });
+            return Err(SpoolError::TooLarge { len: record.len(), most: self.max_record_bytes });
         }
         if self.log_mut(class).has_pending() {
             let gathered_len = self.log_mut(class).len_with(record.len());
@@ -234,7 +201,7 @@ impl<S: Storage> Spool<S> {
     pub fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
         self.check_usable()?;
         let free_bytes = self.budget_bytes.saturating_sub(self.bytes() - self.damage_bytes());
-        let block = self.logs[class.index()].read(&self.storage, &mut self.damage, free_bytes);
+        let block = self.logs[class.index()].read(self.folder.storage(), &mut self.damage, free_bytes);
         let block = block.map_err(|error| self.poison("read its records", error))?;
         let Some(block) = block else {
             // Records that are missing at the end are done now: no later record exists whose acknowledgement
@@ -315,6 +282,15 @@ impl<S: Storage> Spool<S> {
         self.log_mut(class).rewind(cursor);
     }
 
+    /// Releases the lock, so that the folder can be opened again after a failure. The spool refuses all
+    /// further work. Returns the state in memory, which the next opening compares with the disk
+    /// ([`Options::last_state`]).
+    pub fn close(&mut self) -> State {
+        self.is_poisoned = true;
+        self.folder.release();
+        self.current_state()
+    }
+
     /// Returns the cursor and the counters of a class.
     #[must_use]
     pub fn class_counters(&self, class: Class) -> Counters {
@@ -328,10 +304,18 @@ impl<S: Storage> Spool<S> {
     }
 
     /// Returns the name of the spool, which distinguishes its numbers from those of an earlier spool at the
-    /// same place. It stays the same for as long as the folder exists.
+    /// same place, and from those of the original if the folder was copied to another machine. It stays the
+    /// same for as long as the folder exists on one machine.
     #[must_use]
     pub fn name(&self) -> u32 {
         self.state.spool_name
+    }
+
+    /// Returns the name that the spool had before it was opened, if it was bound to another machine than the
+    /// one that has opened it. Its records are kept, with their epochs and numbers.
+    #[must_use]
+    pub fn renamed_from(&self) -> Option<u32> {
+        self.renamed_from
     }
 
     /// Returns the number of log ends that crashes had torn.
@@ -343,7 +327,7 @@ impl<S: Storage> Spool<S> {
     /// Returns the size of all files in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        state::FILE_BYTES + self.damage_bytes() + self.logs.iter().map(ClassLog::bytes).sum::<u64>()
+        FIXED_BYTES + self.damage_bytes() + self.logs.iter().map(ClassLog::bytes).sum::<u64>()
     }
 
     /// Returns the bytes of damage that are kept for inspection.
@@ -355,9 +339,7 @@ impl<S: Storage> Spool<S> {
     /// Returns the size of the largest record that the spool accepts, in bytes.
     #[must_use]
     pub fn max_record_bytes(&self) -> usize {
-        // A header, a record length and padding together are smaller than a page.
-        let limit = ((self.budget_bytes - state::FILE_BYTES) / 4).saturating_sub(PAGE_BYTES);
-        usize::try_from(limit).unwrap_or(usize::MAX).min(self.max_record_bytes).min(MAX_RECORD_BYTES)
+        self.max_record_bytes
     }
 
     fn log_mut(&mut self, class: Class) -> &mut ClassLog<S::File> {
@@ -378,14 +360,19 @@ impl<S: Storage> Spool<S> {
     }
 
     fn commit_class(&mut self, class: Class) -> Result<(), SpoolError> {
-        let committed = self.log_mut(class).commit();
+        let committed = self.logs[class.index()].commit(&self.folder);
         committed.map_err(|error| self.poison("write its records", error))
+    }
+
+    /// Returns the state with the records that are on disk now.
+    fn current_state(&self) -> State {
+        State { committed: self.logs.each_ref().map(ClassLog::committed), ..self.state }
     }
 
     /// Writes the cursors and counters to disk.
     fn save_state(&mut self) -> Result<(), SpoolError> {
-        let state = State { generation: self.state.generation + 1, ..self.state };
-        self.state_file.write(state).map_err(|error| self.poison("write its state", error))?;
+        let state = State { generation: self.state.generation + 1, ..self.current_state() };
+        self.state_file.write(&self.folder, &state).map_err(|error| self.poison("write its state", error))?;
         (self.state, self.saved_state) = (state, state);
         self.has_unsaved_drops = false;
         Ok(())
@@ -395,7 +382,7 @@ impl<S: Storage> Spool<S> {
     /// Returns `false` if there is not enough space.
     fn rotate_segment(&mut self, class: Class, block_len: u64) -> Result<bool, SpoolError> {
         self.commit_class(class)?;
-        let result = self.log_mut(class).seal();
+        let result = self.logs[class.index()].seal(&self.folder);
         result.map_err(|error| self.poison("close a segment", error))?;
         self.remove_finished(class)?;
         let len = self.segment_bytes.max(block_len.next_multiple_of(PAGE_BYTES));
@@ -404,19 +391,20 @@ impl<S: Storage> Spool<S> {
         }
         if self.has_unsynced_removals {
             // The space of the removed segments is free only after their removal is durable.
-            self.storage.sync().map_err(|error| self.poison("remove a segment", error))?;
+            self.folder.storage().sync().map_err(|error| self.poison("remove a segment", error))?;
             self.has_unsynced_removals = false;
         }
         let name = segment::name(class, self.log_mut(class).committed() + 1);
-        match self.storage.create(&name, len) {
+        match self.folder.storage().create(&name, len) {
             Ok(file) => {
-                self.storage.sync().map_err(|error| self.poison("make a new segment durable", error))?;
+                let synced = self.folder.storage().sync();
+                synced.map_err(|error| self.poison("make a new segment durable", error))?;
                 self.log_mut(class).begin(file, len);
                 Ok(true)
             }
             // Other programs have filled the disk. The spool's own data is not at risk.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                let _ = self.storage.remove(&name);
+                let _ = self.folder.storage().remove(&name);
                 Ok(false)
             }
             Err(error) => Err(self.poison("create a segment", error)),
@@ -498,7 +486,7 @@ impl<S: Storage> Spool<S> {
 
     fn remove_segment(&mut self, class: Class, segment: Segment) -> Result<(), SpoolError> {
         self.has_unsynced_removals = true;
-        let result = self.storage.remove(&segment::name(class, segment.first_number));
+        let result = self.folder.storage().remove(&segment::name(class, segment.first_number));
         result.map_err(|error| self.poison("remove a segment", error))
     }
 }

@@ -6,22 +6,25 @@
 //!
 //! | at | bytes | contents |
 //! |---|---|---|
-//! | 0 | 4 | `LSpS` |
-//! | 4 | 4 | CRC-32C of the following 212 bytes |
+//! | 0 | 4 | `LSpM` |
+//! | 4 | 4 | CRC-32C of the following 252 bytes |
 //! | 8 | 8 | the generation, counting up from 1 |
 //! | 16 | 8 | number of log ends that a crash had torn |
 //! | 24 | 64 | class `low`: the last record that is done; records delivered; records dropped: evicted, refused, damaged; the last record that may have been sent; the first and the last record in doubt, 0 for none |
 //! | 88 | 64 | class `normal` |
 //! | 152 | 64 | class `high` |
-//! | 216 | 4 | the spool's name: drawn when the state was created, never 0 |
+//! | 216 | 4 | the spool's name: random, never 0 |
+//! | 220 | 16 | the id of the machine that the name belongs to, 0 for unknown |
+//! | 236 | 24 | classes `low`, `normal`, `high`: the last record that is known to have been on disk |
 //!
-//! Numbers are little-endian, with 8 bytes each unless stated otherwise.
+//! Numbers are little-endian, with 8 bytes each unless stated otherwise. An earlier format begins with
+//! `LSpS`, and ends after the name.
 
-use std::{io, ops::RangeInclusive};
+use std::{array, io, mem, ops::RangeInclusive};
 
 use lopside_delivery::Class;
 
-use crate::{File, Storage};
+use crate::{File, MachineId, Storage, lock::LockedFolder};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "state";
@@ -29,8 +32,13 @@ pub const FILE_NAME: &str = "state";
 pub const FILE_BYTES: u64 = 2 * SLOT_BYTES;
 
 const SLOT_BYTES: u64 = 4096;
-const STATE_BYTES: usize = 220;
-const MAGIC: [u8; 4] = *b"LSpS";
+const STATE_BYTES: usize = 260;
+const MAGIC: [u8; 4] = *b"LSpM";
+/// Size and first bytes of a state that is not bound to a machine.
+const UNBOUND_STATE_BYTES: usize = 220;
+const UNBOUND_MAGIC: [u8; 4] = *b"LSpS";
+/// Size of the id of a machine in bytes.
+const MACHINE_BYTES: usize = 16;
 const CLASS_COUNT: usize = Class::ALL.len();
 
 /// The reason why a record was dropped.
@@ -131,37 +139,87 @@ pub struct State {
     /// The name of the spool, by which the receiver distinguishes its numbers from those of an earlier spool
     /// at the same place.
     pub spool_name: u32,
+    /// The machine that the name belongs to; `None` if it was unknown whenever the spool was opened.
+    pub machine: Option<MachineId>,
     /// Number of log ends that a crash had torn.
     pub torn_ends: u64,
+    /// The last record per class, in the order of [`Class::ALL`], that is known to have been on disk. Records
+    /// up to this one that are missing are damaged, even if no later record exists.
+    pub committed: [u64; CLASS_COUNT],
     /// Cursor and counters per class, in the order of [`Class::ALL`].
     pub classes: [Counters; CLASS_COUNT],
 }
 
 impl State {
-    fn to_bytes(self) -> [u8; STATE_BYTES] {
-        let classes = self.classes.into_iter().flat_map(Counters::to_values);
-        let mut bytes = [0; STATE_BYTES];
-        for (number, value) in [self.generation, self.torn_ends].into_iter().chain(classes).enumerate() {
-            bytes[8 + 8 * number..][..8].copy_from_slice(&value.to_le_bytes());
+    /// Returns the newer one of the state on disk and the state of the same spool in the memory of this
+    /// process. With the same generation, memory has what was not saved yet. The state on disk is older if
+    /// another program has removed or restored the file, and newer after an attempt to open the spool again.
+    pub(crate) fn newest(stored: Option<&Self>, last: Option<&Self>) -> Option<Self> {
+        let Some(last) = last else { return stored.copied() };
+        match stored {
+            // The folder contains another spool now.
+            Some(stored) if stored.spool_name != last.spool_name => Some(*stored),
+            Some(stored) if stored.generation > last.generation => {
+                let committed = array::from_fn(|class| stored.committed[class].max(last.committed[class]));
+                Some(Self { committed, ..*stored })
+            }
+            _ => Some(*last),
         }
-        bytes[..4].copy_from_slice(&MAGIC);
-        bytes[STATE_BYTES - 4..].copy_from_slice(&self.spool_name.to_le_bytes());
+    }
+
+    /// Binds the spool to a machine, unless the machine is unknown. A spool that is bound to another machine
+    /// is a copy, or has moved: it takes the name `new_name`, because the original may continue to number
+    /// records. Returns the previous name in that case.
+    pub(crate) fn bind_to(&mut self, machine: Option<MachineId>, new_name: u32) -> Option<u32> {
+        let machine = machine?;
+        let bound_to = self.machine.replace(machine)?;
+        (bound_to != machine).then(|| {
+            let is_free = new_name != self.spool_name;
+            let name = if is_free { new_name } else { new_name.wrapping_add(1).max(1) };
+            mem::replace(&mut self.spool_name, name)
+        })
+    }
+
+    fn to_bytes(self) -> [u8; STATE_BYTES] {
+        let mut bytes: Vec<u8> = Vec::with_capacity(STATE_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend([0_u8; 4]);
+        let classes = self.classes.into_iter().flat_map(Counters::to_values);
+        bytes.extend([self.generation, self.torn_ends].into_iter().chain(classes).flat_map(u64::to_le_bytes));
+        bytes.extend(self.spool_name.to_le_bytes());
+        bytes.extend(self.machine.map_or([0; MACHINE_BYTES], MachineId::to_bytes));
+        bytes.extend(self.committed.into_iter().flat_map(u64::to_le_bytes));
         let checksum = crc32c::crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
-        bytes
+        array::from_fn(|index| bytes[index])
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let checksum = crc32c::crc32c(bytes.get(8..STATE_BYTES)?);
-        if bytes[..4] != MAGIC || bytes[4..8] != checksum.to_le_bytes() {
+        let len = match *bytes.first_chunk::<4>()? {
+            MAGIC => STATE_BYTES,
+            UNBOUND_MAGIC => UNBOUND_STATE_BYTES,
+            _ => return None,
+        };
+        let bytes = bytes.get(..len)?;
+        if bytes[4..8] != crc32c::crc32c(&bytes[8..]).to_le_bytes() {
             return None;
         }
-        let spool_name = u32::from_le_bytes(*bytes[..STATE_BYTES].last_chunk()?);
-        let mut values = bytes[8..].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+        let (unbound, rest) = bytes.split_at(UNBOUND_STATE_BYTES);
+        let mut values = read_values(&unbound[8..]);
         let (generation, torn_ends) = (next_value(&mut values), next_value(&mut values));
         let classes = [(); CLASS_COUNT].map(|()| Counters::from_values(&mut values));
-        Some(Self { generation, spool_name, torn_ends, classes })
+        let spool_name = u32::from_le_bytes(*unbound.last_chunk()?);
+        // A state that is not bound to a machine has no further values.
+        let machine = rest.first_chunk::<MACHINE_BYTES>().copied().and_then(MachineId::from_bytes);
+        let mut values = read_values(rest.get(MACHINE_BYTES..).unwrap_or_default());
+        let committed = [(); CLASS_COUNT].map(|()| next_value(&mut values));
+        Some(Self { generation, spool_name, machine, torn_ends, committed, classes })
     }
+}
+
+/// Returns the numbers that a sequence of bytes consists of, without an incomplete one at its end.
+fn read_values(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 fn next_value(values: &mut impl Iterator<Item = u64>) -> u64 {
@@ -172,6 +230,8 @@ fn next_value(values: &mut impl Iterator<Item = u64>) -> u64 {
 #[derive(Debug)]
 pub(crate) struct StateFile<F> {
     file: F,
+    /// The newest intact state as it was found: the offset of its slot, and its bytes.
+    found: Option<(u64, [u8; STATE_BYTES])>,
 }
 
 impl<F: File> StateFile<F> {
@@ -183,25 +243,41 @@ impl<F: File> StateFile<F> {
         if !names.iter().any(|name| name == FILE_NAME) {
             let file = storage.create(FILE_NAME, FILE_BYTES)?;
             storage.sync()?;
-            return Ok((Self { file }, None));
+            return Ok((Self { file, found: None }, None));
         }
-        let file = Self { file: storage.open(FILE_NAME)? };
-        let found = [file.read_slot(0)?, file.read_slot(SLOT_BYTES)?];
-        let newest = found.into_iter().flatten().max_by_key(|state| state.generation);
-        Ok((file, newest))
+        let mut state_file = Self { file: storage.open(FILE_NAME)?, found: None };
+        let mut newest: Option<State> = None;
+        for offset in [0, SLOT_BYTES] {
+            let mut bytes = [0; STATE_BYTES];
+            let count = state_file.file.read_at(offset, &mut bytes)?;
+            let Some(state) = State::parse(&bytes[..count]) else { continue };
+            if newest.is_none_or(|newest| newest.generation < state.generation) {
+                (newest, state_file.found) = (Some(state), Some((offset, bytes)));
+            }
+        }
+        Ok((state_file, newest))
     }
 
-    fn read_slot(&self, offset: u64) -> io::Result<Option<State>> {
-        let mut bytes = [0; STATE_BYTES];
-        let count = self.file.read_at(offset, &mut bytes)?;
-        Ok(State::parse(&bytes[..count]))
+    /// Writes the newest state that was found once more, and syncs it: after a failed sync it may be only in
+    /// the system's cache. The same bytes at the same place are safe: whatever a crash makes of this write,
+    /// the state remains intact.
+    pub(crate) fn write_found(&mut self) -> io::Result<()> {
+        let Some((offset, bytes)) = &self.found else { return Ok(()) };
+        self.file.write_at(*offset, bytes)?;
+        self.file.sync()
     }
 
-    /// Writes a state to the slot that does not hold the last one, and syncs the file.
-    pub(crate) fn write(&mut self, state: State) -> io::Result<()> {
+    /// Writes a state to the slot that does not hold the last one, syncs the file, and checks that it is
+    /// still in its folder.
+    pub(crate) fn write<S: Storage<File = F>>(
+        &mut self,
+        folder: &LockedFolder<S>,
+        state: &State,
+    ) -> io::Result<()> {
         let slot = if state.generation.is_multiple_of(2) { 0 } else { SLOT_BYTES };
         self.file.write_at(slot, &state.to_bytes())?;
-        self.file.sync()
+        self.file.sync()?;
+        folder.check_file(FILE_NAME, &self.file)
     }
 }
 
@@ -220,20 +296,59 @@ mod tests {
         State {
             generation: 1,
             spool_name: 0x1234_5678,
+            machine: machine(0xa0),
             torn_ends: 2,
+            committed: [27, 28, 29],
             classes: [counters(3), counters(11), counters(19)],
         }
+    }
+
+    fn machine(first: u8) -> Option<MachineId> {
+        MachineId::from_bytes(array::from_fn(|index| first + index as u8))
     }
 
     #[test]
     fn the_bytes_match_the_documented_format() {
         let bytes = state().to_bytes();
-        assert_eq!((&bytes[..4], bytes.len()), (&b"LSpS"[..], 220));
-        let values: Vec<u64> =
-            bytes[8..216].as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
-        assert_eq!(values, (1..=26).collect::<Vec<_>>());
-        assert_eq!(bytes[216..], [0x78, 0x56, 0x34, 0x12]);
+        assert_eq!((&bytes[..4], bytes.len()), (&b"LSpM"[..], 260));
+        assert_eq!(read_values(&bytes[8..216]).collect::<Vec<_>>(), (1..=26).collect::<Vec<_>>());
+        assert_eq!(bytes[216..220], [0x78, 0x56, 0x34, 0x12]);
+        assert_eq!(bytes[220..236].to_vec(), (0xa0..=0xaf).collect::<Vec<u8>>());
+        assert_eq!(read_values(&bytes[236..]).collect::<Vec<_>>(), [27, 28, 29]);
         assert_eq!(State::parse(&bytes), Some(state()));
+    }
+
+    #[test]
+    fn a_state_that_is_not_bound_to_a_machine_is_read() {
+        let mut bytes = state().to_bytes()[..UNBOUND_STATE_BYTES].to_vec();
+        bytes[..4].copy_from_slice(&UNBOUND_MAGIC);
+        let checksum = crc32c::crc32c(&bytes[8..]);
+        bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
+        let expected = State { machine: None, committed: [0; 3], ..state() };
+        assert_eq!(State::parse(&bytes), Some(expected));
+    }
+
+    #[test]
+    fn a_spool_of_another_machine_takes_another_name() {
+        let (name, mut bound) = (state().spool_name, state());
+        assert_eq!((bound.bind_to(None, 7), bound), (None, state()), "an unknown machine changes nothing");
+        assert_eq!((bound.bind_to(machine(0xa0), 7), bound), (None, state()));
+        assert_eq!((bound.bind_to(machine(0xb0), 7), bound.spool_name), (Some(name), 7));
+        assert_eq!((bound.bind_to(machine(0xa0), 7), bound.spool_name), (Some(7), 8));
+        let mut unbound = State { machine: None, ..state() };
+        assert_eq!((unbound.bind_to(machine(0xa0), 7), unbound), (None, state()));
+    }
+
+    #[test]
+    fn the_state_in_memory_is_newer_than_a_removed_or_restored_file() {
+        let last = State { generation: 10, committed: [9, 9, 9], ..state() };
+        let newest = |stored: Option<State>| State::newest(stored.as_ref(), Some(&last)).unwrap();
+        let (other, unsaved) = (State { spool_name: 1, ..state() }, State { torn_ends: 0, ..last });
+        assert_eq!((newest(None), newest(Some(state())), newest(Some(unsaved))), (last, last, last));
+        assert_eq!(newest(Some(other)), other);
+        let stored = State { generation: 11, committed: [1, 20, 1], ..state() };
+        assert_eq!(newest(Some(stored)), State { committed: [9, 20, 9], ..stored });
+        assert_eq!(State::newest(Some(&stored), None), Some(stored));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! until then a crash may keep any part of them, down to pieces of a sector. A name is in the folder after
 //! [`Storage::sync`]; until then a crash may undo the creation or the removal of a file.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 /// A folder of files.
 pub trait Storage {
@@ -28,6 +28,24 @@ pub trait Storage {
     /// # Errors
     /// Returns the I/O error of the operating system.
     fn open(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens a file, or creates an empty one, and locks it until the returned handle is dropped. The lock
+    /// excludes all other callers, in this process and in others.
+    ///
+    /// # Errors
+    /// Returns an error of the kind [`WouldBlock`](io::ErrorKind::WouldBlock) if the file is locked;
+    /// otherwise the I/O error of the operating system.
+    fn lock(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Returns whether a name refers to this open file. It does not if another program has removed the file
+    /// or has put another one in its place.
+    ///
+    /// # Errors
+    /// Returns the I/O error of the operating system.
+    fn is_current(&self, name: &str, file: &Self::File) -> io::Result<bool>;
+
+    /// Returns the path of a file, for messages to people.
+    fn path(&self, name: &str) -> PathBuf;
 
     /// Removes a file.
     ///

@@ -12,10 +12,12 @@
 //! - Waiting records of the highest class are sent first; the time that messages in flight take is bounded by
 //!   the [window](flow::Flow).
 //! - On a new connection the cloud first reports the records that it has. They are not sent again, and
-//!   records that were evicted in the meantime are counted correctly, as delivered or as dropped.
+//!   records that were evicted in the meantime are counted correctly, as delivered or as dropped. A
+//!   connection ends when the spool is reopened, so that the next one reports them again.
 //! - A record that is sent twice has the same identity (device, epoch, class, number), so the cloud applies
 //!   it once.
 
+mod append;
 mod backoff;
 mod error;
 pub mod flow;
@@ -27,9 +29,10 @@ mod session;
 mod store;
 mod uplink;
 
+pub use append::StoreOutcome;
 pub use error::UplinkError;
 pub use items::StoredItems;
 pub use link_state::LinkState;
 pub use record::{CapturedFrame, FileItem};
-pub use store::{Store, StoreOutcome, StoreSettings, StoreSnapshot};
+pub use store::{Store, StoreSettings, StoreSnapshot};
 pub use uplink::{Uplink, UplinkSettings};

@@ -121,7 +121,7 @@ impl OpenSession<'_> {
         loop {
             self.state.mark_unchanged();
             if self.state.borrow().spool_name != self.spool_name {
-                // The folder was emptied: numbers restart, and the cloud's acknowledgements are about other
+                // Another spool was put into the folder: the cloud's acknowledgements are about other
                 // records.
                 return Err(UplinkError::SpoolReopened);
             }

@@ -12,14 +12,17 @@ use std::{
 };
 
 use lopside_delivery::{Class, MAX_FRAME_BYTES};
-use lopside_spool::{AppendOutcome, Counters, DropReason, Options, Record, Spool, SpoolError, Storage};
+use lopside_spool::{Counters, MachineId, Options, Record, Spool, SpoolError, State, Storage};
 use tokio::{
     runtime,
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep, timeout_at},
 };
 
-use crate::{StoredItems, UplinkError};
+use crate::{
+    StoreOutcome, StoredItems, UplinkError,
+    append::{AppendFate, PendingAppend},
+};
 
 /// Capacity of the command queue.
 const COMMAND_QUEUE: usize = 256;
@@ -32,23 +35,15 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before a failed disk is tried again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
-/// Limits of a store.
+/// Settings of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreSettings {
     /// Total size of the spool's files, in bytes.
     pub budget_bytes: u64,
     /// Time that a record waits for others to be committed with.
     pub commit_delay: Duration,
-}
-
-/// The result of an append.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreOutcome {
-    /// The record is on the disk.
-    Stored,
-    /// The record was refused, because the spool is full or the record too large; the refusal is counted on
-    /// the disk.
-    Refused,
+    /// The machine of this process; `None` if it is unknown. A spool of another machine takes a new name.
+    pub machine: Option<MachineId>,
 }
 
 /// The state of a store.
@@ -58,7 +53,7 @@ pub struct StoreSnapshot {
     pub classes: [(Counters, u64); Class::ALL.len()],
     /// The number per class, in the order of [`Class::ALL`], up to which all records are settled on the disk.
     pub settled: [u64; Class::ALL.len()],
-    /// The name of the spool; a different one after its folder was emptied.
+    /// The name of the spool; a different one if another spool was put into its folder.
     pub spool_name: u32,
     /// Number of log ends that were torn by crashes.
     pub torn_logs: u64,
@@ -106,17 +101,18 @@ impl Store {
         S::File: Send,
     {
         let mut items = StoredItems::default();
-        let spool = open_spool(&storage, settings.budget_bytes, &mut |record| items.add(record))?;
+        let spool = open_spool(&storage, settings, None, &mut |record| items.add(record))?;
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
         let (published, state) = watch::channel(snapshot(&spool));
         let commit_delay = settings.commit_delay;
         let pending = Vec::new();
         let store_thread = StoreThread {
             spool,
-            open: move || open_spool(&storage, settings.budget_bytes, &mut |_| {}),
+            open: move |last_state: &State| open_spool(&storage, settings, Some(last_state), &mut |_| {}),
             commit_delay,
             queue,
             pending,
+            is_resolved: false,
             unsaved_since: None,
             has_given_up: false,
             published,
@@ -208,65 +204,29 @@ impl Store {
     }
 }
 
-/// Opens the spool with a new epoch, and passes the records that were committed last to `visit`.
+/// Opens the spool with a new epoch, and passes the records that were committed last to `visit`. `last_state`
+/// is the state in memory of a spool that has failed.
 fn open_spool<S: Storage>(
     storage: &impl Fn() -> Result<S, SpoolError>,
-    budget_bytes: u64,
+    settings: StoreSettings,
+    last_state: Option<&State>,
     visit: &mut dyn FnMut(&[u8]),
 ) -> Result<Spool<S>, SpoolError> {
-    let options = Options::new(budget_bytes, rand::random());
-    Spool::open_with_newest(storage()?, Options { max_record_bytes: MAX_RECORD_BYTES, ..options }, visit)
-}
-
-/// A record whose result is not on the disk yet.
-struct PendingAppend {
-    class: Class,
-    fate: Option<AppendFate>,
-    record: Vec<u8>,
-    reply: oneshot::Sender<StoreOutcome>,
-}
-
-/// The result of an append as a count that the disk keeps, so that a reopened spool can tell whether it has
-/// it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AppendFate {
-    /// It has this number in its class.
-    Numbered(u64),
-    /// The class's count of refused records, this one included.
-    Refused(u64),
-}
-
-impl AppendFate {
-    /// Appends a record to the spool.
-    fn append_record<S: Storage>(
-        spool: &mut Spool<S>,
-        class: Class,
-        record: &[u8],
-    ) -> Result<Self, SpoolError> {
-        match spool.append(class, record) {
-            Ok(AppendOutcome::Accepted(number)) => return Ok(Self::Numbered(number)),
-            Ok(AppendOutcome::Refused) => {}
-            Err(error @ SpoolError::TooLarge { .. }) => tracing::error!(%error, "frame dropped"),
-            Err(error) => return Err(error),
-        }
-        Ok(Self::Refused(spool.class_counters(class).dropped(DropReason::Refused)))
+    let options = Options {
+        max_record_bytes: MAX_RECORD_BYTES,
+        machine: settings.machine,
+        last_state: last_state.copied(),
+        ..Options::new(settings.budget_bytes, rand::random())
+    };
+    let spool = Spool::open_with_newest(storage()?, options, visit)?;
+    if let Some(previous_name) = spool.renamed_from() {
+        tracing::warn!(
+            previous_name,
+            name = spool.name(),
+            "the spool was last used on another machine; its frames are sent under a new name"
+        );
     }
-
-    /// Returns whether a spool that was just opened has this record or count.
-    fn is_on_disk<S: Storage>(self, spool: &Spool<S>, class: Class) -> bool {
-        let counters = spool.class_counters(class);
-        match self {
-            Self::Numbered(number) => number <= counters.cursor + spool.pending_records(class),
-            Self::Refused(count) => count <= counters.dropped(DropReason::Refused),
-        }
-    }
-
-    fn outcome(self) -> StoreOutcome {
-        match self {
-            Self::Numbered(_) => StoreOutcome::Stored,
-            Self::Refused(_) => StoreOutcome::Refused,
-        }
-    }
+    Ok(spool)
 }
 
 /// The state of the thread.
@@ -276,6 +236,8 @@ struct StoreThread<S: Storage, O> {
     commit_delay: Duration,
     queue: mpsc::Receiver<Command>,
     pending: Vec<PendingAppend>,
+    /// Whether the cloud has reported which records it has, since the spool was opened.
+    is_resolved: bool,
     /// Time since which some acknowledgement is not on the disk; `None` if all are.
     unsaved_since: Option<Instant>,
     /// Whether the disk had failed when the last handle was dropped.
@@ -283,7 +245,7 @@ struct StoreThread<S: Storage, O> {
     published: watch::Sender<StoreSnapshot>,
 }
 
-impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
+impl<S: Storage, O: Fn(&State) -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
     async fn run(mut self) {
         while let Some(command) = self.next_command().await {
             let mut flush_reply = self.handle_command(command).await;
@@ -340,6 +302,9 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
                 self.append(class, record, reply).await;
                 Ok(())
             }
+            // A connection from before the spool was reopened ends: only a new one reports which records the
+            // cloud has, and some of them may be missing on the disk.
+            Command::Read(..) if !self.is_resolved => Ok(()),
             Command::Read(class, reply) => self.read(class).map(|records| {
                 // After the connection has ended the receiver is gone; the next connection reads again.
                 let _ = reply.send(records);
@@ -350,6 +315,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
                 let result =
                     received.try_for_each(|(class, ranges)| self.spool.resolve_received(class, ranges));
                 result.map(|()| {
+                    self.is_resolved = true;
                     let _ = reply.send(());
                 })
             }
@@ -427,9 +393,11 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
     async fn recover(&mut self, error: &SpoolError) -> bool {
         tracing::error!(%error, "the spool has failed; reopening it");
         let mut failure = error.to_string();
+        // The folder can be locked only once. Its files may be gone, but not the state in memory.
+        let last_state = self.spool.close();
         loop {
             self.published.send_modify(|state| state.failure = Some(failure.clone()));
-            match (self.open)().and_then(|spool| self.replace_spool(spool)) {
+            match (self.open)(&last_state).and_then(|spool| self.replace_spool(spool)) {
                 Ok(()) => return true,
                 Err(error) => failure = error.to_string(),
             }
@@ -452,7 +420,7 @@ impl<S: Storage, O: Fn() -> Result<Spool<S>, SpoolError>> StoreThread<S, O> {
                 *fate = Some(AppendFate::append_record(&mut spool, *class, record)?);
             }
         }
-        self.spool = spool;
+        (self.spool, self.is_resolved) = (spool, false);
         Ok(())
     }
 }

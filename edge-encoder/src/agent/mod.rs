@@ -21,12 +21,15 @@
 //!   the store permanently.
 //! - A stop loses nothing: sources end, captured inputs are encoded and stored, and the remaining frames are
 //!   sent after the next start.
+//! - An agent does not touch the files of another one: it looks for an answer at its status socket, and opens
+//!   its spool under a lock, before it changes anything.
 
 mod counters;
 mod encode;
 mod encoders;
 mod files;
 mod input;
+mod machine;
 mod notify;
 mod rate_control;
 mod settings;
@@ -40,7 +43,7 @@ use std::{path::Path, sync::Arc, thread, time::Instant};
 use crate::connection::{CloudTarget, WireCounters};
 use lopside_capture::StopHandle;
 use lopside_encoder::AnyEncoder;
-use lopside_spool::{Disk, SpoolError};
+use lopside_spool::{Disk, MachineId, SpoolError};
 use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
 use tokio::sync::mpsc;
 
@@ -50,6 +53,11 @@ use self::{
     encoders::ActiveEncoders,
     update::{InitialEncoder, PollTarget},
 };
+pub(crate) use self::{
+    machine::read_machine_id,
+    settings::{FilterSettings, SourceKind},
+    update::BundleClient,
+};
 pub use self::{
     rate_control::RateBounds,
     settings::{AgentSettings, SourceSettings, SpoolSettings, UpdateSettings, UplinkTimeouts},
@@ -57,10 +65,6 @@ pub use self::{
         AgentReport, ClassReport, SourceReport, SpoolReport, StatusSource, UplinkReport, request_status,
     },
     update::UpdateReport,
-};
-pub(crate) use self::{
-    settings::{FilterSettings, SourceKind},
-    update::BundleClient,
 };
 use crate::EdgeError;
 
@@ -77,8 +81,11 @@ pub async fn run(
     settings: AgentSettings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), EdgeError> {
-    let SpoolSettings { folder, budget_bytes, commit_delay } = settings.spool.clone();
-    let options = StoreSettings { budget_bytes, commit_delay };
+    if let Some(socket) = &settings.socket {
+        status::check_unused(socket)?;
+    }
+    let SpoolSettings { folder, budget_bytes, commit_delay, machine_id_file } = settings.spool.clone();
+    let options = StoreSettings { budget_bytes, commit_delay, machine: find_machine(&machine_id_file) };
     let (store, items, store_thread) = Store::start(move || open_disk(&folder), options)?;
     let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
     let InitialEncoder { encoder, probation, updates } = update::begin(settings.update.clone(), encoder)?;
@@ -132,6 +139,15 @@ pub async fn run(
 
 fn open_disk(folder: &Path) -> Result<Disk, SpoolError> {
     Disk::open(folder).map_err(SpoolError::disk_error("open its folder"))
+}
+
+/// Returns the id of this machine, or `None` if it is unknown.
+fn find_machine(path: &Path) -> Option<MachineId> {
+    let machine = read_machine_id(path);
+    if let Err(error) = &machine {
+        tracing::warn!(%error, "this machine has no id; copies of its spool cannot be told apart");
+    }
+    machine.ok()
 }
 
 fn uplink_settings(settings: &AgentSettings, target: &CloudTarget) -> UplinkSettings {

@@ -41,6 +41,8 @@ pub struct SpoolSettings {
     pub budget_bytes: u64,
     /// Time that a frame waits for others to be committed with.
     pub commit_delay: Duration,
+    /// The file with the id of this machine: a spool that comes from another machine takes a new name.
+    pub machine_id_file: PathBuf,
 }
 
 /// Time limits of the uplink.

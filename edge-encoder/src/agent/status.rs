@@ -239,14 +239,22 @@ impl SourceState {
     }
 }
 
+/// Checks that no agent answers at this path.
+///
+/// # Errors
+/// [`SettingsError::Invalid`] if one does.
+pub(super) fn check_unused(path: &Path) -> Result<(), EdgeError> {
+    if UnixStream::connect(path).is_err() {
+        return Ok(());
+    }
+    let reason = format!("another agent answers at {}: stop it, or configure another socket", path.display());
+    Err(SettingsError::Invalid(reason).into())
+}
+
 /// Serves the status at this path for as long as the task runs.
 pub(super) fn serve(path: &Path, status: StatusSource) -> Result<JoinHandle<()>, EdgeError> {
     if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
-        if UnixStream::connect(path).is_ok() {
-            let reason =
-                format!("another agent answers at {}: stop it, or configure another socket", path.display());
-            return Err(SettingsError::Invalid(reason).into());
-        }
+        check_unused(path)?;
         // An agent that was killed leaves its socket behind.
         std::fs::remove_file(path).map_err(io_error(path))?;
     }

@@ -2,6 +2,7 @@
 
 mod cloud;
 mod disk;
+mod machine;
 mod sources;
 mod tls;
 mod update;
@@ -51,6 +52,7 @@ pub enum Verdict {
 pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diagnosis {
     let mut findings = vec![examine_bundle(bundle)];
     findings.extend(disk::examine(&settings.spool.folder, settings.spool.budget_bytes));
+    findings.push(machine::examine(&settings.spool.machine_id_file));
     findings.extend(settings.sources.iter().map(sources::examine));
     findings.extend(tls::examine_certificates(&settings.security));
     findings.extend(cloud::examine(settings).await);

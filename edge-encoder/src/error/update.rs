@@ -17,6 +17,16 @@ pub enum UpdateError {
     /// The offer of a channel is invalid.
     #[error("the offer of the channel is invalid: {0}")]
     InvalidOffer(String),
+    /// Another agent uses the folder of installed bundles.
+    #[error(
+        "another agent has locked {}: stop that agent, or configure another folder in [update]; `fuser -v {}` finds it",
+        lock.display(),
+        lock.display()
+    )]
+    FolderInUse {
+        /// The locked file.
+        lock: PathBuf,
+    },
     /// The trial of a bundle ended in a panic.
     #[error("the trial of the bundle was not completed: {0}")]
     TrialIncomplete(String),

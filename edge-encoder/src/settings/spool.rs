@@ -9,6 +9,7 @@ use crate::agent::SpoolSettings;
 const DEFAULT_FOLDER: &str = "spool";
 const DEFAULT_MEGABYTES: u64 = 256;
 const DEFAULT_COMMIT_MS: u64 = 20;
+const DEFAULT_MACHINE_ID_FILE: &str = "/etc/machine-id";
 const MEGABYTE: u64 = 1_000_000;
 
 /// The table `spool`.
@@ -23,6 +24,8 @@ pub(crate) struct SpoolTable {
     megabytes: Option<u64>,
     #[arg(skip)]
     commit_ms: Option<u64>,
+    #[arg(skip)]
+    machine_id_file: Option<PathBuf>,
 }
 
 impl SpoolTable {
@@ -32,6 +35,7 @@ impl SpoolTable {
             folder: self.folder.unwrap_or_else(|| DEFAULT_FOLDER.into()),
             budget_bytes: self.megabytes.unwrap_or(DEFAULT_MEGABYTES).saturating_mul(MEGABYTE),
             commit_delay: Duration::from_millis(self.commit_ms.unwrap_or(DEFAULT_COMMIT_MS)),
+            machine_id_file: self.machine_id_file.unwrap_or_else(|| DEFAULT_MACHINE_ID_FILE.into()),
         }
     }
 }
@@ -43,13 +47,15 @@ mod tests {
     #[test]
     fn the_flag_wins_and_other_keys_come_from_the_file_or_the_defaults() {
         let mut flags = SpoolTable { folder: Some("flag".into()), ..SpoolTable::default() };
-        flags.merge(toml::from_str("folder = 'file'\nmegabytes = 3").unwrap());
+        flags.merge(toml::from_str("folder = 'file'\nmegabytes = 3\nmachine_id_file = 'id'").unwrap());
         let expected = SpoolSettings {
             folder: "flag".into(),
             budget_bytes: 3_000_000,
             commit_delay: Duration::from_millis(20),
+            machine_id_file: "id".into(),
         };
         assert_eq!(flags.into_settings(), expected);
-        assert_eq!(SpoolTable::default().into_settings().budget_bytes, 256_000_000);
+        let default = SpoolTable::default().into_settings();
+        assert_eq!((default.budget_bytes, default.machine_id_file), (256_000_000, "/etc/machine-id".into()));
     }
 }

@@ -7,4 +7,5 @@ mod commands;
 /// The bundle that the tests of the encoder also use.
 #[path = "../../../crates/encoder/tests/it/support/mod.rs"]
 mod support;
+mod two_agents;
 mod update;

@@ -25,11 +25,15 @@ pub(super) enum BrokenPromise {
     StateNotWritten,
     /// Bytes that the file already contains are not written again.
     SameBytesNotWritten,
+    /// A lock does not exclude other callers.
+    LockNotTaken,
+    /// A file that another program has removed counts as current.
+    RemovalsNotSeen,
 }
 
 impl BrokenPromise {
     /// All promises.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::SegmentsNotSynced,
         Self::StateNotSynced,
         Self::FolderNotSynced,
@@ -42,5 +46,7 @@ impl BrokenPromise {
         Self::OneSlot,
         Self::StateNotWritten,
         Self::SameBytesNotWritten,
+        Self::LockNotTaken,
+        Self::RemovalsNotSeen,
     ];
 }

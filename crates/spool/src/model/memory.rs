@@ -5,17 +5,20 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     io::{self, ErrorKind},
+    path::PathBuf,
     rc::Rc,
 };
 
+use lopside_delivery::Class;
 use proptest::test_runner::TestRng;
 use rand::RngExt as _;
 
-use super::{broken_promise::BrokenPromise, checksums::forge_checksums};
-use crate::{File, Storage, state};
-
-/// Sector size in bytes. A crash keeps or loses each sector separately.
-const SECTOR_BYTES: usize = 512;
+use super::{
+    broken_promise::BrokenPromise,
+    checksums::forge_checksums,
+    inode::{Change, Inode, write_bytes},
+};
+use crate::{File, Storage, lock, segment, state};
 
 /// The simulated disk. All clones share it.
 #[derive(Debug, Clone, Default)]
@@ -46,25 +49,12 @@ struct DiskState {
     faults: Faults,
     operations: u64,
     has_crashed: bool,
+    /// Whether a file is locked; the spool locks one file only.
+    is_locked: bool,
     /// Maximum size of all files at any time, in bytes.
     peak_bytes: u64,
     /// State writes that are delayed until a removal, for [`BrokenPromise::RemovedBeforeState`].
     delayed_state_writes: Vec<(usize, u64, Vec<u8>)>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Inode {
-    visible: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
-    /// Changes that a failed sync did not make durable; no later sync does.
-    lost: Vec<Change>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write(u64, Vec<u8>),
-    Length(u64),
 }
 
 /// A file on a [`MemoryDisk`] disk.
@@ -73,6 +63,8 @@ pub(super) struct MemoryFile {
     disk: MemoryDisk,
     inode: usize,
     name: String,
+    /// Whether the lock ends when this handle is dropped.
+    holds_lock: bool,
 }
 
 impl MemoryDisk {
@@ -133,10 +125,23 @@ impl MemoryDisk {
         Self(Rc::new(RefCell::new(copy)))
     }
 
-    /// Flips random bits in files other than the state.
+    /// Removes the last segment of a class as another program may do, and returns the number of its first
+    /// record; `None` if the class does not have any.
+    pub(super) fn remove_last_segment(&self, class: Class) -> Option<u64> {
+        let mut disk = self.0.borrow_mut();
+        let segments = disk.names.keys().filter_map(|name| segment::parse(name));
+        let last = segments.filter(|(other, _)| *other == class).map(|(_, first)| first).max()?;
+        let name = segment::name(class, last);
+        disk.names.remove(&name);
+        disk.name_changes.push((name, None));
+        Some(last)
+    }
+
+    /// Flips random bits in files other than the state and the lock.
     pub(super) fn flip(&self, bits: usize, rng: &mut TestRng) {
         let mut disk = self.0.borrow_mut();
-        let logs = disk.names.iter().filter(|(name, _)| name.as_str() != state::FILE_NAME);
+        let others = [state::FILE_NAME, lock::FILE_NAME];
+        let logs = disk.names.iter().filter(|(name, _)| !others.contains(&name.as_str()));
         let logs: Vec<usize> = logs.map(|(_, &inode)| inode).collect();
         for _ in 0..bits {
             let Some(&log) = logs.get(rng.random_range(0..logs.len().max(1))) else { return };
@@ -154,7 +159,11 @@ impl MemoryDisk {
         let mut disk = self.0.borrow_mut();
         disk.operations += 1;
         disk.has_crashed |= disk.faults.crash_at == Some(disk.operations);
-        if disk.has_crashed { Err(io::Error::other("the power has failed")) } else { Ok(()) }
+        if disk.has_crashed { Err(power_failure()) } else { Ok(()) }
+    }
+
+    fn file(&self, inode: usize, name: &str) -> MemoryFile {
+        MemoryFile { disk: self.clone(), inode, name: name.to_owned(), holds_lock: false }
     }
 
     fn breaks_promise(&self, control: BrokenPromise) -> bool {
@@ -172,60 +181,15 @@ impl DiskState {
     fn bytes(&self) -> u64 {
         self.names.values().map(|&inode| self.inodes[inode].visible.len() as u64).sum()
     }
-}
 
-impl Inode {
-    fn after_crash(&self, rng: &mut TestRng) -> Self {
-        let mut durable = self.durable.clone();
-        for change in self.lost.iter().chain(&self.unsynced) {
-            match change {
-                Change::Length(len) if rng.random() => durable.resize(*len as usize, 0),
-                Change::Length(_) => {}
-                Change::Write(offset, bytes) => {
-                    for (number, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
-                        // Occasionally only part of a sector is written.
-                        let written = match rng.random_range(0..16) {
-                            0..8 => sector.len(),
-                            8 => rng.random_range(0..sector.len()),
-                            _ => continue,
-                        };
-                        write_bytes(
-                            &mut durable,
-                            *offset as usize + number * SECTOR_BYTES,
-                            &sector[..written],
-                        );
-                    }
-                }
-            }
-        }
-        Self { visible: durable.clone(), durable, ..Self::default() }
-    }
-
-    /// Makes the unsynced changes durable.
-    fn make_durable(&mut self) {
-        for change in std::mem::take(&mut self.unsynced) {
-            change.apply_to(&mut self.durable);
-            // An overwritten change does not reappear.
-            self.lost.retain(|lost| !lost.overlaps(&change));
-        }
-    }
-}
-
-impl Change {
-    fn overlaps(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Write(a, bytes_a), Self::Write(b, bytes_b)) => {
-                *a < b + bytes_b.len() as u64 && *b < a + bytes_a.len() as u64
-            }
-            _ => false,
-        }
-    }
-
-    fn apply_to(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Write(offset, new_bytes) => write_bytes(bytes, *offset as usize, new_bytes),
-            Self::Length(len) => bytes.resize(*len as usize, 0),
-        }
+    /// Adds a file of `len` zero bytes, and returns its inode.
+    fn add_file(&mut self, name: &str, len: u64) -> usize {
+        let inode = self.inodes.len();
+        let unsynced = vec![Change::Length(len)];
+        self.inodes.push(Inode { visible: vec![0; len as usize], unsynced, ..Inode::default() });
+        self.names.insert(name.to_owned(), inode);
+        self.name_changes.push((name.to_owned(), Some(inode)));
+        inode
     }
 }
 
@@ -246,20 +210,44 @@ impl Storage for MemoryDisk {
         if disk.faults.capacity_bytes.is_some_and(|capacity| disk.bytes() + len > capacity) {
             return Err(ErrorKind::StorageFull.into());
         }
-        let inode = disk.inodes.len();
-        let unsynced = vec![Change::Length(len)];
-        disk.inodes.push(Inode { visible: vec![0; len as usize], unsynced, ..Inode::default() });
-        disk.names.insert(name.to_owned(), inode);
-        disk.name_changes.push((name.to_owned(), Some(inode)));
+        let inode = disk.add_file(name, len);
         drop(disk);
         self.update_peak();
-        Ok(MemoryFile { disk: self.clone(), inode, name: name.to_owned() })
+        Ok(self.file(inode, name))
     }
 
     fn open(&self, name: &str) -> io::Result<MemoryFile> {
         self.count_operation()?;
         let inode = *self.0.borrow().names.get(name).ok_or(ErrorKind::NotFound)?;
-        Ok(MemoryFile { disk: self.clone(), inode, name: name.to_owned() })
+        Ok(self.file(inode, name))
+    }
+
+    fn lock(&self, name: &str) -> io::Result<MemoryFile> {
+        self.count_operation()?;
+        let excludes_others = !self.breaks_promise(BrokenPromise::LockNotTaken);
+        let mut disk = self.0.borrow_mut();
+        if disk.is_locked && excludes_others {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        disk.is_locked = true;
+        let found = disk.names.get(name).copied();
+        let inode = found.unwrap_or_else(|| disk.add_file(name, 0));
+        let mut file = self.file(inode, name);
+        file.holds_lock = true;
+        Ok(file)
+    }
+
+    fn is_current(&self, name: &str, file: &MemoryFile) -> io::Result<bool> {
+        let disk = self.0.borrow();
+        if disk.has_crashed {
+            return Err(power_failure());
+        }
+        let is_hidden = disk.faults.broken_promise == Some(BrokenPromise::RemovalsNotSeen);
+        Ok(is_hidden || disk.names.get(name) == Some(&file.inode))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        name.into()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -307,6 +295,14 @@ impl MemoryFile {
         let inode = &mut disk.inodes[self.inode];
         change.apply_to(&mut inode.visible);
         inode.unsynced.push(change);
+    }
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        if self.holds_lock {
+            self.disk.0.borrow_mut().is_locked = false;
+        }
     }
 }
 
@@ -389,16 +385,13 @@ impl File for MemoryFile {
     }
 }
 
+fn power_failure() -> io::Error {
+    io::Error::other("the power has failed")
+}
+
 fn set_name(names: &mut BTreeMap<String, usize>, name: &str, inode: Option<usize>) {
     match inode {
         Some(inode) => drop(names.insert(name.to_owned(), inode)),
         None => drop(names.remove(name)),
     }
-}
-
-fn write_bytes(bytes: &mut Vec<u8>, offset: usize, new_bytes: &[u8]) {
-    if bytes.len() < offset + new_bytes.len() {
-        bytes.resize(offset + new_bytes.len(), 0);
-    }
-    bytes[offset..offset + new_bytes.len()].copy_from_slice(new_bytes);
 }

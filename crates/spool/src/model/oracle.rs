@@ -2,6 +2,7 @@
 //! missing.
 
 use std::{
+    array,
     collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
 };
@@ -10,7 +11,7 @@ use lopside_delivery::Class;
 use proptest::{prelude::*, test_runner::TestRng};
 
 use super::memory::{Faults, MemoryDisk};
-use crate::{AppendOutcome, DropReason, Options, Record, Spool, SpoolError};
+use crate::{AppendOutcome, DropReason, Options, Record, Spool, SpoolError, State, options::FIXED_BYTES};
 
 /// One operation on a spool.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +26,16 @@ pub(super) enum Step {
     /// Acknowledges all records that were read and have arrived, except for the last ones: this many.
     Acknowledge(Class, u64),
     Rewind(Class),
-    /// Closes the spool, as in an orderly stop or after a disk failure. The next step opens it again.
+    /// Closes the spool, as in an orderly stop. The next step opens it again.
     Reopen,
+    /// Another process opens the spool while it is open, and would store a record of this class.
+    OpenAgain(Class),
+    /// Another program removes the open segment of this class, and the next record is appended and committed.
+    RemoveOpenSegment(Class),
 }
 
 /// The smallest budget that a spool accepts, in bytes.
-pub(super) const BUDGET: u64 = 16 * (16 << 10) + 8192;
+pub(super) const BUDGET: u64 = 16 * (16 << 10) + FIXED_BYTES;
 
 /// A spool, and its expected contents.
 pub(super) struct Oracle {
@@ -49,6 +54,15 @@ pub(super) struct Oracle {
     received: BTreeSet<(Class, u64)>,
     refused: [u64; 3],
     refused_durably: [u64; 3],
+    /// The state in the memory of the process, after a failure that it has survived.
+    last_state: Option<State>,
+    /// Committed records whose segment was removed by another program.
+    removed: BTreeSet<(Class, u64, u64)>,
+    /// Classes whose open segment was removed, and of which the disk does not know it yet.
+    unsettled_removals: [bool; 3],
+    /// Classes of which a crash has made the process and the disk forget a removal: nothing can tell which of
+    /// their records are missing.
+    forgotten_removals: [bool; 3],
     /// Whether bits were flipped.
     has_flipped_bits: bool,
 }
@@ -60,14 +74,17 @@ pub(super) fn any_class() -> impl Strategy<Value = Class> {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let len = prop_oneof![4 => 0..200_usize, 3 => 200..4000_usize, 1 => 4000..30_000_usize];
     prop_oneof![
-        8 => (any_class(), len).prop_map(|(class, len)| Step::Append(class, len)),
-        4 => Just(Step::Commit),
-        1 => Just(Step::Checkpoint),
-        3 => (any_class(), prop_oneof![Just(0), Just(1), Just(usize::MAX)]).prop_map(|(class, arrivals)| Step::Read(class, arrivals)),
-        1 => any_class().prop_map(Step::Resolve),
-        3 => (any_class(), 0..3_u64).prop_map(|(class, held_back)| Step::Acknowledge(class, held_back)),
-        1 => any_class().prop_map(Step::Rewind),
-        1 => Just(Step::Reopen),
+        32 => (any_class(), len).prop_map(|(class, len)| Step::Append(class, len)),
+        16 => Just(Step::Commit),
+        4 => Just(Step::Checkpoint),
+        12 => (any_class(), prop_oneof![Just(0), Just(1), Just(usize::MAX)]).prop_map(|(class, arrivals)| Step::Read(class, arrivals)),
+        4 => any_class().prop_map(Step::Resolve),
+        12 => (any_class(), 0..3_u64).prop_map(|(class, held_back)| Step::Acknowledge(class, held_back)),
+        4 => any_class().prop_map(Step::Rewind),
+        4 => Just(Step::Reopen),
+        2 => any_class().prop_map(Step::OpenAgain),
+        // Rare, because it empties the spool.
+        1 => any_class().prop_map(Step::RemoveOpenSegment),
     ]
 }
 
@@ -89,6 +106,10 @@ impl Oracle {
             received: BTreeSet::new(),
             refused: [0; 3],
             refused_durably: [0; 3],
+            last_state: None,
+            removed: BTreeSet::new(),
+            unsettled_removals: [false; 3],
+            forgotten_removals: [false; 3],
             has_flipped_bits: false,
         }
     }
@@ -118,9 +139,9 @@ impl Oracle {
         self.disk.flip(bits, &mut self.rng);
     }
 
-    /// Closes the spool and forgets everything that was not committed.
+    /// Ends the process, and forgets everything that was not committed.
     fn close(&mut self) {
-        self.spool = None;
+        (self.spool, self.last_state) = (None, None);
         self.uncommitted.clear();
         self.refused = self.refused_durably;
     }
@@ -129,9 +150,19 @@ impl Oracle {
         if self.spool.is_none() {
             self.epoch += 1;
             self.read.clear();
-            self.spool = Some(Spool::open(self.disk.clone(), spool_options(self.epoch))?);
+            self.spool = Some(Spool::open(self.disk.clone(), self.options(self.epoch))?);
+            // The state on disk contains now what the process knew.
+            (self.last_state, self.unsettled_removals) = (None, [false; 3]);
+            if !self.removed.is_empty() {
+                // Records of a removed segment that the receiver has do not count as damaged.
+                return Class::ALL.into_iter().try_for_each(|class| self.resolve_class(class));
+            }
         }
         Ok(())
+    }
+
+    fn options(&self, epoch: u64) -> Options {
+        Options { last_state: self.last_state, ..Options::new(BUDGET, epoch) }
     }
 
     fn step(&mut self, step: Step) -> Result<(), SpoolError> {
@@ -187,8 +218,45 @@ impl Oracle {
                 self.read.remove(&class);
             }
             Step::Reopen => self.close(),
+            Step::OpenAgain(class) => return self.open_again(class),
+            Step::RemoveOpenSegment(class) => return self.remove_open_segment(class),
         }
         Ok(())
+    }
+
+    /// Opens the spool while it is open, as a second process does. If it succeeds, then the second process
+    /// stores a record.
+    fn open_again(&mut self, class: Class) -> Result<(), SpoolError> {
+        let epoch = (1_u64 << 32) + self.appended.len() as u64;
+        let mut second = match Spool::open(self.disk.clone(), Options::new(BUDGET, epoch)) {
+            Err(SpoolError::InUse { .. }) => return Ok(()),
+            result => result?,
+        };
+        let bytes = vec![2; 40];
+        if let AppendOutcome::Accepted(number) = second.append(class, &bytes)? {
+            self.appended.insert((class, epoch, number), bytes);
+            second.commit()?;
+            self.committed.insert((class, epoch, number));
+        }
+        Ok(())
+    }
+
+    /// Removes the open segment of a class as another program does, and commits another record. That must
+    /// fail: if it does not, then the record is missing later.
+    fn remove_open_segment(&mut self, class: Class) -> Result<(), SpoolError> {
+        let count = self.uncommitted.len();
+        self.step(Step::Append(class, 40))?;
+        if self.uncommitted.len() == count {
+            // The spool is full, so that the class may not have an open segment.
+            return Ok(());
+        }
+        self.step(Step::Commit)?;
+        let Some(first) = self.disk.remove_last_segment(class) else { return Ok(()) };
+        let removed = self.committed.iter().filter(|&&(other, _, number)| other == class && number >= first);
+        self.removed.extend(removed.copied());
+        self.unsettled_removals[class.index()] = true;
+        self.step(Step::Append(class, 40))?;
+        self.step(Step::Commit)
     }
 
     /// Reports to the spool which records the receiver has, as after a connection has ended.
@@ -198,11 +266,16 @@ impl Oracle {
         resolve(spool, class, &self.received)
     }
 
-    /// Handles a power failure or a failed sync, and checks the disk.
+    /// Handles a power failure or another failure of the disk, and checks the disk.
     fn handle_failure(&mut self) -> Result<(), String> {
+        let last_state = self.spool.as_mut().map(Spool::close).or(self.last_state);
         self.close();
         if self.disk.has_crashed() {
             self.disk = self.disk.after_crash(&mut self.rng);
+            self.forgotten_removals =
+                array::from_fn(|class| self.forgotten_removals[class] || self.unsettled_removals[class]);
+        } else {
+            self.last_state = last_state;
         }
         self.check_disk()
     }
@@ -213,7 +286,7 @@ impl Oracle {
         ensure(peak <= BUDGET, || format!("{peak} bytes exceed the budget"))?;
         let epoch = self.epoch + 1;
         let mut spool =
-            Spool::open(self.disk.durable_copy(), spool_options(epoch)).map_err(|error| error.to_string())?;
+            Spool::open(self.disk.durable_copy(), self.options(epoch)).map_err(|error| error.to_string())?;
         for class in Class::ALL {
             resolve(&mut spool, class, &self.received).map_err(|error| error.to_string())?;
             let records = read_all(&mut spool, class)?;
@@ -253,6 +326,7 @@ impl Oracle {
                 && !present.contains(&(epoch, number))
                 && !self.delivered.contains(&(other, epoch, number))
                 && !self.received.contains(&(other, number))
+                && !self.removed.contains(&(other, epoch, number))
         });
         let missing = missing.count() as u64;
         let (evicted, damaged) =
@@ -260,14 +334,18 @@ impl Oracle {
         let counted = evicted + damaged;
         // Only flipped bits may cost a committed record; a crash or a failed sync may not.
         let allowed = if self.has_flipped_bits { counted } else { evicted };
-        ensure(missing <= allowed || self.has_flipped_bits && spool.torn_ends() > 0, || {
+        let has_forgotten = self.forgotten_removals[class.index()];
+        let is_exact = !self.has_flipped_bits && !has_forgotten;
+        let is_torn = self.has_flipped_bits && spool.torn_ends() > 0;
+        ensure(missing <= allowed || is_torn || has_forgotten, || {
             format!(
                 "{missing} records of {class} are missing, but {evicted} evicted and {damaged} damaged are counted"
             )
         })?;
-        if !self.has_flipped_bits {
+        if is_exact {
             // Every number is exactly once with the receiver, on disk, or counted as dropped. A record that a
-            // failed sync lost counts as damaged; it was never acknowledged to its producer.
+            // failed sync lost counts as damaged; it was never acknowledged to its producer. So does a record
+            // whose segment another program has removed.
             let received = self.received.iter().filter(|(other, _)| *other == class);
             let mut known: BTreeSet<u64> = received.map(|&(_, number)| number).collect();
             known.extend(present.iter().map(|(_, number)| number));
@@ -293,10 +371,6 @@ impl Oracle {
             )
         })
     }
-}
-
-fn spool_options(epoch: u64) -> Options {
-    Options::new(BUDGET, epoch)
 }
 
 fn resolve(

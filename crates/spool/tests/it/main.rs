@@ -4,5 +4,7 @@
 // A test helper panics to fail its test.
 #![allow(clippy::unwrap_used)]
 
+mod interference;
 mod kill;
+mod machine;
 mod spool;

@@ -155,6 +155,7 @@ fn damage_is_skipped_and_counted() {
     }
     assert!(!path.exists());
     assert_eq!((spool.damage_bytes(), spool.bytes()), (288, bytes(folder.path())));
+    drop(spool);
     let spool = open(folder.path(), 300 * KIB, 3);
     assert_eq!((spool.damage_bytes(), spool.bytes()), (288, bytes(folder.path())));
 }
@@ -182,7 +183,7 @@ fn values_out_of_bounds_are_refused_with_the_limits() {
     let folder = tempfile::tempdir().unwrap();
     let disk = || Disk::open(folder.path()).unwrap();
     let error = Spool::open(disk(), Options::new(100 * KIB, 1)).unwrap_err().to_string();
-    assert!(error.contains("102400 bytes is too small: give it at least 270336"), "{error}");
+    assert!(error.contains("102400 bytes is too small: give it at least 270352"), "{error}");
     let mut spool = open(folder.path(), 300 * KIB, 1);
     let max_bytes = spool.max_record_bytes();
     let error = spool.append(Class::High, &vec![0; max_bytes + 1]).unwrap_err();

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use lopside_delivery::{Class, MAX_FRAME_BYTES};
-use lopside_spool::{DropReason, Options, Spool};
-use lopside_uplink::{CapturedFrame, StoreOutcome, StoreSettings};
+use lopside_spool::{DropReason, MachineId, Options, Spool, SpoolError};
+use lopside_uplink::{CapturedFrame, Store, StoreOutcome, StoreSettings, UplinkError};
 use tokio::task::JoinSet;
 
-use crate::support::{Disk, Edge, End, small_frame, store_settings, until};
+use crate::support::{Cloud, Disk, Edge, End, Link, settings, small_frame, store_settings, until};
 
 /// Opens a spool on the disk, and returns the number at the start of each frame of a class.
 fn stored_numbers(disk: &Disk, class: Class) -> Vec<u64> {
@@ -175,4 +175,63 @@ async fn the_thread_ends_after_a_disk_failure_without_a_reply() {
     let outcome = edge.append(Class::High, 1, small_frame(1)).await;
     edge.end(End::PowerCut).await;
     assert!(outcome.await.is_err());
+}
+
+#[tokio::test]
+async fn a_second_store_is_refused_and_the_first_loses_nothing() {
+    let disk = Disk::default();
+    let edge = Edge::open(&disk, store_settings());
+    edge.store(Class::Normal, 1, 5).await;
+    let storage = disk.clone();
+    let error = Store::start(move || Ok(storage.clone()), store_settings()).unwrap_err();
+    assert!(matches!(error, UplinkError::Spool(SpoolError::InUse { .. })), "{error}");
+    edge.store(Class::Normal, 6, 20).await;
+    let disk = edge.end(End::PowerCut).await;
+    assert_eq!(stored_numbers(&disk, Class::Normal), (1..=25).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn records_whose_files_another_program_removes_are_counted() {
+    let mut cloud = Cloud::start();
+    let link = Link::to(cloud.address()).await;
+    let (disk, normal) = (Disk::default(), Class::Normal as usize);
+    let mut edge = Edge::open(&disk, store_settings());
+    edge.connect(link.address, settings());
+    edge.store(Class::Normal, 1, 5).await;
+    until(&mut edge.state(), |state| state.classes[normal].1 == 0).await;
+    let spool_name = edge.state().borrow().spool_name;
+    cloud.kill();
+    edge.store(Class::Normal, 6, 3).await;
+    disk.remove_all();
+    // The store opens the spool again before it answers.
+    edge.store(Class::Normal, 9, 2).await;
+    cloud.restart();
+    link.change(|conditions| conditions.target = cloud.address());
+    let state = until(&mut edge.state(), |state| state.classes[normal].1 == 0).await;
+    let counters = state.classes[normal].0;
+    assert_eq!((counters.delivered, counters.dropped(DropReason::Damaged)), (7, 3));
+    assert_eq!((cloud.archive.entries().len(), state.spool_name), (7, spool_name));
+    edge.stop().await;
+}
+
+#[tokio::test]
+async fn a_spool_and_its_copy_on_another_machine_lose_nothing() {
+    let cloud = Cloud::start();
+    let on_machine =
+        |digit: &str| StoreSettings { machine: MachineId::parse(&digit.repeat(32)), ..store_settings() };
+    let disk = Disk::default();
+    let edge = Edge::open(&disk, on_machine("a"));
+    edge.store(Class::Normal, 1, 20).await;
+    edge.stop().await;
+    // Both have the first 20 records, and number 30 others in the same way.
+    for (disk, machine, first) in [(disk.copy(), "b", 101), (disk, "a", 201)] {
+        let mut edge = Edge::open(&disk, on_machine(machine));
+        edge.store(Class::Normal, first, 30).await;
+        edge.connect(cloud.address(), settings());
+        let normal = Class::Normal as usize;
+        let state = until(&mut edge.state(), |state| state.classes[normal].1 == 0).await;
+        assert_eq!(state.classes[normal].0.delivered, 50);
+        edge.stop().await;
+    }
+    assert_eq!(cloud.archive.entries().len(), 80);
 }

@@ -71,7 +71,8 @@ impl World {
     }
 
     fn start_edge(&mut self) {
-        let store = StoreSettings { budget_bytes: BUDGET, commit_delay: Duration::from_millis(5) };
+        let commit_delay = Duration::from_millis(5);
+        let store = StoreSettings { budget_bytes: BUDGET, commit_delay, machine: None };
         let mut edge = Edge::open(&self.disk, store);
         let ack_timeout = Duration::from_millis(500);
         edge.connect(self.link.address, UplinkSettings { ack_timeout, ..settings() });

@@ -1,4 +1,4 @@
-//! File operations that leave complete files and folders, or none, after a crash.
+//! File operations that leave complete files and folders, or none, after a crash; the lock of a folder.
 
 use std::{
     fs::{self, File},
@@ -6,7 +6,22 @@ use std::{
     path::Path,
 };
 
-use crate::{EdgeError, error::io_error};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+
+use crate::{EdgeError, UpdateError, error::io_error};
+
+/// Opens a file, or creates an empty one, and locks it until the returned handle is dropped.
+pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
+    let file = File::options().write(true).create(true).truncate(false).open(path).map_err(io_error(path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(UpdateError::FolderInUse { lock: path.to_owned() }.into()),
+        Err(error) => Err(io_error(path)(error.into())),
+    }
+}
 
 /// Replaces a file atomically.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), EdgeError> {

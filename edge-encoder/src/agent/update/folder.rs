@@ -1,6 +1,7 @@
 //! The folder of bundles that were installed over the air.
 //!
 //! ```text
+//! lock                      locked by the agent that uses the folder
 //! state.json                the update state
 //! 3e8e8a2cf2001e23/         a complete bundle, renamed after all of its files were present
 //! 3e8e8a2cf2001e23.new/     a bundle that is being assembled
@@ -12,6 +13,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use lopside_bundle::Digest;
@@ -25,35 +27,44 @@ use super::{
 };
 use crate::{EdgeError, UpdateError, error::io_error};
 
+const LOCK_FILE: &str = "lock";
 const DOWNLOAD_FOLDER: &str = "download";
 const PART_EXTENSION: &str = "part";
 const NEW_EXTENSION: &str = "new";
 
-/// The folder.
+/// The folder, which one agent at a time uses.
 #[derive(Debug, Clone)]
-pub(super) struct BundleFolder(PathBuf);
+pub(super) struct BundleFolder {
+    path: PathBuf,
+    /// The locked file; the lock ends with the last clone.
+    _lock: Arc<File>,
+}
 
 impl BundleFolder {
     /// Opens the folder, and creates it if it is missing.
+    ///
+    /// # Errors
+    /// [`UpdateError::FolderInUse`] if another agent uses the folder, or [`EdgeError::Io`].
     pub(super) fn open(path: &Path) -> Result<Self, EdgeError> {
         let downloads = path.join(DOWNLOAD_FOLDER);
         fs::create_dir_all(&downloads).map_err(io_error(&downloads))?;
-        Ok(Self(path.to_owned()))
+        let lock = disk::lock(&path.join(LOCK_FILE))?;
+        Ok(Self { path: path.to_owned(), _lock: Arc::new(lock) })
     }
 
     /// Returns the path of the folder.
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Returns the path of the bundle with this latent space.
     pub(super) fn bundle_path(&self, id: LatentSpaceId) -> PathBuf {
-        self.0.join(id.to_string())
+        self.path.join(id.to_string())
     }
 
     /// Returns the path of a completely downloaded file.
     pub(super) fn download_path(&self, file: &OfferedFile) -> PathBuf {
-        self.0.join(DOWNLOAD_FOLDER).join(file.digest().as_str())
+        self.path.join(DOWNLOAD_FOLDER).join(file.digest().as_str())
     }
 
     /// Returns the path of a partly downloaded file.
@@ -75,9 +86,10 @@ impl BundleFolder {
         let present: u64 = offer.files.iter().map(|file| self.present_bytes(file)).sum();
         let needed = offer.bytes() - present;
         // If the file system does not report its free space, writing will show it.
-        let free = statvfs(&self.0).map_or(u64::MAX, |stats| stats.f_bavail.saturating_mul(stats.f_frsize));
+        let free =
+            statvfs(&self.path).map_or(u64::MAX, |stats| stats.f_bavail.saturating_mul(stats.f_frsize));
         if free < needed {
-            return Err(UpdateError::NotEnoughSpace { path: self.0.clone(), needed, free }.into());
+            return Err(UpdateError::NotEnoughSpace { path: self.path.clone(), needed, free }.into());
         }
         Ok(())
     }
@@ -121,15 +133,15 @@ impl BundleFolder {
 
     /// Removes bundles other than these, and downloads other than those of this offer.
     pub(super) fn sweep(&self, kept: &[&Release], offer: Option<&Offer>) -> Result<(), EdgeError> {
-        for name in entry_names(&self.0)? {
+        for name in entry_names(&self.path)? {
             let (id, suffix) = name.split_once('.').unwrap_or((&name, ""));
             let Ok(id) = id.parse::<LatentSpaceId>() else { continue };
             let is_kept = suffix.is_empty() && kept.iter().any(|release| release.latent_space == id);
             if !is_kept && ["", NEW_EXTENSION].contains(&suffix) {
-                disk::remove(&self.0.join(&name))?;
+                disk::remove(&self.path.join(&name))?;
             }
         }
-        let downloads = self.0.join(DOWNLOAD_FOLDER);
+        let downloads = self.path.join(DOWNLOAD_FOLDER);
         let needed: Vec<Digest> =
             offer.iter().flat_map(|offer| &offer.files).map(OfferedFile::digest).collect();
         for name in entry_names(&downloads)? {
@@ -215,13 +227,24 @@ mod tests {
         folder.sweep(&[&offers[1].release], Some(&offers[2])).unwrap();
         let mut names = entry_names(root.path()).unwrap();
         names.sort();
-        assert_eq!(names, ["0202020202020202", DOWNLOAD_FOLDER, "fashion", "state.json"]);
+        assert_eq!(names, ["0202020202020202", DOWNLOAD_FOLDER, "fashion", LOCK_FILE, "state.json"]);
         assert!(
             folder.part_path(&offers[2].files[0]).exists()
                 && !folder.download_path(&offers[0].files[1]).exists()
         );
         folder.sweep(&[], None).unwrap();
         assert!(!folder.part_path(&offers[2].files[0]).exists());
+    }
+
+    #[test]
+    fn one_agent_at_a_time_uses_the_folder() {
+        let (root, folder) = temporary_folder();
+        let clone = folder.clone();
+        drop(folder);
+        let error = BundleFolder::open(root.path()).unwrap_err().to_string();
+        assert!(error.contains("another agent") && error.contains("lock"), "{error}");
+        drop(clone);
+        assert!(BundleFolder::open(root.path()).is_ok());
     }
 
     #[test]

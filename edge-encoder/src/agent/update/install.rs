@@ -58,7 +58,11 @@ pub(super) fn concerns_bundle(error: &EdgeError) -> bool {
         EdgeError::Io { .. }
             | EdgeError::Encode(EncodeError::Input(InputError::Io { .. }))
             | EdgeError::Connection(ConnectionError::Connect { .. } | ConnectionError::Remote { .. })
-            | EdgeError::Update(UpdateError::Download { .. } | UpdateError::NotEnoughSpace { .. })
+            | EdgeError::Update(
+                UpdateError::Download { .. }
+                    | UpdateError::NotEnoughSpace { .. }
+                    | UpdateError::FolderInUse { .. }
+            )
             | EdgeError::Thread(_)
             | EdgeError::Json(_)
     ) && !is_disk_damage(error)

@@ -90,7 +90,8 @@ pub(super) struct PollTarget {
 /// Chooses the initial encoder, and prepares updates.
 ///
 /// # Errors
-/// [`EdgeError::Io`] if the folder cannot be created.
+/// [`EdgeError::Io`] if the folder cannot be created, and [`UpdateError`](crate::UpdateError) if another
+/// agent uses it.
 pub(super) fn begin(
     settings: Option<UpdateSettings>,
     configured: AnyEncoder,

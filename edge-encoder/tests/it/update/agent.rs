@@ -1,6 +1,8 @@
 //! A process of `edge-encoder run`, and the contents of its spool.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -39,7 +41,14 @@ impl Home {
     pub(crate) fn new(url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("inbox")).unwrap();
-        Self { folder, url: url.to_owned(), image_count: 0 }
+        let home = Self { folder, url: url.to_owned(), image_count: 0 };
+        home.set_machine("a");
+        home
+    }
+
+    /// Moves the files of the agent to another machine, whose id consists of one hexadecimal digit.
+    pub(crate) fn set_machine(&self, digit: &str) {
+        fs::write(self.path("machine-id"), format!("{}\n", digit.repeat(32))).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -61,8 +70,43 @@ impl Home {
 
     /// Starts an agent with this configured bundle.
     pub(crate) fn start(&self, bundle: &Path) -> Agent {
-        let child = self.command("run", bundle).stdout(Stdio::null()).spawn().unwrap();
+        self.start_logging(bundle, Stdio::inherit())
+    }
+
+    /// Starts an agent with this configured bundle, whose log goes to `log`.
+    pub(crate) fn start_logging(&self, bundle: &Path, log: impl Into<Stdio>) -> Agent {
+        let child = self.command("run", bundle).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Agent { child, socket: self.path("edge.sock") }
+    }
+
+    /// Runs an agent that does not start, and returns its error.
+    pub(crate) fn refused(&self, bundle: &Path, args: &[&str]) -> String {
+        let output = self.command("run", bundle).args(args).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Returns the names of all files of the spool.
+    pub(crate) fn spool_files(&self) -> BTreeSet<OsString> {
+        fs::read_dir(self.path("spool")).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    /// Waits until the state of the spool on disk has this cursor.
+    pub(crate) async fn until_settled(&self, cursor: u64) {
+        let copy = tempfile::tempdir().unwrap();
+        let polling = timeout(WAIT_TIMEOUT, async {
+            let mut ticks = interval(Duration::from_millis(10));
+            loop {
+                ticks.tick().await;
+                fs::copy(self.path("spool/state"), copy.path().join("state")).unwrap();
+                let disk = Disk::open(copy.path()).unwrap();
+                let spool = Spool::open(disk, Options::new(256_000_000, 1)).unwrap();
+                if spool.class_counters(Class::Normal).cursor == cursor {
+                    return;
+                }
+            }
+        });
+        polling.await.unwrap();
     }
 
     /// Runs `edge-encoder doctor`, and returns the verdict and the text of the finding about `subject`.
@@ -77,12 +121,13 @@ impl Home {
 
     fn command(&self, command: &str, bundle: &Path) -> Command {
         let config = self.path("edge.toml");
-        let names = ["inbox", "done", "spool", "updates", "edge.sock"];
-        let [inbox, done, spool, updates, socket] = names.map(|name| self.path(name).display().to_string());
+        let names = ["inbox", "done", "spool", "updates", "edge.sock", "machine-id"];
+        let [inbox, done, spool, updates, socket, machine] =
+            names.map(|name| self.path(name).display().to_string());
         let bundle = bundle.display().to_string();
         let text = format!(
             "bundle = {bundle:?}\nendpoint = {:?}\ndevice = 'gate-7'\nsocket = {socket:?}\n\
-             [spool]\nfolder = {spool:?}\n\
+             [spool]\nfolder = {spool:?}\nmachine_id_file = {machine:?}\n\
              [update]\nchannel = 'stable'\nfolder = {updates:?}\nevery_minutes = 0.001\n\
              [[source]]\nfolder = {inbox:?}\nmoved_to = {done:?}\nsettle_seconds = 0.0\n",
             self.url
@@ -150,6 +195,11 @@ impl Agent {
         let count = home.count() as u64;
         self.until(|report| report.spool.classes.iter().map(|class| class.pending).sum::<u64>() == count)
             .await
+    }
+
+    /// Returns the number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends SIGTERM, and waits until the agent has ended.

@@ -1,7 +1,7 @@
 //! Bundles over the air: a real agent, and a channel with valid and invalid offers.
 
-mod agent;
-mod bundles;
+pub(crate) mod agent;
+pub(crate) mod bundles;
 mod channel;
 mod installed;
 mod refused;

@@ -62,7 +62,7 @@ async fn a_bundle_that_cannot_be_tried_or_takes_other_inputs_is_refused() {
     let bundles = fs::read_dir(home.path("updates")).unwrap().map(|entry| entry.unwrap().file_name());
     let mut bundles: Vec<_> = bundles.collect();
     bundles.sort();
-    assert_eq!(bundles, ["download", "state.json"]);
+    assert_eq!(bundles, ["download", "lock", "state.json"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

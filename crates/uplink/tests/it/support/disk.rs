@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, ErrorKind},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -27,25 +28,27 @@ pub(crate) struct Disk {
     failures: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Files {
     inodes: Vec<Inode>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
     /// The number of the running process.
     process: u64,
+    /// Whether the running process holds a lock.
+    is_locked: bool,
     /// Numbers of the next writes and syncs that fail.
     failing: [u64; 2],
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Inode {
     visible: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Change {
     Write(usize, Vec<u8>),
     Length(usize),
@@ -55,6 +58,8 @@ enum Change {
 pub(crate) struct DiskFile {
     disk: Disk,
     inode: usize,
+    /// Whether the lock ends when this handle is dropped.
+    holds_lock: bool,
 }
 
 impl Default for Disk {
@@ -66,12 +71,12 @@ impl Default for Disk {
 impl Disk {
     /// Lets the next `count` writes fail.
     pub(crate) fn fail_writes(&self, count: u64) {
-        self.lock().failing[0] = count;
+        self.contents().failing[0] = count;
     }
 
     /// Lets the next `count` syncs of files fail and lose the unsynced data.
     pub(crate) fn fail_syncs(&self, count: u64) {
-        self.lock().failing[1] = count;
+        self.contents().failing[1] = count;
     }
 
     /// Returns the number of failures, and notifies of each change.
@@ -79,11 +84,22 @@ impl Disk {
         self.failures.subscribe()
     }
 
+    /// Removes all files, as another program may do.
+    pub(crate) fn remove_all(&self) {
+        self.contents().names.clear();
+    }
+
+    /// Copies the disk after its process has ended, as a card is cloned.
+    pub(crate) fn copy(&self) -> Self {
+        let files = self.contents().clone();
+        Self { process: files.process, files: Arc::new(Mutex::new(files)), failures: watch::Sender::new(0) }
+    }
+
     /// Ends the process that uses the disk, and returns the disk for the next process.
     pub(crate) fn end(&self, end: End) -> Self {
-        let mut files = self.lock();
+        let mut files = self.contents();
         files.process += 1;
-        files.failing = [0; 2];
+        (files.is_locked, files.failing) = (false, [0; 2]);
         if end == End::PowerCut {
             files.names = files.durable_names.clone();
             for inode in &mut files.inodes {
@@ -94,18 +110,18 @@ impl Disk {
         Self { process: files.process, ..self.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Files> {
+    fn contents(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap()
     }
 
     /// Returns the files, or an error if the process has ended.
     fn alive(&self) -> io::Result<MutexGuard<'_, Files>> {
-        let files = self.lock();
+        let files = self.contents();
         if files.process == self.process { Ok(files) } else { Err(io::Error::other("the process has ended")) }
     }
 
     fn file(&self, inode: usize) -> DiskFile {
-        DiskFile { disk: self.clone(), inode }
+        DiskFile { disk: self.clone(), inode, holds_lock: false }
     }
 
     fn failed(&self) -> io::Error {
@@ -115,6 +131,15 @@ impl Disk {
 }
 
 impl Files {
+    /// Adds a file of `len` zero bytes, and returns its inode.
+    fn add(&mut self, name: &str, len: usize) -> usize {
+        let inode = self.inodes.len();
+        let zeros = vec![0; len];
+        self.inodes.push(Inode { durable: zeros.clone(), visible: zeros, unsynced: Vec::new() });
+        self.names.insert(name.to_owned(), inode);
+        inode
+    }
+
     /// Returns whether this write (`kind` 0) or sync (`kind` 1) fails.
     fn fails(&mut self, kind: usize) -> bool {
         let fails = self.failing[kind] > 0;
@@ -135,10 +160,7 @@ impl Storage for Disk {
         if files.names.contains_key(name) {
             return Err(ErrorKind::AlreadyExists.into());
         }
-        let inode = files.inodes.len();
-        let zeros = vec![0; len as usize];
-        files.inodes.push(Inode { durable: zeros.clone(), visible: zeros, unsynced: Vec::new() });
-        files.names.insert(name.to_owned(), inode);
+        let inode = files.add(name, len as usize);
         drop(files);
         Ok(self.file(inode))
     }
@@ -146,6 +168,27 @@ impl Storage for Disk {
     fn open(&self, name: &str) -> io::Result<DiskFile> {
         let inode = *self.alive()?.names.get(name).ok_or(ErrorKind::NotFound)?;
         Ok(self.file(inode))
+    }
+
+    fn lock(&self, name: &str) -> io::Result<DiskFile> {
+        let mut files = self.alive()?;
+        if std::mem::replace(&mut files.is_locked, true) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let found = files.names.get(name).copied();
+        let inode = found.unwrap_or_else(|| files.add(name, 0));
+        drop(files);
+        let mut file = self.file(inode);
+        file.holds_lock = true;
+        Ok(file)
+    }
+
+    fn is_current(&self, name: &str, file: &DiskFile) -> io::Result<bool> {
+        Ok(self.alive()?.names.get(name) == Some(&file.inode))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        name.into()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -156,6 +199,17 @@ impl Storage for Disk {
         let mut files = self.alive()?;
         files.durable_names = files.names.clone();
         Ok(())
+    }
+}
+
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        // The end of a process has released its lock before.
+        if self.holds_lock
+            && let Ok(mut files) = self.disk.alive()
+        {
+            files.is_locked = false;
+        }
     }
 }
 

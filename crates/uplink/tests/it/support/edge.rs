@@ -28,7 +28,7 @@ pub(crate) struct Edge {
 
 /// Returns settings of a spool that is large enough for a test and commits immediately.
 pub(crate) fn store_settings() -> StoreSettings {
-    StoreSettings { budget_bytes: 64 << 20, commit_delay: Duration::from_millis(1) }
+    StoreSettings { budget_bytes: 64 << 20, commit_delay: Duration::from_millis(1), machine: None }
 }
 
 /// Returns settings of an uplink that waits long for acknowledgements and reconnects quickly.
