@@ -1,14 +1,15 @@
 use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use lopside_delivery::Class;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    AppliedBatch, ArchiveError, Batch, Device, Frame, FrameMeta, FramePage, FrameQuery, FramesSince, HeadKey,
-    LatentSpaceKey, NewScore, Settings, SweepReport, UnscoredFrame,
+    AppliedBatch, ArchiveError, ArchiveState, Batch, Device, Frame, FrameMeta, FramePage, FrameQuery,
+    FramesSince, HeadKey, LatentSpaceKey, NewScore, Settings, SweepReport, UnscoredFrame,
     backend::Backend,
     batch::check_device_name,
     open::open_backend,
+    state::StateMonitor,
     writer::{self, BatchJob, now_us},
 };
 
@@ -18,6 +19,7 @@ pub struct Archive {
     backend: Arc<dyn Backend>,
     jobs: mpsc::Sender<BatchJob>,
     feed: broadcast::Sender<Arc<FrameMeta>>,
+    state: Arc<StateMonitor>,
     settings: Settings,
 }
 
@@ -34,8 +36,9 @@ impl Archive {
     pub async fn open(url: &str, settings: Settings) -> Result<Self, ArchiveError> {
         let backend = open_backend(url, &settings).await?;
         let (feed, _) = broadcast::channel(settings.feed_capacity.max(1));
-        let jobs = writer::start(Arc::clone(&backend), feed.clone());
-        Ok(Self { backend, jobs, feed, settings })
+        let state = Arc::<StateMonitor>::default();
+        let jobs = writer::start(Arc::clone(&backend), feed.clone(), Arc::clone(&state));
+        Ok(Self { backend, jobs, feed, state, settings })
     }
 
     /// Applies a batch, as a whole or not at all, and returns when it is durable. If the caller drops the
@@ -59,7 +62,7 @@ impl Archive {
     /// Returns [`ArchiveError::Refused`] for an invalid device name, or an error of the database.
     pub async fn register_connection(&self, device: &str) -> Result<u64, ArchiveError> {
         check_device_name(device)?;
-        self.backend.register_connection(device, now_us()).await
+        self.state.observe_write(self.backend.register_connection(device, now_us()).await)
     }
 
     /// Returns the numbers of a class of a device's spool, from `from` on, that need not be sent: ascending
@@ -133,7 +136,7 @@ impl Archive {
     /// # Errors
     /// Returns an error of the database.
     pub async fn delete(&self, id: i64) -> Result<bool, ArchiveError> {
-        self.backend.delete(id).await
+        self.state.observe_failure(self.backend.delete(id).await)
     }
 
     /// Returns at most `limit` frames of these latent spaces whose newest score is not from this head in this
@@ -159,7 +162,7 @@ impl Archive {
     /// Returns [`ArchiveError::InvalidScore`], or an error of the database.
     pub async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError> {
         scores.iter().try_for_each(NewScore::check)?;
-        self.backend.put_scores(head, scores).await
+        self.state.observe_failure(self.backend.put_scores(head, scores).await)
     }
 
     /// Subscribes to the frames that this process commits from now on, in the order of its commits. A
@@ -169,9 +172,9 @@ impl Archive {
         self.feed.subscribe()
     }
 
-    /// Deletes the frames that are too old at `now_us`, in microseconds since 1970, and then the oldest
-    /// frames until the bytes are within their limit. It uses small transactions, between which batches are
-    /// applied. The age counts from the capture.
+    /// Deletes the frames that are too old at `now_us`, in microseconds since 1970, and then those that arrived
+    /// first until the bytes are within their limit. It uses small transactions, between which batches are
+    /// applied. The age counts from the arrival by the server's clock, because clocks of devices may be wrong.
     ///
     /// # Errors
     /// Returns an error of the database. Frames that were deleted before stay deleted.
@@ -184,7 +187,8 @@ impl Archive {
             return Ok(report);
         }
         loop {
-            let deleted = self.backend.sweep(horizon_us, max_bytes.unwrap_or(u64::MAX)).await?;
+            let deleted = self.backend.sweep(horizon_us, max_bytes.unwrap_or(u64::MAX)).await;
+            let deleted = self.state.observe_failure(deleted)?;
             if deleted.frames == 0 {
                 return Ok(report);
             }
@@ -193,12 +197,30 @@ impl Archive {
         }
     }
 
-    /// Checks that the database answers, by an inexpensive query.
+    /// Returns the state of the archive, which every write updates. The receiver learns of every change, with the
+    /// reason of a failure.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<ArchiveState> {
+        self.state.subscribe()
+    }
+
+    /// Checks that the database answers and that its files are in place, by an inexpensive query. If the last write
+    /// failed, it also tries to write, so that the archive is found to be healthy again without an upload.
+    ///
+    /// The call may take as long as [`Settings::acquire_timeout`] allows. If the last write failed and another call
+    /// is trying to write, it returns the reason of that failure at once.
     ///
     /// # Errors
-    /// Returns an error of the database.
+    /// Returns [`ArchiveError::Replaced`], or another error of the database.
     pub async fn health(&self) -> Result<(), ArchiveError> {
-        self.backend.health().await
+        let answer = self.backend.check_read().await;
+        if matches!(answer, Err(ArchiveError::Replaced { .. })) {
+            return self.state.observe_failure(answer);
+        }
+        answer?;
+        let Some(reason) = self.state.failure() else { return Ok(()) };
+        let Some(_recovery) = self.state.try_recover() else { return Err(reason) };
+        self.state.observe_write(self.backend.check_write(now_us()).await)
     }
 
     /// Waits for pending writes and closes the database. All later calls fail, also those of clones.

@@ -54,9 +54,12 @@ pub(crate) trait Backend: Send + Sync {
         limit: u32,
     ) -> Result<Vec<UnscoredFrame>, ArchiveError>;
     async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError>;
-    /// Deletes some of the oldest frames: those captured before `horizon_us`, and as many as bring the rest
+    /// Deletes some of the oldest frames: those archived before `horizon_us`, and as many as bring the rest
     /// down to `max_bytes`. A result of 0 frames means that nothing is left to delete.
     async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<SweepReport, ArchiveError>;
-    async fn health(&self) -> Result<(), ArchiveError>;
+    /// Checks that the database answers, and that its files are the ones that its path names.
+    async fn check_read(&self) -> Result<(), ArchiveError>;
+    /// Checks that the database stores what is committed, by a small write.
+    async fn check_write(&self, now_us: i64) -> Result<(), ArchiveError>;
     async fn close(&self);
 }

@@ -41,6 +41,29 @@ pub enum ArchiveError {
         /// The underlying error message.
         cause: String,
     },
+    /// The disk of the database cannot be read or written.
+    #[error(
+        "the disk of the archive {place} fails: {cause}; check the disk and its file system, and restore a backup if \
+         the archive is damaged afterwards"
+    )]
+    DiskFailed {
+        /// Location of the database.
+        place: String,
+        /// The underlying error message.
+        cause: String,
+    },
+    /// The path of the database no longer names the open file. Whatever is written to the open file would be lost
+    /// at the end of the process.
+    #[error(
+        "the files of the archive {place} were moved, deleted or replaced while it was open: {cause}; put them back, or, \
+         to start with other files, stop the server and delete {place}-wal and {place}-shm first"
+    )]
+    Replaced {
+        /// Location of the database.
+        place: String,
+        /// The path and what it names now.
+        cause: String,
+    },
     /// The stored data is damaged, or the database is not an archive.
     #[error(
         "the archive {place} is damaged or is not an archive: {cause}; restore a backup or use another path, and keep \
@@ -114,6 +137,8 @@ pub(crate) enum ErrorKind {
     Unreachable,
     Locked,
     Full,
+    DiskFailed,
+    Replaced,
     Corrupt,
     Other,
 }
@@ -146,6 +171,8 @@ impl ArchiveError {
             ErrorKind::Unreachable => Self::Unreachable { place, cause },
             ErrorKind::Locked => Self::Locked { place, cause },
             ErrorKind::Full => Self::Full { place, cause },
+            ErrorKind::DiskFailed => Self::DiskFailed { place, cause },
+            ErrorKind::Replaced => Self::Replaced { place, cause },
             ErrorKind::Corrupt => Self::Corrupt { place, cause },
             ErrorKind::Other => Self::Database { place, doing, cause },
         }
@@ -153,6 +180,18 @@ impl ArchiveError {
 
     /// Returns whether the next transaction would most likely fail in the same way.
     pub(crate) fn is_shared_failure(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Locked { .. } | Self::Full { .. } | Self::Closed)
+        self.is_outage() || matches!(self, Self::Closed)
+    }
+
+    /// Returns whether the database does not store anything at present, whatever is written.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Locked { .. }
+                | Self::Full { .. }
+                | Self::DiskFailed { .. }
+                | Self::Replaced { .. }
+        )
     }
 }

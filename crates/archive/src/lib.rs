@@ -14,6 +14,11 @@
 //!
 //! # Invariants
 //! - A batch is answered after its commit is on disk, and is applied as a whole or not at all.
+//! - With SQLite, nothing is acknowledged after the database's files were moved, deleted or replaced: what is
+//!   committed to a file without a path is lost at the end of the process. Each transaction compares the files
+//!   before it begins and after its commit.
+//! - A failed transaction does not affect later ones, because its connection is closed. An outage, such as a full
+//!   disk, lasts as long as its cause; [`Archive::state`] reports it.
 //! - A record is applied once. A [`Watermark`] per device, class and epoch stores which records were applied.
 //!   It is updated in the transaction that inserts the frames, and is kept for ever, even if the frames are
 //!   deleted.
@@ -22,6 +27,8 @@
 //! - The counters of a device match its frames in every transaction.
 //! - Batches that wait at the same time share a commit. A batch that is refused, or that the database cannot
 //!   store, fails alone.
+//! - Frames are deleted by the time of their arrival and listed by the time of their capture. The capture time is
+//!   from the clock of the device, which may be wrong.
 //! - Frames are stored unchanged. Scores can be computed again at any time; a frame has the newest one.
 //!
 //! # Backends
@@ -36,6 +43,7 @@ mod backend;
 mod batch;
 mod device;
 mod error;
+mod files;
 mod frame;
 mod open;
 mod postgres;
@@ -43,6 +51,7 @@ mod query;
 mod score;
 mod settings;
 mod sqlite;
+mod state;
 mod sweep_report;
 mod watermark;
 mod writer;
@@ -55,5 +64,6 @@ pub use frame::{Frame, FrameMeta, Score};
 pub use query::{FramePage, FrameQuery, FramesSince, MAX_PAGE_FRAMES, PageCursor};
 pub use score::{HeadKey, NewScore, UnscoredFrame};
 pub use settings::Settings;
+pub use state::ArchiveState;
 pub use sweep_report::SweepReport;
 pub use watermark::Watermark;

@@ -21,8 +21,9 @@ pub(crate) async fn open_backend(url: &str, settings: &Settings) -> Result<Arc<d
 }
 
 async fn open_file(url: &str, path: &str, settings: &Settings) -> Result<Arc<dyn Backend>, ArchiveError> {
-    // SQLite would create a database in memory for these, which lives only as long as its connection.
-    if matches!(path, "" | ":memory:") {
+    // SQLite would create a database in memory for the first two, which lives only as long as its connection. It
+    // would take the third for the start of a URI, which may ask for the same.
+    if matches!(path, "" | ":memory:") || path.starts_with("file:") {
         return Err(ArchiveError::InvalidUrl { url: url.to_owned() });
     }
     Ok(Arc::new(sqlite::open(path, settings).await?))

@@ -43,18 +43,21 @@ pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, Archiv
     let migrations = vec![
         new_migration(1, "archive", include_str!("../migrations/postgres/0001_archive.sql")),
         new_migration(2, "senders", include_str!("../migrations/postgres/0002_senders.sql")),
+        new_migration(3, "arrival", include_str!("../migrations/postgres/0003_arrival.sql")),
     ];
     store::migrate_schema(&place, &pool, migrations).await?;
-    Ok(Store { location: place, writer: pool.clone(), readers: pool })
+    Ok(Store { location: place, writer: pool.clone(), readers: pool, files: None })
 }
 
 fn classify_error(location: &str, operation: &'static str, error: &sqlx::Error) -> ArchiveError {
     // Classes are the first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
     ArchiveError::from_sqlx(location, operation, error, |code| match code {
         "53100" => ErrorKind::Full,
+        "58030" => ErrorKind::DiskFailed,
         "53300" | "55P03" => ErrorKind::Locked,
         "XX001" | "XX002" => ErrorKind::Corrupt,
-        "3D000" | "57P01" | "57P02" | "57P03" => ErrorKind::Unreachable,
+        // Among them is a server that has become read-only.
+        "25006" | "3D000" | "57P01" | "57P02" | "57P03" => ErrorKind::Unreachable,
         code if code.starts_with("08") || code.starts_with("28") => ErrorKind::Unreachable,
         _ => ErrorKind::Other,
     })

@@ -3,9 +3,10 @@ use std::time::Duration;
 /// Configuration of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Maximum age of a frame since its capture; a sweep deletes older ones. `None` keeps frames of any age.
+    /// Maximum age of a frame since its arrival; a sweep deletes older ones. `None` keeps frames of any age.
     pub max_age: Option<Duration>,
-    /// Maximum bytes of all frames together; a sweep deletes the oldest frames above it. `None` is unlimited.
+    /// Maximum bytes of all frames together; a sweep deletes the frames above it that arrived first. `None` is
+    /// unlimited.
     pub max_bytes: Option<u64>,
     /// Maximum number of database connections: all of them for PostgreSQL, at least 2; only the readers for
     /// SQLite.

@@ -1,7 +1,7 @@
 //! The SQLite backend: one connection that writes and several that read, on a write-ahead log that is synced
 //! at every commit.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     Pool, Row as _, Sqlite, SqliteConnection,
@@ -10,7 +10,7 @@ use sqlx::{
 };
 
 use self::store::{NewRow, Store, new_migration};
-use crate::{ArchiveError, Settings, error::ErrorKind};
+use crate::{ArchiveError, Settings, backend::Backend as _, error::ErrorKind, files::DatabaseFiles};
 
 // The module is compiled once per backend on purpose.
 #[allow(clippy::duplicate_mod)]
@@ -33,6 +33,9 @@ const ROWS_PER_STATEMENT: usize = 64;
 /// Capacity of the cache of prepared statements: each number of rows needs its own statement.
 const STATEMENT_CACHE_CAPACITY: usize = 2 * ROWS_PER_STATEMENT;
 
+/// The error code `SQLITE_READONLY_DBMOVED`.
+const FILE_MOVED: u32 = 1032;
+
 /// Opens or creates the database file.
 pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, ArchiveError> {
     let options = SqliteConnectOptions::new()
@@ -40,7 +43,7 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
         .busy_timeout(settings.acquire_timeout)
         .foreign_keys(true)
         .statement_cache_capacity(STATEMENT_CACHE_CAPACITY);
-    let writer = options
+    let writer_options = options
         .clone()
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -48,15 +51,24 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
     // A transaction queues behind all others of this process; the time for the lock itself is for other
     // processes.
     let acquire_timeout = settings.acquire_timeout + Duration::from_secs(30);
-    let writer = open_pool(path, writer, 1, acquire_timeout).await?;
+    let writer = open_pool(path, writer_options.clone(), 1, acquire_timeout).await?;
+    // The connection is replaced after a failure. It must not create an empty database if the file is missing.
+    writer.set_connect_options(writer_options.create_if_missing(false));
     let migrations = vec![
         new_migration(1, "archive", include_str!("../migrations/sqlite/0001_archive.sql")),
         new_migration(2, "senders", include_str!("../migrations/sqlite/0002_senders.sql")),
+        new_migration(3, "arrival", include_str!("../migrations/sqlite/0003_arrival.sql")),
     ];
     store::migrate_schema(path, &writer, migrations).await?;
     let readers =
         open_pool(path, options.read_only(true), settings.max_connections.max(1), acquire_timeout).await?;
-    Ok(Store { location: path.to_owned(), writer, readers })
+    let files = DatabaseFiles::record(Path::new(path))
+        .map_err(|error| ArchiveError::Unreachable { place: path.to_owned(), cause: error.to_string() })?;
+    let store = Store { location: path.to_owned(), writer, readers, files: Some(Arc::new(files)) };
+    // A connection that has read keeps the log open. Otherwise SQLite would delete the log whenever the writer's
+    // connection is replaced.
+    store.check_read().await?;
+    Ok(store)
 }
 
 async fn open_pool(
@@ -78,12 +90,16 @@ async fn open_pool(
 fn classify_error(location: &str, operation: &'static str, error: &sqlx::Error) -> ArchiveError {
     ArchiveError::from_sqlx(location, operation, error, |code| {
         // The low byte is the kind of the error; the higher bits are details.
-        match code.parse::<u32>().unwrap_or(0) & 0xff {
-            8 | 14 => ErrorKind::Unreachable,
-            5 | 6 => ErrorKind::Locked,
-            13 => ErrorKind::Full,
-            11 | 26 => ErrorKind::Corrupt,
-            _ => ErrorKind::Other,
+        match code.parse::<u32>().unwrap_or(0) {
+            FILE_MOVED => ErrorKind::Replaced,
+            code => match code & 0xff {
+                8 | 14 => ErrorKind::Unreachable,
+                5 | 6 => ErrorKind::Locked,
+                10 => ErrorKind::DiskFailed,
+                13 => ErrorKind::Full,
+                11 | 26 => ErrorKind::Corrupt,
+                _ => ErrorKind::Other,
+            },
         }
     })
 }
@@ -122,10 +138,13 @@ async fn insert_frames(
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::PathBuf};
+
     use lopside_delivery::Class;
+    use tempfile::TempDir;
 
     use super::*;
-    use crate::{Batch, NewRecord, backend::Backend as _};
+    use crate::{Batch, NewRecord, SweepReport};
 
     fn batch() -> Batch {
         let record = NewRecord {
@@ -140,19 +159,81 @@ mod tests {
         Batch { records: vec![record; 10], ..Batch::new(&device, 1, Class::Normal, 1) }
     }
 
+    async fn new_store() -> (TempDir, PathBuf, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archive.db");
+        let store = open(&path.display().to_string(), &Settings::default()).await.unwrap();
+        (folder, path, store)
+    }
+
+    async fn apply_all(store: &Store) {
+        let outcomes = store.apply(&[batch()], 0).await.unwrap();
+        let outcome = outcomes[0].as_ref().unwrap().applied;
+        assert_eq!(outcome.applied + outcome.replayed, 10);
+    }
+
+    /// Executes a pragma on the connection that writes; it ends with this connection.
+    async fn set_pragma(store: &Store, pragma: &'static str) {
+        sqlx::query(pragma).execute(&store.writer).await.unwrap();
+    }
+
+    /// Calls `hook` at the commits of the connection that writes. If it returns false, SQLite rolls back, and the
+    /// commit fails as on a full disk.
+    async fn hook_commits(store: &Store, hook: impl FnMut() -> bool + Send + 'static) {
+        let mut connection = store.writer.acquire().await.unwrap();
+        connection.lock_handle().await.unwrap().set_commit_hook(hook);
+    }
+
     #[tokio::test]
     async fn a_full_disk_is_reported_and_leaves_nothing_half_done() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("archive.db").display().to_string();
-        let store = open(&path, &Settings::default()).await.unwrap();
-        let limit = async |pages: &'static str| sqlx::query(pages).execute(&store.writer).await.unwrap();
-        limit("PRAGMA max_page_count = 100").await;
+        let (_folder, _path, store) = new_store().await;
+        set_pragma(&store, "PRAGMA max_page_count = 100").await;
         let error = store.apply(&[batch()], 0).await.unwrap_err();
         assert!(matches!(error, ArchiveError::Full { .. }), "{error}");
         assert!(error.to_string().contains("free some space"), "{error}");
         assert_eq!(store.devices().await.unwrap(), []);
-        limit("PRAGMA max_page_count = 100000").await;
-        let outcomes = store.apply(&[batch()], 0).await.unwrap();
-        assert_eq!(outcomes[0].as_ref().unwrap().applied.applied, 10);
+        apply_all(&store).await;
+        assert_eq!(store.devices().await.unwrap()[0].frames, 10);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_read_only_for_a_while_is_written_again() {
+        let (_folder, _path, store) = new_store().await;
+        set_pragma(&store, "PRAGMA query_only = 1").await;
+        let error = store.apply(&[batch()], 0).await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Unreachable { .. }), "{error}");
+        apply_all(&store).await;
+        set_pragma(&store, "PRAGMA query_only = 1").await;
+        store.check_write(0).await.unwrap_err();
+        store.check_write(0).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_failed_does_not_block_later_ones() {
+        let (_folder, _path, store) = new_store().await;
+        hook_commits(&store, || false).await;
+        store.apply(&[batch()], 0).await.unwrap_err();
+        apply_all(&store).await;
+        hook_commits(&store, || false).await;
+        store.register_connection("gate", 0).await.unwrap_err();
+        assert_eq!(store.register_connection("gate", 0).await.unwrap(), 1);
+        hook_commits(&store, || false).await;
+        store.delete(1).await.unwrap_err();
+        assert!(store.delete(1).await.unwrap());
+        hook_commits(&store, || false).await;
+        store.sweep(i64::MAX, 0).await.unwrap_err();
+        let rest = SweepReport { frames: 9, bytes: 900_000 };
+        assert_eq!(store.sweep(i64::MAX, 0).await.unwrap(), rest);
+        hook_commits(&store, || false).await;
+        store.check_write(0).await.unwrap_err();
+        store.check_write(0).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_deleted_during_a_commit_is_noticed() {
+        let (_folder, path, store) = new_store().await;
+        hook_commits(&store, move || fs::remove_file(&path).is_ok()).await;
+        let error = store.apply(&[batch()], 0).await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Replaced { .. }), "{error}");
     }
 }

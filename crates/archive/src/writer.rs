@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::{
     AppliedBatch, ArchiveError, Batch, FrameMeta,
     backend::{Backend, CommittedBatch},
+    state::StateMonitor,
 };
 
 /// Maximum number of queued batches. Callers wait while the queue is full.
@@ -33,15 +34,17 @@ pub(crate) struct BatchJob {
 pub(crate) fn start(
     backend: Arc<dyn Backend>,
     feed: broadcast::Sender<Arc<FrameMeta>>,
+    state: Arc<StateMonitor>,
 ) -> mpsc::Sender<BatchJob> {
     let (sender, jobs) = mpsc::channel(QUEUE_CAPACITY);
-    tokio::spawn(Writer { backend, feed, jobs, carried_over: None }.run());
+    tokio::spawn(Writer { backend, feed, state, jobs, carried_over: None }.run());
     sender
 }
 
 struct Writer {
     backend: Arc<dyn Backend>,
     feed: broadcast::Sender<Arc<FrameMeta>>,
+    state: Arc<StateMonitor>,
     jobs: mpsc::Receiver<BatchJob>,
     /// The job that did not fit into the last group.
     carried_over: Option<BatchJob>,
@@ -93,20 +96,30 @@ impl Writer {
     /// Applies a group. If that fails for a reason that one of the batches may have caused, applies each
     /// batch separately.
     async fn apply_group(&self, batches: &[Batch]) -> Vec<Result<CommittedBatch, ArchiveError>> {
-        let error = match self.backend.apply(batches, now_us()).await {
+        let error = match self.apply_together(batches).await {
             Ok(outcomes) => return outcomes,
             Err(error) => error,
         };
-        tracing::warn!(%error, batches = batches.len(), "could not commit to the archive");
+        if !error.is_outage() {
+            // An outage is logged when it begins and when it ends.
+            tracing::warn!(%error, batches = batches.len(), "could not commit to the archive");
+        }
         if batches.len() == 1 || error.is_shared_failure() {
             return batches.iter().map(|_| Err(error.clone())).collect();
         }
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            let results = self.backend.apply(std::slice::from_ref(batch), now_us()).await;
+            let results = self.apply_together(std::slice::from_ref(batch)).await;
             outcomes.extend(results.unwrap_or_else(|error| vec![Err(error)]));
         }
         outcomes
+    }
+
+    async fn apply_together(
+        &self,
+        batches: &[Batch],
+    ) -> Result<Vec<Result<CommittedBatch, ArchiveError>>, ArchiveError> {
+        self.state.observe_write(self.backend.apply(batches, now_us()).await)
     }
 }
 

@@ -6,10 +6,10 @@ use std::{
 
 use lopside_delivery::Class;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Pool, Row as _};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    super::{BEGIN, Db, JSON_ROWS, ROW_LOCK, insert_frames},
+    super::{JSON_ROWS, ROW_LOCK, insert_frames},
     Connection, NewRow, read,
 };
 use crate::{AppliedBatch, ArchiveError, Batch, FrameMeta, Watermark, backend::CommittedBatch};
@@ -43,15 +43,14 @@ struct BatchPlan<'a> {
     new_ranges: Vec<RangeInclusive<u64>>,
 }
 
-/// Applies batches in one transaction. A single batch may be refused.
+/// Applies batches in the open transaction. A single batch may be refused.
 pub(super) async fn apply_batches(
-    writer: &Pool<Db>,
+    connection: &mut Connection,
     batches: &[Batch],
     now_us: i64,
 ) -> sqlx::Result<Vec<Result<CommittedBatch, ArchiveError>>> {
-    let mut transaction = writer.begin_with(BEGIN).await?;
-    let devices = load_devices(&mut transaction, batches, now_us).await?;
-    let mut streams = load_streams(&mut transaction, batches, &devices).await?;
+    let devices = load_devices(connection, batches, now_us).await?;
+    let mut streams = load_streams(connection, batches, &devices).await?;
     let plans: Vec<Result<BatchPlan<'_>, ArchiveError>> = batches
         .iter()
         .map(|batch| {
@@ -64,18 +63,17 @@ pub(super) async fn apply_batches(
         })
         .collect::<sqlx::Result<_>>()?;
     let rows = plans.iter().flatten().flat_map(|plan| plan.rows(now_us)).collect::<Vec<_>>();
-    let inserted = insert_frames(&mut transaction, &rows).await?;
+    let inserted = insert_frames(connection, &rows).await?;
     let ids = inserted.into_iter().map(|(stream, number, id)| ((stream, number), id)).collect();
-    write_streams(&mut transaction, streams.values()).await?;
-    count_new_frames(&mut transaction, plans.iter().flatten(), now_us).await?;
+    write_streams(connection, streams.values()).await?;
+    count_new_frames(connection, plans.iter().flatten(), now_us).await?;
     let mut outcomes = Vec::with_capacity(batches.len());
     for plan in plans {
         outcomes.push(match plan {
-            Ok(plan) => Ok(plan.build_committed(&mut transaction, &ids, now_us).await?),
+            Ok(plan) => Ok(plan.build_committed(connection, &ids, now_us).await?),
             Err(error) => Err(error),
         });
     }
-    transaction.commit().await?;
     Ok(outcomes)
 }
 
@@ -171,18 +169,20 @@ impl<'a> BatchPlan<'a> {
 }
 
 /// Counts a new connection of a device, and returns the number of its connections so far.
-pub(super) async fn register_connection(writer: &Pool<Db>, device: &str, now_us: i64) -> sqlx::Result<u64> {
-    let mut transaction = writer.begin_with(BEGIN).await?;
-    let connection: i64 = sqlx::query_scalar(
+pub(super) async fn register_connection(
+    connection: &mut Connection,
+    device: &str,
+    now_us: i64,
+) -> sqlx::Result<u64> {
+    let turn: i64 = sqlx::query_scalar(
         "INSERT INTO devices (name, first_seen_us, last_seen_us, turn) VALUES ($1, $2, $2, 1) \
          ON CONFLICT (name) DO UPDATE SET turn = devices.turn + 1, last_seen_us = $2 RETURNING turn",
     )
     .bind(device)
     .bind(now_us)
-    .fetch_one(&mut *transaction)
+    .fetch_one(connection)
     .await?;
-    transaction.commit().await?;
-    Ok(connection.cast_unsigned())
+    Ok(turn.cast_unsigned())
 }
 
 /// Finds the ids of the devices, and creates new ones. Other servers cannot apply batches of these devices

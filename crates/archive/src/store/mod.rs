@@ -4,7 +4,7 @@
 //! fragments in which the two differ, and the function that inserts frames. Lists are passed to the database
 //! as JSON, with one array per element.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use async_trait::async_trait;
 use lopside_delivery::Class;
@@ -13,18 +13,22 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
+use self::transaction::WriteTransaction;
 use super::{Db, classify_error};
 use crate::{
     ArchiveError, Batch, Device, Frame, FrameMeta, FrameQuery, FramesSince, HeadKey, LatentSpaceKey,
     NewRecord, NewScore, SweepReport, UnscoredFrame,
     backend::{Backend, CommittedBatch},
+    files::DatabaseFiles,
 };
 
 mod apply;
+mod health;
 mod list;
 mod read;
 mod retention;
 mod scores;
+mod transaction;
 
 type Connection = <Db as Database>::Connection;
 type Row = <Db as Database>::Row;
@@ -44,6 +48,8 @@ pub(crate) struct Store {
     pub(super) location: String,
     pub(super) writer: Pool<Db>,
     pub(super) readers: Pool<Db>,
+    /// The files of the database; `None` if a server stores them.
+    pub(super) files: Option<Arc<DatabaseFiles>>,
 }
 
 /// Creates a migration of the schema.
@@ -72,6 +78,23 @@ impl Store {
     fn error_for(&self, operation: &'static str) -> impl FnOnce(sqlx::Error) -> ArchiveError {
         move |error| classify_error(&self.location, operation, &error)
     }
+
+    async fn begin(&self, operation: &'static str) -> Result<WriteTransaction<'_>, ArchiveError> {
+        WriteTransaction::begin(self, operation).await
+    }
+
+    /// Refuses to continue if the paths of the database no longer name the open files.
+    async fn check_files(&self) -> Result<(), ArchiveError> {
+        let Some(files) = self.files.clone() else { return Ok(()) };
+        let inspection = tokio::task::spawn_blocking(move || files.find_change());
+        // The task fails if the runtime is stopping.
+        match inspection.await.map_err(|_| ArchiveError::Closed)? {
+            None => Ok(()),
+            // SQLite deletes its log when the last connection is closed.
+            Some(_) if self.writer.is_closed() => Err(ArchiveError::Closed),
+            Some(cause) => Err(ArchiveError::Replaced { place: self.location.clone(), cause }),
+        }
+    }
 }
 
 #[async_trait]
@@ -81,13 +104,15 @@ impl Backend for Store {
         batches: &[Batch],
         now_us: i64,
     ) -> Result<Vec<Result<CommittedBatch, ArchiveError>>, ArchiveError> {
-        apply::apply_batches(&self.writer, batches, now_us).await.map_err(self.error_for("apply a batch"))
+        let mut transaction = self.begin("apply a batch").await?;
+        let outcomes = apply::apply_batches(&mut transaction, batches, now_us).await;
+        transaction.finish(outcomes).await
     }
 
     async fn register_connection(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError> {
-        apply::register_connection(&self.writer, device, now_us)
-            .await
-            .map_err(self.error_for("register a connection"))
+        let mut transaction = self.begin("register a connection").await?;
+        let connection = apply::register_connection(&mut transaction, device, now_us).await;
+        transaction.finish(connection).await
     }
 
     async fn known_numbers(
@@ -97,9 +122,13 @@ impl Backend for Store {
         class: Class,
         from: u64,
     ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
-        read::known_numbers(&self.readers, device, spool, class, from)
+        // The device deletes its records with these numbers, so they must not be those of another file.
+        self.check_files().await?;
+        let known = read::known_numbers(&self.readers, device, spool, class, from)
             .await
-            .map_err(self.error_for("look up record numbers"))
+            .map_err(self.error_for("look up record numbers"))?;
+        self.check_files().await?;
+        Ok(known)
     }
 
     async fn devices(&self) -> Result<Vec<Device>, ArchiveError> {
@@ -128,7 +157,9 @@ impl Backend for Store {
     }
 
     async fn delete(&self, id: i64) -> Result<bool, ArchiveError> {
-        retention::delete(&self.writer, id).await.map_err(self.error_for("delete a frame"))
+        let mut transaction = self.begin("delete a frame").await?;
+        let is_deleted = retention::delete(&mut transaction, id).await;
+        transaction.finish(is_deleted).await
     }
 
     async fn unscored_frames(
@@ -143,17 +174,26 @@ impl Backend for Store {
     }
 
     async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError> {
-        scores::put_scores(&self.writer, head, scores).await.map_err(self.error_for("store scores"))
+        let mut transaction = self.begin("store scores").await?;
+        let updated_count = scores::put_scores(&mut transaction, head, scores).await;
+        transaction.finish(updated_count).await
     }
 
     async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<SweepReport, ArchiveError> {
-        retention::sweep(&self.writer, horizon_us, max_bytes)
-            .await
-            .map_err(self.error_for("delete old frames"))
+        let mut transaction = self.begin("delete old frames").await?;
+        let report = retention::sweep(&mut transaction, horizon_us, max_bytes).await;
+        transaction.finish(report).await
     }
 
-    async fn health(&self) -> Result<(), ArchiveError> {
-        read::health(&self.readers).await.map_err(self.error_for("answer"))
+    async fn check_read(&self) -> Result<(), ArchiveError> {
+        self.check_files().await?;
+        health::read_check(&self.readers).await.map_err(self.error_for("answer"))
+    }
+
+    async fn check_write(&self, now_us: i64) -> Result<(), ArchiveError> {
+        let mut transaction = self.begin("store anything").await?;
+        let written = health::write_check(&mut transaction, now_us).await;
+        transaction.finish(written).await
     }
 
     async fn close(&self) {

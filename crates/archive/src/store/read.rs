@@ -51,11 +51,6 @@ pub(super) async fn devices(readers: &Pool<Db>) -> sqlx::Result<Vec<Device>> {
     devices.collect()
 }
 
-/// Reads a page of the file, or queries the server.
-pub(super) async fn health(readers: &Pool<Db>) -> sqlx::Result<()> {
-    sqlx::query("SELECT id FROM devices LIMIT 1").execute(readers).await.map(drop)
-}
-
 /// Reads the watermark from the first two columns, floor and ranges.
 pub(super) fn read_watermark(row: &Row) -> sqlx::Result<Watermark> {
     let ranges: &str = row.try_get(1)?;

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Pool};
+use sqlx::AssertSqlSafe;
 
 use super::{
-    super::{BEGIN, Db, JSON_ROWS, ROW_LOCK, ROW_LOCK_SKIPPING},
+    super::{JSON_ROWS, ROW_LOCK, ROW_LOCK_SKIPPING},
     Connection,
 };
 use crate::SweepReport;
@@ -15,35 +15,35 @@ const FRAMES_PER_SWEEP: i64 = 500;
 /// A deleted frame: its device's id, and its bytes.
 type DeletedFrame = (i64, i64);
 
-pub(super) async fn delete(writer: &Pool<Db>, id: i64) -> sqlx::Result<bool> {
-    let mut transaction = writer.begin_with(BEGIN).await?;
-    let deleted = delete_frames(&mut transaction, &[id]).await?;
-    transaction.commit().await?;
+pub(super) async fn delete(connection: &mut Connection, id: i64) -> sqlx::Result<bool> {
+    let deleted = delete_frames(connection, &[id]).await?;
     Ok(deleted.frames > 0)
 }
 
-/// Deletes some of the oldest frames.
-pub(super) async fn sweep(writer: &Pool<Db>, horizon_us: i64, max_bytes: u64) -> sqlx::Result<SweepReport> {
-    let mut transaction = writer.begin_with(BEGIN).await?;
+/// Deletes some of the frames that arrived first. Their capture times do not count: they come from the clocks of
+/// devices, which may be wrong by decades.
+pub(super) async fn sweep(
+    connection: &mut Connection,
+    horizon_us: i64,
+    max_bytes: u64,
+) -> sqlx::Result<SweepReport> {
     let bytes: i64 = sqlx::query_scalar("SELECT CAST(COALESCE(SUM(bytes), 0) AS bigint) FROM devices")
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await?;
     let mut excess = bytes.cast_unsigned().saturating_sub(max_bytes);
     let oldest = format!(
-        "SELECT id, captured_us, CAST(length(frame) AS bigint) FROM frames \
-         ORDER BY captured_us, id LIMIT {FRAMES_PER_SWEEP} {ROW_LOCK_SKIPPING}"
+        "SELECT id, received_us, CAST(length(frame) AS bigint) FROM frames \
+         ORDER BY received_us, id LIMIT {FRAMES_PER_SWEEP} {ROW_LOCK_SKIPPING}"
     );
     let oldest: Vec<(i64, i64, i64)> =
-        sqlx::query_as(AssertSqlSafe(oldest)).fetch_all(&mut *transaction).await?;
-    let expired = oldest.into_iter().take_while(|(_, captured_us, bytes)| {
-        let is_expired = *captured_us < horizon_us || excess > 0;
+        sqlx::query_as(AssertSqlSafe(oldest)).fetch_all(&mut *connection).await?;
+    let expired = oldest.into_iter().take_while(|(_, received_us, bytes)| {
+        let is_expired = *received_us < horizon_us || excess > 0;
         excess = excess.saturating_sub(bytes.cast_unsigned());
         is_expired
     });
     let ids: Vec<i64> = expired.map(|(id, ..)| id).collect();
-    let report = delete_frames(&mut transaction, &ids).await?;
-    transaction.commit().await?;
-    Ok(report)
+    delete_frames(connection, &ids).await
 }
 
 /// Deletes frames, and subtracts them from the counters of their devices.

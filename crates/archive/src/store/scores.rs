@@ -1,9 +1,6 @@
 use sqlx::{Pool, Row as _};
 
-use super::{
-    super::{BEGIN, Db},
-    Connection,
-};
+use super::{super::Db, Connection};
 use crate::{HeadKey, LatentSpaceKey, NewScore, UnscoredFrame};
 
 /// The value of `scored_by` for a frame without a score.
@@ -57,15 +54,18 @@ async fn replaced_heads(connection: &mut Connection, head: &HeadKey) -> sqlx::Re
 }
 
 /// Stores scores, and returns the number of frames that were updated.
-pub(super) async fn put_scores(writer: &Pool<Db>, head: &HeadKey, scores: &[NewScore]) -> sqlx::Result<u64> {
-    let mut transaction = writer.begin_with(BEGIN).await?;
+pub(super) async fn put_scores(
+    connection: &mut Connection,
+    head: &HeadKey,
+    scores: &[NewScore],
+) -> sqlx::Result<u64> {
     sqlx::query("INSERT INTO heads (bundle, head, version) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
         .bind(&head.bundle)
         .bind(&head.head)
         .bind(i64::from(head.version))
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
-    let id = head_id(&mut transaction, head).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let id = head_id(connection, head).await?.ok_or(sqlx::Error::RowNotFound)?;
     // Sorted, so that two servers do not wait for each other.
     let mut scores: Vec<&NewScore> = scores.iter().collect();
     scores.sort_by_key(|score| score.id);
@@ -83,11 +83,10 @@ pub(super) async fn put_scores(writer: &Pool<Db>, head: &HeadKey, scores: &[NewS
         .bind(&head.bundle)
         .bind(&head.head)
         .bind(i64::from(head.version))
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         updated_count += updated.rows_affected();
     }
-    transaction.commit().await?;
     Ok(updated_count)
 }
 

@@ -1,13 +1,15 @@
 //! Errors of the database say what is wrong and what to do.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 
 use lopside_archive::{Archive, ArchiveError, Settings};
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
-use tempfile::TempDir;
+use sqlx::Connection as _;
 use tokio::task::JoinSet;
 
-use crate::{batch, numbers, open};
+use crate::{
+    batch, numbers, open,
+    sqlite_file::{beside, file},
+};
 
 const SHORT_TIMEOUTS: Settings = Settings {
     max_age: None,
@@ -16,21 +18,6 @@ const SHORT_TIMEOUTS: Settings = Settings {
     acquire_timeout: Duration::from_millis(100),
     feed_capacity: 1,
 };
-
-fn file() -> (TempDir, PathBuf, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("archive.db");
-    let url = path.display().to_string();
-    (folder, path, url)
-}
-
-/// Opens the same file, as another program would, and executes a statement.
-async fn beside(path: &PathBuf, sql: &'static str) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path);
-    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query(sql).execute(&mut connection).await.unwrap();
-    connection
-}
 
 async fn refusal(url: &str) -> ArchiveError {
     Archive::open(url, SHORT_TIMEOUTS).await.unwrap_err()
@@ -48,8 +35,14 @@ async fn several_forms_of_a_url_name_the_same_file() {
 
 #[tokio::test]
 async fn an_invalid_url_is_refused_without_its_password() {
-    for url in ["mysql://root:secret@host/db", "postgres://me:secret@host:no-port/db", "sqlite:", ":memory:"]
-    {
+    for url in [
+        "mysql://root:secret@host/db",
+        "postgres://me:secret@host:no-port/db",
+        "sqlite:",
+        ":memory:",
+        "file:archive.db",
+        "sqlite:file:archive.db?mode=memory",
+    ] {
         let error = refusal(url).await;
         assert!(matches!(error, ArchiveError::InvalidUrl { .. }), "{url}: {error}");
         assert!(!error.to_string().contains("secret"), "{error}");
@@ -78,7 +71,7 @@ async fn a_newer_schema_is_left_unchanged() {
                  VALUES (99, 'later', 1, x'00', 0)";
     beside(&path, newer).await.close().await.unwrap();
     let error = refusal(&url).await;
-    assert!(matches!(error, ArchiveError::TooNew { found: 99, known: 2, .. }), "{error}");
+    assert!(matches!(error, ArchiveError::TooNew { found: 99, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("start a newer version"), "{error}");
 }
 

@@ -9,12 +9,16 @@ use lopside_delivery::Class;
 mod errors;
 mod kill;
 mod lists;
+mod migrations;
 mod model;
+mod outages;
 mod postgres;
+mod replaced;
 mod replays;
 mod retention;
 mod scores;
 mod sharing;
+mod sqlite_file;
 
 /// Runs each case on its own database: with SQLite as a separate test, with PostgreSQL on one shared server.
 macro_rules! on_both_backends {
@@ -65,7 +69,11 @@ on_both_backends! {
     retention:
         frames_over_the_maximum_age_are_deleted,
         the_oldest_frames_are_deleted_until_the_bytes_fit,
+        frames_dated_1970_are_kept_as_long_as_others,
+        frames_dated_9999_do_not_displace_those_of_another_device,
         devices_count_their_frames;
+    migrations:
+        frames_of_an_older_archive_expire_by_their_arrival;
     sharing:
         many_callers_share_commits,
         a_stream_with_too_many_gaps_is_refused_alone,

@@ -9,7 +9,7 @@ use lopside_archive::{AppliedBatch, Archive, Batch, Settings, SweepReport};
 use lopside_delivery::Class;
 use proptest::prelude::*;
 
-use crate::{START_US, batch, frames};
+use crate::{batch, frames};
 
 const MAX_AGE_S: i64 = 20;
 const MAX_BYTES: u64 = 300;
@@ -22,7 +22,7 @@ type Stream = (u8, u64, Class);
 enum Step {
     Apply { stream: Stream, floor: u64, first: u64, records: u64, digest: u32 },
     Delete(prop::sample::Index),
-    Sweep { after_s: i64 },
+    Sweep(prop::sample::Index),
     Known { device: u8, class: Class, from: u64 },
     Reopen,
 }
@@ -44,13 +44,13 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => apply,
         4 => any::<prop::sample::Index>().prop_map(Step::Delete),
-        1 => (0..50_i64).prop_map(|after_s| Step::Sweep { after_s }),
+        1 => any::<prop::sample::Index>().prop_map(Step::Sweep),
         3 => (0..2_u8, class(), 0..LAST_NUMBER).prop_map(|(device, class, from)| Step::Known { device, class, from }),
         1 => Just(Step::Reopen),
     ]
 }
 
-/// The stream, number and digest of each frame, by capture time and id.
+/// The stream, number and digest of each frame, by arrival time and id.
 type Frames = BTreeMap<(i64, i64), (Stream, u64, u32)>;
 
 #[derive(Default)]
@@ -116,7 +116,7 @@ async fn open(url: &str) -> Archive {
 async fn listed(archive: &Archive) -> Frames {
     let frames = frames(archive).await.into_iter().map(|frame| {
         let device = frame.device.bytes().last().unwrap() - b'0';
-        ((frame.captured_us, frame.id), ((device, frame.epoch, frame.class), frame.number, frame.digest))
+        ((frame.received_us, frame.id), ((device, frame.epoch, frame.class), frame.number, frame.digest))
     });
     frames.collect()
 }
@@ -154,10 +154,12 @@ async fn run(url: &str, steps: Vec<Step>) {
                     model.frames.remove(key);
                 }
             }
-            Step::Sweep { after_s } => {
-                let now_us = START_US + after_s * 1_000_000;
-                let expected = model.sweep(now_us - MAX_AGE_S * 1_000_000);
-                assert_eq!(archive.sweep(now_us).await.unwrap(), expected);
+            Step::Sweep(index) => {
+                // The horizon is the arrival of one of the frames.
+                let arrivals: Vec<i64> = model.frames.keys().map(|(received_us, _)| *received_us).collect();
+                let horizon_us = if arrivals.is_empty() { 0 } else { *index.get(&arrivals) };
+                let expected = model.sweep(horizon_us);
+                assert_eq!(archive.sweep(horizon_us + MAX_AGE_S * 1_000_000).await.unwrap(), expected);
             }
             Step::Known { device, class, from } => {
                 let known = archive.known_numbers(&format!("device-{device}"), 0, class, from).await.unwrap();
