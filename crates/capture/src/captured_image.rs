@@ -1,13 +1,9 @@
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat, ImageReader};
+use lopside_input::{InputLimits, check_image_size, decode_image};
 
 use crate::{CaptureError, stream::RawLayout};
-
-/// The largest side of an image that is decoded, in pixels.
-const MAX_SIDE: u32 = 1 << 14;
-/// Maximum number of bytes that decoding may allocate.
-const MAX_DECODED_BYTES: u64 = 256 << 20;
 
 /// A captured image. It is decoded on request, so that dropping it costs nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,18 +37,30 @@ impl CapturedImage {
         }
     }
 
-    /// Decodes the image: 8 or 16 bits, grey or RGB.
+    /// Decodes the image within the default limits: 8 or 16 bits, grey or RGB.
     ///
     /// # Errors
-    /// [`CaptureError::DecodeImage`] if it is damaged, has a side over 16384 pixels or takes over 256 MiB.
+    /// [`CaptureError::DecodeImage`] if it is damaged or over a limit.
     pub fn decode(self) -> Result<DynamicImage, CaptureError> {
+        self.decode_within(&InputLimits::default())
+    }
+
+    /// Decodes the image within these limits: 8 or 16 bits, grey or RGB. Its size is checked before memory is
+    /// allocated for it.
+    ///
+    /// # Errors
+    /// [`CaptureError::DecodeImage`] if it is damaged or over a limit.
+    pub fn decode_within(self, limits: &InputLimits) -> Result<DynamicImage, CaptureError> {
         match self.0 {
             ImageForm::Encoded(format, bytes) => {
-                let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-                reader.limits(limits());
-                reader.decode().map_err(CaptureError::DecodeImage)
+                let reader = ImageReader::with_format(Cursor::new(bytes), format);
+                decode_image(reader, limits).map_err(CaptureError::DecodeImage)
             }
-            ImageForm::Raw(layout, samples) => layout.decode(samples),
+            ImageForm::Raw(layout, samples) => {
+                let (width, height) = layout.dimensions();
+                check_image_size(width, height, limits).map_err(CaptureError::DecodeImage)?;
+                layout.decode(samples)
+            }
             ImageForm::Decoded(image) => Ok(image),
         }
     }
@@ -62,12 +70,4 @@ impl From<DynamicImage> for CapturedImage {
     fn from(image: DynamicImage) -> Self {
         Self(ImageForm::Decoded(image))
     }
-}
-
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    limits
 }

@@ -1,5 +1,7 @@
 use std::{io, path::PathBuf, process::ExitStatus};
 
+use lopside_input::ImageFileError;
+
 /// Reason why a source cannot continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +31,18 @@ pub enum CaptureError {
         path: PathBuf,
         /// The error of the system.
         source: io::Error,
+    },
+    /// A file was set aside, because the agent ended twice while the file was being read.
+    #[error(
+        "the agent ended twice while it was reading {path}, so the file is set aside: {place}. Check the file, and the \
+         memory limit of the service",
+        path = path.display()
+    )]
+    FileSetAside {
+        /// The file.
+        path: PathBuf,
+        /// The place where it is now, and how it can be read again.
+        place: String,
     },
     /// Settings contradict each other or are out of range.
     #[error("{0}")]
@@ -66,7 +80,7 @@ pub enum CaptureError {
     },
     /// An image cannot be decoded.
     #[error("the image is damaged or too large: {0}")]
-    DecodeImage(#[source] image::ImageError),
+    DecodeImage(#[source] ImageFileError),
     /// A program cannot be started.
     #[error("{program} cannot be started: {source}. {fix}")]
     StartProgram {

@@ -18,8 +18,14 @@
 //!         match captured.input {
 //!             CapturedInput::Image(image) => drop(image.decode()?),
 //!             CapturedInput::Window(window) => drop(window),
-//!             // Once its outputs are safe on the disk.
-//!             CapturedInput::File(file) => file.mark_done()?,
+//!             CapturedInput::File(file) => {
+//!                 // A file that ends the process twice while it is read is set aside.
+//!                 let mark = file.begin_reading()?;
+//!                 // Read the file here.
+//!                 drop(mark);
+//!                 // Once its outputs are safe on the disk.
+//!                 file.mark_done()?;
+//!             }
 //!         }
 //!     }
 //!     Ok(())

@@ -2,7 +2,7 @@ use std::{borrow::Cow, path::PathBuf};
 
 use image::DynamicImage;
 use lopside_bundle::{FixedLatentHeadSpec, HeadKind, InputSpec, image_codec::AnyBundle};
-use lopside_input::to_model_image;
+use lopside_input::{InputLimits, to_model_image};
 use lopside_latent::{IdOnWire, LatentSpaceId, Limits, image_codec::Quality};
 
 use crate::{
@@ -100,18 +100,34 @@ impl AnyEncoder {
         }
     }
 
-    /// Opens the inputs of these files and folders, of the kind that the encoder takes.
+    /// Opens the inputs of these files and folders, of the kind that the encoder takes, within the default
+    /// limits.
     ///
     /// # Errors
     /// As [`source::open_images`] and [`source::numbers`].
     pub fn open_inputs(&self, inputs: &[PathBuf]) -> Result<NamedInputs, InputError> {
+        self.open_inputs_within(inputs, InputLimits::default())
+    }
+
+    /// Opens the inputs of these files and folders, of the kind that the encoder takes, each file within these
+    /// limits.
+    ///
+    /// # Errors
+    /// As [`source::open_images`] and [`source::numbers`].
+    pub fn open_inputs_within(
+        &self,
+        inputs: &[PathBuf],
+        limits: InputLimits,
+    ) -> Result<NamedInputs, InputError> {
         match self {
             Self::FixedLatent(encoder, _) => match encoder.input_spec() {
-                InputSpec::Picture(_) => source::open_inputs(inputs),
-                InputSpec::Series(spec) => source::numbers::open_windows(inputs, spec),
-                InputSpec::Tensor {} => source::numbers::open_tensors(inputs, encoder.input_dims()),
+                InputSpec::Picture(_) => source::open_inputs_within(inputs, limits),
+                InputSpec::Series(spec) => source::numbers::open_windows_within(inputs, spec, limits),
+                InputSpec::Tensor {} => {
+                    source::numbers::open_tensors_within(inputs, encoder.input_dims(), limits)
+                }
             },
-            Self::ImageCodec(..) => source::open_inputs(inputs),
+            Self::ImageCodec(..) => source::open_inputs_within(inputs, limits),
         }
     }
 

@@ -18,5 +18,6 @@ pub use any_encoder::{AnyEncoder, EncodeOptions};
 pub use error::EncodeError;
 pub use fixed_latent::{EncodeTiming, EncodedFrame, FixedLatentEncoder};
 pub use image_codec::{ImageCodecEncoder, ImageCodecOptions, to_eight_bit};
+pub use lopside_input::InputLimits;
 pub use model_plan::ModelPlan;
 pub use source::InputError;

@@ -3,33 +3,37 @@
 //! ```text
 //! done SIZE SECONDS NANOSECONDS LENGTH NAME
 //! ```
-//! The first word is `failed` instead of `done` for a file that could not be read. Bytes of the name other
-//! than printable ASCII are escaped; `LENGTH` is the length of the escaped name, so that a line torn by a
-//! crash is detected. Such a line is ignored, and its file is taken again. Once most lines refer to files
-//! that no longer exist, the list is rewritten in a temporary file, which then replaces it atomically.
+//! The first word is `failed` instead of `done` for a file that could not be read, and `refused` for one that was
+//! set aside because the agent ended while it was being read. A line torn by a crash is ignored, and its file is
+//! taken again. Once most lines refer to files that no longer exist, the list is rewritten in a temporary file,
+//! which then replaces it atomically.
 
 use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
 };
 
-use super::fingerprint::Fingerprint;
+use super::{
+    file_line::{self, FileLine, MAX_LINE_BYTES},
+    fingerprint::Fingerprint,
+    place::sync_parent,
+};
 use crate::{CaptureError, lines::LineReader};
 
 /// Number of lines below which the list is not worth rewriting.
 const MIN_COMPACT_LINES: usize = 1024;
-/// The longest line in bytes: a name has at most 255 bytes, each escaped as four.
-const MAX_LINE_BYTES: usize = 2048;
 
 /// Result of processing a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileOutcome {
     Done,
+    /// It could not be read.
     Failed,
+    /// The agent ended too often while it was being read.
+    Refused,
 }
 
 /// The fingerprint and the outcome of each file, by name.
@@ -109,8 +113,7 @@ impl DoneList {
         fs::write(&temporary_path, text)?;
         File::open(&temporary_path)?.sync_all()?;
         fs::rename(&temporary_path, &self.path)?;
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        sync_parent(&self.path)?;
         self.file = File::options().append(true).open(&self.path)?;
         (self.line_count, self.compact_at) = (self.known.len(), 2 * self.known.len() + MIN_COMPACT_LINES);
         Ok(())
@@ -122,56 +125,23 @@ fn open_error(path: &Path) -> impl FnOnce(io::Error) -> CaptureError {
 }
 
 fn format_line(name: &OsStr, fingerprint: Fingerprint, outcome: FileOutcome) -> String {
-    let name = name.as_bytes().escape_ascii().to_string();
-    let outcome = match outcome {
+    let word = match outcome {
         FileOutcome::Done => "done",
         FileOutcome::Failed => "failed",
+        FileOutcome::Refused => "refused",
     };
-    format!(
-        "{outcome} {} {} {} {} {name}\n",
-        fingerprint.size_bytes,
-        fingerprint.seconds,
-        fingerprint.nanoseconds,
-        name.len()
-    )
+    file_line::format_line(word, name, fingerprint)
 }
 
 fn parse_line(line: &[u8]) -> Option<(OsString, (Fingerprint, FileOutcome))> {
-    let mut fields = std::str::from_utf8(line).ok()?.splitn(6, ' ');
-    let outcome = match fields.next()? {
+    let FileLine { word, name, fingerprint } = file_line::parse_line(line)?;
+    let outcome = match word {
         "done" => FileOutcome::Done,
         "failed" => FileOutcome::Failed,
+        "refused" => FileOutcome::Refused,
         _ => return None,
     };
-    let size = fields.next()?.parse().ok()?;
-    let seconds = fields.next()?.parse().ok()?;
-    let nanoseconds = fields.next()?.parse().ok().filter(|&nanoseconds| nanoseconds < 1_000_000_000)?;
-    let length: usize = fields.next()?.parse().ok()?;
-    let name = fields.next().filter(|name| name.len() == length)?;
-    Some((
-        OsString::from_vec(unescape(name)?),
-        (Fingerprint { seconds, nanoseconds, size_bytes: size }, outcome),
-    ))
-}
-
-/// Reverses [`escape_ascii`](slice::escape_ascii).
-fn unescape(text: &str) -> Option<Vec<u8>> {
-    let mut rest = text.as_bytes();
-    let mut bytes = Vec::new();
-    while let Some(&byte) = rest.split_off_first() {
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        bytes.push(match rest.split_off_first()? {
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'n' => b'\n',
-            b'x' => u8::from_str_radix(std::str::from_utf8(rest.split_off(..2)?).ok()?, 16).ok()?,
-            other => *other,
-        });
-    }
-    Some(bytes)
+    Some((name, (fingerprint, outcome)))
 }
 
 /// Reads the files of a list and its number of lines.
@@ -198,8 +168,6 @@ fn ends_with_line(file: &mut File) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn fingerprint(size: u64) -> Fingerprint {
@@ -250,22 +218,13 @@ mod tests {
         assert!(!reopened.is_listed(OsStr::new("kept"), fingerprint(9)), "the file has changed since then");
     }
 
-    proptest! {
-        #[test]
-        fn every_name_survives_its_line(name in prop::collection::vec(any::<u8>(), 1..40), seconds in any::<i64>(), failed in any::<bool>()) {
-            let outcome = if failed { FileOutcome::Failed } else { FileOutcome::Done };
-            let (name, fingerprint) = (OsString::from_vec(name), Fingerprint { seconds, ..fingerprint(9) });
-            let line = format_line(&name, fingerprint, outcome);
-            prop_assert_eq!(line.matches('\n').count(), 1);
-            prop_assert_eq!(parse_line(line.trim_end_matches('\n').as_bytes()), Some((name, (fingerprint, outcome))));
+    #[test]
+    fn every_outcome_survives_its_line() {
+        for outcome in [FileOutcome::Done, FileOutcome::Failed, FileOutcome::Refused] {
+            let line = format_line(OsStr::new("a b"), fingerprint(9), outcome);
+            let parsed = parse_line(line.trim_end_matches('\n').as_bytes());
+            assert_eq!(parsed, Some(("a b".into(), (fingerprint(9), outcome))));
         }
-
-        #[test]
-        fn no_line_panics(line in prop::collection::vec(any::<u8>(), 0..60), text in "(done|failed) [0-9]{1,3} -?[0-9] [0-9] [0-9] [\\\\a-zé]{0,9}") {
-            prop_assert!(parse_line(&line).is_none());
-            if let Some((name, _)) = parse_line(text.as_bytes()) {
-                prop_assert!(name.len() <= 9);
-            }
-        }
+        assert_eq!(parse_line(b"lost 1 2 3 1 a"), None);
     }
 }

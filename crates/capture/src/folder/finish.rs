@@ -2,8 +2,10 @@ use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     fs, io,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 use super::{
@@ -11,11 +13,18 @@ use super::{
     fingerprint::Fingerprint,
     ignored_name::is_ignored,
     place::move_into,
+    reading_list::ReadingList,
 };
 use crate::CaptureError;
 
 /// The subfolder for files that could not be read.
 const FAILED_FOLDER: &str = "failed";
+/// The subfolder for files that are set aside because the agent ended while they were being read.
+const REFUSED_FOLDER: &str = "refused";
+/// Name of the list of files that are being read, in the watched folder.
+const READING_LIST: &str = ".lopside-reading";
+/// Number of times that the agent may end while it reads a file. The first time may be a power cut.
+const MAX_INTERRUPTED: u32 = 2;
 
 /// Treatment of a file that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +61,41 @@ impl TakenFile {
         Fingerprint::file_key(&self.path)
     }
 
+    /// Records on the disk that the file is being read, until the returned mark is dropped. It must be called before
+    /// the first byte is read: a file during whose reading the agent ends twice is set aside, so that it cannot keep
+    /// the files behind it from being read.
+    ///
+    /// # Errors
+    /// [`CaptureError::FileOperation`]; the file can be read without the record.
+    pub fn begin_reading(&self) -> Result<ReadingMark, CaptureError> {
+        let Self { name, fingerprint, files, .. } = self;
+        files.state().reading.begin(name, *fingerprint)?;
+        Ok(ReadingMark { name: name.clone(), fingerprint: *fingerprint, files: files.clone() })
+    }
+
+    /// Returns the file if it may be read. Sets it aside if the agent has ended too often while it was being read.
+    ///
+    /// # Errors
+    /// [`CaptureError::FileSetAside`] after that, or [`CaptureError::FileOperation`]; the file is then still in its
+    /// place, but is not taken again before the next start.
+    pub(crate) fn check_interruptions(self) -> Result<Self, CaptureError> {
+        if self.files.state().reading.begun_count(&self.name, self.fingerprint) < MAX_INTERRUPTED {
+            return Ok(self);
+        }
+        let place = match &self.files.after {
+            DoneAction::Remember(list) => {
+                format!("{} lists it as refused, and it is taken again if it changes", list.display())
+            }
+            DoneAction::Move(_) | DoneAction::Delete => {
+                let folder = self.files.folder.join(REFUSED_FOLDER);
+                format!("it is in {}, and is taken again if it is moved back", folder.display())
+            }
+        };
+        let path = self.path.clone();
+        self.finish(FileOutcome::Refused)?;
+        Err(CaptureError::FileSetAside { path, place })
+    }
+
     /// Treats the file as [`DoneAction`] specifies, once its outputs are safe on the disk. A file that was
     /// rewritten meanwhile is left to be taken again; a file that is gone counts as done.
     ///
@@ -77,11 +121,32 @@ impl TakenFile {
                 (DoneAction::Move(folder), FileOutcome::Done) => move_into(&self.path, folder)?,
                 (DoneAction::Delete, FileOutcome::Done) => remove_file(&self.path)?,
                 (DoneAction::Move(_) | DoneAction::Delete, FileOutcome::Failed) => {
-                    self.files.put_aside(&self.path)?;
+                    self.files.put_aside(&self.path, FAILED_FOLDER)?;
+                }
+                (DoneAction::Move(_) | DoneAction::Delete, FileOutcome::Refused) => {
+                    self.files.put_aside(&self.path, REFUSED_FOLDER)?;
                 }
             }
         }
         self.files.finish_file(self.name, self.fingerprint, outcome)
+    }
+}
+
+/// The record that a file is being read. Dropping it removes the record, except while the thread panics: what ends
+/// the thread may end the agent.
+#[derive(Debug)]
+#[must_use = "the record is removed when it is dropped"]
+pub struct ReadingMark {
+    name: OsString,
+    fingerprint: Fingerprint,
+    files: Arc<FolderFiles>,
+}
+
+impl Drop for ReadingMark {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.files.state().end_reading(&self.name, self.fingerprint);
+        }
     }
 }
 
@@ -93,17 +158,18 @@ pub(crate) struct FolderFiles {
     state: Mutex<FolderState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct FolderState {
     /// Files that were taken and are not done.
     in_progress: HashMap<OsString, Fingerprint>,
     done_list: Option<DoneList>,
+    reading: ReadingList,
 }
 
 impl FolderFiles {
     /// Opens the state for a folder, and checks that `after` is compatible with it.
     pub(crate) fn open(folder: &Path, after: DoneAction) -> Result<Self, CaptureError> {
-        let mut state = FolderState::default();
+        let mut done_list = None;
         match &after {
             DoneAction::Move(target) => {
                 fs::create_dir_all(target).map_err(CaptureError::file_error("create the folder", target))?;
@@ -120,10 +186,12 @@ impl FolderFiles {
                         "the list of done files would be captured as an input: begin its name with a dot";
                     refuse_same_folder(folder, parent.unwrap_or(Path::new(".")), message)?;
                 }
-                state.done_list = Some(DoneList::open(list, folder)?);
+                done_list = Some(DoneList::open(list, folder)?);
             }
             DoneAction::Delete => {}
         }
+        let reading = ReadingList::open(reading_list_path(folder, &after), folder)?;
+        let state = FolderState { in_progress: HashMap::new(), done_list, reading };
         Ok(Self { folder: folder.to_owned(), after, state: Mutex::new(state) })
     }
 
@@ -152,8 +220,8 @@ impl FolderFiles {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put_aside(&self, path: &Path) -> Result<(), CaptureError> {
-        let folder = self.folder.join(FAILED_FOLDER);
+    fn put_aside(&self, path: &Path, subfolder: &str) -> Result<(), CaptureError> {
+        let folder = self.folder.join(subfolder);
         fs::create_dir_all(&folder).map_err(CaptureError::file_error("create the folder", &folder))?;
         move_into(path, &folder)
     }
@@ -169,6 +237,7 @@ impl FolderFiles {
         if state.in_progress.get(&name) == Some(&fingerprint) {
             state.in_progress.remove(&name);
         }
+        state.end_reading(&name, fingerprint);
         state.done_list.as_mut().map_or(Ok(()), |list| list.add(name, fingerprint, outcome))
     }
 }
@@ -178,6 +247,24 @@ impl FolderState {
         self.in_progress.get(name) == Some(&fingerprint)
             || self.done_list.as_ref().is_some_and(|list| list.is_listed(name, fingerprint))
     }
+
+    fn end_reading(&mut self, name: &OsStr, fingerprint: Fingerprint) {
+        // A record that stays behind costs at most one attempt of a file that is taken again.
+        if let Err(error) = self.reading.end(name, fingerprint) {
+            tracing::warn!(%error, "the record of a file that was read cannot be removed");
+        }
+    }
+}
+
+/// Returns the path of the list of files that are being read: beside the list of done files if there is one, because
+/// the watched folder may then be read-only. The name is hidden, so that it is never captured as an input.
+fn reading_list_path(folder: &Path, after: &DoneAction) -> PathBuf {
+    let DoneAction::Remember(done_list) = after else { return folder.join(READING_LIST) };
+    let done_name = done_list.file_name().unwrap_or_default().as_bytes();
+    let mut name = OsString::from(".");
+    name.push(OsStr::from_bytes(done_name.strip_prefix(b".").unwrap_or(done_name)));
+    name.push(".reading");
+    done_list.with_file_name(name)
 }
 
 fn remove_file(path: &Path) -> Result<(), CaptureError> {

@@ -10,16 +10,21 @@
 //! - An unchanged file is not taken again until it is [done](TakenFile::mark_done) or the agent restarts. Every file
 //!   is therefore taken at least once, and possibly twice after a crash, unless the caller remembers the
 //!   inputs that it [stored](FolderSource::finish_stored).
+//! - A file during whose [reading](TakenFile::begin_reading) the agent ended twice is set aside: it is moved into the
+//!   subfolder `refused`, or recorded as refused. Otherwise a file that ends the agent would end it at every start,
+//!   and the files behind it would never be read.
 //!
 //! The number of waiting files is limited; if there are more, the folder is listed again later. Only the
 //! names of files that were taken and are not done, and those recorded by [`DoneAction::Remember`], grow with the
 //! folder.
 
 mod done_list;
+mod file_line;
 mod fingerprint;
 mod finish;
 mod ignored_name;
 mod place;
+mod reading_list;
 mod scan;
 mod watch;
 
@@ -33,7 +38,7 @@ use std::{
     time::Duration,
 };
 
-pub use finish::{DoneAction, TakenFile};
+pub use finish::{DoneAction, ReadingMark, TakenFile};
 
 use self::{
     fingerprint::Fingerprint,
@@ -166,6 +171,7 @@ impl FolderSource {
             let path = self.path.join(&name);
             let Some(fingerprint) = Fingerprint::read_fingerprint(&path) else { continue };
             if let Some(file) = self.files.take(name, path, fingerprint) {
+                let file = file.check_interruptions()?;
                 self.counts.captured += 1;
                 let source_name = self.context.name.clone();
                 return Ok(Some(Captured {

@@ -33,6 +33,12 @@ pub(crate) fn move_into(file: &Path, folder: &Path) -> Result<(), CaptureError> 
     }
 }
 
+/// Syncs the folder that contains a file, so that the name of the file is on the disk.
+pub(crate) fn sync_parent(file: &Path) -> io::Result<()> {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 /// Copies a file to a hidden name, and syncs it to the disk.
 fn copy_hidden(file: &Path, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
     let mut hidden = OsString::from(".");

@@ -51,6 +51,11 @@ impl RawLayout {
         Ok(Self { width, height, format })
     }
 
+    /// Returns width and height in pixels.
+    pub(crate) fn dimensions(self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
     /// Returns the number of bytes per image.
     #[must_use]
     pub fn image_bytes(self) -> usize {
@@ -81,7 +86,7 @@ impl RawLayout {
         };
         image.ok_or_else(|| {
             let mismatch = ParameterError::from_kind(ParameterErrorKind::DimensionMismatch);
-            CaptureError::DecodeImage(ImageError::Parameter(mismatch))
+            CaptureError::DecodeImage(ImageError::Parameter(mismatch).into())
         })
     }
 

@@ -6,4 +6,5 @@
 mod command;
 mod common;
 mod folder;
+mod interrupted;
 mod stream;

@@ -13,6 +13,7 @@ use lopside_capture::{
         StreamSource,
     },
 };
+use lopside_input::InputLimits;
 use proptest::prelude::*;
 
 /// A reader whose reads return at most these numbers of bytes, in turn.
@@ -210,7 +211,23 @@ fn an_image_over_the_maximum_size_is_not_decoded() {
     let size = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap() + 5;
     file[size..size + 4].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
     let (mut found, _) = images(&file[..], options_for(StreamFormat::Mjpeg));
-    assert!(matches!(found.remove(0).decode(), Err(CaptureError::DecodeImage(_))));
+    let error = found.remove(0).decode().unwrap_err();
+    assert!(matches!(error, CaptureError::DecodeImage(_)));
+    assert!(error.to_string().contains("20000×20000 pixels is over the limit of 40000000 pixels"), "{error}");
+}
+
+#[test]
+fn a_caller_may_lower_the_limits_of_every_format() {
+    let raw = RawLayout::new(2, 2, RawFormat::Grey8).unwrap();
+    let limits = |max_pixels| InputLimits { max_pixels, ..InputLimits::default() };
+    for (format, file) in
+        [(StreamFormat::Raw(raw), vec![1, 2, 3, 4]), (StreamFormat::Pnm, b"P5 2 2 255 1234".to_vec())]
+    {
+        let image = images(&file[..], options_for(format)).0.remove(0);
+        assert!(image.clone().decode_within(&limits(4)).is_ok());
+        let error = image.decode_within(&limits(3)).unwrap_err().to_string();
+        assert!(error.contains("2×2 pixels is over the limit of 3 pixels"), "{error}");
+    }
 }
 
 #[test]

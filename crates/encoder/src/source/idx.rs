@@ -7,21 +7,28 @@ use std::{
 };
 
 use image::GrayImage;
+use lopside_input::{InputLimits, check_image_size};
 
-use super::{InputError, NamedImage, NamedImages, invalid_file, numbered_name, open_reader};
-
-/// The largest side of an image, in pixels.
-const MAX_SIDE: u32 = 1 << 14;
+use super::{
+    InputError, NamedImage, NamedImages, check_input_count, content_error, image_error, invalid_file,
+    numbered_name, open_reader,
+};
 
 /// Reads the images of an IDX file of rank 3.
-pub(super) fn read(path: &Path, mut reader: Box<dyn Read>) -> Result<NamedImages, InputError> {
+pub(super) fn read(
+    path: &Path,
+    mut reader: Box<dyn Read>,
+    limits: &InputLimits,
+) -> Result<NamedImages, InputError> {
     let [count, height, width] = read_extents(path, &mut reader)?;
-    if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
+    if width == 0 || height == 0 {
         return Err(invalid_file(
             path,
-            &format!("images of {width}×{height} pixels are not supported: each side must be 1 to 16384"),
+            &format!("images of {width}×{height} pixels are not supported: each side must be at least 1"),
         ));
     }
+    check_image_size(width, height, limits).map_err(|error| image_error(path, error))?;
+    check_input_count(path, u64::from(count), limits)?;
     let path = path.to_owned();
     Ok(Box::new((0..count as usize).map(move |number| {
         let mut pixels = vec![0; width as usize * height as usize];
@@ -32,13 +39,15 @@ pub(super) fn read(path: &Path, mut reader: Box<dyn Read>) -> Result<NamedImages
     })))
 }
 
-/// Reads the labels of an IDX file of rank 1, plain or `.gz`.
+/// Reads the labels of an IDX file of rank 1, plain or `.gz`, within the default limits.
 ///
 /// # Errors
 /// [`InputError::Io`] or [`InputError::InvalidFile`], which name the file.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>, InputError> {
-    let mut reader = open_reader(path)?;
+    let limits = InputLimits::default();
+    let mut reader = open_reader(path, &limits)?;
     let [count] = read_extents(path, &mut reader)?;
+    check_input_count(path, u64::from(count), &limits)?;
     let mut labels = Vec::new();
     reader.take(u64::from(count)).read_to_end(&mut labels).map_err(|error| truncated_file(path, &error))?;
     if labels.len() != count as usize {
@@ -66,5 +75,5 @@ fn read_extents<const RANK: usize>(path: &Path, reader: &mut impl Read) -> Resul
 }
 
 fn truncated_file(path: &Path, error: &io::Error) -> InputError {
-    invalid_file(path, &format!("the IDX file cannot be read completely: {error}"))
+    content_error(path, "the IDX file cannot be read completely", error)
 }

@@ -3,10 +3,14 @@
 //! A folder stands for its files in the order of their names, without its subfolders. PNG, JPEG, WebP and
 //! PGM/PPM files contain one image, `.npy` files one or many, and IDX files (`…-idx3-ubyte`) many. Files are
 //! opened only when their first image is requested, and the images of an IDX file are read one by one.
+//!
+//! Files are not trusted. Every reader takes [`InputLimits`] and refuses a file over one of them before it allocates
+//! memory; the functions without such a parameter use the default limits.
 
 mod error;
 pub mod idx;
 mod npy;
+mod npy_array;
 pub mod numbers;
 mod output_names;
 
@@ -18,7 +22,9 @@ use std::{
 
 use flate2::read::GzDecoder;
 use image::DynamicImage;
-use lopside_input::{IMAGE_EXTENSIONS, has_image_extension, open_image};
+use lopside_input::{
+    IMAGE_EXTENSIONS, ImageFileError, InputLimits, LimitedReader, has_image_extension, read_image,
+};
 
 pub use error::InputError;
 use error::io_error;
@@ -63,7 +69,15 @@ pub type NamedInputs = Box<dyn Iterator<Item = Result<NamedInput, InputError>>>;
 /// # Errors
 /// As [`open_images`].
 pub fn open_inputs(inputs: &[PathBuf]) -> Result<NamedInputs, InputError> {
-    Ok(Box::new(open_images(inputs)?.map(|item| {
+    open_inputs_within(inputs, InputLimits::default())
+}
+
+/// Returns the images of these files and folders as inputs, each file within these limits.
+///
+/// # Errors
+/// As [`open_images`].
+pub fn open_inputs_within(inputs: &[PathBuf], limits: InputLimits) -> Result<NamedInputs, InputError> {
+    Ok(Box::new(open_images_within(inputs, limits)?.map(|item| {
         item.map(|NamedImage { name, picture }| NamedInput { name, input: EncoderInput::Image(picture) })
     })))
 }
@@ -74,15 +88,21 @@ pub fn open_inputs(inputs: &[PathBuf]) -> Result<NamedInputs, InputError> {
 /// [`InputError::Io`] for a path that cannot be listed, [`InputError::NoImages`] if there are no files to
 /// read. The error of a single file is returned as an item of that file.
 pub fn open_images(inputs: &[PathBuf]) -> Result<NamedImages, InputError> {
+    open_images_within(inputs, InputLimits::default())
+}
+
+/// Returns the images of these files and folders, each file within these limits.
+///
+/// # Errors
+/// As [`open_images`].
+pub fn open_images_within(inputs: &[PathBuf], limits: InputLimits) -> Result<NamedImages, InputError> {
     let files = list_files(inputs, is_image_file)?;
     if files.is_empty() {
         return Err(InputError::NoImages { paths: join_paths(inputs) });
     }
-    Ok(Box::new(
-        files
-            .into_iter()
-            .flat_map(|file| read_file(&file).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))),
-    ))
+    Ok(Box::new(files.into_iter().flat_map(move |file| {
+        read_file(&file, &limits).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
+    })))
 }
 
 /// The reason why a file without a single input is refused.
@@ -156,19 +176,19 @@ fn join_paths(inputs: &[PathBuf]) -> String {
 }
 
 /// Reads the images of a file; one that contains none is an error.
-fn read_file(path: &Path) -> Result<NamedImages, InputError> {
-    let mut items = read_images(path)?.peekable();
+fn read_file(path: &Path, limits: &InputLimits) -> Result<NamedImages, InputError> {
+    let mut items = read_images(path, limits)?.peekable();
     if items.peek().is_none() {
         return Err(invalid_file(path, NO_INPUTS));
     }
     Ok(Box::new(items))
 }
 
-fn read_images(path: &Path) -> Result<NamedImages, InputError> {
+fn read_images(path: &Path, limits: &InputLimits) -> Result<NamedImages, InputError> {
     match file_kind(path) {
-        Some(FileKind::Image) => Ok(Box::new(std::iter::once(read_image(path)))),
-        Some(FileKind::Npy) => npy::read(path, open_reader(path)?),
-        Some(FileKind::Idx) => idx::read(path, open_reader(path)?),
+        Some(FileKind::Image) => Ok(Box::new(std::iter::once(read_named_image(path, limits)))),
+        Some(FileKind::Npy) => npy::read(path, open_reader(path, limits)?, limits),
+        Some(FileKind::Idx) => idx::read(path, open_reader(path, limits)?, limits),
         None => Err(invalid_file(
             path,
             &format!(
@@ -179,27 +199,46 @@ fn read_images(path: &Path) -> Result<NamedImages, InputError> {
     }
 }
 
-fn read_image(path: &Path) -> Result<NamedImage, InputError> {
-    let picture = open_image(path)
-        .map_err(io_error(path))?
-        .decode()
-        .map_err(|error| invalid_file(path, &error.to_string()))?;
+fn read_named_image(path: &Path, limits: &InputLimits) -> Result<NamedImage, InputError> {
+    let picture = read_image(path, limits).map_err(|error| image_error(path, error))?;
     Ok(NamedImage { name: file_stem(path), picture })
 }
 
 /// Opens a file; decompresses it if its name ends in `.gz`.
-fn open_reader(path: &Path) -> Result<Box<dyn Read>, InputError> {
-    let file = BufReader::new(File::open(path).map_err(io_error(path))?);
+fn open_reader(path: &Path, limits: &InputLimits) -> Result<Box<dyn Read>, InputError> {
+    let file = File::open(path).map_err(io_error(path))?;
     let packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    Ok(if packed { Box::new(BufReader::new(GzDecoder::new(file))) } else { Box::new(file) })
+    let reader: Box<dyn Read> =
+        if packed { Box::new(GzDecoder::new(BufReader::new(file))) } else { Box::new(file) };
+    Ok(Box::new(BufReader::new(LimitedReader::new(reader, limits.max_file_bytes))))
+}
+
+/// Checks the number of inputs that a file declares.
+fn check_input_count(path: &Path, count: u64, limits: &InputLimits) -> Result<(), InputError> {
+    if count <= limits.max_inputs {
+        return Ok(());
+    }
+    let limit = limits.max_inputs;
+    Err(invalid_file(path, &format!("it has {count} inputs, over the limit of {limit} per file: split it")))
 }
 
 fn invalid_file(path: &Path, reason: &str) -> InputError {
     InputError::InvalidFile { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-fn npy_error(path: &Path, error: &io::Error) -> InputError {
-    invalid_file(path, &format!("not a readable .npy file: {error}"))
+fn image_error(path: &Path, error: ImageFileError) -> InputError {
+    match error {
+        ImageFileError::Io(source) => InputError::Io { path: path.to_owned(), source },
+        other => invalid_file(path, &other.to_string()),
+    }
+}
+
+/// Returns the error of reading the content of a file. A file over the limit is not called unreadable.
+fn content_error(path: &Path, problem: &str, error: &io::Error) -> InputError {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => invalid_file(path, &error.to_string()),
+        _ => invalid_file(path, &format!("{problem}: {error}")),
+    }
 }
 
 /// Returns the file name without its extensions.

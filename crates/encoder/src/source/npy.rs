@@ -1,59 +1,33 @@
 use std::{io::Read, path::Path};
 
 use image::{DynamicImage, GrayImage, RgbImage};
-use npyz::{DType, NpyFile, Order, TypeChar};
+use lopside_input::{InputLimits, check_image_size};
 
-use super::{InputError, NamedImage, NamedImages, file_stem, invalid_file, npy_error, numbered_name};
-
-/// The largest array, in samples.
-const MAX_SAMPLES: u64 = 1 << 30;
+use super::{
+    InputError, NamedImage, NamedImages, check_input_count, file_stem, image_error, invalid_file,
+    npy_array::NpyArray, numbered_name,
+};
 
 /// Reads the images of an array of shape `[h, w]`, `[h, w, 3]`, `[n, h, w]` or `[n, h, w, 3]`, of `u1`, or of
 /// `f4` with values of 0 to 1.
-pub(super) fn read(path: &Path, reader: Box<dyn Read>) -> Result<NamedImages, InputError> {
-    let file = NpyFile::new(reader).map_err(|error| npy_error(path, &error))?;
-    if file.order() != Order::C {
-        return Err(invalid_file(
-            path,
-            "the array is in Fortran order: save it with numpy.ascontiguousarray",
-        ));
-    }
-    if file.shape().iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_SAMPLES) {
-        return Err(invalid_file(path, "the array has over 2^30 samples: split it"));
-    }
-    let layout = ArrayLayout::from_shape(file.shape()).ok_or_else(|| {
-        let shape = file.shape();
+pub(super) fn read(
+    path: &Path,
+    reader: Box<dyn Read>,
+    limits: &InputLimits,
+) -> Result<NamedImages, InputError> {
+    let array = NpyArray::open(path, reader, limits)?;
+    let layout = ArrayLayout::from_shape(&array.shape).ok_or_else(|| {
+        let shape = &array.shape;
         invalid_file(path, &format!("shape {shape:?} is not [h, w], [h, w, 3], [n, h, w] or [n, h, w, 3]"))
     })?;
-    let samples = match file.dtype() {
-        DType::Plain(kind) if kind.type_char() == TypeChar::Uint && kind.size_field() == 1 => {
-            file.into_vec::<u8>().map_err(|error| npy_error(path, &error))?
-        }
-        DType::Plain(kind) if kind.type_char() == TypeChar::Float && kind.size_field() == 4 => {
-            floats_to_bytes(path, &file.into_vec::<f32>().map_err(|error| npy_error(path, &error))?)?
-        }
-        other => {
-            return Err(invalid_file(
-                path,
-                &format!(
-                    "the type {} is not supported: use uint8, or float32 with values of 0 to 1",
-                    other.descr()
-                ),
-            ));
-        }
-    };
-    Ok(layout.split(path, &samples))
-}
-
-fn floats_to_bytes(path: &Path, samples: &[f32]) -> Result<Vec<u8>, InputError> {
-    if let Some(value) = samples.iter().find(|value| !(0.0..=1.0).contains(*value)) {
-        return Err(invalid_file(path, &format!("float samples must be 0 to 1, but one is {value}")));
-    }
-    Ok(samples.iter().map(|value| (value * 255.0).round() as u8).collect())
+    check_image_size(layout.width, layout.height, limits).map_err(|error| image_error(path, error))?;
+    check_input_count(path, layout.count.unwrap_or(1), limits)?;
+    Ok(layout.split(path, array.read_samples(path)?))
 }
 
 struct ArrayLayout {
-    count: Option<usize>,
+    /// `None` for a single image without a leading dimension.
+    count: Option<u64>,
     height: u32,
     width: u32,
     is_colour: bool,
@@ -61,25 +35,26 @@ struct ArrayLayout {
 
 impl ArrayLayout {
     fn from_shape(shape: &[u64]) -> Option<Self> {
-        let (count, height, width, colour) = match *shape {
+        let (count, height, width, is_colour) = match *shape {
             [h, w] => (None, h, w, false),
             [h, w, 3] => (None, h, w, true),
             [n, h, w] => (Some(n), h, w, false),
             [n, h, w, 3] => (Some(n), h, w, true),
             _ => return None,
         };
-        let count = count.map(usize::try_from).transpose().ok()?;
-        Some(Self { count, height: parse_side(height)?, width: parse_side(width)?, is_colour: colour })
+        Some(Self { count, height: parse_side(height)?, width: parse_side(width)?, is_colour })
     }
 
-    fn split(self, path: &Path, samples: &[u8]) -> NamedImages {
-        let image_bytes = self.height as usize * self.width as usize * if self.is_colour { 3 } else { 1 };
-        let items: Vec<NamedImage> = samples
-            .chunks_exact(image_bytes)
-            .enumerate()
-            .filter_map(|(number, pixels)| self.named_image(path, number, pixels))
-            .collect();
-        Box::new(items.into_iter().map(Ok))
+    /// Returns the images, copied one by one.
+    fn split(self, path: &Path, samples: Vec<u8>) -> NamedImages {
+        let path = path.to_owned();
+        let samples_per_pixel = if self.is_colour { 3 } else { 1 };
+        let image_bytes = (self.height as usize * self.width as usize).saturating_mul(samples_per_pixel);
+        let count = samples.len() / image_bytes;
+        Box::new((0..count).filter_map(move |number| {
+            let pixels = &samples[number * image_bytes..][..image_bytes];
+            self.named_image(&path, number, pixels).map(Ok)
+        }))
     }
 
     fn named_image(&self, path: &Path, number: usize, pixels: &[u8]) -> Option<NamedImage> {

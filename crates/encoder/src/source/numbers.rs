@@ -15,18 +15,20 @@ use std::{
 };
 
 use lopside_bundle::TimeSeriesSpec;
-use lopside_input::csv_rows::{CsvError, CsvLimits, CsvRows};
-use npyz::{DType, NpyFile, Order, TypeChar};
-
-use super::{
-    EncoderInput, InputError, NO_INPUTS, NamedInput, NamedInputs, file_stem, invalid_file, join_paths,
-    list_files, npy_error, numbered_name, open_reader,
+use lopside_input::{
+    InputLimits,
+    csv_rows::{CsvError, CsvLimits, CsvRows},
 };
 
-/// Maximum number of values per file.
-const MAX_FILE_VALUES: u64 = 1 << 28;
-/// Limits of a CSV file.
-const CSV_LIMITS: CsvLimits = CsvLimits { line_bytes: 1 << 20, file_bytes: 16 * MAX_FILE_VALUES };
+use super::{
+    EncoderInput, InputError, NO_INPUTS, NamedInput, NamedInputs, check_input_count, file_stem, invalid_file,
+    join_paths, list_files,
+    npy_array::{NpyArray, reserve},
+    numbered_name, open_reader,
+};
+
+/// Maximum number of bytes per line of a CSV file.
+const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// Returns the windows of these files and folders, in the units of the files.
 ///
@@ -34,16 +36,30 @@ const CSV_LIMITS: CsvLimits = CsvLimits { line_bytes: 1 << 20, file_bytes: 16 * 
 /// [`InputError::Io`] for a path that cannot be listed, [`InputError::NoNumbers`] if there are no files to
 /// read. The error of a single file is returned as the first item of that file.
 pub fn open_windows(inputs: &[PathBuf], spec: &TimeSeriesSpec) -> Result<NamedInputs, InputError> {
+    open_windows_within(inputs, spec, InputLimits::default())
+}
+
+/// Returns the windows of these files and folders, each file within these limits.
+///
+/// # Errors
+/// As [`open_windows`].
+pub fn open_windows_within(
+    inputs: &[PathBuf],
+    spec: &TimeSeriesSpec,
+    limits: InputLimits,
+) -> Result<NamedInputs, InputError> {
     let spec = spec.clone();
     open_each(inputs, move |path| {
         let (length, channels) = (spec.length as usize, spec.channels.len());
         let rows = if is_npy(path) {
-            let NpyArray { shape, numbers } = read_npy(path, open_reader(path)?)?;
+            let array = NpyArray::open(path, open_reader(path, &limits)?, &limits)?;
+            let shape = array.shape.clone();
             match shape[..] {
-                [_] if channels == 1 => numbers,
-                [_, columns] if columns == channels as u64 => numbers,
+                [_] if channels == 1 => array.read_floats(path)?,
+                [_, columns] if columns == channels as u64 => array.read_floats(path)?,
                 [_, rows, columns] if (rows, columns) == (length as u64, channels as u64) => {
-                    return Ok(ValuePieces::one_after_the_other(numbers, length * channels));
+                    let numbers = array.read_floats(path)?;
+                    return ValuePieces::one_after_the_other(path, numbers, length * channels, &limits);
                 }
                 _ => {
                     let expected = format!("[rows, {channels}] or [n, {length}, {channels}]");
@@ -51,14 +67,15 @@ pub fn open_windows(inputs: &[PathBuf], spec: &TimeSeriesSpec) -> Result<NamedIn
                 }
             }
         } else {
-            read_csv_rows(path, &spec.channels)?
+            read_csv_rows(path, &spec.channels, &limits)?
         };
         let count = rows.len() / channels;
         if count < length {
             return Err(invalid_file(path, &format!("it has {count} rows, but a window has {length}")));
         }
-        let starts =
-            window_starts(count, length, spec.stride as usize).map(|start| start * channels).collect();
+        let stride = spec.stride as usize;
+        check_input_count(path, window_starts(count, length, stride).count() as u64, &limits)?;
+        let starts = window_starts(count, length, stride).map(|start| start * channels).collect();
         Ok(ValuePieces { numbers: rows, starts, piece_len: length * channels })
     })
 }
@@ -68,28 +85,47 @@ pub fn open_windows(inputs: &[PathBuf], spec: &TimeSeriesSpec) -> Result<NamedIn
 /// # Errors
 /// As [`open_windows`].
 pub fn open_tensors(inputs: &[PathBuf], dims: &[u32]) -> Result<NamedInputs, InputError> {
+    open_tensors_within(inputs, dims, InputLimits::default())
+}
+
+/// Returns the tensors of these files and folders, each file within these limits.
+///
+/// # Errors
+/// As [`open_windows`].
+pub fn open_tensors_within(
+    inputs: &[PathBuf],
+    dims: &[u32],
+    limits: InputLimits,
+) -> Result<NamedInputs, InputError> {
     let dims = dims.to_vec();
     open_each(inputs, move |path| {
         if !is_npy(path) {
             return Err(invalid_file(path, "tensors can only be read from .npy files"));
         }
-        tensor_pieces(path, open_reader(path)?, &dims)
+        tensor_pieces(path, open_reader(path, &limits)?, &dims, &limits)
     })
 }
 
 /// Returns the tensors of an array in the `.npy` format, of shape `dims`, or `[n, dims…]` for many, that is
-/// read from another source; `path` names them and their errors.
+/// read from another source within the default limits; `path` names them and their errors.
 ///
 /// # Errors
-/// [`InputError::InvalidFile`] for an array of other dimensions or of a type other than `f4` and `f8`.
+/// [`InputError::InvalidFile`] for an array of other dimensions or of a type other than `f4` and `f8`, or over a
+/// limit.
 pub fn read_tensors(path: &Path, reader: Box<dyn Read>, dims: &[u32]) -> Result<NamedInputs, InputError> {
-    Ok(Box::new(tensor_pieces(path, reader, dims)?.named_inputs(path)))
+    Ok(Box::new(tensor_pieces(path, reader, dims, &InputLimits::default())?.named_inputs(path)))
 }
 
-fn tensor_pieces(path: &Path, reader: Box<dyn Read>, dims: &[u32]) -> Result<ValuePieces, InputError> {
+fn tensor_pieces(
+    path: &Path,
+    reader: Box<dyn Read>,
+    dims: &[u32],
+    limits: &InputLimits,
+) -> Result<ValuePieces, InputError> {
     let dims: Vec<u64> = dims.iter().map(|&dim| u64::from(dim)).collect();
-    let NpyArray { shape, numbers } = read_npy(path, reader)?;
-    if shape != dims && shape.get(1..) != Some(&dims[..]) {
+    let array = NpyArray::open(path, reader, limits)?;
+    if array.shape != dims && array.shape.get(1..) != Some(&dims[..]) {
+        let shape = &array.shape;
         return Err(invalid_file(
             path,
             &format!(
@@ -98,10 +134,10 @@ fn tensor_pieces(path: &Path, reader: Box<dyn Read>, dims: &[u32]) -> Result<Val
         ));
     }
     let piece_len = dims.iter().product::<u64>() as usize;
-    Ok(ValuePieces::one_after_the_other(numbers, piece_len))
+    ValuePieces::one_after_the_other(path, array.read_floats(path)?, piece_len, limits)
 }
 
-/// The inputs of a file: pieces of `each` numbers, which may overlap.
+/// The inputs of a file: pieces of `piece_len` numbers, which may overlap.
 struct ValuePieces {
     numbers: Vec<f32>,
     starts: Vec<usize>,
@@ -109,9 +145,16 @@ struct ValuePieces {
 }
 
 impl ValuePieces {
-    fn one_after_the_other(numbers: Vec<f32>, piece_len: usize) -> Self {
-        let starts = (0..numbers.len() / piece_len).map(|index| index * piece_len).collect();
-        Self { numbers, starts, piece_len }
+    fn one_after_the_other(
+        path: &Path,
+        numbers: Vec<f32>,
+        piece_len: usize,
+        limits: &InputLimits,
+    ) -> Result<Self, InputError> {
+        let count = numbers.len() / piece_len;
+        check_input_count(path, count as u64, limits)?;
+        let starts = (0..count).map(|index| index * piece_len).collect();
+        Ok(Self { numbers, starts, piece_len })
     }
 
     /// Returns the pieces, copied one by one, with their names.
@@ -170,67 +213,27 @@ fn is_csv(path: &Path) -> bool {
     has_ending(path, ".csv")
 }
 
-struct NpyArray {
-    shape: Vec<u64>,
-    numbers: Vec<f32>,
-}
-
-fn read_npy(path: &Path, reader: Box<dyn Read>) -> Result<NpyArray, InputError> {
-    let file = NpyFile::new(reader).map_err(|error| npy_error(path, &error))?;
-    if file.order() != Order::C {
-        return Err(invalid_file(
-            path,
-            "the array is in Fortran order: save it with numpy.ascontiguousarray",
-        ));
-    }
-    let shape = file.shape().to_vec();
-    if shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_FILE_VALUES) {
-        return Err(invalid_file(path, "the array has over 2^28 numbers: split it"));
-    }
-    let numbers = match float_bytes(&file.dtype()) {
-        Some(4) => file.into_vec::<f32>().map_err(|error| npy_error(path, &error))?,
-        Some(8) => {
-            let doubles = file.into_vec::<f64>().map_err(|error| npy_error(path, &error))?;
-            doubles.into_iter().map(|number| number as f32).collect()
-        }
-        _ => {
+/// Reads the rows of a CSV file, the selected channels of each.
+fn read_csv_rows(path: &Path, channels: &[String], limits: &InputLimits) -> Result<Vec<f32>, InputError> {
+    let max_values = usize::try_from(limits.max_values).unwrap_or(usize::MAX);
+    let csv_limits = CsvLimits { line_bytes: MAX_LINE_BYTES, file_bytes: limits.max_file_bytes };
+    let mut numbers = Vec::new();
+    for row in CsvRows::new(open_reader(path, limits)?, csv_limits, channels.to_vec()) {
+        let row = row.map_err(|error| csv_error(path, channels, &error))?;
+        if row.len() > max_values - numbers.len() {
             return Err(invalid_file(
                 path,
-                &format!("the type {} is not supported: use float32 or float64", file.dtype().descr()),
+                &format!("it has over {max_values} numbers, the limit: split it"),
             ));
         }
-    };
-    match numbers.iter().position(|number| !number.is_finite()) {
-        Some(index) => {
-            Err(invalid_file(path, &format!("number {index} is {}: use finite numbers", numbers[index])))
-        }
-        None => Ok(NpyArray { shape, numbers }),
-    }
-}
-
-/// Returns the bytes per number if the type is a float.
-fn float_bytes(dtype: &DType) -> Option<u64> {
-    match dtype {
-        DType::Plain(kind) if kind.type_char() == TypeChar::Float => Some(kind.size_field()),
-        _ => None,
-    }
-}
-
-/// Reads the rows of a CSV file, the selected channels of each.
-fn read_csv_rows(path: &Path, channels: &[String]) -> Result<Vec<f32>, InputError> {
-    let mut numbers = Vec::new();
-    for row in CsvRows::new(open_reader(path)?, CSV_LIMITS, channels.to_vec()) {
-        numbers.extend(row.map_err(|error| csv_error(path, channels, &error))?);
-        if numbers.len() as u64 > MAX_FILE_VALUES {
-            return Err(invalid_file(path, "it has over 2^28 numbers: split it"));
-        }
+        reserve(&mut numbers, row.len(), max_values);
+        numbers.extend(row);
     }
     Ok(numbers)
 }
 
 fn csv_error(path: &Path, channels: &[String], error: &CsvError) -> InputError {
     match error {
-        CsvError::FileTooLong { .. } => invalid_file(path, "it has over 4 GiB: split it"),
         CsvError::MissingChannels { columns, .. } | CsvError::UnnamedColumns { columns, .. } => {
             let names = channels.join(", ");
             invalid_file(

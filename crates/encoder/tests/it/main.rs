@@ -5,4 +5,5 @@
 
 mod golden;
 mod image_codec;
+mod limits;
 mod support;

@@ -4,3 +4,4 @@
 #![allow(clippy::unwrap_used)]
 
 mod csv_rows;
+mod image_file;
