@@ -92,6 +92,14 @@ impl AnyManifest {
         }
     }
 
+    /// Returns all files that the manifest names.
+    pub(crate) fn all_files(&self) -> Vec<&FileRef> {
+        match self {
+            Self::FixedLatent(manifest) => manifest.all_files(),
+            Self::ImageCodec(manifest) => manifest.all_files(),
+        }
+    }
+
     /// Returns the files that a device needs in addition to `bundle.json`: all except the heads and the model
     /// card.
     #[must_use]

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::{BundleError, FileRef, GoldenInputSpec, files};
+use crate::{BundleError, FileRef, GoldenInputSpec, files, model_file::read_model};
 
 /// The files of a bundle that a host needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl BundlePart {
     /// Reads the encoder's model; empty if it is not needed.
     pub(crate) fn read_encoder(self, folder: &Path, model: &FileRef) -> Result<Vec<u8>, BundleError> {
         match self {
-            Self::Encoder | Self::Whole => files::read(folder, model),
+            Self::Encoder | Self::Whole => read_model(folder, model),
             Self::Heads => Ok(Vec::new()),
         }
     }

@@ -1,6 +1,9 @@
 //! Checks of the fields that the manifests of both schemas share.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use crate::{BundleError, FileRef, files};
 
@@ -29,6 +32,19 @@ pub(crate) fn check_file(field: &str, file: &FileRef) -> Result<(), BundleError>
     require(file.sha256.is_well_formed(), &format!("{field}.sha256"), || {
         "it must be 64 lower-case hexadecimal digits".into()
     })
+}
+
+/// Checks that a file that several fields name has the same contents for all of them. Adding a file therefore never
+/// replaces another one.
+pub(crate) fn check_files_agree(files: Vec<&FileRef>) -> Result<(), BundleError> {
+    let mut by_path: HashMap<&Path, &FileRef> = HashMap::new();
+    for file in files {
+        let first = *by_path.entry(Path::new(&file.path)).or_insert(file);
+        require((first.bytes, &first.sha256) == (file.bytes, &file.sha256), &file.path, || {
+            "two fields name this file, with different lengths or digests".into()
+        })?;
+    }
+    Ok(())
 }
 
 /// Checks that `low` is below `high` and that their difference is finite.

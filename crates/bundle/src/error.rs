@@ -78,6 +78,25 @@ pub enum BundleError {
         /// The digest in the manifest.
         expected: String,
     },
+    /// A model is not an ONNX file.
+    #[error("{path} is not a readable ONNX model: {reason}. Create the bundle again")]
+    UnreadableModel {
+        /// The path as written in the manifest.
+        path: String,
+        /// The reason.
+        reason: &'static str,
+    },
+    /// A model keeps values in another file, which a runtime would open wherever it is.
+    #[error(
+        "{path} keeps the values of tensor {tensor:?} in another file, but a model of a bundle must contain all of its \
+         values: save it as one file and create the bundle again"
+    )]
+    ExternalData {
+        /// The path as written in the manifest.
+        path: String,
+        /// The name of the tensor, as it is in the model.
+        tensor: String,
+    },
     /// The latent-space id in the manifest does not match the one computed from its contents.
     #[error(
         "bundle.json says latent space {found}, but its encoder, preprocessing and tables give {computed}: create \

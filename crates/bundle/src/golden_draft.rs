@@ -20,10 +20,12 @@ pub struct GoldenInputDraft {
     pub frame: Vec<u8>,
 }
 
-/// Replaces the golden inputs of the bundle in `folder`, of either kind. The latent space does not change.
+/// Replaces the golden inputs of the bundle in `folder`, of either kind. The latent space does not change. The files
+/// of the previous golden inputs are removed, unless the manifest names them for another purpose too.
 ///
 /// # Errors
-/// Returns [`BundleError`] if the bundle is incomplete, two names are the same, or a file cannot be written.
+/// Returns [`BundleError`] if the bundle is incomplete, two names are the same or that of another file of the bundle,
+/// or a file cannot be written.
 pub fn put_golden_inputs(folder: &Path, drafts: &[GoldenInputDraft]) -> Result<(), BundleError> {
     let mut manifest = AnyManifest::read(folder)?;
     let specs = drafts.iter().map(GoldenInputDraft::spec).collect();
@@ -37,11 +39,11 @@ pub fn put_golden_inputs(folder: &Path, drafts: &[GoldenInputDraft]) -> Result<(
         AnyManifest::FixedLatent(manifest) => manifest_file::write_manifest(folder, manifest)?,
         AnyManifest::ImageCodec(manifest) => manifest_file::write_manifest(folder, manifest)?,
     }
-    let listed: HashSet<&str> = manifest.device_files().into_iter().map(|file| file.path.as_str()).collect();
+    let listed: HashSet<&Path> = manifest.all_files().into_iter().map(|file| Path::new(&file.path)).collect();
     let obsolete = previous
         .iter()
         .flat_map(GoldenInputSpec::file_refs)
-        .filter(|file| !listed.contains(file.path.as_str()));
+        .filter(|file| !listed.contains(Path::new(&file.path)));
     obsolete
         .map(|file| folder.join(&file.path))
         .filter(|path| path.exists())

@@ -9,7 +9,8 @@
 //! README.md         the model card
 //! ```
 //! A host loads only files that the manifest names, and only if the file's length and SHA-256 match it.
-//! Nothing outside the folder is ever opened. A device may ship without `heads/`, the cloud without
+//! Nothing outside the folder is ever opened: a model that keeps values in another file is refused as well, because
+//! a runtime would open that file. A device may ship without `heads/`, the cloud without
 //! `encoder.onnx`: [`BundlePart`] selects the files that are needed.
 
 mod any_manifest;
@@ -29,9 +30,11 @@ mod input;
 mod load;
 mod manifest;
 mod manifest_file;
+mod model_file;
 pub mod score;
 mod tensor_spec;
 mod version;
+mod wire_format;
 mod write;
 
 pub use any_manifest::AnyManifest;
@@ -54,3 +57,9 @@ pub use score::{Quantiles, ScorePartSource, ScorePartSpec, ScoreSpec};
 pub use tensor_spec::{Dim, TensorSpec};
 pub use version::add_version;
 pub use write::{FixedLatentDraft, FixedLatentDraftHead};
+
+/// Entry points of the fuzz targets.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::model_file::is_self_contained_model;
+}

@@ -4,7 +4,7 @@ use lopside_latent::{FixedLatentSpace, LatentLayer, Quantiser, Shape, Tables};
 
 use crate::{
     BundleError, BundlePart, FixedLatentHeadSpec, FixedLatentLayerSpec, FixedLatentManifest, files,
-    fixed_latent_space_id, manifest_file::ManifestFile,
+    fixed_latent_space_id, manifest_file::ManifestFile, model_file::read_model,
 };
 
 /// A bundle whose loaded files have all been checked.
@@ -31,7 +31,7 @@ pub struct FixedLatentHead {
 
 impl FixedLatentBundle {
     /// Loads the part of the bundle in `folder` that a host needs, and checks the manifest, the latent-space
-    /// id, and the length and digest of every file that it reads.
+    /// id, the length and digest of every file that it reads, and that models contain all of their values.
     ///
     /// # Errors
     /// Returns [`BundleError`] naming the file or field that is wrong.
@@ -45,7 +45,7 @@ impl FixedLatentBundle {
         let space = read_space(folder, &manifest)?;
         let encoder = part.read_encoder(folder, &manifest.encoder.model)?;
         let heads = part.read_heads(&manifest.heads, |spec| {
-            Ok(FixedLatentHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
+            Ok(FixedLatentHead { spec: spec.clone(), model: read_model(folder, &spec.model)? })
         })?;
         part.check_rest(folder, &manifest.model_card, &manifest.golden)?;
         Ok(Self { manifest, space, encoder, heads })

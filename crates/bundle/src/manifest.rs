@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BundleError, FileRef, GoldenInputSpec, ImageSpec, InputSpec, ScoreSpec, TensorSpec, TimeSeriesSpec,
-    check::{check_file, check_has_heads, check_head, check_name, head_field, require},
+    check::{check_file, check_files_agree, check_has_heads, check_head, check_name, head_field, require},
     golden, id_text,
 };
 
@@ -145,7 +145,8 @@ impl FixedLatentManifest {
         check_file("model_card", &self.model_card)?;
         golden::check_golden(&self.golden)?;
         self.check_latent()?;
-        self.check_heads()
+        self.check_heads()?;
+        check_files_agree(self.all_files())
     }
 
     /// Returns the files that a device needs in addition to `bundle.json`: all except the heads and the model
@@ -154,6 +155,12 @@ impl FixedLatentManifest {
     pub fn device_files(&self) -> Vec<&FileRef> {
         let golden = self.golden.iter().flat_map(GoldenInputSpec::file_refs);
         [&self.encoder.model, &self.tables].into_iter().chain(golden).collect()
+    }
+
+    /// Returns all files that the manifest names.
+    pub(crate) fn all_files(&self) -> Vec<&FileRef> {
+        let heads = self.heads.iter().map(|head| &head.model);
+        self.device_files().into_iter().chain([&self.model_card]).chain(heads).collect()
     }
 
     fn check_latent(&self) -> Result<(), BundleError> {

@@ -98,17 +98,22 @@ impl Quantiles {
         Some(Self(quantiles.collect()))
     }
 
-    /// Returns the share of normal samples below a value, 0 to 1.
+    /// Returns the share of normal samples below a value, 0 to 1. A value that is not a number counts as above all
+    /// samples: no normal sample has one, and a model that fails must not look normal.
     #[must_use]
     pub fn quantile(&self, value: f32) -> f32 {
+        if value.is_nan() {
+            return 1.0;
+        }
         let upper_index = self.0.partition_point(|&knot| knot <= value);
-        let (Some(lower_index), interval_count) = (upper_index.checked_sub(1), (self.0.len() - 1) as f32)
+        let (Some(lower_index), interval_count) = (upper_index.checked_sub(1), (self.0.len() - 1) as f64)
         else {
             return 0.0;
         };
         let Some(&high) = self.0.get(upper_index) else { return 1.0 };
-        let low = self.0[lower_index];
-        (lower_index as f32 + (value - low) / (high - low)) / interval_count
+        // The difference of two f32 may overflow an f32.
+        let [value, low, high] = [value, self.0[lower_index], high].map(f64::from);
+        ((lower_index as f64 + (value - low) / (high - low)) / interval_count) as f32
     }
 
     fn check(&self, field: &str) -> Result<(), BundleError> {
@@ -121,10 +126,11 @@ impl Quantiles {
 
 impl ScorePartSpec {
     /// Returns the contribution of a value to the score: its distance from the mean in standard deviations,
-    /// times the weight. The term is unbounded, so that extreme values stay distinguishable.
+    /// times the weight. The term is unbounded, so that extreme values stay distinguishable. A part of weight 0
+    /// contributes nothing, also if its value is infinite or not a number.
     #[must_use]
     pub fn term(&self, value: f32) -> f32 {
-        self.weight * (value - self.mean) / self.deviation
+        if self.weight == 0.0 { 0.0 } else { self.weight * (value - self.mean) / self.deviation }
     }
 }
 
@@ -201,8 +207,42 @@ mod tests {
         }
         let flat = Quantiles::from_samples(&[3.0; 9], 4).unwrap();
         assert_eq!((flat.quantile(2.9), flat.quantile(3.0)), (0.0, 1.0));
+        assert_eq!((flat.quantile(f32::NEG_INFINITY), flat.quantile(f32::INFINITY)), (0.0, 1.0));
         assert_eq!(Quantiles::from_samples(&[], 4), None);
         assert_eq!(Quantiles::from_samples(&[f32::NAN], 4), None);
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_above_all_samples() {
+        let quantiles = Quantiles::from_samples(&[0.0, 1.0, 2.0], 3).unwrap();
+        for value in [f32::NAN, -f32::NAN] {
+            assert!(quantiles.quantile(value) >= 1.0);
+        }
+    }
+
+    #[test]
+    fn quantiles_over_the_whole_range_are_numbers() {
+        let quantiles = Quantiles(vec![f32::MIN, f32::MAX]);
+        for (value, expected) in [(f32::MIN, 0.0), (0.0, 0.5), (1e38, 0.647), (f32::MAX, 1.0)] {
+            assert!((quantiles.quantile(value) - expected).abs() < 1e-3, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_part_without_weight_contributes_nothing() {
+        let part = |weight| ScorePartSpec {
+            name: "error".into(),
+            source: ScorePartSource::Error,
+            weight,
+            mean: 1.0,
+            deviation: 2.0,
+            quantiles: Quantiles(vec![0.0, 1.0]),
+        };
+        for value in [f32::NAN, f32::INFINITY, 5.0] {
+            assert!(part(0.0).term(value) == 0.0, "{value}");
+        }
+        assert!((part(3.0).term(5.0) - 6.0).abs() < 1e-6);
+        assert!(part(3.0).term(f32::NAN).is_nan());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     OnnxError,
     graph::element_count,
     proto::{
-        AttributeProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto,
+        AttributeProto, GraphProto, ModelProto, SparseTensorProto, StringStringEntryProto, TensorProto,
         tensor_proto::{DataLocation, DataType},
     },
     shapes::clip_name,
@@ -23,10 +23,11 @@ const MAX_PROTOBUF_BYTES: u64 = i32::MAX as u64;
 /// Reads part of a file. The arguments are a path below the model's folder, an offset and a length in bytes.
 pub type ReadRange<'r> = &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>, String>;
 
-/// Loads every external tensor into the model, subgraphs included, and returns the number of these tensors.
-/// `read` receives a path below the model's folder, an offset and a length in bytes, and must return that
-/// many bytes. It must refuse lengths beyond the file before it allocates memory for them, and paths that
-/// leave the folder through symbolic links.
+/// Loads every external tensor into the model, wherever it is: in subgraphs, functions, attributes, sparse
+/// tensors and the description of a training. Returns the number of these tensors. `read` receives a path
+/// below the model's folder, an offset and a length in bytes, and must return that many bytes. It must refuse
+/// lengths beyond the file before it allocates memory for them, and paths that leave the folder through
+/// symbolic links.
 ///
 /// # Errors
 /// [`OnnxError::ExternalData`] when a path is absolute or leaves the folder, an offset or length is not a
@@ -34,11 +35,15 @@ pub type ReadRange<'r> = &'r mut dyn FnMut(&Path, u64, usize) -> Result<Vec<u8>,
 /// of a protobuf file, or `read` fails.
 pub fn load_external_data(model: &mut ModelProto, read: ReadRange<'_>) -> Result<usize, OnnxError> {
     let mut loader = ExternalLoader { read, total: 0, count: 0 };
-    if let Some(graph) = &mut model.graph {
-        loader.load_graph(graph)?;
-    }
-    for node in model.functions.iter_mut().flat_map(|function| &mut function.node) {
-        node.attribute.iter_mut().try_for_each(|attribute| loader.load_attribute(attribute))?;
+    let trainings = model.training_info.iter_mut();
+    let training_graphs =
+        trainings.flat_map(|training| training.initialization.iter_mut().chain(&mut training.algorithm));
+    model.graph.iter_mut().chain(training_graphs).try_for_each(|graph| loader.load_graph(graph))?;
+    for function in &mut model.functions {
+        let attributes = function.node.iter_mut().flat_map(|node| &mut node.attribute);
+        attributes
+            .chain(&mut function.attribute_proto)
+            .try_for_each(|attribute| loader.load_attribute(attribute))?;
     }
     Ok(loader.count)
 }
@@ -51,19 +56,16 @@ struct ExternalLoader<'r> {
 
 impl ExternalLoader<'_> {
     fn load_graph(&mut self, graph: &mut GraphProto) -> Result<(), OnnxError> {
-        let sparse = graph.sparse_initializer.iter_mut();
-        let sparse = sparse.flat_map(|sparse| sparse.values.iter_mut().chain(&mut sparse.indices));
+        let sparse = graph.sparse_initializer.iter_mut().flat_map(dense_parts);
         graph.initializer.iter_mut().chain(sparse).try_for_each(|tensor| self.load_tensor(tensor))?;
         let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
         attributes.into_iter().try_for_each(|attribute| self.load_attribute(attribute))
     }
 
     fn load_attribute(&mut self, attribute: &mut AttributeProto) -> Result<(), OnnxError> {
-        attribute
-            .t
-            .iter_mut()
-            .chain(&mut attribute.tensors)
-            .try_for_each(|tensor| self.load_tensor(tensor))?;
+        let sparse = attribute.sparse_tensor.iter_mut().chain(&mut attribute.sparse_tensors);
+        let tensors = attribute.t.iter_mut().chain(&mut attribute.tensors);
+        tensors.chain(sparse.flat_map(dense_parts)).try_for_each(|tensor| self.load_tensor(tensor))?;
         attribute.g.iter_mut().chain(&mut attribute.graphs).try_for_each(|graph| self.load_graph(graph))
     }
 
@@ -104,6 +106,11 @@ impl ExternalLoader<'_> {
             Err(format!("only {} of {expected} bytes could be read", bytes.len()))
         }
     }
+}
+
+/// Returns the tensors of a sparse tensor: its values and their positions.
+fn dense_parts(sparse: &mut SparseTensorProto) -> impl Iterator<Item = &mut TensorProto> {
+    sparse.values.iter_mut().chain(&mut sparse.indices)
 }
 
 fn external_entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {

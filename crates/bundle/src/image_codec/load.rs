@@ -4,6 +4,7 @@ use lopside_latent::image_codec::{ContextModel, ImageCodecSpace};
 
 use crate::{
     BundleError, BundlePart, FixedLatentBundle, GoldenInputSpec, files, manifest_file::ManifestFile,
+    model_file::read_model,
 };
 
 use super::{IMAGE_CODEC_SCHEMA, ImageCodecHeadSpec, ImageCodecManifest, image_codec_space_id};
@@ -73,9 +74,9 @@ impl ImageCodecBundle {
         let space = read_space(folder, &manifest)?;
         let encoder = part.read_encoder(folder, &manifest.encoder.model)?;
         let fast = manifest.encoder.fast.as_ref().filter(|_| part != BundlePart::Heads);
-        let fast_encoder = fast.map(|fast| files::read(folder, &fast.model)).transpose()?;
+        let fast_encoder = fast.map(|fast| read_model(folder, &fast.model)).transpose()?;
         let heads = part.read_heads(&manifest.heads, |spec| {
-            Ok(ImageCodecHead { spec: spec.clone(), model: files::read(folder, &spec.model)? })
+            Ok(ImageCodecHead { spec: spec.clone(), model: read_model(folder, &spec.model)? })
         })?;
         part.check_rest(folder, &manifest.model_card, &manifest.golden)?;
         Ok(Self { manifest, space, encoder, fast_encoder, heads })

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BundleError, FileRef, GoldenInputSpec,
-    check::{check_file, check_has_heads, check_head, check_name, check_range, head_field, require},
+    check::{
+        check_file, check_files_agree, check_has_heads, check_head, check_name, check_range, head_field,
+        require,
+    },
     golden, id_text,
 };
 
@@ -182,7 +185,8 @@ impl ImageCodecManifest {
         golden::check_golden(&self.golden)?;
         self.build_layout()?;
         self.build_quantiser()?;
-        self.check_heads()
+        self.check_heads()?;
+        check_files_agree(self.all_files())
     }
 
     /// Returns the layers as a layout.
@@ -211,6 +215,12 @@ impl ImageCodecManifest {
         let fast = self.encoder.fast.iter().map(|fast| &fast.model);
         let golden = self.golden.iter().flat_map(GoldenInputSpec::file_refs);
         [&self.encoder.model].into_iter().chain(fast).chain([&self.contexts]).chain(golden).collect()
+    }
+
+    /// Returns all files that the manifest names.
+    pub(crate) fn all_files(&self) -> Vec<&FileRef> {
+        let heads = self.heads.iter().map(|head| &head.model);
+        self.device_files().into_iter().chain([&self.model_card]).chain(heads).collect()
     }
 
     fn check_heads(&self) -> Result<(), BundleError> {

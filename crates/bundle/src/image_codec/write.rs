@@ -160,6 +160,7 @@ pub fn add_head(folder: &Path, head: &ImageCodecDraftHead) -> Result<ImageCodecM
 pub fn put_model_card(folder: &Path, model_card: &str) -> Result<ImageCodecManifest, BundleError> {
     let mut manifest = read_manifest(folder)?;
     manifest.model_card = FileRef::of(manifest.model_card.path, model_card.as_bytes());
+    manifest.check()?;
     write_file(folder, &manifest.model_card.path, model_card.as_bytes())?;
     manifest_file::write_manifest(folder, &manifest)?;
     Ok(manifest)

@@ -9,6 +9,7 @@ use lopside_bundle::{
     add_version, fixed_latent_space_id, put_golden_inputs,
 };
 use lopside_latent::{LatentError, Table, Tables};
+use lopside_onnx::{encode_model, proto::ModelProto};
 use tempfile::TempDir;
 
 fn tensor(name: &str, extent: u32) -> TensorSpec {
@@ -19,12 +20,17 @@ fn picture() -> ImageSpec {
     ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)
 }
 
-fn draft() -> FixedLatentDraft {
+/// Returns a model without a graph that can be told apart from others.
+fn model(name: &str) -> Vec<u8> {
+    encode_model(&ModelProto { producer_name: Some(name.into()), ..ModelProto::default() })
+}
+
+pub(crate) fn draft() -> FixedLatentDraft {
     FixedLatentDraft {
         name: "toy".into(),
         description: "Two values for four pixels".into(),
         input: InputSpec::Picture(picture()),
-        encoder: b"encoder model".to_vec(),
+        encoder: model("encoder"),
         input_tensor: tensor("image", 4),
         encoder_cost: ModelCost { parameters: 10, macs: 8 },
         latent: vec![FixedLatentLayerSpec { tensor: tensor("latent", 2), gains: vec![4.0, 0.1] }],
@@ -34,7 +40,7 @@ fn draft() -> FixedLatentDraft {
                 name: "reconstruct".into(),
                 version: 1,
                 kind: HeadKind::Reconstruct(picture()),
-                model: b"decoder model".to_vec(),
+                model: model("decoder"),
                 inputs: vec!["latent".into()],
                 output: tensor("reconstruction", 4),
                 cost: ModelCost { parameters: 12, macs: 8 },
@@ -43,7 +49,7 @@ fn draft() -> FixedLatentDraft {
                 name: "classify".into(),
                 version: 1,
                 kind: HeadKind::Classify { labels: vec!["cat".into(), "dog".into(), "owl".into()] },
-                model: b"classifier model".to_vec(),
+                model: model("classifier"),
                 inputs: vec!["latent".into()],
                 output: tensor("logits", 3),
                 cost: ModelCost { parameters: 9, macs: 6 },
@@ -76,7 +82,13 @@ fn after_file(name: &str, change: impl Fn(&Path)) -> BundleError {
 
 #[test]
 fn the_manifest_is_golden() {
-    let folder = written();
+    // The golden file has the digests of these bytes.
+    let mut draft = FixedLatentDraft { encoder: b"encoder model".to_vec(), ..draft() };
+    for (head, model) in draft.heads.iter_mut().zip(["decoder model", "classifier model"]) {
+        head.model = model.into();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    draft.write(folder.path(), "# Toy\n").unwrap();
     let text = fs::read_to_string(folder.path().join("bundle.json")).unwrap();
     assert_eq!(text, include_str!("../golden/bundle.json"));
 }
@@ -85,10 +97,10 @@ fn the_manifest_is_golden() {
 fn a_written_bundle_is_loaded() {
     let folder = written();
     let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
-    assert_eq!(bundle.encoder, b"encoder model");
+    assert_eq!(bundle.encoder, model("encoder"));
     assert_eq!(bundle.space.id(), draft().latent_space());
     assert_eq!(bundle.space.tables(), &draft().tables);
-    assert_eq!(bundle.heads[1].model, b"classifier model");
+    assert_eq!(bundle.heads[1].model, model("classifier"));
     assert_eq!(bundle.manifest.heads.len(), 2);
 }
 
@@ -124,7 +136,7 @@ fn a_changed_file_is_named() {
         );
     }
     let lengthen = |path: &Path| fs::write(path, [0; 100]).unwrap();
-    assert!(matches!(after_file("encoder.onnx", lengthen), BundleError::LengthMismatch { expected: 13, .. }));
+    assert!(matches!(after_file("encoder.onnx", lengthen), BundleError::LengthMismatch { expected: 9, .. }));
 }
 
 #[test]
@@ -139,7 +151,7 @@ fn paths_outside_the_folder_are_refused() {
 #[test]
 fn a_symbolic_link_out_of_the_folder_is_refused() {
     let elsewhere = tempfile::NamedTempFile::new().unwrap();
-    fs::write(elsewhere.path(), "encoder model").unwrap();
+    fs::write(elsewhere.path(), model("encoder")).unwrap();
     let error = after_file("encoder.onnx", |path| {
         fs::remove_file(path).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), path).unwrap();
@@ -344,19 +356,19 @@ fn latent_space_ids_are_golden() {
 #[test]
 fn a_new_version_comes_before_the_earlier_ones_and_changes_nothing_else() {
     let folder = written();
-    assert_eq!(add_version(folder.path(), "reconstruct", b"second").unwrap(), 2);
-    assert_eq!(add_version(folder.path(), "reconstruct", b"third").unwrap(), 3);
+    assert_eq!(add_version(folder.path(), "reconstruct", &model("second")).unwrap(), 2);
+    assert_eq!(add_version(folder.path(), "reconstruct", &model("third")).unwrap(), 3);
     let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
     let heads: Vec<_> = bundle
         .heads
         .iter()
-        .map(|head| (head.spec.name.as_str(), head.spec.version, head.model.as_slice()))
+        .map(|head| (head.spec.name.as_str(), head.spec.version, head.model.clone()))
         .collect();
     let expected = [
-        ("reconstruct", 3, &b"third"[..]),
-        ("reconstruct", 2, b"second"),
-        ("reconstruct", 1, b"decoder model"),
-        ("classify", 1, b"classifier model"),
+        ("reconstruct", 3, model("third")),
+        ("reconstruct", 2, model("second")),
+        ("reconstruct", 1, model("decoder")),
+        ("classify", 1, model("classifier")),
     ];
     assert_eq!(heads, expected);
     assert_eq!(bundle.heads[0].spec.cost, bundle.heads[2].spec.cost);
@@ -393,6 +405,46 @@ fn golden_inputs_belong_to_the_device_part_and_change_no_latent_space() {
     assert!(bundle.manifest.golden[0].read_verified(folder.path()).is_err());
     assert!(FixedLatentBundle::load(folder.path(), BundlePart::Whole).is_err());
     FixedLatentBundle::load(folder.path(), BundlePart::Encoder).unwrap();
+}
+
+/// Replaces text in the manifest.
+fn edit(folder: &Path, old: &str, new: &str) {
+    let path = folder.join("bundle.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{old} is not in {text}");
+    fs::write(&path, text.replacen(old, new, 1)).unwrap();
+}
+
+#[test]
+fn replacing_golden_inputs_removes_no_file_that_is_named_elsewhere() {
+    let folder = written();
+    let head = folder.path().join("heads/classify-1.onnx");
+    for old in ["heads/classify-1.onnx", "heads//classify-1.onnx"] {
+        let input = GoldenInputDraft { input: model("classifier"), ..golden("a.png", b"frame") };
+        put_golden_inputs(folder.path(), &[input]).unwrap();
+        edit(folder.path(), "golden/a.png\"", &format!("{old}\""));
+        put_golden_inputs(folder.path(), &[]).unwrap();
+        assert!(head.exists(), "{old}");
+    }
+    let bundle = FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
+    assert!(bundle.manifest.golden.is_empty() && !folder.path().join("golden/a.png.lps").exists());
+}
+
+#[test]
+fn a_new_file_never_replaces_another_one() {
+    let folder = written();
+    let other = "two fields name this file";
+    fs::create_dir(folder.path().join("golden")).unwrap();
+    fs::rename(folder.path().join("tables.bin"), folder.path().join("golden/tables.bin")).unwrap();
+    edit(folder.path(), "\"tables.bin\"", "\"golden/tables.bin\"");
+    let error = put_golden_inputs(folder.path(), &[golden("tables.bin", b"frame")]).unwrap_err().to_string();
+    assert!(error.contains("golden/tables.bin") && error.contains(other), "{error}");
+    fs::rename(folder.path().join("heads/classify-1.onnx"), folder.path().join("heads/reconstruct-2.onnx"))
+        .unwrap();
+    edit(folder.path(), "heads/classify-1.onnx", "heads/reconstruct-2.onnx");
+    let error = add_version(folder.path(), "reconstruct", &model("second")).unwrap_err().to_string();
+    assert!(error.contains("heads/reconstruct-2.onnx") && error.contains(other), "{error}");
+    FixedLatentBundle::load(folder.path(), BundlePart::Whole).unwrap();
 }
 
 #[test]

@@ -6,3 +6,4 @@
 
 mod bundles;
 mod device_part;
+mod external_data;
