@@ -36,9 +36,9 @@ async fn main() -> ExitCode {
 async fn run_server(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let settings = Settings::merge(args)?;
     let _telemetry = init("cloud-decoder", "info", settings.log_format.into())?;
-    // Installed before the address is printed: a signal that follows immediately must already start the
-    // drain.
-    let (stop, cut_off) = serve::stop_signals()?;
+    // Caught before anything is loaded, and before the address is printed: a signal that follows immediately must
+    // already start the drain.
+    let (stop, cut_off) = serve::catch_signals()?;
     transport::raise_file_limit(&settings.front.limits);
     let server = serve::start_server(&settings).await?;
     println!("{}", server.url());

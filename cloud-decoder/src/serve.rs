@@ -3,6 +3,11 @@
 //! Shutdown: readiness turns false (`/readyz`, `grpc.health.v1`), and the server continues to serve until
 //! load balancers have noticed. Then it accepts no more connections; open connections receive GOAWAY and
 //! finish their requests, for at most the drain time or until a second stop signal. Then the process ends.
+//!
+//! | signal | effect |
+//! |---|---|
+//! | SIGTERM, SIGINT | shutdown; the second one ends the process at once |
+//! | SIGHUP | certificates, keys and channels are loaded again if they have changed; it never ends the process |
 
 use std::{
     future::{Future, pending},
@@ -105,7 +110,7 @@ async fn start(settings: &Settings) -> Result<Server, StartError> {
     let listener =
         TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-    let front = Front::new(listener, router, &settings.front, Arc::clone(&stats))?;
+    let front = Front::new(listener, router, &settings.front, readiness.subscribe(), Arc::clone(&stats))?;
     let url = settings.url(address);
     tracing::info!(url, "ready");
     let (drain_wait, drain) = (settings.front.drain_wait, settings.drain_timeout);
@@ -176,21 +181,24 @@ impl Server {
     }
 }
 
-/// Returns futures that complete at the first and at the second SIGTERM or SIGINT.
+/// Catches SIGTERM, SIGINT and SIGHUP. Returns futures that complete at the first and at the second SIGTERM or SIGINT.
 ///
 /// # Errors
 /// The system's error if the signals cannot be caught.
-pub fn stop_signals() -> io::Result<(StopSignal, StopSignal)> {
+pub fn catch_signals() -> io::Result<(StopSignal, StopSignal)> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Watched files have receivers of their own. This one keeps SIGHUP from ending a server without such files, and
+    // a server that is still starting.
+    let mut hangup = signal(SignalKind::hangup())?;
     let (count, first) = watch::channel(0u32);
     tokio::spawn(async move {
         loop {
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = terminate.recv() => count.send_modify(|count| *count += 1),
+                _ = interrupt.recv() => count.send_modify(|count| *count += 1),
+                _ = hangup.recv() => tracing::info!("SIGHUP received: changed files are loaded again"),
             }
-            count.send_modify(|count| *count += 1);
         }
     });
     let second = first.clone();

@@ -6,6 +6,7 @@ pub(crate) mod error_grpc;
 pub(crate) mod error_http;
 pub(crate) mod extract;
 pub(crate) mod grpc;
+pub(crate) mod grpc_guard;
 pub(crate) mod oip;
 pub(crate) mod openapi;
 pub(crate) mod openapi_errors;
@@ -15,7 +16,7 @@ pub(crate) mod rest;
 
 use std::{convert::Infallible, future::Future};
 
-use axum::{extract::Request, response::IntoResponse};
+use axum::http::{Request, Response};
 use lopside_proto::{
     FILE_DESCRIPTOR_SET,
     inference::grpc_inference_service_server::GrpcInferenceServiceServer,
@@ -24,11 +25,13 @@ use lopside_proto::{
         ingest_service_server::IngestServiceServer,
     },
 };
-use tonic::{codec::CompressionEncoding, server::NamedService};
+use tonic::{body::Body, codec::CompressionEncoding, server::NamedService};
+use tonic_reflection::server::Builder as ReflectionBuilder;
 use tower::Service;
 
 use self::{
     grpc::DecoderGrpc,
+    grpc_guard::GrpcGuard,
     oip::OipService,
     rest::{ApiState, unknown_path},
 };
@@ -58,8 +61,12 @@ pub(crate) fn grpc_services() -> Vec<&'static str> {
 /// [`StartError::Reflection`].
 pub(crate) fn router<H>(state: ApiState, health: H) -> Result<ApiRouter, StartError>
 where
-    H: Service<Request<tonic::body::Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
-    H::Response: IntoResponse,
+    H: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     H::Future: Future + Send + 'static,
 {
     let max_body = state.decoder.limits().max_frame_bytes;
@@ -67,17 +74,17 @@ where
     Ok(rest::router(state.clone(), max_body)
         .merge(oip::router(oip.clone(), MAX_REQUEST_BYTES))
         .merge(openapi::router())
-        .merge(grpc_router(state, oip)?.service(health, service_access(Access::Open)))
+        .merge(grpc_router(state, oip)?.service(GrpcGuard(health), service_access(Access::Open)))
         .map_router(|router| router.fallback(unknown_path)))
 }
 
 fn grpc_router(state: ApiState, oip: OipService) -> Result<ApiRouter, StartError> {
     let ApiState { decoder, archive, channels, default_options, ready } = state;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|error| StartError::Reflection(error.to_string()))?;
+    let reflection =
+        reflection_builder().build_v1().map_err(|error| StartError::Reflection(error.to_string()))?;
+    // Some clients, such as Postman and older versions of grpcurl, know only the previous version.
+    let old_reflection =
+        reflection_builder().build_v1alpha().map_err(|error| StartError::Reflection(error.to_string()))?;
     let decoder = DecoderServiceServer::new(DecoderGrpc::new(decoder, default_options))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
@@ -92,11 +99,19 @@ fn grpc_router(state: ApiState, oip: OipService) -> Result<ApiRouter, StartError
     let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_REQUEST_BYTES);
     let bundles = BundleServiceServer::new(GrpcBundleService::new(channels, ready));
     Ok(ApiRouter::new()
-        .service(decoder, service_access(Scope::Infer))
-        .service(oip, oip::GRPC_ACCESS)
-        .service(reflection, service_access(Scope::Infer))
-        .service(ingest, service_access(Scope::Ingest))
-        .service(bundles, service_access(Scope::Ingest)))
+        .service(GrpcGuard(decoder), service_access(Scope::Infer))
+        .service(GrpcGuard(oip), oip::GRPC_ACCESS)
+        .service(GrpcGuard(reflection), service_access(Scope::Infer))
+        .service(GrpcGuard(old_reflection), service_access(Scope::Infer))
+        .service(GrpcGuard(ingest), service_access(Scope::Ingest))
+        .service(GrpcGuard(bundles), service_access(Scope::Ingest)))
+}
+
+/// Returns a builder of the service that describes all gRPC services.
+fn reflection_builder() -> ReflectionBuilder<'static> {
+    ReflectionBuilder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Returns the same access for all methods of a service.

@@ -7,9 +7,9 @@ use lopside_archive::Settings;
 pub struct ArchiveSettings {
     /// The URL of the database.
     pub url: String,
-    /// Maximum time since a frame's capture; older frames are deleted. `None` is unlimited.
+    /// Maximum time since a frame's arrival; older frames are deleted. `None` is unlimited.
     pub max_age: Option<Duration>,
-    /// Maximum bytes of all frames; the oldest frames over it are deleted. `None` is unlimited.
+    /// Maximum bytes of all frames; the frames over it that arrived first are deleted. `None` is unlimited.
     pub max_bytes: Option<u64>,
     /// Whether frames are scored in the background.
     pub scores_frames: bool,

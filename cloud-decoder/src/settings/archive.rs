@@ -25,10 +25,11 @@ pub struct ArchiveArgs {
         hide_env_values = true
     )]
     pub url: Option<String>,
-    /// Maximum age of archived frames in days since their capture; older frames are deleted [default: unlimited]
+    /// Maximum age of archived frames in days since their arrival; older frames are deleted [default: unlimited]
     #[arg(id = "archive_days", long = "archive-days", env = "LOPSIDE_ARCHIVE_DAYS", value_name = "N")]
     pub days: Option<u32>,
-    /// Maximum size of the archive in megabytes; the oldest frames over it are deleted [default: unlimited]
+    /// Maximum size of the archive in megabytes; the frames over it that arrived first are deleted
+    /// [default: unlimited]
     #[arg(
         id = "archive_megabytes",
         long = "archive-megabytes",

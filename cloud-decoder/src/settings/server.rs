@@ -1,12 +1,16 @@
 // The doc comments here are the help text, in which backticks would be noise.
 #![allow(clippy::doc_markdown)]
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    num::NonZeroU32,
+    path::PathBuf,
+};
 
 use clap::Args;
 use lopside_decoder::Device;
 use merge::Merge;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{archive::ArchiveArgs, connections::ConnectionArgs, log_format::LogFormat, tls::TlsArgs};
 
@@ -27,11 +31,14 @@ pub struct ServeArgs {
     #[arg(long = "bundle", env = "LOPSIDE_BUNDLES", value_name = "DIR", value_delimiter = ',')]
     #[merge(strategy = merge::vec::overwrite_empty)]
     pub bundles: Vec<PathBuf>,
-    /// Address to listen on; port 0 selects a free port [default: 127.0.0.1:8080]
-    #[arg(long, env = "LOPSIDE_LISTEN", value_name = "ADDRESS")]
+    /// Address to listen on, such as 0.0.0.0:8080 or localhost:8080, with brackets around an address of IPv6; port 0
+    /// selects a free port [default: 127.0.0.1:8080]
+    #[arg(long, env = "LOPSIDE_LISTEN", value_name = "HOST:PORT", value_parser = parse_address)]
+    #[serde(deserialize_with = "deserialize_address")]
     pub listen: Option<SocketAddr>,
     /// Separate address for /metrics, which the address above then does not serve [default: none]
-    #[arg(long, env = "LOPSIDE_METRICS_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "LOPSIDE_METRICS_LISTEN", value_name = "HOST:PORT", value_parser = parse_address)]
+    #[serde(deserialize_with = "deserialize_address")]
     pub metrics_listen: Option<SocketAddr>,
     /// Device that the heads run on [default: auto]
     #[arg(long, env = "LOPSIDE_DEVICE", value_enum)]
@@ -120,9 +127,28 @@ pub struct ServeArgs {
     pub connections: ConnectionArgs,
 }
 
+/// Parses `HOST:PORT`, and looks up the address of a host that is given by name. Returns an address of IPv4 if the
+/// host has one: clients try both protocols for a name such as `localhost`, but some tools only IPv4.
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    if text.starts_with("unix:") {
+        return Err("unix sockets are not supported: give HOST:PORT, such as 127.0.0.1:8080".to_owned());
+    }
+    let addresses = text.to_socket_addrs().map_err(|error| {
+        format!("{error}; give HOST:PORT, such as 0.0.0.0:8080, localhost:8080 or [::]:8080")
+    })?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    address.copied().ok_or_else(|| "the host has no address: give the number of an address".to_owned())
+}
+
+fn deserialize_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_address(&text).map(Some).map_err(|reason| D::Error::custom(format!("{text:?}: {reason}")))
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::{Arg, Command};
+    use clap::{Arg, Command, FromArgMatches as _};
 
     use super::*;
 
@@ -141,6 +167,37 @@ mod tests {
         );
         let connections = flags_under(&command, Some("Connections"));
         assert_eq!((connections.first(), connections.len()), (Some(&"max-connections"), 11));
+    }
+
+    #[test]
+    fn an_address_is_a_number_or_a_name_with_a_port() {
+        for (text, expected) in
+            [("127.0.0.1:80", "127.0.0.1:80"), ("[::]:8080", "[::]:8080"), ("[::1]:0", "[::1]:0")]
+        {
+            assert_eq!(parse_address(text), Ok(expected.parse().unwrap()));
+        }
+        let local = parse_address("localhost:8080").unwrap();
+        assert!(local.ip().is_loopback() && local.port() == 8080, "{local}");
+        for text in ["", "8080", "127.0.0.1", "127.0.0.1:99999", "localhost", "unix:/run/lopside"] {
+            let error = parse_address(text).unwrap_err();
+            assert!(error.contains("give HOST:PORT"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_the_same_in_the_file_and_as_flags() {
+        let file = "listen = 'localhost:1'\nmetrics_listen = '[::]:2'";
+        let from_file: ServeArgs = toml::from_str(file).unwrap();
+        let flags = ["serve", "--listen", "localhost:1", "--metrics-listen", "[::]:2"];
+        let matches = ServeArgs::augment_args(Command::new("serve")).get_matches_from(flags);
+        let from_flags = ServeArgs::from_arg_matches(&matches).unwrap();
+        for (file, flag) in
+            [(from_file.listen, from_flags.listen), (from_file.metrics_listen, from_flags.metrics_listen)]
+        {
+            assert!(file.is_some() && file == flag, "{file:?} {flag:?}");
+        }
+        let error = toml::from_str::<ServeArgs>("listen = 'unix:/run/lopside'").unwrap_err().to_string();
+        assert!(error.contains("unix:/run/lopside") && error.contains("HOST:PORT"), "{error}");
     }
 
     #[test]

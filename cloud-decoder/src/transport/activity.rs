@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     has_received: AtomicBool,
+    is_http1: AtomicBool,
     writes: AtomicU64,
     begun: AtomicU64,
     ended: AtomicU64,
@@ -36,6 +37,16 @@ impl Activity {
     /// Returns whether the protocol is known: a request was received, or the server has written.
     pub(crate) fn is_protocol_known(&self) -> bool {
         self.write_count() > 0 || self.begun_requests() > 0
+    }
+
+    /// Returns whether the connection can use HTTP/1: a request has shown it, or the protocol is not known yet.
+    pub(crate) fn may_be_http1(&self) -> bool {
+        self.is_http1.load(Ordering::Relaxed) || !self.is_protocol_known()
+    }
+
+    /// Records that a request uses HTTP/1.
+    pub(crate) fn record_http1(&self) {
+        self.is_http1.store(true, Ordering::Relaxed);
     }
 
     /// Returns the number of writes by the server.
@@ -194,5 +205,16 @@ mod tests {
         assert!(activity.can_close() && !activity.is_idle());
         drop(watch);
         assert!(activity.is_idle());
+    }
+
+    #[test]
+    fn a_connection_may_be_http1_until_http2_has_written_or_a_request_says_so() {
+        let activity = Arc::new(Activity::default());
+        assert!(activity.may_be_http1());
+        let request = activity.begin_request(false);
+        assert!(!activity.may_be_http1());
+        activity.record_http1();
+        assert!(activity.may_be_http1());
+        drop(request);
     }
 }

@@ -3,7 +3,12 @@
 use std::{convert::Infallible, error::Error, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{
+    Request, Version,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -24,6 +29,7 @@ use super::{
     ConnectionLimits, FrontEvent, FrontStats,
     activity::{Activity, TrackedBody, TrackedSocket},
     cork::{CorkedStream, PollCounter},
+    strict_http1::StrictHttp1,
 };
 
 /// HTTP/2 flow-control windows in bytes: per request, and per connection.
@@ -36,6 +42,9 @@ const MAX_FRAME_BYTES: u32 = 64 << 10;
 const BUFFER_BYTES: usize = 64 << 10;
 /// Maximum time to close a connection that has nothing left to do.
 const LINGER_TIME: Duration = Duration::from_secs(2);
+/// Time for a last request of an open HTTP/1 connection when the server stops. HTTP/1 has no GOAWAY: a request that a
+/// client sends while the server closes the connection would be lost.
+const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
 
 /// The state shared by all connections of a server.
 #[derive(Debug)]
@@ -44,8 +53,17 @@ pub(crate) struct ConnectionContext {
     pub(crate) limits: ConnectionLimits,
     pub(crate) tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     pub(crate) stats: Arc<FrontStats>,
-    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) stopping: Stopping,
     pub(crate) builder: Builder<TokioExecutor>,
+}
+
+/// The two steps of a stop.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopping {
+    /// Turns false when load balancers should choose another server.
+    pub(crate) ready: watch::Receiver<bool>,
+    /// Turns true when connections end.
+    pub(crate) draining: watch::Receiver<bool>,
 }
 
 /// The way in which the server ends a connection.
@@ -96,7 +114,7 @@ impl ConnectionContext {
         let mut handshake = pin!(timeout(self.limits.handshake_timeout, handshake));
         let result = tokio::select! {
             result = handshake.as_mut() => result,
-            () = wait_draining(self.draining.clone()) => return None,
+            () = self.stopping.wait_draining() => return None,
         };
         match result {
             Ok(Ok(stream)) => return Some(stream),
@@ -123,20 +141,39 @@ impl ConnectionContext {
         let service = {
             let (router, activity, body_timeout) =
                 (self.router.clone(), activity.clone(), self.limits.body_timeout);
+            let stopping = self.stopping.clone();
             service_fn(move |request: Request<Incoming>| {
+                let is_http1 = request.version() < Version::HTTP_2;
+                if is_http1 {
+                    activity.record_http1();
+                }
+                let stopping = is_http1.then(|| stopping.clone());
                 let open_request = activity.begin_request(is_health_watch(&request));
                 let response = router.clone().call(with_body_timeout(request, body_timeout));
                 async move {
-                    Ok::<_, Infallible>(response.await?.map(|body| TrackedBody::new(body, open_request)))
+                    let mut response = response.await?.map(|body| TrackedBody::new(body, open_request));
+                    if stopping.is_some_and(|stopping| stopping.has_begun()) {
+                        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    Ok::<_, Infallible>(response)
                 }
             })
         };
-        let io = TokioIo::new(CorkedStream::new(TrackedSocket::new(socket, Arc::clone(&activity)), polls));
+        let socket = StrictHttp1::new(TrackedSocket::new(socket, Arc::clone(&activity)));
+        let io = TokioIo::new(CorkedStream::new(socket, polls));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let end = tokio::select! {
             result = connection.as_mut() => return self.record_result(result, &activity),
             end = self.wait_overdue(&activity) => end,
-            () = wait_draining(self.draining.clone()) => ConnectionEnd::Graceful(None),
+            () = self.stopping.wait_draining() => {
+                if activity.may_be_http1() {
+                    tokio::select! {
+                        result = connection.as_mut() => return self.record_result(result, &activity),
+                        () = sleep(LAST_REQUEST_TIME) => {}
+                    }
+                }
+                ConnectionEnd::Graceful(None)
+            }
         };
         match end {
             ConnectionEnd::Immediate(event) => return self.stats.count(event),
@@ -187,6 +224,19 @@ impl ConnectionContext {
     }
 }
 
+impl Stopping {
+    /// Returns whether the server has begun to stop, so that clients should open no further requests here.
+    fn has_begun(&self) -> bool {
+        !*self.ready.borrow() || *self.draining.borrow()
+    }
+
+    async fn wait_draining(&self) {
+        let mut draining = self.draining.clone();
+        // An error means that the server has ended, which has the same effect.
+        let _ = draining.wait_for(|draining| *draining).await;
+    }
+}
+
 /// Waits until no request has been open for `idle_timeout`.
 async fn wait_idle(activity: &Activity, idle_timeout: Duration) {
     loop {
@@ -207,11 +257,6 @@ async fn wait_finished(activity: &Activity) {
             return;
         }
     }
-}
-
-async fn wait_draining(mut draining: watch::Receiver<bool>) {
-    // An error means that the server has ended, which has the same effect.
-    let _ = draining.wait_for(|draining| *draining).await;
 }
 
 fn with_body_timeout(request: Request<Incoming>, body_timeout: Duration) -> Request<Body> {

@@ -8,9 +8,10 @@
 //! and HTTP/2 (with prior knowledge, or by ALPN) share the port. Every wait for a client has a timeout, and
 //! every end is counted ([`FrontStats`]).
 //!
-//! Shutdown: after `stop` completes, new connections are not accepted; open ones get GOAWAY or
-//! `Connection: close` and finish their requests, for at most the drain time; then they are dropped. `cut_off`
-//! drops them at once, at any time. The shutdown does not wait for health watches.
+//! Shutdown: as soon as the server is not ready, responses over HTTP/1 carry `Connection: close`. After `stop`
+//! completes, new connections are not accepted; open ones get GOAWAY or a short time for a last request of HTTP/1, and
+//! finish their requests, for at most the drain time; then they are dropped. `cut_off` drops them at once, at any
+//! time. The shutdown does not wait for health watches.
 
 mod accept;
 mod activity;
@@ -23,6 +24,7 @@ mod readiness;
 pub(crate) mod reload;
 mod settings;
 mod stats;
+mod strict_http1;
 mod tls;
 mod workers;
 
@@ -38,7 +40,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use self::{
     accept::Acceptor,
-    connection::{ConnectionContext, http_builder},
+    connection::{ConnectionContext, Stopping, http_builder},
     peers::PeerLimits,
     workers::Workers,
 };
@@ -63,6 +65,7 @@ pub struct Front {
     router: Router,
     limits: ConnectionLimits,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    ready: watch::Receiver<bool>,
     stats: Arc<FrontStats>,
     workers: Workers,
 }
@@ -76,7 +79,8 @@ struct OpenConnections {
 }
 
 impl Front {
-    /// Creates the layer for a router. Loads the certificates and reloads them after changes.
+    /// Creates the layer for a router. Loads the certificates and reloads them after changes. `ready` turns false when
+    /// the server begins to stop.
     ///
     /// # Errors
     /// [`StartError::Tls`] for invalid certificates, [`StartError::Threads`] if the threads cannot be started.
@@ -84,6 +88,7 @@ impl Front {
         listener: TcpListener,
         router: Router,
         settings: &FrontSettings,
+        ready: watch::Receiver<bool>,
         stats: Arc<FrontStats>,
     ) -> Result<Self, StartError> {
         let tls = settings
@@ -93,13 +98,13 @@ impl Front {
             .transpose()?;
         let workers = Workers::start(thread::available_parallelism().map_or(1, usize::from));
         let workers = workers.map_err(StartError::Threads)?;
-        Ok(Self { listener, router, limits: settings.limits.clone(), tls, stats, workers })
+        Ok(Self { listener, router, limits: settings.limits.clone(), tls, ready, stats, workers })
     }
 
     /// Serves until `stop` completes, then lets connections finish for at most `drain`; ends at once when
     /// `cut_off` completes.
     pub async fn serve(self, stop: StopSignal, drain: Duration, cut_off: StopSignal) {
-        let Self { listener, router, limits, tls, stats, workers } = self;
+        let Self { listener, router, limits, tls, ready, stats, workers } = self;
         let draining = watch::Sender::new(false);
         let mut open = OpenConnections {
             peers: PeerLimits::new(&limits),
@@ -109,7 +114,7 @@ impl Front {
                 limits,
                 tls,
                 stats: Arc::clone(&stats),
-                draining: draining.subscribe(),
+                stopping: Stopping { ready, draining: draining.subscribe() },
             }),
             workers,
             tasks: JoinSet::new(),

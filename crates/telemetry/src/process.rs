@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 use crate::metrics::meter;
 
 /// Registers observable instruments for the resource use of the process. Their names are those of
-/// OpenTelemetry.
+/// OpenTelemetry, except for the one of file descriptors.
 pub(crate) fn observe() {
     let _ = meter()
         .f64_observable_counter("process.cpu.time")
@@ -32,7 +32,9 @@ pub(crate) fn observe() {
         })
         .build();
     let _ = meter()
-        .u64_observable_gauge("process.unix.file_descriptor.count")
+        // The name of the Prometheus client libraries: in the exposition format only a histogram may end with `_count`, as
+        // OpenTelemetry's own name does.
+        .u64_observable_gauge("process.open_fds")
         .with_description("Open file descriptors")
         .with_callback(|observer| {
             if let Ok(entries) = fs::read_dir("/proc/self/fd") {

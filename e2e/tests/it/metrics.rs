@@ -85,7 +85,7 @@ async fn requests_are_counted() {
     assert!(sum(&after, "lopside_front_events_total", &[r#"event="accepted""#]) >= 6.0);
     assert!(sum(&after, "process_memory_usage_bytes", &[]) > 1e6);
     assert!(sum(&after, "process_cpu_time_seconds_total", &[]) > 0.0);
-    assert!(sum(&after, "process_unix_file_descriptor_count", &[]) > 3.0);
+    assert!(sum(&after, "process_open_fds", &[]) > 3.0);
 }
 
 #[tokio::test]

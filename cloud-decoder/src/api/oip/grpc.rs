@@ -1,6 +1,6 @@
 //! The gRPC service `inference.GRPCInferenceService`.
 
-use std::{collections::HashMap, pin::Pin};
+use std::pin::Pin;
 
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -18,6 +18,8 @@ use super::{
     EXTENSIONS, OipService, PLATFORM,
     inference_request::{InferRequest, InferResponse, Parameters, RequestedOutput},
     model::TensorInfo,
+    parameters::ReadParameters as _,
+    repository::{refuse_overrides, refuse_repository},
     tensor::{InputData, InputTensor},
 };
 use crate::{
@@ -25,8 +27,14 @@ use crate::{
     auth::{Access, Scope, ServiceAccess},
 };
 
-/// Maximum number of concurrent requests per stream; the next one is read when one is done.
+/// Maximum number of requests per stream that run or whose answers wait for an earlier one; the next request is
+/// read when an answer is sent.
 const STREAM_WIDTH: usize = 64;
+/// The request parameter that asks for an additional answer, without outputs, if a model ends without saying that an
+/// answer is the last one. Every model here answers once and says so; therefore no additional answer is sent.
+const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_response";
+/// The response parameter with which an answer of a stream says that it is the last one for its request.
+const FINAL_RESPONSE: &str = "triton_final_response";
 
 /// The access of the methods: probes are open, and changes of the repository are for administrators.
 pub(crate) const GRPC_ACCESS: ServiceAccess = ServiceAccess {
@@ -119,7 +127,7 @@ impl GrpcInferenceService for OipService {
                 Ok(stream_response(id, oip.infer_grpc(request, options).await))
             }
         });
-        Ok(Response::new(Box::pin(responses.buffer_unordered(STREAM_WIDTH))))
+        Ok(Response::new(Box::pin(responses.buffered(STREAM_WIDTH))))
     }
 
     async fn model_config(
@@ -144,7 +152,9 @@ impl GrpcInferenceService for OipService {
         &self,
         request: Request<pb::RepositoryIndexRequest>,
     ) -> Result<Response<pb::RepositoryIndexResponse>, Status> {
-        let index = self.list_repository(request.into_inner().ready).await?;
+        let pb::RepositoryIndexRequest { repository_name, ready } = request.into_inner();
+        refuse_repository(&repository_name)?;
+        let index = self.list_repository(ready).await?;
         let models = index.into_iter().map(|row| pb::repository_index_response::ModelIndex {
             state: row.state().to_owned(),
             name: row.name,
@@ -158,7 +168,10 @@ impl GrpcInferenceService for OipService {
         &self,
         request: Request<pb::RepositoryModelLoadRequest>,
     ) -> Result<Response<pb::RepositoryModelLoadResponse>, Status> {
-        self.load_bundle(&request.into_inner().model_name).await?;
+        let pb::RepositoryModelLoadRequest { repository_name, model_name, parameters } = request.into_inner();
+        refuse_repository(&repository_name)?;
+        refuse_overrides(parameters.keys())?;
+        self.load_bundle(&model_name).await?;
         Ok(Response::new(pb::RepositoryModelLoadResponse {}))
     }
 
@@ -166,7 +179,10 @@ impl GrpcInferenceService for OipService {
         &self,
         request: Request<pb::RepositoryModelUnloadRequest>,
     ) -> Result<Response<pb::RepositoryModelUnloadResponse>, Status> {
-        self.unload_bundle(&request.into_inner().model_name).await?;
+        // No model depends on another one, so `unload_dependents` makes no difference.
+        let pb::RepositoryModelUnloadRequest { repository_name, model_name, .. } = request.into_inner();
+        refuse_repository(&repository_name)?;
+        self.unload_bundle(&model_name).await?;
         Ok(Response::new(pb::RepositoryModelUnloadResponse {}))
     }
 }
@@ -188,20 +204,18 @@ fn describe_tensor(tensor: TensorInfo) -> pb::model_metadata_response::TensorMet
     pb::model_metadata_response::TensorMetadata { name, datatype: datatype.name().to_owned(), shape }
 }
 
+/// Returns the only answer to a request of a stream.
 fn stream_response(id: String, result: Result<ModelInferResponse, ServeError>) -> ModelStreamInferResponse {
-    match result {
-        Ok(response) => {
-            ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
-        }
+    let (error_message, mut response) = match result {
+        Ok(response) => (String::new(), response),
         Err(error) => {
-            let status = Status::from(error);
             let response = ModelInferResponse { id, ..ModelInferResponse::default() };
-            ModelStreamInferResponse {
-                error_message: status.message().to_owned(),
-                infer_response: Some(response),
-            }
+            (Status::from(error).message().to_owned(), response)
         }
-    }
+    };
+    let is_final = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
+    response.parameters.insert(FINAL_RESPONSE.to_owned(), is_final);
+    ModelStreamInferResponse { error_message, infer_response: Some(response) }
 }
 
 fn parse_request(request: ModelInferRequest, options: RequestOptions) -> Result<InferRequest, ServeError> {
@@ -217,15 +231,14 @@ fn parse_request(request: ModelInferRequest, options: RequestOptions) -> Result<
         return Err(ServeError::InvalidRequest(reason));
     }
     let raw = raw_input_contents.into_iter().map(Some).chain(std::iter::repeat(None));
-    let parameters = Parameters {
-        timeout: number_parameter(&parameters, "timeout"),
-        priority: number_parameter(&parameters, "priority"),
-    };
+    parameters.boolean(EMPTY_FINAL_RESPONSE)?;
+    let parameters =
+        Parameters { timeout: parameters.integer("timeout")?, priority: parameters.integer("priority")? };
     Ok(InferRequest {
         model: model_name,
         version: model_version,
         inputs: inputs.into_iter().zip(raw).map(|(input, raw)| parse_input(input, raw)).collect(),
-        outputs: outputs.into_iter().map(parse_output).collect(),
+        outputs: outputs.into_iter().map(parse_output).collect::<Result<_, _>>()?,
         options: parameters.apply_to(options),
     })
 }
@@ -243,18 +256,9 @@ fn parse_input(input: InferInputTensor, raw: Option<Bytes>) -> InputTensor {
     InputTensor { name, datatype, shape, data }
 }
 
-fn parse_output(output: InferRequestedOutputTensor) -> RequestedOutput {
-    let classes = number_parameter(&output.parameters, "classification").filter(|&classes| classes > 0);
-    RequestedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
-}
-
-fn number_parameter(parameters: &HashMap<String, InferParameter>, name: &str) -> Option<u64> {
-    match parameters.get(name)?.parameter_choice.as_ref()? {
-        ParameterChoice::Int64Param(number) => u64::try_from(*number).ok(),
-        ParameterChoice::Uint64Param(number) => Some(*number),
-        ParameterChoice::StringParam(text) => text.parse().ok(),
-        ParameterChoice::BoolParam(_) | ParameterChoice::DoubleParam(_) => None,
-    }
+fn parse_output(output: InferRequestedOutputTensor) -> Result<RequestedOutput, ServeError> {
+    let classes = output.parameters.integer("classification")?.filter(|&classes| classes > 0);
+    Ok(RequestedOutput { name: output.name, classes: classes.map(|classes| classes as usize) })
 }
 
 fn response_message(id: String, response: InferResponse) -> ModelInferResponse {

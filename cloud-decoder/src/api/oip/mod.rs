@@ -19,6 +19,8 @@
 //! | `series` | FP32 | `[n, length, channels]` | heads that make windows of a time series, in the units of the measurements |
 //! | `score`, `quantile`, `anomalous` | FP32, FP32, BOOL | `[n, 1]` | heads that score; from frames only |
 //!
+//! The answers of a stream are in the order of its requests, like Triton's for models that answer once.
+//!
 //! Heads of image codecs crop their output to the image of the frame. Feature maps do not describe any
 //! padding, so the output has the full size that they imply. Frames of an older encoder of the same bundle
 //! are decoded by the newest head that reads their latent space.
@@ -31,6 +33,7 @@ mod infer;
 mod inference_request;
 mod inputs;
 mod model;
+mod parameters;
 mod repository;
 mod rest;
 mod statistics;

@@ -55,6 +55,32 @@ impl OipService {
     }
 }
 
+/// Refuses the parameters of a load, with which Triton replaces the configuration or the files of a model.
+///
+/// # Errors
+/// [`ServeError::InvalidRequest`] with the name of the first parameter.
+pub(super) fn refuse_overrides<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), ServeError> {
+    let Some(name) = names.min() else { return Ok(()) };
+    let reason = format!(
+        "the load parameter {name:?} is not supported: bundles are loaded as they are in their folders; change the \
+         folder, and load without parameters"
+    );
+    Err(ServeError::InvalidRequest(reason))
+}
+
+/// Refuses the name of a repository.
+///
+/// # Errors
+/// [`ServeError::InvalidRequest`] if the name is not empty.
+pub(super) fn refuse_repository(name: &str) -> Result<(), ServeError> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    let reason =
+        format!("there is no repository {name:?}: this server has one, without a name; omit repository_name");
+    Err(ServeError::InvalidRequest(reason))
+}
+
 fn bundle_of(name: &str) -> String {
     name.split('.').next().unwrap_or_default().to_owned()
 }

@@ -1,18 +1,10 @@
 //! The commands `check` and `key`, run as processes.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
-/// Returns the command without the environment variables that set its options, except the one of ONNX
-/// Runtime.
-fn cloud_decoder() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-decoder"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOPSIDE_")) {
-        command.env_remove(name);
-    }
-    command
-}
+use super::process::cloud_decoder;
 
 fn check(config: &Path) -> (bool, Value) {
     let output = cloud_decoder().args(["check", "--json", "--config"]).arg(config).output().unwrap();

@@ -7,7 +7,7 @@ use cloud_decoder::transport::{FrontEvent, FrontSettings};
 use http_body_util::BodyExt as _;
 use tokio::net::TcpStream;
 
-use super::support::{NEVER, RunningFront};
+use super::support::{HELLO, NEVER, RunningFront};
 
 #[tokio::test]
 async fn running_requests_are_completed_and_new_ones_are_refused() {
@@ -22,7 +22,7 @@ async fn running_requests_are_completed_and_new_ones_are_refused() {
         front.started_requests.recv().await.unwrap();
     }
     front.stop();
-    assert_eq!(idle.rest().await, "", "a connection without a request is closed at once");
+    assert_eq!(idle.rest().await, "", "a connection without a request is closed");
     assert!(TcpStream::connect(front.address).await.is_err(), "the server no longer listens");
     // GOAWAY may still be in transit; requests after it are not answered.
     while client.get("/hello").await.is_ok() {}
@@ -42,6 +42,45 @@ async fn running_requests_are_completed_and_new_ones_are_refused() {
         ),
         (0, 3, 0)
     );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_ready_asks_clients_of_http1_to_leave() {
+    let front = RunningFront::start(&FrontSettings::default()).await;
+    let mut open = front.connect().await;
+    open.hello().await;
+    let mut client = front.http2().await;
+    front.ready.send_replace(false);
+    for mut connection in [open, front.connect().await] {
+        connection.send(HELLO).await;
+        let response = connection.rest().await;
+        assert!(response.contains("200 OK") && response.contains("connection: close"), "{response}");
+    }
+    // HTTP/2 has GOAWAY instead, which follows when the server stops to accept connections.
+    for _ in 0..2 {
+        let response = client.get("/hello").await.unwrap();
+        assert!(!response.headers().contains_key("connection"), "{response:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_arrives_on_an_open_connection_during_the_drain_is_answered() {
+    let mut front = RunningFront::start(&FrontSettings::default()).await;
+    let mut open = front.connect().await;
+    open.hello().await;
+    let mut silent = front.connect().await;
+    while front.count(FrontEvent::Accepted) < 2 {
+        tokio::task::yield_now().await;
+    }
+    front.stop();
+    // The server drains when it no longer listens.
+    while TcpStream::connect(front.address).await.is_ok() {}
+    for connection in [&mut open, &mut silent] {
+        connection.send(HELLO).await;
+        let response = connection.rest().await;
+        assert!(response.contains("200 OK") && response.contains("connection: close"), "{response}");
+    }
+    front.task.await.unwrap();
 }
 
 #[tokio::test]

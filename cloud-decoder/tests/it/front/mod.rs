@@ -4,7 +4,12 @@
 mod check;
 mod connections;
 mod drain;
+mod http1;
 mod keys;
+mod metrics;
+mod process;
+mod proxies;
 mod service;
+mod signals;
 mod support;
 mod tls;

@@ -2,15 +2,18 @@
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
-use axum::body::Body;
+use axum::{body::Body, http::Response};
 use cloud_decoder::{
     ServeArgs, Settings,
     serve::{self, Server},
     transport::FrontSettings,
 };
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_decoder::Device;
 use lopside_proto::v1::decoder_service_client::DecoderServiceClient;
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
@@ -21,8 +24,13 @@ use super::support::NEVER;
 
 /// Starts a server of a bundle of the repository.
 pub(crate) async fn start(front: FrontSettings) -> Server {
+    start_with(front, |_| {}).await
+}
+
+/// Starts a server with further options.
+pub(crate) async fn start_with(front: FrontSettings, configure: impl FnOnce(&mut ServeArgs)) -> Server {
     let onnxruntime = std::env::var_os("ORT_DYLIB_PATH");
-    let args = ServeArgs {
+    let mut args = ServeArgs {
         bundles: vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion")],
         listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
         device: Some(Device::Cpu),
@@ -30,13 +38,22 @@ pub(crate) async fn start(front: FrontSettings) -> Server {
         threads: Some(1),
         ..ServeArgs::default()
     };
+    configure(&mut args);
     let settings = Settings { drain_timeout: NEVER, front, ..Settings::merge(args).unwrap() };
     serve::start_server(&settings).await.unwrap()
 }
 
-pub(crate) async fn status(url: &str, path: &str) -> u16 {
+pub(crate) async fn get(url: &str, path: &str) -> Response<Incoming> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    client.get(format!("{url}{path}").parse().unwrap()).await.unwrap().status().as_u16()
+    client.get(format!("{url}{path}").parse().unwrap()).await.unwrap()
+}
+
+pub(crate) async fn status(url: &str, path: &str) -> u16 {
+    get(url, path).await.status().as_u16()
+}
+
+async fn json(response: Response<Incoming>) -> Value {
+    serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
 }
 
 /// Returns a client of the gRPC API.
@@ -75,6 +92,15 @@ async fn a_stopping_server_reports_not_ready_and_serves_until_the_drain() {
     }
     assert_eq!(status(&url, "/readyz").await, 503);
     assert_eq!(status(&url, "/healthz").await, 200);
+    for path in ["/v2/health/ready", "/v2/models/fashion/ready"] {
+        let response = get(&url, path).await;
+        assert_eq!(response.status(), 503, "{path}");
+        assert_eq!(response.headers()["retry-after"], "1");
+        assert_eq!(response.headers()["connection"], "close");
+        let body = json(response).await;
+        assert_eq!((&body["ready"], &body["error"]), (&false.into(), &"the server is stopping".into()));
+    }
+    assert_eq!(json(get(&url, "/v2/health/live").await).await["live"], true);
     assert_eq!(status(&url, "/v1/bundles").await, 200, "new connections are still served");
     cut_off.send(()).unwrap();
     task.await.unwrap();

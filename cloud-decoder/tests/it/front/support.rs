@@ -18,17 +18,22 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 /// A time longer than any test, for timeouts that must not expire.
 pub(crate) const NEVER: Duration = Duration::from_hours(1);
 
+/// A request that is answered with `hello` and keeps its connection open.
+pub(crate) const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
+
 /// A running front.
 pub(crate) struct RunningFront {
     pub(crate) address: SocketAddr,
     pub(crate) stats: Arc<FrontStats>,
+    /// Whether the server accepts requests; it is true at the start.
+    pub(crate) ready: watch::Sender<bool>,
     /// Starts the drain: no new connections are accepted.
     pub(crate) stop: Option<oneshot::Sender<()>>,
     /// Ends all connections immediately.
@@ -65,7 +70,8 @@ impl RunningFront {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stats = Arc::new(FrontStats::default());
-        let front = Front::new(listener, router, settings, Arc::clone(&stats)).unwrap();
+        let ready = watch::Sender::new(true);
+        let front = Front::new(listener, router, settings, ready.subscribe(), Arc::clone(&stats)).unwrap();
         let (stop, stop_receiver) = oneshot::channel();
         let (cut_off, cut_off_receiver) = oneshot::channel();
         let task = tokio::spawn(front.serve(
@@ -73,7 +79,8 @@ impl RunningFront {
             drain,
             Box::pin(await_signal(cut_off_receiver)),
         ));
-        Self { address, stats, stop: Some(stop), cut_off: Some(cut_off), task, started_requests, gate }
+        let (stop, cut_off) = (Some(stop), Some(cut_off));
+        Self { address, stats, ready, stop, cut_off, task, started_requests, gate }
     }
 
     pub(crate) fn count(&self, event: FrontEvent) -> u64 {
@@ -122,7 +129,7 @@ impl RawConnection {
 
     /// Sends a request, reads the response and keeps the connection open.
     pub(crate) async fn hello(&mut self) {
-        self.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        self.send(HELLO).await;
         let mut bytes = Vec::new();
         while !bytes.ends_with(b"hello") {
             assert_ne!(self.0.read_buf(&mut bytes).await.unwrap(), 0, "closed");

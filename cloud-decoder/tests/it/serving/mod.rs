@@ -2,6 +2,8 @@
 
 mod batching;
 mod bundles;
+mod grpc;
 mod protocol;
 mod repository;
+mod streams;
 mod support;

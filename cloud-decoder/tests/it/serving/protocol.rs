@@ -46,9 +46,17 @@ async fn the_server_and_its_models_report_their_metadata() {
     let config = client.model_config(request).await.unwrap().into_inner().config.unwrap();
     assert_eq!((config.input[0].dims.as_slice(), config.max_batch_size), (&[2][..], 64));
     assert_eq!(cloud.get("/v2/models/a.times/config").await.json()["input"][0]["data_type"], "TYPE_FP32");
-    for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/a/ready", "/v2"] {
-        assert_eq!(cloud.get(path).await.status, 200, "{path}");
+    let model = json!({ "name": "a", "ready": true });
+    for (path, body) in [
+        ("/v2/health/live", json!({ "live": true })),
+        ("/v2/health/ready", json!({ "ready": true })),
+        ("/v2/models/a/ready", model.clone()),
+        ("/v2/models/a/versions/3/ready", model),
+    ] {
+        let response = cloud.get(path).await;
+        assert_eq!((response.status.as_u16(), response.json()), (200, body), "{path}");
     }
+    assert_eq!(cloud.get("/v2").await.status, 200);
     for path in ["/v2/models/b", "/v2/models/a.no", "/v2/models/a.times/versions/2"] {
         let response = cloud.get(path).await;
         assert!(response.status == 404 && !response.error().is_empty(), "{path}");
@@ -176,6 +184,38 @@ async fn invalid_requests_are_refused_with_the_reason() {
     ] {
         let response = cloud.post("/v2/models/a.times/infer", body).await;
         assert!(response.status == 400 && response.error().contains(text), "{text}: {}", response.error());
+    }
+    // Parameters with unusable values, which are named.
+    let input = json!({ "name": "latent", "datatype": "FP32", "shape": [1, 2], "data": [1, 2] });
+    for value in [json!("1"), json!(-1), json!(1.5), json!(true)] {
+        for name in ["timeout", "priority"] {
+            let body = json!({ "inputs": [input], "parameters": { name: value } });
+            let response = cloud.post("/v2/models/a.times/infer", body.to_string()).await;
+            assert!(response.status == 400 && response.error().contains(name), "{}", response.error());
+        }
+        let outputs = json!([{ "name": "product", "parameters": { "classification": value } }]);
+        let body = json!({ "inputs": [input], "outputs": outputs });
+        let response = cloud.post("/v2/models/a.times/infer", body.to_string()).await;
+        let refused = response.status == 400 && response.error().contains("classification");
+        assert!(refused, "{}", response.error());
+    }
+    for (parameters, outputs, name) in [
+        (json!({ "binary_data_output": 1 }), json!([]), "binary_data_output"),
+        (json!({}), json!([{ "name": "product", "parameters": { "binary_data": "yes" } }]), "binary_data"),
+    ] {
+        let body = json!({ "inputs": [input], "parameters": parameters, "outputs": outputs });
+        let response = cloud.post("/v2/models/a.times/infer", body.to_string()).await;
+        assert!(response.status == 400 && response.error().contains(name), "{}", response.error());
+    }
+    let unset = json!({ "inputs": [input], "parameters": { "timeout": null, "priority": 0 } });
+    assert_eq!(cloud.post("/v2/models/a.times/infer", unset.to_string()).await.status, 200);
+    for choice in [ParameterChoice::Int64Param(-1), ParameterChoice::DoubleParam(1.5)] {
+        let mut request = valid.clone();
+        let timeout = InferParameter { parameter_choice: Some(choice) };
+        request.parameters.insert("timeout".into(), timeout);
+        let status = client.model_infer(request).await.unwrap_err();
+        let refused = status.code() == Code::InvalidArgument && status.message().contains("timeout");
+        assert!(refused, "{status}");
     }
     let request = Request::post("/v2/models/a.times/infer")
         .header("Inference-Header-Content-Length", "99")

@@ -10,10 +10,11 @@ use std::{
 };
 
 use lopside_proto::inference::{
-    ModelInferRequest, RepositoryIndexRequest, RepositoryModelLoadRequest, RepositoryModelUnloadRequest,
-    model_infer_request::InferInputTensor,
+    ModelInferRequest, ModelRepositoryParameter, RepositoryIndexRequest, RepositoryModelLoadRequest,
+    RepositoryModelUnloadRequest, model_infer_request::InferInputTensor,
+    model_repository_parameter::ParameterChoice,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
@@ -83,6 +84,64 @@ async fn bundles_are_loaded_and_unloaded_over_rest_and_grpc() {
     client.repository_model_load(load).await.unwrap();
     assert!(client.model_infer(infer("b.times", &[[1.0, 2.0]])).await.is_ok());
     assert_eq!(cloud.post("/v2/repository/models/nobody/load", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_load_with_another_configuration_or_other_files_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    bundles::write(&folder.path().join("a"), "a", "e", &[head("times", 1)]);
+    let cloud = Cloud::start(folder.path()).await;
+    let mut client = cloud.client().await;
+    for (name, choice, value) in [
+        ("config", ParameterChoice::StringParam("{}".into()), json!("{}")),
+        ("file:1/model.onnx", ParameterChoice::BytesParam(b"model".to_vec()), json!("bW9kZWw=")),
+        ("invented", ParameterChoice::BoolParam(true), json!(true)),
+    ] {
+        let parameter = ModelRepositoryParameter { parameter_choice: Some(choice) };
+        let load = RepositoryModelLoadRequest {
+            model_name: "a".into(),
+            parameters: [(name.to_owned(), parameter)].into(),
+            ..Default::default()
+        };
+        let status = client.repository_model_load(load).await.unwrap_err();
+        assert!(status.code() == Code::InvalidArgument && status.message().contains(name), "{status}");
+        let body = json!({ "parameters": { name: value } }).to_string();
+        let response = cloud.post("/v2/repository/models/a/load", body).await;
+        assert!(response.status == 400 && response.error().contains(name), "{}", response.error());
+    }
+    for body in ["{}", r#"{"parameters":{}}"#, r#"{"parameters":null}"#] {
+        assert_eq!(cloud.post("/v2/repository/models/a/load", body).await.status, 200, "{body}");
+    }
+    assert_eq!(cloud.post("/v2/repository/models/a/load", "no JSON").await.status, 400);
+    let unload = r#"{"parameters":{"unload_dependents":false}}"#;
+    assert_eq!(cloud.post("/v2/repository/models/a/unload", unload).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_name_of_a_repository_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    bundles::write(&folder.path().join("a"), "a", "e", &[head("times", 1)]);
+    let cloud = Cloud::start(folder.path()).await;
+    let mut client = cloud.client().await;
+    let repository_name = || "other".to_owned();
+    let index = RepositoryIndexRequest { repository_name: repository_name(), ..Default::default() };
+    let load = RepositoryModelLoadRequest {
+        repository_name: repository_name(),
+        model_name: "a".into(),
+        ..Default::default()
+    };
+    let unload = RepositoryModelUnloadRequest {
+        repository_name: repository_name(),
+        model_name: "a".into(),
+        ..Default::default()
+    };
+    for status in [
+        client.repository_index(index).await.unwrap_err(),
+        client.repository_model_load(load).await.unwrap_err(),
+        client.repository_model_unload(unload).await.unwrap_err(),
+    ] {
+        assert!(status.code() == Code::InvalidArgument && status.message().contains("other"), "{status}");
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,25 @@ use crate::api::oip::{
     tensor::{OutputData, OutputTensor},
 };
 
+/// Whether the process is alive.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ServerLive {
+    pub(super) live: bool,
+}
+
+/// Whether the server accepts requests.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ServerReady {
+    pub(super) ready: bool,
+}
+
+/// Whether a model accepts requests.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelReady {
+    pub(super) name: String,
+    pub(super) ready: bool,
+}
+
 /// The name, version and extensions of the server.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ServerMetadata {

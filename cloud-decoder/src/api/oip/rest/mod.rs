@@ -15,11 +15,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tower_http::{compression::CompressionLayer, decompression::RequestDecompressionLayer};
 use utoipa::{OpenApi, ToSchema};
 
-use super::OipService;
+use super::{OipService, repository::refuse_overrides};
 use crate::{
     ServeError,
     api::{
@@ -30,7 +30,7 @@ use crate::{
     },
     auth::{Access, ApiRouter, Scope},
 };
-use bodies::{IndexRow, ModelMetadata, ServerMetadata};
+use bodies::{IndexRow, ModelMetadata, ModelReady, ServerLive, ServerMetadata, ServerReady};
 use object::Object;
 use paths::{NewestPath, VersionedPath};
 
@@ -106,9 +106,14 @@ async fn server() -> Json<ServerMetadata> {
 }
 
 /// Returns 200 while the process is alive.
-#[utoipa::path(get, path = "/v2/health/live", tag = "inference", responses((status = 200, description = "The process is alive")))]
-async fn live() -> StatusCode {
-    StatusCode::OK
+#[utoipa::path(
+    get,
+    path = "/v2/health/live",
+    tag = "inference",
+    responses((status = 200, description = "The process is alive", body = ServerLive))
+)]
+async fn live() -> Json<ServerLive> {
+    Json(ServerLive { live: true })
 }
 
 /// Returns whether the server accepts requests.
@@ -116,10 +121,10 @@ async fn live() -> StatusCode {
     get,
     path = "/v2/health/ready",
     tag = "inference",
-    responses((status = 200, description = "The server accepts requests"), openapi_errors::ProbeErrors)
+    responses((status = 200, description = "The server accepts requests", body = ServerReady), openapi_errors::ProbeErrors)
 )]
 async fn ready(State(oip): State<OipService>) -> Response {
-    if oip.is_ready() { StatusCode::OK.into_response() } else { ServeError::Stopping.into_response() }
+    if oip.is_ready() { Json(ServerReady { ready: true }).into_response() } else { not_ready() }
 }
 
 /// Returns whether the newest version of a model is ready.
@@ -128,12 +133,12 @@ async fn ready(State(oip): State<OipService>) -> Response {
     path = "/v2/models/{model}/ready",
     tag = "inference",
     params(NewestPath),
-    responses((status = 200, description = "The model is ready"), openapi_errors::LookupErrors)
+    responses((status = 200, description = "The model is ready", body = ModelReady), openapi_errors::LookupErrors)
 )]
 async fn model_ready(
     State(oip): State<OipService>,
     PathParams(named): PathParams<NewestPath>,
-) -> Result<StatusCode, ServeError> {
+) -> Result<Response, ServeError> {
     oip.ready_model(&named.model, "")
 }
 
@@ -143,12 +148,12 @@ async fn model_ready(
     path = "/v2/models/{model}/versions/{version}/ready",
     tag = "inference",
     params(VersionedPath),
-    responses((status = 200, description = "The model is ready"), openapi_errors::LookupErrors)
+    responses((status = 200, description = "The model is ready", body = ModelReady), openapi_errors::LookupErrors)
 )]
 async fn version_ready(
     State(oip): State<OipService>,
     PathParams(named): PathParams<VersionedPath>,
-) -> Result<StatusCode, ServeError> {
+) -> Result<Response, ServeError> {
     oip.ready_model(&named.model, &named.version)
 }
 
@@ -278,6 +283,12 @@ async fn index(
     Ok(Json(oip.list_repository(only_ready).await?.into_iter().map(IndexRow::from).collect()))
 }
 
+/// The parameters of a load. The OpenAPI document does not mention them, because all of them are refused.
+#[derive(Debug, Deserialize)]
+struct LoadRequest {
+    parameters: Option<Map<String, Value>>,
+}
+
 /// Loads or reloads a bundle.
 #[utoipa::path(
     post,
@@ -289,8 +300,14 @@ async fn index(
 async fn load(
     State(oip): State<OipService>,
     PathParams(named): PathParams<NewestPath>,
-) -> Result<StatusCode, ServeError> {
-    oip.load_bundle(&named.model).await.map(|()| StatusCode::OK)
+    BodyBytes(body): BodyBytes,
+) -> Result<StatusCode, ApiError> {
+    if !body.is_empty() {
+        let Object(LoadRequest { parameters }) = request::parse_json(&body)?;
+        refuse_overrides(parameters.unwrap_or_default().keys())?;
+    }
+    oip.load_bundle(&named.model).await?;
+    Ok(StatusCode::OK)
 }
 
 /// Stops serving a bundle.
@@ -308,10 +325,18 @@ async fn unload(
     oip.unload_bundle(&named.model).await.map(|()| StatusCode::OK)
 }
 
+/// Returns the error of a server that is stopping, with the answer that the protocol defines for probes.
+fn not_ready() -> Response {
+    let error = ServeError::Stopping;
+    let body = json!({ "ready": false, "error": error.to_string() });
+    let (head, _) = error.into_response().into_parts();
+    (head, Json(body)).into_response()
+}
+
 impl OipService {
-    fn ready_model(&self, name: &str, version: &str) -> Result<StatusCode, ServeError> {
-        self.find_model(name, version)?;
-        if self.is_ready() { Ok(StatusCode::OK) } else { Err(ServeError::Stopping) }
+    fn ready_model(&self, name: &str, version: &str) -> Result<Response, ServeError> {
+        let name = self.find_model(name, version)?.name;
+        Ok(if self.is_ready() { Json(ModelReady { name, ready: true }).into_response() } else { not_ready() })
     }
 
     fn metadata_body(&self, name: &str, version: &str) -> Result<Json<ModelMetadata>, ServeError> {

@@ -11,11 +11,15 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{elements::Elements, object::Object};
-use crate::api::{
-    error_http::ApiError,
-    oip::{
-        inference_request::{InferRequest, Parameters, RequestedOutput},
-        tensor::{InputData, InputTensor},
+use crate::{
+    ServeError,
+    api::{
+        error_http::ApiError,
+        oip::{
+            inference_request::{InferRequest, Parameters, RequestedOutput},
+            parameters::ReadParameters as _,
+            tensor::{InputData, InputTensor},
+        },
     },
 };
 
@@ -109,17 +113,14 @@ pub(super) fn parse_body(
     if !rest.is_empty() {
         return Err(bad_request(format!("{} bytes are left after the last tensor", rest.len())));
     }
-    let all_raw = bool_parameter(&parameters, "binary_data_output").unwrap_or(false);
+    let all_raw = parameters.boolean("binary_data_output")?.unwrap_or(false);
     let outputs: Vec<Output> = outputs.into_iter().map(|Object(output)| output).collect();
-    let raw_outputs = outputs
-        .iter()
-        .map(|output| bool_parameter(&output.parameters, "binary_data").unwrap_or(all_raw))
-        .collect();
-    let parameters = Parameters {
-        timeout: parameters.get("timeout").and_then(Value::as_u64),
-        priority: parameters.get("priority").and_then(Value::as_u64),
-    };
-    let outputs = outputs.into_iter().map(parse_output).collect();
+    let raw_outputs = outputs.iter().map(|output| output.parameters.boolean("binary_data"));
+    let raw_outputs =
+        raw_outputs.map(|raw| raw.map(|raw| raw.unwrap_or(all_raw))).collect::<Result<_, _>>()?;
+    let parameters =
+        Parameters { timeout: parameters.integer("timeout")?, priority: parameters.integer("priority")? };
+    let outputs = outputs.into_iter().map(parse_output).collect::<Result<_, _>>()?;
     let request = InferRequest { model, version, inputs, outputs, options: parameters.apply_to(options) };
     Ok(ParsedRequest { id, request, raw_outputs, all_raw })
 }
@@ -172,13 +173,9 @@ fn parse_tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, ApiError>
     Ok(InputTensor { name, datatype, shape, data })
 }
 
-fn parse_output(output: Output) -> RequestedOutput {
-    let classes = output.parameters.get("classification").and_then(Value::as_u64).filter(|&n| n > 0);
-    RequestedOutput { name: output.name, classes: classes.map(|classes| classes as usize) }
-}
-
-fn bool_parameter(parameters: &Map<String, Value>, name: &str) -> Option<bool> {
-    parameters.get(name)?.as_bool()
+fn parse_output(output: Output) -> Result<RequestedOutput, ServeError> {
+    let classes = output.parameters.integer("classification")?.filter(|&classes| classes > 0);
+    Ok(RequestedOutput { name: output.name, classes: classes.map(|classes| classes as usize) })
 }
 
 fn input_error(name: &str, reason: &str) -> ApiError {

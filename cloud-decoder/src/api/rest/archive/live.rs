@@ -44,6 +44,8 @@ const MAX_RESUMED_FRAMES: u32 = 1000;
 /// that is running when a client connects began at most this long before.
 const MAX_COMMIT_US: i64 = 10_000_000;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Headers that make proxies pass on each event at once: nginx reads the first, caches read the second.
+const UNBUFFERED: [(&str, &str); 2] = [("x-accel-buffering", "no"), ("cache-control", "no-cache")];
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -105,7 +107,8 @@ pub(in crate::api::rest) async fn stream_frames(
         events,
     };
     tokio::spawn(live.run_until_stop(api.ready, since));
-    Ok(Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::default()).into_response())
+    let stream = Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::default());
+    Ok((UNBUFFERED, stream).into_response())
 }
 
 /// The feed of frames that a client follows.
