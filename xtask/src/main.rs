@@ -3,6 +3,7 @@
 mod datasets;
 mod demo;
 mod dist;
+mod fuzz;
 mod models;
 mod outage;
 mod postgres;
@@ -75,6 +76,18 @@ enum Command {
         #[arg(long, default_value = "30", value_name = "N")]
         minutes: u32,
     },
+    /// Fuzz everything that reads bytes from outside; needs a nightly toolchain and cargo-fuzz
+    Fuzz {
+        /// Duration per target in seconds
+        #[arg(long, default_value = "60", value_name = "N")]
+        seconds: u32,
+        /// Number of targets that run at the same time [default: the number of processors]
+        #[arg(long, value_name = "N")]
+        jobs: Option<usize>,
+        /// Names of the targets, the files in `fuzz/fuzz_targets` [default: all]
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+    },
     /// Measure speed, as ratios to named peers in the same run
     Bench {
         /// Name of the bench, followed by its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`, `uplink`
@@ -99,6 +112,7 @@ fn main() -> ExitCode {
         Command::Readme => readme::run(),
         Command::Crash { schedules } => crash(schedules),
         Command::Outage { minutes } => outage_test(minutes),
+        Command::Fuzz { seconds, jobs, targets } => fuzz::run(&targets, seconds, jobs),
         Command::Bench { args } => bench(&args),
         Command::Dist { target } => dist::run(target.as_deref()),
     });

@@ -1,7 +1,7 @@
 //! Child processes that never outlive the command: neither on Ctrl-C, nor on SIGTERM, nor on failure.
 //!
-//! The command waits for one child at a time, in the foreground. An interrupt ends this child, its failure ends the
-//! command, and servers in the background are stopped when their [`Server`] is dropped.
+//! The command waits for the children in the foreground. An interrupt ends them, a failure ends the command, and servers
+//! in the background are stopped when their [`Server`] is dropped.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -17,14 +17,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::Result;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-static FOREGROUND: Mutex<Option<Pid>> = Mutex::new(None);
+static FOREGROUND: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Installs a signal handler: an interrupt ends the child in the foreground instead of this process.
+/// Installs a signal handler: an interrupt ends the children in the foreground instead of this process.
 pub(crate) fn catch_interrupts() -> Result<()> {
     ctrlc::set_handler(|| {
         INTERRUPTED.store(true, Ordering::SeqCst);
-        if let Some(pid) = *foreground() {
-            let _ = kill_process(pid, Signal::TERM);
+        for pid in foreground().iter() {
+            let _ = kill_process(*pid, Signal::TERM);
         }
     })
     .map_err(|error| format!("the signal handler could not be installed: {error}"))
@@ -35,17 +35,18 @@ pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
-/// Runs a command and waits until it ends.
+/// Runs a command and waits until it ends. Several threads may do so at the same time.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = spawn(command, &name)?;
-    *foreground() = Some(Pid::from_child(&child));
+    let pid = Pid::from_child(&child);
+    foreground().push(pid);
     if interrupted() {
         // The interrupt arrived before the handler could see the child.
-        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+        let _ = kill_process(pid, Signal::TERM);
     }
     let status = child.wait();
-    *foreground() = None;
+    foreground().retain(|other| *other != pid);
     match status {
         Ok(status) if status.success() && !interrupted() => Ok(()),
         Ok(status) => Err(format!("{name} ended with {status}")),
@@ -94,6 +95,6 @@ fn spawn(command: &mut Command, name: &str) -> Result<Child> {
     command.spawn().map_err(|error| format!("{name} could not be started: {error}"))
 }
 
-fn foreground() -> std::sync::MutexGuard<'static, Option<Pid>> {
+fn foreground() -> std::sync::MutexGuard<'static, Vec<Pid>> {
     FOREGROUND.lock().unwrap_or_else(PoisonError::into_inner)
 }
