@@ -25,6 +25,7 @@ pub struct DiskFile {
     file: fs::File,
     /// The device and the inode, which identify the file whatever its name refers to.
     id: [u64; 2],
+    is_locked: bool,
 }
 
 impl Disk {
@@ -41,7 +42,7 @@ impl Disk {
 impl DiskFile {
     fn new(file: fs::File) -> io::Result<Self> {
         let id = file_id(&file.metadata()?);
-        Ok(Self { file, id })
+        Ok(Self { file, id, is_locked: false })
     }
 }
 
@@ -78,10 +79,11 @@ impl Storage for Disk {
     fn lock(&self, name: &str) -> io::Result<DiskFile> {
         let mut options = fs::File::options();
         let file = options.read(true).write(true).create(true).truncate(false).open(self.path(name))?;
-        // The lock belongs to this handle, so it also excludes other handles of this process. Programs that
-        // the process starts do not inherit the handle.
+        // The lock belongs to this handle, so it also excludes other handles of this process.
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        DiskFile::new(file)
+        let mut file = DiskFile::new(file)?;
+        file.is_locked = true;
+        Ok(file)
     }
 
     fn is_current(&self, name: &str, file: &DiskFile) -> io::Result<bool> {
@@ -102,6 +104,16 @@ impl Storage for Disk {
 
     fn sync(&self) -> io::Result<()> {
         self.folder_handle.sync_all()
+    }
+}
+
+impl Drop for DiskFile {
+    /// Ends the lock at once. A program that is being started shares the handle for a moment, until it runs, and would
+    /// keep the lock if the handle were only closed.
+    fn drop(&mut self) {
+        if self.is_locked {
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
     }
 }
 
