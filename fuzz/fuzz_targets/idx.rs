@@ -2,12 +2,12 @@
 
 #![no_main]
 
-use std::{cell::RefCell, fs, path::PathBuf};
+use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use lopside_encoder::source::{idx::read_labels, open_images_within};
+use lopside_fuzz::write_file;
 use lopside_input::InputLimits;
-use tempfile::TempDir;
 
 /// Magic numbers of images and of labels.
 const MAGICS: [&[u8]; 3] = [b"", b"\0\0\x08\x03", b"\0\0\x08\x01"];
@@ -20,14 +20,10 @@ const LIMITS: InputLimits = InputLimits {
     max_file_bytes: 1 << 20,
 };
 
-thread_local! {
-    static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) };
-}
-
 fuzz_target!(|bytes: &[u8]| {
     for magic in MAGICS {
         for name in ["a.idx", "a.idx.gz"] {
-            read(&write(name, &[magic, bytes].concat()));
+            read(&write_file(name, &[magic, bytes].concat()));
         }
     }
 });
@@ -41,12 +37,4 @@ fn read(path: &PathBuf) {
         let (width, height) = (image.picture.width(), image.picture.height());
         assert!(u64::from(width) * u64::from(height) <= LIMITS.max_pixels, "{width} x {height}");
     }
-}
-
-fn write(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = FOLDER.with_borrow_mut(|folder| {
-        folder.get_or_insert_with(|| TempDir::new().expect("a folder can be created")).path().join(name)
-    });
-    fs::write(&path, bytes).expect("the file can be written");
-    path
 }

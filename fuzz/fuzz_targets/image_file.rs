@@ -2,11 +2,9 @@
 
 #![no_main]
 
-use std::{cell::RefCell, fs, path::PathBuf};
-
 use libfuzzer_sys::fuzz_target;
+use lopside_fuzz::write_file;
 use lopside_input::{IMAGE_EXTENSIONS, InputLimits, read_image};
-use tempfile::TempDir;
 
 const LIMITS: InputLimits = InputLimits {
     max_pixels: 1 << 16,
@@ -16,26 +14,14 @@ const LIMITS: InputLimits = InputLimits {
     max_file_bytes: 1 << 20,
 };
 
-thread_local! {
-    static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) };
-}
-
 fuzz_target!(|bytes: &[u8]| {
     // The first byte selects the extension, and the content decides about the format where it is unmistakable.
     let Some((selector, content)) = bytes.split_first() else { return };
     let extension = IMAGE_EXTENSIONS[usize::from(*selector) % IMAGE_EXTENSIONS.len()];
-    let path = write(&format!("a.{extension}"), content);
+    let path = write_file(&format!("a.{extension}"), content);
     if let Ok(image) = read_image(&path, &LIMITS) {
         let (width, height) = (image.width(), image.height());
         assert!(width > 0 && height > 0 && width.max(height) <= LIMITS.max_side, "{width} x {height}");
         assert!(u64::from(width) * u64::from(height) <= LIMITS.max_pixels, "{width} x {height}");
     }
 });
-
-fn write(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = FOLDER.with_borrow_mut(|folder| {
-        folder.get_or_insert_with(|| TempDir::new().expect("a folder can be created")).path().join(name)
-    });
-    fs::write(&path, bytes).expect("the file can be written");
-    path
-}

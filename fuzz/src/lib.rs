@@ -1,0 +1,21 @@
+//! Pieces that several fuzz targets share.
+
+use std::{cell::RefCell, fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+thread_local! {
+    static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) };
+}
+
+/// Writes a file into a folder of this process, for readers that open paths, and returns its path.
+///
+/// # Panics
+/// If the folder or the file cannot be written.
+pub fn write_file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = FOLDER.with_borrow_mut(|folder| {
+        folder.get_or_insert_with(|| TempDir::new().expect("a folder can be created")).path().join(name)
+    });
+    fs::write(&path, bytes).expect("the file can be written");
+    path
+}
