@@ -1,6 +1,11 @@
 //! Compiles the `.proto` files without protoc.
 
+#[path = "build/layouts.rs"]
+mod layouts;
+
 use std::{env, error::Error, fs, path::PathBuf};
+
+use protox::prost_reflect::DescriptorPool;
 
 /// Fields that may be large: slices of what arrived, instead of copies.
 const BYTES: [&str; 4] = [
@@ -30,7 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), prost_bytes(&descriptors))?;
-    let builder = BYTES.iter().fold(tonic_prost_build::configure(), tonic_prost_build::Builder::bytes);
+    let pool = DescriptorPool::from_file_descriptor_set(descriptors.clone())?;
+    fs::write(out.join("layouts.rs"), layouts::describe_layouts(&pool, &BYTES)?)?;
+    let builder = tonic_prost_build::configure().codec_path("crate::codec::BoundedCodec");
+    let builder = BYTES.iter().fold(builder, tonic_prost_build::Builder::bytes);
     STATISTICS
         .iter()
         .fold(builder, |builder, message| builder.type_attribute(message, "#[derive(serde::Serialize)]"))
