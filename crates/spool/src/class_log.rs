@@ -5,14 +5,14 @@ use std::{collections::VecDeque, io};
 use lopside_delivery::Class;
 
 use crate::{
-    File, Storage,
+    Counters, File, Storage,
     block::BlockBuilder,
     damage::DamageFiles,
     lock::LockedFolder,
-    received_numbers::ReceivedNumbers,
+    number_ranges::NumberRanges,
+    reader::Reader,
     recovery::RecoveredClass,
     segment::{self, Block, Segment},
-    state::Counters,
 };
 
 /// The last segment of a log, open for writing.
@@ -25,33 +25,15 @@ pub(crate) struct ActiveSegment<F> {
     next_offset: u64,
 }
 
-/// The reading position of a log.
-#[derive(Debug)]
-struct Reader<F> {
-    /// The number of the next record to read.
-    next_number: u64,
-    /// The open segment: the number of its first record, its file, and the offset of its next block.
-    open_segment: Option<(u64, F, u64)>,
-    /// The gaps after the cursor, in ascending order.
-    gaps: VecDeque<Gap>,
-}
-
-/// A range of records that are not read, because the receiver has them or they are missing on disk.
-#[derive(Debug, Clone, Copy)]
-struct Gap {
-    first: u64,
-    last: u64,
-    /// Number of these records that the receiver has. The others are missing.
-    received: u64,
-}
-
 /// The result of [`ClassLog::settle`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SettleOutcome {
     /// The last record that is done now.
     pub(crate) cursor: u64,
-    /// Number of records that were missing.
-    pub(crate) lost: u64,
+    /// The records that were missing.
+    pub(crate) missing: NumberRanges,
+    /// The highest record up to the cursor that the receiver has reported; 0 if there is none.
+    pub(crate) reported: u64,
 }
 
 /// The log of one class.
@@ -68,8 +50,11 @@ pub(crate) struct ClassLog<F> {
     reader: Reader<F>,
     /// No record after this one has been sent, except for records that are settled.
     highest_sent: u64,
-    /// The records after the cursor that the receiver has.
-    received: ReceivedNumbers,
+    /// The records after the cursor that the receiver has reported.
+    reported: NumberRanges,
+    /// The records after the cursor that are not read: those that the receiver has reported, and those that were
+    /// done before the cursor was moved back and are not lost.
+    received: NumberRanges,
 }
 
 impl<F: File> ClassLog<F> {
@@ -83,15 +68,28 @@ impl<F: File> ClassLog<F> {
             active: None,
             committed,
             pending: BlockBuilder::new(committed + 1, epoch),
-            reader: Reader { next_number: counters.cursor + 1, open_segment: None, gaps: VecDeque::new() },
+            reader: Reader::from_number(counters.cursor + 1),
             highest_sent: counters.highest_sent,
-            received: ReceivedNumbers::default(),
+            reported: NumberRanges::default(),
+            received: NumberRanges::default(),
         }
     }
 
     /// Returns the size of all files in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Returns the size in bytes of the segments that are kept although all their records are done.
+    pub(crate) fn kept_bytes(&self, cursor: u64) -> u64 {
+        let sealed_count = self.segments.len() - usize::from(self.active.is_some());
+        let kept = (0..sealed_count).take_while(|&index| self.last_number_of(index) <= cursor);
+        kept.map(|index| self.segments[index].bytes).sum()
+    }
+
+    /// Returns the number of the first record that may be in a segment.
+    pub(crate) fn first_stored(&self) -> u64 {
+        self.segments.front().map_or(self.committed + 1, |segment| segment.first_number)
     }
 
     /// Returns the last record that is on disk.
@@ -175,19 +173,20 @@ impl<F: File> ClassLog<F> {
         if self.segments.is_empty() {
             self.active = None;
         }
-        let next = self.segments.front().map_or(self.committed + 1, |segment| segment.first_number);
+        let next = self.first_stored();
         self.reader.skip_to(next);
         Some(oldest)
     }
 
-    /// Returns the oldest segment if it is sealed and all its records are done.
-    pub(crate) fn finished_segment(&self, cursor: u64) -> Option<Segment> {
+    /// Returns the oldest segment and the number of its last record if it is sealed and all its records are done.
+    pub(crate) fn finished_segment(&self, cursor: u64) -> Option<(Segment, u64)> {
         let is_sealed = self.segments.len() > 1 || self.active.is_none();
-        self.segments.front().copied().filter(|_| is_sealed && self.last_number_of(0) <= cursor)
+        let (oldest, last) = (*self.segments.front()?, self.last_number_of(0));
+        (is_sealed && last <= cursor).then_some((oldest, last))
     }
 
-    /// Returns the next records as one block, without the leading records that were read before or that the
-    /// receiver has; `None` when all committed records have been read. Damage on the way is set aside;
+    /// Returns the next records as one block, without those that were read before and from the first one on that
+    /// the receiver has; `None` when all committed records have been read. Damage on the way is set aside;
     /// `free_bytes` limits the bytes of all damage together.
     pub(crate) fn read<S: Storage<File = F>>(
         &mut self,
@@ -200,7 +199,7 @@ impl<F: File> ClassLog<F> {
             let index = self.segments.partition_point(|segment| segment.first_number <= next);
             let Some(index) = index.checked_sub(1) else {
                 // Records before the oldest segment are gone.
-                let first = self.segments.front().map_or(self.committed + 1, |segment| segment.first_number);
+                let first = self.first_stored();
                 self.reader.gap_to(first, &self.received);
                 continue;
             };
@@ -225,7 +224,9 @@ impl<F: File> ClassLog<F> {
                         self.received.end_of_run(self.reader.next_number).min(block.header.last_number());
                     self.reader.gap_to(received + 1, &self.received);
                     if received < block.header.last_number() {
-                        return Ok(Some(self.reader.take_unread(block)));
+                        let next_received = self.received.first_from(self.reader.next_number);
+                        let last = next_received.map_or(u64::MAX, |number| number - 1);
+                        return Ok(Some(self.reader.take_unread(block, last)));
                     }
                 }
                 None => self.reader.gap_to(last + 1, &self.received),
@@ -244,7 +245,33 @@ impl<F: File> ClassLog<F> {
 
     /// Moves the reading position back to the first record that is not done.
     pub(crate) fn rewind(&mut self, cursor: u64) {
-        self.reader = Reader { next_number: cursor + 1, open_segment: None, gaps: VecDeque::new() };
+        self.reader = Reader::from_number(cursor + 1);
+    }
+
+    /// Returns the first of the given records that is in a segment and was not written in this epoch, or `None`.
+    /// Only headers are read.
+    pub(crate) fn find_other_epoch<S: Storage<File = F>>(
+        &self,
+        storage: &S,
+        epoch: u64,
+        numbers: &NumberRanges,
+    ) -> io::Result<Option<u64>> {
+        for (index, segment) in self.segments.iter().enumerate() {
+            let last = self.last_number_of(index);
+            if numbers.within(&(segment.first_number..=last)).is_empty() {
+                continue;
+            }
+            let file = storage.open(&segment::name(self.class, segment.first_number))?;
+            let (mut offset, limit) = (0, self.blocks_end(index));
+            while let Some((start, header)) = segment::find_header(&file, offset, limit)? {
+                offset = start + header.block_len();
+                let found = numbers.within(&(header.first_number..=header.last_number().min(last)));
+                if header.epoch != epoch && !found.is_empty() {
+                    return Ok(found.first());
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Marks the records up to `number` as possibly sent.
@@ -253,10 +280,28 @@ impl<F: File> ClassLog<F> {
     }
 
     /// Stores which records after `cursor` the receiver has. No other records may be in flight.
-    pub(crate) fn set_received(&mut self, mut received: ReceivedNumbers, cursor: u64) {
+    pub(crate) fn set_received(&mut self, mut received: NumberRanges, cursor: u64) {
         received.drop_up_to(cursor);
         self.highest_sent = received.last().max(cursor);
+        self.reported = received.clone();
         self.received = received;
+    }
+
+    /// Moves the reading position back to the first record after `cursor`, which was moved back. Of the records
+    /// that are not done any more, those in `not_lost` are not read.
+    pub(crate) fn reopen(&mut self, cursor: u64, not_lost: &NumberRanges) {
+        self.rewind(cursor);
+        self.received.add(not_lost);
+    }
+
+    /// Returns the records after the cursor that are not read because the receiver has them.
+    pub(crate) fn received(&self) -> &NumberRanges {
+        &self.received
+    }
+
+    /// Returns the highest record that the receiver has reported, up to `number`; 0 if there is none.
+    pub(crate) fn reported_up_to(&self, number: u64) -> u64 {
+        self.reported.last_up_to(number)
     }
 
     /// Returns the last record of the unbroken run after `cursor` that the receiver has; `cursor` if it does not
@@ -277,64 +322,14 @@ impl<F: File> ClassLog<F> {
 
     /// Marks records up to `number` as done, together with the gaps that directly follow them.
     pub(crate) fn settle(&mut self, number: u64) -> SettleOutcome {
-        let mut settled = SettleOutcome { cursor: number, lost: 0 };
-        while let Some(&Gap { first, last, received }) = self.reader.gaps.front() {
-            if first > settled.cursor + 1 {
-                break;
-            }
-            settled.lost += last - first + 1 - received;
-            settled.cursor = settled.cursor.max(last);
-            self.reader.gaps.pop_front();
+        let (mut cursor, mut missing) = (number, NumberRanges::default());
+        while let Some(gap) = self.reader.gaps.pop_front_if(|gap| gap.first <= cursor + 1) {
+            missing.add(&gap.missing);
+            cursor = cursor.max(gap.last);
         }
-        self.received.drop_up_to(settled.cursor);
-        settled
-    }
-}
-
-impl<F: File> Reader<F> {
-    /// Opens the segment that begins with record `first`, and returns its file and the offset of the next
-    /// block.
-    fn open_segment<S: Storage<File = F>>(
-        &mut self,
-        storage: &S,
-        class: Class,
-        first: u64,
-    ) -> io::Result<(&F, &mut u64)> {
-        let open = match self.open_segment.take() {
-            Some(open) if open.0 == first => open,
-            _ => (first, storage.open(&segment::name(class, first))?, 0),
-        };
-        let (_, file, offset) = self.open_segment.insert(open);
-        Ok((file, offset))
-    }
-
-    /// Adds a gap that ends before `number`: these records are missing, or the receiver has them.
-    fn gap_to(&mut self, number: u64, received: &ReceivedNumbers) {
-        if number > self.next_number {
-            let (first, last) = (self.next_number, number - 1);
-            self.gaps.push_back(Gap { first, last, received: received.count(&(first..=last)) });
-            self.next_number = number;
-        }
-    }
-
-    /// Moves the reading position forward to `number`, unless it is already past it, and drops the gaps
-    /// before `number`.
-    fn skip_to(&mut self, number: u64) {
-        if number > self.next_number {
-            self.next_number = number;
-            self.open_segment = None;
-        }
-        self.gaps.retain(|gap| gap.first >= number);
-    }
-
-    /// Removes the records that were read before from a block, and moves the reading position behind the
-    /// block.
-    fn take_unread(&mut self, mut block: Block) -> Block {
-        let read = self.next_number - block.header.first_number;
-        block.records.drain(..read as usize);
-        block.header.first_number += read;
-        block.header.record_count -= read as u32;
-        self.next_number = block.header.last_number() + 1;
-        block
+        let reported = self.reported_up_to(cursor);
+        self.reported.drop_up_to(cursor);
+        self.received.drop_up_to(cursor);
+        SettleOutcome { cursor, missing, reported }
     }
 }

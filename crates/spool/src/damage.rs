@@ -39,6 +39,11 @@ impl DamageFiles {
         self.bytes
     }
 
+    /// Returns the number of bytes that further damage may use.
+    pub(crate) fn unused_bytes(&self) -> u64 {
+        self.max_bytes.saturating_sub(self.bytes)
+    }
+
     /// Copies the bytes `damage` of a segment's file, as far as space allows: `free_bytes` limits the bytes of
     /// all these files together. A failure to write them does not affect anything else.
     pub(crate) fn copy_damage<S: Storage>(

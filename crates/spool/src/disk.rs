@@ -94,6 +94,10 @@ impl Storage for Disk {
         }
     }
 
+    fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

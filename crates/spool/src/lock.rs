@@ -40,7 +40,7 @@ impl<S: Storage> LockedFolder<S> {
                 let process = read_process(&storage);
                 Err(SpoolError::InUse { lock: storage.path(FILE_NAME), process })
             }
-            Err(source) => Err(SpoolError::Disk { doing: "lock its folder", source }),
+            Err(error) => Err(SpoolError::disk_error("lock its folder", storage.folder())(error)),
         }
     }
 

@@ -1,4 +1,4 @@
-use crate::{MachineId, SpoolError, State, lock, state};
+use crate::{DeviceName, MachineId, SpoolError, State, lock, state};
 
 /// Size in bytes of the files that every spool has.
 pub(crate) const FIXED_BYTES: u64 = state::FILE_BYTES + lock::FILE_BYTES;
@@ -17,6 +17,9 @@ const SEGMENT_BYTES_RANGE: [u64; 2] = [16 << 10, 4 << 20];
 pub struct Options {
     /// Upper bound on the bytes of all files together.
     pub budget_bytes: u64,
+    /// Upper bound on the bytes of the segments that are kept although all their records are delivered, in case
+    /// the receiver loses records. They are removed earlier if the budget does not have space for them.
+    pub keep_delivered_bytes: u64,
     /// Bytes of the largest record that the receiver accepts. A larger record could never leave the spool and
     /// is refused.
     pub max_record_bytes: usize,
@@ -27,6 +30,9 @@ pub struct Options {
     /// The machine that opens the spool. A spool of another machine takes a new [name](crate::Spool::name).
     /// `None` if the machine is unknown, which leaves the name as it is.
     pub machine: Option<MachineId>,
+    /// The device whose records these are. A spool that a device of another name has opened last takes a new
+    /// [name](crate::Spool::name). `None` if the device is unknown, which leaves the name as it is.
+    pub device: Option<DeviceName>,
     /// The state of the same spool in the memory of this process, from [`Spool::close`](crate::Spool::close);
     /// `None` if this process opens it for the first time. The spool counts records as damaged that are in
     /// this state and no longer on disk.
@@ -34,10 +40,19 @@ pub struct Options {
 }
 
 impl Options {
-    /// Creates options that accept every record that a block can hold, on an unknown machine.
+    /// Creates options that accept every record that a block can hold, on an unknown machine and for an unknown
+    /// device, and that keep as many delivered records as the budget allows.
     #[must_use]
     pub fn new(budget_bytes: u64, epoch: u64) -> Self {
-        Self { budget_bytes, max_record_bytes: MAX_RECORD_BYTES, epoch, machine: None, last_state: None }
+        Self {
+            budget_bytes,
+            keep_delivered_bytes: u64::MAX,
+            max_record_bytes: MAX_RECORD_BYTES,
+            epoch,
+            machine: None,
+            device: None,
+            last_state: None,
+        }
     }
 
     /// Returns the regular size of a segment in bytes.
@@ -54,12 +69,12 @@ impl Options {
         Ok(segment_bytes.clamp(SEGMENT_BYTES_RANGE[0], SEGMENT_BYTES_RANGE[1]))
     }
 
-    /// Returns the size of the largest record that the spool accepts, in bytes. The budget must be large
+    /// Returns the size of the largest record that the budget permits, in bytes. The budget must be large
     /// enough for a spool.
     pub(crate) fn record_limit(&self) -> usize {
         // A header, a record length and padding together are smaller than a page.
         let limit = ((self.budget_bytes - FIXED_BYTES) / 4).saturating_sub(PAGE_BYTES);
-        usize::try_from(limit).unwrap_or(usize::MAX).min(self.max_record_bytes).min(MAX_RECORD_BYTES)
+        usize::try_from(limit).unwrap_or(usize::MAX).min(MAX_RECORD_BYTES)
     }
 
     /// Returns the name for a spool that does not have one, or that has to take a new one; never 0.

@@ -1,17 +1,17 @@
 //! Recovery of a spool after a stop or a crash.
 //!
 //! Only the last segment of a class can have been open for writing: it is read from beginning to end and
-//! truncated after its last intact block. Segments whose records are all done are removed; a crash may have
-//! undone their earlier removal.
+//! truncated after its last intact block. The other segments are not read. Those whose records were evicted
+//! are removed; a crash may have undone their earlier removal. Those whose records are all delivered stay, in
+//! case the receiver loses records.
 
 use std::{collections::VecDeque, io, ops::Range};
 
 use lopside_delivery::Class;
 
 use crate::{
-    File, Options, Storage,
+    Counters, File, NameChange, Options, State, Storage,
     segment::{self, Segment},
-    state::State,
 };
 
 /// Number of segments per class whose records are shown. There are two, because a new segment contains few
@@ -47,8 +47,8 @@ impl LastSegment {
 pub(crate) struct Recovery {
     /// The next state: the known state, updated with the findings.
     pub(crate) state: State,
-    /// The previous name of the spool, if it takes a new one.
-    pub(crate) renamed_from: Option<u32>,
+    /// The reason for a new name, if the spool takes one.
+    pub(crate) name_change: Option<NameChange>,
     pub(crate) classes: [RecoveredClass; Class::ALL.len()],
 }
 
@@ -63,14 +63,14 @@ pub(crate) struct RecoveredClass {
     /// The last of the segments that stay, if it may have been open for writing.
     tail: Option<LastSegment>,
     /// First record numbers of the segments to be removed.
-    finished: Vec<u64>,
+    obsolete: Vec<u64>,
     /// Whether bytes other than zeros are cut off.
     is_torn: bool,
 }
 
 impl Recovery {
     /// Inspects all segments without changing them. A spool without a state gets a new name, and so does the
-    /// spool of another machine.
+    /// spool of another machine or of a device with another name.
     pub(crate) fn inspect_all<S: Storage>(
         storage: &S,
         names: &[String],
@@ -82,20 +82,20 @@ impl Recovery {
         let is_lost = known_state.is_none();
         let mut state = known_state.unwrap_or(State { spool_name, ..State::default() });
         state.generation += 1;
-        let renamed_from = state.bind_to(options.machine, spool_name);
+        let name_change = state.bind_to(options.machine, options.device, spool_name);
         let [low, normal, high] = Class::ALL;
         let classes = [
             RecoveredClass::inspect_and_count(storage, names, low, is_lost, &mut state)?,
             RecoveredClass::inspect_and_count(storage, names, normal, is_lost, &mut state)?,
             RecoveredClass::inspect_and_count(storage, names, high, is_lost, &mut state)?,
         ];
-        Ok(Self { state, renamed_from, classes })
+        Ok(Self { state, name_change, classes })
     }
 
-    /// Removes the segments that are done and truncates the last segment of each class.
+    /// Removes the segments that were evicted and truncates the last segment of each class.
     pub(crate) fn clean_up<S: Storage>(&self, storage: &S) -> io::Result<()> {
         for recovered in &self.classes {
-            for &first in &recovered.finished {
+            for &first in &recovered.obsolete {
                 storage.remove(&segment::name(recovered.class, first))?;
             }
             if let Some(tail) = &recovered.tail {
@@ -152,49 +152,56 @@ impl RecoveredClass {
             counters.cursor = first.saturating_sub(1);
             counters.delivered = counters.cursor;
         }
-        let recovered = Self::inspect_class(storage, class, &firsts, [counters.cursor, committed])?;
+        let recovered = Self::inspect_class(storage, class, &firsts, counters, committed)?;
+        // Only records that were on disk were sent. Without this limit, records that this process stores and
+        // evicts would count as sent.
+        counters.highest_sent = counters.highest_sent.min(recovered.committed);
         state.torn_ends += u64::from(recovered.is_torn);
         Ok(recovered)
     }
 
-    /// Inspects a class whose cursor and last committed record are known. If the last records are missing,
+    /// Inspects a class whose counters and last committed record are known. If the last records are missing,
     /// their numbers are not used again, so that they count as damaged.
     fn inspect_class<S: Storage>(
         storage: &S,
         class: Class,
         firsts: &[u64],
-        [cursor, committed]: [u64; 2],
+        counters: &Counters,
+        committed: u64,
     ) -> io::Result<Self> {
-        let (segments, finished, committed) = (VecDeque::new(), Vec::new(), committed.max(cursor));
-        let mut recovered = Self { class, committed, segments, tail: None, finished, is_torn: false };
+        let evicted_to = counters.past.evicted_to;
+        let (segments, obsolete) = (VecDeque::new(), Vec::new());
+        // Records up to the last one that was done were on disk, also if they are pending again.
+        let committed = committed.max(counters.cursor).max(counters.past.reopened_to);
+        let mut recovered = Self { class, committed, segments, tail: None, obsolete, is_torn: false };
         for (index, &first) in firsts.iter().enumerate() {
             // A segment begins only after all records before it are committed.
             recovered.committed = recovered.committed.max(first.saturating_sub(1));
             match firsts.get(index + 1) {
-                Some(next_first) if next_first - 1 <= cursor => recovered.finished.push(first),
+                Some(next_first) if next_first - 1 <= evicted_to => recovered.obsolete.push(first),
                 Some(_) => {
                     let bytes = storage.open(&segment::name(class, first))?.size()?;
                     recovered.segments.push_back(Segment { first_number: first, bytes });
                 }
-                None => recovered.inspect_last(storage, first, cursor)?,
+                None => recovered.inspect_last(storage, first, evicted_to)?,
             }
         }
         Ok(recovered)
     }
 
     /// Inspects the last segment, which may have been open for writing.
-    fn inspect_last<S: Storage>(&mut self, storage: &S, first: u64, cursor: u64) -> io::Result<()> {
+    fn inspect_last<S: Storage>(&mut self, storage: &S, first: u64, evicted_to: u64) -> io::Result<()> {
         let file = storage.open(&segment::name(self.class, first))?;
         let len = file.size()?;
         let (block, last) = find_end(&file, len)?;
         self.is_torn = segment::has_bytes(&file, block.end, len)?;
         match last {
-            Some(last) if last > cursor => {
+            Some(last) if last > evicted_to => {
                 self.segments.push_back(Segment { first_number: first, bytes: block.end });
                 self.tail = Some(LastSegment { first_number: first, last_block: block });
                 self.committed = self.committed.max(last);
             }
-            _ => self.finished.push(first),
+            _ => self.obsolete.push(first),
         }
         Ok(())
     }

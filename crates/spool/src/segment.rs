@@ -62,17 +62,24 @@ pub fn parse(name: &str) -> Option<(Class, u64)> {
 pub fn next_block<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<Block>> {
     let mut position = offset;
     loop {
-        // The block nearly always begins exactly here.
-        let found = match read_header(file, position, limit)? {
-            Some(header) => Some((position, header)),
-            None => next_header(file, position, limit)?,
-        };
-        let Some((start, header)) = found else { return Ok(None) };
+        let Some((start, header)) = find_header(file, position, limit)? else { return Ok(None) };
         let end = start.saturating_add(header.block_len());
         if let Some(records) = read_records(file, start, header, limit)? {
             return Ok(Some(Block { header, records, next_offset: end }));
         }
         position = end;
+    }
+}
+
+/// Returns the first intact header at or after `offset` and its offset, or `None`. The body may be damaged.
+///
+/// # Errors
+/// Returns the I/O error of the operating system.
+pub(crate) fn find_header<F: File>(file: &F, offset: u64, limit: u64) -> io::Result<Option<(u64, Header)>> {
+    // The block nearly always begins exactly here.
+    match read_header(file, offset, limit)? {
+        Some(header) => Ok(Some((offset, header))),
+        None => next_header(file, offset, limit),
     }
 }
 

@@ -44,6 +44,9 @@ pub trait Storage {
     /// Returns the I/O error of the operating system.
     fn is_current(&self, name: &str, file: &Self::File) -> io::Result<bool>;
 
+    /// Returns the path of the folder, for messages to people.
+    fn folder(&self) -> PathBuf;
+
     /// Returns the path of a file, for messages to people.
     fn path(&self, name: &str) -> PathBuf;
 

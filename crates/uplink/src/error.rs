@@ -32,6 +32,17 @@ pub enum UplinkError {
     /// The spool failed.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// The spool was copied or set back to an earlier state, and has taken a new name.
+    #[error(
+        "the spool {previous_name:08x} was copied or set back to an earlier state; its frames are sent under the new \
+         name {name:08x}"
+    )]
+    SpoolSetBack {
+        /// The name of the spool before.
+        previous_name: u32,
+        /// The new name of the spool.
+        name: u32,
+    },
     /// The spool was reopened in the meantime.
     #[error("the spool was reopened")]
     SpoolReopened,

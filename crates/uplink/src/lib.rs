@@ -14,11 +14,18 @@
 //! - On a new connection the cloud first reports the records that it has. They are not sent again, and
 //!   records that were evicted in the meantime are counted correctly, as delivered or as dropped. A
 //!   connection ends when the spool is reopened, so that the next one reports them again.
-//! - A record that is sent twice has the same identity (device, epoch, class, number), so the cloud applies
-//!   it once.
+//! - If the cloud reports a record that the spool has not sent, then the spool was copied or set back to an
+//!   earlier state, and uses numbers again that the cloud knows. Nothing of the report is applied: the spool takes
+//!   a new name, and the next connection uses it.
+//! - If the cloud was set back, it reports which acknowledged records it has lost. Those that the spool still has
+//!   are sent again, each at most once per connection; the others are counted as lost. Both are logged.
+//! - A record that is sent twice has the same identity (device, spool, epoch, class, number), so the cloud
+//!   applies it once.
 
 mod append;
 mod backoff;
+mod clock;
+mod cloud_report;
 mod error;
 pub mod flow;
 mod items;
@@ -27,12 +34,15 @@ mod message;
 mod record;
 mod session;
 mod store;
+mod store_state;
+mod store_thread;
 mod uplink;
 
-pub use append::StoreOutcome;
+pub use append::{RefusalPolicy, StoreOutcome};
 pub use error::UplinkError;
 pub use items::StoredItems;
 pub use link_state::LinkState;
 pub use record::{CapturedFrame, FileItem};
-pub use store::{Store, StoreSettings, StoreSnapshot};
+pub use store::Store;
+pub use store_state::{StoreSettings, StoreSnapshot};
 pub use uplink::{Uplink, UplinkSettings};

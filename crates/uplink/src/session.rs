@@ -4,8 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use lopside_delivery::Class;
 use lopside_proto::v1::{
-    Ack, FrameClass, Hello, Lane, UploadRequest, UploadResponse, Welcome,
-    ingest_service_client::IngestServiceClient, upload_request, upload_response,
+    Ack, FrameClass, Hello, Lane, UploadRequest, UploadResponse, ingest_service_client::IngestServiceClient,
+    upload_request, upload_response,
 };
 use lopside_spool::Record;
 use tokio::{
@@ -19,7 +19,9 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::{LinkState, Store, StoreSnapshot, UplinkError, flow::Flow, message, store::ReceivedRanges};
+use crate::{
+    LinkState, Store, StoreSnapshot, UplinkError, clock, cloud_report::CloudReport, flow::Flow, message,
+};
 
 /// Capacity of the queue to HTTP/2, in messages: the maximum number in flight.
 const MESSAGE_QUEUE: usize = 64;
@@ -47,7 +49,7 @@ struct OpenSession<'a> {
     in_flight: VecDeque<(Class, u64)>,
     /// Records that were read and not sent, by class.
     unsent: [VecDeque<Record>; Class::ALL.len()],
-    /// The settled numbers that the cloud was last told, by class.
+    /// The settled numbers at the start of the connection, or those that the cloud was told since, by class.
     announced_settled: [u64; Class::ALL.len()],
     link: &'a watch::Sender<LinkState>,
 }
@@ -72,17 +74,12 @@ impl Session<'_> {
         &self,
         channel: Channel,
     ) -> Result<(OpenSession<'_>, Streaming<UploadResponse>), UplinkError> {
+        // The cloud must learn of all acknowledgements: it may have lost the last frames that it has acknowledged.
+        self.store.checkpoint().await?;
         let state = self.store.state();
-        let (spool_name, settled) = {
-            let state = state.borrow();
-            (state.spool_name, state.settled)
-        };
+        let hello = self.hello(&state.borrow());
+        let spool_name = hello.spool;
         let (messages, queue) = mpsc::channel(MESSAGE_QUEUE);
-        let lanes = Class::ALL
-            .into_iter()
-            .zip(settled)
-            .map(|(class, settled)| Lane { class: FrameClass::from(class).into(), settled });
-        let hello = Hello { device: self.device.to_owned(), lanes: lanes.collect(), spool: spool_name };
         let hello = UploadRequest { message: Some(upload_request::Message::Hello(hello)) };
         messages.try_send(hello).map_err(|_| UplinkError::StreamEnded)?;
         let mut request = Request::new(ReceiverStream::new(queue));
@@ -93,7 +90,7 @@ impl Session<'_> {
         let Some(upload_response::Message::Welcome(welcome)) = next_answer(&mut responses).await? else {
             return Err(UplinkError::UnexpectedAnswer("another message instead of a welcome"));
         };
-        self.store.resolve(parse_welcome(welcome)?).await?;
+        let settled = self.store.resolve(spool_name, CloudReport::parse(welcome)?).await?;
         let unsent = Class::ALL.map(|_| VecDeque::new());
         let (flow, in_flight) = (Flow::new(Instant::now()), VecDeque::new());
         let (store, link) = (self.store, self.link);
@@ -109,6 +106,21 @@ impl Session<'_> {
             link,
         };
         Ok((session, responses))
+    }
+
+    fn hello(&self, state: &StoreSnapshot) -> Hello {
+        let lanes = Class::ALL.into_iter().map(|class| Lane {
+            class: FrameClass::from(class).into(),
+            settled: state.settled[class.index()],
+            acknowledged: state.acknowledged[class.index()],
+        });
+        Hello {
+            device: self.device.to_owned(),
+            lanes: lanes.collect(),
+            spool: state.spool_name,
+            now_ms: clock::now_ms(),
+            clock: clock::clock_quality().into(),
+        }
     }
 }
 
@@ -232,17 +244,6 @@ impl OpenSession<'_> {
         self.link.send_modify(|link| link.set_acknowledged(rate, round_trip));
         self.store.acknowledge(class, number).await
     }
-}
-
-fn parse_welcome(welcome: Welcome) -> Result<ReceivedRanges, UplinkError> {
-    let mut received = ReceivedRanges::default();
-    for entry in welcome.known {
-        let class = FrameClass::try_from(entry.class)
-            .map_err(|_| UplinkError::UnexpectedAnswer("an unknown class"))?;
-        received[Class::from(class).index()]
-            .extend(entry.ranges.into_iter().map(|range| range.first..=range.last));
-    }
-    Ok(received)
 }
 
 async fn next_answer(

@@ -1,4 +1,4 @@
-/// A promise that the disk does not keep.
+/// A promise that the disk or the receiver does not keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BrokenPromise {
     /// The sync of a segment does nothing.
@@ -29,11 +29,15 @@ pub(super) enum BrokenPromise {
     LockNotTaken,
     /// A file that another program has removed counts as current.
     RemovalsNotSeen,
+    /// The receiver does not report the epochs of the records that it has.
+    EpochsHidden,
+    /// The receiver does not report the records that it has lost.
+    LossHidden,
 }
 
 impl BrokenPromise {
     /// All promises.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::SegmentsNotSynced,
         Self::StateNotSynced,
         Self::FolderNotSynced,
@@ -48,5 +52,7 @@ impl BrokenPromise {
         Self::SameBytesNotWritten,
         Self::LockNotTaken,
         Self::RemovalsNotSeen,
+        Self::EpochsHidden,
+        Self::LossHidden,
     ];
 }

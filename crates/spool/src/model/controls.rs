@@ -1,4 +1,4 @@
-//! The controls: schedules must detect each broken promise of the disk.
+//! The controls: schedules must detect each broken promise of the disk and of the receiver.
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rand::RngExt as _;
@@ -17,6 +17,7 @@ fn is_detected(control: BrokenPromise) -> bool {
         crash::run_schedule(&steps, faults, rng.random_range(0..4) == 0, rng.random()).is_err()
     });
     found_at_random
+        || crash::after_set_backs(Some(control), 0).is_err()
         || (0..16).any(|seed| crash::at_any_operation(Some(control), seed).is_err())
         || crash::after_a_failed_sync(Some(control)).is_err()
 }

@@ -125,6 +125,16 @@ impl MemoryDisk {
         Self(Rc::new(RefCell::new(copy)))
     }
 
+    /// Replaces the contents by those of an earlier copy, as a restored image does. No file may be open.
+    pub(super) fn set_back(&self, copy: &Self) {
+        let copy = copy.0.borrow();
+        let mut disk = self.0.borrow_mut();
+        disk.inodes = copy.inodes.clone();
+        (disk.names, disk.durable_names) = (copy.names.clone(), copy.names.clone());
+        disk.name_changes.clear();
+        disk.delayed_state_writes.clear();
+    }
+
     /// Removes the last segment of a class as another program may do, and returns the number of its first
     /// record; `None` if the class does not have any.
     pub(super) fn remove_last_segment(&self, class: Class) -> Option<u64> {
@@ -244,6 +254,10 @@ impl Storage for MemoryDisk {
         }
         let is_hidden = disk.faults.broken_promise == Some(BrokenPromise::RemovalsNotSeen);
         Ok(is_hidden || disk.names.get(name) == Some(&file.inode))
+    }
+
+    fn folder(&self) -> PathBuf {
+        "memory".into()
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -2,13 +2,20 @@
 //!
 //! [`memory`] is the disk: a crash leaves any part of the unsynced bytes, in pieces of a sector. [`oracle`]
 //! runs a schedule on a spool and checks after every crash that no committed record is missing without being
-//! counted. Other processes interfere: one opens the spool that is open, one removes the open segment.
-//! [`controls`] breaks the disk's promises one by one: a control that no schedule detects fails its test.
+//! counted ([`expectations`]). Other processes interfere: one opens the spool that is open, one removes the open
+//! segment. The disk may be full, or be set back to an earlier copy; the device may get another name; and the
+//! [`receiver`] may be set back and lose records.
+//! [`controls`] breaks the promises of the disk and of the receiver one by one: a control that no schedule detects
+//! fails its test.
 
 mod broken_promise;
 mod checksums;
+mod connection;
 mod controls;
 mod crash;
+mod expectations;
 mod inode;
 mod memory;
 mod oracle;
+mod receiver;
+mod steps;

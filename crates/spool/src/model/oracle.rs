@@ -1,41 +1,24 @@
-//! The oracle: every committed record must be present as it was appended, or a count must explain why it is
-//! missing.
+//! The oracle: it runs a schedule on a spool, and tracks which records the spool has to have or to explain.
 
-use std::{
-    array,
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
-};
+use std::collections::BTreeMap;
 
 use lopside_delivery::Class;
-use proptest::{prelude::*, test_runner::TestRng};
+use proptest::test_runner::TestRng;
 
-use super::memory::{Faults, MemoryDisk};
-use crate::{AppendOutcome, DropReason, Options, Record, Spool, SpoolError, State, options::FIXED_BYTES};
-
-/// One operation on a spool.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step {
-    Append(Class, usize),
-    Commit,
-    Checkpoint,
-    /// Reads some records and sends them; at most this many arrive.
-    Read(Class, usize),
-    /// Asks the receiver which records it has, as after every new connection.
-    Resolve(Class),
-    /// Acknowledges all records that were read and have arrived, except for the last ones: this many.
-    Acknowledge(Class, u64),
-    Rewind(Class),
-    /// Closes the spool, as in an orderly stop. The next step opens it again.
-    Reopen,
-    /// Another process opens the spool while it is open, and would store a record of this class.
-    OpenAgain(Class),
-    /// Another program removes the open segment of this class, and the next record is appended and committed.
-    RemoveOpenSegment(Class),
-}
+use super::{
+    broken_promise::BrokenPromise,
+    connection::Connection,
+    expectations::Expectations,
+    memory::{Faults, MemoryDisk},
+    receiver::Receiver,
+    steps::Step,
+};
+use crate::{AppendOutcome, DeviceName, Options, Spool, SpoolError, State, options::FIXED_BYTES};
 
 /// The smallest budget that a spool accepts, in bytes.
 pub(super) const BUDGET: u64 = 16 * (16 << 10) + FIXED_BYTES;
+/// The first name that is given to a spool which has to take a new one. Others are small, as epochs are.
+const FIRST_NEW_NAME: u32 = 1 << 16;
 
 /// A spool, and its expected contents.
 pub(super) struct Oracle {
@@ -43,54 +26,33 @@ pub(super) struct Oracle {
     spool: Option<Spool<MemoryDisk>>,
     epoch: u64,
     rng: TestRng,
-    appended: BTreeMap<(Class, u64, u64), Vec<u8>>,
+    /// What the spool keeps of delivered records, in bytes.
+    keep_delivered_bytes: u64,
+    broken_promise: Option<BrokenPromise>,
+    expected: Expectations,
     /// Records that are appended and not yet committed: class, epoch, number.
     uncommitted: Vec<(Class, u64, u64)>,
-    committed: BTreeSet<(Class, u64, u64)>,
-    /// Records whose delivery was acknowledged to the spool.
-    delivered: BTreeSet<(Class, u64, u64)>,
     read: BTreeMap<Class, Vec<(u64, u64)>>,
-    /// Numbers that the receiver has.
-    received: BTreeSet<(Class, u64)>,
+    receiver: Receiver,
     refused: [u64; 3],
-    refused_durably: [u64; 3],
+    /// The class of a record that was refused although a less important one could have been evicted.
+    unjustly_refused: Option<Class>,
     /// The state in the memory of the process, after a failure that it has survived.
     last_state: Option<State>,
-    /// Committed records whose segment was removed by another program.
-    removed: BTreeSet<(Class, u64, u64)>,
     /// Classes whose open segment was removed, and of which the disk does not know it yet.
     unsettled_removals: [bool; 3],
-    /// Classes of which a crash has made the process and the disk forget a removal: nothing can tell which of
-    /// their records are missing.
-    forgotten_removals: [bool; 3],
-    /// Whether bits were flipped.
-    has_flipped_bits: bool,
-}
-
-pub(super) fn any_class() -> impl Strategy<Value = Class> {
-    prop_oneof![Just(Class::Low), Just(Class::Normal), Just(Class::High)]
-}
-
-pub(super) fn step() -> impl Strategy<Value = Step> {
-    let len = prop_oneof![4 => 0..200_usize, 3 => 200..4000_usize, 1 => 4000..30_000_usize];
-    prop_oneof![
-        32 => (any_class(), len).prop_map(|(class, len)| Step::Append(class, len)),
-        16 => Just(Step::Commit),
-        4 => Just(Step::Checkpoint),
-        12 => (any_class(), prop_oneof![Just(0), Just(1), Just(usize::MAX)]).prop_map(|(class, arrivals)| Step::Read(class, arrivals)),
-        4 => any_class().prop_map(Step::Resolve),
-        12 => (any_class(), 0..3_u64).prop_map(|(class, held_back)| Step::Acknowledge(class, held_back)),
-        4 => any_class().prop_map(Step::Rewind),
-        4 => Just(Step::Reopen),
-        2 => any_class().prop_map(Step::OpenAgain),
-        // Rare, because it empties the spool.
-        1 => any_class().prop_map(Step::RemoveOpenSegment),
-    ]
+    /// The last copy of the disk, and what was expected of it.
+    copy: Option<(MemoryDisk, Expectations)>,
+    /// Whether records must not be sent before the next connection.
+    needs_connection: bool,
+    /// The last name that the spool could have taken.
+    last_name: u32,
 }
 
 impl Oracle {
-    /// Creates an oracle with an empty disk that has these faults.
-    pub(super) fn new(faults: Faults, rng: TestRng) -> Self {
+    /// Creates an oracle with an empty disk that has these faults, and a spool that keeps at most this many bytes
+    /// of delivered records.
+    pub(super) fn new(faults: Faults, keep_delivered_bytes: u64, rng: TestRng) -> Self {
         let disk = MemoryDisk::default();
         disk.set_faults(faults);
         Self {
@@ -98,19 +60,19 @@ impl Oracle {
             spool: None,
             epoch: 0,
             rng,
-            appended: BTreeMap::new(),
+            keep_delivered_bytes,
+            broken_promise: faults.broken_promise,
+            expected: Expectations::default(),
             uncommitted: Vec::new(),
-            committed: BTreeSet::new(),
-            delivered: BTreeSet::new(),
             read: BTreeMap::new(),
-            received: BTreeSet::new(),
+            receiver: Receiver::default(),
             refused: [0; 3],
-            refused_durably: [0; 3],
+            unjustly_refused: None,
             last_state: None,
-            removed: BTreeSet::new(),
             unsettled_removals: [false; 3],
-            forgotten_removals: [false; 3],
-            has_flipped_bits: false,
+            copy: None,
+            needs_connection: false,
+            last_name: FIRST_NEW_NAME,
         }
     }
 
@@ -128,6 +90,9 @@ impl Oracle {
                 Err(SpoolError::Disk { .. } | SpoolError::Poisoned) => self.handle_failure()?,
                 Err(error) => return Err(error.to_string()),
             }
+            if let Some(class) = self.unjustly_refused {
+                return Err(format!("a record of {class} was refused instead of evicting another one"));
+            }
         }
         self.check_disk()
     }
@@ -135,7 +100,7 @@ impl Oracle {
     /// Flips bits on the disk.
     pub(super) fn flip(&mut self, bits: usize) {
         self.close();
-        self.has_flipped_bits = true;
+        self.expected.has_flipped_bits = true;
         self.disk.flip(bits, &mut self.rng);
     }
 
@@ -143,7 +108,7 @@ impl Oracle {
     fn close(&mut self) {
         (self.spool, self.last_state) = (None, None);
         self.uncommitted.clear();
-        self.refused = self.refused_durably;
+        self.refused = self.expected.refused;
     }
 
     fn ensure_open(&mut self) -> Result<(), SpoolError> {
@@ -153,66 +118,39 @@ impl Oracle {
             self.spool = Some(Spool::open(self.disk.clone(), self.options(self.epoch))?);
             // The state on disk contains now what the process knew.
             (self.last_state, self.unsettled_removals) = (None, [false; 3]);
-            if !self.removed.is_empty() {
+            // A receiver that has lost records finds out before it gets others.
+            self.needs_connection =
+                self.expected.is_set_back || self.expected.has_lossy_receiver.contains(&true);
+            if !self.expected.removed.is_empty() {
                 // Records of a removed segment that the receiver has do not count as damaged.
-                return Class::ALL.into_iter().try_for_each(|class| self.resolve_class(class));
+                return self.connect();
             }
         }
         Ok(())
     }
 
     fn options(&self, epoch: u64) -> Options {
-        Options { last_state: self.last_state, ..Options::new(BUDGET, epoch) }
+        Options {
+            last_state: self.last_state,
+            keep_delivered_bytes: self.keep_delivered_bytes,
+            device: DeviceName::parse(&format!("device-{}", self.expected.device)),
+            ..Options::new(BUDGET, epoch)
+        }
     }
 
     fn step(&mut self, step: Step) -> Result<(), SpoolError> {
         let Some(spool) = &mut self.spool else { return Ok(()) };
         match step {
-            Step::Append(class, len) => {
-                let count = self.appended.len() as u64;
-                let bytes: Vec<u8> =
-                    (0..len).map(|index| (count * 31 + index as u64 * 7 + self.epoch) as u8).collect();
-                match spool.append(class, &bytes)? {
-                    AppendOutcome::Accepted(number) => {
-                        self.appended.insert((class, self.epoch, number), bytes);
-                        self.uncommitted.push((class, self.epoch, number));
-                    }
-                    AppendOutcome::Refused => self.refused[class as usize] += 1,
-                }
-            }
+            Step::Append(class, len) => return self.append(class, len),
             Step::Commit => {
                 spool.commit()?;
-                self.committed.extend(self.uncommitted.drain(..));
-                self.refused_durably = self.refused;
+                self.expected.committed.extend(self.uncommitted.drain(..));
+                self.expected.refused = self.refused;
             }
             Step::Checkpoint => spool.checkpoint()?,
-            Step::Read(class, arrivals) => {
-                if spool.class_counters(class).in_doubt().is_some() {
-                    return self.resolve_class(class);
-                }
-                let records = spool.read(class)?;
-                let Some(last) = records.last() else { return Ok(()) };
-                spool.mark_sending(class, last.number)?;
-                let read = self.read.entry(class).or_default();
-                // Records arrive in order: all that follow a lost record are lost.
-                let has_loss = read.iter().any(|&(_, number)| !self.received.contains(&(class, number)));
-                let arrivals = if has_loss { 0 } else { arrivals };
-                read.extend(records.iter().map(|record| (record.epoch, record.number)));
-                self.received.extend(records.iter().take(arrivals).map(|record| (class, record.number)));
-            }
-            Step::Resolve(class) => return self.resolve_class(class),
-            Step::Acknowledge(class, held_back) => {
-                let read = self.read.entry(class).or_default();
-                let arrived = read.iter().take_while(|(_, number)| self.received.contains(&(class, *number)));
-                let acknowledged = arrived.count().saturating_sub(held_back as usize);
-                let Some(&(_, number)) = acknowledged.checked_sub(1).and_then(|last| read.get(last)) else {
-                    return Ok(());
-                };
-                // Added before the call: an acknowledgement may be kept even if the call fails.
-                self.delivered
-                    .extend(read.drain(..acknowledged).map(|(epoch, number)| (class, epoch, number)));
-                spool.acknowledge(class, number)?;
-            }
+            Step::Read(class, arrivals) => return self.read(class, arrivals),
+            Step::Connect => return self.connect(),
+            Step::Acknowledge(class, held_back) => return self.acknowledge(class, held_back),
             Step::Rewind(class) => {
                 spool.rewind(class);
                 self.read.remove(&class);
@@ -220,23 +158,90 @@ impl Oracle {
             Step::Reopen => self.close(),
             Step::OpenAgain(class) => return self.open_again(class),
             Step::RemoveOpenSegment(class) => return self.remove_open_segment(class),
+            Step::RenameDevice => {
+                self.close();
+                self.expected.rename_device(&self.receiver);
+            }
+            Step::SetReceiverBack(class, count) => {
+                self.receiver.lose_last(class, count);
+                self.expected.has_lossy_receiver[class.index()] = true;
+                return self.connect();
+            }
+            Step::CopyDisk => {
+                self.close();
+                self.copy = Some((self.disk.durable_copy(), self.expected.clone()));
+            }
+            Step::SetDiskBack => self.set_disk_back(),
         }
         Ok(())
+    }
+
+    fn append(&mut self, class: Class, len: usize) -> Result<(), SpoolError> {
+        let Some(spool) = &mut self.spool else { return Ok(()) };
+        let count = self.expected.appended.len() as u64;
+        let bytes: Vec<u8> =
+            (0..len).map(|index| (count * 31 + index as u64 * 7 + self.epoch) as u8).collect();
+        match spool.append(class, &bytes)? {
+            AppendOutcome::Accepted(number) => {
+                self.expected.appended.insert((class, self.epoch, number), bytes);
+                self.uncommitted.push((class, self.epoch, number));
+            }
+            AppendOutcome::Refused => {
+                self.refused[class.index()] += 1;
+                self.unjustly_refused = spool.find_victim(Some(class)).map(|_| class);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, class: Class, arrivals: usize) -> Result<(), SpoolError> {
+        let Some(spool) = &mut self.spool else { return Ok(()) };
+        if self.needs_connection || spool.class_counters(class).in_doubt().is_some() {
+            return self.connect();
+        }
+        let records = spool.read(class)?;
+        let Some(last) = records.last() else { return Ok(()) };
+        spool.mark_sending(class, last.number)?;
+        let read = self.read.entry(class).or_default();
+        // Records arrive in order: all that follow a lost record are lost.
+        let sender = self.expected.sender(spool);
+        let has_loss =
+            read.iter().any(|&(epoch, number)| !self.receiver.has_from(sender, class, epoch, number));
+        let arrivals = if has_loss { 0 } else { arrivals };
+        read.extend(records.iter().map(|record| (record.epoch, record.number)));
+        for record in records.iter().take(arrivals) {
+            self.receiver.receive(sender, class, record.epoch, record.number);
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, class: Class, held_back: u64) -> Result<(), SpoolError> {
+        let Some(spool) = &mut self.spool else { return Ok(()) };
+        let read = self.read.entry(class).or_default();
+        // What arrived under an earlier name of the spool or of the device is not acknowledged under this one.
+        let sender = self.expected.sender(spool);
+        let has_arrived =
+            |&&(epoch, number): &&(u64, u64)| self.receiver.has_from(sender, class, epoch, number);
+        let acknowledged = read.iter().take_while(has_arrived).count().saturating_sub(held_back as usize);
+        match read.drain(..acknowledged).next_back() {
+            Some((_, number)) => spool.acknowledge(class, number),
+            None => Ok(()),
+        }
     }
 
     /// Opens the spool while it is open, as a second process does. If it succeeds, then the second process
     /// stores a record.
     fn open_again(&mut self, class: Class) -> Result<(), SpoolError> {
-        let epoch = (1_u64 << 32) + self.appended.len() as u64;
+        let epoch = (1_u64 << 32) + self.expected.appended.len() as u64;
         let mut second = match Spool::open(self.disk.clone(), Options::new(BUDGET, epoch)) {
             Err(SpoolError::InUse { .. }) => return Ok(()),
             result => result?,
         };
         let bytes = vec![2; 40];
         if let AppendOutcome::Accepted(number) = second.append(class, &bytes)? {
-            self.appended.insert((class, epoch, number), bytes);
+            self.expected.appended.insert((class, epoch, number), bytes);
             second.commit()?;
-            self.committed.insert((class, epoch, number));
+            self.expected.committed.insert((class, epoch, number));
         }
         Ok(())
     }
@@ -252,18 +257,33 @@ impl Oracle {
         }
         self.step(Step::Commit)?;
         let Some(first) = self.disk.remove_last_segment(class) else { return Ok(()) };
-        let removed = self.committed.iter().filter(|&&(other, _, number)| other == class && number >= first);
-        self.removed.extend(removed.copied());
+        let Expectations { committed, removed, .. } = &mut self.expected;
+        removed.extend(committed.iter().filter(|record| record.0 == class && record.2 >= first));
         self.unsettled_removals[class.index()] = true;
         self.step(Step::Append(class, 40))?;
         self.step(Step::Commit)
     }
 
-    /// Reports to the spool which records the receiver has, as after a connection has ended.
-    fn resolve_class(&mut self, class: Class) -> Result<(), SpoolError> {
+    /// Sets the disk back to the last copy, as a restored image does, unless there is no copy.
+    fn set_disk_back(&mut self) {
+        let Some((disk, expected)) = self.copy.clone() else { return };
+        self.close();
+        self.disk.set_back(&disk);
+        // What the receiver has lost does not come back.
+        let has_lossy_receiver = self.expected.has_lossy_receiver;
+        self.expected = Expectations { is_set_back: true, has_lossy_receiver, ..expected };
+        self.refused = self.expected.refused;
+    }
+
+    /// Opens a new connection: the receiver reports to the spool which records it has.
+    fn connect(&mut self) -> Result<(), SpoolError> {
         let Some(spool) = &mut self.spool else { return Ok(()) };
-        self.read.remove(&class);
-        resolve(spool, class, &self.received)
+        self.read.clear();
+        self.last_name += 1;
+        let connection = Connection { new_name: self.last_name, broken_promise: self.broken_promise };
+        connection.open(spool, &mut self.receiver, &mut self.expected)?;
+        self.needs_connection = false;
+        Ok(())
     }
 
     /// Handles a power failure or another failure of the disk, and checks the disk.
@@ -272,8 +292,11 @@ impl Oracle {
         self.close();
         if self.disk.has_crashed() {
             self.disk = self.disk.after_crash(&mut self.rng);
-            self.forgotten_removals =
-                array::from_fn(|class| self.forgotten_removals[class] || self.unsettled_removals[class]);
+            for (forgotten, unsettled) in
+                self.expected.forgotten_removals.iter_mut().zip(self.unsettled_removals)
+            {
+                *forgotten |= unsettled;
+            }
         } else {
             self.last_state = last_state;
         }
@@ -283,117 +306,14 @@ impl Oracle {
     /// Opens a copy of the disk and compares it with the expected contents.
     fn check_disk(&mut self) -> Result<(), String> {
         let peak = self.disk.peak();
-        ensure(peak <= BUDGET, || format!("{peak} bytes exceed the budget"))?;
-        let epoch = self.epoch + 1;
-        let mut spool =
-            Spool::open(self.disk.durable_copy(), self.options(epoch)).map_err(|error| error.to_string())?;
-        for class in Class::ALL {
-            resolve(&mut spool, class, &self.received).map_err(|error| error.to_string())?;
-            let records = read_all(&mut spool, class)?;
-            self.check_records(class, &records)?;
-            let last = records.last().map_or(0, |record| record.number);
-            spool.acknowledge(class, last).map_err(|error| error.to_string())?;
-            self.check_counts(class, &spool, &records)?;
+        if peak > BUDGET {
+            return Err(format!("{peak} bytes exceed the budget"));
         }
-        Ok(())
+        let options = self.options(self.epoch + 1);
+        let mut spool = Spool::open(self.disk.durable_copy(), options).map_err(|error| error.to_string())?;
+        let (mut receiver, mut expected) = (self.receiver.clone(), self.expected.clone());
+        let connection = Connection { new_name: self.last_name + 1, broken_promise: self.broken_promise };
+        connection.open(&mut spool, &mut receiver, &mut expected).map_err(|error| error.to_string())?;
+        Class::ALL.into_iter().try_for_each(|class| expected.check(class, &mut spool, &receiver))
     }
-
-    fn check_records(&self, class: Class, records: &[Record]) -> Result<(), String> {
-        for record in records {
-            let appended = self.appended.get(&(class, record.epoch, record.number));
-            let name = || format!("{class} {} of epoch {}", record.number, record.epoch);
-            ensure(appended.is_some(), || format!("{} was never appended", name()))?;
-            ensure(appended == Some(&record.bytes), || {
-                format!("{} differs from the appended record", name())
-            })?;
-        }
-        ensure(records.windows(2).all(|pair| pair[0].number < pair[1].number), || {
-            format!("the records of {class} are out of order")
-        })
-    }
-
-    fn check_counts(
-        &self,
-        class: Class,
-        spool: &Spool<MemoryDisk>,
-        records: &[Record],
-    ) -> Result<(), String> {
-        let counters = spool.class_counters(class);
-        let present: BTreeSet<(u64, u64)> =
-            records.iter().map(|record| (record.epoch, record.number)).collect();
-        let missing = self.committed.iter().filter(|&&(other, epoch, number)| {
-            other == class
-                && !present.contains(&(epoch, number))
-                && !self.delivered.contains(&(other, epoch, number))
-                && !self.received.contains(&(other, number))
-                && !self.removed.contains(&(other, epoch, number))
-        });
-        let missing = missing.count() as u64;
-        let (evicted, damaged) =
-            (counters.dropped(DropReason::Evicted), counters.dropped(DropReason::Damaged));
-        let counted = evicted + damaged;
-        // Only flipped bits may cost a committed record; a crash or a failed sync may not.
-        let allowed = if self.has_flipped_bits { counted } else { evicted };
-        let has_forgotten = self.forgotten_removals[class.index()];
-        let is_exact = !self.has_flipped_bits && !has_forgotten;
-        let is_torn = self.has_flipped_bits && spool.torn_ends() > 0;
-        ensure(missing <= allowed || is_torn || has_forgotten, || {
-            format!(
-                "{missing} records of {class} are missing, but {evicted} evicted and {damaged} damaged are counted"
-            )
-        })?;
-        if is_exact {
-            // Every number is exactly once with the receiver, on disk, or counted as dropped. A record that a
-            // failed sync lost counts as damaged; it was never acknowledged to its producer. So does a record
-            // whose segment another program has removed.
-            let received = self.received.iter().filter(|(other, _)| *other == class);
-            let mut known: BTreeSet<u64> = received.map(|&(_, number)| number).collect();
-            known.extend(present.iter().map(|(_, number)| number));
-            let total = known.len() as u64 + counted;
-            ensure(total == counters.cursor, || {
-                format!(
-                    "{class}: {} known, {missing} missing, but the counters are {counters:?}",
-                    known.len()
-                )
-            })?;
-        }
-        ensure(counters.delivered + counted == counters.cursor, || {
-            format!("the counters of {class} do not add up: {counters:?}")
-        })?;
-        ensure(spool.pending_records(class) == 0, || {
-            format!("{class} still holds {} records", spool.pending_records(class))
-        })?;
-        let refused = counters.dropped(DropReason::Refused);
-        ensure(refused >= self.refused_durably[class as usize], || {
-            format!(
-                "{refused} refused records of {class} are counted, but {} were refused",
-                self.refused_durably[class as usize]
-            )
-        })
-    }
-}
-
-fn resolve(
-    spool: &mut Spool<MemoryDisk>,
-    class: Class,
-    received: &BTreeSet<(Class, u64)>,
-) -> Result<(), SpoolError> {
-    let numbers = received.iter().filter(|(other, _)| *other == class);
-    let ranges: Vec<RangeInclusive<u64>> = numbers.map(|&(_, number)| number..=number).collect();
-    spool.resolve_received(class, &ranges)
-}
-
-fn read_all(spool: &mut Spool<MemoryDisk>, class: Class) -> Result<Vec<Record>, String> {
-    let mut all_records = Vec::new();
-    loop {
-        let records = spool.read(class).map_err(|error| error.to_string())?;
-        if records.is_empty() {
-            return Ok(all_records);
-        }
-        all_records.extend(records);
-    }
-}
-
-fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(message()) }
 }

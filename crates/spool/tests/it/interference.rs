@@ -45,7 +45,7 @@ fn a_second_opener_is_refused_and_the_first_loses_nothing() {
     let mut spool = open(folder.path(), 1, None).unwrap();
     store(&mut spool, 5);
     assert_eq!(read_all(&mut spool), [1, 2, 3, 4, 5]);
-    // All records of the open segment are done, also on disk: recovery would remove the segment.
+    // Recovery would cut off the open segment.
     spool.acknowledge(CLASS, 5).unwrap();
     spool.checkpoint().unwrap();
     let before = contents(folder.path());
@@ -120,6 +120,7 @@ fn nothing_is_acknowledged_that_another_program_has_removed() {
         // The numbers of the missing records are not used again.
         assert_eq!(spool.append(CLASS, b"next").unwrap(), AppendOutcome::Accepted(last.max(5) + 1));
         spool.commit().unwrap();
+        spool.checkpoint().unwrap();
         drop(spool);
         // The counts are as durable as the records.
         let mut spool = open(folder.path(), 3, None).unwrap();
@@ -158,7 +159,7 @@ fn acknowledgements_are_not_saved_in_a_file_that_another_program_has_removed() {
     let (name, last_state) = (spool.name(), spool.close());
     for last_state in [Some(&last_state), None] {
         let spool = open(folder.path(), 2, last_state).unwrap();
-        let expected = Counters { cursor: 5, delivered: 5, ..Counters::default() };
+        let expected = Counters { cursor: 5, delivered: 5, acknowledged: 5, ..Counters::default() };
         assert_eq!((spool.name(), spool.class_counters(CLASS)), (name, expected));
     }
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use lopside_delivery::Class;
-use lopside_spool::{AppendOutcome, Disk, MachineId, Options, Spool};
+use lopside_spool::{AppendOutcome, Disk, MachineId, NameChange, Options, Spool};
 
 const CLASS: Class = Class::Normal;
 
@@ -16,6 +16,11 @@ fn machine(digit: &str) -> Option<MachineId> {
     let id = MachineId::parse(&digit.repeat(32));
     assert!(id.is_some());
     id
+}
+
+/// Returns the change of a name because of another machine.
+fn from_other_machine(previous_name: u32) -> NameChange {
+    NameChange { previous_name, is_other_machine: true, other_device: None }
 }
 
 /// Returns the folder of a spool with five records, which was opened on this machine, and its name.
@@ -41,7 +46,7 @@ fn a_copy_on_another_machine_takes_a_new_name_and_keeps_its_records() {
     let mut copied = open(copy.path(), 8, machine("b"));
     let new_name = copied.name();
     assert_ne!(new_name, name);
-    assert_eq!(copied.renamed_from(), Some(name));
+    assert_eq!(copied.name_change(), Some(from_other_machine(name)));
     let records = copied.read(CLASS).unwrap();
     assert_eq!(records.iter().map(|record| record.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert!(records.iter().all(|record| record.epoch == 7), "a record has the same identity everywhere");
@@ -49,7 +54,7 @@ fn a_copy_on_another_machine_takes_a_new_name_and_keeps_its_records() {
     drop(copied);
     for (folder, machine, name) in [(&original, machine("a"), name), (&copy, machine("b"), new_name)] {
         let spool = open(folder.path(), 9, machine);
-        assert_eq!((spool.renamed_from(), spool.name()), (None, name));
+        assert_eq!((spool.name_change(), spool.name()), (None, name));
     }
 }
 
@@ -58,7 +63,7 @@ fn an_unknown_machine_changes_nothing() {
     let (folder, name) = stored(machine("a"));
     for known in [None, machine("a")] {
         let spool = open(folder.path(), 8, known);
-        assert_eq!((spool.renamed_from(), spool.name()), (None, name));
+        assert_eq!((spool.name_change(), spool.name()), (None, name));
     }
 }
 
@@ -66,7 +71,7 @@ fn an_unknown_machine_changes_nothing() {
 fn a_spool_without_a_machine_is_bound_to_the_first_one() {
     let (folder, name) = stored(None);
     let bound = open(folder.path(), 8, machine("a"));
-    assert_eq!((bound.renamed_from(), bound.name()), (None, name));
+    assert_eq!((bound.name_change(), bound.name()), (None, name));
     drop(bound);
-    assert_eq!(open(folder.path(), 9, machine("b")).renamed_from(), Some(name));
+    assert_eq!(open(folder.path(), 9, machine("b")).name_change(), Some(from_other_machine(name)));
 }

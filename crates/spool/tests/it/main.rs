@@ -4,7 +4,9 @@
 // A test helper panics to fail its test.
 #![allow(clippy::unwrap_used)]
 
+mod device;
 mod interference;
 mod kill;
 mod machine;
+mod receiver;
 mod spool;

@@ -12,6 +12,12 @@ fn open(folder: &Path, budget: u64, epoch: u64) -> Spool<Disk> {
     Spool::open(Disk::open(folder).unwrap(), Options::new(budget, epoch)).unwrap()
 }
 
+/// Opens a spool that does not keep delivered records.
+fn open_without_kept(folder: &Path, epoch: u64) -> Spool<Disk> {
+    let options = Options { keep_delivered_bytes: 0, ..Options::new(300 * KIB, epoch) };
+    Spool::open(Disk::open(folder).unwrap(), options).unwrap()
+}
+
 fn small() -> (TempDir, Spool<Disk>) {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path(), 300 * KIB, 1);
@@ -70,7 +76,7 @@ fn records_are_read_in_order_across_a_restart_until_they_are_acknowledged() {
     spool.acknowledge(Class::Normal, 6).unwrap();
     assert_eq!(
         spool.class_counters(Class::Normal),
-        Counters { cursor: 6, delivered: 6, ..Counters::default() }
+        Counters { cursor: 6, delivered: 6, acknowledged: 6, ..Counters::default() }
     );
     spool.rewind(Class::High);
     assert_eq!(
@@ -110,6 +116,34 @@ fn lower_classes_are_evicted_and_counted() {
 }
 
 #[test]
+fn a_record_that_the_producer_keeps_is_not_counted_as_refused() {
+    let (_folder, mut spool) = small();
+    let record = vec![7; 5000];
+    while spool.try_append(Class::Normal, &record).unwrap() != AppendOutcome::Refused {
+        spool.commit().unwrap();
+    }
+    assert_eq!(spool.try_append(Class::Normal, &record).unwrap(), AppendOutcome::Refused);
+    assert_eq!(spool.class_counters(Class::Normal), Counters::default());
+    let last_read = drain(&mut spool, Class::Normal).len() as u64;
+    spool.acknowledge(Class::Normal, last_read).unwrap();
+    assert_eq!(spool.try_append(Class::Normal, &record).unwrap(), AppendOutcome::Accepted(last_read + 1));
+    // A record that can never be stored is given up.
+    let too_large = vec![0; spool.max_record_bytes() + 1];
+    assert!(matches!(spool.try_append(Class::Normal, &too_large), Err(SpoolError::TooLarge { .. })));
+    assert_eq!(spool.class_counters(Class::Normal).dropped(DropReason::Refused), 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named_with_the_fix() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder where the file should be fails for every user.
+    fs::create_dir(folder.path().join("state")).unwrap();
+    let error = Spool::open(Disk::open(folder.path()).unwrap(), Options::new(300 * KIB, 1)).unwrap_err();
+    let expected = format!("the spool in {} cannot open its state", folder.path().display());
+    assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+#[test]
 fn records_in_flight_are_not_evicted() {
     let (_folder, mut spool) = small();
     while spool.append(Class::Low, &[1; 5000]).unwrap() != AppendOutcome::Refused {
@@ -121,7 +155,13 @@ fn records_in_flight_are_not_evicted() {
     assert_eq!(spool.append(Class::High, &[2; 5000]).unwrap(), AppendOutcome::Accepted(1));
     assert_eq!(
         spool.class_counters(Class::Low),
-        Counters { cursor: last_read, delivered: last_read, dropped: [0, 1, 0], ..Counters::default() }
+        Counters {
+            cursor: last_read,
+            delivered: last_read,
+            acknowledged: last_read,
+            dropped: [0, 1, 0],
+            ..Counters::default()
+        }
     );
 }
 
@@ -140,13 +180,13 @@ fn damage_is_skipped_and_counted() {
     file[2 * 144 + 60] ^= 1;
     file[4 * 144 + 20] ^= 1;
     fs::write(&path, &file).unwrap();
-    let mut spool = open(folder.path(), 300 * KIB, 2);
+    let mut spool = open_without_kept(folder.path(), 2);
     let numbers: Vec<u64> = drain(&mut spool, Class::Normal).iter().map(|record| record.number).collect();
     assert_eq!(numbers, [1, 2, 4, 6, 7, 8, 9]);
     spool.acknowledge(Class::Normal, 9).unwrap();
     assert_eq!(
         spool.class_counters(Class::Normal),
-        Counters { cursor: 9, delivered: 7, dropped: [0, 0, 2], ..Counters::default() }
+        Counters { cursor: 9, delivered: 7, acknowledged: 9, dropped: [0, 0, 2], ..Counters::default() }
     );
     // The damaged bytes are kept, count towards the budget, and outlive the segment.
     for offset in [2 * 144, 4 * 144] {
@@ -184,10 +224,17 @@ fn values_out_of_bounds_are_refused_with_the_limits() {
     let disk = || Disk::open(folder.path()).unwrap();
     let error = Spool::open(disk(), Options::new(100 * KIB, 1)).unwrap_err().to_string();
     assert!(error.contains("102400 bytes is too small: give it at least 270352"), "{error}");
+    let options = Options { max_record_bytes: 1000, ..Options::new(300 * KIB, 1) };
+    let mut spool = Spool::open(disk(), options).unwrap();
+    let error = spool.append(Class::High, &[0; 1001]).unwrap_err();
+    assert!(matches!(error, SpoolError::TooLargeForReceiver { len: 1001, most: 1000 }), "{error}");
+    assert!(error.to_string().contains("that the receiver accepts"), "{error}");
+    drop(spool);
     let mut spool = open(folder.path(), 300 * KIB, 1);
     let max_bytes = spool.max_record_bytes();
     let error = spool.append(Class::High, &vec![0; max_bytes + 1]).unwrap_err();
     assert!(matches!(error, SpoolError::TooLarge { .. }), "{error}");
+    assert!(error.to_string().contains("configure a larger budget"), "{error}");
     assert_eq!(spool.append(Class::High, &vec![3; max_bytes]).unwrap(), AppendOutcome::Accepted(1));
     spool.commit().unwrap();
     assert_eq!(spool.read(Class::High).unwrap()[0].bytes, vec![3; max_bytes]);
@@ -195,7 +242,8 @@ fn values_out_of_bounds_are_refused_with_the_limits() {
 
 #[test]
 fn finished_segments_are_removed_and_numbers_continue() {
-    let (folder, mut spool) = small();
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open_without_kept(folder.path(), 1);
     for _ in 0..200 {
         let AppendOutcome::Accepted(number) = spool.append(Class::Normal, &[9; 3000]).unwrap() else {
             panic!()

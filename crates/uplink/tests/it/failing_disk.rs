@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use lopside_delivery::{Class, MAX_FRAME_BYTES};
 use lopside_spool::{DropReason, MachineId, Options, Spool, SpoolError};
-use lopside_uplink::{CapturedFrame, Store, StoreOutcome, StoreSettings, UplinkError};
+use lopside_uplink::{CapturedFrame, RefusalPolicy, Store, StoreOutcome, StoreSettings, UplinkError};
 use tokio::task::JoinSet;
 
-use crate::support::{Cloud, Disk, Edge, End, Link, settings, small_frame, store_settings, until};
+use crate::support::{Cloud, Disk, Edge, End, Link, record, settings, small_frame, store_settings, until};
 
 /// Opens a spool on the disk, and returns the number at the start of each frame of a class.
 fn stored_numbers(disk: &Disk, class: Class) -> Vec<u64> {
@@ -107,7 +107,7 @@ async fn a_full_spool_refuses_records_and_saves_their_count() {
         refused += u64::from(outcome == StoreOutcome::Refused);
     }
     let too_large = edge.append(Class::High, 1, vec![0; 200 << 10]).await;
-    assert_eq!(too_large.await.unwrap(), StoreOutcome::Refused);
+    assert_eq!(too_large.await.unwrap(), StoreOutcome::TooLarge);
     assert!(refused > 0);
     // The answers remain valid after a power cut.
     let disk = edge.end(End::PowerCut).await;
@@ -118,13 +118,44 @@ async fn a_full_spool_refuses_records_and_saves_their_count() {
 }
 
 #[tokio::test]
+async fn a_record_that_the_caller_keeps_is_counted_once_it_is_stored() {
+    let small_store = StoreSettings { budget_bytes: 300 << 10, ..store_settings() };
+    let mut edge = Edge::open(&Disk::default(), small_store);
+    let append =
+        |number| edge.store.append(Class::Normal, record(number, vec![3; 2000]), RefusalPolicy::Keep);
+    let mut stored = 0;
+    while append(stored + 1).await.unwrap().await.unwrap() == StoreOutcome::Stored {
+        stored += 1;
+    }
+    assert_eq!(append(stored + 1).await.unwrap().await.unwrap(), StoreOutcome::Refused);
+    let (counters, pending) = edge.state().borrow().classes[Class::Normal.index()];
+    assert_eq!((counters.dropped(DropReason::Refused), pending), (0, stored));
+    // Nothing makes such a record smaller, so it is given up.
+    let too_large = edge.store.append(Class::High, vec![0; 200 << 10], RefusalPolicy::Keep).await.unwrap();
+    assert_eq!(too_large.await.unwrap(), StoreOutcome::TooLarge);
+    assert_eq!(edge.state().borrow().classes[Class::High.index()].0.dropped(DropReason::Refused), 1);
+
+    let cloud = Cloud::start();
+    edge.connect(cloud.address(), settings());
+    until(&mut edge.state(), |state| state.classes[Class::Normal.index()].1 == 0).await;
+    edge.store(Class::Normal, stored + 1, 1).await;
+    let state = until(&mut edge.state(), |state| state.classes[Class::Normal.index()].1 == 0).await;
+    let counters = state.classes[Class::Normal.index()].0;
+    assert_eq!((counters.delivered, counters.dropped), (stored + 1, [0; 3]));
+    assert_eq!(cloud.archive.entries().len() as u64, stored + 1);
+    edge.stop().await;
+}
+
+#[tokio::test]
 async fn a_frame_over_the_limit_is_refused_and_blocks_nothing() {
     let settings = StoreSettings { budget_bytes: 100 << 20, ..store_settings() };
     let edge = Edge::open(&Disk::default(), settings);
     let largest = MAX_FRAME_BYTES;
-    for (len, expected) in
-        [(largest, StoreOutcome::Stored), (largest + 2000, StoreOutcome::Refused), (10, StoreOutcome::Stored)]
-    {
+    for (len, expected) in [
+        (largest, StoreOutcome::Stored),
+        (largest + 2000, StoreOutcome::TooLarge),
+        (10, StoreOutcome::Stored),
+    ] {
         assert_eq!(edge.append(Class::Normal, 1, vec![1; len]).await.await.unwrap(), expected, "{len}");
     }
     let counters = edge.state().borrow().classes[Class::Normal as usize];

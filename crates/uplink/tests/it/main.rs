@@ -7,6 +7,7 @@ mod connections;
 mod delivery;
 mod failing_disk;
 mod outage;
+mod set_back;
 mod slow_link;
 mod support;
 mod wire;

@@ -13,7 +13,7 @@ use std::{
 
 use lopside_delivery::Class;
 use lopside_spool::{Counters, DropReason, Options, Spool};
-use lopside_uplink::{Store, StoreOutcome, StoreSettings, UplinkSettings};
+use lopside_uplink::{RefusalPolicy, Store, StoreOutcome, StoreSettings, UplinkSettings};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{
     task::JoinHandle,
@@ -72,7 +72,13 @@ impl World {
 
     fn start_edge(&mut self) {
         let commit_delay = Duration::from_millis(5);
-        let store = StoreSettings { budget_bytes: BUDGET, commit_delay, machine: None };
+        let store = StoreSettings {
+            budget_bytes: BUDGET,
+            keep_delivered_bytes: u64::MAX,
+            commit_delay,
+            machine: None,
+            device: None,
+        };
         let mut edge = Edge::open(&self.disk, store);
         let ack_timeout = Duration::from_millis(500);
         edge.connect(self.link.address, UplinkSettings { ack_timeout, ..settings() });
@@ -222,7 +228,9 @@ async fn produce(store: Store, produced: Produced, mut rng: StdRng) {
                 produced.push((class, None));
                 produced.len() as u64 - 1
             };
-            let Ok(outcome) = store.append(class, record(id, frame(id))).await else { return };
+            let Ok(outcome) = store.append(class, record(id, frame(id)), RefusalPolicy::Drop).await else {
+                return;
+            };
             outcomes.push((id, outcome));
         }
         for (id, outcome) in outcomes {

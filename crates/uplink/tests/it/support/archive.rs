@@ -1,7 +1,7 @@
 //! The cloud's storage, with the rules of its archive. It survives every kill of the cloud.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
     sync::{Arc, Mutex},
 };
@@ -29,13 +29,21 @@ pub(crate) struct Archive {
     applied: watch::Sender<usize>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Contents {
     /// Number of connections of the device so far.
     connection: u64,
-    streams: BTreeMap<(Class, u64), Stream>,
+    /// The applied records by spool, class and epoch; they are never forgotten.
+    streams: BTreeMap<(u32, Class, u64), Stream>,
     entries: Vec<Entry>,
+    /// The index of an entry by class, epoch and number: a copy of a spool sends the same records.
+    indices: BTreeMap<(Class, u64, u64), usize>,
+    /// Numbers by spool and class that were acknowledged, were lost, and have not come again.
+    losses: BTreeMap<(u32, Class), BTreeSet<u64>>,
 }
+
+/// A copy of the archive's contents, as in a backup.
+pub(crate) struct Backup(Contents);
 
 /// The sender of messages.
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +53,9 @@ pub(crate) struct Sender {
     pub(crate) connection: u64,
 }
 
-/// The applied records of one class and epoch; they are never forgotten.
-#[derive(Debug, Default)]
+/// The applied records of one spool, class and epoch.
+#[derive(Debug, Clone, Default)]
 struct Stream {
-    spool: u32,
     floor: u64,
     numbers: BTreeMap<u64, usize>,
 }
@@ -78,8 +85,22 @@ impl Archive {
     /// Returns the number up to which the device has settled a class.
     pub(crate) fn floor(&self, class: Class) -> u64 {
         let contents = self.contents.lock().unwrap();
-        let floors = contents.streams.iter().filter(|((other, _), _)| *other == class);
+        let floors = contents.streams.iter().filter(|(key, _)| key.1 == class);
         floors.map(|(_, stream)| stream.floor).max().unwrap_or(0)
+    }
+
+    /// Returns a copy of the contents.
+    pub(crate) fn back_up(&self) -> Backup {
+        Backup(self.contents.lock().unwrap().clone())
+    }
+
+    /// Sets the archive back to a backup. The numbers of connections continue, as those of a new server do.
+    pub(crate) fn restore(&self, backup: &Backup) {
+        let mut contents = self.contents.lock().unwrap();
+        *contents = Contents { connection: contents.connection, ..backup.0.clone() };
+        let applied = contents.entries.len();
+        drop(contents);
+        self.applied.send_replace(applied);
     }
 
     /// Registers a new connection of the device; messages of older connections are no longer applied.
@@ -89,41 +110,55 @@ impl Archive {
         contents.connection
     }
 
-    /// Returns the applied or settled record numbers of a class of a spool, starting at `first`.
-    pub(crate) fn known(&self, spool: u32, class: Class, first: u64) -> Vec<RangeInclusive<u64>> {
+    /// Returns the applied or settled record numbers of a class of a spool by epoch, starting at `first`.
+    pub(crate) fn known(&self, spool: u32, class: Class, first: u64) -> Vec<(u64, Vec<RangeInclusive<u64>>)> {
         let contents = self.contents.lock().unwrap();
-        let streams =
-            contents.streams.iter().filter(|((other, _), stream)| *other == class && stream.spool == spool);
-        let mut ranges = Vec::new();
-        for (_, Stream { floor, numbers, .. }) in streams {
-            ranges.push(first.max(1)..=*floor);
-            for (&number, _) in numbers.range(first..) {
-                match ranges.last_mut() {
-                    Some(last) if *last.end() + 1 == number => *last = *last.start()..=number,
-                    _ => ranges.push(number..=number),
-                }
-            }
-        }
-        ranges.retain(|range| !range.is_empty());
-        ranges
+        let streams = contents.streams.iter().filter(|(key, _)| (key.0, key.1) == (spool, class));
+        streams
+            .map(|(&(_, _, epoch), Stream { floor, numbers })| {
+                let settled = first.max(1)..=*floor;
+                let applied = numbers.range(first..).map(|(&number, _)| number);
+                (epoch, merge(settled.chain(applied)))
+            })
+            .collect()
+    }
+
+    /// Returns the record numbers of a class of a spool that this archive has lost, because the highest number that
+    /// was ever acknowledged is `acknowledged`.
+    pub(crate) fn find_lost(&self, spool: u32, class: Class, acknowledged: u64) -> Vec<RangeInclusive<u64>> {
+        let mut contents = self.contents.lock().unwrap();
+        let Contents { streams, losses, .. } = &mut *contents;
+        let streams = streams.iter().filter(|(key, _)| (key.0, key.1) == (spool, class));
+        let highest = streams
+            .map(|(_, stream)| stream.numbers.keys().next_back().copied().unwrap_or(0).max(stream.floor))
+            .max();
+        let losses = losses.entry((spool, class)).or_default();
+        losses.extend(highest.unwrap_or(0) + 1..=acknowledged);
+        merge(losses.iter().copied())
     }
 
     /// Applies a whole message. Returns false if it arrived on an older connection.
     pub(crate) fn apply(&self, sender: Sender, frames: &Frames) -> bool {
         let class = class_of(frames.class).unwrap();
         let mut contents = self.contents.lock().unwrap();
-        let Contents { connection, streams, entries } = &mut *contents;
+        let Contents { connection, streams, entries, indices, losses } = &mut *contents;
         if *connection != sender.connection {
             return false;
         }
-        let stream = streams.entry((class, frames.epoch)).or_default();
-        stream.spool = sender.spool;
+        let stream = streams.entry((sender.spool, class, frames.epoch)).or_default();
         stream.floor = stream.floor.max(frames.settled);
+        let losses = losses.entry((sender.spool, class)).or_default();
         for entry in entries_of(class, frames) {
+            losses.remove(&entry.number);
             let is_new = entry.number > stream.floor && !stream.numbers.contains_key(&entry.number);
             if is_new {
-                stream.numbers.insert(entry.number, entries.len());
-                entries.push(entry);
+                let identity = (class, entry.epoch, entry.number);
+                let found = indices.get(&identity).copied().filter(|&index| entries[index] == entry);
+                stream.numbers.insert(entry.number, found.unwrap_or(entries.len()));
+                if found.is_none() {
+                    indices.insert(identity, entries.len());
+                    entries.push(entry);
+                }
             } else if let Some(&index) = stream.numbers.get(&entry.number) {
                 assert_eq!(entries[index], entry, "two different records have the same number");
             }
@@ -133,6 +168,18 @@ impl Archive {
         self.applied.send_replace(applied);
         true
     }
+}
+
+/// Returns numbers as ranges. They are in ascending order; the same number may come twice.
+fn merge(numbers: impl Iterator<Item = u64>) -> Vec<RangeInclusive<u64>> {
+    let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(last) if *last.end() + 1 >= number => *last = *last.start()..=number.max(*last.end()),
+            _ => ranges.push(number..=number),
+        }
+    }
+    ranges
 }
 
 /// Returns the class that a message names.

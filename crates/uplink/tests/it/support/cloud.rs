@@ -5,13 +5,14 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     net::SocketAddr,
+    ops::RangeInclusive,
     pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use lopside_proto::v1::{
-    Ack, Frames, Hello, Known, NumberRange, UploadRequest, UploadResponse, Welcome,
+    Ack, Frames, Hello, Known, Lost, NumberRange, UploadRequest, UploadResponse, Welcome,
     ingest_service_server::{IngestService, IngestServiceServer},
     upload_request, upload_response,
 };
@@ -27,7 +28,7 @@ use tokio_stream::{
 };
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
-use super::archive::{Archive, Sender, check, class_of};
+use super::archive::{Archive, Backup, Sender, check, class_of};
 
 /// Maximum number of messages per connection that wait to be archived.
 const MAX_IN_FLIGHT: usize = 8;
@@ -50,6 +51,8 @@ pub(crate) struct Seen {
     pub(crate) messages: u64,
     /// Number of frames in the accepted messages.
     pub(crate) frames: u64,
+    /// The last hello.
+    pub(crate) hello: Option<Hello>,
 }
 
 /// A cloud that can be killed and restarted.
@@ -67,6 +70,10 @@ struct Faults {
     refusal: Option<Status>,
     /// Whether the next commit fails.
     commit_fails: bool,
+    /// Whether the welcome does not state any epochs, as that of an older cloud.
+    hides_epochs: bool,
+    /// Losses that every welcome reports in addition.
+    invented_losses: Vec<Lost>,
 }
 
 struct Life {
@@ -131,6 +138,23 @@ impl Cloud {
     /// Lets the next commit fail.
     pub(crate) fn fail_commit(&self) {
         self.faults.lock().unwrap().commit_fails = true;
+    }
+
+    /// Lets the welcomes omit the epochs, as an older cloud does.
+    pub(crate) fn hide_epochs(&self) {
+        self.faults.lock().unwrap().hides_epochs = true;
+    }
+
+    /// Reports these losses in every welcome from now on, in addition to those of the archive.
+    pub(crate) fn invent_losses(&self, losses: Vec<Lost>) {
+        self.faults.lock().unwrap().invented_losses = losses;
+    }
+
+    /// Ends it, and restarts it with the contents of a backup.
+    pub(crate) fn restore(&mut self, backup: &Backup) {
+        self.kill();
+        self.archive.restore(backup);
+        self.restart();
     }
 
     /// Ends it with all connections and all uncommitted messages.
@@ -234,7 +258,10 @@ impl Ingest {
         let Some(upload_request::Message::Hello(hello)) = first else {
             return Err(Status::invalid_argument("the first message is no hello"));
         };
-        self.seen.send_modify(|seen| seen.hellos += 1);
+        self.seen.send_modify(|seen| {
+            seen.hellos += 1;
+            seen.hello = Some(hello.clone());
+        });
         let sender = Sender { spool: hello.spool, connection: self.archive.register_connection() };
         self.newest.send_if_modified(|newest| {
             let is_newer = sender.connection > *newest;
@@ -258,13 +285,21 @@ impl Ingest {
     }
 
     fn welcome(&self, hello: &Hello) -> Result<Welcome, Status> {
-        let mut known = Vec::new();
+        let hides_epochs = self.faults.lock().unwrap().hides_epochs;
+        let (mut known, mut lost) = (Vec::new(), Vec::new());
         for lane in &hello.lanes {
-            let ranges = self.archive.known(hello.spool, class_of(lane.class)?, lane.settled + 1).into_iter();
-            let ranges = ranges.map(|range| NumberRange { first: *range.start(), last: *range.end() });
-            known.push(Known { class: lane.class, ranges: ranges.collect() });
+            let class = class_of(lane.class)?;
+            for (epoch, ranges) in self.archive.known(hello.spool, class, lane.settled + 1) {
+                let ranges = ranges.iter().map(number_range).collect();
+                known.push(Known { class: lane.class, ranges, epoch: if hides_epochs { 0 } else { epoch } });
+            }
+            let ranges = self.archive.find_lost(hello.spool, class, lane.acknowledged);
+            lost.extend(
+                ranges.iter().map(|range| Lost { class: lane.class, range: Some(number_range(range)) }),
+            );
         }
-        Ok(Welcome { known })
+        lost.extend_from_slice(&self.faults.lock().unwrap().invented_losses);
+        Ok(Welcome { known, lost })
     }
 
     async fn take_all(
@@ -309,6 +344,10 @@ impl Ingest {
         });
         Ok((ack, applied))
     }
+}
+
+fn number_range(range: &RangeInclusive<u64>) -> NumberRange {
+    NumberRange { first: *range.start(), last: *range.end() }
 }
 
 /// Waits for the result of the oldest message, which stays in the queue.

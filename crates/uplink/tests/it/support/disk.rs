@@ -187,6 +187,10 @@ impl Storage for Disk {
         Ok(self.alive()?.names.get(name) == Some(&file.inode))
     }
 
+    fn folder(&self) -> PathBuf {
+        "memory".into()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         name.into()
     }

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
 
 use lopside_delivery::Class;
 use lopside_uplink::{
-    CapturedFrame, LinkState, Store, StoreOutcome, StoreSettings, StoreSnapshot, Uplink, UplinkError,
-    UplinkSettings,
+    CapturedFrame, LinkState, RefusalPolicy, Store, StoreOutcome, StoreSettings, StoreSnapshot, Uplink,
+    UplinkError, UplinkSettings,
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -28,7 +28,13 @@ pub(crate) struct Edge {
 
 /// Returns settings of a spool that is large enough for a test and commits immediately.
 pub(crate) fn store_settings() -> StoreSettings {
-    StoreSettings { budget_bytes: 64 << 20, commit_delay: Duration::from_millis(1), machine: None }
+    StoreSettings {
+        budget_bytes: 64 << 20,
+        keep_delivered_bytes: u64::MAX,
+        commit_delay: Duration::from_millis(1),
+        machine: None,
+        device: None,
+    }
 }
 
 /// Returns settings of an uplink that waits long for acknowledgements and reconnects quickly.
@@ -81,7 +87,7 @@ impl Edge {
         number: u64,
         frame: Vec<u8>,
     ) -> oneshot::Receiver<StoreOutcome> {
-        self.store.append(class, record(number, frame)).await.unwrap()
+        self.store.append(class, record(number, frame), RefusalPolicy::Drop).await.unwrap()
     }
 
     /// Appends `count` frames of 25 bytes, and waits until they are stored. Each begins with its number,
