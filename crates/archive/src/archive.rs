@@ -1,23 +1,26 @@
-use std::{fmt, ops::RangeInclusive, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use lopside_delivery::Class;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    AppliedBatch, ArchiveError, ArchiveState, Batch, Device, Frame, FrameMeta, FramePage, FrameQuery,
-    FramesSince, HeadKey, LatentSpaceKey, NewScore, Settings, SweepReport, UnscoredFrame,
+    AppliedBatch, ArchiveError, ArchiveIdentity, ArchiveState, ArchiveSummary, AuditCursor, AuditEntry,
+    AuditEvent, AuditPage, AuditReport, Batch, Device, DeviceCursor, DevicePage, Frame, FrameMeta, FramePage,
+    FrameQuery, FramesSince, HeadKey, KnownNumbers, LatentSpaceKey, MAX_PAGE_AUDIT_ENTRIES, MAX_PAGE_DEVICES,
+    NewConnection, NewScore, RegisteredConnection, Settings, SweepReport, UnscoredFrame,
     backend::Backend,
-    batch::check_device_name,
-    open::open_backend,
+    batch::MAX_NUMBER,
+    open::{self, open_backend},
     state::StateMonitor,
-    writer::{self, BatchJob, now_us},
+    sweep,
+    writer::{self, Reply, WriteJob, now_us},
 };
 
 /// The archive: see the [crate documentation](crate). All clones share one archive.
 #[derive(Clone)]
 pub struct Archive {
     backend: Arc<dyn Backend>,
-    jobs: mpsc::Sender<BatchJob>,
+    jobs: mpsc::Sender<WriteJob>,
     feed: broadcast::Sender<Arc<FrameMeta>>,
     state: Arc<StateMonitor>,
     settings: Settings,
@@ -41,34 +44,52 @@ impl Archive {
         Ok(Self { backend, jobs, feed, state, settings })
     }
 
+    /// Returns the identity of the archive as of its opening. The generation stays as it was if the database did not
+    /// store anything at that time.
+    #[must_use]
+    pub fn identity(&self) -> ArchiveIdentity {
+        self.backend.identity()
+    }
+
     /// Applies a batch, as a whole or not at all, and returns when it is durable. If the caller drops the
     /// future, the batch may still be applied; sending it again is always safe.
     ///
     /// # Errors
-    /// Returns [`ArchiveError::Refused`], which is permanent; [`ArchiveError::Superseded`]; or any error of
-    /// the database, after which the batch must be sent again.
+    /// Returns [`ArchiveError::Refused`], which is permanent; [`ArchiveError::Conflict`];
+    /// [`ArchiveError::Superseded`]; or any error of the database, after which the batch must be sent again.
     pub async fn apply(&self, batch: Batch) -> Result<AppliedBatch, ArchiveError> {
         batch.check()?;
-        let (reply, outcome) = oneshot::channel();
-        self.jobs.send(BatchJob { batch, reply }).await.map_err(|_| ArchiveError::Closed)?;
-        outcome.await.map_err(|_| ArchiveError::Closed)?
+        self.write(|reply| WriteJob::Batch(batch, reply)).await
     }
 
-    /// Registers a new connection of a device and returns its [turn](Batch::connection), which the batches of this
+    /// Registers a new connection of a device and returns its [number](Batch::connection), which the batches of this
     /// connection carry. From then on no batch of an older connection to any server is applied, so the answer of
     /// [`known_numbers`](Self::known_numbers) stays complete until this connection sends more.
     ///
+    /// If the archive knows of no number as high as the acknowledged ones, it was set back to an earlier state, and
+    /// the numbers between are [lost](RegisteredConnection::lost) until they come again.
+    ///
     /// # Errors
-    /// Returns [`ArchiveError::Refused`] for an invalid device name, or an error of the database.
-    pub async fn register_connection(&self, device: &str) -> Result<u64, ArchiveError> {
-        check_device_name(device)?;
-        self.state.observe_write(self.backend.register_connection(device, now_us()).await)
+    /// Returns [`ArchiveError::Refused`] for an invalid device name or number, or an error of the database.
+    pub async fn register_connection(
+        &self,
+        connection: NewConnection,
+    ) -> Result<RegisteredConnection, ArchiveError> {
+        connection.check()?;
+        self.write(|reply| WriteJob::Connection(connection, reply)).await
     }
 
-    /// Returns the numbers of a class of a device's spool, from `from` on, that need not be sent: ascending
-    /// ranges with gaps between them, over all epochs together. These are the applied numbers and all numbers
-    /// up to the highest floor, whether they were applied or dropped. A caller whose `from` is above the
-    /// floors gets applied numbers only.
+    /// Hands a request to the writer, and waits until it is durable.
+    async fn write<T>(&self, job: impl FnOnce(Reply<T>) -> WriteJob) -> Result<T, ArchiveError> {
+        let (reply, outcome) = oneshot::channel();
+        self.jobs.send(job(reply)).await.map_err(|_| self.state.writer_failure())?;
+        outcome.await.map_err(|_| self.state.writer_failure())?
+    }
+
+    /// Returns the numbers of a device's spool that need not be sent, for each of the given classes from a number
+    /// on, and separately for each epoch: a spool that was copied or set back to an earlier state uses numbers again
+    /// in another epoch. These are the applied numbers and all numbers up to the floor of the epoch, whether they
+    /// were applied or dropped. A caller whose number is above the floors gets applied numbers only.
     ///
     /// # Errors
     /// Returns an error of the database.
@@ -76,10 +97,10 @@ impl Archive {
         &self,
         device: &str,
         spool: u32,
-        class: Class,
-        from: u64,
-    ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
-        self.backend.known_numbers(device, spool, class, from).await
+        lanes: &[(Class, u64)],
+    ) -> Result<Vec<KnownNumbers>, ArchiveError> {
+        let lanes: Vec<_> = lanes.iter().map(|&(class, from)| (class, from.min(MAX_NUMBER))).collect();
+        self.backend.known_numbers(device, spool, &lanes).await
     }
 
     /// Returns all devices, by name.
@@ -90,8 +111,33 @@ impl Archive {
         self.backend.devices().await
     }
 
-    /// Returns one page of the list of frames, ordered by capture time, newest first; of frames captured at
-    /// the same time, the one archived last comes first. Frames that are added or deleted between calls do
+    /// Returns one page of the list of devices, by name. A page has 1 to [`MAX_PAGE_DEVICES`] devices; other limits
+    /// are clamped to this range.
+    ///
+    /// # Errors
+    /// Returns an error of the database.
+    pub async fn list_devices(
+        &self,
+        limit: u32,
+        after: Option<&DeviceCursor>,
+    ) -> Result<DevicePage, ArchiveError> {
+        let limit = limit.clamp(1, MAX_PAGE_DEVICES);
+        let devices =
+            self.backend.devices_after(after.map_or("", DeviceCursor::last_name), limit + 1).await?;
+        Ok(DevicePage::from_devices(devices, limit as usize))
+    }
+
+    /// Returns the sums over all devices. Devices without a contact since `silent_before_us`, in microseconds since
+    /// 1970, are silent.
+    ///
+    /// # Errors
+    /// Returns an error of the database.
+    pub async fn summary(&self, silent_before_us: i64) -> Result<ArchiveSummary, ArchiveError> {
+        self.backend.summarise(silent_before_us).await
+    }
+
+    /// Returns one page of the list of frames, ordered by the corrected time of capture, newest first; of frames captured
+    /// at the same time, the one archived last comes first. Frames that are added or deleted between calls do
     /// not move others to another page.
     ///
     /// # Errors
@@ -165,6 +211,39 @@ impl Archive {
         self.state.observe_failure(self.backend.put_scores(head, scores).await)
     }
 
+    /// Adds an event to the audit log, and returns its row after it is durable. Texts over 1024 bytes are cut off.
+    ///
+    /// # Errors
+    /// Returns an error of the database.
+    pub async fn append_audit(&self, event: &AuditEvent) -> Result<AuditEntry, ArchiveError> {
+        self.state.observe_write(self.backend.append_audit(event, now_us()).await)
+    }
+
+    /// Returns one page of the audit log, newest first. A page has 1 to [`MAX_PAGE_AUDIT_ENTRIES`] entries; other
+    /// limits are clamped to this range.
+    ///
+    /// # Errors
+    /// Returns an error of the database.
+    pub async fn list_audit(
+        &self,
+        limit: u32,
+        after: Option<AuditCursor>,
+    ) -> Result<AuditPage, ArchiveError> {
+        let limit = limit.clamp(1, MAX_PAGE_AUDIT_ENTRIES);
+        let entries = self.backend.list_audit(after.map_or(u64::MAX, AuditCursor::before), limit + 1).await?;
+        Ok(AuditPage::from_entries(entries, limit as usize))
+    }
+
+    /// Checks that no row of the audit log at this address was changed, deleted, inserted or moved. The database is
+    /// neither created nor changed, and may be in use.
+    ///
+    /// # Errors
+    /// Returns [`ArchiveError::InvalidUrl`], [`Unreachable`](ArchiveError::Unreachable), or another error of the
+    /// database, for example of one whose schema does not have an audit log yet.
+    pub async fn verify_audit(url: &str) -> Result<AuditReport, ArchiveError> {
+        open::verify_audit(url).await
+    }
+
     /// Subscribes to the frames that this process commits from now on, in the order of its commits. A
     /// subscriber that falls behind by more than [`Settings::feed_capacity`] frames learns how many it has missed.
     #[must_use]
@@ -172,29 +251,27 @@ impl Archive {
         self.feed.subscribe()
     }
 
-    /// Deletes the frames that are too old at `now_us`, in microseconds since 1970, and then those that arrived
-    /// first until the bytes are within their limit. It uses small transactions, between which batches are
-    /// applied. The age counts from the arrival by the server's clock, because clocks of devices may be wrong.
+    /// Deletes the frames over the limits of the [`Settings`]: those that are too old at `now_us`, in microseconds since
+    /// 1970, then those over the quotas of their devices, and then those over the size of the archive. Of each device,
+    /// the frames that arrived first are deleted. Only the server's clock counts, because clocks of devices may be wrong.
+    /// The size takes frames from the devices that occupy most of the archive; others lose nothing.
+    ///
+    /// A sweep uses small transactions, between which batches are applied. With SQLite it gives free space back to the
+    /// file system, unless the file was created by an earlier version.
     ///
     /// # Errors
     /// Returns an error of the database. Frames that were deleted before stay deleted.
     pub async fn sweep(&self, now_us: i64) -> Result<SweepReport, ArchiveError> {
-        let Settings { max_age, max_bytes, .. } = self.settings;
-        let age = max_age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
-        let horizon_us = age.map_or(i64::MIN, |age| now_us.saturating_sub(age));
-        let mut report = SweepReport::default();
-        if max_age.is_none() && max_bytes.is_none() {
-            return Ok(report);
-        }
-        loop {
-            let deleted = self.backend.sweep(horizon_us, max_bytes.unwrap_or(u64::MAX)).await;
-            let deleted = self.state.observe_failure(deleted)?;
-            if deleted.frames == 0 {
-                return Ok(report);
-            }
-            report.frames += deleted.frames;
-            report.bytes += deleted.bytes;
-        }
+        self.state.observe_failure(sweep::sweep(&*self.backend, &self.settings, now_us).await)
+    }
+
+    /// Returns the bytes that the archive occupies on disk, without free space in its files: with SQLite the pages in use,
+    /// with PostgreSQL the tables and indices, but at most the bytes that their rows need.
+    ///
+    /// # Errors
+    /// Returns an error of the database.
+    pub async fn size_bytes(&self) -> Result<u64, ArchiveError> {
+        Ok(self.backend.usage().await?.size_bytes)
     }
 
     /// Returns the state of the archive, which every write updates. The receiver learns of every change, with the
@@ -219,6 +296,9 @@ impl Archive {
         }
         answer?;
         let Some(reason) = self.state.failure() else { return Ok(()) };
+        if matches!(reason, ArchiveError::WriterFailed { .. }) {
+            return Err(reason);
+        }
         let Some(_recovery) = self.state.try_recover() else { return Err(reason) };
         self.state.observe_write(self.backend.check_write(now_us()).await)
     }

@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
 use lopside_delivery::{Class, MAX_DEVICE_NAME_BYTES, MAX_FRAME_BYTES, is_valid_device_name};
 
-use crate::ArchiveError;
+use crate::{ArchiveError, DeviceClock};
 
 /// Maximum number of records per batch.
 pub const MAX_BATCH_RECORDS: usize = 1 << 16;
@@ -10,12 +13,12 @@ const MAX_SOURCE_BYTES: usize = 4096;
 /// Maximum length of a trace context in bytes. The W3C format has 55 today.
 const MAX_TRACE_BYTES: usize = 256;
 /// The largest record number: the maximum of a signed integer of the database.
-const MAX_NUMBER: u64 = i64::MAX as u64;
+pub(crate) const MAX_NUMBER: u64 = i64::MAX as u64;
 
 /// The identifier of a latent space: the first 8 bytes of its digest.
 pub type LatentSpaceKey = [u8; 8];
 
-/// Records of one device, epoch and class with consecutive numbers.
+/// Records of one device, spool, epoch and class with consecutive numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The name of the device: 1 to 128 visible ASCII characters.
@@ -23,17 +26,21 @@ pub struct Batch {
     /// The connection of the device on which the batch arrived, from
     /// [`Archive::register_connection`](crate::Archive::register_connection). `None` accepts any connection.
     pub connection: Option<u64>,
+    /// The clock of the device, by which times of capture are corrected.
+    pub clock: DeviceClock,
     /// The name of the device's spool that numbered the records; 0 if the spool is unnamed.
     pub spool: u32,
     /// The opening of the spool that numbered the records.
     pub epoch: u64,
     /// The class of the records.
     pub class: Class,
-    /// The number up to which the device has settled all records: it will not send any of them again.
+    /// The number up to which the device has settled all records: it will not send any of them again. It is at most
+    /// the highest number of this spool and class that the archive knows, or the number before the first record. For
+    /// the archive, it settles numbers before the first record only.
     pub floor: u64,
     /// The number of the first record, from 1 on.
     pub first_number: u64,
-    /// The records, numbered `first`, `first + 1` and so on. An empty batch only raises the floor.
+    /// The records, numbered `first_number`, `first_number + 1` and so on. An empty batch only raises the floor.
     pub records: Vec<NewRecord>,
 }
 
@@ -42,16 +49,16 @@ pub struct Batch {
 pub struct NewRecord {
     /// Time of capture by the device's clock, in microseconds since 1970.
     pub captured_us: i64,
-    /// Description of the source that it was captured from: up to 4096 bytes without NUL.
-    pub source: String,
+    /// Description of the source that it was captured from: up to 4096 bytes without NUL. Records share it.
+    pub source: Arc<str>,
     /// A digest of the record, which distinguishes two records with the same identity.
     pub digest: u32,
     /// The latent space of the frame.
     pub latent_space: LatentSpaceKey,
     /// The trace that the record belongs to, a W3C `traceparent`.
     pub trace: Option<String>,
-    /// The bytes of the frame.
-    pub frame: Vec<u8>,
+    /// The bytes of the frame, which may be a slice of a larger message.
+    pub frame: Bytes,
 }
 
 /// The result of applying a batch. The number of its records is `applied + replayed`.
@@ -59,25 +66,39 @@ pub struct NewRecord {
 pub struct AppliedBatch {
     /// Number of records that are new in the archive.
     pub applied: u64,
-    /// Number of records that had been applied before, or were at or below the floor. They did not change
-    /// anything.
+    /// Number of records that had been applied before, or were at or below the floor of an earlier batch. They did
+    /// not change anything.
     pub replayed: u64,
-    /// Number of replayed records that are archived with another digest: two different records have the same
-    /// identity.
-    pub conflicting: u64,
+    /// A newer epoch of the same spool and class, if this batch continues an older one next to it: two devices work
+    /// with copies of the spool.
+    pub newer_epoch: Option<u64>,
 }
 
 impl Batch {
     /// Creates a batch without records that begins at the number `first`.
     #[must_use]
     pub fn new(device: &str, epoch: u64, class: Class, first_number: u64) -> Self {
-        let device = device.to_owned();
-        Self { device, connection: None, spool: 0, epoch, class, floor: 0, first_number, records: Vec::new() }
+        Self {
+            device: device.to_owned(),
+            connection: None,
+            clock: DeviceClock::default(),
+            spool: 0,
+            epoch,
+            class,
+            floor: 0,
+            first_number,
+            records: Vec::new(),
+        }
     }
 
     /// Returns the number of the last record; for an empty batch, the number before `first`.
     pub(crate) fn last_number(&self) -> u64 {
         (self.first_number + self.records.len() as u64) - 1
+    }
+
+    /// Returns the record with this number, which must be in the batch.
+    pub(crate) fn record(&self, number: u64) -> &NewRecord {
+        &self.records[(number - self.first_number) as usize]
     }
 
     /// Returns the bytes of all frames together.
@@ -158,7 +179,7 @@ mod tests {
             digest: 0,
             latent_space: [0; 8],
             trace: None,
-            frame: vec![1],
+            frame: Bytes::from_static(&[1]),
         };
         Batch { records: vec![record; 2], ..Batch::new("gate-7", 1, Class::Normal, 1) }
     }
@@ -184,7 +205,8 @@ mod tests {
             refusal(|batch| batch.records[0].trace = Some("x".repeat(300))).contains("record 1: its trace")
         );
         assert!(
-            refusal(|batch| batch.records[0].frame = vec![0; MAX_FRAME_BYTES + 1]).contains("16777217 bytes")
+            refusal(|batch| batch.records[0].frame = vec![0_u8; MAX_FRAME_BYTES + 1].into())
+                .contains("16777217 bytes")
         );
         assert!(
             refusal(|batch| batch.records = vec![batch.records[0].clone(); MAX_BATCH_RECORDS + 1])

@@ -1,3 +1,5 @@
+use lopside_delivery::Class;
+
 /// Errors of the archive.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -16,6 +18,17 @@ pub enum ArchiveError {
          and that this process may use it"
     )]
     Unreachable {
+        /// Location of the database.
+        place: String,
+        /// The underlying error message.
+        cause: String,
+    },
+    /// The file system of the database is read-only, or permissions are missing.
+    #[error(
+        "the archive {place} cannot be written: {cause}; check that its file system is mounted writable, that the system \
+         log has no errors of the disk, and that this process may write to the file and to its folder"
+    )]
+    NotWritable {
         /// Location of the database.
         place: String,
         /// The underlying error message.
@@ -96,6 +109,23 @@ pub enum ArchiveError {
         /// The reason for the refusal.
         why: String,
     },
+    /// A record of the batch has the identity of an archived record with another digest. Nothing of the batch was
+    /// applied.
+    #[error(
+        "frame {number} of class {class} of device {device:?} (epoch {epoch:016x}) is archived with other contents: look \
+         for a second device with this name, or for a spool that was copied or set back to an earlier state; give each \
+         device its own name, and empty the spool's folder"
+    )]
+    Conflict {
+        /// The name of the device.
+        device: String,
+        /// The class of the record.
+        class: Class,
+        /// The epoch of the record.
+        epoch: u64,
+        /// The number of the record.
+        number: u64,
+    },
     /// The device has opened a newer connection than the one on which the batch arrived.
     #[error("device {device:?} has opened a newer connection, which replaces this one")]
     Superseded {
@@ -116,6 +146,12 @@ pub enum ArchiveError {
         /// The given text, truncated.
         found: String,
     },
+    /// The task that writes has ended by a fault of this program.
+    #[error("the archive's writer has failed: {cause}; restart the server, and report this fault")]
+    WriterFailed {
+        /// The reason of its end.
+        cause: String,
+    },
     /// The archive has been closed.
     #[error("the archive is closed: the server is stopping")]
     Closed,
@@ -135,6 +171,7 @@ pub enum ArchiveError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
     Unreachable,
+    NotWritable,
     Locked,
     Full,
     DiskFailed,
@@ -169,6 +206,7 @@ impl ArchiveError {
         let (place, cause) = (place.to_owned(), error.to_string());
         match kind {
             ErrorKind::Unreachable => Self::Unreachable { place, cause },
+            ErrorKind::NotWritable => Self::NotWritable { place, cause },
             ErrorKind::Locked => Self::Locked { place, cause },
             ErrorKind::Full => Self::Full { place, cause },
             ErrorKind::DiskFailed => Self::DiskFailed { place, cause },
@@ -188,6 +226,7 @@ impl ArchiveError {
         matches!(
             self,
             Self::Unreachable { .. }
+                | Self::NotWritable { .. }
                 | Self::Locked { .. }
                 | Self::Full { .. }
                 | Self::DiskFailed { .. }

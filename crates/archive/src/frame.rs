@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use lopside_delivery::Class;
 
-use crate::{HeadKey, LatentSpaceKey};
+use crate::{ClockQuality, HeadKey, LatentSpaceKey};
 
 /// The metadata of an archived frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -8,7 +10,7 @@ pub struct FrameMeta {
     /// The id of the frame in the archive, which is never reused.
     pub id: i64,
     /// The name of the device.
-    pub device: String,
+    pub device: Arc<str>,
     /// The opening of the device's spool that numbered the frame.
     pub epoch: u64,
     /// The class of the frame.
@@ -17,10 +19,15 @@ pub struct FrameMeta {
     pub number: u64,
     /// Time of capture by the device's clock, in microseconds since 1970.
     pub captured_us: i64,
+    /// Time of capture, corrected by the offset of the device's clock, in microseconds since 1970. It is the time of
+    /// archiving if the time of capture is impossible. Lists are ordered by it, with a resolution of a millisecond.
+    pub corrected_us: i64,
+    /// How far the time of capture can be trusted.
+    pub clock: ClockQuality,
     /// Time of archiving by the server's clock, in microseconds since 1970.
     pub received_us: i64,
     /// Description of the source that it was captured from.
-    pub source: String,
+    pub source: Arc<str>,
     /// The digest that the device sent.
     pub digest: u32,
     /// The latent space of the frame.

@@ -18,6 +18,10 @@ pub struct UnscoredFrame {
     pub id: i64,
     /// The latent space of the frame.
     pub latent_space: LatentSpaceKey,
+    /// Time of archiving by the server's clock, in microseconds since 1970.
+    pub received_us: i64,
+    /// Whether the frame has a score of another head or of an older version, which is replaced.
+    pub has_older_score: bool,
     /// The bytes of the frame.
     pub frame: Vec<u8>,
 }

@@ -5,9 +5,16 @@ use std::time::Duration;
 pub struct Settings {
     /// Maximum age of a frame since its arrival; a sweep deletes older ones. `None` keeps frames of any age.
     pub max_age: Option<Duration>,
-    /// Maximum bytes of all frames together; a sweep deletes the frames above it that arrived first. `None` is
+    /// Maximum [size of the archive](crate::Archive::size_bytes) on disk. A sweep deletes frames of the devices that
+    /// occupy most of it, the oldest first, until all of them occupy the same or the archive is small enough. `None` is
     /// unlimited.
     pub max_bytes: Option<u64>,
+    /// Maximum [bytes on disk](crate::Device::stored_bytes) per device; a sweep deletes the device's frames above it
+    /// that arrived first. `None` is unlimited.
+    pub max_device_bytes: Option<u64>,
+    /// Maximum number of frames per device; a sweep deletes the device's frames above it that arrived first. `None` is
+    /// unlimited.
+    pub max_device_frames: Option<u64>,
     /// Maximum number of database connections: all of them for PostgreSQL, at least 2; only the readers for
     /// SQLite.
     pub max_connections: u32,
@@ -24,6 +31,8 @@ impl Default for Settings {
         Self {
             max_age: None,
             max_bytes: None,
+            max_device_bytes: None,
+            max_device_frames: None,
             max_connections: 8,
             acquire_timeout: Duration::from_secs(5),
             feed_capacity: 1024,

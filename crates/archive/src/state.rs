@@ -33,6 +33,21 @@ impl StateMonitor {
         }
     }
 
+    /// Returns the reason why the writer does not answer.
+    pub(crate) fn writer_failure(&self) -> ArchiveError {
+        match self.failure() {
+            Some(failure @ ArchiveError::WriterFailed { .. }) => failure,
+            _ => ArchiveError::WriterFailed { cause: "it has ended".to_owned() },
+        }
+    }
+
+    /// Reports that the writer has failed. The state does not change any more.
+    pub(crate) fn report_writer_failure(&self, cause: String) {
+        let error = ArchiveError::WriterFailed { cause };
+        tracing::error!(%error, "the archive does not store frames any more");
+        self.state.send_replace(ArchiveState::Failing(error));
+    }
+
     /// Returns a guard for the one call that may test whether writes succeed again; `None` during such a test.
     pub(crate) fn try_recover(&self) -> Option<MutexGuard<'_, ()>> {
         self.recovery.try_lock().ok()
@@ -59,7 +74,8 @@ impl StateMonitor {
 
     fn report_success(&self) {
         self.state.send_if_modified(|state| {
-            let is_change = matches!(state, ArchiveState::Failing(_));
+            let is_change =
+                matches!(state, ArchiveState::Failing(reason) if !matches!(reason, ArchiveError::WriterFailed { .. }));
             if is_change {
                 tracing::info!("the archive stores frames again");
                 *state = ArchiveState::Writable;
@@ -72,6 +88,7 @@ impl StateMonitor {
         self.state.send_if_modified(|state| {
             let is_change = match state {
                 ArchiveState::Writable => true,
+                ArchiveState::Failing(ArchiveError::WriterFailed { .. }) => false,
                 ArchiveState::Failing(reason) => {
                     std::mem::discriminant(reason) != std::mem::discriminant(error)
                 }

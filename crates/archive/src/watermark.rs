@@ -32,6 +32,12 @@ impl Watermark {
         &self.ranges
     }
 
+    /// Returns the highest number that was applied or settled; 0 if there is none.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.ranges.last().map_or(self.floor, |range| *range.end())
+    }
+
     /// Settles all numbers up to `floor`. A lower value than before is ignored.
     pub fn raise(&mut self, floor: u64) {
         self.floor = self.floor.max(floor);
@@ -194,6 +200,7 @@ mod tests {
                 model.step(&mut watermark, step);
                 prop_assert_eq!(watermark.floor(), model.floor);
                 prop_assert_eq!(numbers(watermark.ranges()), model.applied.iter().copied().collect::<Vec<_>>());
+                prop_assert_eq!(watermark.last(), model.applied.last().copied().unwrap_or(model.floor));
                 prop_assert!(watermark.ranges().is_sorted_by(|a, b| a.end() + 1 < *b.start()), "{:?}", watermark);
             }
             let covered = (from.max(1)..=2 * MAX_NUMBER).filter(|n| *n <= model.floor || model.applied.contains(n));

@@ -4,7 +4,7 @@
 //! fragments in which the two differ, and the function that inserts frames. Lists are passed to the database
 //! as JSON, with one array per element.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use lopside_delivery::Class;
@@ -14,31 +14,49 @@ use sqlx::{
 };
 
 use self::transaction::WriteTransaction;
-use super::{Db, classify_error};
+use super::{Db, classify_error, excess_pages, release_pages};
 use crate::{
-    ArchiveError, Batch, Device, Frame, FrameMeta, FrameQuery, FramesSince, HeadKey, LatentSpaceKey,
-    NewRecord, NewScore, SweepReport, UnscoredFrame,
-    backend::{Backend, CommittedBatch},
+    ArchiveError, ArchiveIdentity, ArchiveSummary, AuditEntry, AuditEvent, AuditReport, DeletedFrames,
+    Device, Frame, FrameMeta, FrameQuery, FramesSince, HeadKey, KnownNumbers, LatentSpaceKey, NewRecord,
+    NewScore, UnscoredFrame,
+    backend::{Backend, GroupOutcome, WriteGroup},
     files::DatabaseFiles,
+    quota::{ArchiveUsage, Eviction},
 };
 
 mod apply;
+mod audit;
+mod conflicts;
+mod connections;
+mod device_page;
+mod devices;
+mod epochs;
+mod group;
 mod health;
+mod identity;
+mod lanes;
 mod list;
+mod losses;
 mod read;
 mod retention;
+mod runs;
 mod scores;
+mod sources;
+mod streams;
+mod summary;
 mod transaction;
+mod usage;
 
 type Connection = <Db as Database>::Connection;
 type Row = <Db as Database>::Row;
 
 /// A frame to insert.
 pub(super) struct NewRow<'a> {
-    pub(super) device_id: i64,
-    pub(super) stream_id: i64,
-    pub(super) number: i64,
-    pub(super) received_us: i64,
+    pub(super) id: i64,
+    /// The time by which the frame is listed, in milliseconds since 1970.
+    pub(super) time_ms: i64,
+    /// The time of capture, unless it follows from the other times.
+    pub(super) captured_us: Option<i64>,
     pub(super) record: &'a NewRecord,
 }
 
@@ -48,6 +66,7 @@ pub(crate) struct Store {
     pub(super) location: String,
     pub(super) writer: Pool<Db>,
     pub(super) readers: Pool<Db>,
+    pub(super) identity: ArchiveIdentity,
     /// The files of the database; `None` if a server stores them.
     pub(super) files: Option<Arc<DatabaseFiles>>,
 }
@@ -57,12 +76,12 @@ pub(super) fn new_migration(version: i64, name: &'static str, sql: &'static str)
     Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
 }
 
-/// Brings the schema up to date.
-pub(super) async fn migrate_schema(
+/// Brings the schema up to date, counts the opening, and returns the identity of the archive.
+pub(super) async fn prepare_database(
     location: &str,
     pool: &Pool<Db>,
     migrations: Vec<Migration>,
-) -> Result<(), ArchiveError> {
+) -> Result<ArchiveIdentity, ArchiveError> {
     let known = migrations.last().map_or(0, |migration| migration.version);
     Migrator::with_migrations(migrations).run(pool).await.map_err(|error| match error {
         MigrateError::Execute(error) => classify_error(location, "update its schema", &error),
@@ -70,7 +89,17 @@ pub(super) async fn migrate_schema(
             ArchiveError::TooNew { place: location.to_owned(), found, known }
         }
         error => ArchiveError::Corrupt { place: location.to_owned(), cause: error.to_string() },
-    })
+    })?;
+    identity::count_opening(location, pool).await
+}
+
+/// Checks the chain of the audit log over a connection of its own.
+pub(super) async fn verify_audit(
+    location: &str,
+    connection: &mut Connection,
+) -> Result<AuditReport, ArchiveError> {
+    let report = audit::verify(connection).await;
+    report.map_err(|error| classify_error(location, "verify its audit log", &error))
 }
 
 impl Store {
@@ -99,32 +128,25 @@ impl Store {
 
 #[async_trait]
 impl Backend for Store {
-    async fn apply(
-        &self,
-        batches: &[Batch],
-        now_us: i64,
-    ) -> Result<Vec<Result<CommittedBatch, ArchiveError>>, ArchiveError> {
-        let mut transaction = self.begin("apply a batch").await?;
-        let outcomes = apply::apply_batches(&mut transaction, batches, now_us).await;
-        transaction.finish(outcomes).await
+    fn identity(&self) -> ArchiveIdentity {
+        self.identity
     }
 
-    async fn register_connection(&self, device: &str, now_us: i64) -> Result<u64, ArchiveError> {
-        let mut transaction = self.begin("register a connection").await?;
-        let connection = apply::register_connection(&mut transaction, device, now_us).await;
-        transaction.finish(connection).await
+    async fn write(&self, group: WriteGroup<'_>, now_us: i64) -> Result<GroupOutcome, ArchiveError> {
+        let mut transaction = self.begin("store what devices have sent").await?;
+        let outcome = group::write_group(&mut transaction, group, now_us).await;
+        transaction.finish(outcome).await
     }
 
     async fn known_numbers(
         &self,
         device: &str,
         spool: u32,
-        class: Class,
-        from: u64,
-    ) -> Result<Vec<RangeInclusive<u64>>, ArchiveError> {
+        lanes: &[(Class, u64)],
+    ) -> Result<Vec<KnownNumbers>, ArchiveError> {
         // The device deletes its records with these numbers, so they must not be those of another file.
         self.check_files().await?;
-        let known = read::known_numbers(&self.readers, device, spool, class, from)
+        let known = read::known_numbers(&self.readers, device, spool, lanes)
             .await
             .map_err(self.error_for("look up record numbers"))?;
         self.check_files().await?;
@@ -133,6 +155,14 @@ impl Backend for Store {
 
     async fn devices(&self) -> Result<Vec<Device>, ArchiveError> {
         read::devices(&self.readers).await.map_err(self.error_for("list devices"))
+    }
+
+    async fn devices_after(&self, name: &str, limit: u32) -> Result<Vec<Device>, ArchiveError> {
+        read::devices_after(&self.readers, name, limit).await.map_err(self.error_for("list devices"))
+    }
+
+    async fn summarise(&self, silent_before_us: i64) -> Result<ArchiveSummary, ArchiveError> {
+        summary::summarise(&self.readers, silent_before_us).await.map_err(self.error_for("count its frames"))
     }
 
     async fn list_frames(&self, query: &FrameQuery) -> Result<Vec<FrameMeta>, ArchiveError> {
@@ -179,10 +209,40 @@ impl Backend for Store {
         transaction.finish(updated_count).await
     }
 
-    async fn sweep(&self, horizon_us: i64, max_bytes: u64) -> Result<SweepReport, ArchiveError> {
+    async fn usage(&self) -> Result<ArchiveUsage, ArchiveError> {
+        usage::read_usage(&self.readers).await.map_err(self.error_for("measure its size"))
+    }
+
+    async fn delete_oldest(&self, eviction: &Eviction) -> Result<DeletedFrames, ArchiveError> {
         let mut transaction = self.begin("delete old frames").await?;
-        let report = retention::sweep(&mut transaction, horizon_us, max_bytes).await;
-        transaction.finish(report).await
+        let deleted = retention::delete_oldest(&mut transaction, eviction).await;
+        transaction.finish(deleted).await
+    }
+
+    async fn release_space(&self) -> Result<bool, ArchiveError> {
+        let operation = "give free space back";
+        let mut reader = self.readers.acquire().await.map_err(self.error_for(operation))?;
+        let excess = excess_pages(&mut reader).await.map_err(self.error_for(operation))?;
+        drop(reader);
+        if excess == 0 {
+            return Ok(false);
+        }
+        let mut transaction = self.begin(operation).await?;
+        let has_more = release_pages(&mut transaction, excess).await;
+        transaction.finish(has_more).await
+    }
+
+    async fn append_audit(&self, event: &AuditEvent, now_us: i64) -> Result<AuditEntry, ArchiveError> {
+        let mut transaction = self.begin("add to its audit log").await?;
+        let entry = audit::append(&mut transaction, event, now_us).await;
+        transaction.finish(entry).await
+    }
+
+    async fn list_audit(&self, before: u64, limit: u32) -> Result<Vec<AuditEntry>, ArchiveError> {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        audit::list(&self.readers, before, i64::from(limit))
+            .await
+            .map_err(self.error_for("list its audit log"))
     }
 
     async fn check_read(&self) -> Result<(), ArchiveError> {

@@ -14,6 +14,8 @@ use crate::{
 const SHORT_TIMEOUTS: Settings = Settings {
     max_age: None,
     max_bytes: None,
+    max_device_bytes: None,
+    max_device_frames: None,
     max_connections: 2,
     acquire_timeout: Duration::from_millis(100),
     feed_capacity: 1,
@@ -64,6 +66,19 @@ async fn a_missing_database_is_reported_without_its_password() {
 }
 
 #[tokio::test]
+async fn a_database_that_cannot_be_written_is_named_with_the_cause_and_the_fix() {
+    let (folder, ..) = file();
+    // A file in the place of a folder is an obstacle for every user; a read-only file system is another one.
+    let obstacle = folder.path().join("file");
+    fs::write(&obstacle, b"").unwrap();
+    let error = refusal(&format!("{}/archive.db", obstacle.display())).await;
+    assert!(matches!(error, ArchiveError::NotWritable { .. }), "{error:?}");
+    let message = error.to_string();
+    let expected = ["file/archive.db", "Not a directory", "check that its file system is mounted writable"];
+    assert!(expected.iter().all(|part| message.contains(part)), "{message}");
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_left_unchanged() {
     let (_folder, path, url) = file();
     open(&url).await.close().await;
@@ -71,7 +86,7 @@ async fn a_newer_schema_is_left_unchanged() {
                  VALUES (99, 'later', 1, x'00', 0)";
     beside(&path, newer).await.close().await.unwrap();
     let error = refusal(&url).await;
-    assert!(matches!(error, ArchiveError::TooNew { found: 99, known: 3, .. }), "{error}");
+    assert!(matches!(error, ArchiveError::TooNew { found: 99, known: 6, .. }), "{error}");
     assert!(error.to_string().contains("start a newer version"), "{error}");
 }
 

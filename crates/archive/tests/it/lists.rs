@@ -1,6 +1,10 @@
 //! Frames are found, and are returned unchanged.
 
-use lopside_archive::{Archive, Batch, FrameMeta, FrameQuery, HeadKey, NewRecord, NewScore};
+use std::sync::Arc;
+
+use lopside_archive::{
+    Archive, ArchiveSummary, Batch, ClockQuality, FrameMeta, FrameQuery, HeadKey, NewRecord, NewScore,
+};
 use lopside_delivery::Class;
 
 use crate::{START_US, batch, frames, open, record};
@@ -13,9 +17,9 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
         digest: u32::MAX,
         latent_space: [0xff, 0, 1, 2, 3, 4, 5, 6],
         trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
-        frame: (0..=255).collect(),
+        frame: (0..=255).collect::<Vec<u8>>().into(),
     };
-    let plain = NewRecord { trace: None, frame: Vec::new(), ..record(0) };
+    let plain = NewRecord { trace: None, frame: Vec::<u8>::new().into(), ..record(0) };
     let name = ("gate-7", u64::MAX, Class::High, i64::MAX as u64 - 2);
     archive
         .apply(Batch {
@@ -25,7 +29,10 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
         .await
         .unwrap();
     let listed = frames(&archive).await;
-    for (meta, sent, number) in [(&listed[1], sent, name.3), (&listed[0], plain, name.3 + 1)] {
+    // The first frame is listed by its arrival, because nothing was captured before 1970.
+    for (meta, sent, number) in [(&listed[0], sent, name.3), (&listed[1], plain, name.3 + 1)] {
+        let is_impossible = sent.captured_us < 0;
+        let clock = if is_impossible { ClockQuality::Impossible } else { ClockQuality::Unknown };
         let frame = archive.read_frame(meta.id).await.unwrap().unwrap();
         assert_eq!(frame.bytes, sent.frame);
         assert!(frame.meta.received_us > START_US - 365 * 86_400_000_000);
@@ -37,6 +44,8 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
             class: name.2,
             number,
             captured_us: sent.captured_us,
+            corrected_us: if is_impossible { meta.received_us } else { sent.captured_us },
+            clock,
             received_us: meta.received_us,
             source: sent.source,
             digest: sent.digest,
@@ -47,7 +56,7 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
         };
         assert_eq!(*meta, expected);
     }
-    assert_eq!(archive.read_frame(listed[0].id + 1).await.unwrap(), None);
+    assert_eq!(archive.read_frame(listed[1].id + 1).await.unwrap(), None);
 }
 
 pub(crate) async fn pages_list_all_frames_newest_first(url: &str) {
@@ -88,7 +97,7 @@ pub(crate) async fn a_list_is_limited_to_a_device_and_a_time_range(url: &str) {
         page.frames.into_iter().map(|frame| (frame.device, frame.number)).collect::<Vec<_>>()
     };
     let expected = |device: &str, numbers: &[u64]| {
-        numbers.iter().map(|number| (device.to_owned(), *number)).collect::<Vec<_>>()
+        numbers.iter().map(|number| (Arc::<str>::from(device), *number)).collect::<Vec<_>>()
     };
     assert_eq!(list(Some("gate"), time(4), time(7)).await, expected("gate", &[6, 5, 4]));
     assert_eq!(list(Some("door"), None, None).await, expected("door", &[6, 5]));
@@ -165,4 +174,62 @@ pub(crate) async fn later_frames_are_listed_in_order_of_arrival(url: &str) {
     assert_eq!(list(ids[1], Some("door"), 1).await, (ids[5..6].to_vec(), 3));
     assert_eq!(list(ids[8], None, 3).await, (vec![], 0));
     assert_eq!(list(0, Some("nobody"), 3).await, (vec![], 0));
+}
+
+pub(crate) async fn a_list_of_no_later_frames_counts_all_of_them(url: &str) {
+    let archive = open(url).await;
+    archive.apply(batch("gate", 5, 9)).await.unwrap();
+    archive.apply(batch("door", 1, 4)).await.unwrap();
+    let last = frames(&archive).await.iter().map(|frame| frame.id).max().unwrap();
+    for (after, device, expected) in
+        [(0, None, 9), (0, Some("gate"), 5), (last - 1, None, 1), (last, None, 0), (0, Some("nobody"), 0)]
+    {
+        let page = archive.frames_since(after, device, 0).await.unwrap();
+        assert_eq!((page.frames.len(), page.remaining), (0, expected), "{after} {device:?}");
+    }
+}
+
+pub(crate) async fn devices_are_listed_in_pages(url: &str) {
+    let archive = open(url).await;
+    let names = ["a", "b", "gate-1", "gate-2", "z~"];
+    for device in names {
+        archive.apply(batch(device, 1, 2)).await.unwrap();
+    }
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = archive.list_devices(2, after.as_ref()).await.unwrap();
+        listed.extend(page.devices);
+        let Some(next) = page.next else { break };
+        after = Some(next.to_string().parse().unwrap());
+        // A device that is added before the position does not move others to another page.
+        archive.apply(batch(&format!("A{}", listed.len()), 1, 1)).await.unwrap();
+    }
+    assert_eq!(listed.iter().map(|device| &device.name[..]).collect::<Vec<_>>(), names);
+    let all = archive.devices().await.unwrap();
+    assert_eq!(archive.list_devices(1000, None).await.unwrap().devices, all);
+    assert_eq!(archive.list_devices(0, None).await.unwrap().devices, all[..1]);
+}
+
+pub(crate) async fn the_summary_has_the_sums_over_all_devices(url: &str) {
+    let archive = open(url).await;
+    let disk_bytes = archive.size_bytes().await.unwrap();
+    let empty = ArchiveSummary { disk_bytes, ..ArchiveSummary::default() };
+    assert_eq!(archive.summary(i64::MAX).await.unwrap(), empty);
+    archive.apply(batch("gate", 1, 3)).await.unwrap();
+    archive.apply(batch("door", 1, 1)).await.unwrap();
+    let mut conflicting = batch("gate", 3, 3);
+    conflicting.records[0].digest ^= 1;
+    archive.apply(conflicting).await.unwrap_err();
+    let newest_received_us = frames(&archive).await.iter().map(|frame| frame.received_us).max();
+    let expected = ArchiveSummary {
+        devices: 2,
+        frames: 4,
+        bytes: 40,
+        disk_bytes: archive.size_bytes().await.unwrap(),
+        conflicting: 1,
+        newest_received_us,
+        ..ArchiveSummary::default()
+    };
+    assert_eq!(archive.summary(0).await.unwrap(), expected);
+    assert_eq!(archive.summary(i64::MAX).await.unwrap(), ArchiveSummary { silent: 2, ..expected });
 }

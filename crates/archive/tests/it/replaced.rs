@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lopside_archive::{Archive, ArchiveError, ArchiveState};
+use lopside_archive::{Archive, ArchiveError, ArchiveState, NewConnection};
 use lopside_delivery::Class;
 
-use crate::{batch, numbers, open, sqlite_file::file};
+use crate::{batch, known, numbers, open, sqlite_file::file};
 
 fn is_replaced<T>(result: &Result<T, ArchiveError>) -> bool {
     matches!(result, Err(ArchiveError::Replaced { .. }))
@@ -26,8 +26,8 @@ async fn assert_refuses(archive: &Archive) {
         assert!(is_replaced(&archive.apply(batch("gate", number, number)).await), "{number}");
     }
     assert!(matches!(&*state.borrow_and_update(), ArchiveState::Failing(ArchiveError::Replaced { .. })));
-    assert!(is_replaced(&archive.register_connection("gate").await));
-    assert!(is_replaced(&archive.known_numbers("gate", 0, Class::Normal, 1).await));
+    assert!(is_replaced(&archive.register_connection(NewConnection::new("gate")).await));
+    assert!(is_replaced(&archive.known_numbers("gate", 0, &[(Class::Normal, 1)]).await));
     assert!(is_replaced(&archive.delete(1).await));
     assert!(is_replaced(&archive.health().await));
     assert!(!state.has_changed().unwrap(), "one change, however many writes fail");
@@ -57,7 +57,7 @@ async fn a_file_that_was_moved_away_and_back_is_used_again() {
     archive.health().await.unwrap();
     assert!(matches!(&*archive.state().borrow(), ArchiveState::Writable));
     assert_eq!(archive.apply(batch("gate", 1, 5)).await.unwrap().applied, 2);
-    assert_eq!(archive.known_numbers("gate", 0, Class::Normal, 1).await.unwrap(), [1..=5]);
+    assert_eq!(known(&archive, "gate", 0, 1).await, [(1, vec![1..=5])]);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Many callers, several servers, and subscribers.
 
+use std::sync::Arc;
+
 use lopside_archive::{Archive, ArchiveError, Batch, Settings};
-use lopside_delivery::Class;
 use tokio::{sync::broadcast::error::RecvError, task::JoinSet};
 
-use crate::{batch, frames, numbers, open};
+use crate::{batch, frames, known, numbers, open};
 
 pub(crate) async fn many_callers_share_commits(url: &str) {
     let archive = open(url).await;
@@ -42,7 +43,7 @@ pub(crate) async fn a_stream_with_too_many_gaps_is_refused_alone(url: &str) {
     assert_eq!(other.unwrap().applied, 2);
     let raised = Batch { floor: 9999, ..further };
     assert_eq!(archive.apply(raised).await.unwrap().applied, 1);
-    assert_eq!(archive.known_numbers("gaps", 0, Class::Normal, 9999).await.unwrap(), [9999..=10_000]);
+    assert_eq!(known(&archive, "gaps", 0, 9999).await, [(1, vec![9999..=10_000])]);
 }
 
 pub(crate) async fn two_servers_apply_each_record_once(url: &str) {
@@ -65,23 +66,6 @@ pub(crate) async fn two_servers_apply_each_record_once(url: &str) {
     assert_eq!(numbers(&servers[1]).await, expected);
 }
 
-pub(crate) async fn only_the_newest_connection_of_a_device_applies_anything(url: &str) {
-    let servers = [open(url).await, open(url).await];
-    let new_batch =
-        |connection, first, last| Batch { connection: Some(connection), ..batch("gate", first, last) };
-    let older = servers[0].register_connection("gate").await.unwrap();
-    servers[0].apply(new_batch(older, 1, 3)).await.unwrap();
-    let newer = servers[1].register_connection("gate").await.unwrap();
-    let (late, other) =
-        tokio::join!(servers[0].apply(new_batch(older, 4, 6)), servers[0].apply(batch("door", 1, 1)));
-    let error = late.unwrap_err();
-    assert!(matches!(&error, ArchiveError::Superseded { device } if device == "gate"), "{error}");
-    assert_eq!(other.unwrap().applied, 1, "only the late batch is refused");
-    assert_eq!(servers[1].known_numbers("gate", 0, Class::Normal, 1).await.unwrap(), [1..=3]);
-    assert_eq!(servers[1].apply(new_batch(newer, 4, 5)).await.unwrap().applied, 2);
-    assert!(servers[0].register_connection("two words").await.is_err());
-}
-
 pub(crate) async fn subscribers_receive_the_committed_frames(url: &str) {
     let archive = open(url).await;
     archive.apply(batch("gate", 1, 2)).await.unwrap();
@@ -94,6 +78,7 @@ pub(crate) async fn subscribers_receive_the_committed_frames(url: &str) {
         [&listed[0], &listed[1]],
         "the feed has the listed frames, without the replay"
     );
+    assert!(Arc::ptr_eq(&received[0].device, &received[1].device), "the frames of a batch share the name");
 }
 
 pub(crate) async fn a_slow_subscriber_learns_what_it_missed(url: &str) {
