@@ -164,7 +164,7 @@ impl<'a> BundleDescription<'a> {
             latent_shape: Vec::new(),
             input: None,
             layers: layers.collect(),
-            heads: heads.map(|spec| HeadDescription::from_image_codec(manifest, spec)).collect(),
+            heads: heads.map(|head| HeadDescription::from_image_codec(manifest, &head.entry)).collect(),
         }
     }
 }
@@ -181,7 +181,7 @@ impl<'a> HeadDescription<'a> {
                 Self::from_fixed_latent(&service.manifest, &service.heads.version(name, version)?.spec)
             }
             ServedBundle::ImageCodec(service) => {
-                Self::from_image_codec(&service.manifest, &service.heads.version(name, version)?.spec)
+                Self::from_image_codec(&service.manifest, &service.heads.version(name, version)?.spec.entry)
             }
         })
     }

@@ -62,12 +62,28 @@ impl Decoder {
         check_counts(frames.len(), inputs.len(), outputs.len())?;
         let served = self.find_bundle(frames, bundle)?;
         tracing::Span::current().record("bundle", served.name());
-        let natural = [OutputRequest { head: String::new(), version: None, format: OutputFormat::Natural }];
+        let natural = [natural_output()];
         let outputs = if outputs.is_empty() { &natural } else { outputs };
         let request = ResolvedRequest { frames, inputs, outputs, limits: &self.limits, options };
         match served.as_ref() {
             ServedBundle::FixedLatent(service) => service.decode(&request, &self.memory_budget).await,
             ServedBundle::ImageCodec(service) => service.decode(&request, &self.memory_budget).await,
+        }
+    }
+
+    /// Returns the cost of a request in multiply-accumulates, as the bundle and the headers of the frames declare it.
+    /// No frame is decoded.
+    ///
+    /// # Errors
+    /// [`DecodeError`], as [`decode`](Self::decode) returns it for the same invalid request.
+    pub fn declared_macs<F: AsRef<[u8]>>(&self, request: &DecodeRequest<'_, F>) -> Result<u64, DecodeError> {
+        let DecodeRequest { frames, bundle, inputs, outputs, .. } = *request;
+        check_counts(frames.len(), inputs.len(), outputs.len())?;
+        let natural = [natural_output()];
+        let outputs = if outputs.is_empty() { &natural } else { outputs };
+        match self.find_bundle(frames, bundle)?.as_ref() {
+            ServedBundle::FixedLatent(service) => service.macs_of_outputs(outputs, frames.len()),
+            ServedBundle::ImageCodec(service) => service.declared_macs(frames, outputs, &self.limits),
         }
     }
 
@@ -96,4 +112,9 @@ impl Decoder {
         };
         served.cloned()
     }
+}
+
+/// Returns the output of a request that does not name one.
+fn natural_output() -> OutputRequest {
+    OutputRequest { head: String::new(), version: None, format: OutputFormat::Natural }
 }

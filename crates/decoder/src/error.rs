@@ -9,12 +9,12 @@ use lopside_latent::{LatentError, LatentSpaceId};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// A folder neither is nor contains a bundle.
+    /// A folder neither is nor contains a bundle, but something else.
     #[error(
         "{} neither is nor contains a bundle: give a folder with a bundle.json, or a folder of such folders",
         path.display()
     )]
-    EmptyFolder {
+    NoBundle {
         /// Path of the folder.
         path: PathBuf,
     },
@@ -25,6 +25,12 @@ pub enum LoadError {
         path: PathBuf,
         /// The cause.
         source: BundleError,
+    },
+    /// No bundle can be served, and at least one was refused.
+    #[error("no bundle can be served: {}", reasons.join("; "))]
+    NothingLoaded {
+        /// The reason of each refusal.
+        reasons: Vec<String>,
     },
     /// Two bundles have the same name and version.
     #[error("two bundles are named {name:?}: rename one in its bundle.json")]
@@ -118,6 +124,24 @@ pub enum DecodeError {
         head: String,
         /// The recommended delay before a retry.
         retry_after: Duration,
+    },
+    /// The work of the request alone takes longer than the time until its deadline, so that a retry with the same
+    /// time cannot succeed.
+    #[error(
+        "head {head:?} takes about {} ms for the {items} items of the request, but its deadline is in {} ms: allow \
+         more time, or send fewer or smaller items",
+        expected.as_millis(),
+        time_left.as_millis()
+    )]
+    DeadlineTooShort {
+        /// The name of the head.
+        head: String,
+        /// Number of items of the request.
+        items: usize,
+        /// The expected time of the work.
+        expected: Duration,
+        /// The time until the deadline.
+        time_left: Duration,
     },
     /// The deadline passed before the result was ready.
     #[error("the deadline passed while the request waited")]

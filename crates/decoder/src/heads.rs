@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::{
-    FixedLatentHeadSpec,
-    image_codec::{ImageCodecHead, ImageCodecHeadSpec},
-};
+use lopside_bundle::{Digest, FixedLatentHeadSpec, image_codec::ImageCodecHead};
+use serde::Serialize;
 
 use crate::{
     BatchSettings, DecodeError, LoadError, RequestOptions, Runtime,
-    batch::{Engine, HeadName},
-    model::{BatchSlice, HeadModel, InferenceInput, sizing},
+    batch::{Engine, HeadName, Permit},
+    model::{BatchSlice, HeadModel, InferenceInput, RunHandle, sizing},
     output::OutputKind,
 };
 
@@ -26,6 +24,9 @@ pub trait VersionedHead {
 pub(crate) trait HeadSpec: VersionedHead {
     /// Returns the kind of output that the head makes.
     fn output_kind(&self) -> OutputKind;
+    /// Returns the digest of everything that determines the head's outputs for a latent: its model and the rest of its
+    /// entry in the manifest.
+    fn digest(&self) -> Digest;
 }
 
 /// The lookup of heads, which is the same for both model kinds.
@@ -49,6 +50,7 @@ pub(crate) struct HeadRef<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: u32,
     pub(crate) output_kind: OutputKind,
+    pub(crate) digest: &'a Digest,
     pub(crate) engine: &'a Engine,
 }
 
@@ -59,6 +61,8 @@ pub struct ServedHead<S> {
     pub spec: S,
     /// The engine that runs the head.
     pub engine: Engine,
+    /// The digest of everything that determines the head's outputs for a latent.
+    digest: Digest,
 }
 
 /// The heads of a bundle in all versions, in the manifest's order. Other bundles of the same latent space may
@@ -86,7 +90,7 @@ impl HeadLoader {
     }
 }
 
-impl<S: VersionedHead> ServedHead<S> {
+impl<S> ServedHead<S> {
     /// Loads a head's model once per instance and starts one thread for each. `load` receives the largest
     /// batch size to try.
     ///
@@ -97,18 +101,20 @@ impl<S: VersionedHead> ServedHead<S> {
         bundle: &str,
         spec: S,
         load: impl Fn(&S, usize) -> Result<HeadModel, String>,
-    ) -> Result<Arc<Self>, LoadError> {
+    ) -> Result<Arc<Self>, LoadError>
+    where
+        S: HeadSpec,
+    {
         let instances = 0..loader.batching.instances.max(1);
         let models =
             instances.map(|instance| load(&spec, loader.max_tried_batch(instance))).collect::<Result<_, _>>();
         let name = HeadName { bundle, head: spec.name(), version: spec.version() };
         let engine = models.and_then(|models| Engine::start(models, name, loader.batching));
         let engine = engine.map_err(|reason| head_error(bundle, spec.name(), reason))?;
-        Ok(Arc::new(Self { spec, engine }))
+        let digest = spec.digest();
+        Ok(Arc::new(Self { spec, engine, digest }))
     }
-}
 
-impl<S> ServedHead<S> {
     /// Runs the head on an inference input and returns its outputs.
     ///
     /// # Errors
@@ -119,6 +125,23 @@ impl<S> ServedHead<S> {
         options: RequestOptions,
     ) -> Result<BatchSlice, DecodeError> {
         let permit = self.engine.admit(input.items(), input.size_bytes(), options)?;
+        self.engine.submit_job(permit, input, options).wait_for_result().await
+    }
+
+    /// Runs the head on the inference input of an admitted job. The run is ended if the deadline passes or the future
+    /// is dropped. For long jobs, because ONNX Runtime needs an object for each run that can be ended.
+    ///
+    /// # Errors
+    /// [`DecodeError::DeadlineExceeded`] or [`DecodeError::Internal`].
+    pub(crate) async fn run_cancellable(
+        &self,
+        permit: Permit,
+        input: InferenceInput,
+        options: RequestOptions,
+    ) -> Result<BatchSlice, DecodeError> {
+        let handle = RunHandle::default();
+        let _cancel_on_drop = handle.cancel_on_drop();
+        let input = InferenceInput { run_handle: Some(handle), ..input };
         self.engine.submit_job(permit, input, options).wait_for_result().await
     }
 }
@@ -180,8 +203,13 @@ impl<S: HeadSpec> HeadLookup for Heads<S> {
 }
 
 fn head_ref<S: HeadSpec>(head: &ServedHead<S>) -> HeadRef<'_> {
-    let ServedHead { spec, engine } = head;
-    HeadRef { name: spec.name(), version: spec.version(), output_kind: spec.output_kind(), engine }
+    let ServedHead { spec, engine, digest } = head;
+    HeadRef { name: spec.name(), version: spec.version(), output_kind: spec.output_kind(), digest, engine }
+}
+
+/// Returns the digest of a head's entry in the manifest, which contains the digest of its model.
+pub(crate) fn entry_digest(entry: &impl Serialize, model: &Digest) -> Digest {
+    serde_json::to_vec(entry).map_or_else(|_| model.clone(), |json| Digest::of(&json))
 }
 
 /// Returns the newest version of each head, in the given order.
@@ -233,25 +261,13 @@ impl VersionedHead for FixedLatentHeadSpec {
     }
 }
 
-impl VersionedHead for ImageCodecHeadSpec {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn version(&self) -> u32 {
-        self.version
-    }
-}
-
 impl HeadSpec for FixedLatentHeadSpec {
     fn output_kind(&self) -> OutputKind {
         OutputKind::from_head_kind(&self.kind)
     }
-}
 
-impl HeadSpec for ImageCodecHeadSpec {
-    fn output_kind(&self) -> OutputKind {
-        OutputKind::Images
+    fn digest(&self) -> Digest {
+        entry_digest(self, &self.model.sha256)
     }
 }
 

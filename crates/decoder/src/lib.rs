@@ -41,7 +41,7 @@ pub use fixed_latent::{
     FixedLatentHead, FixedLatentService, FrameOutput, ReadableFrames, head_outputs, item_dims,
 };
 pub use heads::{Heads, ServedHead, VersionedHead};
-pub use image_codec::{FeatureMaps, ImageCodec, ImageCodecDecoder, ImageCodecService};
+pub use image_codec::{FeatureMaps, ImageCodec, ImageCodecDecoder, ImageCodecService, ImageHead};
 pub use memory_budget::MemoryBudget;
 pub use model::BatchSlice;
 pub use output::{Output, OutputFormat, OutputKind, OutputValue, softmax};

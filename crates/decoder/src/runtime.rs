@@ -3,7 +3,7 @@ use std::{path::Path, sync::Mutex};
 use clap::ValueEnum;
 use ort::{
     environment::Environment,
-    ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, cuda::ConvAlgorithmSearch},
+    ep::{CPU, CUDA, ExecutionProvider as _, ExecutionProviderDispatch, cuda::ConvAlgorithmSearch},
     session::Session,
 };
 use serde::Deserialize;
@@ -20,6 +20,16 @@ pub enum Device {
     Cpu,
     /// CUDA; the server does not start without it
     Cuda,
+}
+
+/// The memory of a session's runs on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionMemory {
+    /// The session keeps the memory of its largest run for later runs, which is faster for small tensors.
+    Kept,
+    /// Each tensor is allocated when it is needed and freed after its last use, for images, whose sizes vary from
+    /// kilobytes to gigabytes. Large tensors are then returned to the system at once.
+    Returned,
 }
 
 /// ONNX Runtime, loaded once per process.
@@ -82,6 +92,14 @@ impl Runtime {
     /// # Errors
     /// The error message of ONNX Runtime.
     pub fn session(&self, model: &[u8]) -> Result<Session, String> {
+        self.session_with(model, SessionMemory::Kept)
+    }
+
+    /// Creates a session for one model, whose runs use their memory in this way.
+    ///
+    /// # Errors
+    /// The error message of ONNX Runtime.
+    pub(crate) fn session_with(&self, model: &[u8], memory: SessionMemory) -> Result<Session, String> {
         let builder = Session::builder(&self.environment).map_err(error_text)?;
         let builder = builder.with_intra_threads(self.threads).map_err(error_text)?;
         // Threads that spin between two runs take CPU time from the threads that decode frames and send
@@ -89,6 +107,10 @@ impl Runtime {
         let mut builder = builder.with_intra_op_spinning(false).map_err(error_text)?;
         if let Some(number) = self.cuda {
             builder = builder.with_execution_providers([cuda_provider(number)]).map_err(error_text)?;
+        } else if memory == SessionMemory::Returned {
+            // A plan of a run's memory is kept for each shape of its inputs, and there are as many as sizes of images.
+            builder = builder.with_memory_pattern(false).map_err(error_text)?;
+            builder = builder.with_execution_providers([unpooled_cpu_provider()]).map_err(error_text)?;
         }
         builder.commit_from_memory(model).map_err(error_text)
     }
@@ -138,6 +160,11 @@ fn provider_error(error: impl std::fmt::Display) -> CudaError {
 fn cuda_provider(number: i32) -> ExecutionProviderDispatch {
     let provider = CUDA::default().with_device_id(number).with_tf32(false);
     provider.with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic).build().error_on_failure()
+}
+
+/// Returns the CPU provider without its memory pool, which grows by powers of two and never shrinks.
+fn unpooled_cpu_provider() -> ExecutionProviderDispatch {
+    CPU::default().with_arena_allocator(false).build().error_on_failure()
 }
 
 fn error_text(error: impl std::fmt::Display) -> String {

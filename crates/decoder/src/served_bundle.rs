@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lopside_bundle::image_codec::AnyBundle;
+use lopside_bundle::{Digest, image_codec::AnyBundle};
 use lopside_latent::LatentSpaceId;
 
 use crate::{
@@ -74,6 +74,15 @@ impl ServedBundle {
     /// [`DecodeError::UnknownHead`].
     pub fn find_head(&self, head: &str, version: Option<u32>) -> Result<(String, u32), DecodeError> {
         self.heads().find(head, version).map(name_and_version)
+    }
+
+    /// Returns the digest of everything that determines the outputs of a version of a head for a latent: its model
+    /// and its entry in the manifest. It changes when the head is replaced without a new version.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownHead`].
+    pub fn head_digest(&self, head: &str, version: u32) -> Result<&Digest, DecodeError> {
+        self.heads().find(head, Some(version)).map(|head| head.digest)
     }
 
     /// Returns the name and the newest version of the first head with this kind of output.

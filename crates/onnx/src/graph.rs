@@ -194,7 +194,7 @@ fn initializer_names(graph: &GraphProto) -> impl Iterator<Item = &str> {
     graph.initializer.iter().chain(sparse).map(TensorProto::name)
 }
 
-fn is_random(node: &NodeProto) -> bool {
+pub(crate) fn is_random(node: &NodeProto) -> bool {
     let is_random_op = is_standard(node) && RANDOM_OPS.contains(&node.op_type());
     is_random_op || node_bodies(node).any(|body| body.node.iter().any(is_random))
 }

@@ -20,6 +20,7 @@ mod stored_values;
 mod symbolic;
 #[cfg(test)]
 mod testing;
+mod tiling;
 mod types;
 
 /// The messages of the ONNX format, generated from `onnx.proto`. Optional fields are `Option`s with a getter
@@ -40,3 +41,4 @@ pub use model::{decode_model, encode_model, metadata_value, set_metadata};
 pub use pick::{CutBudget, pick_cut, rank_cuts};
 pub use split::{split_at, split_model};
 pub use symbolic::Extent;
+pub use tiling::{TiledTensor, tile_margin};

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tracing::Span;
 
-use super::{discard_reason::DiscardReason, permit::Permit, policy::QueuedJob};
+use super::{discard_reason::DiscardReason, permit::Permit, policy::QueuedJob, queue_state::AdmittedJob};
 use crate::{
     DecodeError, Priority, RequestOptions,
     model::{BatchSlice, InferenceInput},
@@ -27,17 +27,6 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Returns the reason if the job must not run.
-    pub(crate) fn discard_reason(&self, now: Instant) -> Option<DiscardReason> {
-        if self.options.deadline <= now {
-            Some(DiscardReason::Expired)
-        } else if self.reply.is_closed() {
-            Some(DiscardReason::Abandoned)
-        } else {
-            None
-        }
-    }
-
     /// Ends the span of the time in the queue.
     pub(crate) fn leave_queue(&mut self) {
         drop(std::mem::replace(&mut self.queue_span, Span::none()));
@@ -53,11 +42,40 @@ impl QueuedJob for Job {
         self.enqueued_at
     }
 
+    fn deadline(&self) -> Instant {
+        self.options.deadline
+    }
+
     fn items(&self) -> usize {
         self.input.items()
     }
 
     fn same_shape(&self, other: &Self) -> bool {
         self.input.has_same_shape(&other.input)
+    }
+}
+
+impl AdmittedJob for Job {
+    fn items_in_flight(&self) -> usize {
+        self.permit.items_in_flight()
+    }
+
+    fn discard_reason(&self, now: Instant) -> Option<DiscardReason> {
+        if self.options.deadline <= now {
+            Some(DiscardReason::Expired)
+        } else if self.reply.is_closed() {
+            Some(DiscardReason::Abandoned)
+        } else {
+            None
+        }
+    }
+
+    fn discard(self, reason: DiscardReason) {
+        let Self { reply, permit, .. } = self;
+        permit.stats().record_discard(reason);
+        // The capacity is free before the caller knows.
+        drop(permit);
+        // Sending fails if the caller has stopped waiting, which is fine.
+        let _ = reply.send(Err(DecodeError::DeadlineExceeded));
     }
 }

@@ -69,6 +69,16 @@ impl Permit {
         load.stats.record_permit(bytes);
         (Self { load: Arc::clone(load), items, bytes }, before)
     }
+
+    /// Returns the number of items of all queued and running jobs of the queue.
+    pub(super) fn items_in_flight(&self) -> usize {
+        self.load.items()
+    }
+
+    /// Returns the statistics of the head.
+    pub(super) fn stats(&self) -> &HeadStats {
+        self.load.stats()
+    }
 }
 
 impl Drop for Permit {

@@ -4,8 +4,8 @@
 //! The most urgent job leads the batch: the oldest job of the highest class. A job rises by one class per
 //! [`BatchPolicy::promotion_interval`] of waiting, so that no job starves. Jobs with the leader's input shape
 //! join it in the same order, as long as they fit. The batch runs at once if it is full, if it has the expected
-//! number of items, or if its oldest job has waited for [`BatchPolicy::max_delay`]; otherwise it waits for the
-//! first of these events.
+//! number of items, or if one of its jobs has waited for [`BatchPolicy::max_delay`] or for half of the time until
+//! its deadline; otherwise it waits for the first of these events.
 //!
 //! [`ConcurrencyEstimate`] provides the expected number of items: about the number of items that were recently
 //! queued or running at the same time. A single caller that waits for each response before it sends the next
@@ -21,6 +21,8 @@ pub(crate) trait QueuedJob {
     fn priority(&self) -> Priority;
     /// Returns the time at which the job was enqueued.
     fn enqueued_at(&self) -> Instant;
+    /// Returns the time after which the result is useless.
+    fn deadline(&self) -> Instant;
     /// Returns the number of items that the job adds to a batch, at least 1.
     fn items(&self) -> usize;
     /// Returns whether both jobs can be in one batch.
@@ -56,7 +58,7 @@ impl BatchPolicy {
         order.sort_by_key(|&index| (self.effective_class(&jobs[index], now), jobs[index].enqueued_at()));
         let Some(&leader) = order.first() else { return Decision::Idle };
         let mut items = 0;
-        let mut oldest = jobs[leader].enqueued_at();
+        let mut due = self.due(&jobs[leader]);
         let mut complete = false;
         let mut batch = Vec::new();
         for index in order {
@@ -69,15 +71,21 @@ impl BatchPolicy {
                 continue;
             }
             items += job.items();
-            oldest = oldest.min(job.enqueued_at());
+            due = due.min(self.due(job));
             batch.push(index);
         }
-        let due = oldest + self.max_delay;
         if complete || items >= expected.min(self.max_items) || due <= now {
             Decision::Run(batch)
         } else {
             Decision::Wait(due)
         }
+    }
+
+    /// Returns the time at which a job runs even if none has joined it: after the delay, or earlier if half of the
+    /// time until its deadline is shorter.
+    pub(crate) fn due<J: QueuedJob>(&self, job: &J) -> Instant {
+        let time_limit = job.deadline().saturating_duration_since(job.enqueued_at());
+        job.enqueued_at() + self.max_delay.min(time_limit / 2)
     }
 
     /// Returns the class of a job after its waiting time; smaller is more urgent.
@@ -121,6 +129,7 @@ mod tests {
     struct Job {
         priority: Priority,
         enqueued_at: Instant,
+        time_limit: Duration,
         items: usize,
         shape: u8,
     }
@@ -131,6 +140,9 @@ mod tests {
         }
         fn enqueued_at(&self) -> Instant {
             self.enqueued_at
+        }
+        fn deadline(&self) -> Instant {
+            self.enqueued_at + self.time_limit
         }
         fn items(&self) -> usize {
             self.items
@@ -149,7 +161,8 @@ mod tests {
 
     fn job(start: Instant, micros: u64, items: usize) -> Job {
         let enqueued_at = start + Duration::from_micros(micros);
-        Job { priority: Priority::Normal, enqueued_at, items, shape: 0 }
+        let time_limit = Duration::from_mins(1);
+        Job { priority: Priority::Normal, enqueued_at, time_limit, items, shape: 0 }
     }
 
     #[test]
@@ -163,6 +176,19 @@ mod tests {
         let jobs = [job(start, 0, 1), job(start, 1, 1), job(start, 2, 1)];
         assert_eq!(POLICY.decide(&jobs, 3, start), Decision::Run(vec![0, 1, 2]));
         assert_eq!(POLICY.decide::<Job>(&[], 3, start), Decision::Idle);
+    }
+
+    /// Otherwise a job would expire while all sessions are free.
+    #[test]
+    fn no_job_is_held_back_for_more_than_half_of_its_time() {
+        let start = Instant::now();
+        let mut jobs = [job(start, 0, 1), job(start, 100, 1)];
+        jobs[1].time_limit = Duration::from_micros(600);
+        let due = start + Duration::from_micros(400);
+        assert_eq!(POLICY.decide(&jobs, 3, start + Duration::from_micros(100)), Decision::Wait(due));
+        assert_eq!(POLICY.decide(&jobs, 3, due), Decision::Run(vec![0, 1]));
+        jobs[1].time_limit = Duration::ZERO;
+        assert_eq!(POLICY.decide(&jobs, 3, jobs[1].enqueued_at), Decision::Run(vec![0, 1]));
     }
 
     #[test]

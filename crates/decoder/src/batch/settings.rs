@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{policy::BatchPolicy, queue::QueueLimits};
+use super::{admission::QueueLimits, policy::BatchPolicy};
 
 /// Waiting time after which a job rises by one class.
 const PROMOTION_INTERVAL: Duration = Duration::from_millis(500);

@@ -134,7 +134,7 @@ pub(super) fn build_input(
     items: usize,
 ) -> InferenceInput {
     let output_lens = head_outputs(spec).map(|tensor| items * item_dims(tensor).product::<usize>()).collect();
-    InferenceInput { tensors: layers, output_lens }
+    InferenceInput::new(layers, output_lens)
 }
 
 /// Creates the tensor of a layer with `items` items.

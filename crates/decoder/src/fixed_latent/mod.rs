@@ -20,10 +20,11 @@ use crate::{
     batch::{PendingResult, Permit},
     heads::{HeadLoader, Heads, ServedHead},
     memory_budget::{MemoryBudget, run_with_permit},
-    model::{BatchSlice, HeadModel, ModelIo},
+    model::{BatchSlice, HeadModel, ModelIo, ModelSource},
     offload::offload_if_large,
     output, reference_input,
     request::ResolvedRequest,
+    runtime::SessionMemory,
 };
 
 /// A bundle of fixed latents and the engines of its heads.
@@ -59,7 +60,8 @@ impl FixedLatentService {
             ServedHead::start(loader, &manifest.name, head.spec, |spec, max_items| {
                 let zeros = zeros.as_ref().map_err(ToString::to_string)?;
                 let io = model_io(spec, &space);
-                HeadModel::load(&loader.runtime, &head.model, &io, (&zeros.to_input(spec), max_items))
+                let source = ModelSource { bytes: &head.model, io: &io, memory: SessionMemory::Kept };
+                HeadModel::load(&loader.runtime, source, (&zeros.to_input(spec), max_items))
             })
         });
         let heads = Heads::new(&manifest.name, heads.collect::<Result<_, _>>()?);
@@ -142,6 +144,21 @@ impl FixedLatentService {
             requested.push(RequestedHead { head: Arc::clone(head), format: *format, slice_index });
         }
         Ok((heads, requested))
+    }
+
+    /// Returns the multiply-accumulates of these outputs for this many frames. A head that makes several outputs runs
+    /// once.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownHead`], or [`DecodeError::InvalidRequest`] for a format that a head does not support.
+    pub(crate) fn macs_of_outputs(
+        &self,
+        outputs: &[OutputRequest],
+        frames: usize,
+    ) -> Result<u64, DecodeError> {
+        let (heads, _) = self.select_heads(outputs)?;
+        let macs = heads.iter().map(|head| head.spec.cost.macs).fold(0, u64::saturating_add);
+        Ok(macs.saturating_mul(frames as u64))
     }
 
     fn admit_all(

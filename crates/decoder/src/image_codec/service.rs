@@ -1,28 +1,29 @@
-//! Serves the bundle of an image codec: each image is a job, and all work except the head's is done on
+//! Serves the bundle of an image codec: each tile of an image is a job, and all work except the head's is done on
 //! blocking threads.
 
 use std::sync::Arc;
 
-use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecHead, ImageCodecHeadSpec, ImageCodecManifest};
+use lopside_bundle::image_codec::{ImageCodecBundle, ImageCodecHead, ImageCodecManifest};
 use lopside_latent::{LatentError, Limits, image_codec::ImageCodecHeader};
 
+use super::{
+    admission::{AdmittedImages, admit_images},
+    canvas::CanvasFormat,
+    codec::ImageCodec,
+    feature_maps::FeatureMaps,
+    head::{ImageHead, ServedImageHead},
+    head_run::HeadRun,
+};
 use crate::{
-    DecodeError, LoadError, Output, OutputFormat, OutputRequest, OutputValue, RequestOptions,
+    DecodeError, LoadError, Output, OutputFormat, OutputRequest, RequestOptions,
     heads::{HeadLoader, Heads, ServedHead},
     memory_budget::{MemoryBudget, MemoryPermit, run_with_permit},
-    model::BatchSlice,
     output::{self, OutputKind},
-    png,
     request::ResolvedRequest,
 };
 
-use super::codec::{FeatureMaps, ImageCodec};
-
 /// The frame version of image codecs.
 const FRAME_VERSION: u8 = 2;
-
-/// A head of an image codec.
-pub(super) type ServedImageHead = ServedHead<ImageCodecHeadSpec>;
 
 /// A requested head and its output format.
 type HeadAndFormat<'a> = (&'a Arc<ServedImageHead>, OutputFormat);
@@ -35,7 +36,7 @@ pub struct ImageCodecService {
     /// The conversions between frames, feature maps and images.
     pub codec: Arc<ImageCodec>,
     /// The heads, with each version, also of other bundles of the same latent space.
-    pub heads: Heads<ImageCodecHeadSpec>,
+    pub heads: Heads<ImageHead>,
 }
 
 /// Returns the error for a frame that an image codec refused.
@@ -51,11 +52,7 @@ impl ImageCodecService {
     pub(crate) fn start(bundle: ImageCodecBundle, loader: &HeadLoader) -> Result<Self, LoadError> {
         let ImageCodecBundle { manifest, space, heads, .. } = bundle;
         let codec = ImageCodec::new(&manifest, space);
-        let heads = heads.into_iter().map(|ImageCodecHead { spec, model }| {
-            ServedHead::start(loader, &manifest.name, spec, |spec, max_items| {
-                codec.load(&loader.runtime, spec, &model, max_items)
-            })
-        });
+        let heads = heads.into_iter().map(|head| start_head(&codec, &manifest.name, head, loader));
         let heads = Heads::new(&manifest.name, heads.collect::<Result<_, _>>()?);
         Ok(Self { manifest: Arc::new(manifest), codec: Arc::new(codec), heads })
     }
@@ -66,7 +63,8 @@ impl ImageCodecService {
         Self { manifest: Arc::clone(&self.manifest), codec: Arc::clone(&self.codec), heads }
     }
 
-    /// Decodes every frame with the requested heads. All frames are checked before the first one is decoded.
+    /// Decodes every frame with the requested heads. All frames are checked, and the whole request is admitted, before
+    /// the first frame is decoded.
     ///
     /// # Errors
     /// [`DecodeError`]; for an invalid frame, with its index.
@@ -77,16 +75,18 @@ impl ImageCodecService {
     ) -> Result<Vec<Vec<Output>>, DecodeError> {
         let heads = self.requested_heads(request.outputs)?;
         let scale = largest_scale(&heads);
-        let mut pixels = Vec::with_capacity(request.frames.len());
-        for (index, frame) in request.frames.iter().enumerate() {
-            let checked = self.codec.check_frame(frame.as_ref(), scale, request.limits);
-            pixels.push(checked.map_err(|source| frame_error(&self.manifest.name, index, source))?);
-        }
+        let headers = self.check_frames(request.frames, request.limits)?;
+        let pixels = headers.iter().map(|header| self.codec.output_pixels(*header, scale, request.limits));
+        let pixels = pixels.enumerate();
+        let pixels = pixels.map(|(index, pixels)| pixels.map_err(|source| self.frame_error(index, source)));
+        let pixels = pixels.collect::<Result<Vec<u64>, _>>()?;
+        let mut admitted = self.admit(&heads, &headers, request.options)?;
         let mut outputs = Vec::with_capacity(pixels.len());
         for (index, pixels) in pixels.into_iter().enumerate() {
-            let permit = Arc::new(budget.acquire(pixels, &heads[0].0.spec.name, request.options).await?);
+            let permit =
+                Arc::new(budget.acquire(pixels, &heads[0].0.spec.entry.name, request.options).await?);
             let maps = self.decode_maps(request, index, Arc::clone(&permit)).await?;
-            outputs.push(self.run_heads(&heads, maps, request.options, &permit).await?);
+            outputs.push(self.run_heads(&heads, maps, request.options, (&permit, &mut admitted)).await?);
         }
         Ok(outputs)
     }
@@ -104,14 +104,79 @@ impl ImageCodecService {
     ) -> Result<Vec<Vec<Output>>, DecodeError> {
         let heads = self.requested_heads(requested)?;
         let scale = largest_scale(&heads);
+        let headers: Vec<ImageCodecHeader> = items.iter().map(|maps| maps.header).collect();
+        let pixels = headers.iter().map(|header| self.codec.output_pixels(*header, scale, limits));
+        let pixels = pixels.collect::<Result<Vec<u64>, _>>();
+        let pixels = pixels.map_err(|error| DecodeError::InvalidRequest(error.to_string()))?;
+        let mut admitted = self.admit(&heads, &headers, options)?;
         let mut outputs = Vec::with_capacity(items.len());
-        for maps in items {
-            let pixels = self.codec.output_pixels(maps.header, scale, limits);
-            let pixels = pixels.map_err(|error| DecodeError::InvalidRequest(error.to_string()))?;
-            let permit = Arc::new(budget.acquire(pixels, &heads[0].0.spec.name, options).await?);
-            outputs.push(self.run_heads(&heads, maps, options, &permit).await?);
+        for (maps, pixels) in items.into_iter().zip(pixels) {
+            let permit = Arc::new(budget.acquire(pixels, &heads[0].0.spec.entry.name, options).await?);
+            outputs.push(self.run_heads(&heads, maps, options, (&permit, &mut admitted)).await?);
         }
         Ok(outputs)
+    }
+
+    /// Returns the multiply-accumulates of these outputs for frames, as their headers declare the work.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; for an invalid frame, with its index.
+    pub(crate) fn declared_macs<F: AsRef<[u8]>>(
+        &self,
+        frames: &[F],
+        outputs: &[OutputRequest],
+        limits: &Limits,
+    ) -> Result<u64, DecodeError> {
+        self.macs_of_images(&self.check_frames(frames, limits)?, outputs)
+    }
+
+    /// Returns the multiply-accumulates of these outputs for images with these headers: the pixels of the padded
+    /// images, times the cost of each head per pixel.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownHead`], or [`DecodeError::InvalidRequest`] for a format that a head does not support.
+    pub fn macs_of_images(
+        &self,
+        headers: &[ImageCodecHeader],
+        outputs: &[OutputRequest],
+    ) -> Result<u64, DecodeError> {
+        let pixels = headers.iter().map(|header| self.codec.padded_pixels(*header));
+        let pixels = pixels.fold(0, u64::saturating_add);
+        let heads = self.requested_heads(outputs)?;
+        let macs_per_pixel: f64 = heads.iter().map(|(head, _)| head.spec.entry.cost.macs_per_pixel).sum();
+        // The cast saturates, and a cost that is not a number counts as 0.
+        Ok((pixels as f64 * macs_per_pixel).ceil() as u64)
+    }
+
+    /// Returns the headers of frames that are valid as far as that can be checked without decoding them.
+    fn check_frames<F: AsRef<[u8]>>(
+        &self,
+        frames: &[F],
+        limits: &Limits,
+    ) -> Result<Vec<ImageCodecHeader>, DecodeError> {
+        let headers = frames.iter().map(|frame| self.codec.check_frame(frame.as_ref(), limits)).enumerate();
+        headers.map(|(index, header)| header.map_err(|source| self.frame_error(index, source))).collect()
+    }
+
+    /// Admits images to the requested heads.
+    fn admit(
+        &self,
+        heads: &[HeadAndFormat<'_>],
+        headers: &[ImageCodecHeader],
+        options: RequestOptions,
+    ) -> Result<AdmittedImages, DecodeError> {
+        let work = heads.iter().map(|&(head, _)| {
+            let pixels = headers.iter().map(|&header| self.computed_pixels(head, header));
+            (head, pixels.fold(0, u64::saturating_add))
+        });
+        admit_images(work, headers.len(), options)
+    }
+
+    /// Returns the number of pixels of the encoded image that a head computes, with the margins of its tiles.
+    fn computed_pixels(&self, head: &ServedImageHead, header: ImageCodecHeader) -> u64 {
+        let ImageHead { entry, tile_margin, .. } = &head.spec;
+        let plan = self.codec.plan_tiles(header, entry, *tile_margin, None);
+        plan.computed_blocks() * self.codec.block_pixels()
     }
 
     /// Returns the requested heads and their output formats.
@@ -126,12 +191,12 @@ impl ImageCodecService {
             OutputFormat::Natural | OutputFormat::Png => Ok((head, OutputFormat::Png)),
             OutputFormat::Tensor => Ok((head, OutputFormat::Tensor)),
             OutputFormat::ClassScores | OutputFormat::Anomaly => {
-                Err(output::format_error(&head.spec.name, OutputKind::Images, output.format))
+                Err(output::format_error(&head.spec.entry.name, OutputKind::Images, output.format))
             }
         }
     }
 
-    /// Decodes a frame to feature maps on a blocking thread.
+    /// Decodes the integers of a frame on a blocking thread.
     async fn decode_maps<F: AsRef<[u8]> + Clone + Send + 'static>(
         &self,
         request: &ResolvedRequest<'_, F>,
@@ -140,8 +205,8 @@ impl ImageCodecService {
     ) -> Result<FeatureMaps, DecodeError> {
         let (codec, frame, limits) =
             (Arc::clone(&self.codec), request.frames[index].clone(), *request.limits);
-        let maps = run_with_permit(permit, move || codec.maps(frame.as_ref(), &limits)).await?;
-        maps.map_err(|source| frame_error(&self.manifest.name, index, source))
+        let maps = run_with_permit(permit, move || codec.decode_maps(frame.as_ref(), &limits)).await?;
+        maps.map_err(|source| self.frame_error(index, source))
     }
 
     async fn run_heads(
@@ -149,43 +214,52 @@ impl ImageCodecService {
         heads: &[HeadAndFormat<'_>],
         maps: FeatureMaps,
         options: RequestOptions,
-        permit: &Arc<MemoryPermit>,
+        (permit, admitted): (&Arc<MemoryPermit>, &mut AdmittedImages),
     ) -> Result<Vec<Output>, DecodeError> {
-        let header = maps.header;
-        let inputs: Vec<_> = heads.iter().map(|(head, _)| self.codec.to_input(&maps, &head.spec)).collect();
-        // The inference inputs share the maps, so that the last input frees them.
-        drop(maps);
+        let maps = Arc::new(maps);
         let mut outputs = Vec::with_capacity(heads.len());
-        for ((head, format), input) in heads.iter().zip(inputs) {
-            let slice = head.run(input, options).await?;
-            let (codec, spec, format) = (Arc::clone(&self.codec), head.spec.clone(), *format);
-            let value = run_with_permit(Arc::clone(permit), move || {
-                convert_output(&codec, &spec, format, header, slice)
-            })
-            .await??;
-            outputs.push(Output { head: head.spec.name.clone(), version: head.spec.version, value });
+        for (&(head, format), reservation) in heads.iter().zip(&mut admitted.reservations) {
+            let run = HeadRun { codec: &self.codec, head, maps: &maps, options, permit };
+            let format = match format {
+                OutputFormat::Tensor => CanvasFormat::Values,
+                _ if maps.header.is_grey => CanvasFormat::Grey,
+                _ => CanvasFormat::Colour,
+            };
+            let value = run.compute(format, reservation).await?;
+            let entry = &head.spec.entry;
+            outputs.push(Output { head: entry.name.clone(), version: entry.version, value });
         }
         Ok(outputs)
     }
+
+    fn frame_error(&self, index: usize, source: LatentError) -> DecodeError {
+        frame_error(&self.manifest.name, index, source)
+    }
+}
+
+/// Starts the engine of a head, and measures its time per pixel.
+fn start_head(
+    codec: &ImageCodec,
+    bundle: &str,
+    ImageCodecHead { spec, model }: ImageCodecHead,
+    loader: &HeadLoader,
+) -> Result<Arc<ServedImageHead>, LoadError> {
+    let margin = codec.tile_margin(&spec, &model);
+    if margin.is_none() {
+        tracing::info!(bundle, head = %spec.name, "large images are computed as a whole: the model allows no tiles");
+    }
+    let head = ImageHead::new(spec, margin, loader.batching.instances);
+    ServedHead::start(loader, bundle, head, |head, max_items| {
+        let mut loaded = codec.load(&loader.runtime, &head.entry, &model, max_items)?;
+        if !head.pace.is_measured() {
+            let (pixels, time) = codec.measure_pace(&head.entry, &mut loaded)?;
+            head.pace.record(pixels, time);
+        }
+        Ok(loaded)
+    })
 }
 
 /// Returns the largest upscaling factor of the heads.
 fn largest_scale(heads: &[HeadAndFormat<'_>]) -> u32 {
-    heads.iter().map(|(head, _)| head.spec.scale).max().unwrap_or(1)
-}
-
-fn convert_output(
-    codec: &ImageCodec,
-    head: &ImageCodecHeadSpec,
-    format: OutputFormat,
-    header: ImageCodecHeader,
-    slice: BatchSlice,
-) -> Result<OutputValue, DecodeError> {
-    let raster = codec.raster(header, head, &slice);
-    if format == OutputFormat::Tensor {
-        return Ok(raster.to_tensor());
-    }
-    let image = raster.to_image(header.is_grey)?;
-    drop(slice);
-    Ok(OutputValue::Png(png::encode_png(&image)?))
+    heads.iter().map(|(head, _)| head.spec.entry.scale).max().unwrap_or(1)
 }

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use super::run_handle::RunHandle;
+
 /// An input tensor of 32-bit floats, row-major. The values are shared, because several heads read the same
 /// latent.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub(crate) struct InferenceInput {
     pub(crate) tensors: Vec<NamedTensor>,
     /// Number of values of each output, over all items.
     pub(crate) output_lens: Vec<usize>,
+    /// Cancels the run if this is its only inference input; `None` for a run that always ends by itself.
+    pub(crate) run_handle: Option<RunHandle>,
 }
 
 impl NamedTensor {
@@ -38,6 +42,16 @@ impl NamedTensor {
 }
 
 impl InferenceInput {
+    /// Creates the inference input of a run that cannot be cancelled.
+    pub(crate) fn new(tensors: Vec<NamedTensor>, output_lens: Vec<usize>) -> Self {
+        Self { tensors, output_lens, run_handle: None }
+    }
+
+    /// Returns whether the run of this inference input was cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.run_handle.as_ref().is_some_and(RunHandle::is_cancelled)
+    }
+
     /// Returns the number of items.
     pub(crate) fn items(&self) -> usize {
         self.tensors.first().and_then(|tensor| tensor.shape.first()).copied().unwrap_or(1)
@@ -66,10 +80,7 @@ impl InferenceInput {
             let items = times * tensor.shape.first().copied().unwrap_or(1);
             tensor.with_items(items, tensor.values.repeat(times))
         });
-        Self {
-            tensors: tensors.collect(),
-            output_lens: self.output_lens.iter().map(|len| times * len).collect(),
-        }
+        Self::new(tensors.collect(), self.output_lens.iter().map(|len| times * len).collect())
     }
 
     /// Returns one of `items` items.
@@ -78,10 +89,7 @@ impl InferenceInput {
             let each = tensor.values.len() / items;
             tensor.with_items(1, tensor.values[item * each..(item + 1) * each].to_vec())
         });
-        Self {
-            tensors: tensors.collect(),
-            output_lens: self.output_lens.iter().map(|len| len / items).collect(),
-        }
+        Self::new(tensors.collect(), self.output_lens.iter().map(|len| len / items).collect())
     }
 
     /// Joins inputs of one shape to a batch of `items` items, at least as many as the inputs have; further
@@ -102,7 +110,7 @@ impl InferenceInput {
             tensor.with_items(items, values)
         });
         let output_lens = first.output_lens.iter().map(|len| len / first_items * items);
-        Some(Cow::Owned(Self { tensors: tensors.collect(), output_lens: output_lens.collect() }))
+        Some(Cow::Owned(Self::new(tensors.collect(), output_lens.collect())))
     }
 }
 
@@ -113,7 +121,7 @@ mod tests {
     fn input(items: usize, first: f32) -> InferenceInput {
         let values = (0..2 * items).map(|number| first + number as f32).collect();
         let tensor = NamedTensor { name: "z".into(), shape: vec![items, 2], values: Arc::new(values) };
-        InferenceInput { tensors: vec![tensor], output_lens: vec![3 * items] }
+        InferenceInput::new(vec![tensor], vec![3 * items])
     }
 
     #[test]

@@ -6,28 +6,38 @@
 //!
 //! On a GPU, the batch is padded to a power of two, because each new shape costs the selection of an
 //! algorithm, and the tensors are in pinned memory ([`pinned`]).
+//!
+//! The run of a single inference input ends early if its [`RunHandle`] is cancelled.
 
 mod inference_input;
 mod pinned;
+mod run_handle;
 mod run_output;
 mod run_times;
 pub(crate) mod sizing;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lopside_bundle::LATENT_SPACE_KEY;
 use ort::{
-    session::{Session, SessionInputValue},
+    session::{RunOptions, Session, SessionInputValue},
     value::{DynValue, Outlet, Tensor, TensorRef},
 };
 
-use crate::Runtime;
+use crate::{Runtime, runtime::SessionMemory};
 
 pub(crate) use self::inference_input::{InferenceInput, NamedTensor};
+pub(crate) use self::run_handle::RunHandle;
 pub use self::run_output::BatchSlice;
 pub(crate) use self::run_output::RunOutput;
 pub(crate) use self::run_times::RunTimes;
 use pinned::PinnedMemory;
+
+/// The error of a run that was cancelled. Nobody waits for it any more.
+const CANCELLED: &str = "the run was ended early, because its caller has left or its deadline has passed";
 
 /// The names of a model's inputs and outputs.
 #[derive(Debug, Clone)]
@@ -38,6 +48,17 @@ pub(crate) struct ModelIo {
     pub(crate) outputs: Vec<String>,
     /// The latent space that the model reads; a model whose metadata name another one is refused.
     pub(crate) latent_space: String,
+}
+
+/// A model that is not loaded yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ModelSource<'a> {
+    /// The contents of the ONNX file.
+    pub(crate) bytes: &'a [u8],
+    /// The names that the model must have.
+    pub(crate) io: &'a ModelIo,
+    /// The memory of its runs.
+    pub(crate) memory: SessionMemory,
 }
 
 /// A model that is loaded and whose shapes are verified.
@@ -63,11 +84,10 @@ impl HeadModel {
     /// The reason why the model does not match its manifest.
     pub(crate) fn load(
         runtime: &Runtime,
-        model: &[u8],
-        io: &ModelIo,
+        ModelSource { bytes, io, memory }: ModelSource<'_>,
         (input, max_items): (&InferenceInput, usize),
     ) -> Result<Self, String> {
-        let session = runtime.session(model)?;
+        let session = runtime.session_with(bytes, memory)?;
         check_io(&session, io)?;
         let takes_single_item = declares_single_item(&session);
         let pinned =
@@ -90,7 +110,10 @@ impl HeadModel {
     }
 
     /// Returns the duration of a run.
-    fn time_run(&mut self, input: &InferenceInput) -> Result<Duration, String> {
+    ///
+    /// # Errors
+    /// See [`run`](Self::run).
+    pub(crate) fn time_run(&mut self, input: &InferenceInput) -> Result<Duration, String> {
         let (_, times) = self.run(std::slice::from_ref(input))?;
         Ok(times.input + times.infer + times.output)
     }
@@ -119,19 +142,47 @@ impl HeadModel {
     /// the times of the run.
     ///
     /// # Errors
-    /// The error of ONNX Runtime, or an output of an unexpected size.
+    /// The error of ONNX Runtime, an output of an unexpected size, or the cancellation of the run of a single
+    /// inference input.
     pub(crate) fn run(&mut self, inputs: &[InferenceInput]) -> Result<(RunOutput, RunTimes), String> {
+        match inputs {
+            [InferenceInput { run_handle: Some(handle), .. }] => self.run_cancellable(inputs, handle),
+            _ => self.run_to_end(inputs, None),
+        }
+    }
+
+    /// Runs the model unless and until the handle is cancelled.
+    fn run_cancellable(
+        &mut self,
+        inputs: &[InferenceInput],
+        handle: &RunHandle,
+    ) -> Result<(RunOutput, RunTimes), String> {
+        let options = Arc::new(RunOptions::new().map_err(|error| error.to_string())?);
+        if !handle.start(&options) {
+            return Err(CANCELLED.to_owned());
+        }
+        let result = self.run_to_end(inputs, Some(&options));
+        handle.end();
+        if handle.is_cancelled() { Err(CANCELLED.to_owned()) } else { result }
+    }
+
+    fn run_to_end(
+        &mut self,
+        inputs: &[InferenceInput],
+        options: Option<&RunOptions>,
+    ) -> Result<(RunOutput, RunTimes), String> {
         let started_at = Instant::now();
         let items: usize = inputs.iter().map(InferenceInput::items).sum();
         let batch = InferenceInput::joined(inputs, self.padded_items(items)).ok_or("a batch has no jobs")?;
         let joined_at = Instant::now();
-        let (output, ran_at) = if self.takes_single_item && items > 1 {
-            self.run_items(&batch)?
+        let (mut output, ran_at) = if self.takes_single_item && items > 1 {
+            self.run_items(&batch, options)?
         } else {
-            self.run_batch(&batch)?
+            self.run_batch(&batch, options)?
         };
         let times =
             RunTimes { input: joined_at - started_at, infer: ran_at - joined_at, output: ran_at.elapsed() };
+        output.infer_time = times.infer;
         Ok((output, times))
     }
 
@@ -142,27 +193,36 @@ impl HeadModel {
 
     /// Runs the items of a batch one after the other, and returns the joined outputs and the time at which the
     /// model had finished.
-    fn run_items(&mut self, batch: &InferenceInput) -> Result<(RunOutput, Instant), String> {
+    fn run_items(
+        &mut self,
+        batch: &InferenceInput,
+        options: Option<&RunOptions>,
+    ) -> Result<(RunOutput, Instant), String> {
         let items = batch.items();
         let mut outputs = Vec::with_capacity(items);
         for item in 0..items {
-            outputs.push(self.run_batch(&batch.single_item(item, items))?.0);
+            outputs.push(self.run_batch(&batch.single_item(item, items), options)?.0);
         }
         let ran_at = Instant::now();
         Ok((run_output::join_outputs(&outputs)?, ran_at))
     }
 
     /// Runs one batch and returns the outputs and the time at which the model had finished.
-    fn run_batch(&mut self, batch: &InferenceInput) -> Result<(RunOutput, Instant), String> {
+    fn run_batch(
+        &mut self,
+        batch: &InferenceInput,
+        options: Option<&RunOptions>,
+    ) -> Result<(RunOutput, Instant), String> {
         let values = match &self.pinned {
-            Some(pinned) => pinned.run(&mut self.session, batch, &self.output_names)?,
-            None => run_session(&mut self.session, batch, &self.output_names)?,
+            Some(pinned) => pinned.run(&mut self.session, batch, &self.output_names, options)?,
+            None => run_session(&mut self.session, batch, &self.output_names, options)?,
         };
         let ran_at = Instant::now();
         let expected = self.output_names.iter().zip(&batch.output_lens);
         let outputs =
             values.into_iter().zip(expected).map(|(value, (name, &len))| convert_output(value, name, len));
-        Ok((RunOutput { outputs: outputs.collect::<Result<_, _>>()?, items: batch.items() }, ran_at))
+        let outputs = outputs.collect::<Result<_, _>>()?;
+        Ok((RunOutput { outputs, items: batch.items(), infer_time: Duration::ZERO }, ran_at))
     }
 }
 
@@ -171,10 +231,15 @@ fn run_session(
     session: &mut Session,
     batch: &InferenceInput,
     output_names: &[String],
+    options: Option<&RunOptions>,
 ) -> Result<Vec<DynValue>, String> {
     let inputs = batch.tensors.iter().map(tensor_view).collect::<Result<Vec<_>, _>>();
     let inputs = inputs.map_err(|error| error.to_string())?;
-    let mut outputs = session.run(inputs).map_err(|error| error.to_string())?;
+    let outputs = match options {
+        Some(options) => session.run_with_options(inputs, options),
+        None => session.run(inputs),
+    };
+    let mut outputs = outputs.map_err(|error| error.to_string())?;
     output_names.iter().map(|name| run_output::take_output(&mut outputs, name)).collect()
 }
 

@@ -6,7 +6,7 @@
 
 use ort::{
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
-    session::{IoBinding, Session},
+    session::{IoBinding, RunOptions, Session},
     value::{DynValue, Tensor},
 };
 
@@ -35,7 +35,7 @@ impl PinnedMemory {
         Ok(Self { inputs, outputs })
     }
 
-    /// Runs the model once and returns the outputs with these names.
+    /// Runs the model once and returns the outputs with these names. `options` can end the run early.
     ///
     /// # Errors
     /// The error of ONNX Runtime, or the name of a missing output.
@@ -44,10 +44,15 @@ impl PinnedMemory {
         session: &mut Session,
         batch: &InferenceInput,
         output_names: &[String],
+        options: Option<&RunOptions>,
     ) -> Result<Vec<DynValue>, String> {
         // A new binding per run: a binding owns the outputs of its last run, which callers still read.
         let binding = self.bind_tensors(session, batch, output_names).map_err(|error| error.to_string())?;
-        let mut outputs = session.run_binding(&binding).map_err(|error| error.to_string())?;
+        let outputs = match options {
+            Some(options) => session.run_binding_with_options(&binding, options),
+            None => session.run_binding(&binding),
+        };
+        let mut outputs = outputs.map_err(|error| error.to_string())?;
         let values =
             output_names.iter().map(|name| take_output(&mut outputs, name)).collect::<Result<_, _>>()?;
         drop(outputs);
@@ -100,8 +105,8 @@ mod tests {
         let mut run = |values: Vec<f32>| {
             let tensor =
                 NamedTensor { name: "x".into(), shape: vec![values.len() / 2, 2], values: Arc::new(values) };
-            let input = InferenceInput { tensors: vec![tensor], output_lens: Vec::new() };
-            pinned.run(&mut session, &input, &["y".to_owned()]).unwrap().remove(0)
+            let input = InferenceInput::new(vec![tensor], Vec::new());
+            pinned.run(&mut session, &input, &["y".to_owned()], None).unwrap().remove(0)
         };
         let first = run(vec![1.0, 2.0]);
         let second = run(vec![3.0, 4.0, 5.0, 6.0]);

@@ -1,6 +1,6 @@
 //! The outputs of a run, and the batch slice of each job.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ort::{
     session::SessionOutputs,
@@ -12,6 +12,8 @@ use ort::{
 pub(crate) struct RunOutput {
     pub(super) outputs: Vec<Tensor<f32>>,
     pub(super) items: usize,
+    /// Time that the model took.
+    pub(super) infer_time: Duration,
 }
 
 /// The items of a run's outputs that belong to one job.
@@ -38,6 +40,11 @@ impl BatchSlice {
     #[must_use]
     pub fn items(&self) -> usize {
         self.items
+    }
+
+    /// Returns the share of these items in the time that the model took for the run.
+    pub(crate) fn infer_time(&self) -> Duration {
+        self.output.infer_time.mul_f64(self.items as f64 / self.output.items.max(1) as f64)
     }
 
     /// Returns the values of the first output, row-major.
@@ -72,7 +79,9 @@ pub(super) fn join_outputs(items: &[RunOutput]) -> Result<RunOutput, String> {
         let values = parts.concat();
         Tensor::from_array(([values.len()], values)).map_err(|error| error.to_string())
     });
-    Ok(RunOutput { outputs: outputs.collect::<Result<_, _>>()?, items: items.len() })
+    let outputs = outputs.collect::<Result<_, _>>()?;
+    let infer_time = items.iter().map(|item| item.infer_time).sum();
+    Ok(RunOutput { outputs, items: items.len(), infer_time })
 }
 
 /// Removes the output with this name from the outputs of a run.

@@ -3,25 +3,30 @@
 //! A change first starts the new engines, each of which runs its model once, and then replaces the
 //! [`Catalog`] as a whole. Requests that hold the old catalog finish on it; its engines end with the last of
 //! these requests. A bundle that cannot be started does not change anything.
+//!
+//! A folder that cannot be read is not an empty folder: the bundles that were loaded from it stay.
 
 mod catalog;
 mod folders;
 mod metrics;
+mod start;
+mod state;
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::ArcSwap;
-use lopside_bundle::{BundlePart, image_codec::AnyBundle};
 use tokio::sync::watch;
 
-use crate::{BatchSettings, DecodeError, LoadError, Runtime, heads::HeadLoader, served_bundle::ServedBundle};
+use crate::{BatchSettings, DecodeError, LoadError, Runtime, heads::HeadLoader};
 
 pub use catalog::{BundleVersion, Catalog};
-use folders::{BundleFolder, Fingerprint, bundles_in};
+use folders::{BundleFolder, FolderScan, scan_source};
+use start::start_bundle;
+pub use state::IndexEntry;
+use state::{LoadedBundle, RefusedBundle, RegistryState, folder_name};
 
 /// The registry of the served bundles.
 #[derive(Debug)]
@@ -33,72 +38,87 @@ pub struct Registry {
     changes: watch::Sender<()>,
 }
 
-#[derive(Debug, Default)]
-struct RegistryState {
-    loaded: Vec<LoadedBundle>,
-    /// Bundles that were refused at the last attempt; they are not tried again until their files change.
-    refused: Vec<RefusedBundle>,
-    /// Names of bundles that were unloaded by request.
-    unloaded: BTreeSet<String>,
-}
-
-#[derive(Debug, Clone)]
-struct LoadedBundle {
-    found: BundleFolder,
-    fingerprint: Fingerprint,
-    served: Arc<ServedBundle>,
-}
-
-#[derive(Debug)]
-struct RefusedBundle {
-    found: BundleFolder,
-    fingerprint: Fingerprint,
-    reason: String,
-}
-
-/// One entry of the repository index, served or not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexEntry {
-    /// The name of the bundle.
-    pub name: String,
-    /// The version of the bundle.
-    pub version: u32,
-    /// Whether the bundle is served.
-    pub ready: bool,
-    /// The reason why the entry is not ready; empty if it is.
-    pub reason: String,
-}
-
-impl IndexEntry {
-    /// Returns the state, as the Open Inference Protocol names it.
-    #[must_use]
-    pub fn state(&self) -> &'static str {
-        if self.ready { "READY" } else { "UNAVAILABLE" }
-    }
-}
-
 impl Registry {
     /// Loads the bundles in these folders, or in their subfolders, and starts the engines of their heads.
     ///
     /// # Errors
-    /// [`LoadError`] with the name of the bundle and head that was refused.
+    /// [`LoadError`] for the first bundle or folder that cannot be served.
     pub fn load(sources: &[PathBuf], runtime: &Runtime, batching: BatchSettings) -> Result<Self, LoadError> {
         let loader = HeadLoader { runtime: runtime.clone(), batching };
-        let mut loaded = Vec::new();
+        let (mut loaded, mut scan) = (Vec::new(), FolderScan::default());
         for source in sources {
-            let found = bundles_in(source)?;
-            if found.is_empty() {
-                return Err(LoadError::EmptyFolder { path: source.clone() });
+            let found = scan_source(source);
+            check_source(source, &found)?;
+            if found.bundles.is_empty() {
+                return Err(LoadError::NoBundle { path: source.clone() });
             }
-            for found in found {
-                let bundle = start_bundle(&loader, found)?;
-                check_name(&loaded, &bundle)?;
+            for found in &found.bundles {
+                let bundle = start_bundle(&loader, found.clone(), &loaded)?;
                 loaded.push(bundle);
             }
+            scan.append(found);
         }
-        let catalog = ArcSwap::from_pointee(catalog_of(&loaded));
-        let state = Mutex::new(RegistryState { loaded, ..RegistryState::default() });
-        Ok(Self { sources: sources.to_vec(), loader, state, catalog, changes: watch::Sender::default() })
+        Ok(Self::new(sources, loader, loaded, (Vec::new(), &scan)))
+    }
+
+    /// Loads the bundles in these folders, like [`load`](Self::load), but continues after one that cannot be served. It
+    /// is logged, counted and listed with the reason. Folders without any contents are allowed.
+    ///
+    /// # Errors
+    /// [`LoadError::NothingLoaded`] if nothing can be served and something was refused.
+    pub fn load_valid(
+        sources: &[PathBuf],
+        runtime: &Runtime,
+        batching: BatchSettings,
+    ) -> Result<Self, LoadError> {
+        let loader = HeadLoader { runtime: runtime.clone(), batching };
+        let (mut loaded, mut refused, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+        let mut scan = FolderScan::default();
+        for source in sources {
+            let found = scan_source(source);
+            if let Err(error) = check_source(source, &found) {
+                // A folder that cannot be read is logged below.
+                if matches!(error, LoadError::NoBundle { .. }) {
+                    tracing::error!(%error, "folder refused");
+                }
+                metrics::count_bundle_change(&folder_name(source), "refused");
+                reasons.push(error.to_string());
+            }
+            for folder in &found.bundles {
+                let fingerprint = folder.fingerprint();
+                match start_bundle(&loader, folder.clone(), &loaded) {
+                    Ok(bundle) => loaded.push(bundle),
+                    Err(error) => {
+                        let bundle = RefusedBundle::report(folder.clone(), fingerprint, &error);
+                        reasons.push(bundle.reason.clone());
+                        refused.push(bundle);
+                    }
+                }
+            }
+            scan.append(found);
+        }
+        if loaded.is_empty() && !reasons.is_empty() {
+            return Err(LoadError::NothingLoaded { reasons });
+        }
+        if loaded.is_empty() {
+            tracing::warn!(
+                "nothing is served: the folders are empty; load bundles as soon as they are there"
+            );
+        }
+        Ok(Self::new(sources, loader, loaded, (refused, &scan)))
+    }
+
+    fn new(
+        sources: &[PathBuf],
+        loader: HeadLoader,
+        loaded: Vec<LoadedBundle>,
+        (refused, scan): (Vec<RefusedBundle>, &FolderScan),
+    ) -> Self {
+        let mut state = RegistryState::from_loaded(loaded);
+        state.set_refused(refused, scan);
+        let catalog = ArcSwap::from_pointee(state.to_catalog());
+        let state = Mutex::new(state);
+        Self { sources: sources.to_vec(), loader, state, catalog, changes: watch::Sender::default() }
     }
 
     /// Returns the bundles that are served now.
@@ -118,32 +138,36 @@ impl Registry {
     }
 
     /// Loads all versions of a bundle, or reloads them if the bundle is served already. Blocks until they are
-    /// loaded.
+    /// loaded. Versions whose folders cannot be read stay as they are.
     ///
     /// # Errors
     /// [`DecodeError::UnknownBundle`] if no folder contains the bundle, [`DecodeError::BundleRefused`] if it cannot
-    /// be served; the versions that were served before remain.
+    /// be served or found; the versions that were served before remain.
     pub fn load_bundle(&self, name: &str) -> Result<(), DecodeError> {
         let mut state = self.lock();
-        let found: Vec<BundleFolder> =
-            self.scan_folders().into_iter().filter(|found| found.name() == name).collect();
+        let scan = self.scan_folders();
+        let found: Vec<&BundleFolder> = scan.bundles.iter().filter(|found| found.name() == name).collect();
         if found.is_empty() {
-            return Err(DecodeError::UnknownBundle(name.to_owned()));
+            return Err(not_found(name, &scan));
         }
-        let mut others: Vec<LoadedBundle> =
+        let mut next: Vec<LoadedBundle> =
             state.loaded.iter().filter(|bundle| bundle.served.name() != name).cloned().collect();
-        for found in found {
-            let bundle = start_bundle(&self.loader, found).and_then(|bundle| {
-                check_name(&others, &bundle)?;
-                Ok(bundle)
-            });
-            others.push(bundle.map_err(|error| {
-                report_refused(name, &error);
-                DecodeError::BundleRefused { bundle: name.to_owned(), reason: error.to_string() }
-            })?);
+        let unreadable = state.loaded_from_unreadable(&scan);
+        next.extend(unreadable.into_iter().filter(|bundle| bundle.served.name() == name));
+        for &found in &found {
+            let fingerprint = found.fingerprint();
+            match start_bundle(&self.loader, found.clone(), &next) {
+                Ok(bundle) => next.push(bundle),
+                Err(error) => {
+                    state.add_refused(RefusedBundle::report(found.clone(), fingerprint, &error));
+                    let (bundle, reason) = (name.to_owned(), error.to_string());
+                    return Err(DecodeError::BundleRefused { bundle, reason });
+                }
+            }
         }
         state.unloaded.remove(name);
-        self.replace_catalog(&mut state, others);
+        state.forget_refusals(&found);
+        self.replace_catalog(&mut state, next);
         Ok(())
     }
 
@@ -166,71 +190,76 @@ impl Registry {
     }
 
     /// Checks the folders: loads new and changed bundles, and unloads removed ones. A refused bundle is
-    /// logged, and the previous state of its folder remains served. Blocks until all bundles are loaded;
-    /// returns whether anything changed.
+    /// logged, and the previous state of its folder remains served, as does what was loaded from a folder that cannot
+    /// be read. Blocks until all bundles are loaded; returns whether anything changed.
     pub fn refresh(&self) -> bool {
         let mut state = self.lock();
-        let mut next: Vec<LoadedBundle> = Vec::new();
-        let mut refused = Vec::new();
-        for found in self.scan_folders() {
-            let (name, fingerprint) = (found.name(), found.fingerprint());
-            if state.unloaded.contains(&name) {
+        let scan = self.scan_folders();
+        let (mut next, mut refused) = (state.loaded_from_unreadable(&scan), Vec::new());
+        for found in &scan.bundles {
+            let fingerprint = found.fingerprint();
+            if state.unloaded.contains(&found.name()) {
                 continue;
             }
-            let loaded = state.loaded.iter().find(|bundle| bundle.found == found);
-            if let Some(unchanged) = loaded.filter(|bundle| bundle.fingerprint == fingerprint) {
-                next.push(unchanged.clone());
+            let loaded = state.loaded_from(found).cloned();
+            if let Some(unchanged) = loaded.clone().filter(|bundle| bundle.fingerprint == fingerprint) {
+                next.push(unchanged);
                 continue;
             }
-            let last = state.refused.iter().position(|last| last.found == found);
-            let last = last.map(|index| state.refused.swap_remove(index));
-            if let Some(unchanged) = last.filter(|last| last.fingerprint == fingerprint) {
-                next.extend(loaded_before(&state, &found));
+            if let Some(unchanged) = state.take_refusal(found, &fingerprint) {
+                next.extend(loaded);
                 refused.push(unchanged);
                 continue;
             }
-            let started = start_bundle(&self.loader, found.clone());
-            match started.and_then(|bundle| check_name(&next, &bundle).map(|()| bundle)) {
+            match start_bundle(&self.loader, found.clone(), &next) {
                 Ok(bundle) => next.push(bundle),
                 Err(error) => {
-                    report_refused(&name, &error);
-                    next.extend(loaded_before(&state, &found));
-                    refused.push(RefusedBundle { found, fingerprint, reason: error.to_string() });
+                    next.extend(loaded);
+                    refused.push(RefusedBundle::report(found.clone(), fingerprint, &error));
                 }
             }
         }
-        state.refused = refused;
+        state.set_refused(refused, &scan);
         let is_unchanged = next.len() == state.loaded.len()
-            && next.iter().zip(&state.loaded).all(|(a, b)| Arc::ptr_eq(&a.served, &b.served));
+            && next
+                .iter()
+                .all(|bundle| state.loaded.iter().any(|old| Arc::ptr_eq(&old.served, &bundle.served)));
         if !is_unchanged {
             self.replace_catalog(&mut state, next);
         }
         !is_unchanged
     }
 
-    /// Returns every bundle in the folders, and the served bundles whose folders were removed.
+    /// Returns every bundle in the folders, the served bundles whose folders were removed, and the folders that cannot
+    /// be read. Each entry that is not served has the reason.
     pub fn list_bundles(&self) -> Vec<IndexEntry> {
         let state = self.lock();
-        let mut index: Vec<IndexEntry> =
-            self.scan_folders().iter().map(|found| index_entry(&state, found)).collect();
-        for bundle in &state.loaded {
-            let (name, version) = (bundle.served.name(), bundle.found.version);
-            if !index.iter().any(|row| row.name == name && row.version == version) {
-                index.push(IndexEntry { name: name.to_owned(), version, ready: true, reason: String::new() });
-            }
-        }
-        index
+        state.list_bundles(&self.scan_folders())
+    }
+
+    /// Returns the reason of each bundle and folder that cannot be served; if `is_strict`, also of folders without any
+    /// contents.
+    pub fn refusals(&self, is_strict: bool) -> Vec<String> {
+        let sources = self.sources.iter().filter_map(|source| {
+            let scan = scan_source(source);
+            let is_refused_empty = is_strict && scan.is_empty;
+            let no_bundle = is_refused_empty.then(|| LoadError::NoBundle { path: source.clone() });
+            no_bundle.or_else(|| check_source(source, &scan).err())
+        });
+        let sources = sources.map(|error| error.to_string());
+        sources.chain(self.lock().refusal_reasons()).collect()
     }
 
     fn replace_catalog(&self, state: &mut RegistryState, loaded: Vec<LoadedBundle>) {
         state.loaded = loaded;
-        self.catalog.store(Arc::new(catalog_of(&state.loaded)));
+        self.catalog.store(Arc::new(state.to_catalog()));
         self.changes.send_replace(());
     }
 
-    fn scan_folders(&self) -> Vec<BundleFolder> {
-        // A folder that cannot be listed counts as empty; the index adds the bundles that are still served.
-        self.sources.iter().flat_map(|source| bundles_in(source).unwrap_or_default()).collect()
+    fn scan_folders(&self) -> FolderScan {
+        let mut scan = FolderScan::default();
+        self.sources.iter().for_each(|source| scan.append(scan_source(source)));
+        scan
     }
 
     fn lock(&self) -> MutexGuard<'_, RegistryState> {
@@ -238,58 +267,24 @@ impl Registry {
     }
 }
 
-fn loaded_before(state: &RegistryState, found: &BundleFolder) -> Option<LoadedBundle> {
-    state.loaded.iter().find(|bundle| bundle.found == *found).cloned()
-}
-
-fn index_entry(state: &RegistryState, found: &BundleFolder) -> IndexEntry {
-    let served = loaded_before(state, found);
-    let name = served.as_ref().map_or_else(|| found.name(), |bundle| bundle.served.name().to_owned());
-    let refused = state.refused.iter().find(|refused| refused.found == *found);
-    let reason = match (&served, refused) {
-        (Some(_), _) => String::new(),
-        (None, Some(refused)) => refused.reason.clone(),
-        (None, None) if state.unloaded.contains(&name) => "unloaded".to_owned(),
-        (None, None) => "not loaded".to_owned(),
-    };
-    IndexEntry { name, version: found.version, ready: served.is_some(), reason }
-}
-
-fn start_bundle(loader: &HeadLoader, found: BundleFolder) -> Result<LoadedBundle, LoadError> {
-    // Computed before loading, so that a change during the load is detected at the next check.
-    let fingerprint = found.fingerprint();
-    let bundle = load(&found.folder)?;
-    let served = Arc::new(ServedBundle::start(bundle, loader)?);
-    let (name, heads) = (served.name(), served.head_count());
-    let space = served.latent_space();
-    tracing::info!(bundle = name, version = found.version, latent_space = %space, heads, "bundle loaded");
-    metrics::count_bundle_change(name, "loaded");
-    Ok(LoadedBundle { found, fingerprint, served })
-}
-
-/// Logs and counts a bundle that cannot be served.
-fn report_refused(name: &str, error: &LoadError) {
-    tracing::warn!(bundle = name, %error, "bundle refused");
-    metrics::count_bundle_change(name, "refused");
-}
-
-fn load(folder: &Path) -> Result<AnyBundle, LoadError> {
-    AnyBundle::load(folder, BundlePart::Heads)
-        .map_err(|source| LoadError::Bundle { path: folder.to_owned(), source })
-}
-
-fn check_name(loaded: &[LoadedBundle], bundle: &LoadedBundle) -> Result<(), LoadError> {
-    let (name, version) = (bundle.served.name(), bundle.found.version);
-    if loaded.iter().any(|other| other.served.name() == name && other.found.version == version) {
-        return Err(LoadError::DuplicateBundle { name: name.to_owned() });
+/// Checks that a source can be read, and that it contains a bundle or nothing at all.
+fn check_source(source: &Path, scan: &FolderScan) -> Result<(), LoadError> {
+    if let Some(unreadable) = scan.unreadable.iter().find(|unreadable| unreadable.path == *source) {
+        return Err(unreadable.to_error());
+    }
+    if scan.bundles.is_empty() && !scan.is_empty {
+        return Err(LoadError::NoBundle { path: source.to_owned() });
     }
     Ok(())
 }
 
-fn catalog_of(loaded: &[LoadedBundle]) -> Catalog {
-    Catalog::from_versions(loaded.iter().map(|bundle| BundleVersion {
-        number: bundle.found.version,
-        folder: bundle.found.folder.clone(),
-        served: Arc::clone(&bundle.served),
-    }))
+/// Returns the error for a bundle that no folder contains, as far as the folders can be read.
+fn not_found(name: &str, scan: &FolderScan) -> DecodeError {
+    match scan.unreadable.first() {
+        None => DecodeError::UnknownBundle(name.to_owned()),
+        Some(folder) => {
+            let reason = format!("it cannot be found, and a folder cannot be read: {}", folder.to_error());
+            DecodeError::BundleRefused { bundle: name.to_owned(), reason }
+        }
+    }
 }
