@@ -81,6 +81,9 @@ pub enum Command {
     /// Measure the encoder on this machine: median times per stage, for image codecs per megapixel, and the
     /// peak memory of the process
     Bench(BenchArgs),
+    /// Try a bundle within limits; the agent starts this command for bundles over the air
+    #[command(hide = true)]
+    TryBundle(TryBundleArgs),
 }
 
 /// Options of `encode`.
@@ -215,6 +218,26 @@ pub struct BenchArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub image_codec: ImageCodecArgs,
+}
+
+/// Options of `try-bundle`.
+#[derive(Debug, Args)]
+pub struct TryBundleArgs {
+    /// Folder of the bundle
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Memory that the trial may take, in bytes
+    #[arg(long, value_name = "N")]
+    pub memory_bytes: u64,
+    /// Time limit, in seconds
+    #[arg(long, value_name = "N")]
+    pub seconds: u64,
+    /// Number of threads that run the encoder
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub threads: u8,
+    /// Use the fast encoder
+    #[arg(long)]
+    pub fast: bool,
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ pub mod command;
 mod connection;
 pub mod doctor;
 mod error;
+mod process_memory;
 pub mod settings;
+mod trial;
 
 pub use connection::{ApiKey, SecuritySettings};
 pub use error::{ConnectionError, EdgeError, SettingsError, UpdateError};
+pub use trial::TrialLimits;

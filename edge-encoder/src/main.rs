@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use edge_encoder::{cli::Cli, command};
-use lopside_telemetry::{LogFormat, init};
+use lopside_telemetry::{LogFormat, init, printable::error_message};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -20,6 +20,6 @@ async fn main() -> ExitCode {
 }
 
 fn print_error(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("edge-encoder: {error}");
+    eprintln!("{}", error_message("edge-encoder", &error));
     ExitCode::FAILURE
 }

@@ -10,12 +10,17 @@
 //!
 //! Spans cost time even if nothing reads them. They are therefore created only if a collector receives them,
 //! or if `RUST_LOG` is set: then log lines name the spans that they belong to.
+//!
+//! Text from outside cannot control the terminal or forge a line of the log: an event is one line, in which unsafe
+//! characters are escaped. [`printable`] does the same for what a program prints itself.
 
 pub mod context;
+mod log_format;
 #[cfg(feature = "otlp")]
 pub mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
+pub mod printable;
 #[cfg(feature = "otlp")]
 mod process;
 
@@ -73,10 +78,11 @@ pub fn init(
     let filter = EnvFilter::try_new(rust_log.as_deref().unwrap_or(default_filter))?;
     let shows_spans = rust_log.is_some();
     let filter = filter.and(filter_fn(move |metadata: &Metadata<'_>| shows_spans || metadata.is_event()));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(supports_colour());
     let lines = match format {
-        LogFormat::Text => lines.with_filter(filter).boxed(),
-        LogFormat::Json => lines.json().with_filter(filter).boxed(),
+        LogFormat::Text => {
+            log_format::text_lines(std::io::stderr, supports_colour()).with_filter(filter).boxed()
+        }
+        LogFormat::Json => log_format::json_lines(std::io::stderr).with_filter(filter).boxed(),
     };
     start(lines, service)
 }

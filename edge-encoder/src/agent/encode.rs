@@ -1,7 +1,6 @@
 //! The thread that encodes.
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -9,7 +8,7 @@ use std::{
 
 use lopside_encoder::source::EncoderInput;
 use lopside_telemetry::context;
-use lopside_uplink::{CapturedFrame, FileItem, LinkState, Store, StoreOutcome};
+use lopside_uplink::{CapturedFrame, FileItem, LinkState, RefusalPolicy, Store, StoreOutcome};
 use tokio::{
     runtime::{self, Runtime},
     sync::{mpsc, oneshot, watch},
@@ -19,9 +18,11 @@ use super::{
     RateBounds,
     counters::AgentCounters,
     encoders::{ActiveEncoders, EncoderSwap},
+    file_appends::FileAppends,
     files::EncodedFile,
     input::{EncodeJob, JobInput, PendingFile},
     rate_control::link_pressure,
+    retries::count_settled,
     source_state::SourceState,
 };
 use crate::EdgeError;
@@ -91,10 +92,10 @@ impl EncodingThread {
             self.follow_link();
             let result = match input {
                 JobInput::Image(image) => image.decode().map_err(EdgeError::from).and_then(|image| {
-                    self.store_input(&EncoderInput::Image(image), captured_at, &source, None)
+                    self.store_stream_input(&EncoderInput::Image(image), captured_at, &source)
                 }),
                 JobInput::Window(window) => {
-                    self.store_input(&EncoderInput::Values(window), captured_at, &source, None)
+                    self.store_stream_input(&EncoderInput::Values(window), captured_at, &source)
                 }
                 JobInput::File(file) => {
                     self.encode_file(file, captured_at, &source);
@@ -118,13 +119,25 @@ impl EncodingThread {
         self.counters.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
     }
 
-    /// Encodes an input and sends its frame to the store. The result arrives over the returned channel.
+    /// Encodes an input of a stream and sends its frame to the store, which drops and counts it if the spool is full:
+    /// the input does not come again.
+    fn store_stream_input(
+        &mut self,
+        input: &EncoderInput,
+        captured_at: SystemTime,
+        source: &SourceState,
+    ) -> Result<(), EdgeError> {
+        self.store_input(input, captured_at, source, None, RefusalPolicy::Drop).map(drop)
+    }
+
+    /// Encodes an input and sends its frame to the store. The outcome arrives over the returned channel.
     fn store_input(
         &mut self,
         input: &EncoderInput,
         captured_at: SystemTime,
         source: &SourceState,
         item: Option<FileItem>,
+        policy: RefusalPolicy,
     ) -> Result<oneshot::Receiver<StoreOutcome>, EdgeError> {
         let span = tracing::info_span!("capture", source = source.name);
         let _entered = span.enter();
@@ -140,51 +153,57 @@ impl EncodingThread {
             frame,
             file_item: item,
         };
-        Ok(self.store.blocking_append(class, captured.to_record())?)
+        Ok(self.store.blocking_append(class, captured.to_record(), policy)?)
     }
 
-    /// Encodes all inputs of a file that are not stored yet.
+    /// Encodes the inputs of a file that are not stored yet.
     fn encode_file(&mut self, file: PendingFile, captured_at: SystemTime, source: &Arc<SourceState>) {
-        let PendingFile { source_file, stored_inputs } = file;
-        match self.encode_inputs(&source_file, &stored_inputs, captured_at, source) {
-            Ok(outcomes) => {
-                let encoded = EncodedFile {
-                    file: PendingFile { source_file, stored_inputs },
-                    outcomes,
-                    captured_at,
-                    source: Arc::clone(source),
-                };
+        let settled_before = count_settled(&self.store.state().borrow());
+        // A file that ends the agent while it is read must not do so at every start. Without the record it is read
+        // nevertheless.
+        let mark = file.source_file.begin_reading().inspect_err(|error| source.report_problem(error)).ok();
+        let result = self.encode_inputs(&file, captured_at, source);
+        drop(mark);
+        match result {
+            Ok(appends) => {
+                let source = Arc::clone(source);
+                let encoded = EncodedFile { file, appends, settled_before, captured_at, source };
                 // If the agent ends, the receiver is gone, and the file is captured again at the next start.
                 let _ = self.encoded_files.blocking_send(encoded);
             }
             Err(EdgeError::Uplink(_)) => {}
             Err(error) => {
                 source.record_failure(&error);
-                if let Err(error) = source_file.mark_failed() {
+                if let Err(error) = file.source_file.mark_failed() {
                     source.report_problem(&error);
                 }
             }
         }
     }
 
+    /// Encodes the inputs of a file that are not stored yet, until the spool is known to be full: the others would be
+    /// encoded in vain.
     fn encode_inputs(
         &mut self,
-        source_file: &lopside_capture::folder::TakenFile,
-        stored_inputs: &BTreeSet<usize>,
+        file: &PendingFile,
         captured_at: SystemTime,
         source: &SourceState,
-    ) -> Result<Vec<(usize, oneshot::Receiver<StoreOutcome>)>, EdgeError> {
-        let (mut outcomes, file_key) = (Vec::new(), source_file.file_key());
-        let mut inputs =
-            self.encoders.current().open_inputs(&[source_file.path().to_owned()])?.enumerate().peekable();
+    ) -> Result<FileAppends, EdgeError> {
+        let (mut appends, file_key) = (FileAppends::default(), file.source_file.file_key());
+        let path = file.source_file.path().to_owned();
+        let mut inputs = self.encoders.current().open_inputs(&[path])?.enumerate().peekable();
         while let Some((index, named_input)) = inputs.next() {
             let named_input = named_input?;
-            if !stored_inputs.contains(&index) {
+            if !file.finished_inputs.contains(&index) {
                 let is_last = inputs.peek().is_none();
                 let item = file_key.map(|file_key| FileItem { file_key, index: index as u32, is_last });
-                outcomes.push((index, self.store_input(&named_input.input, captured_at, source, item)?));
+                let (input, policy) = (&named_input.input, RefusalPolicy::Keep);
+                appends.push(index, self.store_input(input, captured_at, source, item, policy)?);
+                if appends.has_refusal() {
+                    break;
+                }
             }
         }
-        Ok(outcomes)
+        Ok(appends)
     }
 }

@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::SystemTime,
+};
 
 use lopside_capture::{CapturedImage, folder::TakenFile};
 
@@ -20,9 +24,45 @@ pub(super) enum JobInput {
     File(PendingFile),
 }
 
-/// A file, and the indices of those of its inputs that are stored already.
+/// A file, and what has become of its inputs so far.
 #[derive(Debug)]
 pub(super) struct PendingFile {
     pub(super) source_file: TakenFile,
-    pub(super) stored_inputs: BTreeSet<usize>,
+    /// The indices of the inputs that are stored or were dropped, and are not encoded again.
+    pub(super) finished_inputs: BTreeSet<usize>,
+    /// Whether an input was dropped, because its frame is too large.
+    pub(super) has_dropped_input: bool,
+    /// The mark of a file that the spool has refused; `None` before.
+    pub(super) waiting: Option<WaitingMark>,
+}
+
+impl PendingFile {
+    /// Creates a file of which these inputs are stored already.
+    pub(super) fn new(source_file: TakenFile, stored_inputs: BTreeSet<usize>) -> Self {
+        Self { source_file, finished_inputs: stored_inputs, has_dropped_input: false, waiting: None }
+    }
+}
+
+/// Counts a file as waiting, until it is dropped.
+#[derive(Debug)]
+pub(super) struct WaitingMark(Arc<SourceState>);
+
+impl WaitingMark {
+    /// Counts a file that the spool has refused. The first one is logged.
+    pub(super) fn new(source: &Arc<SourceState>, file: &TakenFile) -> Self {
+        if source.counters.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                source = source.name,
+                file = %file.path().display(),
+                "the spool is full; the file waits until frames have been delivered or the disk has space"
+            );
+        }
+        Self(Arc::clone(source))
+    }
+}
+
+impl Drop for WaitingMark {
+    fn drop(&mut self) {
+        self.0.counters.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }

@@ -27,11 +27,14 @@
 mod counters;
 mod encode;
 mod encoders;
+mod file_appends;
 mod files;
+mod filters;
 mod input;
 mod machine;
 mod notify;
 mod rate_control;
+mod retries;
 mod settings;
 mod source_state;
 mod sources;
@@ -43,7 +46,7 @@ use std::{path::Path, sync::Arc, thread, time::Instant};
 use crate::connection::{CloudTarget, WireCounters};
 use lopside_capture::StopHandle;
 use lopside_encoder::AnyEncoder;
-use lopside_spool::{Disk, MachineId, SpoolError};
+use lopside_spool::{DeviceName, Disk, MachineId, SpoolError};
 use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
 use tokio::sync::mpsc;
 
@@ -84,10 +87,13 @@ pub async fn run(
     if let Some(socket) = &settings.socket {
         status::check_unused(socket)?;
     }
-    let SpoolSettings { folder, budget_bytes, commit_delay, machine_id_file } = settings.spool.clone();
-    let options = StoreSettings { budget_bytes, commit_delay, machine: find_machine(&machine_id_file) };
+    let SpoolSettings { folder, budget_bytes, keep_delivered_bytes, commit_delay, machine_id_file } =
+        settings.spool.clone();
+    let (machine, device) = (find_machine(&machine_id_file), DeviceName::parse(&settings.device));
+    let options = StoreSettings { budget_bytes, keep_delivered_bytes, commit_delay, machine, device };
     let (store, items, store_thread) = Store::start(move || open_disk(&folder), options)?;
     let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
+    target.warn_about_exposed_key();
     let InitialEncoder { encoder, probation, updates } = update::begin(settings.update.clone(), encoder)?;
     let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
     let counters = Arc::new(AgentCounters::new(&settings, &encoder));
@@ -138,7 +144,7 @@ pub async fn run(
 }
 
 fn open_disk(folder: &Path) -> Result<Disk, SpoolError> {
-    Disk::open(folder).map_err(SpoolError::disk_error("open its folder"))
+    Disk::open(folder).map_err(SpoolError::disk_error("open its folder", folder.to_owned()))
 }
 
 /// Returns the id of this machine, or `None` if it is unknown.

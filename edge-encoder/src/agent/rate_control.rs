@@ -24,11 +24,12 @@ pub struct RateBounds {
 
 /// Returns the pressure to save bytes, from 0 for none to 1 for the maximum.
 pub(super) fn link_pressure(store: &StoreSnapshot, link: &LinkState, budget: u64) -> f64 {
-    let spool_pressure = normalise_to_range(store.size_bytes as f64 / budget as f64, SPOOL_FILL_RANGE);
+    let used_bytes = store.used_bytes() as f64;
+    let spool_pressure = normalise_to_range(used_bytes / budget as f64, SPOOL_FILL_RANGE);
     if link.connected_at.is_none() || link.bytes_per_second <= 0.0 {
         return spool_pressure;
     }
-    let backlog_seconds = store.size_bytes as f64 / link.bytes_per_second;
+    let backlog_seconds = used_bytes / link.bytes_per_second;
     spool_pressure
         .max(normalise_to_range(backlog_seconds, [LOW_BACKLOG.as_secs_f64(), HIGH_BACKLOG.as_secs_f64()]))
 }
@@ -54,19 +55,24 @@ fn normalise_to_range(value: f64, [low, high]: [f64; 2]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use tokio::time::Instant;
 
     use super::*;
 
-    fn state(bytes: u64, rate: f64) -> (StoreSnapshot, LinkState) {
+    /// Returns the states of a store with this many bytes, and of a link with this rate.
+    pub(in crate::agent) fn state(bytes: u64, rate: f64) -> (StoreSnapshot, LinkState) {
         let classes = Default::default();
         let store = StoreSnapshot {
             classes,
             settled: [0; 3],
+            acknowledged: [0; 3],
             spool_name: 1,
+            times_renamed: 0,
             torn_logs: 0,
-            size_bytes: bytes,
+            // Delivered frames cause no pressure.
+            size_bytes: bytes + 700_000,
+            kept_bytes: 700_000,
             damaged_bytes: 0,
             failure: None,
         };

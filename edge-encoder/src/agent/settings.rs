@@ -7,7 +7,7 @@ use lopside_delivery::Class;
 use lopside_encoder::EncodeOptions;
 
 use super::rate_control::RateBounds;
-use crate::SecuritySettings;
+use crate::{SecuritySettings, TrialLimits};
 
 /// Settings of the agent.
 #[derive(Debug, Clone)]
@@ -39,6 +39,9 @@ pub struct SpoolSettings {
     pub folder: PathBuf,
     /// Budget of the spool, in bytes.
     pub budget_bytes: u64,
+    /// Upper bound on the bytes of delivered frames that the spool keeps while it has space, in case the archive
+    /// loses them.
+    pub keep_delivered_bytes: u64,
     /// Time that a frame waits for others to be committed with.
     pub commit_delay: Duration,
     /// The file with the id of this machine: a spool that comes from another machine takes a new name.
@@ -65,6 +68,8 @@ pub struct UpdateSettings {
     pub poll_interval: Duration,
     /// Encode options of the installed bundles.
     pub encode: EncodeOptions,
+    /// Limits of the trial of a bundle.
+    pub trial: TrialLimits,
 }
 
 /// Settings of a source.

@@ -8,6 +8,7 @@ use std::{
 
 use lopside_capture::InputCounts;
 use lopside_delivery::Class;
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::SourceSettings;
 
@@ -19,6 +20,8 @@ pub(super) struct SourceState {
     /// Frames of at least this many bits are of the class `high`; `None` disables the rule.
     pub(super) min_high_bits: Option<u64>,
     pub(super) counters: SourceCounters,
+    /// Held by the waiting file that is tried next although nothing shows that the spool has space.
+    pub(super) retry_turn: AsyncMutex<()>,
 }
 
 /// Counters of a source since the start.
@@ -31,6 +34,8 @@ pub(super) struct SourceCounters {
     pub(super) unchanged: AtomicU64,
     /// Number of inputs that could not be read or encoded.
     pub(super) failed: AtomicU64,
+    /// Number of files that wait until the spool has space.
+    pub(super) waiting: AtomicU64,
     /// Number of frames encoded.
     pub(super) encoded: AtomicU64,
     /// Size of these frames, in bytes.
@@ -45,6 +50,7 @@ impl SourceState {
             class: settings.class,
             min_high_bits: settings.min_high_bits,
             counters: SourceCounters::default(),
+            retry_turn: AsyncMutex::default(),
         }
     }
 
@@ -78,5 +84,26 @@ impl SourceCounters {
 
     pub(super) fn input_counts(&self) -> InputCounts {
         *self.input_counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use lopside_capture::stream::StreamFormat;
+
+    use super::*;
+    use crate::agent::{FilterSettings, SourceKind};
+
+    /// Returns the state of a source that has not captured anything.
+    pub(in crate::agent) fn source() -> Arc<SourceState> {
+        Arc::new(SourceState::new(&SourceSettings {
+            name: "inbox".into(),
+            kind: SourceKind::Stdin { format: StreamFormat::Auto },
+            filters: FilterSettings { max_inputs_per_second: None, scene_gate: None },
+            class: Class::Normal,
+            min_high_bits: None,
+        }))
     }
 }

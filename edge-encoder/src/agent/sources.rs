@@ -1,18 +1,21 @@
 //! One thread per source: it captures inputs, filters them and passes them on, and waits while the encoder is
-//! busy.
+//! busy. A source with a rate limit has a second thread, which passes an input on when its time has come.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use lopside_bundle::InputSpec;
 use lopside_capture::{
-    CaptureError, Captured, CapturedImage, CapturedInput, Source, SourceContext, StopHandle,
+    CaptureError, Captured, CapturedInput, Source, SourceContext, StopHandle,
     command::{CommandOptions, CommandSource},
     folder::{FolderOptions, FolderSource},
-    pace::{RateLimiter, SceneGate},
+    pace::RateLimiter,
     rows::WindowOptions,
     stream::{ImageStreamOptions, StreamContent, StreamFormat, StreamSource},
 };
@@ -21,8 +24,9 @@ use lopside_uplink::StoredItems;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    AgentSettings, FilterSettings, SourceKind, SourceSettings,
+    AgentSettings, SourceKind, SourceSettings,
     counters::AgentCounters,
+    filters::{GatedOutput, PacedOutput},
     input::{EncodeJob, JobInput, PendingFile},
     source_state::SourceState,
 };
@@ -44,7 +48,16 @@ impl SourceThreads {
     }
 }
 
-/// Starts a thread for each source.
+/// A source that has not ended; its threads share it.
+struct RunningSource(Arc<watch::Sender<usize>>);
+
+impl Drop for RunningSource {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
+    }
+}
+
+/// Starts the threads of all sources.
 pub(super) fn start(
     settings: &AgentSettings,
     encoder: &AnyEncoder,
@@ -57,19 +70,48 @@ pub(super) fn start(
     let running = Arc::new(running);
     for (settings, source) in settings.sources.iter().zip(&counters.sources) {
         let context = SourceContext::new(&settings.name, stop);
+        let running = Arc::new(RunningSource(Arc::clone(&running)));
         let (capture, stored) = open_source(settings, encoder, context.clone(), &mut items)?;
-        let filters =
-            SourceFilters::new(context, settings.filters, Arc::clone(source), inputs.clone(), stored)?;
-        let running = Arc::clone(&running);
-        thread::Builder::new()
-            .name(format!("source-{}", settings.name))
-            .spawn(move || {
-                filters.run(capture);
-                running.send_modify(|running| *running -= 1);
-            })
-            .map_err(EdgeError::Thread)?;
+        let output = GatedOutput::new(settings.filters, Arc::clone(source), inputs.clone())?;
+        let output = start_pacing(settings, &context, output, &running)?;
+        let capturing = CapturingThread { context, source: Arc::clone(source), stored, output };
+        spawn("source", &settings.name, running, move || capturing.run(capture))?;
     }
     Ok(SourceThreads { running: receiver })
+}
+
+/// Starts the thread of the rate limit, if the source has one. A file can wait, so it is never dropped in favour of a
+/// newer input.
+fn start_pacing(
+    settings: &SourceSettings,
+    context: &SourceContext,
+    output: GatedOutput,
+    running: &Arc<RunningSource>,
+) -> Result<CaptureOutput, EdgeError> {
+    let rate = settings.filters.max_inputs_per_second;
+    let limiter = rate.map(RateLimiter::new).transpose()?;
+    let Some(limiter) = limiter.filter(|_| !matches!(settings.kind, SourceKind::Folder { .. })) else {
+        return Ok(CaptureOutput::Direct(output));
+    };
+    let paced = PacedOutput { limiter, clock: Arc::clone(&context.clock), output };
+    // Without a capacity the source waits while the encoder is busy, and no older input waits in between.
+    let (sender, captured) = sync_channel(0);
+    spawn("pace", &settings.name, Arc::clone(running), move || paced.run(&captured))?;
+    Ok(CaptureOutput::Paced(sender))
+}
+
+fn spawn(
+    role: &str,
+    source: &str,
+    running: Arc<RunningSource>,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), EdgeError> {
+    let thread = thread::Builder::new().name(format!("{role}-{source}"));
+    let started = thread.spawn(move || {
+        work();
+        drop(running);
+    });
+    started.map(drop).map_err(EdgeError::Thread)
 }
 
 /// Opens a source; returns it with the inputs of its files that are stored already.
@@ -126,30 +168,31 @@ fn stream_content(encoder: &AnyEncoder, format: StreamFormat) -> Result<StreamCo
     }
 }
 
-/// The filters between a source and the encoder.
-struct SourceFilters {
-    context: SourceContext,
-    rate_limiter: Option<RateLimiter<EncodeJob>>,
-    scene_gate: Option<SceneGate>,
-    source: Arc<SourceState>,
-    inputs: mpsc::Sender<EncodeJob>,
-    stored: StoredItems,
+/// The next stage behind a source.
+enum CaptureOutput {
+    Direct(GatedOutput),
+    Paced(SyncSender<EncodeJob>),
 }
 
-impl SourceFilters {
-    fn new(
-        context: SourceContext,
-        settings: FilterSettings,
-        source: Arc<SourceState>,
-        inputs: mpsc::Sender<EncodeJob>,
-        stored: StoredItems,
-    ) -> Result<Self, EdgeError> {
-        let rate_limiter = settings.max_inputs_per_second.map(RateLimiter::new).transpose()?;
-        let scene_gate =
-            settings.scene_gate.map(|(threshold, silence)| SceneGate::new(threshold, silence)).transpose()?;
-        Ok(Self { context, rate_limiter, scene_gate, source, inputs, stored })
+impl CaptureOutput {
+    /// Passes an input on. Returns false if the encoder has ended.
+    fn send(&mut self, job: EncodeJob) -> bool {
+        match self {
+            Self::Direct(output) => output.pass_on(job),
+            Self::Paced(sender) => sender.send(job).is_ok(),
+        }
     }
+}
 
+/// The thread that captures the inputs of a source.
+struct CapturingThread {
+    context: SourceContext,
+    source: Arc<SourceState>,
+    stored: StoredItems,
+    output: CaptureOutput,
+}
+
+impl CapturingThread {
     /// Passes on inputs until the source ends or is stopped.
     fn run(mut self, mut capture: Box<dyn Source>) {
         loop {
@@ -157,27 +200,25 @@ impl SourceFilters {
             self.source.counters.set_counts(capture.input_counts());
             match next {
                 Ok(Some(captured)) => {
-                    if !self.limit_rate(captured) {
+                    let job = self.create_job(captured);
+                    if !self.output.send(job) {
                         return;
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => return,
                 Err(error) => {
                     self.source.record_failure(&error);
-                    if self.context.pause(ERROR_PAUSE).unwrap_or(true) {
-                        break;
+                    // The other files of the folder can be read at once.
+                    let is_set_aside = matches!(error, CaptureError::FileSetAside { .. });
+                    if !is_set_aside && self.context.pause(ERROR_PAUSE).unwrap_or(true) {
+                        return;
                     }
                 }
             }
         }
-        // The last input cannot be replaced by a newer one, so it passes without waiting for a token.
-        let held_back =
-            self.rate_limiter.as_mut().and_then(|limiter| limiter.due().and_then(|due| limiter.take(due)));
-        held_back.map(|held_back| self.pass_on(held_back));
     }
 
-    /// Passes an input on unless the rate cap holds it back. Returns false if the encoder has ended.
-    fn limit_rate(&mut self, captured: Captured) -> bool {
+    fn create_job(&mut self, captured: Captured) -> EncodeJob {
         let Captured { captured_at, input, .. } = captured;
         let input = match input {
             CapturedInput::Image(image) => JobInput::Image(image),
@@ -187,45 +228,9 @@ impl SourceFilters {
                     .file_key()
                     .map(|file_key| self.stored.take_indices(file_key))
                     .unwrap_or_default();
-                JobInput::File(PendingFile { source_file, stored_inputs })
+                JobInput::File(PendingFile::new(source_file, stored_inputs))
             }
         };
-        let job = EncodeJob { input, captured_at, source: Arc::clone(&self.source) };
-        // A file can wait, so it is never dropped in favour of a newer input.
-        let Some(limiter) = self.rate_limiter.as_mut().filter(|_| !matches!(job.input, JobInput::File(_)))
-        else {
-            return self.pass_on(job);
-        };
-        let passed = limiter.offer(captured_at, job);
-        self.source.counters.too_fast.store(limiter.dropped(), Ordering::Relaxed);
-        passed.is_none_or(|job| self.pass_on(job))
-    }
-
-    /// Passes an input on unless the scene gate drops it. Returns false if the encoder has ended.
-    fn pass_on(&mut self, mut job: EncodeJob) -> bool {
-        if let JobInput::Image(image) = job.input {
-            match self.apply_gate(job.captured_at, image) {
-                Ok(Some(image)) => job.input = JobInput::Image(image),
-                Ok(None) => {
-                    self.source.counters.unchanged.fetch_add(1, Ordering::Relaxed);
-                    return true;
-                }
-                Err(error) => {
-                    self.source.record_failure(&error);
-                    return true;
-                }
-            }
-        }
-        self.inputs.blocking_send(job).is_ok()
-    }
-
-    fn apply_gate(
-        &mut self,
-        captured_at: SystemTime,
-        image: CapturedImage,
-    ) -> Result<Option<CapturedImage>, CaptureError> {
-        let Some(gate) = &mut self.scene_gate else { return Ok(Some(image)) };
-        let image = image.decode()?;
-        Ok(gate.passes(captured_at, &image).then(|| image.into()))
+        EncodeJob { input, captured_at, source: Arc::clone(&self.source) }
     }
 }

@@ -1,7 +1,6 @@
 //! The agent's status, served as JSON over a Unix socket: one object per connection.
 
 use std::{
-    fmt::Write as _,
     io::{self, Read as _},
     os::unix::{fs::FileTypeExt as _, net::UnixStream},
     path::Path,
@@ -14,6 +13,7 @@ use std::{
 
 use lopside_delivery::Class;
 use lopside_spool::{Counters, DropReason};
+use lopside_telemetry::printable::PrintableLines;
 use lopside_uplink::{LinkState, StoreSnapshot};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt as _, net::UnixListener, sync::watch, task::JoinHandle};
@@ -100,6 +100,13 @@ pub struct SpoolReport {
     pub budget: u64,
     /// Reason why the disk currently accepts no writes; `null` if it does.
     pub failure: Option<String>,
+    /// Bytes of the files whose frames are all delivered, included in `bytes`. They are removed when space is
+    /// needed.
+    #[serde(default)]
+    pub kept_bytes: u64,
+    /// Number of times that the spool took a new name, because it was copied or set back to an earlier state.
+    #[serde(default)]
+    pub renamed: u64,
     /// Number of log ends that were torn by crashes.
     pub torn: u64,
     /// Bytes of damaged data, kept for inspection in the spool's folder as `damaged-…`.
@@ -108,20 +115,26 @@ pub struct SpoolReport {
     pub classes: Vec<ClassReport>,
 }
 
-/// Counters of a class's frames: `produced = delivered + evicted + refused + damaged + in_doubt + pending`.
+/// Counters of a class's frames: `produced = delivered + evicted + refused + damaged + in_doubt + pending`. `lost` is
+/// a part of `delivered`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassReport {
     /// The name of the class: `low`, `normal` or `high`.
     pub class: String,
     /// Number of frames that were to be stored.
     pub produced: u64,
-    /// Number of frames that the cloud acknowledged.
+    /// Number of frames that the cloud acknowledged and that are not pending again.
     pub delivered: u64,
+    /// Number of delivered frames that the archive has lost since, because it was set back to an earlier state,
+    /// and of which the spool had no copy any more. It may include frames that the spool had dropped itself.
+    #[serde(default)]
+    pub lost: u64,
     /// Number of frames that wait in the spool.
     pub pending: u64,
     /// Number of frames that were dropped in favour of more important ones.
     pub evicted: u64,
-    /// Number of frames that were refused, because the spool was full or the frame too large.
+    /// Number of frames that were dropped, because the spool was full or the frame too large. Files for which there
+    /// is no space are not among them: they [wait](SourceReport::waiting).
     pub refused: u64,
     /// Number of frames that were lost through damage on the disk.
     pub damaged: u64,
@@ -147,8 +160,11 @@ pub struct SourceReport {
     pub unchanged: u64,
     /// Number of damaged inputs.
     pub damaged: u64,
-    /// Number of inputs that could not be read or encoded.
+    /// Number of inputs that could not be read or encoded, and of files with a frame that is too large.
     pub failed: u64,
+    /// Number of files that wait until the spool has space for their frames.
+    #[serde(default)]
+    pub waiting: u64,
     /// The most recent problem; `null` if there was none.
     pub last_error: Option<String>,
 }
@@ -195,6 +211,8 @@ impl StatusSource {
             bytes: state.size_bytes,
             budget: self.counters.budget_bytes,
             failure: state.failure.clone(),
+            kept_bytes: state.kept_bytes,
+            renamed: state.times_renamed,
             torn: state.torn_logs,
             damaged_bytes: state.damaged_bytes,
             classes: classes
@@ -213,12 +231,26 @@ impl ClassReport {
             class: class.name().to_owned(),
             produced: delivered + evicted + refused + damaged + in_doubt + pending,
             delivered,
+            lost: counters.lost,
             pending,
             evicted,
             refused,
             damaged,
             in_doubt,
         }
+    }
+
+    fn write_text(&self, out: &mut PrintableLines) -> std::fmt::Result {
+        let Self { class, produced, delivered, pending, in_doubt, .. } = self;
+        let dropped = self.evicted + self.refused + self.damaged;
+        writeln!(
+            out,
+            "  {class:6} produced {produced}, delivered {delivered}, waiting {pending}, dropped {dropped}, in doubt {in_doubt}"
+        )?;
+        if self.lost > 0 {
+            writeln!(out, "         of the delivered frames, the archive has lost {}", self.lost)?;
+        }
+        Ok(())
     }
 }
 
@@ -234,6 +266,7 @@ impl SourceState {
             unchanged: read_count(&self.counters.unchanged),
             damaged: counts.damaged,
             failed: read_count(&self.counters.failed),
+            waiting: read_count(&self.counters.waiting),
             last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -295,16 +328,16 @@ impl AgentReport {
         Self { uptime_seconds: 0.0, uplink, update, ..self.clone() }
     }
 
-    /// Formats the report for people.
+    /// Formats the report for people, without characters that a terminal would obey.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
+        let mut text = PrintableLines::default();
+        // Writing to memory cannot fail.
         let _ = self.write_text(&mut text);
-        text
+        text.into_text()
     }
 
-    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+    fn write_text(&self, out: &mut PrintableLines) -> std::fmt::Result {
         let Self { uplink, spool, .. } = self;
         let [bundle, space] = [&self.bundle, &self.latent_space].map(|name| name.as_deref().unwrap_or("-"));
         writeln!(out, "{}, up {:.0} s, bundle {bundle} ({space})", self.device, self.uptime_seconds)?;
@@ -318,10 +351,14 @@ impl AgentReport {
         if let Some(update) = &self.update {
             update.write_text(out)?;
         }
-        let [used_mb, budget_mb] = [spool.bytes, spool.budget].map(|bytes| bytes as f64 / 1e6);
-        writeln!(out, "spool: {used_mb:.1} of {budget_mb:.0} MB")?;
+        let [used_mb, budget_mb, kept_mb] =
+            [spool.bytes, spool.budget, spool.kept_bytes].map(|bytes| bytes as f64 / 1e6);
+        writeln!(out, "spool: {used_mb:.1} of {budget_mb:.0} MB, {kept_mb:.1} MB of it delivered frames")?;
         if let Some(failure) = &spool.failure {
             writeln!(out, "spool: FAILED: {failure}")?;
+        }
+        if spool.renamed > 0 {
+            writeln!(out, "spool: copied or set back {} times; each time it took a new name", spool.renamed)?;
         }
         if spool.damaged_bytes > 0 {
             writeln!(
@@ -331,25 +368,20 @@ impl AgentReport {
             )?;
         }
         for class in spool.classes.iter().rev() {
-            let ClassReport { class, produced, delivered, pending, evicted, refused, damaged, in_doubt } =
-                class;
-            writeln!(
-                out,
-                "  {class:6} produced {produced}, delivered {delivered}, waiting {pending}, dropped {}, in doubt {in_doubt}",
-                evicted + refused + damaged
-            )?;
+            class.write_text(out)?;
         }
         for source in &self.sources {
             let SourceReport { name, captured, encoded, bytes, .. } = source;
             writeln!(out, "source {name}: captured {captured}, encoded {encoded} ({bytes} bytes)")?;
-            let dropped = [
+            let counts = [
                 ("over the rate limit", source.too_fast),
                 ("unchanged", source.unchanged),
                 ("damaged", source.damaged),
                 ("failed", source.failed),
+                ("waiting for space in the spool", source.waiting),
             ];
-            for (reason, count) in dropped.into_iter().filter(|(_, count)| *count > 0) {
-                writeln!(out, "  {reason}: {count}")?;
+            for (label, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+                writeln!(out, "  {label}: {count}")?;
             }
             if let Some(error) = &source.last_error {
                 writeln!(out, "  last error: {error}")?;

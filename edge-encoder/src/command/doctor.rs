@@ -1,3 +1,4 @@
+use super::print;
 use crate::{EdgeError, cli::DoctorArgs, doctor, settings::RootTable};
 
 /// Runs `edge-encoder doctor`.
@@ -6,9 +7,9 @@ pub(super) async fn run(args: DoctorArgs, file: RootTable) -> Result<(), EdgeErr
     let bundle = merged.bundle.folder()?.to_owned();
     let diagnosis = doctor::examine(&bundle, &merged.into_agent_settings()?).await;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&diagnosis)?);
+        print::pretty_json(&diagnosis)?;
     } else {
-        print!("{diagnosis}");
+        print::lines(&diagnosis.to_string())?;
     }
     diagnosis.check_verdicts()
 }

@@ -1,8 +1,9 @@
 use lopside_latent::IdOnWire;
+use lopside_telemetry::printable::escape;
 use merge::Merge as _;
 use serde::Serialize;
 
-use super::{load_encoder, outputs::Outputs, progress_bar};
+use super::{load_encoder, outputs::Outputs, print, progress_bar};
 use crate::{EdgeError, cli::EncodeArgs, settings::RootTable};
 
 #[derive(Serialize)]
@@ -31,15 +32,17 @@ pub(super) fn run(mut args: EncodeArgs, file: RootTable) -> Result<(), EdgeError
         total_bytes += frame.len() as u64;
         bar.inc(1);
         if !args.json {
-            bar.suspend(|| println!("{} {}", path.display(), frame.len()));
+            let line = format!("{} {}", path.display(), frame.len());
+            bar.suspend(|| print::lines(&escape(&line)))?;
         }
     }
     bar.finish_and_clear();
     let mean_bytes = total_bytes as f64 / frames as f64;
     let out = outputs.folder().display().to_string();
     if args.json {
-        println!("{}", serde_json::to_string(&EncodeSummary { frames, total_bytes, mean_bytes, out })?);
+        print::json(&EncodeSummary { frames, total_bytes, mean_bytes, out })?;
     } else {
+        let out = escape(&out);
         eprintln!("wrote {frames} frames with a mean size of {mean_bytes:.1} bytes to {out}");
     }
     Ok(())

@@ -5,10 +5,12 @@ mod doctor;
 mod encode;
 mod inspect;
 mod outputs;
+mod print;
 mod run;
 #[cfg(feature = "send")]
 mod send;
 mod status;
+mod try_bundle;
 
 use std::path::Path;
 
@@ -41,6 +43,7 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
         Command::Status(args) => status::run(args, file).await,
         Command::Inspect(args) => inspect::run(args, file),
         Command::Bench(args) => bench::run(args, file),
+        Command::TryBundle(args) => try_bundle::run(&args),
     }
 }
 

@@ -10,7 +10,12 @@ pub(super) async fn run(flags: RootTable, file: RootTable) -> Result<(), EdgeErr
     let mut interrupt = signal(SignalKind::interrupt()).map_err(EdgeError::Signal)?;
     let (codec_flags, codec_file) = (flags.image_codec, file.image_codec);
     let merged = flags.merge_over(file);
-    let encoder = load_encoder(merged.bundle.folder()?, codec_flags, codec_file)?;
+    let encoder = load_encoder(merged.bundle.folder()?, codec_flags, codec_file);
+    let encoder = encoder.map_err(|error| match error {
+        // The bundle is not the cause.
+        EdgeError::Settings(_) => error,
+        _ => EdgeError::AgentWithoutBundle(Box::new(error)),
+    })?;
     let settings = merged.into_agent_settings()?;
     let stop = async {
         tokio::select! {

@@ -3,6 +3,7 @@ use std::{path::PathBuf, time::Duration};
 use merge::Merge as _;
 use tokio::time::interval;
 
+use super::print;
 use crate::{
     EdgeError,
     agent::{self, AgentReport},
@@ -20,7 +21,7 @@ pub(super) async fn run(mut args: StatusArgs, file: RootTable) -> Result<(), Edg
     let socket = args.socket.socket.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
     if !args.follow {
         let report = agent::request_status(&socket)?;
-        return print_report(&report, args.json, serde_json::to_string_pretty(&report)?);
+        return if args.json { print::pretty_json(&report) } else { print_text(&report) };
     }
     let (mut ticks, mut last) = (interval(FOLLOW_INTERVAL), None);
     loop {
@@ -29,15 +30,13 @@ pub(super) async fn run(mut args: StatusArgs, file: RootTable) -> Result<(), Edg
         let Ok(report) = agent::request_status(&socket) else { continue };
         let comparable = report.without_times();
         if last.as_ref() != Some(&comparable) {
-            print_report(&report, args.json, serde_json::to_string(&report)?)?;
+            let printed = if args.json { print::json(&report) } else { print_text(&report) };
+            printed?;
             last = Some(comparable);
         }
     }
 }
 
-fn print_report(report: &AgentReport, as_json: bool, json: String) -> Result<(), EdgeError> {
-    use std::io::Write as _;
-    let text = if as_json { json } else { report.to_text().trim_end().to_owned() };
-    // The reader of a pipe may close it.
-    writeln!(std::io::stdout(), "{text}").map_err(EdgeError::Stdout)
+fn print_text(report: &AgentReport) -> Result<(), EdgeError> {
+    print::lines(&report.to_text())
 }

@@ -1,6 +1,6 @@
 //! The address of a cloud-decoder, and the connection to it.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -48,6 +48,20 @@ impl CloudTarget {
     /// Returns the value of the `authorization` metadata.
     pub(crate) fn bearer(&self) -> Option<MetadataValue<Ascii>> {
         self.bearer.clone()
+    }
+
+    /// Returns whether there is an API key and everyone on the way to the server can read it: without TLS, unless the
+    /// server is on this machine.
+    pub(crate) fn exposes_key(&self) -> bool {
+        let uri = self.endpoint.uri();
+        self.bearer.is_some() && uri.scheme_str() != Some("https") && !uri.host().is_some_and(is_this_machine)
+    }
+
+    /// Logs a warning if everyone on the way to the server can read the API key.
+    pub(crate) fn warn_about_exposed_key(&self) {
+        if self.exposes_key() {
+            tracing::warn!(endpoint = self.url, "the API key is sent unencrypted; use an https:// address");
+        }
     }
 
     /// Connects, and counts the bytes sent and received. `timeout` also applies to each request.
@@ -106,6 +120,15 @@ fn connect_error(endpoint: &str, error: &tonic::transport::Error) -> EdgeError {
     ConnectionError::Connect { endpoint: endpoint.to_owned(), reason: innermost(error) }.into()
 }
 
+/// Returns whether a host is this machine itself, so that what is sent to it does not leave the machine.
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+        || name == "localhost"
+        || name.ends_with(".localhost")
+}
+
 fn host_and_port(uri: &Uri) -> String {
     let host = uri.host().unwrap_or_default();
     let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
@@ -154,6 +177,33 @@ mod tests {
         let security = SecuritySettings { ca: Some("ca.pem".into()), ..SecuritySettings::default() };
         let error = secure_endpoint("http://x", &security).unwrap_err().to_string();
         assert!(error.contains("https://") && error.contains("--ca"), "{error}");
+    }
+
+    #[test]
+    fn a_key_is_exposed_on_the_way_to_another_machine_without_tls() {
+        let exposes = |url: &str, api_key: Option<&str>| {
+            let api_key = api_key.map(|key| key.to_owned().into());
+            let security = SecuritySettings { api_key, ..SecuritySettings::default() };
+            CloudTarget::new(url, &security).unwrap().exposes_key()
+        };
+        for url in
+            ["http://decoder.example", "http://192.0.2.7:8080", "http://[2001:db8::1]:80", "http://0.0.0.0"]
+        {
+            assert!(exposes(url, Some("lps_key")) && !exposes(url, None), "{url}");
+        }
+        for url in [
+            "https://decoder.example",
+            "http://127.0.0.1:8080",
+            "http://127.8.8.8",
+            "http://[::1]:8080",
+            "http://[::ffff:127.0.0.1]:8080",
+            "http://localhost:8080",
+            "http://LOCALHOST.",
+            "http://decoder.localhost",
+        ] {
+            assert!(!exposes(url, Some("lps_key")), "{url}");
+        }
+        assert!(exposes("http://localhost.example", Some("lps_key")));
     }
 
     #[tokio::test]

@@ -26,6 +26,21 @@ pub(super) async fn examine(settings: &AgentSettings) -> Vec<Finding> {
     }
 }
 
+/// Checks whether others could read the API key on its way; returns nothing without a key or a valid address.
+pub(super) fn examine_key(settings: &AgentSettings) -> Option<Finding> {
+    let target = CloudTarget::new(&settings.endpoint, &settings.security).ok()?;
+    target.bearer()?;
+    Some(if target.exposes_key() {
+        Finding::poor(
+            "key",
+            format!("the API key is sent unencrypted to {}", settings.endpoint),
+            "use an https:// address, so that nobody on the way can read the key and send frames as this device",
+        )
+    } else {
+        Finding::good("key", format!("the API key cannot be read on its way to {}", settings.endpoint))
+    })
+}
+
 /// Starts an upload without a hello: the cloud's response shows whether it would accept frames.
 async fn probe(settings: &AgentSettings) -> Result<Status, EdgeError> {
     let target = CloudTarget::new(&settings.endpoint, &settings.security)?;

@@ -3,13 +3,16 @@
 mod cloud;
 mod disk;
 mod machine;
+mod probe;
 mod sources;
+mod spool;
 mod tls;
 mod update;
 
 use std::fmt::{self, Display, Formatter};
 
 use lopside_bundle::{BundlePart, image_codec::AnyBundle};
+use lopside_telemetry::printable::PrintableLines;
 use serde::Serialize;
 
 use crate::{EdgeError, agent::AgentSettings};
@@ -52,10 +55,12 @@ pub enum Verdict {
 pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diagnosis {
     let mut findings = vec![examine_bundle(bundle)];
     findings.extend(disk::examine(&settings.spool.folder, settings.spool.budget_bytes));
+    findings.extend(spool::examine(&settings.spool.folder));
     findings.push(machine::examine(&settings.spool.machine_id_file));
     findings.extend(settings.sources.iter().map(sources::examine));
     findings.extend(tls::examine_certificates(&settings.security));
     findings.extend(cloud::examine(settings).await);
+    findings.extend(cloud::examine_key(settings));
     findings.extend(update::examine(bundle, settings).await);
     let ok = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     Diagnosis { ok, findings }
@@ -105,17 +110,18 @@ impl Diagnosis {
 
 impl Display for Diagnosis {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut lines = PrintableLines::default();
         for Finding { what, verdict, found, fix } in &self.findings {
             let mark = match verdict {
                 Verdict::Good => "good",
                 Verdict::Poor => "POOR",
                 Verdict::Bad => "BAD ",
             };
-            writeln!(f, "{mark}  {what}: {found}")?;
+            writeln!(lines, "{mark}  {what}: {found}")?;
             if let Some(fix) = fix {
-                writeln!(f, "      fix: {fix}")?;
+                writeln!(lines, "      fix: {fix}")?;
             }
         }
-        Ok(())
+        f.write_str(&lines.into_text())
     }
 }

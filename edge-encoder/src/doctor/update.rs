@@ -3,8 +3,9 @@ use std::{fs, path::Path, time::Duration};
 use crate::connection::CloudTarget;
 use lopside_bundle::AnyManifest;
 use lopside_proto::v1::GetChannelRequest;
+use lopside_spool::disk_fix;
 
-use super::Finding;
+use super::{Finding, probe::ProbeFile};
 use crate::{
     EdgeError,
     agent::{AgentSettings, BundleClient, UpdateSettings},
@@ -29,16 +30,14 @@ pub(super) async fn examine(bundle: &Path, settings: &AgentSettings) -> Vec<Find
 }
 
 fn examine_folder(path: &Path) -> Finding {
-    let probe = path.join(".doctor");
-    let written =
-        fs::create_dir_all(path).and_then(|()| fs::write(&probe, "")).and_then(|()| fs::remove_file(&probe));
-    match written.map_err(io_error(path)) {
+    let written = fs::create_dir_all(path).and_then(|()| ProbeFile::create(path)).and_then(ProbeFile::remove);
+    match written {
         Ok(()) => Finding::good("bundles", path.display()),
-        Err(error) => Finding::bad(
-            "bundles",
-            error,
-            "configure another folder in [update], or allow this user to write to it",
-        ),
+        Err(error) => {
+            let fix = "configure another folder in [update], or allow this user to write to it";
+            let fix = disk_fix(error.kind()).unwrap_or(fix);
+            Finding::bad("bundles", io_error(path)(error), fix)
+        }
     }
 }
 

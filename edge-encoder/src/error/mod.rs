@@ -63,6 +63,22 @@ pub enum EdgeError {
         /// The existing file's role.
         what: &'static str,
     },
+    /// A frame of a file is too large to be stored or sent.
+    #[error(
+        "{}: a frame of this file is too large for the spool or for the cloud, and was dropped: give smaller inputs or \
+         raise megabytes in [spool] (the log has the size of the frame and the limit)",
+        path.display()
+    )]
+    FrameTooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The agent cannot open its bundle.
+    #[error(
+        "{0}; the agent does not start without its bundle: the frames in its spool are kept, and those that wait are sent \
+         once the bundle is back and the agent has started"
+    )]
+    AgentWithoutBundle(Box<EdgeError>),
     /// A source failed.
     #[error(transparent)]
     Capture(#[from] CaptureError),

@@ -27,9 +27,44 @@ pub enum UpdateError {
         /// The locked file.
         lock: PathBuf,
     },
-    /// The trial of a bundle ended in a panic.
+    /// A bundle that has passed its trial could not be opened by the agent, which panicked.
     #[error("the trial of the bundle was not completed: {0}")]
     TrialIncomplete(String),
+    /// The encoder of a bundle does not pass its trial.
+    #[error("{0}")]
+    TrialFailed(String),
+    /// The process that tried a bundle crashed.
+    #[error("the trial of the bundle crashed ({status}): {message}")]
+    TrialCrashed {
+        /// The exit status, or the signal.
+        status: String,
+        /// The beginning of its messages.
+        message: String,
+    },
+    /// The trial of a bundle needs too much memory.
+    #[error(
+        "the trial of the bundle needs more than {allowed_mb} MB of memory: offer a smaller encoder; or raise trial_memory_mb in \
+         [update], and offer another bundle before this one again"
+    )]
+    TrialOutOfMemory {
+        /// The limit, in megabytes.
+        allowed_mb: u64,
+    },
+    /// The trial of a bundle takes too long.
+    #[error(
+        "the trial of the bundle did not end within {seconds} s: offer a faster encoder; or raise trial_seconds in [update], and \
+         offer another bundle before this one again"
+    )]
+    TrialTimedOut {
+        /// The limit, in seconds.
+        seconds: u64,
+    },
+    /// The disk has lost or changed files of a downloaded bundle.
+    #[error("{0}; the bundle is downloaded again")]
+    DamagedFiles(String),
+    /// A bundle could not be tried, for a reason that does not lie in the bundle.
+    #[error("the bundle cannot be tried: {0}; the trial is repeated later")]
+    TrialNotRun(String),
     /// A downloaded file differs from the offer, or the download broke off.
     #[error("cannot download {path}: {reason}; the download is retried")]
     Download {

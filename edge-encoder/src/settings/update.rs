@@ -1,16 +1,22 @@
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::Args;
 use lopside_encoder::EncodeOptions;
 use merge::Merge;
 use serde::Deserialize;
 
-use crate::{SettingsError, agent::UpdateSettings};
+use crate::{SettingsError, TrialLimits, agent::UpdateSettings};
 
 const DEFAULT_FOLDER: &str = "bundles";
 const DEFAULT_EVERY_MINUTES: f64 = 60.0;
 const SECONDS_PER_MINUTE: f64 = 60.0;
 const MAX_CHANNEL_BYTES: usize = 64;
+/// Half of what the systemd unit allows, because the agent continues to encode during a trial.
+const DEFAULT_TRIAL_MEMORY_MB: u64 = 512;
+const DEFAULT_TRIAL_SECONDS: u64 = 120;
+const TRIAL_MEMORY_MB: RangeInclusive<u64> = 32..=1_000_000;
+const TRIAL_SECONDS: RangeInclusive<u64> = 1..=86_400;
+const BYTES_PER_MB: u64 = 1_000_000;
 
 /// The table `update`.
 #[derive(Debug, Default, Args, Deserialize, Merge)]
@@ -25,6 +31,10 @@ pub(crate) struct UpdateTable {
     folder: Option<PathBuf>,
     #[arg(skip)]
     every_minutes: Option<f64>,
+    #[arg(skip)]
+    trial_memory_mb: Option<u64>,
+    #[arg(skip)]
+    trial_seconds: Option<u64>,
 }
 
 impl UpdateTable {
@@ -44,6 +54,7 @@ impl UpdateTable {
                 "{channel:?} is not a valid channel name: use 1 to {MAX_CHANNEL_BYTES} visible ASCII characters"
             )));
         }
+        let trial = trial_limits(self.trial_memory_mb, self.trial_seconds)?;
         let minutes = self.every_minutes.unwrap_or(DEFAULT_EVERY_MINUTES);
         let interval = Duration::try_from_secs_f64(minutes * SECONDS_PER_MINUTE)
             .ok()
@@ -57,8 +68,25 @@ impl UpdateTable {
                 ))
             })?,
             encode,
+            trial,
         }))
     }
+}
+
+fn trial_limits(memory_mb: Option<u64>, seconds: Option<u64>) -> Result<TrialLimits, SettingsError> {
+    let memory_mb = memory_mb.unwrap_or(DEFAULT_TRIAL_MEMORY_MB);
+    let seconds = seconds.unwrap_or(DEFAULT_TRIAL_SECONDS);
+    check_range("trial_memory_mb", memory_mb, &TRIAL_MEMORY_MB)?;
+    check_range("trial_seconds", seconds, &TRIAL_SECONDS)?;
+    Ok(TrialLimits { memory_bytes: memory_mb * BYTES_PER_MB, time: Duration::from_secs(seconds) })
+}
+
+fn check_range(key: &str, found: u64, allowed: &RangeInclusive<u64>) -> Result<(), SettingsError> {
+    if allowed.contains(&found) {
+        return Ok(());
+    }
+    let (first, last) = (allowed.start(), allowed.end());
+    Err(SettingsError::Invalid(format!("{key} = {found} is out of range: use {first} to {last}")))
 }
 
 #[cfg(test)]
@@ -85,12 +113,23 @@ mod tests {
     }
 
     #[test]
+    fn the_limits_of_a_trial_have_defaults() {
+        let trial = |text: &str| settings(&format!("channel = 'a'\n{text}"), None).unwrap().unwrap().trial;
+        let default = TrialLimits { memory_bytes: 512_000_000, time: Duration::from_mins(2) };
+        assert_eq!(trial(""), default);
+        let expected = TrialLimits { memory_bytes: 64_000_000, time: Duration::from_secs(5) };
+        assert_eq!(trial("trial_memory_mb = 64\ntrial_seconds = 5"), expected);
+    }
+
+    #[test]
     fn invalid_settings_are_refused_with_the_reason() {
         for (text, expected) in [
             ("channel = ''", "visible ASCII"),
             ("channel = 'two words'", "visible ASCII"),
             ("channel = 'a'\nevery_minutes = 0.0", "every_minutes"),
             ("channel = 'a'\nevery_minutes = -1.0", "every_minutes"),
+            ("channel = 'a'\ntrial_memory_mb = 31", "32 to 1000000"),
+            ("channel = 'a'\ntrial_seconds = 0", "1 to 86400"),
             ("chanel = 'a'", "chanel"),
         ] {
             let error = settings(text, None).unwrap_err();

@@ -4,6 +4,10 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod commands;
+mod doctor;
+mod hostile_text;
+mod sources;
+mod start;
 /// The bundle that the tests of the encoder also use.
 #[path = "../../../crates/encoder/tests/it/support/mod.rs"]
 mod support;

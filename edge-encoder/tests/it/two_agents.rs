@@ -94,7 +94,7 @@ async fn a_second_agent_is_refused_and_the_first_loses_nothing() {
     let agent = home.start(&toy);
     (1..=5).for_each(|pixel| home.put([pixel; 4]));
     agent.until(|report| sum(report, |class| class.delivered) == 5).await;
-    // Recovery would now remove the segment that the agent is writing to.
+    // Recovery would now cut off the segment that the agent is writing to.
     home.until_settled(5).await;
     let files = home.spool_files();
     let [socket, other_socket, other_spool] =

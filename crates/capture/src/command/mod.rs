@@ -10,8 +10,13 @@
 //! The program leads its own process group. Whenever it ends, is stopped or is dropped, the rest of the group
 //! is ended as well, so that no process holds on to the camera. Its standard error is logged at level
 //! debug. Its end is observed through a pidfd, which needs Linux 5.3 or later.
+//!
+//! The program gets the environment of this process without what is private to it: the variables `LOPSIDE_…` with
+//! the API key, `OTEL_…`, and those of the service manager. It gets no open files but its three standard streams and,
+//! because the library of the feature `v4l` opens it so, a camera that is open in this process.
 
 mod backoff;
+mod environment;
 mod process;
 
 use std::{ffi::OsString, time::Duration};

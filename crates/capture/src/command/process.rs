@@ -1,4 +1,5 @@
 use std::{
+    env,
     ffi::{OsStr, OsString},
     io::{self, Read},
     os::{
@@ -13,6 +14,7 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use super::environment::private_names;
 use crate::{CaptureError, SourceContext, lines::LineReader, stop::poll_readable};
 
 /// The longest line of standard error that is logged, in bytes.
@@ -35,7 +37,11 @@ impl Process {
                 "{source}: the command is empty; give a program"
             )));
         };
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        for name in private_names(env::vars_os().map(|(name, _)| name)) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

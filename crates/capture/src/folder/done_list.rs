@@ -5,7 +5,7 @@
 //! ```
 //! The first word is `failed` instead of `done` for a file that could not be read, and `refused` for one that was
 //! set aside because the agent ended while it was being read. A line torn by a crash is ignored, and its file is
-//! taken again. Once most lines refer to files that no longer exist, the list is rewritten in a temporary file,
+//! taken again. The list is opened for each line, like the list of files that are being read. Once most lines refer to files that no longer exist, the list is rewritten in a temporary file,
 //! which then replaces it atomically.
 
 use std::{
@@ -45,7 +45,6 @@ pub(crate) struct DoneList {
     path: PathBuf,
     /// The folder that contains the files.
     folder: PathBuf,
-    file: File,
     known: KnownFiles,
     line_count: usize,
     /// Number of lines at which the list is rewritten.
@@ -63,7 +62,7 @@ impl DoneList {
         let may_be_torn = !ends_with_line(&mut file).map_err(open_error(path))?;
         let compact_at = 2 * known.len() + MIN_COMPACT_LINES;
         let (path, folder) = (path.to_owned(), folder.to_owned());
-        Ok(Self { path, folder, file, known, line_count, compact_at, may_be_torn })
+        Ok(Self { path, folder, known, line_count, compact_at, may_be_torn })
     }
 
     /// Returns whether this file is on the list in this state.
@@ -90,9 +89,10 @@ impl DoneList {
 
     fn append(&mut self, line: &str) -> io::Result<()> {
         let line = if self.may_be_torn { format!("\n{line}") } else { line.to_owned() };
+        let mut file = File::options().append(true).open(&self.path)?;
         self.may_be_torn = true;
-        self.file.write_all(line.as_bytes())?;
-        self.file.sync_data()?;
+        file.write_all(line.as_bytes())?;
+        file.sync_data()?;
         self.may_be_torn = false;
         Ok(())
     }
@@ -114,7 +114,6 @@ impl DoneList {
         File::open(&temporary_path)?.sync_all()?;
         fs::rename(&temporary_path, &self.path)?;
         sync_parent(&self.path)?;
-        self.file = File::options().append(true).open(&self.path)?;
         (self.line_count, self.compact_at) = (self.known.len(), 2 * self.known.len() + MIN_COMPACT_LINES);
         Ok(())
     }

@@ -4,6 +4,9 @@
 //! The line of a file is on the disk before its first byte is read, and is removed after its last. A line that is
 //! found at the start therefore belongs to a file during whose reading the agent ended, which may be the reason.
 //! Removing a line is not synced: if it is lost, its file only has to be read to the end once more.
+//!
+//! The list is opened for each write: an open file would keep a removed folder in existence, and the removal would
+//! not be noticed.
 
 use std::{
     collections::BTreeMap,
@@ -31,8 +34,6 @@ type BegunFiles = BTreeMap<OsString, (Fingerprint, u32)>;
 #[derive(Debug)]
 pub(crate) struct ReadingList {
     path: PathBuf,
-    /// `None` until the list is written.
-    file: Option<File>,
     begun: BegunFiles,
 }
 
@@ -47,7 +48,7 @@ impl ReadingList {
         begun.retain(|name, (fingerprint, _)| {
             Fingerprint::read_fingerprint(&folder.join(name)) == Some(*fingerprint)
         });
-        Ok(Self { path, file: None, begun })
+        Ok(Self { path, begun })
     }
 
     /// Returns the number of times that reading this file in this state was begun and did not end.
@@ -60,7 +61,7 @@ impl ReadingList {
     pub(crate) fn begin(&mut self, name: &OsStr, fingerprint: Fingerprint) -> Result<(), CaptureError> {
         let count = self.begun_count(name, fingerprint).saturating_add(1);
         let previous = self.begun.insert(name.to_owned(), (fingerprint, count));
-        let written = self.write().and_then(File::sync_data);
+        let written = self.write().and_then(|file| file.sync_data());
         if written.is_err() {
             // A later line must not tell of a reading that this one could not.
             match previous {
@@ -81,17 +82,13 @@ impl ReadingList {
     }
 
     /// Writes all lines, and returns the file.
-    fn write(&mut self) -> io::Result<&File> {
+    fn write(&self) -> io::Result<File> {
         let lines = self
             .begun
             .iter()
             .map(|(name, (fingerprint, count))| format_line(&count.to_string(), name, *fingerprint));
         let text: String = lines.collect();
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => create(&self.path)?,
-        };
-        let file = self.file.insert(file);
+        let file = open_or_create(&self.path)?;
         file.write_all_at(text.as_bytes(), 0)?;
         file.set_len(text.len() as u64)?;
         Ok(file)
@@ -99,10 +96,15 @@ impl ReadingList {
 }
 
 /// Opens the file of the list, or creates it so that its name is on the disk.
-fn create(path: &Path) -> io::Result<File> {
-    let file = File::options().write(true).create(true).truncate(false).open(path)?;
-    sync_parent(path)?;
-    Ok(file)
+fn open_or_create(path: &Path) -> io::Result<File> {
+    match File::options().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let file = File::options().write(true).create_new(true).open(path)?;
+            sync_parent(path)?;
+            Ok(file)
+        }
+        result => result,
+    }
 }
 
 fn read_list(file: &File) -> io::Result<BegunFiles> {
@@ -179,7 +181,7 @@ mod tests {
     fn a_list_that_cannot_be_written_counts_nothing() {
         let files = Files::new();
         fs::create_dir(files.list_path()).unwrap();
-        let mut list = ReadingList { path: files.list_path(), file: None, begun: BegunFiles::new() };
+        let mut list = ReadingList { path: files.list_path(), begun: BegunFiles::new() };
         let error = list.begin(OsStr::new("0"), files.fingerprint("0")).unwrap_err().to_string();
         assert!(error.contains("cannot write the list"), "{error}");
         assert_eq!(files.count(&list, "0"), 0);

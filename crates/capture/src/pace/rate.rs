@@ -62,6 +62,13 @@ impl<T> RateLimiter<T> {
         self.pending.as_ref().and(self.next_token_at)
     }
 
+    /// Returns the time after `now` at which a held input may pass, at most one interval; `None` if no input is held.
+    pub fn wait_time(&self, now: SystemTime) -> Option<Duration> {
+        let ahead = self.due()?.duration_since(now).ok();
+        // As in `take`, a token further ahead means that the clock was set back, and the input passes at once.
+        Some(ahead.filter(|ahead| *ahead <= self.interval).unwrap_or_default())
+    }
+
     /// Returns the number of inputs that were replaced by newer ones.
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -110,6 +117,18 @@ mod tests {
         assert!(limiter.offer(at(1_000_000), ()).is_some());
         assert!(limiter.offer(at(0), ()).is_some());
         assert!(limiter.offer(at(500), ()).is_none());
+    }
+
+    #[test]
+    fn a_held_input_passes_after_the_wait() {
+        let mut limiter = RateLimiter::new(10.0).unwrap();
+        assert_eq!((limiter.offer(at(0), 'a'), limiter.wait_time(at(0))), (Some('a'), None));
+        assert_eq!(limiter.offer(at(30), 'b'), None);
+        let wait = limiter.wait_time(at(30)).unwrap();
+        assert_eq!((wait, limiter.take(at(30) + wait)), (Duration::from_millis(70), Some('b')));
+        assert_eq!((limiter.offer(at(130), 'c'), limiter.wait_time(at(500))), (None, Some(Duration::ZERO)));
+        // The clock is set back.
+        assert_eq!((limiter.wait_time(at(0)), limiter.take(at(0))), (Some(Duration::ZERO), Some('c')));
     }
 
     #[test]

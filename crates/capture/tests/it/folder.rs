@@ -289,6 +289,23 @@ fn a_missing_or_deleted_folder_is_named() {
 }
 
 #[test]
+fn a_folder_that_is_deleted_after_files_were_taken_is_named() {
+    let watched = Watched::new();
+    let inside = watched.path("inside");
+    for action in [DoneAction::Delete, DoneAction::Remember(inside.join(".done"))] {
+        fs::create_dir(&inside).unwrap();
+        watched.write("inside/1.png", "one");
+        let context = SourceContext::new("inbox", &watched.stop).with_clock(Arc::new(Leaping::new(|_| ())));
+        let mut folder = FolderSource::open(context, FolderOptions::new(inside.clone(), action)).unwrap();
+        let file = take(&mut folder);
+        drop(file.begin_reading().unwrap());
+        file.mark_done().unwrap();
+        fs::remove_dir_all(&inside).unwrap();
+        assert!(matches!(folder.next(), Err(CaptureError::FolderGone { .. })));
+    }
+}
+
+#[test]
 fn a_done_action_into_the_watched_folder_is_refused() {
     let watched = Watched::new();
     let open = |after| {

@@ -1,23 +1,36 @@
-use std::{path::Path, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
-use lopside_bundle::{BundleError, BundlePart, image_codec::AnyBundle};
-use lopside_encoder::{AnyEncoder, EncodeError, EncodeOptions, InputError, golden};
+use lopside_bundle::BundleError;
+use lopside_encoder::{AnyEncoder, EncodeError, EncodeOptions, InputError};
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::{
     StateStore,
     folder::BundleFolder,
     input_kind::InputKind,
+    start::load_encoder,
     state::{Release, UpdateEvent},
 };
-use crate::{ConnectionError, EdgeError, UpdateError};
+use crate::{ConnectionError, EdgeError, TrialLimits, UpdateError, trial::run_trial};
 
 /// Context for the trial of a bundle.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct BundleTrial {
     pub(super) folder: BundleFolder,
     pub(super) states: Arc<StateStore>,
     pub(super) input_kind: InputKind,
     pub(super) options: EncodeOptions,
+    pub(super) limits: TrialLimits,
+}
+
+/// A trial that has begun. When it is dropped, the trial counts as broken off, unless its result is recorded: the end
+/// of the agent says nothing about the bundle.
+struct BegunTrial<'a>(&'a StateStore);
+
+impl Drop for BegunTrial<'_> {
+    fn drop(&mut self) {
+        self.0.note(UpdateEvent::TrialBroken);
+    }
 }
 
 impl BundleTrial {
@@ -26,28 +39,42 @@ impl BundleTrial {
     /// # Errors
     /// The reason why the bundle cannot be used; a reason that [concerns the bundle itself](concerns_bundle) is
     /// recorded.
-    pub(super) fn run(&self, release: &Release) -> Result<AnyEncoder, EdgeError> {
+    pub(super) async fn run(&self, release: &Release) -> Result<AnyEncoder, EdgeError> {
         self.states.commit(UpdateEvent::TrialBegun(release.clone()))?;
-        let result = self.try_bundle(&self.folder.bundle_path(release.latent_space));
+        let _begun = BegunTrial(&self.states);
+        let result = self.try_bundle(self.folder.bundle_path(release.latent_space)).await;
         let result = result.and_then(|encoder| {
             self.states.commit(UpdateEvent::Installed(release.clone()))?;
             Ok(encoder)
         });
-        if let Err(error) = &result {
-            self.states.note(if concerns_bundle(error) {
-                UpdateEvent::Refused(release.clone(), error.to_string())
-            } else {
-                UpdateEvent::TrialBroken
-            });
+        if let Err(error) = &result
+            && concerns_bundle(error)
+        {
+            self.states.note(UpdateEvent::Refused(release.clone(), error.to_string()));
         }
         result
     }
 
-    fn try_bundle(&self, bundle: &Path) -> Result<AnyEncoder, EdgeError> {
-        let encoder =
-            golden::load_verified(bundle, &AnyBundle::load(bundle, BundlePart::Encoder)?, &self.options)?;
-        self.input_kind.check(&encoder)?;
-        Ok(encoder)
+    async fn try_bundle(&self, bundle: PathBuf) -> Result<AnyEncoder, EdgeError> {
+        let figures = run_trial(&bundle, &self.options, &self.limits).await?;
+        tracing::info!(
+            bundle = %bundle.display(),
+            elapsed_ms = figures.elapsed_ms,
+            peak_memory_bytes = figures.peak_memory_bytes,
+            "a bundle received over the air has passed its trial"
+        );
+        let (input_kind, options) = (self.input_kind.clone(), self.options);
+        let opened = spawn_blocking(move || load_encoder(&bundle, &input_kind, &options)).await;
+        opened.unwrap_or_else(|error| Err(incomplete(error)))
+    }
+}
+
+/// Returns the error of a thread that did not open a bundle.
+fn incomplete(error: JoinError) -> EdgeError {
+    if error.is_panic() {
+        UpdateError::TrialIncomplete(error.to_string()).into()
+    } else {
+        EdgeError::Thread(io::Error::other(error))
     }
 }
 
@@ -62,6 +89,7 @@ pub(super) fn concerns_bundle(error: &EdgeError) -> bool {
                 UpdateError::Download { .. }
                     | UpdateError::NotEnoughSpace { .. }
                     | UpdateError::FolderInUse { .. }
+                    | UpdateError::TrialNotRun(_)
             )
             | EdgeError::Thread(_)
             | EdgeError::Json(_)
@@ -72,8 +100,11 @@ pub(super) fn concerns_bundle(error: &EdgeError) -> bool {
 pub(super) fn is_disk_damage(error: &EdgeError) -> bool {
     matches!(
         error,
-        EdgeError::Encode(EncodeError::Bundle(
-            BundleError::Io { .. } | BundleError::LengthMismatch { .. } | BundleError::DigestMismatch { .. }
-        ))
+        EdgeError::Update(UpdateError::DamagedFiles(_))
+            | EdgeError::Encode(EncodeError::Bundle(
+                BundleError::Io { .. }
+                    | BundleError::LengthMismatch { .. }
+                    | BundleError::DigestMismatch { .. }
+            ))
     )
 }

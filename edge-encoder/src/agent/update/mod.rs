@@ -7,14 +7,14 @@
 //!                      verified
 //! ```
 //! A task polls the channel; an offer of the current latent space ends there. The files of another bundle are
-//! downloaded one after the other into [`folder`](mod@folder), and the bundle is opened and tried on its
-//! golden inputs while the agent continues to work. Its encoder is passed to the encoding thread only after
-//! [`state`](mod@state) is on the disk.
+//! downloaded one after the other into [`folder`](mod@folder). The bundle is opened and tried on its golden inputs
+//! in [another process](crate::trial), under limits, while the agent continues to work. Its encoder is passed to the
+//! encoding thread only after [`state`](mod@state) is on the disk.
 //!
 //! # Invariants
 //! - A file gets its final name only after its length and SHA-256 are verified, and a bundle only after all
 //!   of its files are present.
-//! - A bundle is tried on this machine before it is used, and is rolled back if it fails on real inputs.
+//! - The agent opens a bundle only after it was tried on this machine; it is rolled back if it fails on real inputs.
 //! - Every input is encoded by one bundle or the other; a swap does not drop inputs.
 //! - While a bundle is on probation no other one is installed, so that the previous bundle is known to
 //!   encode.
@@ -126,7 +126,8 @@ impl PendingUpdates {
 
     fn start(self, poll_target: PollTarget, swaps: mpsc::Sender<EncoderSwap>) -> JoinHandle<()> {
         let Self { settings, folder, states, configured_space, input_kind, progress } = self;
-        let trial = BundleTrial { folder, states, input_kind, options: settings.encode };
+        let (options, limits) = (settings.encode, settings.trial);
+        let trial = BundleTrial { folder, states, input_kind, options, limits };
         let task = UpdateTask { settings, poll_target, trial, configured_space, swaps, progress };
         tokio::spawn(task.run())
     }

@@ -79,9 +79,11 @@ impl Offer {
         let manifest =
             first.ok_or_else(|| invalid_offer(format!("its first file is not {MANIFEST_NAME}")))?.digest();
         let bundle = response.bundle;
-        if bundle.len() > MAX_NAME_BYTES || !bundle.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !(1..=MAX_NAME_BYTES).contains(&bundle.len())
+            || !bundle.bytes().all(|byte| byte.is_ascii_graphic())
+        {
             return Err(invalid_offer(format!(
-                "its bundle name must have at most {MAX_NAME_BYTES} characters, all visible ASCII"
+                "its bundle name must have 1 to {MAX_NAME_BYTES} characters, all visible ASCII"
             )));
         }
         Ok(Self { release: Release { bundle, latent_space, manifest }, files })
@@ -244,10 +246,10 @@ mod tests {
             refusal(GetChannelResponse { latent_space: vec![7; 7], ..response_with(&[]) })
                 .contains("8 bytes")
         );
-        assert!(
-            refusal(GetChannelResponse { bundle: "two words".into(), ..response_with(&[]) })
-                .contains("visible ASCII")
-        );
+        for bundle in ["", "two words", "tür", &"x".repeat(65)] {
+            let refused = refusal(GetChannelResponse { bundle: bundle.into(), ..response_with(&[]) });
+            assert!(refused.contains("1 to 64 characters, all visible ASCII"), "{bundle:?}: {refused}");
+        }
         let short = BundleFile { sha256: vec![1; 31], ..file("bundle.json", 1) };
         assert!(refusal(response(vec![short])).contains("32 bytes"));
     }

@@ -1,5 +1,6 @@
-use std::{fmt::Write, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
+use lopside_telemetry::printable::PrintableLines;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -66,7 +67,7 @@ impl UpdateReport {
     }
 
     /// Writes the state for people.
-    pub(crate) fn write_text(&self, out: &mut String) -> std::fmt::Result {
+    pub(crate) fn write_text(&self, out: &mut PrintableLines) -> std::fmt::Result {
         let Self { channel, state, .. } = self;
         match self.checked_seconds {
             Some(seconds) => writeln!(out, "bundle: {state}, channel {channel} polled {seconds:.0} s ago")?,

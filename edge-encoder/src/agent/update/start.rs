@@ -72,7 +72,11 @@ fn open_encoder(
     opened.ok()
 }
 
-fn load_encoder(
+/// Opens a bundle that has passed its trial, and checks that it takes the inputs of the sources.
+///
+/// # Errors
+/// The reason why it cannot be used.
+pub(super) fn load_encoder(
     bundle: &Path,
     input_kind: &InputKind,
     options: &EncodeOptions,

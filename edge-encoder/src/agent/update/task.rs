@@ -11,7 +11,6 @@ use lopside_proto::v1::GetChannelRequest;
 use rand::RngExt as _;
 use tokio::{
     sync::{mpsc, watch},
-    task::spawn_blocking,
     time::sleep,
 };
 
@@ -25,7 +24,7 @@ use super::{
     state::{Release, UpdateEvent},
 };
 use crate::{
-    EdgeError, UpdateError,
+    EdgeError,
     agent::{encoders::EncoderSwap, settings::UpdateSettings},
     error::io_error,
 };
@@ -128,12 +127,7 @@ impl UpdateTask {
         if !self.trial.folder.has(&release) {
             self.download(cloud, offer).await?;
         }
-        let (trial, tried_release) = (self.trial.clone(), release.clone());
-        spawn_blocking(move || trial.run(&tried_release)).await.unwrap_or_else(|panic| {
-            let error = EdgeError::from(UpdateError::TrialIncomplete(panic.to_string()));
-            self.trial.states.note(UpdateEvent::Refused(release, error.to_string()));
-            Err(error)
-        })
+        self.trial.run(&release).await
     }
 
     async fn download(&self, cloud: &mut BundleClient, offer: Offer) -> Result<(), EdgeError> {

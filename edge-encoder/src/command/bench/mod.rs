@@ -5,7 +5,6 @@ mod image_codec;
 mod synthetic;
 
 use std::{
-    fs,
     hint::black_box,
     time::{Duration, Instant},
 };
@@ -16,7 +15,9 @@ use lopside_latent::IdOnWire;
 use merge::Merge as _;
 
 use super::load_encoder;
-use crate::{EdgeError, cli::BenchArgs, settings::RootTable};
+use crate::{EdgeError, cli::BenchArgs, process_memory, settings::RootTable};
+
+const BYTES_PER_MIB: f64 = 1024.0 * 1024.0;
 
 /// Runs `edge-encoder bench`.
 pub(super) fn run(mut args: BenchArgs, file: RootTable) -> Result<(), EdgeError> {
@@ -117,12 +118,9 @@ impl Measurements {
 /// Accessor of one stage of an encoding.
 type TimingStage = fn(&EncodeTiming) -> Duration;
 
-/// Returns the peak memory of this process in MiB, from the KiB that Linux reports in `/proc/self/status`.
+/// Returns the peak memory of this process in MiB.
 fn peak_rss_mib() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
+    process_memory::peak_resident_bytes().map(|bytes| bytes as f64 / BYTES_PER_MIB)
 }
 
 fn print_peak_rss(peak: Option<f64>) {

@@ -55,6 +55,7 @@ impl DecoderClient {
         security: &SecuritySettings,
     ) -> Result<Self, EdgeError> {
         let target = CloudTarget::new(endpoint, security)?;
+        target.warn_about_exposed_key();
         let counters = WireCounters::default();
         let channel = target.connect(&counters, Some(timeout)).await?;
         let service = DecoderServiceClient::new(channel).max_decoding_message_size(MAX_RESPONSE_BYTES);

@@ -13,6 +13,7 @@ use lopside_encoder::{
 };
 use lopside_latent::IdOnWire;
 use lopside_proto::v1::{self, output::Value};
+use lopside_telemetry::printable::escape;
 use merge::Merge as _;
 
 pub use self::error::SendError;
@@ -21,7 +22,7 @@ use self::{
     decoder_client::DecoderClient,
     report::{AnomalyResult, ClassResult, InputRow, SendReport},
 };
-use super::{load_encoder, outputs::Outputs, progress_bar};
+use super::{load_encoder, outputs::Outputs, print, progress_bar};
 use crate::{
     EdgeError,
     cli::SendArgs,
@@ -189,13 +190,13 @@ fn write_results(
     outputs.write("report.json", text.as_bytes())?;
     outputs.write("table.txt", report.table().as_bytes())?;
     if json {
-        print!("{text}");
+        print::pretty_json(report)?;
     } else {
-        print!("{}", report.table());
+        print::lines(&report.table())?;
     }
     if !sheet.is_empty() {
         let path = outputs.write("contact-sheet.png", &sheet.to_png()?)?;
-        eprintln!("contact sheet: {}", path.display());
+        eprintln!("contact sheet: {}", escape(&path.display().to_string()));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use lopside_telemetry::printable::escape;
 use serde::Serialize;
 
 /// One input over the whole path.
@@ -117,7 +118,8 @@ impl SendReport {
             COLUMNS.iter().filter(|column| lines.iter().any(|row| (column.1)(row).is_some())).collect();
         let mut rows = vec![columns.iter().map(|column| column.0.to_owned()).collect::<Vec<_>>()];
         for row in &lines {
-            rows.push(columns.iter().map(|column| (column.1)(row).unwrap_or_default()).collect());
+            let cells = columns.iter().map(|column| (column.1)(row).unwrap_or_default());
+            rows.push(cells.map(|cell| escape(&cell).into_owned()).collect());
         }
         let widths: Vec<usize> = (0..columns.len())
             .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))

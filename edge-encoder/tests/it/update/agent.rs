@@ -28,6 +28,13 @@ pub(crate) struct Home {
     folder: tempfile::TempDir,
     url: String,
     image_count: usize,
+    /// Further keys of the table `spool`.
+    spool_keys: String,
+    /// Further keys of the table `update`.
+    update_keys: String,
+    /// Further tables of the config file.
+    tables: String,
+    variables: Vec<(String, String)>,
 }
 
 /// A running agent, which is killed when it is dropped.
@@ -41,7 +48,15 @@ impl Home {
     pub(crate) fn new(url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("inbox")).unwrap();
-        let home = Self { folder, url: url.to_owned(), image_count: 0 };
+        let home = Self {
+            folder,
+            url: url.to_owned(),
+            image_count: 0,
+            spool_keys: String::new(),
+            update_keys: String::new(),
+            tables: String::new(),
+            variables: Vec::new(),
+        };
         home.set_machine("a");
         home
     }
@@ -49,6 +64,26 @@ impl Home {
     /// Moves the files of the agent to another machine, whose id consists of one hexadecimal digit.
     pub(crate) fn set_machine(&self, digit: &str) {
         fs::write(self.path("machine-id"), format!("{}\n", digit.repeat(32))).unwrap();
+    }
+
+    /// Sets further keys of the table `spool` of the config file.
+    pub(crate) fn set_spool_keys(&mut self, keys: &str) {
+        keys.clone_into(&mut self.spool_keys);
+    }
+
+    /// Adds keys to the table `update` of the config file.
+    pub(crate) fn add_update_keys(&mut self, keys: &str) {
+        self.update_keys += keys;
+    }
+
+    /// Adds tables to the end of the config file.
+    pub(crate) fn add_tables(&mut self, tables: &str) {
+        self.tables += tables;
+    }
+
+    /// Sets a variable in the environment of the agent.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -119,7 +154,8 @@ impl Home {
         (text("verdict"), text("found"))
     }
 
-    fn command(&self, command: &str, bundle: &Path) -> Command {
+    /// Returns a command of `edge-encoder` with the config file of this agent.
+    pub(crate) fn command(&self, command: &str, bundle: &Path) -> Command {
         let config = self.path("edge.toml");
         let names = ["inbox", "done", "spool", "updates", "edge.sock", "machine-id"];
         let [inbox, done, spool, updates, socket, machine] =
@@ -127,10 +163,10 @@ impl Home {
         let bundle = bundle.display().to_string();
         let text = format!(
             "bundle = {bundle:?}\nendpoint = {:?}\ndevice = 'gate-7'\nsocket = {socket:?}\n\
-             [spool]\nfolder = {spool:?}\nmachine_id_file = {machine:?}\n\
-             [update]\nchannel = 'stable'\nfolder = {updates:?}\nevery_minutes = 0.001\n\
-             [[source]]\nfolder = {inbox:?}\nmoved_to = {done:?}\nsettle_seconds = 0.0\n",
-            self.url
+             [spool]\nfolder = {spool:?}\nmachine_id_file = {machine:?}\n{}\n\
+             [update]\nchannel = 'stable'\nfolder = {updates:?}\nevery_minutes = 0.001\n{}\
+             [[source]]\nfolder = {inbox:?}\nmoved_to = {done:?}\nsettle_seconds = 0.0\n{}",
+            self.url, self.spool_keys, self.update_keys, self.tables
         );
         fs::write(&config, text).unwrap();
         let mut edge = Command::new(env!("CARGO_BIN_EXE_edge-encoder"));
@@ -140,6 +176,9 @@ impl Home {
             edge.env_remove(name);
         }
         edge.arg(command).arg("--config").arg(config);
+        for (name, value) in &self.variables {
+            edge.env(name, value);
+        }
         edge
     }
 

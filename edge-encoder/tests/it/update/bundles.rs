@@ -10,7 +10,11 @@ use lopside_bundle::{
 };
 use lopside_encoder::{AnyEncoder, EncodeOptions, ImageCodecOptions, golden::first_input};
 use lopside_latent::{IdOnWire, LatentSpaceId, Table, Tables, image_codec::Quality};
-use lopside_onnx::{GraphBuilder, encode_model};
+use lopside_onnx::{Attribute, GraphBuilder, encode_model};
+
+/// Data types in the numbering of ONNX.
+const FLOAT: Attribute = Attribute::Int(1);
+const INT32: Attribute = Attribute::Int(6);
 
 /// The computation of the encoder.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +25,19 @@ pub(crate) enum Toy {
     Fragile,
     /// Returns its input, which is a window of measurements.
     Window,
+    /// Repeats its input until it takes 4 GiB.
+    Huge,
+    /// Multiplies matrices for minutes.
+    Slow,
+    /// Divides an integer by zero, at which tract panics.
+    Panicking,
+}
+
+impl Toy {
+    /// Returns whether a test can run the encoder in its own process.
+    fn is_harmless(self) -> bool {
+        matches!(self, Self::Times(_) | Self::Fragile | Self::Window)
+    }
 }
 
 /// Writes a bundle with golden inputs into a folder of this name.
@@ -30,9 +47,10 @@ pub(crate) fn bundle(root: &Path, name: &str, toy: Toy) -> PathBuf {
     let input = root.join(if matches!(toy, Toy::Window) { "bright.csv" } else { "bright.png" });
     match toy {
         Toy::Window => std::fs::write(&input, "0.2,0.4,0.6,0.8\n").unwrap(),
-        Toy::Times(_) | Toy::Fragile => pixel_image([200, 100, 50, 25]).save(&input).unwrap(),
+        _ => pixel_image([200, 100, 50, 25]).save(&input).unwrap(),
     }
-    put_golden_inputs(&folder, &[golden(&folder, &input)]).unwrap();
+    let golden = if toy.is_harmless() { golden(&folder, &input) } else { invented_golden(&folder, &input) };
+    put_golden_inputs(&folder, &[golden]).unwrap();
     folder
 }
 
@@ -71,6 +89,16 @@ fn golden(folder: &Path, input: &Path) -> GoldenInputDraft {
     GoldenInputDraft { name, input: std::fs::read(input).unwrap(), frame }
 }
 
+/// Returns a golden input whose frame is valid, but was not computed.
+fn invented_golden(folder: &Path, input: &Path) -> GoldenInputDraft {
+    let AnyBundle::FixedLatent(bundle) = AnyBundle::load(folder, BundlePart::Encoder).unwrap() else {
+        panic!("the toy has a fixed latent");
+    };
+    let frame = bundle.space.encode_integers(&[0; 4], IdOnWire::Present).unwrap();
+    let name = input.file_name().unwrap().to_string_lossy().into_owned();
+    GoldenInputDraft { name, input: std::fs::read(input).unwrap(), frame }
+}
+
 fn tensor(name: &str) -> TensorSpec {
     TensorSpec { name: name.into(), shape: vec![Dim::Symbol("n".into()), Dim::Fixed(4)] }
 }
@@ -90,9 +118,6 @@ fn draft(toy: Toy) -> FixedLatentDraft {
         name: "toy".into(),
         description: "Four numbers for four pixels".into(),
         input: match toy {
-            Toy::Times(_) | Toy::Fragile => {
-                InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0))
-            }
             Toy::Window => InputSpec::Series(TimeSeriesSpec {
                 length: 1,
                 stride: 1,
@@ -100,6 +125,7 @@ fn draft(toy: Toy) -> FixedLatentDraft {
                 mean: vec![0.0; 4],
                 deviation: vec![1.0; 4],
             }),
+            _ => InputSpec::Picture(ImageSpec::with_uniform_range(2, 2, Channels::Grey, 0.0, 1.0)),
         },
         encoder: model(toy),
         input_tensor: tensor("image"),
@@ -108,6 +134,19 @@ fn draft(toy: Toy) -> FixedLatentDraft {
         tables: Tables::new(vec![Table::from_counts(0, &[1]).unwrap(); 4]).unwrap(),
         heads: vec![head],
     }
+}
+
+/// Repeats the four values of `x`.
+fn repeat(graph: &mut GraphBuilder, x: &str, times: i64) -> String {
+    let repeats = graph.add_integers("repeats", &[1, times]);
+    graph.add_node("Tile", &[x, &repeats], "repeated", &[])
+}
+
+/// Adds the largest of these values to `x`, as the latent.
+fn add_largest(graph: &mut GraphBuilder, x: &str, values: &str, axes: &[i64]) {
+    let axes = [("axes", Attribute::Ints(axes.to_vec()))];
+    let largest = graph.add_node("ReduceMax", &[values], "largest", &axes);
+    graph.add_node("Add", &[x, &largest], "latent", &[]);
 }
 
 fn model(toy: Toy) -> Vec<u8> {
@@ -125,6 +164,26 @@ fn model(toy: Toy) -> Vec<u8> {
         Toy::Window => {
             let factor = graph.add_initializer("factor", &[1], &[1.0]).unwrap();
             graph.add_node("Mul", &[&x, &factor], "latent", &[]);
+        }
+        Toy::Huge => {
+            let repeated = repeat(&mut graph, &x, 1 << 28);
+            add_largest(&mut graph, &x, &repeated, &[1]);
+        }
+        Toy::Slow => {
+            let repeated = repeat(&mut graph, &x, 1 << 20);
+            let mut product = graph.reshape(&repeated, &[2048, 2048], "square");
+            for number in 0..300 {
+                let name = format!("product-{number}");
+                product = graph.add_node("MatMul", &[&product, &product], &name, &[]);
+            }
+            add_largest(&mut graph, &x, &product, &[0, 1]);
+        }
+        Toy::Panicking => {
+            let integers = graph.add_node("Cast", &[&x], "integers", &[("to", INT32)]);
+            let zero = graph.add_integers("long-zero", &[0]);
+            let zero = graph.add_node("Cast", &[&zero], "zero", &[("to", INT32)]);
+            let quotient = graph.add_node("Div", &[&integers, &zero], "quotient", &[]);
+            graph.add_node("Cast", &[&quotient], "latent", &[("to", FLOAT)]);
         }
     }
     graph.add_output("latent", &["n".into(), 4.into()]);

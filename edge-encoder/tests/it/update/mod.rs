@@ -6,3 +6,4 @@ mod channel;
 mod installed;
 mod refused;
 mod rollback;
+mod trial;
