@@ -3,6 +3,7 @@
 
 use std::{
     fmt::{self, Display, Formatter},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +12,8 @@ use serde::Serialize;
 
 use crate::{
     Settings, StartError,
-    auth::ApiKeys,
+    archive::ArchiveReport,
+    auth::load_keys,
     channels::{Channel, ChannelFile},
     transport::TlsFiles,
 };
@@ -23,8 +25,12 @@ pub struct CheckReport {
     pub ok: bool,
     /// The problems that keep it from starting, each with its fix.
     pub problems: Vec<String>,
+    /// Settings that are allowed but weaken the protection or may surprise, each with its fix.
+    pub warnings: Vec<String>,
     /// The address to listen on, as a URL.
     pub listen: String,
+    /// The separate address of the metrics; `None` if they are at `listen`.
+    pub metrics: Option<MetricsReport>,
     /// The device that heads would run on, `cpu` or `cuda`; `None` if ONNX Runtime cannot be loaded.
     pub device: Option<&'static str>,
     /// Threads per session.
@@ -35,6 +41,8 @@ pub struct CheckReport {
     pub bundles: Vec<BundleReport>,
     /// The channels that devices would be offered; `None` without channels.
     pub channels: Option<ChannelsReport>,
+    /// The archive; `None` without an archive.
+    pub archive: Option<ArchiveReport>,
     /// The certificates; `None` without TLS.
     pub tls: Option<TlsReport>,
     /// The API keys; `None` without API keys.
@@ -106,6 +114,14 @@ pub struct KeysReport {
     keys: Option<usize>,
 }
 
+/// The separate address of the metrics.
+#[derive(Debug, Serialize)]
+pub struct MetricsReport {
+    listen: SocketAddr,
+    /// Whether clients need a key with the scope `metrics`.
+    needs_key: bool,
+}
+
 /// Limits on connections; times are in seconds.
 #[derive(Debug, Serialize)]
 pub struct ConnectionReport {
@@ -126,20 +142,32 @@ pub struct ConnectionReport {
 #[must_use]
 pub fn check_settings(settings: &Settings) -> CheckReport {
     let mut problems = Vec::new();
+    let mut warnings: Vec<String> = settings.metrics_warning().into_iter().collect();
     let front = &settings.front;
     if let Some(Err(error)) = front.tls.as_ref().map(TlsFiles::load_config) {
         problems.push(error.to_string());
     }
-    let api_keys = front.api_keys.as_ref().map(|file| KeysReport {
-        file: file.clone(),
-        keys: note_problem(ApiKeys::load(file, None), &mut problems).map(|keys| keys.count()),
+    let api_keys = front.api_keys.as_ref().map(|file| {
+        let loaded = load_keys(file).map_err(|fault| fault.at_start(file));
+        let keys = note_problem(loaded, &mut problems);
+        if let Some(keys) = &keys {
+            warnings.extend(keys.unrestricted_warning());
+        }
+        KeysReport { file: file.clone(), keys: keys.map(|keys| keys.count()) }
     });
     let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads);
     let runtime = note_problem(runtime.map_err(StartError::from), &mut problems);
     let registry = runtime.as_ref().and_then(|runtime| {
-        let registry = Registry::load(&settings.bundles, runtime, settings.batching);
+        let registry = Registry::load_valid(&settings.bundles, runtime, settings.batching);
         note_problem(registry.map_err(StartError::from), &mut problems)
     });
+    // A bundle that cannot be served keeps only a strict server from starting.
+    let refused = registry.iter().flat_map(|registry| registry.refusals(settings.strict));
+    if settings.strict {
+        problems.extend(refused);
+    } else {
+        warnings.extend(refused);
+    }
     let channels = settings.channels.as_ref().map(|file| ChannelsReport {
         file: file.clone(),
         channels: report_channels(file, registry.as_ref(), &mut problems),
@@ -147,12 +175,17 @@ pub fn check_settings(settings: &Settings) -> CheckReport {
     CheckReport {
         ok: problems.is_empty(),
         problems,
+        warnings,
         listen: settings.url(settings.listen),
+        metrics: settings
+            .metrics_listen
+            .map(|listen| MetricsReport { listen, needs_key: settings.metrics_need_key() }),
         device: runtime.map(|runtime| if runtime.has_cuda() { "cuda" } else { "cpu" }),
         threads: settings.threads,
         batching: report_batching(settings),
         bundles: registry.iter().flat_map(report_bundles).collect(),
         channels,
+        archive: settings.archive.as_ref().map(ArchiveReport::from),
         tls: front.tls.clone().map(|TlsFiles { cert, key, client_ca }| TlsReport { cert, key, client_ca }),
         api_keys,
         connections: report_connections(settings),
@@ -242,6 +275,10 @@ fn report_connections(settings: &Settings) -> ConnectionReport {
 impl Display for CheckReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "listens on   {} (gRPC and REST)", self.listen)?;
+        if let Some(MetricsReport { listen, needs_key }) = &self.metrics {
+            let access = if *needs_key { "with a key of the scope metrics" } else { "without a key" };
+            writeln!(f, "metrics      at {listen}, {access}")?;
+        }
         let device = self.device.unwrap_or("nothing: ONNX Runtime cannot be loaded");
         let BatchingReport { instances, max_batch, max_delay_ms, queue, .. } = &self.batching;
         writeln!(
@@ -267,6 +304,10 @@ impl Display for CheckReport {
                 f,
                 "channel      {name}: bundle {bundle}, version {version} ({latent_space}), {bytes} bytes"
             )?;
+        }
+        match &self.archive {
+            None => writeln!(f, "archive      off: devices cannot upload frames")?,
+            Some(archive) => writeln!(f, "archive      {archive}")?,
         }
         match &self.tls {
             None => writeln!(f, "TLS          off")?,
@@ -294,6 +335,9 @@ impl Display for CheckReport {
             f,
             "stops        after {wait} s of reporting not ready, and at most {drain} s for open requests"
         )?;
+        for warning in &self.warnings {
+            writeln!(f, "WARNING      {warning}")?;
+        }
         for problem in &self.problems {
             writeln!(f, "PROBLEM      {problem}")?;
         }

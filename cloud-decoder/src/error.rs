@@ -1,7 +1,9 @@
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use lopside_archive::ArchiveError;
 use lopside_decoder::{DecodeError, LoadError};
+
+use crate::transport::BodyRefusal;
 
 /// An error that keeps the server from starting or from running.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +113,26 @@ pub enum ServeError {
     /// The request is invalid.
     #[error("{0}")]
     InvalidRequest(String),
+    /// The body of the request was not received to its end.
+    #[error(transparent)]
+    BodyRefused(#[from] BodyRefusal),
+    /// The API key has recently spent all of its computation.
+    #[error("this API key has spent its computation of the last minute: try again in {} ms", wait.as_millis())]
+    CostLimited {
+        /// The time after which the key may spend what the request costs.
+        wait: Duration,
+    },
+    /// The request alone costs more computation than the API key may spend in a minute, so that no retry can succeed.
+    #[error(
+        "the request costs {gmacs:.1} GMAC, but this API key may spend at most {gmacs_per_minute} per minute: send \
+         fewer or smaller items, or raise gmacs_per_minute in the key file"
+    )]
+    CostTooHigh {
+        /// The cost of the request in 10⁹ multiply-accumulates.
+        gmacs: f64,
+        /// The limit of the key, in the same unit.
+        gmacs_per_minute: f64,
+    },
     /// The archive is temporarily unavailable; the reason is only for the log.
     #[error("the archive is temporarily unavailable: try again later")]
     ArchiveUnavailable(String),
@@ -120,9 +142,15 @@ pub enum ServeError {
     /// The server runs without an archive.
     #[error("this server does not have an archive: start it with --archive")]
     NoArchive,
+    /// A device sent a frame that is archived with other contents.
+    #[error("{0}")]
+    FrameConflict(String),
     /// A device sent data on a connection that a newer connection has replaced.
     #[error("a newer connection of this device has replaced this one")]
     ConnectionReplaced,
+    /// The key or the certificate of the client does not permit it to speak for the device that it names.
+    #[error("{0}")]
+    DeviceForbidden(String),
     /// The server runs without channels.
     #[error("this server does not have channels: start it with --channels")]
     NoChannels,
@@ -153,6 +181,9 @@ pub enum ServeError {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
+    /// A check of the server's health has failed, so that load balancers should choose another server.
+    #[error("the server is not ready: {0}")]
+    NotReady(String),
     /// An internal error; the reason is only for the log.
     #[error("internal error")]
     Internal(String),
@@ -164,6 +195,7 @@ impl From<ArchiveError> for ServeError {
             ArchiveError::Refused { .. }
             | ArchiveError::InvalidCursor { .. }
             | ArchiveError::InvalidScore { .. } => Self::InvalidRequest(error.to_string()),
+            ArchiveError::Conflict { .. } => Self::FrameConflict(error.to_string()),
             ArchiveError::Superseded { .. } => Self::ConnectionReplaced,
             ArchiveError::Closed => Self::Stopping,
             error => Self::ArchiveUnavailable(error.to_string()),

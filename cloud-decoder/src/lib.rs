@@ -11,11 +11,16 @@
 
 mod api;
 pub mod archive;
+pub mod audit;
 pub mod auth;
+mod background;
 mod channels;
 pub mod check;
 pub mod cli;
 mod error;
+mod folder_watch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod health;
 mod ingest;
 pub mod serve;
@@ -25,4 +30,4 @@ pub mod transport;
 
 pub use api::openapi::openapi_document;
 pub use error::{ServeError, StartError};
-pub use settings::{ArchiveArgs, ConnectionArgs, LogFormat, ServeArgs, Settings, TlsArgs};
+pub use settings::{ArchiveArgs, ConnectionArgs, GrpcCompression, LogFormat, ServeArgs, Settings, TlsArgs};

@@ -13,10 +13,11 @@ use std::{
     future::{Future, pending},
     io,
     net::SocketAddr,
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
+use axum::Router;
 use futures_util::future::BoxFuture;
 use lopside_archive::Archive;
 use lopside_decoder::{Decoder, Registry, Runtime};
@@ -25,22 +26,24 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
-    time::MissedTickBehavior,
 };
 use tonic_health::server::health_reporter;
 
 use crate::{
     Settings, StartError,
     api::{
-        self,
+        self, ApiSettings,
         request_options::DefaultOptions,
         rest::{self, ApiState},
     },
     archive::ServerArchive,
-    auth,
+    audit::AuditLog,
+    auth::Authenticator,
+    background::FollowedParts,
     channels::Channels,
-    telemetry::{calls::ObserveLayer, metrics},
-    transport::{Front, FrontStats, Readiness, StopSignal},
+    health::{HealthState, Service, register_health_metrics},
+    telemetry::{access_log::AccessLogLayer, calls::ObserveLayer, metrics, request_context::RequestIdLayer},
+    transport::{Front, FrontStats, StopSignal},
 };
 
 /// A server that is ready: its bundles are loaded, and its port is open.
@@ -52,7 +55,7 @@ pub struct Server {
     address: SocketAddr,
     url: String,
     stats: Arc<FrontStats>,
-    readiness: Readiness,
+    health: HealthState,
     drain_wait: Duration,
     drain: Duration,
 }
@@ -71,50 +74,81 @@ pub fn start_server(settings: &Settings) -> BoxFuture<'_, Result<Server, StartEr
 
 async fn start(settings: &Settings) -> Result<Server, StartError> {
     let runtime = Runtime::load_on(&settings.onnxruntime, settings.device, settings.gpu, settings.threads)?;
-    let registry = Arc::new(Registry::load(&settings.bundles, &runtime, settings.batching)?);
+    let load = if settings.strict { Registry::load } else { Registry::load_valid };
+    let registry = Arc::new(load(&settings.bundles, &runtime, settings.batching)?);
     let limits = Limits { max_pixels: settings.max_pixels, ..Limits::default() };
     let decoder = Decoder::new(Arc::clone(&registry), limits);
-    let (health, health_service) = health_reporter();
-    let readiness = Readiness::new_ready(health, api::grpc_services()).await;
+    let (reporter, health_service) = health_reporter();
+    // The reasons of faults contain paths, so they are for everyone only if everything is.
+    let health = HealthState::new(reporter, api::grpc_services(), settings.front.api_keys.is_none());
     let archive = match &settings.archive {
-        Some(settings) => {
-            Some(Box::pin(ServerArchive::open(settings, &decoder, readiness.subscribe())).await?)
-        }
+        Some(settings) => Some(Box::pin(ServerArchive::open(settings, &decoder, &health)).await?),
         None => None,
     };
+    let audit = AuditLog::new(archive.as_ref().map(|server_archive| server_archive.archive.clone()));
     let stats = Arc::new(FrontStats::default());
     let interval = settings.front.reload_interval;
-    let channels =
-        Channels::start(settings.channels.clone(), interval, &registry, &stats, readiness.subscribe())?;
+    let ready = health.subscribe_ready();
+    let channels = Channels::start(settings.channels.clone(), interval, &registry, &stats, ready)?;
+    if settings.channels.is_some() {
+        health.offer(Service::Channels);
+    }
     let state = ApiState {
         decoder,
         archive: archive.clone(),
-        channels,
+        channels: channels.clone(),
         default_options: DefaultOptions { timeout: settings.request_timeout },
-        ready: readiness.subscribe(),
+        ready: health.subscribe_ready(),
+        health: health.clone(),
+        audit: audit.clone(),
     };
-    let mut router = api::router(state, health_service)?;
+    let api_settings = ApiSettings {
+        request_memory: settings.front.limits.request_memory,
+        grpc_compression: settings.grpc_compression,
+    };
+    let mut router = api::router(state, api_settings, health_service)?;
     // With a separate metrics address, clients of the main port cannot read the metrics.
     if settings.metrics_listen.is_none() {
         router = router.merge(rest::metrics::router());
     }
-    let router = auth::require_keys(router, &settings.front, &stats)?.layer(ObserveLayer::default());
+    let authenticator = Authenticator::start(&settings.front, &stats)?;
+    let layers = (RequestIdLayer, AccessLogLayer::new(settings.access_log), ObserveLayer::default());
+    let router = authenticator.protect(router).layer(layers);
     metrics::register_front_metrics(&stats);
+    metrics::register_build_info();
+    register_health_metrics(&health);
     if let Some(address) = settings.metrics_listen {
-        rest::metrics::serve_metrics(address).await?;
-    }
-    if let Some(every) = settings.watch_interval {
-        tokio::spawn(watch_folders(Arc::downgrade(&registry), every));
+        rest::metrics::serve_metrics(address, metrics_router(settings, &authenticator)).await?;
     }
     let address = settings.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-    let front = Front::new(listener, router, &settings.front, readiness.subscribe(), Arc::clone(&stats))?;
+    let ready = health.subscribe_ready();
+    let front = Front::new(listener, router, &settings.front, ready, Arc::clone(&stats))?;
+    let parts = FollowedParts {
+        registry: &registry,
+        authenticator: &authenticator,
+        channels: &channels,
+        stats: &stats,
+        audit: &audit,
+        health: &health,
+    };
+    parts.follow(settings);
+    health.publish().await;
     let url = settings.url(address);
     tracing::info!(url, "ready");
     let (drain_wait, drain) = (settings.front.drain_wait, settings.drain_timeout);
-    Ok(Server { registry, archive, front, address, url, stats, readiness, drain_wait, drain })
+    Ok(Server { registry, archive, front, address, url, stats, health, drain_wait, drain })
+}
+
+/// Returns the routes of the separate address of the metrics, with a warning if they need a key.
+fn metrics_router(settings: &Settings, authenticator: &Authenticator) -> Router {
+    if let Some(warning) = settings.metrics_warning() {
+        tracing::warn!("{warning}");
+        return authenticator.protect(rest::metrics::router());
+    }
+    rest::metrics::router().into_parts().0
 }
 
 impl Server {
@@ -161,7 +195,7 @@ impl Server {
     }
 
     async fn serve(self, stop: StopSignal, cut_off: StopSignal) {
-        let Self { archive: server_archive, front, readiness, drain_wait, drain, .. } = self;
+        let Self { archive: server_archive, front, health, drain_wait, drain, .. } = self;
         let stop = Box::pin(async move {
             stop.await;
             tracing::info!(
@@ -169,7 +203,7 @@ impl Server {
                 drain = drain.as_secs(),
                 "stopping: the server is no longer ready"
             );
-            readiness.set_not_ready().await;
+            health.begin_stop().await;
             tokio::time::sleep(drain_wait).await;
             tracing::info!("stopping: finishing open requests");
         });
@@ -203,17 +237,6 @@ pub fn catch_signals() -> io::Result<(StopSignal, StopSignal)> {
     });
     let second = first.clone();
     Ok((Box::pin(wait_for_count(first, 1)), Box::pin(wait_for_count(second, 2))))
-}
-
-/// Checks the bundles' folders for changes at every interval, for as long as the registry exists.
-async fn watch_folders(registry: Weak<Registry>, interval: Duration) {
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(registry) = registry.upgrade() else { return };
-        let _ = tokio::task::spawn_blocking(move || registry.refresh()).await;
-    }
 }
 
 async fn wait_for_count(mut count: watch::Receiver<u32>, minimum: u32) {

@@ -6,7 +6,7 @@ use lopside_decoder::DecodeError;
 use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::ServeError;
+use crate::{ServeError, telemetry::request_context::current_request_id};
 
 /// Returns `RESOURCE_EXHAUSTED` with the delay before a retry.
 pub(crate) fn resource_exhausted(message: String, wait: Duration) -> Status {
@@ -24,21 +24,29 @@ impl From<ServeError> for Status {
         match error {
             ServeError::Decode(error) => decode_status(error, message),
             ServeError::InvalidRequest(_) => Status::invalid_argument(message),
+            ServeError::BodyRefused(refusal) => match refusal.retry_after() {
+                Some(wait) => resource_exhausted(message, wait),
+                None => Status::deadline_exceeded(message),
+            },
+            ServeError::DeviceForbidden(_) => Status::permission_denied(message),
             ServeError::UnknownFrame(_) | ServeError::UnknownChannel(_) | ServeError::UnknownFile(_) => {
                 Status::not_found(message)
             }
             ServeError::NoArchive | ServeError::NoChannels | ServeError::ChannelUnavailable { .. } => {
                 Status::failed_precondition(message)
             }
+            ServeError::CostLimited { wait } => resource_exhausted(message, wait),
+            ServeError::CostTooHigh { .. } => Status::failed_precondition(message),
             ServeError::OffsetOutOfRange { .. } => Status::out_of_range(message),
+            ServeError::FrameConflict(_) => Status::already_exists(message),
             ServeError::ConnectionReplaced => Status::aborted(message),
-            ServeError::Stopping => Status::unavailable(message),
+            ServeError::Stopping | ServeError::NotReady(_) => Status::unavailable(message),
             ServeError::ArchiveUnavailable(reason) => {
-                tracing::error!(reason, "the archive failed");
+                tracing::error!(reason, request_id = current_request_id(), "the archive failed");
                 Status::unavailable(message)
             }
             ServeError::Internal(reason) => {
-                tracing::error!(reason, "request failed");
+                tracing::error!(reason, request_id = current_request_id(), "request failed");
                 Status::internal(message)
             }
         }
@@ -55,9 +63,11 @@ fn decode_status(error: DecodeError, message: String) -> Status {
         | DecodeError::UnknownHead { .. } => Status::not_found(message),
         DecodeError::BundleRefused { .. } => Status::failed_precondition(message),
         DecodeError::Overloaded { retry_after, .. } => resource_exhausted(message, retry_after),
-        DecodeError::DeadlineExceeded => Status::deadline_exceeded(message),
+        DecodeError::DeadlineTooShort { .. } | DecodeError::DeadlineExceeded => {
+            Status::deadline_exceeded(message)
+        }
         DecodeError::Internal(reason) => {
-            tracing::error!(reason, "request failed");
+            tracing::error!(reason, request_id = current_request_id(), "request failed");
             Status::internal(message)
         }
         // The enum may grow; an unknown variant is a fault of the server.

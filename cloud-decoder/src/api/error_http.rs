@@ -11,7 +11,7 @@ use lopside_decoder::DecodeError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::ServeError;
+use crate::{ServeError, telemetry::request_context::current_request_id, transport::BodyRefusal};
 
 /// The body of every error response.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,27 +53,33 @@ impl IntoResponse for ServeError {
         let status = match &self {
             Self::Decode(error) => decode_status(error),
             Self::InvalidRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BodyRefused(BodyRefusal::TooSlow(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::DeviceForbidden(_) => StatusCode::FORBIDDEN,
             Self::UnknownFrame(_)
             | Self::UnknownChannel(_)
             | Self::UnknownFile(_)
             | Self::NoArchive
             | Self::NoChannels => StatusCode::NOT_FOUND,
-            Self::ConnectionReplaced => StatusCode::CONFLICT,
+            Self::FrameConflict(_) | Self::ConnectionReplaced => StatusCode::CONFLICT,
             Self::ChannelUnavailable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::CostLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::CostTooHigh { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::OffsetOutOfRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodyRefused(_) | Self::Stopping | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ArchiveUnavailable(reason) => {
-                tracing::error!(reason, "the archive failed");
+                tracing::error!(reason, request_id = current_request_id(), "the archive failed");
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Internal(reason) => {
-                tracing::error!(reason, "request failed");
+                tracing::error!(reason, request_id = current_request_id(), "request failed");
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
         let retry_after = match &self {
             Self::Decode(DecodeError::Overloaded { retry_after, .. }) => Some(*retry_after),
-            Self::Stopping | Self::ArchiveUnavailable(_) => Some(Duration::ZERO),
+            Self::BodyRefused(refusal) => refusal.retry_after(),
+            Self::CostLimited { wait } => Some(*wait),
+            Self::Stopping | Self::NotReady(_) | Self::ArchiveUnavailable(_) => Some(Duration::ZERO),
             _ => None,
         };
         let mut response = (status, Json(ErrorBody { error: self.to_string() })).into_response();
@@ -94,9 +100,9 @@ fn decode_status(error: &DecodeError) -> StatusCode {
         | DecodeError::UnknownHead { .. } => StatusCode::NOT_FOUND,
         DecodeError::BundleRefused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         DecodeError::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
-        DecodeError::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        DecodeError::DeadlineTooShort { .. } | DecodeError::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         DecodeError::Internal(reason) => {
-            tracing::error!(reason, "request failed");
+            tracing::error!(reason, request_id = current_request_id(), "request failed");
             StatusCode::INTERNAL_SERVER_ERROR
         }
         // The enum may grow; an unknown variant is a fault of the server.

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::api::error_http::ApiError;
+use crate::{ServeError, api::error_http::ApiError, transport::BodyRefusal};
 
 /// The parameters of a path.
 #[derive(Debug)]
@@ -52,7 +52,15 @@ impl<S: Send + Sync> FromRequest<S> for BodyBytes {
             let reason = "the content encoding is not supported: send gzip, deflate or none".to_owned();
             return Err(ApiError::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
         }
-        let body = Bytes::from_request(request, state).await;
-        body.map(Self).map_err(|error| ApiError::Http(error.status(), error.body_text()))
+        read_body(request, state).await.map(Self)
     }
+}
+
+/// Reads a body of at most as many bytes as the route accepts.
+pub(crate) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let body = Bytes::from_request(request, state).await;
+    body.map_err(|error| match BodyRefusal::find_in(&error) {
+        Some(refusal) => ServeError::from(refusal).into(),
+        None => ApiError::Http(error.status(), error.body_text()),
+    })
 }

@@ -1,52 +1,77 @@
-//! The checks of gRPC calls that the generated services leave out.
+//! What the generated services of gRPC leave out: checks of a call, and the encodings of its messages.
 //!
 //! - A call has the content type of Protobuf messages; anything else is 415.
 //! - A call arrives over HTTP/2, which alone can carry the status at the end of a response; HTTP/1 is 505.
+//! - Compressed messages are decompressed (`grpc_request.rs`), and responses are compressed for those who ask for it
+//!   (`grpc_response.rs`).
 //! - A request that cannot be decoded is `INVALID_ARGUMENT`. The library reports `INTERNAL`, which blames the server.
 
 use std::{
     convert::Infallible,
-    future::{self, Ready},
+    future::{self, Future, Ready},
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll},
 };
 
 use axum::{
-    body::Bytes,
     http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header::CONTENT_TYPE},
     response::IntoResponse as _,
 };
-use futures_util::{
-    TryFutureExt as _,
-    future::{Either, MapOk},
-};
-use http_body::{Frame, SizeHint};
+use futures_util::future::Either;
+use pin_project_lite::pin_project;
 use tonic::{Code, Status, body::Body, server::NamedService};
 use tower::Service;
 
-use super::error_http::ApiError;
+use super::{
+    compression::Encoding,
+    error_http::ApiError,
+    grpc_encoding::{ENCODING, request_encoding, response_encoding},
+    grpc_request::RequestMessages,
+    grpc_response::ResponseMessages,
+};
+use crate::{GrpcCompression, transport::BodyPermit};
 
 /// The content types of gRPC calls with Protobuf messages.
 const CONTENT_TYPES: [&[u8]; 2] = [b"application/grpc", b"application/grpc+proto"];
 /// The beginnings of the messages with which tonic and prost report a request that cannot be decoded.
-const UNDECODABLE: [&str; 5] = [
+const UNDECODABLE: [&str; 4] = [
     "failed to decode Protobuf message",
-    "Error decompressing",
     "Missing request message",
     "Unexpected EOF decoding stream",
     "protocol error: received message with invalid compression flag",
 ];
 
-/// The response of a service, once it is checked.
-type Checked<F> = MapOk<F, fn(Response<Body>) -> Response<CheckedBody>>;
+/// The settings of all gRPC services.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GrpcSettings {
+    /// Maximum size of a request's message in bytes, also after it is decompressed.
+    pub(crate) max_message_bytes: usize,
+    /// When responses are compressed.
+    pub(crate) compression: GrpcCompression,
+}
 
-/// A gRPC service with these checks.
+/// A gRPC service with these checks and encodings.
 #[derive(Debug, Clone)]
-pub(crate) struct GrpcGuard<S>(pub(crate) S);
+pub(crate) struct GrpcGuard<S> {
+    service: S,
+    settings: GrpcSettings,
+}
 
-/// The body of a response, whose trailers are corrected.
-#[derive(Debug)]
-pub(crate) struct CheckedBody(Body);
+pin_project! {
+    /// The response future of a guarded service.
+    pub(crate) struct GuardedCall<F> {
+        #[pin]
+        call: F,
+        encoding: Option<Encoding>,
+    }
+}
+
+impl<S> GrpcGuard<S> {
+    pub(crate) fn new(service: S, settings: GrpcSettings) -> Self {
+        Self { service, settings }
+    }
+}
 
 impl<S: NamedService> NamedService for GrpcGuard<S> {
     const NAME: &'static str = S::NAME;
@@ -56,45 +81,46 @@ impl<S> Service<Request<Body>> for GrpcGuard<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    type Response = Response<CheckedBody>;
+    type Response = Response<ResponseMessages>;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Response<CheckedBody>, Infallible>>, Checked<S::Future>>;
+    type Future = Either<Ready<Result<Response<ResponseMessages>, Infallible>>, GuardedCall<S::Future>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(context)
+        self.service.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(refusal) = find_refusal(&request) else {
-            return Either::Right(self.0.call(request).map_ok(check_response as fn(_) -> _));
-        };
-        Either::Left(future::ready(Ok(check_response(refusal.into_response().map(Body::new)))))
+        let refused = |response| Either::Left(future::ready(Ok(finish_response(response, None))));
+        if let Some(refusal) = find_refusal(&request) {
+            return refused(refusal.into_response().map(Body::new));
+        }
+        match request_encoding(request.headers()) {
+            Ok(request_encoding) => {
+                let encoding = response_encoding(self.settings.compression, request.headers());
+                let request = self.settings.decode_messages(request, request_encoding);
+                Either::Right(GuardedCall { call: self.service.call(request), encoding })
+            }
+            Err(status) => refused(status.into_http()),
+        }
     }
 }
 
-impl http_body::Body for CheckedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let mut frame = ready!(Pin::new(&mut self.0).poll_frame(context));
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            blame_client(trailers);
-        }
-        Poll::Ready(frame)
+impl GrpcSettings {
+    /// Returns a request as a service takes it: without compressed messages.
+    fn decode_messages(self, mut request: Request<Body>, encoding: Option<Encoding>) -> Request<Body> {
+        request.headers_mut().remove(ENCODING);
+        let permit = request.extensions().get::<Arc<BodyPermit>>().cloned();
+        request.map(|body| Body::new(RequestMessages::new(body, encoding, self.max_message_bytes, permit)))
     }
+}
 
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
+impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for GuardedCall<F> {
+    type Output = Result<Response<ResponseMessages>, Infallible>;
 
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let encoding = *this.encoding;
+        this.call.poll(context).map_ok(|response| finish_response(response, encoding))
     }
 }
 
@@ -119,10 +145,16 @@ fn has_grpc_content_type(headers: &HeaderMap) -> bool {
     CONTENT_TYPES.iter().any(|known| media_type.eq_ignore_ascii_case(known))
 }
 
-/// Corrects the status in the head of a response, or later in its trailers.
-fn check_response(mut response: Response<Body>) -> Response<CheckedBody> {
-    blame_client(response.headers_mut());
-    response.map(CheckedBody)
+/// Corrects the status in the head of a response, or later in its trailers, and encodes its messages.
+fn finish_response(mut response: Response<Body>, encoding: Option<Encoding>) -> Response<ResponseMessages> {
+    let headers = response.headers_mut();
+    blame_client(headers);
+    // A response with a status in its head has no messages.
+    let encoding = encoding.filter(|_| !headers.contains_key(Status::GRPC_STATUS));
+    if let Some(encoding) = encoding {
+        headers.insert(ENCODING, HeaderValue::from_static(encoding.name()));
+    }
+    response.map(|body| ResponseMessages::new(body, encoding, blame_client))
 }
 
 /// Changes `INTERNAL` to `INVALID_ARGUMENT` if the message says that the request could not be decoded.

@@ -2,11 +2,16 @@
 //!
 //! Each route declares its access where it is defined, see [`ApiRouter`].
 
+mod compression;
+pub(crate) mod cost;
 pub(crate) mod error_grpc;
 pub(crate) mod error_http;
 pub(crate) mod extract;
 pub(crate) mod grpc;
-pub(crate) mod grpc_guard;
+mod grpc_encoding;
+mod grpc_guard;
+mod grpc_request;
+mod grpc_response;
 pub(crate) mod oip;
 pub(crate) mod openapi;
 pub(crate) mod openapi_errors;
@@ -14,7 +19,7 @@ pub(crate) mod openapi_schemas;
 pub(crate) mod request_options;
 pub(crate) mod rest;
 
-use std::{convert::Infallible, future::Future};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use axum::http::{Request, Response};
 use lopside_proto::{
@@ -25,33 +30,44 @@ use lopside_proto::{
         ingest_service_server::IngestServiceServer,
     },
 };
-use tonic::{body::Body, codec::CompressionEncoding, server::NamedService};
+use tonic::{body::Body, server::NamedService};
 use tonic_reflection::server::Builder as ReflectionBuilder;
-use tower::Service;
+use tower::{Service, util::MapRequestLayer};
 
 use self::{
     grpc::DecoderGrpc,
-    grpc_guard::GrpcGuard,
+    grpc_guard::{GrpcGuard, GrpcSettings},
     oip::OipService,
     rest::{ApiState, unknown_path},
 };
 use crate::{
-    StartError,
-    auth::{Access, ApiRouter, Scope, ServiceAccess},
+    GrpcCompression, StartError,
+    auth::{Access, ApiRouter, KeyName, Scope, ServiceAccess},
     channels::GrpcBundleService,
+    health,
     ingest::GrpcIngestService,
+    transport::{BodyPermit, max_body_bytes},
 };
 
 /// Upper bound on the bytes of one gRPC request, with all of its frames. A REST request contains one frame.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
 
+/// The settings of the interfaces.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ApiSettings {
+    /// Memory that the bodies of all requests may occupy together, in bytes. It also limits the size of one body.
+    pub(crate) request_memory: usize,
+    /// When responses of gRPC are compressed.
+    pub(crate) grpc_compression: GrpcCompression,
+}
+
 /// Returns the names of the gRPC services whose health is reported.
-pub(crate) fn grpc_services() -> Vec<&'static str> {
+pub(crate) fn grpc_services() -> Vec<(&'static str, health::Service)> {
     vec![
-        DecoderServiceServer::<DecoderGrpc>::NAME,
-        IngestServiceServer::<GrpcIngestService>::NAME,
-        BundleServiceServer::<GrpcBundleService>::NAME,
-        GrpcInferenceServiceServer::<OipService>::NAME,
+        (DecoderServiceServer::<DecoderGrpc>::NAME, health::Service::Decoder),
+        (IngestServiceServer::<GrpcIngestService>::NAME, health::Service::Ingest),
+        (BundleServiceServer::<GrpcBundleService>::NAME, health::Service::Channels),
+        (GrpcInferenceServiceServer::<OipService>::NAME, health::Service::Decoder),
     ]
 }
 
@@ -59,7 +75,7 @@ pub(crate) fn grpc_services() -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`StartError::Reflection`].
-pub(crate) fn router<H>(state: ApiState, health: H) -> Result<ApiRouter, StartError>
+pub(crate) fn router<H>(state: ApiState, settings: ApiSettings, health: H) -> Result<ApiRouter, StartError>
 where
     H: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + NamedService
@@ -69,42 +85,65 @@ where
         + 'static,
     H::Future: Future + Send + 'static,
 {
-    let max_body = state.decoder.limits().max_frame_bytes;
-    let oip = OipService::new(state.decoder.clone(), state.default_options, state.ready.clone());
+    let grpc = settings.grpc_settings();
+    let max_body = state.decoder.limits().max_frame_bytes.min(grpc.max_message_bytes);
+    let oip = OipService::new(
+        state.decoder.clone(),
+        state.default_options,
+        state.health.clone(),
+        state.audit.clone(),
+    );
+    let health = GrpcGuard::new(health, grpc);
     Ok(rest::router(state.clone(), max_body)
-        .merge(oip::router(oip.clone(), MAX_REQUEST_BYTES))
+        .merge(oip::router(oip.clone(), grpc.max_message_bytes))
         .merge(openapi::router())
-        .merge(grpc_router(state, oip)?.service(GrpcGuard(health), service_access(Access::Open)))
-        .map_router(|router| router.fallback(unknown_path)))
+        .merge(grpc_router(state, grpc, oip)?.service(health, service_access(Access::Open)))
+        .map_router(|router| router.fallback(unknown_path).layer(MapRequestLayer::new(assign_key))))
 }
 
-fn grpc_router(state: ApiState, oip: OipService) -> Result<ApiRouter, StartError> {
-    let ApiState { decoder, archive, channels, default_options, ready } = state;
+/// Counts the memory of a request's body for its key as well.
+fn assign_key(request: axum::extract::Request) -> axum::extract::Request {
+    let extensions = request.extensions();
+    if let Some(KeyName(name)) = extensions.get::<KeyName>()
+        && let Some(permit) = extensions.get::<Arc<BodyPermit>>()
+    {
+        permit.assign_key(name);
+    }
+    request
+}
+
+impl ApiSettings {
+    fn grpc_settings(self) -> GrpcSettings {
+        GrpcSettings {
+            max_message_bytes: MAX_REQUEST_BYTES.min(max_body_bytes(self.request_memory)),
+            compression: self.grpc_compression,
+        }
+    }
+}
+
+fn grpc_router(state: ApiState, settings: GrpcSettings, oip: OipService) -> Result<ApiRouter, StartError> {
+    let ApiState { decoder, archive, channels, default_options, ready, .. } = state;
     let reflection =
         reflection_builder().build_v1().map_err(|error| StartError::Reflection(error.to_string()))?;
     // Some clients, such as Postman and older versions of grpcurl, know only the previous version.
     let old_reflection =
         reflection_builder().build_v1alpha().map_err(|error| StartError::Reflection(error.to_string()))?;
     let decoder = DecoderServiceServer::new(DecoderGrpc::new(decoder, default_options))
-        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_decoding_message_size(settings.max_message_bytes)
         .max_encoding_message_size(usize::MAX);
     let oip = GrpcInferenceServiceServer::new(oip)
-        .max_decoding_message_size(MAX_REQUEST_BYTES)
-        .max_encoding_message_size(usize::MAX)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate)
-        .send_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Deflate);
+        .max_decoding_message_size(settings.max_message_bytes)
+        .max_encoding_message_size(usize::MAX);
     let ingest = GrpcIngestService::new(archive.map(|archive| archive.archive), ready.clone());
-    let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(settings.max_message_bytes);
     let bundles = BundleServiceServer::new(GrpcBundleService::new(channels, ready));
     Ok(ApiRouter::new()
-        .service(GrpcGuard(decoder), service_access(Scope::Infer))
-        .service(GrpcGuard(oip), oip::GRPC_ACCESS)
-        .service(GrpcGuard(reflection), service_access(Scope::Infer))
-        .service(GrpcGuard(old_reflection), service_access(Scope::Infer))
-        .service(GrpcGuard(ingest), service_access(Scope::Ingest))
-        .service(GrpcGuard(bundles), service_access(Scope::Ingest)))
+        .service(GrpcGuard::new(decoder, settings), service_access(Scope::Infer))
+        .service(GrpcGuard::new(oip, settings), oip::GRPC_ACCESS)
+        .service(GrpcGuard::new(reflection, settings), service_access(Scope::Infer))
+        .service(GrpcGuard::new(old_reflection, settings), service_access(Scope::Infer))
+        .service(GrpcGuard::new(ingest, settings), service_access(Scope::Ingest))
+        .service(GrpcGuard::new(bundles, settings), service_access(Scope::Ingest)))
 }
 
 /// Returns a builder of the service that describes all gRPC services.
@@ -129,7 +168,9 @@ mod tests {
     use tonic_health::server::health_reporter;
 
     use super::{request_options::DefaultOptions, *};
-    use crate::{auth::AccessTable, channels::Channels, transport::FrontStats};
+    use crate::{
+        audit::AuditLog, auth::AccessTable, channels::Channels, health::HealthState, transport::FrontStats,
+    };
 
     /// The reviewed access of every route: a change of this list changes the permissions of clients.
     const REVIEWED: &str = include_str!("../../tests/golden/access.txt");
@@ -149,8 +190,11 @@ mod tests {
             channels,
             default_options: DefaultOptions { timeout: DEFAULT_TIMEOUT },
             ready,
+            health: HealthState::new(health_reporter().0, grpc_services(), true),
+            audit: AuditLog::new(None),
         };
-        let router = router(state, health_reporter().1).unwrap().merge(rest::metrics::router());
+        let settings = ApiSettings { request_memory: 1 << 30, grpc_compression: GrpcCompression::default() };
+        let router = router(state, settings, health_reporter().1).unwrap().merge(rest::metrics::router());
         router.into_parts().1
     }
 

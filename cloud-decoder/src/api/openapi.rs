@@ -4,9 +4,17 @@
 //! resources, whose script sends requests to this server only.
 
 use axum::{Json, response::Html};
-use utoipa::OpenApi;
+use utoipa::{
+    OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+};
 
-use super::{error_http::ErrorBody, oip, openapi_schemas::Time, rest};
+use super::{
+    error_http::ErrorBody,
+    oip, openapi_errors,
+    openapi_schemas::{Time, Urgency},
+    rest,
+};
 use crate::auth::{ApiRouter, Scope};
 
 const PAGE: &str = include_str!("page.html");
@@ -21,7 +29,7 @@ const PAGE: &str = include_str!("page.html");
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(document, page),
-    components(schemas(ErrorBody, Time)),
+    components(schemas(ErrorBody, Time, Urgency)),
     tags(
         (name = "bundles", description = "Bundles, and decoding of frames with their heads"),
         (name = "archive", description = "Frames that devices have sent; only if the server has an archive"),
@@ -39,7 +47,18 @@ pub fn openapi_document() -> utoipa::openapi::OpenApi {
     document.merge(rest::HttpDocument::openapi());
     document.merge(oip::OipDocument::openapi());
     document.merge(rest::metrics::MetricsDocument::openapi());
+    declare_keys(&mut document);
     document
+}
+
+/// Declares both ways to send an API key. A server without keys accepts requests without one, so a key is optional.
+fn declare_keys(document: &mut utoipa::openapi::OpenApi) {
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    let header = ApiKey::Header(ApiKeyValue::new("x-api-key"));
+    components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+    let keys = ["bearer", "api_key"].map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new()));
+    document.security = Some(std::iter::once(SecurityRequirement::default()).chain(keys).collect());
 }
 
 /// Returns the routes `/openapi.json` and `/docs`.
@@ -54,8 +73,12 @@ pub(crate) fn router() -> ApiRouter {
 #[utoipa::path(
     get,
     path = "/openapi.json",
+    operation_id = "get_openapi",
     tag = "operation",
-    responses((status = 200, description = "An OpenAPI 3.1 document", body = Object))
+    responses(
+        (status = 200, description = "An OpenAPI 3.1 document", body = Object),
+        openapi_errors::KeyErrors,
+    )
 )]
 async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(openapi_document())
@@ -65,8 +88,12 @@ async fn document() -> Json<utoipa::openapi::OpenApi> {
 #[utoipa::path(
     get,
     path = "/docs",
+    operation_id = "get_docs",
     tag = "operation",
-    responses((status = 200, description = "An HTML page", body = String, content_type = "text/html"))
+    responses(
+        (status = 200, description = "An HTML page", body = String, content_type = "text/html"),
+        openapi_errors::KeyErrors,
+    )
 )]
 async fn page() -> Html<&'static str> {
     Html(PAGE)

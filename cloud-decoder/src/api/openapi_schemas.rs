@@ -9,14 +9,15 @@ pub(crate) struct RequestHeaders {
     #[param(rename = "lopside-timeout-ms", minimum = 1, nullable = false)]
     timeout: Option<u64>,
     /// Priority of the request.
-    #[param(rename = "lopside-priority", inline, required = false)]
+    #[param(rename = "lopside-priority", required = false)]
     priority: Urgency,
 }
 
+/// The priority of a request.
 #[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
+#[schema(as = Priority, rename_all = "lowercase")]
 #[allow(dead_code, reason = "the schema of the values of a header")]
-enum Urgency {
+pub(crate) enum Urgency {
     High,
     Normal,
     Low,
@@ -37,3 +38,18 @@ pub(crate) struct Octets(Vec<u8>);
 )]
 #[allow(dead_code, reason = "the schema of the times that `archive::times` parses")]
 pub(crate) struct Time(String);
+
+/// Checks that a schema that is written by hand has exactly the properties of a serialised value, all required.
+#[cfg(test)]
+pub(crate) fn assert_same_properties<S: utoipa::PartialSchema>(value: &impl serde::Serialize) {
+    use std::collections::BTreeSet;
+
+    let schema = serde_json::to_value(S::schema()).unwrap();
+    let value = serde_json::to_value(value).unwrap();
+    let keys: BTreeSet<&String> = value.as_object().unwrap().keys().collect();
+    let properties: BTreeSet<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, properties);
+    let required: BTreeSet<&str> =
+        schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(keys.into_iter().map(String::as_str).collect::<BTreeSet<_>>(), required);
+}

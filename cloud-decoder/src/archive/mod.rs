@@ -1,11 +1,14 @@
-//! The archive of a server: its settings, its background tasks (deletion and scoring) and the cached outputs for
-//! its frames.
+//! The archive of a server: its settings, its background tasks (deletion, scoring, figures and checks of its health) and
+//! the cached outputs for its frames.
 
 pub(crate) mod export;
 pub(crate) mod record;
+mod report;
 pub(crate) mod response_cache;
 pub(crate) mod scoring;
+mod scoring_lag;
 mod settings;
+mod statistics;
 mod sweep;
 pub(crate) mod times;
 
@@ -13,11 +16,14 @@ use std::sync::Arc;
 
 use lopside_archive::Archive;
 use lopside_decoder::Decoder;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
-pub use self::settings::ArchiveSettings;
+pub use self::{report::ArchiveReport, settings::ArchiveSettings};
 use self::{response_cache::ResponseCache, scoring::ScoredFrame};
-use crate::StartError;
+use crate::{
+    StartError,
+    health::{Component, HealthState, Service, monitor_archive},
+};
 
 /// The archive of a server with its response cache and its score feed. Clones share the same state.
 #[derive(Debug, Clone)]
@@ -30,19 +36,26 @@ pub(crate) struct ServerArchive {
 }
 
 impl ServerArchive {
-    /// Opens the archive. Spawns a task that deletes old frames until the archive is closed and, if enabled, a
-    /// task that scores frames until `ready` turns false.
+    /// Opens the archive. Spawns tasks that delete old frames until the archive is closed and, until the server begins
+    /// to stop, check its health, read its figures and, if enabled, score frames.
     ///
     /// # Errors
     /// [`StartError::Archive`].
     pub(crate) async fn open(
         settings: &ArchiveSettings,
         decoder: &Decoder,
-        ready: watch::Receiver<bool>,
+        health: &HealthState,
     ) -> Result<Self, StartError> {
         let archive = Archive::open(&settings.url, settings.database_settings()).await?;
-        tokio::spawn(sweep::sweep_periodically(archive.clone()));
-        let score_feed = settings.scores_frames.then(|| scoring::spawn_scorer(&archive, decoder, ready));
+        health.offer(Service::Ingest);
+        health.supervise_until_stop(
+            Component::Archive,
+            monitor_archive(archive.clone(), health.clone(), settings.check_interval),
+        );
+        sweep::init_counters();
+        health.supervise(Component::Retention, sweep::sweep_periodically(archive.clone()));
+        statistics::start(&archive, health).await;
+        let score_feed = settings.scores_frames.then(|| scoring::spawn_scorer(&archive, decoder, health));
         Ok(Self { archive, responses: Arc::default(), score_feed })
     }
 }

@@ -1,7 +1,7 @@
 //! Metadata of an archived frame as JSON, the same in lists, events and exports.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use lopside_archive::{Frame, FrameMeta, LatentSpaceKey, Score};
+use lopside_archive::{ClockQuality, Frame, FrameMeta, LatentSpaceKey, Score};
 use lopside_delivery::Class;
 use lopside_latent::LatentSpaceId;
 use serde::Serialize;
@@ -24,6 +24,10 @@ pub(crate) struct FrameRecord {
     number: u64,
     /// Time of capture by the device's clock: RFC 3339, UTC.
     captured: String,
+    /// Time of capture, corrected by the deviation that the device's clock had when the device connected: RFC 3339,
+    /// UTC. It is the time of archiving if the time of capture is impossible. Lists are ordered by this time.
+    corrected: String,
+    clock: ClockName,
     /// Time of archiving by the server's clock: RFC 3339, UTC.
     received: String,
     /// The source that the frame was captured from.
@@ -60,6 +64,19 @@ enum ClassName {
     High,
 }
 
+/// How far a time from the clock of a device can be trusted. `unknown`: the device did not say. `synchronised`: a source
+/// of time had set the clock. `unsynchronised`: nothing had set it since the device started. `impossible`: the time of
+/// capture is before 2020, or more than a day after the arrival of the frame.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ClockQuality)]
+pub(crate) enum ClockName {
+    Unknown,
+    Synchronised,
+    Unsynchronised,
+    Impossible,
+}
+
 /// The score of a frame by one head.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FrameScore)]
@@ -86,7 +103,7 @@ impl From<&FrameMeta> for FrameRecord {
     fn from(meta: &FrameMeta) -> Self {
         Self {
             id: meta.id,
-            device: meta.device.clone(),
+            device: meta.device.to_string(),
             epoch: format!("{:016x}", meta.epoch),
             class: match meta.class {
                 Class::Low => ClassName::Low,
@@ -95,12 +112,25 @@ impl From<&FrameMeta> for FrameRecord {
             },
             number: meta.number,
             captured: format_rfc3339(meta.captured_us),
+            corrected: format_rfc3339(meta.corrected_us),
+            clock: meta.clock.into(),
             received: format_rfc3339(meta.received_us),
-            source: meta.source.clone(),
+            source: meta.source.to_string(),
             latent_space: latent_space_id(meta.latent_space).map(|space| space.to_string()),
             bytes: meta.bytes,
             trace: meta.trace.clone(),
             score: meta.score.as_ref().map(ScoreRecord::from),
+        }
+    }
+}
+
+impl From<ClockQuality> for ClockName {
+    fn from(quality: ClockQuality) -> Self {
+        match quality {
+            ClockQuality::Unknown => Self::Unknown,
+            ClockQuality::Synchronised => Self::Synchronised,
+            ClockQuality::Unsynchronised => Self::Unsynchronised,
+            ClockQuality::Impossible => Self::Impossible,
         }
     }
 }

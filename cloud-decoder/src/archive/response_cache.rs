@@ -1,7 +1,8 @@
 //! In-memory cache of head outputs for archived frames, bounded in bytes.
 //!
-//! Archived frames and head versions never change, so a response is identified by the frame's id, the head with
-//! its version and the requested format. Concurrent requests for the same response wait for one computation.
+//! Archived frames never change, so a response is identified by the frame's id, the head with its version and digest, and
+//! the requested format. The digest changes when a head is replaced without a new version. Concurrent requests for the
+//! same response wait for one computation.
 
 use std::{fmt, future::Future, time::Instant};
 
@@ -19,6 +20,9 @@ const ENTRY_OVERHEAD_BYTES: u64 = 256;
 /// one response may use the whole capacity.
 const EXPECTED_ENTRIES: usize = 32;
 
+/// Number of digits of a head's digest in an entity tag.
+const ETAG_DIGEST_DIGITS: usize = 16;
+
 /// The cache key of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ResponseKey {
@@ -28,6 +32,8 @@ pub(crate) struct ResponseKey {
     pub(crate) head: String,
     /// The version of the head that produces the response, also if the request does not name one.
     pub(crate) version: u32,
+    /// The digest of the head's model and of its entry in the manifest, in hexadecimal.
+    pub(crate) digest: String,
     pub(crate) format: OutputFormat,
 }
 
@@ -48,7 +54,8 @@ impl ResponseKey {
     /// Returns the quoted entity tag of the response. Names of bundles and heads do not contain characters that
     /// need escaping.
     pub(crate) fn etag(&self) -> String {
-        let Self { frame_id: frame, bundle, head, version, format } = self;
+        let Self { frame_id: frame, bundle, head, version, digest, format } = self;
+        let digest = digest.get(..ETAG_DIGEST_DIGITS).unwrap_or(digest);
         let format = match format {
             OutputFormat::Natural => "natural",
             OutputFormat::Tensor => "tensor",
@@ -56,7 +63,7 @@ impl ResponseKey {
             OutputFormat::ClassScores => "class-scores",
             OutputFormat::Anomaly => "anomaly",
         };
-        format!("\"{frame}.{bundle}.{head}.{version}.{format}\"")
+        format!("\"{frame}.{bundle}.{head}.{version}.{digest}.{format}\"")
     }
 }
 
@@ -115,6 +122,7 @@ mod tests {
             bundle: "b".into(),
             head: "h".into(),
             version: 1,
+            digest: "0123456789abcdef".repeat(4),
             format: OutputFormat::Natural,
         }
     }
@@ -125,6 +133,14 @@ mod tests {
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_mins(1)
+    }
+
+    #[test]
+    fn a_replaced_head_has_another_tag_and_another_key() {
+        let (before, mut after) = (key(7), key(7));
+        assert_eq!(before.etag(), "\"7.b.h.1.0123456789abcdef.natural\"");
+        after.digest.replace_range(..1, "f");
+        assert!(before != after && before.etag() != after.etag());
     }
 
     #[tokio::test]

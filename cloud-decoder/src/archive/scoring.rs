@@ -22,7 +22,11 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{ServeError, transport::wait_stopping};
+use super::scoring_lag::ScoringLag;
+use crate::{
+    ServeError,
+    health::{Component, HealthState},
+};
 
 /// Frames per scoring request: the largest batch that is tried when a head is loaded.
 const FRAMES_PER_REQUEST: u32 = 32;
@@ -41,11 +45,11 @@ pub(crate) struct ScoredFrame {
     pub(crate) score: f64,
 }
 
-/// Spawns a task that scores frames until `ready` turns false, and returns the feed of new scores.
+/// Spawns a task that scores frames until the server begins to stop, and returns the feed of new scores.
 pub(crate) fn spawn_scorer(
     archive: &Archive,
     decoder: &Decoder,
-    ready: watch::Receiver<bool>,
+    health: &HealthState,
 ) -> broadcast::Sender<ScoredFrame> {
     let score_feed = broadcast::Sender::new(FEED_CAPACITY);
     let scorer = Scorer {
@@ -53,13 +57,9 @@ pub(crate) fn spawn_scorer(
         decoder: decoder.clone(),
         changes: decoder.registry().changes(),
         score_feed: score_feed.clone(),
+        lag: ScoringLag::register(),
     };
-    tokio::spawn(async move {
-        tokio::select! {
-            () = scorer.run() => {}
-            () = wait_stopping(ready) => {}
-        }
-    });
+    health.supervise_until_stop(Component::Scorer, scorer.run());
     score_feed
 }
 
@@ -68,6 +68,7 @@ struct Scorer {
     decoder: Decoder,
     changes: watch::Receiver<()>,
     score_feed: broadcast::Sender<ScoredFrame>,
+    lag: ScoringLag,
 }
 
 /// The heads that score the frames of one latent space.
@@ -88,10 +89,13 @@ impl Scorer {
             self.changes.mark_unchanged();
             let targets = self.find_targets();
             match self.score_pending(&targets).await {
-                Ok(()) => tokio::select! {
-                    () = wait_for_scorable(&mut feed, &targets) => {}
-                    _ = self.changes.changed() => {}
-                },
+                Ok(()) => {
+                    self.lag.clear();
+                    tokio::select! {
+                        () = wait_for_scorable(&mut feed, &targets) => {}
+                        _ = self.changes.changed() => {}
+                    }
+                }
                 Err(ServeError::Stopping) => return,
                 Err(error) => {
                     tracing::warn!(%error, "scoring of archived frames failed; retrying");
@@ -118,14 +122,23 @@ impl Scorer {
         result
     }
 
+    /// Scores the frames of one latent space. If a request takes too long, the next ones have fewer frames.
     async fn score_target(&self, target: &ScoringTarget) -> Result<(), ServeError> {
+        let mut frames = FRAMES_PER_REQUEST;
         while !self.changes.has_changed().unwrap_or(true) {
-            let unscored =
-                self.archive.unscored_frames(&target.head, &[target.space], FRAMES_PER_REQUEST).await?;
+            let unscored = self.archive.unscored_frames(&target.head, &[target.space], frames).await?;
             if unscored.is_empty() {
                 return Ok(());
             }
-            let scores = self.score_frames(target, unscored).await?;
+            self.lag.begin(&unscored);
+            let scores = match self.score_frames(target, unscored).await {
+                Err(error) if frames > 1 && is_too_slow(&error) => {
+                    frames /= 2;
+                    tracing::info!(%error, frames, "scoring with fewer frames per request");
+                    continue;
+                }
+                scores => scores?,
+            };
             self.archive.put_scores(&target.head, &scores).await?;
             for NewScore { id, score, .. } in scores {
                 // Sending fails without receivers, which is fine.
@@ -185,6 +198,11 @@ impl ScoringTarget {
             outputs: outputs.collect(),
         })
     }
+}
+
+/// Returns whether a request failed because its frames take longer than [`REQUEST_TIMEOUT`].
+fn is_too_slow(error: &ServeError) -> bool {
+    matches!(error, ServeError::Decode(DecodeError::DeadlineExceeded | DecodeError::DeadlineTooShort { .. }))
 }
 
 /// Waits until a frame is archived that one of the targets can score, or until notifications were missed.
@@ -249,6 +267,17 @@ mod tests {
 
     fn classes() -> Output {
         output(OutputValue::ClassScores(vec![("boot".into(), 0.75), ("coat".into(), 0.25)]))
+    }
+
+    /// Otherwise the scorer would repeat a request that cannot succeed.
+    #[test]
+    fn only_a_request_that_takes_too_long_is_repeated_with_fewer_frames() {
+        let time_left = REQUEST_TIMEOUT;
+        let too_short =
+            DecodeError::DeadlineTooShort { head: "h".into(), items: 32, expected: 2 * time_left, time_left };
+        assert!(is_too_slow(&too_short.into()) && is_too_slow(&DecodeError::DeadlineExceeded.into()));
+        let overloaded = DecodeError::Overloaded { head: "h".into(), retry_after: RETRY_DELAY };
+        assert!(!is_too_slow(&overloaded.into()) && !is_too_slow(&ServeError::Stopping));
     }
 
     #[test]

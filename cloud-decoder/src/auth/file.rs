@@ -5,8 +5,10 @@
 //! name = "line-3"                  # appears in logs; letters, digits, "-", "_" and "."
 //! sha256 = "9f86…"                 # SHA-256 of the key, 64 hexadecimal digits
 //! allow = ["infer", "metrics"]     # scopes: infer, ingest, archive, admin, metrics; default: ["infer"]
+//! devices = ["gate-*"]             # devices that the key may speak for, with * as in globs; default: any device
 //! requests_per_second = 50         # default: unlimited
 //! burst = 100                      # requests at once after a pause; default: those of one second, at least 1
+//! gmacs_per_minute = 2000          # computation, in 10⁹ multiply-accumulates; default: unlimited
 //! requests_per_day = 100_000       # from midnight to midnight UTC; default: unlimited
 //! expires = 2027-06-30             # the first day (UTC) or time at which the key is refused; default: never
 //! disabled = true                  # default: false
@@ -16,15 +18,22 @@
 
 use std::{
     collections::HashSet,
-    fs,
+    fs::File,
+    io::Read as _,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use serde::Deserialize;
 use toml::value::{Datetime, Offset};
 
-use super::{ApiKey, ApiKeys, Scope, usage::KeyLimits};
+use super::{
+    Scope,
+    device_patterns::DevicePatterns,
+    keys::{ApiKey, ApiKeys, KeyDigest},
+    usage::KeyLimits,
+};
 use crate::StartError;
 
 /// Maximum size of the file in bytes.
@@ -45,42 +54,58 @@ struct KeyEntry {
     name: String,
     sha256: String,
     allow: Option<Vec<Scope>>,
+    devices: Option<Vec<String>>,
     requests_per_second: Option<f64>,
     burst: Option<u32>,
     requests_per_day: Option<u64>,
+    gmacs_per_minute: Option<f64>,
     expires: Option<Datetime>,
     #[serde(default)]
     disabled: bool,
 }
 
-impl ApiKeys {
-    /// Reads the key file. A key with the same digest in `previous` keeps its usage of the limits.
-    ///
-    /// # Errors
-    /// [`StartError::ApiKeys`] naming the key and the problem.
-    pub fn load(path: &Path, previous: Option<&Self>) -> Result<Self, StartError> {
-        let length = fs::metadata(path).map_err(|error| file_error(path, error.to_string()))?.len();
-        if length > MAX_FILE_BYTES {
-            let reason = format!("the file has {length} bytes, but at most {MAX_FILE_BYTES} are allowed");
-            return Err(file_error(path, reason));
-        }
-        let text = fs::read_to_string(path).map_err(|error| file_error(path, error.to_string()))?;
-        let mut keys = parse_keys(&text).map_err(|reason| file_error(path, reason))?;
-        for key in &mut keys.0 {
-            if let Some(previous) =
-                previous.and_then(|previous| previous.0.iter().find(|old| old.digest == key.digest))
-            {
-                key.usage = previous.usage.clone();
-            }
-        }
-        Ok(keys)
+/// The reason why the keys of a file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFileFault {
+    /// The file does not exist or cannot be read.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(String),
+    /// The contents of the file are invalid.
+    #[error("{0}")]
+    Invalid(String),
+    /// The file does not contain a key.
+    #[error("the file has no key: `cloud-decoder key NAME` generates one and prints the lines to add")]
+    Empty,
+}
+
+impl KeyFileFault {
+    /// Returns the error for a start with this file.
+    pub(crate) fn at_start(&self, path: &Path) -> StartError {
+        StartError::ApiKeys { path: path.to_owned(), reason: self.to_string() }
     }
 }
 
-fn file_error(path: &Path, reason: String) -> StartError {
-    StartError::ApiKeys { path: path.to_owned(), reason }
+/// Reads the contents of the key file.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, KeyFileFault> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| KeyFileFault::Unreadable(error.to_string()))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let reason = format!("the file is larger than {MAX_FILE_BYTES} bytes: delete old keys");
+        return Err(KeyFileFault::Invalid(reason));
+    }
+    Ok(bytes)
 }
 
+/// Parses the contents of the key file.
+pub(super) fn parse_file(bytes: &[u8]) -> Result<ApiKeys, KeyFileFault> {
+    let text = str::from_utf8(bytes).map_err(|error| KeyFileFault::Invalid(error.to_string()))?;
+    let keys = parse_keys(text).map_err(KeyFileFault::Invalid)?;
+    if keys.count() == 0 { Err(KeyFileFault::Empty) } else { Ok(keys) }
+}
+
+/// Parses the keys of a file, which may also have none.
 pub(super) fn parse_keys(text: &str) -> Result<ApiKeys, String> {
     let file: KeyFileToml = toml::from_str(text).map_err(|error| error.to_string())?;
     let keys: Vec<ApiKey> = file.key.into_iter().map(build_key).collect::<Result<_, _>>()?;
@@ -93,12 +118,7 @@ pub(super) fn parse_keys(text: &str) -> Result<ApiKeys, String> {
             return Err(format!("key {:?} is listed twice, under two names: delete one", key.name));
         }
     }
-    if keys.is_empty() {
-        return Err(
-            "the file has no key: `cloud-decoder key NAME` generates one and prints the lines to add".into(),
-        );
-    }
-    Ok(ApiKeys(keys))
+    Ok(ApiKeys::new(keys))
 }
 
 fn build_key(entry: KeyEntry) -> Result<ApiKey, String> {
@@ -109,13 +129,9 @@ fn build_key(entry: KeyEntry) -> Result<ApiKey, String> {
     let digest = parse_digest(&entry.sha256).ok_or_else(|| {
         key_error(&name, "sha256 is not 64 hexadecimal digits: `cloud-decoder key` prints them")
     })?;
-    let rate = entry.requests_per_second;
-    if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Err(key_error(
-            &name,
-            "requests_per_second must be above 0: omit it for no limit, or set disabled = true",
-        ));
-    }
+    let devices = entry.devices.map(DevicePatterns::parse).transpose();
+    let devices = devices.map_err(|reason| key_error(&name, &reason))?;
+    let rate = check_positive(entry.requests_per_second, &name, "requests_per_second")?;
     if entry.burst.is_some() && rate.is_none() {
         return Err(key_error(&name, "burst has no effect without requests_per_second: give both"));
     }
@@ -133,16 +149,27 @@ fn build_key(entry: KeyEntry) -> Result<ApiKey, String> {
     Ok(ApiKey {
         digest,
         scopes: entry.allow.unwrap_or_else(|| vec![Scope::Infer]),
+        devices: devices.map(Arc::new),
         limits: KeyLimits {
             requests_per_second: rate,
             burst: entry.burst.map_or_else(|| rate.unwrap_or(1.0).ceil().max(1.0), f64::from),
             requests_per_day: entry.requests_per_day,
         },
+        gmacs_per_minute: check_positive(entry.gmacs_per_minute, &name, "gmacs_per_minute")?,
         expires: expires.transpose()?,
         disabled: entry.disabled,
-        usage: std::sync::Arc::default(),
+        usage: Arc::default(),
         name: name.into(),
     })
+}
+
+/// Returns a limit, unless nothing would ever be below it.
+fn check_positive(limit: Option<f64>, name: &str, setting: &str) -> Result<Option<f64>, String> {
+    if limit.is_some_and(|limit| !(limit.is_finite() && limit > 0.0)) {
+        let reason = format!("{setting} must be above 0: omit it for no limit, or set disabled = true");
+        return Err(key_error(name, &reason));
+    }
+    Ok(limit)
 }
 
 fn key_error(name: &str, reason: &str) -> String {
@@ -155,7 +182,7 @@ pub(super) fn is_key_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-fn parse_digest(hex: &str) -> Option<[u8; 32]> {
+fn parse_digest(hex: &str) -> Option<KeyDigest> {
     let mut digest = [0; 32];
     if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
@@ -205,14 +232,16 @@ mod tests {
 
     #[test]
     fn a_key_is_read_with_its_limits() {
-        let keys = entry("requests_per_second = 2.5\nrequests_per_day = 7\nexpires = 2027-06-30").unwrap();
-        let key = &keys.0[0];
+        let limits = "requests_per_second = 2.5\nrequests_per_day = 7\ngmacs_per_minute = 9.5";
+        let keys = entry(&format!("{limits}\nexpires = 2027-06-30")).unwrap();
+        let key = keys.find_by_digest(&parse_digest(DIGEST).unwrap()).unwrap();
         assert_eq!(key.digest[..3], [0x9f, 0x86, 0xd0]);
         assert_eq!(
             key.limits,
             KeyLimits { requests_per_second: Some(2.5), burst: 3.0, requests_per_day: Some(7) }
         );
-        assert_eq!(key.scopes, [Scope::Infer]);
+        assert_eq!((&key.scopes[..], &key.devices), (&[Scope::Infer][..], &None));
+        assert_eq!(key.gmacs_per_minute, Some(9.5));
         let since = key.expires.unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(since.as_secs(), 1_814_313_600);
     }
@@ -236,11 +265,16 @@ mod tests {
             ("request_per_second = 1", "request_per_second"),
             ("requests_per_second = 0", "above 0"),
             ("requests_per_second = nan", "above 0"),
+            ("gmacs_per_minute = 0", "gmacs_per_minute must be above 0"),
+            ("gmacs_per_minute = -inf", "above 0"),
             ("burst = 3", "give both"),
             ("requests_per_day = 0", "at least 1"),
             ("expires = 2027-06-30T12:00:00", "2027-06-30T12:00:00Z"),
             ("allow = ['everything']", "everything"),
             ("disabled = 1", "boolean"),
+            ("devices = []", "lists no device"),
+            ("devices = ['gate 7']", "visible ASCII"),
+            ("devices = 'gate-*'", "sequence"),
         ] {
             let error = entry(more).map(|_| ()).unwrap_err();
             assert!(error.contains(expected), "{more}: {error}");
@@ -252,6 +286,25 @@ mod tests {
         assert!(duplicate_error("b", DIGEST).contains("twice"));
         assert!(duplicate_error("b", "9f").contains("64 hexadecimal digits"));
         assert!(duplicate_error("b c", DIGEST).contains("a name has"));
-        assert!(parse_keys("").map(|_| ()).unwrap_err().contains("no key"));
+    }
+
+    #[test]
+    fn a_file_is_missing_or_empty_or_invalid() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        assert!(matches!(read_file(&path), Err(KeyFileFault::Unreadable(_))));
+        assert!(matches!(read_file(folder.path()), Err(KeyFileFault::Unreadable(_))));
+        let fault = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read_file(&path).and_then(|bytes| parse_file(&bytes)).map(|keys| keys.count())
+        };
+        for empty in [&b""[..], b"# no keys\n", b"key = []\n"] {
+            assert_eq!(fault(empty), Err(KeyFileFault::Empty));
+        }
+        for invalid in [&b"[[key]]"[..], b"\xff", &b"\n".repeat((4 << 20) + 1)] {
+            assert!(matches!(fault(invalid), Err(KeyFileFault::Invalid(_))));
+        }
+        let key = format!("[[key]]\nname = 'a'\nsha256 = '{DIGEST}'\ndevices = ['gate-*']");
+        assert_eq!(fault(key.as_bytes()), Ok(1));
     }
 }

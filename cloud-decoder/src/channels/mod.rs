@@ -111,6 +111,11 @@ impl Channels {
         offers
     }
 
+    /// Returns a receiver of the channel file, as it changes; `None` if none is configured.
+    pub(crate) fn file_changes(&self) -> Option<watch::Receiver<Arc<ChannelFile>>> {
+        self.file.clone()
+    }
+
     fn channel_file(&self) -> Result<Arc<ChannelFile>, ServeError> {
         let file = self.file.as_ref().ok_or(ServeError::NoChannels)?;
         Ok(Arc::clone(&file.borrow()))

@@ -3,7 +3,6 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures_util::Stream;
-use lopside_archive::device_name_fault;
 use lopside_latent::LatentSpaceId;
 use lopside_proto::v1::{
     BundleFile, DownloadRequest, DownloadResponse, GetChannelRequest, GetChannelResponse,
@@ -13,7 +12,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::{Channels, Offer, device_log::DeviceLog, download::Download};
-use crate::ServeError;
+use crate::{ServeError, auth::ClientIdentity};
 
 /// The service for the channels of a server.
 #[derive(Debug, Clone)]
@@ -43,9 +42,10 @@ impl BundleService for GrpcBundleService {
         request: Request<GetChannelRequest>,
     ) -> Result<Response<GetChannelResponse>, Status> {
         self.check_ready()?;
+        let identity = ClientIdentity::of_request(request.extensions());
         let GetChannelRequest { channel, device, latent_space } = request.into_inner();
         let device_space = parse_latent_space(&latent_space)?;
-        check_device(&device)?;
+        identity.check_device(&device)?;
         let offer = self.channels.current_offer(&channel).await?;
         self.device_log.log_mismatch(&device, &channel, device_space, offer.latent_space);
         Ok(Response::new(channel_response(&offer)))
@@ -76,10 +76,6 @@ fn parse_latent_space(bytes: &[u8]) -> Result<Option<LatentSpaceId>, ServeError>
         .try_into()
         .map(|bytes| Some(LatentSpaceId::new(bytes)))
         .map_err(|_| ServeError::InvalidRequest(format!("latent_space has {} bytes, not 8", bytes.len())))
-}
-
-fn check_device(device: &str) -> Result<(), ServeError> {
-    device_name_fault(device).map_or(Ok(()), |reason| Err(ServeError::InvalidRequest(reason)))
 }
 
 fn channel_response(offer: &Offer) -> GetChannelResponse {

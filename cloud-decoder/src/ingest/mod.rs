@@ -1,7 +1,7 @@
 //! `lopside.v1.IngestService`: uploads of frames from devices into the archive.
 //!
 //! ```text
-//! hello ─► newest connection of the device ─► records in the archive ─► welcome
+//! hello ─► newest connection of the device ─► records that the archive has, and has lost ─► welcome
 //! frames ─► batch ─► archive: committed ─► acknowledgement, in the order of the messages
 //! ```
 //! Each device has one connection. After a device reconnects, to this server or to another server of the same
@@ -11,24 +11,40 @@
 //! After a message whose commit has failed, further messages are not acknowledged, even if they are committed:
 //! an acknowledgement covers all messages before it.
 //!
+//! A message with a frame that is archived with other contents is refused, and so is a floor that cannot be true. An
+//! older epoch of a spool that continues next to a newer one is archived and reported: its frames are different.
+//!
 //! The contents of frames are not checked: a frame that the heads cannot read is archived as it arrived. If it
 //! were refused, the device would retry it for ever.
 
 mod connections;
+mod displacements;
+mod events;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzed;
+mod hello;
 mod unpack;
 mod upload;
 
-use std::{pin::Pin, sync::Arc};
+use std::{future, pin::Pin, sync::Arc};
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use lopside_archive::Archive;
 use lopside_proto::v1::{UploadRequest, UploadResponse, ingest_service_server::IngestService};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::{connections::DeviceConnections, upload::UploadConnection};
-use crate::ServeError;
+use crate::{
+    ServeError,
+    auth::ClientIdentity,
+    telemetry::{ingest::init_ingest_metrics, request_context::keep_request},
+    transport::ConnectionPeer,
+};
 
 /// Capacity of the response queue of one connection.
 const RESPONSE_CAPACITY: usize = 16;
@@ -45,6 +61,8 @@ impl GrpcIngestService {
     /// Creates the service. Without an archive, uploads are refused. `ready` turns false when the server begins
     /// to stop.
     pub(crate) fn new(archive: Option<Archive>, ready: watch::Receiver<bool>) -> Self {
+        events::init_counters();
+        init_ingest_metrics();
         Self { archive, connections: Arc::default(), ready }
     }
 }
@@ -61,16 +79,45 @@ impl IngestService for GrpcIngestService {
         if !*self.ready.borrow() {
             return Err(ServeError::Stopping.into());
         }
-        let (responses, stream) = mpsc::channel(RESPONSE_CAPACITY);
+        let (responses, queued) = mpsc::channel(RESPONSE_CAPACITY);
+        let peer = request.extensions().get::<Arc<ConnectionPeer>>().map(|peer| peer.address());
         let upload = UploadConnection {
             archive,
             connections: Arc::clone(&self.connections),
+            identity: ClientIdentity::of_request(request.extensions()),
+            peer,
             ready: self.ready.clone(),
             responses,
             has_failed: false,
+            has_alternated: false,
         };
         // A separate task, so that received messages are processed to the end even if the connection is lost.
-        tokio::spawn(upload.run(request.into_inner()));
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        let task = tokio::spawn(keep_request(upload.run(request.into_inner())));
+        Ok(Response::new(Box::pin(ReceiverStream::new(queued).chain(failure_of(task)))))
+    }
+}
+
+/// Returns the error of a task that has panicked, and nothing otherwise. Without it, the end of the stream would look like
+/// an orderly one.
+fn failure_of(task: JoinHandle<()>) -> impl Stream<Item = Result<UploadResponse, Status>> {
+    let failure = async move {
+        let error = task.await.err()?;
+        Some(Err::<UploadResponse, Status>(ServeError::Internal(error.to_string()).into()))
+    };
+    stream::once(failure).filter_map(future::ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_its_stream_with_an_error() {
+        let failures: Vec<_> = failure_of(tokio::spawn(async { panic!("a fault") })).collect().await;
+        assert!(matches!(&failures[..], [Err(status)] if status.code() == Code::Internal), "{failures:?}");
+        let none: Vec<_> = failure_of(tokio::spawn(async {})).collect().await;
+        assert!(none.is_empty(), "{none:?}");
     }
 }

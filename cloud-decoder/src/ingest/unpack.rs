@@ -1,12 +1,19 @@
 //! Conversion of upload messages to archive batches.
 
-use lopside_archive::{Batch, LatentSpaceKey, NewRecord};
-use lopside_delivery::Class;
-use lopside_latent::peek_latent_space;
-use lopside_proto::v1::{FrameClass, Frames};
+use std::sync::Arc;
 
+use lopside_archive::{Batch, DeviceClock, LatentSpaceKey, MAX_BATCH_RECORDS, NewRecord};
+use lopside_delivery::MAX_FRAME_BYTES;
+use lopside_latent::peek_latent_space;
+use lopside_proto::v1::{Frames, Origin, Trace};
+
+use super::hello::parse_class;
 use crate::ServeError;
 
+/// Maximum length of the name of a source in bytes.
+const MAX_SOURCE_BYTES: usize = 128;
+/// Maximum length of a trace context in bytes. The W3C format has 55 today.
+const MAX_TRACE_BYTES: usize = 256;
 /// The latent space under which frames are archived that do not name one.
 pub(super) const UNNAMED_LATENT_SPACE: LatentSpaceKey = [0; 8];
 
@@ -17,61 +24,57 @@ pub(super) struct UploadSender {
     /// The number of the connection, as counted by the archive.
     pub(super) connection_number: u64,
     pub(super) spool: u32,
+    /// The clock of the device when it connected.
+    pub(super) clock: DeviceClock,
 }
 
-/// Returns the class that a message names.
-pub(super) fn parse_class(class: i32) -> Result<Class, ServeError> {
-    FrameClass::try_from(class)
-        .map(Class::from)
-        .map_err(|_| ServeError::InvalidRequest(format!("unknown class {class}")))
-}
-
-/// Converts a message of a device to a batch, and checks the checksum of each frame.
-pub(super) fn unpack_batch(sender: &UploadSender, frames: &Frames) -> Result<Batch, ServeError> {
+/// Converts a message of a device to a batch, and checks the checksum of each frame. Nothing is allocated before all
+/// limits are checked. The records share their sources and the bytes of the message.
+pub(super) fn unpack_batch(sender: &UploadSender, frames: Frames) -> Result<Batch, ServeError> {
     let class = parse_class(frames.class)?;
-    check_columns(frames)?;
-    let (mut captured_ms, mut rest) = (frames.captured_ms, &frames.frames[..]);
-    let (mut origins, mut traces) = (frames.origins.iter().peekable(), frames.traces.iter().peekable());
-    let mut source = "";
-    let mut records = Vec::with_capacity(frames.lengths.len());
-    for (index, &digest) in frames.digests.iter().enumerate() {
-        let Some((frame, remaining)) = rest.split_at_checked(frames.lengths[index] as usize) else { break };
-        rest = remaining;
-        if crc32c::crc32c(frame) != digest {
+    check_columns(&frames)?;
+    check_limits(&frames)?;
+    let Frames { epoch, first, settled, mut captured_ms, elapsed_ms, lengths, digests, .. } = frames;
+    let (mut bytes, origins, traces) = (frames.frames, frames.origins, frames.traces);
+    let (mut origins, mut traces) = (origins.into_iter().peekable(), traces.into_iter().peekable());
+    let mut source: Arc<str> = "".into();
+    let mut records = Vec::with_capacity(lengths.len());
+    for (index, (&length, &digest)) in lengths.iter().zip(&digests).enumerate() {
+        // The lengths add up to the bytes.
+        let frame = bytes.split_to(length as usize);
+        if crc32c::crc32c(&frame) != digest {
             return Err(ServeError::InvalidRequest(format!(
                 "the digest of frame {index} does not match its bytes: send it again"
             )));
         }
         if let Some(previous) = index.checked_sub(1) {
-            captured_ms = captured_ms.saturating_add(frames.elapsed_ms[previous]);
+            captured_ms = captured_ms.saturating_add(elapsed_ms[previous]);
         }
-        while let Some(origin) = origins.next_if(|origin| origin.index as usize <= index) {
-            source = &origin.source;
+        if let Some(origin) = origins.next_if(|origin| origin.index as usize == index) {
+            source = origin.source.into();
         }
-        let mut trace = None;
-        while let Some(found) = traces.next_if(|trace| trace.index as usize <= index) {
-            trace = Some(found.traceparent.clone());
-        }
+        let trace = traces.next_if(|trace| trace.index as usize == index);
         records.push(NewRecord {
             captured_us: captured_ms.saturating_mul(1000),
-            source: source.to_owned(),
+            source: Arc::clone(&source),
             digest,
-            latent_space: peek_latent_space(frame)
+            latent_space: peek_latent_space(&frame)
                 .ok()
                 .flatten()
                 .map_or(UNNAMED_LATENT_SPACE, |space| *space.as_bytes()),
-            trace,
-            frame: frame.to_vec(),
+            trace: trace.map(|trace| trace.traceparent),
+            frame,
         });
     }
     Ok(Batch {
         device: sender.device.clone(),
         connection: Some(sender.connection_number),
+        clock: sender.clock,
         spool: sender.spool,
-        epoch: frames.epoch,
+        epoch,
         class,
-        floor: frames.settled,
-        first_number: frames.first,
+        floor: settled,
+        first_number: first,
         records,
     })
 }
@@ -95,18 +98,68 @@ fn check_columns(frames: &Frames) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// Checks the number of frames, the size of each, and their sources and traces.
+fn check_limits(frames: &Frames) -> Result<(), ServeError> {
+    let count = frames.lengths.len();
+    if count > MAX_BATCH_RECORDS {
+        let problem = format!("is too long: send at most {MAX_BATCH_RECORDS} frames in a message");
+        return Err(columns_error(count, &problem));
+    }
+    if let Some(index) = frames.lengths.iter().position(|&len| len as usize > MAX_FRAME_BYTES) {
+        let bytes = frames.lengths[index];
+        let problem = format!("has a frame {index} of {bytes} bytes, but the limit is {MAX_FRAME_BYTES}");
+        return Err(columns_error(count, &problem));
+    }
+    let sources = frames.origins.iter().map(|Origin { index, source }| (*index, &source[..]));
+    check_annotations("source", MAX_SOURCE_BYTES, count, sources)?;
+    let traces = frames.traces.iter().map(|Trace { index, traceparent }| (*index, &traceparent[..]));
+    check_annotations("trace", MAX_TRACE_BYTES, count, traces)
+}
+
+/// Checks texts that belong to frames: their indices ascend and are those of frames, and no text is too long.
+fn check_annotations<'a>(
+    name: &str,
+    max_bytes: usize,
+    count: usize,
+    annotations: impl Iterator<Item = (u32, &'a str)>,
+) -> Result<(), ServeError> {
+    let mut min_index = 0;
+    for (index, text) in annotations {
+        let index = index as usize;
+        if index >= count {
+            return Err(columns_error(count, &format!("has a {name} for frame {index}, counted from 0")));
+        }
+        if index < min_index {
+            let problem = format!("has a {name} for frame {index} after one for frame {}", min_index - 1);
+            return Err(columns_error(count, &problem));
+        }
+        if text.len() > max_bytes {
+            let bytes = text.len();
+            let problem =
+                format!("has a {name} of {bytes} bytes for frame {index}, but the limit is {max_bytes}");
+            return Err(columns_error(count, &problem));
+        }
+        min_index = index + 1;
+    }
+    Ok(())
+}
+
 fn columns_error(count: usize, problem: &str) -> ServeError {
     ServeError::InvalidRequest(format!("a message of {count} frames {problem}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use lopside_proto::v1::{Origin, Trace};
+    use std::collections::HashSet;
+
+    use lopside_delivery::Class;
+    use lopside_proto::v1::FrameClass;
 
     use super::*;
 
     fn sender() -> UploadSender {
-        UploadSender { device: "a".into(), connection_number: 3, spool: 9 }
+        let clock = DeviceClock { offset_ms: Some(7_000), ..DeviceClock::default() };
+        UploadSender { device: "a".into(), connection_number: 3, spool: 9, clock }
     }
 
     fn frames() -> Frames {
@@ -120,18 +173,31 @@ mod tests {
             lengths: vec![2, 0, 1],
             digests: [&b"ab"[..], b"", b"c"].map(crc32c::crc32c).to_vec(),
             frames: b"abc"[..].into(),
-            origins: vec![
-                Origin { index: 0, source: "gate".into() },
-                Origin { index: 2, source: "pump".into() },
-            ],
-            traces: vec![Trace { index: 1, traceparent: "00-1".into() }],
+            origins: vec![origin(0, "gate"), origin(2, "pump")],
+            traces: vec![trace(1, "00-1")],
         }
+    }
+
+    fn origin(index: u32, source: &str) -> Origin {
+        Origin { index, source: source.into() }
+    }
+
+    fn trace(index: u32, traceparent: &str) -> Trace {
+        Trace { index, traceparent: traceparent.into() }
+    }
+
+    /// Returns a message of this many frames without bytes.
+    fn empty_frames(count: usize) -> Frames {
+        let (elapsed_ms, lengths, digests) =
+            (vec![0; count - 1], vec![0; count], vec![crc32c::crc32c(b""); count]);
+        Frames { first: 1, elapsed_ms, lengths, digests, ..Frames::default() }
     }
 
     #[test]
     fn columns_become_records() {
-        let batch = unpack_batch(&sender(), &frames()).unwrap();
+        let batch = unpack_batch(&sender(), frames()).unwrap();
         assert_eq!((&batch.device[..], batch.connection, batch.spool), ("a", Some(3), 9));
+        assert_eq!(batch.clock.offset_ms, Some(7_000));
         assert_eq!((batch.epoch, batch.class, batch.first_number, batch.floor), (7, Class::High, 5, 4));
         let records: Vec<(i64, &str, &[u8])> = batch
             .records
@@ -148,11 +214,45 @@ mod tests {
     }
 
     #[test]
+    fn records_share_the_message_instead_of_copying_it() {
+        let source = "x".repeat(MAX_SOURCE_BYTES);
+        let bytes = vec![7_u8; 3 * MAX_BATCH_RECORDS];
+        let message = Frames {
+            lengths: vec![3; MAX_BATCH_RECORDS],
+            digests: vec![crc32c::crc32c(&[7; 3]); MAX_BATCH_RECORDS],
+            frames: bytes.into(),
+            origins: vec![origin(0, &source), origin(40_000, &source)],
+            ..empty_frames(MAX_BATCH_RECORDS)
+        };
+        let span = message.frames.as_ptr_range();
+        let batch = unpack_batch(&sender(), message).unwrap();
+        assert_eq!(batch.records.len(), MAX_BATCH_RECORDS);
+        let sources: HashSet<*const u8> = batch.records.iter().map(|record| record.source.as_ptr()).collect();
+        assert_eq!(sources.len(), 2, "one allocation for each origin");
+        assert!(Arc::ptr_eq(&batch.records[0].source, &batch.records[39_999].source));
+        for record in &batch.records {
+            let frame = record.frame.as_ptr_range();
+            assert!(
+                span.start <= frame.start && frame.end <= span.end,
+                "the frame is a slice of the message"
+            );
+        }
+    }
+
+    #[test]
+    fn frames_before_the_first_origin_have_no_source() {
+        let frames = Frames { origins: vec![origin(1, "gate")], ..empty_frames(3) };
+        let batch = unpack_batch(&sender(), frames).unwrap();
+        let sources: Vec<&str> = batch.records.iter().map(|record| &record.source[..]).collect();
+        assert_eq!(sources, ["", "gate", "gate"]);
+    }
+
+    #[test]
     fn columns_that_do_not_fit_are_refused_with_the_reason() {
         let refused = |change: fn(&mut Frames), expected: &str| {
             let mut frames = frames();
             change(&mut frames);
-            let error = unpack_batch(&sender(), &frames).unwrap_err().to_string();
+            let error = unpack_batch(&sender(), frames).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         refused(|frames| frames.class = 3, "class 3");
@@ -160,6 +260,27 @@ mod tests {
         refused(|frames| frames.digests.truncate(2), "2 digests");
         refused(|frames| frames.elapsed_ms.push(1), "3 times after");
         refused(|frames| frames.lengths[1] = 1, "3 bytes, but its lengths add up to 4");
+        refused(
+            |frames| frames.lengths = vec![u32::MAX; 3],
+            "3 bytes, but its lengths add up to 12884901885",
+        );
         refused(|frames| frames.frames = b"abd"[..].into(), "the digest of frame 2 does not match its bytes");
+        refused(|frames| frames.origins[1].index = 3, "a source for frame 3, counted from 0");
+        refused(|frames| frames.origins[1].index = 0, "a source for frame 0 after one for frame 0");
+        refused(|frames| frames.origins.reverse(), "a source for frame 0 after one for frame 2");
+        refused(|frames| frames.origins[1].source = "x".repeat(129), "a source of 129 bytes for frame 2");
+        refused(|frames| frames.traces[0].index = u32::MAX, "a trace for frame 4294967295");
+        refused(|frames| frames.traces.push(trace(0, "")), "a trace for frame 0 after one for frame 1");
+        refused(|frames| frames.traces[0].traceparent = "x".repeat(257), "a trace of 257 bytes for frame 1");
+    }
+
+    #[test]
+    fn too_many_frames_or_too_large_ones_are_refused() {
+        let error = unpack_batch(&sender(), empty_frames(MAX_BATCH_RECORDS + 1)).unwrap_err().to_string();
+        assert!(error.contains("65537 frames is too long"), "{error}");
+        let bytes = vec![0_u8; MAX_FRAME_BYTES + 1];
+        let large = Frames { lengths: vec![bytes.len() as u32], frames: bytes.into(), ..empty_frames(1) };
+        let error = unpack_batch(&sender(), large).unwrap_err().to_string();
+        assert!(error.contains("a frame 0 of 16777217 bytes"), "{error}");
     }
 }

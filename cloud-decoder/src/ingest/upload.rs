@@ -1,21 +1,26 @@
 //! One upload connection of a device.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
 use lopside_archive::{AppliedBatch, Archive, Batch};
-use lopside_proto::v1::{
-    Ack, Frames, Hello, Known, NumberRange, UploadRequest, UploadResponse, Welcome, upload_request,
-    upload_response,
-};
+use lopside_proto::v1::{Ack, UploadRequest, UploadResponse, upload_request, upload_response};
 use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
 
 use super::{
     connections::{DeviceConnection, DeviceConnections},
-    unpack::{UploadSender, parse_class, unpack_batch},
+    events::{IngestEvent, count_events},
+    hello::{DeviceHello, build_welcome},
+    unpack::{UploadSender, unpack_batch},
 };
-use crate::{ServeError, transport::wait_stopping};
+use crate::{
+    ServeError,
+    archive::times::now_us,
+    auth::ClientIdentity,
+    telemetry::ingest::{BatchMeasurement, CountedConnection, record_clock},
+    transport::wait_stopping,
+};
 
 /// Maximum number of batches of a connection that are being committed.
 const MAX_PENDING_BATCHES: usize = 8;
@@ -25,14 +30,26 @@ const MAX_PENDING_BATCHES: usize = 8;
 pub(super) struct UploadConnection {
     pub(super) archive: Archive,
     pub(super) connections: Arc<DeviceConnections>,
+    /// The devices that the client may speak for.
+    pub(super) identity: ClientIdentity,
+    pub(super) peer: Option<IpAddr>,
     pub(super) ready: watch::Receiver<bool>,
     pub(super) responses: mpsc::Sender<Result<UploadResponse, Status>>,
     /// Whether a commit has failed, after which nothing is acknowledged.
     pub(super) has_failed: bool,
+    /// Whether the operator was told that an older epoch continues.
+    pub(super) has_alternated: bool,
 }
 
-/// The pending commit of a message's batch, with its acknowledgement.
-type PendingAck = BoxFuture<'static, (Ack, Result<AppliedBatch, ServeError>)>;
+/// A message whose batch is being committed.
+#[derive(Debug)]
+struct PendingMessage {
+    ack: Ack,
+    epoch: u64,
+}
+
+/// The pending commit of a message's batch.
+type PendingCommit = BoxFuture<'static, (PendingMessage, Result<AppliedBatch, ServeError>)>;
 
 impl UploadConnection {
     /// Serves the connection to its end.
@@ -49,36 +66,41 @@ impl UploadConnection {
         else {
             return Err(ServeError::InvalidRequest("the first message is not a hello".into()).into());
         };
-        let mut connection = self.connections.register_connection(&hello.device);
-        let connection_number =
-            self.archive.register_connection(&hello.device).await.map_err(ServeError::from)?;
-        let welcome = self.build_welcome(&hello).await?;
-        self.send_response(upload_response::Message::Welcome(welcome)).await?;
-        tracing::debug!(device = hello.device, "device connected");
-        let sender = UploadSender { device: hello.device, connection_number, spool: hello.spool };
+        self.identity.check_device(&hello.device)?;
+        let _counted = CountedConnection::begin();
+        record_clock(hello.now_ms);
+        let hello = DeviceHello::parse(hello, now_us() / 1000)?;
+        let mut connection = self.connections.register_connection(&hello.device, self.peer);
+        let sender = self.welcome_device(hello, &connection).await?;
         let mut pending = FuturesOrdered::new();
         let end = self.receive_all(messages, &sender, &mut connection, &mut pending).await;
-        while let Some(applied) = pending.next().await {
+        while let Some((message, applied)) = pending.next().await {
             // The reason for the end of the connection is sent only once.
-            let _ = self.send_ack(applied).await;
+            let _ = self.finish_message(&sender, &connection, message, applied).await;
         }
         end
     }
 
-    /// Returns the numbers that the archive has after the settled ones of each class.
-    async fn build_welcome(&self, hello: &Hello) -> Result<Welcome, ServeError> {
-        let mut known = Vec::new();
-        for lane in &hello.lanes {
-            let class = parse_class(lane.class)?;
-            let ranges = self
-                .archive
-                .known_numbers(&hello.device, hello.spool, class, lane.settled.saturating_add(1))
-                .await?;
-            let ranges =
-                ranges.into_iter().map(|range| NumberRange { first: *range.start(), last: *range.end() });
-            known.push(Known { class: lane.class, ranges: ranges.collect() });
+    /// Registers the connection in the archive, and tells the device what the archive has and what it has lost.
+    async fn welcome_device(
+        &self,
+        hello: DeviceHello,
+        connection: &DeviceConnection,
+    ) -> Result<UploadSender, Status> {
+        let registering = self.archive.register_connection(hello.to_connection(connection.take_displaced()));
+        let registered = registering.await.map_err(ServeError::from)?;
+        if !registered.newly_lost.is_empty() {
+            count_events(IngestEvent::Loss, registered.newly_lost.len() as u64);
         }
-        Ok(Welcome { known })
+        let unsettled = hello.unsettled();
+        let known = self.archive.known_numbers(&hello.device, hello.spool, &unsettled);
+        let known = known.await.map_err(ServeError::from)?;
+        let welcome = build_welcome(known, registered.lost);
+        self.send_response(upload_response::Message::Welcome(welcome)).await?;
+        tracing::debug!(device = hello.device, "device connected");
+        hello.report_clock();
+        let DeviceHello { device, spool, clock, .. } = hello;
+        Ok(UploadSender { device, connection_number: registered.number, spool, clock })
     }
 
     /// Receives messages and acknowledges them until the connection ends, is displaced, or the server begins to
@@ -88,7 +110,7 @@ impl UploadConnection {
         messages: &mut Streaming<UploadRequest>,
         sender: &UploadSender,
         connection: &mut DeviceConnection,
-        pending: &mut FuturesOrdered<PendingAck>,
+        pending: &mut FuturesOrdered<PendingCommit>,
     ) -> Result<(), Status> {
         let stopping = wait_stopping(self.ready.clone());
         tokio::pin!(stopping);
@@ -98,30 +120,55 @@ impl UploadConnection {
                     Some(message) => pending.push_back(self.apply_frames(sender, message)?),
                     None => return Ok(()),
                 },
-                Some(applied) = pending.next(), if !pending.is_empty() => self.send_ack(applied).await?,
+                Some((message, applied)) = pending.next(), if !pending.is_empty() => {
+                    self.finish_message(sender, connection, message, applied).await?;
+                }
                 () = connection.wait_displaced() => return Err(ServeError::ConnectionReplaced.into()),
                 () = &mut stopping => return Err(ServeError::Stopping.into()),
             }
         }
     }
 
-    fn apply_frames(&self, sender: &UploadSender, message: UploadRequest) -> Result<PendingAck, ServeError> {
+    fn apply_frames(
+        &self,
+        sender: &UploadSender,
+        message: UploadRequest,
+    ) -> Result<PendingCommit, ServeError> {
         let Some(upload_request::Message::Frames(frames)) = message.message else {
             return Err(ServeError::InvalidRequest("only messages with frames may follow the hello".into()));
         };
-        let batch = unpack_batch(sender, &frames)?;
-        let ack = build_ack(&frames, &batch)?;
+        let class = frames.class;
+        let batch = unpack_batch(sender, frames)?;
+        let message = PendingMessage { ack: build_ack(class, &batch)?, epoch: batch.epoch };
         let archive = self.archive.clone();
-        Ok(async move { (ack, archive.apply(batch).await.map_err(ServeError::from)) }.boxed())
+        let measurement = BatchMeasurement::begin(&batch);
+        Ok(async move {
+            let applied = measurement.finish(archive.apply(batch).await);
+            (message, applied.map_err(ServeError::from))
+        }
+        .boxed())
     }
 
     /// Acknowledges a committed message, unless an earlier one has failed.
-    async fn send_ack(
+    async fn finish_message(
         &mut self,
-        (ack, applied): (Ack, Result<AppliedBatch, ServeError>),
+        sender: &UploadSender,
+        connection: &DeviceConnection,
+        PendingMessage { ack, epoch }: PendingMessage,
+        applied: Result<AppliedBatch, ServeError>,
     ) -> Result<(), Status> {
-        self.has_failed |= applied.is_err();
-        applied?;
+        match applied {
+            Ok(AppliedBatch { newer_epoch: Some(newer_epoch), .. }) if !self.has_alternated => {
+                self.has_alternated = true;
+                report_alternation(sender, epoch, newer_epoch);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                report_failure(&error, connection, self.has_failed);
+                self.has_failed = true;
+                return Err(error.into());
+            }
+        }
         if self.has_failed { Ok(()) } else { self.send_response(upload_response::Message::Ack(ack)).await }
     }
 
@@ -131,9 +178,31 @@ impl UploadConnection {
     }
 }
 
-fn build_ack(frames: &Frames, batch: &Batch) -> Result<Ack, ServeError> {
-    let number = frames.first.checked_add(batch.records.len() as u64 - 1);
+fn build_ack(class: i32, batch: &Batch) -> Result<Ack, ServeError> {
+    let number = batch.first_number.checked_add(batch.records.len() as u64 - 1);
     let number =
         number.ok_or_else(|| ServeError::InvalidRequest("the record numbers are too large".into()))?;
-    Ok(Ack { class: frames.class, number })
+    Ok(Ack { class, number })
+}
+
+/// Counts and logs that an epoch continues next to a newer one.
+fn report_alternation(sender: &UploadSender, epoch: u64, newer_epoch: u64) {
+    count_events(IngestEvent::Alternation, 1);
+    tracing::warn!(
+        device = sender.device,
+        spool = format_args!("{:08x}", sender.spool),
+        epoch = format_args!("{epoch:016x}"),
+        newer_epoch = format_args!("{newer_epoch:016x}"),
+        "two devices number frames with copies of one spool: give each device its own name, and empty the spool's \
+         folder on one of them"
+    );
+}
+
+/// Counts the reason why a message was not committed. `is_repeated` is true after the first failure of the connection.
+fn report_failure(error: &ServeError, connection: &DeviceConnection, is_repeated: bool) {
+    match error {
+        ServeError::FrameConflict(_) => count_events(IngestEvent::Conflict, 1),
+        ServeError::ConnectionReplaced if !is_repeated => connection.report_superseded(),
+        _ => {}
+    }
 }

@@ -4,7 +4,15 @@ use clap::Args;
 use merge::Merge;
 use serde::Deserialize;
 
-use crate::transport::ConnectionLimits;
+use super::grpc_compression::GrpcCompression;
+use crate::{
+    StartError,
+    transport::{ConnectionLimits, MIN_REQUEST_MEMORY, default_max_streams},
+};
+
+/// The name of the flag of the memory for requests.
+const MAX_REQUEST_MEMORY: &str = "--max-request-memory";
+const BYTES_PER_MEGABYTE: usize = 1_000_000;
 
 /// Options of connections, as flags, environment variables and the config file's table `connections`.
 #[derive(Debug, Default, Args, Deserialize, Merge)]
@@ -18,7 +26,18 @@ pub struct ConnectionArgs {
     /// Maximum number of open connections per address, or per /64 network of IPv6 [default: 4096]
     #[arg(long = "max-connections-per-peer", env = "LOPSIDE_MAX_CONNECTIONS_PER_PEER", value_name = "N")]
     pub max_per_peer: Option<NonZeroU32>,
-    /// Maximum number of concurrent requests per HTTP/2 connection [default: 256]
+    /// Maximum memory in megabytes that the bodies of all requests may occupy together [default: a quarter of the
+    /// memory of the machine or of the control group, from 128 to 1000]
+    ///
+    /// Every byte counts twice: as it was received, and in the message that is made of it. One address and one API
+    /// key may hold at most half. Requests above it are refused, with the time to wait before a retry.
+    #[arg(long, env = "LOPSIDE_MAX_REQUEST_MEMORY", value_name = "MEGABYTES")]
+    pub max_request_memory: Option<NonZeroU32>,
+    /// When responses of gRPC are compressed [default: on-request]
+    #[arg(long, env = "LOPSIDE_GRPC_COMPRESSION", value_enum, value_name = "WHEN")]
+    pub grpc_compression: Option<GrpcCompression>,
+    /// Maximum number of concurrent requests per HTTP/2 connection [default: 256; fewer with less than 537 megabytes
+    /// of --max-request-memory]
     #[arg(long, env = "LOPSIDE_MAX_STREAMS", value_name = "N")]
     pub max_streams: Option<NonZeroU32>,
     /// Maximum size of an HTTP/2 request header in bytes [default: 16384]
@@ -33,7 +52,10 @@ pub struct ConnectionArgs {
     /// Maximum seconds of the TLS handshake [default: 10]
     #[arg(long, env = "LOPSIDE_HANDSHAKE_SECONDS", value_name = "SECONDS")]
     pub handshake_seconds: Option<NonZeroU32>,
-    /// Maximum seconds between two pieces of a request body; gRPC calls are exempt [default: 30]
+    /// Maximum seconds until a request body, or a gRPC message that has begun, makes progress [default: 30]
+    ///
+    /// Progress is 32 KiB, or a sixteenth of what has arrived if that is more. A gRPC stream may pause between two
+    /// messages.
     #[arg(long, env = "LOPSIDE_BODY_SECONDS", value_name = "SECONDS")]
     pub body_seconds: Option<NonZeroU32>,
     /// Maximum seconds without requests on an HTTP/2 connection [default: 300]
@@ -52,9 +74,13 @@ pub struct ConnectionArgs {
 
 impl ConnectionArgs {
     /// Returns the limits: the options over the defaults.
-    pub(super) fn resolve(&self) -> ConnectionLimits {
+    ///
+    /// # Errors
+    /// [`StartError::InvalidSetting`] for too little memory.
+    pub(super) fn resolve(&self) -> Result<ConnectionLimits, StartError> {
         let default = ConnectionLimits::default();
-        ConnectionLimits {
+        let request_memory = self.request_memory()?.unwrap_or(default.request_memory);
+        Ok(ConnectionLimits {
             max_connections: count(self.max).unwrap_or(default.max_connections),
             max_connections_per_peer: count(self.max_per_peer).unwrap_or(default.max_connections_per_peer),
             first_byte_timeout: seconds(self.first_byte_seconds).unwrap_or(default.first_byte_timeout),
@@ -65,9 +91,23 @@ impl ConnectionArgs {
             ping_interval: seconds(self.ping_seconds).unwrap_or(default.ping_interval),
             ping_timeout: default.ping_timeout,
             max_age: seconds(self.max_connection_age_seconds),
-            max_streams: self.max_streams.map_or(default.max_streams, NonZeroU32::get),
+            max_streams: self
+                .max_streams
+                .map_or_else(|| default_max_streams(request_memory), NonZeroU32::get),
             max_header_bytes: self.max_header_bytes.map_or(default.max_header_bytes, NonZeroU32::get),
+            request_memory,
+            max_cancels: default.max_cancels,
+        })
+    }
+
+    fn request_memory(&self) -> Result<Option<usize>, StartError> {
+        let memory = count(self.max_request_memory).map(|mega| mega.saturating_mul(BYTES_PER_MEGABYTE));
+        if memory.is_some_and(|bytes| bytes < MIN_REQUEST_MEMORY) {
+            let minimum = MIN_REQUEST_MEMORY / BYTES_PER_MEGABYTE;
+            let reason = format!("the memory for requests must have at least {minimum} megabytes");
+            return Err(StartError::InvalidSetting { name: MAX_REQUEST_MEMORY, reason });
         }
+        Ok(memory)
     }
 }
 
@@ -81,11 +121,13 @@ fn seconds(option: Option<NonZeroU32>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Command, FromArgMatches as _};
+
     use super::*;
 
     #[test]
     fn options_win_over_the_defaults() {
-        assert_eq!(ConnectionArgs::default().resolve(), ConnectionLimits::default());
+        assert_eq!(ConnectionArgs::default().resolve().unwrap(), ConnectionLimits::default());
         let args = "max = 9\nmax_streams = 3\nidle_seconds = 60\nmax_connection_age_seconds = 120";
         let args: ConnectionArgs = toml::from_str(args).unwrap();
         let expected = ConnectionLimits {
@@ -95,6 +137,33 @@ mod tests {
             max_age: Some(Duration::from_mins(2)),
             ..ConnectionLimits::default()
         };
-        assert_eq!(args.resolve(), expected);
+        assert_eq!(args.resolve().unwrap(), expected);
+    }
+
+    #[test]
+    fn the_memory_for_requests_also_sets_the_number_of_streams() {
+        let resolve = |args: &str| toml::from_str::<ConnectionArgs>(args).unwrap().resolve();
+        let limits = resolve("max_request_memory = 200").unwrap();
+        assert_eq!((limits.request_memory, limits.max_streams), (200_000_000, 95));
+        let limits = resolve("max_request_memory = 4000\nmax_streams = 7").unwrap();
+        assert_eq!((limits.request_memory, limits.max_streams), (4_000_000_000, 7));
+        let error = resolve("max_request_memory = 127").unwrap_err().to_string();
+        assert!(error.contains("--max-request-memory") && error.contains("at least 128"), "{error}");
+    }
+
+    #[test]
+    fn the_new_options_are_flags_and_keys_of_the_file() {
+        let flags = ["serve", "--max-request-memory", "300", "--grpc-compression", "off"];
+        let matches = ConnectionArgs::augment_args(Command::new("serve")).get_matches_from(flags);
+        let from_flags = ConnectionArgs::from_arg_matches(&matches).unwrap();
+        let file = "max_request_memory = 300\ngrpc_compression = 'off'";
+        let from_file: ConnectionArgs = toml::from_str(file).unwrap();
+        for args in [from_flags, from_file] {
+            assert_eq!(args.max_request_memory, NonZeroU32::new(300));
+            assert_eq!(args.grpc_compression, Some(GrpcCompression::Off));
+        }
+        let unknown =
+            toml::from_str::<ConnectionArgs>("grpc_compression = 'sometimes'").unwrap_err().to_string();
+        assert!(unknown.contains("on-request"), "{unknown}");
     }
 }

@@ -6,11 +6,11 @@ use crate::{StartError, transport::FrontSettings};
 /// Returns the settings of the layer before the router: the options over the defaults.
 ///
 /// # Errors
-/// [`StartError::IncompleteTls`].
+/// [`StartError::IncompleteTls`], [`StartError::InvalidSetting`].
 pub(super) fn resolve_front(args: &ServeArgs) -> Result<FrontSettings, StartError> {
     let default = FrontSettings::default();
     Ok(FrontSettings {
-        limits: args.connections.resolve(),
+        limits: args.connections.resolve()?,
         tls: args.tls.resolve()?,
         api_keys: args.api_keys.clone(),
         reload_interval: args

@@ -12,7 +12,9 @@ mod archive;
 mod batching;
 mod connections;
 mod front;
+mod grpc_compression;
 mod log_format;
+mod metrics_access;
 mod server;
 mod tls;
 
@@ -29,7 +31,8 @@ use lopside_latent::Limits;
 use merge::Merge as _;
 
 pub use self::{
-    archive::ArchiveArgs, connections::ConnectionArgs, log_format::LogFormat, server::ServeArgs, tls::TlsArgs,
+    archive::ArchiveArgs, connections::ConnectionArgs, grpc_compression::GrpcCompression,
+    log_format::LogFormat, server::ServeArgs, tls::TlsArgs,
 };
 use self::{batching::resolve_batching, front::resolve_front};
 use crate::{StartError, archive::ArchiveSettings, transport::FrontSettings};
@@ -44,10 +47,14 @@ const DEFAULT_LIBRARY: &str = "libonnxruntime.so";
 pub struct Settings {
     /// Bundles, or folders of bundles; at least one.
     pub bundles: Vec<PathBuf>,
+    /// Whether one bundle or folder that cannot be served keeps the server from starting.
+    pub strict: bool,
     /// The address to listen on.
     pub listen: SocketAddr,
     /// A separate address for metrics; `None` serves them at `listen`.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whether that address serves metrics without a key to everyone who can reach it.
+    pub metrics_open: bool,
     /// The device that the heads run on.
     pub device: Device,
     /// The number of the GPU on a machine with several.
@@ -68,12 +75,16 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The format of log lines.
     pub log_format: LogFormat,
+    /// Whether the log has a line for each request.
+    pub access_log: bool,
     /// The archive of frames; `None` without an archive.
     pub archive: Option<ArchiveSettings>,
     /// Path of the channels file; `None` without channels.
     pub channels: Option<PathBuf>,
     /// Connections, TLS and API keys.
     pub front: FrontSettings,
+    /// When responses of gRPC are compressed.
+    pub grpc_compression: GrpcCompression,
 }
 
 impl Settings {
@@ -105,8 +116,10 @@ impl Settings {
         let watch_seconds = args.watch_seconds.filter(|seconds| *seconds > 0);
         Ok(Self {
             bundles: args.bundles,
+            strict: args.strict.unwrap_or(false),
             listen: args.listen.unwrap_or((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()),
             metrics_listen: args.metrics_listen,
+            metrics_open: args.metrics_open.unwrap_or(false),
             device: args.device.unwrap_or(Device::Auto),
             gpu: args.gpu.unwrap_or(0),
             onnxruntime: args.onnxruntime.unwrap_or(DEFAULT_LIBRARY.into()),
@@ -119,9 +132,11 @@ impl Settings {
                 .map_or(Limits::default().max_pixels, |mega| u64::from(mega) * PIXELS_PER_MEGAPIXEL),
             drain_timeout: Duration::from_secs(args.drain_seconds.unwrap_or(DEFAULT_DRAIN_SECONDS).into()),
             log_format: args.log_format.unwrap_or(LogFormat::Text),
-            archive: args.archive.resolve(),
+            access_log: args.access_log.unwrap_or(false),
+            archive: args.archive.resolve()?,
             channels: args.channels,
             front,
+            grpc_compression: args.connections.grpc_compression.unwrap_or_default(),
         })
     }
 }

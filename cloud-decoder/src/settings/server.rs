@@ -19,11 +19,11 @@ use super::{archive::ArchiveArgs, connections::ConnectionArgs, log_format::LogFo
 #[serde(default, deny_unknown_fields)]
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct ServeArgs {
-    /// TOML config file with any of the keys bundles, watch_seconds, listen, metrics_listen, device, gpu,
-    /// onnxruntime, threads, instances, max_batch, max_delay_ms, queue, queue_megabytes, request_timeout_ms,
-    /// max_megapixels, drain_seconds, log_format, api_keys, channels, reload_seconds, drain_wait_seconds; the
-    /// table archive with url, days, megabytes, scores; the table tls with cert, key, client_ca; the table
-    /// connections with max, max_per_peer and the other options under that heading
+    /// TOML config file with any of the keys bundles, strict, watch_seconds, listen, metrics_listen, metrics_open,
+    /// device, gpu, onnxruntime, threads, instances, max_batch, max_delay_ms, queue, queue_megabytes, request_timeout_ms,
+    /// max_megapixels, drain_seconds, log_format, access_log, api_keys, channels, reload_seconds, drain_wait_seconds; the
+    /// table archive with url, days, megabytes, device_megabytes, device_frames, scores; the table tls with cert, key,
+    /// client_ca; the table connections with max, max_per_peer and the other options under that heading
     #[arg(long, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
@@ -31,15 +31,41 @@ pub struct ServeArgs {
     #[arg(long = "bundle", env = "LOPSIDE_BUNDLES", value_name = "DIR", value_delimiter = ',')]
     #[merge(strategy = merge::vec::overwrite_empty)]
     pub bundles: Vec<PathBuf>,
+    /// Whether one bundle or folder that cannot be served keeps the server from starting [default: false]
+    ///
+    /// By default, the server starts with the bundles that can be served, and logs and lists the others with their
+    /// reasons. It does not start if none of the bundles can be served, but with empty folders it does.
+    #[arg(
+        long,
+        env = "LOPSIDE_STRICT",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub strict: Option<bool>,
     /// Address to listen on, such as 0.0.0.0:8080 or localhost:8080, with brackets around an address of IPv6; port 0
     /// selects a free port [default: 127.0.0.1:8080]
     #[arg(long, env = "LOPSIDE_LISTEN", value_name = "HOST:PORT", value_parser = parse_address)]
     #[serde(deserialize_with = "deserialize_address")]
     pub listen: Option<SocketAddr>,
     /// Separate address for /metrics, which the address above then does not serve [default: none]
+    ///
+    /// The address is without TLS. With --api-keys, a key with the scope metrics is needed there as well, unless it
+    /// is an address of this machine only, such as 127.0.0.1.
     #[arg(long, env = "LOPSIDE_METRICS_LISTEN", value_name = "HOST:PORT", value_parser = parse_address)]
     #[serde(deserialize_with = "deserialize_address")]
     pub metrics_listen: Option<SocketAddr>,
+    /// Whether the separate address serves metrics without a key to everyone who can reach it [default: false]
+    #[arg(
+        long,
+        env = "LOPSIDE_METRICS_OPEN",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub metrics_open: Option<bool>,
     /// Device that the heads run on [default: auto]
     #[arg(long, env = "LOPSIDE_DEVICE", value_enum)]
     pub device: Option<Device>,
@@ -93,6 +119,16 @@ pub struct ServeArgs {
     /// Format of log lines [default: text]
     #[arg(long, env = "LOPSIDE_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    /// Whether the log has a line for each request, with its status, duration, bytes, client and id [default: false]
+    #[arg(
+        long,
+        env = "LOPSIDE_ACCESS_LOG",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub access_log: Option<bool>,
     /// File of channels, which offer the encoders of bundles to devices; reloaded when it changes
     ///
     /// A TOML file with one table `[[channel]]` per channel: name = "stable" and bundle = "photo", a bundle
@@ -159,14 +195,21 @@ mod tests {
         assert_eq!((options.first(), options.last()), (Some(&"config"), Some(&"channels")));
         assert_eq!(
             flags_under(&command, Some("Archive")),
-            ["archive", "archive-days", "archive-megabytes", "archive-scores"]
+            [
+                "archive",
+                "archive-days",
+                "archive-megabytes",
+                "archive-device-megabytes",
+                "archive-device-frames",
+                "archive-scores"
+            ]
         );
         assert_eq!(
             flags_under(&command, Some("Access")),
             ["tls-cert", "tls-key", "tls-client-ca", "api-keys", "reload-seconds", "drain-wait-seconds"]
         );
         let connections = flags_under(&command, Some("Connections"));
-        assert_eq!((connections.first(), connections.len()), (Some(&"max-connections"), 11));
+        assert_eq!((connections.first(), connections.len()), (Some(&"max-connections"), 13));
     }
 
     #[test]

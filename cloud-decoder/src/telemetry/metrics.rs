@@ -1,6 +1,6 @@
 //! Counters of the whole server.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use lopside_telemetry::metrics::{KeyValue, meter};
 
@@ -26,8 +26,10 @@ pub(crate) fn count_download(result: &'static str, bytes: u64) {
     add_downloads(result, 1, bytes);
 }
 
-/// Registers the counters of connections and reloads, which are read with every export.
+/// Registers the counters of connections and reloads, and the gauges of memory and certificate, which are read with every
+/// export.
 pub(crate) fn register_front_metrics(stats: &Arc<FrontStats>) {
+    register_certificate(stats);
     let counts = Arc::clone(stats);
     let _ = meter()
         .u64_observable_counter("lopside.front.events")
@@ -38,6 +40,13 @@ pub(crate) fn register_front_metrics(stats: &Arc<FrontStats>) {
             }
         })
         .build();
+    let memory = Arc::clone(stats);
+    let _ = meter()
+        .u64_observable_gauge("lopside.request.memory")
+        .with_unit("By")
+        .with_description("Memory that the bodies of requests occupy")
+        .with_callback(move |bytes| bytes.observe(memory.snapshot().request_memory, &[]))
+        .build();
     let reloads = Arc::clone(stats);
     let _ = meter()
         .u64_observable_counter("lopside.front.reloads")
@@ -46,6 +55,33 @@ pub(crate) fn register_front_metrics(stats: &Arc<FrontStats>) {
             let now = reloads.snapshot().reloads;
             for (result, count) in [("done", now.done), ("failed", now.failed)] {
                 counts.observe(count, &[KeyValue::new("result", result)]);
+            }
+        })
+        .build();
+}
+
+/// Registers the gauge that names the running version, and has the value 1.
+pub(crate) fn register_build_info() {
+    let labels =
+        [KeyValue::new("version", env!("CARGO_PKG_VERSION")), KeyValue::new("arch", std::env::consts::ARCH)];
+    let _ = meter()
+        .u64_observable_gauge("lopside.build.info")
+        .with_description("The version of the program, and the processor that it was built for")
+        .with_callback(move |gauge| gauge.observe(1, &labels))
+        .build();
+}
+
+/// Registers the gauge of the served certificate, which has a value only if there is one.
+fn register_certificate(stats: &Arc<FrontStats>) {
+    let certificate = stats.subscribe_certificate_end();
+    let _ = meter()
+        .f64_observable_gauge("lopside.certificate.remaining")
+        .with_unit("s")
+        .with_description("Time until the served certificate expires; below 0 after that")
+        .with_callback(move |gauge| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            if let Some(end) = *certificate.borrow() {
+                gauge.observe(end as f64 - now.as_secs_f64(), &[]);
             }
         })
         .build();

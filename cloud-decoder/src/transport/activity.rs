@@ -10,28 +10,44 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::body::{Body, Bytes};
-use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
 
 /// The recorded activity of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     has_received: AtomicBool,
+    first_byte: Notify,
     is_http1: AtomicBool,
     writes: AtomicU64,
     begun: AtomicU64,
     ended: AtomicU64,
+    answered: AtomicU64,
     long_lived: AtomicU64,
 }
 
 impl Activity {
-    /// Returns whether a byte was received.
-    pub(crate) fn has_received(&self) -> bool {
-        self.has_received.load(Ordering::Relaxed)
+    /// Waits until a byte was received. Only one task may wait.
+    pub(crate) async fn wait_first_byte(&self) {
+        if !self.has_received.load(Ordering::Relaxed) {
+            self.first_byte.notified().await;
+        }
+    }
+
+    /// Records that a byte was received.
+    fn record_received(&self) {
+        if !self.has_received.load(Ordering::Relaxed) {
+            self.has_received.store(true, Ordering::Relaxed);
+            // Also if nobody waits yet.
+            self.first_byte.notify_one();
+        }
     }
 
     /// Returns whether the protocol is known: a request was received, or the server has written.
@@ -57,6 +73,11 @@ impl Activity {
     /// Returns the number of requests begun.
     pub(crate) fn begun_requests(&self) -> u64 {
         self.begun.load(Ordering::Acquire)
+    }
+
+    /// Returns the number of requests whose whole response was passed on.
+    pub(crate) fn answered_requests(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Returns whether all requests have ended.
@@ -100,12 +121,25 @@ impl Drop for OpenRequest {
 #[derive(Debug)]
 pub(crate) struct TrackedBody {
     body: Body,
-    _request: OpenRequest,
+    request: OpenRequest,
+    is_complete: bool,
 }
 
 impl TrackedBody {
     pub(crate) fn new(body: Body, request: OpenRequest) -> Self {
-        Self { body, _request: request }
+        let mut tracked = Self { body, request, is_complete: false };
+        if tracked.body.is_end_stream() {
+            tracked.complete();
+        }
+        tracked
+    }
+
+    /// Records once that nothing of the response is left.
+    fn complete(&mut self) {
+        if !self.is_complete {
+            self.is_complete = true;
+            self.request.activity.answered.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -117,7 +151,16 @@ impl http_body::Body for TrackedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let is_last = match &frame {
+            Some(Ok(frame)) => frame.is_trailers() || self.body.is_end_stream(),
+            Some(Err(_)) => false,
+            None => true,
+        };
+        if is_last {
+            self.complete();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -151,7 +194,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedSocket<S> {
         let filled_before = buffer.filled().len();
         let result = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > filled_before {
-            self.activity.has_received.store(true, Ordering::Relaxed);
+            self.activity.record_received();
         }
         result
     }
@@ -191,6 +234,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedSocket<S> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     #[test]
@@ -216,5 +261,29 @@ mod tests {
         activity.record_http1();
         assert!(activity.may_be_http1());
         drop(request);
+    }
+
+    #[tokio::test]
+    async fn a_response_counts_as_answered_when_nothing_of_it_is_left() {
+        let activity = Arc::new(Activity::default());
+        let mut response = TrackedBody::new(Body::from("hello"), activity.begin_request(false));
+        assert_eq!(activity.answered_requests(), 0);
+        assert_eq!(response.frame().await.unwrap().unwrap().into_data().unwrap(), "hello");
+        assert!(response.frame().await.is_none());
+        assert_eq!(activity.answered_requests(), 1);
+        let empty = TrackedBody::new(Body::empty(), activity.begin_request(false));
+        let cancelled = TrackedBody::new(Body::from("hello"), activity.begin_request(false));
+        drop((response, empty, cancelled));
+        assert_eq!((activity.answered_requests(), activity.is_idle()), (2, true));
+    }
+
+    #[tokio::test]
+    async fn the_first_byte_is_noticed_before_and_while_it_is_awaited() {
+        let activity = Activity::default();
+        tokio::join!(activity.wait_first_byte(), async { activity.record_received() });
+        activity.wait_first_byte().await;
+        let activity = Activity::default();
+        activity.record_received();
+        activity.wait_first_byte().await;
     }
 }

@@ -30,6 +30,11 @@ const RETAINED_BYTES: usize = 64 << 10;
 pub(crate) struct PollCounter(Arc<AtomicU64>);
 
 impl PollCounter {
+    /// Returns the number of the current poll.
+    pub(crate) fn current(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
     /// Counts the polls of a future.
     pub(crate) async fn count_polls<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
@@ -117,7 +122,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CorkedStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = self.polls.0.load(Relaxed);
+        let poll = self.polls.current();
         if !self.buffer.is_empty() && self.deferred_in.is_none_or(|deferred_in| deferred_in == poll) {
             if self.deferred_in.replace(poll).is_none() {
                 context.waker().wake_by_ref();

@@ -2,8 +2,17 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::machine_memory::machine_memory;
+
 /// Files that the server has open in addition to connections: bundles while they are loaded, the library, logs.
 const OTHER_OPEN_FILES: u64 = 64;
+/// The smallest memory for the bodies of requests, in bytes.
+pub const MIN_REQUEST_MEMORY: usize = 128_000_000;
+/// The largest memory for the bodies of requests that is chosen without a setting, in bytes.
+const MAX_DEFAULT_REQUEST_MEMORY: usize = 1_000_000_000;
+/// The memory for the bodies of requests for which a connection may have one more concurrent request, in bytes. The
+/// bodies themselves are limited by what they occupy; this bounds what a connection costs apart from them.
+const MEMORY_PER_STREAM: usize = 2 << 20;
 
 /// Limits on connections and on the time that a client may take, shared by all connections of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +28,8 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// Maximum time of the TLS handshake.
     pub handshake_timeout: Duration,
-    /// Maximum time between two pieces of a request's body. It does not apply to gRPC calls, because a stream
-    /// may pause.
+    /// Maximum time within which a request's body, or a message of a gRPC call that has begun, makes progress: by 32 KiB,
+    /// or by a sixteenth of what has arrived if that is more. A gRPC stream may pause between two messages.
     pub body_timeout: Duration,
     /// Maximum time that an HTTP/2 connection may be open without a request.
     pub idle_timeout: Duration,
@@ -34,10 +43,16 @@ pub struct ConnectionLimits {
     pub max_streams: u32,
     /// Maximum size of a request's header in HTTP/2, in bytes.
     pub max_header_bytes: u32,
+    /// Memory that the bodies of all requests may occupy together, in bytes.
+    pub request_memory: usize,
+    /// Number of requests of an HTTP/2 connection that its client may cancel within 10 seconds. Beyond it, the
+    /// connection is ended, unless a tenth as many were answered.
+    pub max_cancels: u32,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
+        let request_memory = default_request_memory();
         Self {
             max_connections: 8192,
             max_connections_per_peer: 4096,
@@ -49,10 +64,24 @@ impl Default for ConnectionLimits {
             ping_interval: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(20),
             max_age: None,
-            max_streams: 256,
+            max_streams: default_max_streams(request_memory),
             max_header_bytes: 16 << 10,
+            request_memory,
+            max_cancels: 10_000,
         }
     }
+}
+
+/// Returns the number of concurrent requests per HTTP/2 connection for this memory.
+pub(crate) fn default_max_streams(request_memory: usize) -> u32 {
+    (request_memory / MEMORY_PER_STREAM).clamp(16, 256) as u32
+}
+
+/// Returns a quarter of the memory that this process may use, within bounds.
+fn default_request_memory() -> usize {
+    let quarter =
+        machine_memory().map_or(usize::MAX, |bytes| usize::try_from(bytes / 4).unwrap_or(usize::MAX));
+    quarter.clamp(MIN_REQUEST_MEMORY, MAX_DEFAULT_REQUEST_MEMORY)
 }
 
 /// Raises this process's limit of open files and sockets to the maximum that the system allows, and logs a
@@ -76,4 +105,17 @@ fn set_max_open_files() -> u64 {
         return current.unwrap_or(u64::MAX);
     }
     maximum.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_streams_follows_the_memory() {
+        let streams = [0, MIN_REQUEST_MEMORY, MAX_DEFAULT_REQUEST_MEMORY].map(default_max_streams);
+        assert_eq!(streams, [16, 61, 256]);
+        let memory = ConnectionLimits::default().request_memory;
+        assert!((MIN_REQUEST_MEMORY..=MAX_DEFAULT_REQUEST_MEMORY).contains(&memory), "{memory}");
+    }
 }

@@ -8,6 +8,9 @@
 //! and HTTP/2 (with prior knowledge, or by ALPN) share the port. Every wait for a client has a timeout, and
 //! every end is counted ([`FrontStats`]).
 //!
+//! A body needs memory of the one budget for all requests (`request_memory.rs`) before a piece of it is passed on, and
+//! has to arrive at a pace (`request_body.rs`). What a client may cancel is limited too (`cancel_guard.rs`).
+//!
 //! Shutdown: as soon as the server is not ready, responses over HTTP/1 carry `Connection: close`. After `stop`
 //! completes, new connections are not accepted; open ones get GOAWAY or a short time for a last request of HTTP/1, and
 //! finish their requests, for at most the drain time; then they are dropped. `cut_off` drops them at once, at any
@@ -15,13 +18,23 @@
 
 mod accept;
 mod activity;
+mod body_pace;
+mod body_refusal;
+mod cancel_guard;
 mod connection;
+mod connection_peer;
 mod cork;
+mod frame_scanner;
 mod limits;
+mod machine_memory;
+mod memory_share;
+mod message_scanner;
 mod peers;
 mod protocol;
 mod readiness;
 pub(crate) mod reload;
+mod request_body;
+mod request_memory;
 mod settings;
 mod stats;
 mod strict_http1;
@@ -42,16 +55,24 @@ use self::{
     accept::Acceptor,
     connection::{ConnectionContext, Stopping, http_builder},
     peers::PeerLimits,
+    request_memory::RequestMemory,
     workers::Workers,
 };
 pub use self::{
-    limits::{ConnectionLimits, raise_file_limit},
-    readiness::Readiness,
+    body_refusal::BodyRefusal,
+    limits::{ConnectionLimits, MIN_REQUEST_MEMORY, raise_file_limit},
     settings::FrontSettings,
     stats::{FRONT_EVENTS, FrontEvent, FrontSnapshot, FrontStats, ReloadCounts},
     tls::TlsFiles,
 };
-pub(crate) use self::{protocol::is_grpc, readiness::wait_stopping};
+pub(crate) use self::{
+    connection_peer::ConnectionPeer,
+    limits::default_max_streams,
+    message_scanner::{MessagePrefix, MessageScanner},
+    protocol::is_grpc,
+    readiness::wait_stopping,
+    request_memory::{BodyPermit, max_body_bytes},
+};
 use crate::StartError;
 
 /// A future that completes when the server has to stop. It is boxed, so that the code of the server is compiled
@@ -111,6 +132,7 @@ impl Front {
             connections: Arc::new(ConnectionContext {
                 router,
                 builder: http_builder(&limits),
+                memory: RequestMemory::new(limits.request_memory, Arc::clone(&stats)),
                 limits,
                 tls,
                 stats: Arc::clone(&stats),
@@ -156,7 +178,7 @@ impl OpenConnections {
                 let (runtime, worker_permit) = self.workers.assign_connection();
                 let connection = async move {
                     match socket.and_then(TcpStream::from_std) {
-                        Ok(socket) => connections.serve_connection(socket).await,
+                        Ok(socket) => connections.serve_connection(socket, peer.ip()).await,
                         Err(error) => tracing::debug!(%error, "connection lost"),
                     }
                     connections.stats.count(FrontEvent::Ended);

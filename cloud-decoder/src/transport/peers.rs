@@ -72,7 +72,7 @@ impl Drop for PeerPermit {
 
 /// Returns the peer of an address. A single host has a whole /64 of IPv6 addresses, and an IPv4 address may
 /// arrive as an IPv4-mapped IPv6 address.
-fn peer_of(address: IpAddr) -> IpAddr {
+pub(super) fn peer_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         address @ IpAddr::V4(_) => address,

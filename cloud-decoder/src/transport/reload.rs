@@ -8,9 +8,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sha2::{Digest as _, Sha256};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 
 use super::FrontStats;
@@ -27,6 +27,29 @@ pub(crate) struct WatchedFiles {
     pub(crate) interval: Duration,
 }
 
+/// The times at which files are checked: at every interval, and at SIGHUP.
+#[derive(Debug)]
+pub(crate) struct CheckTimes {
+    ticks: Interval,
+    hangups: Option<Signal>,
+}
+
+impl CheckTimes {
+    pub(crate) fn every(period: Duration) -> Self {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { ticks, hangups: signal(SignalKind::hangup()).ok() }
+    }
+
+    /// Waits for the next check. The first one is due at once.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.ticks.tick() => {}
+            Some(()) = next_hangup(&mut self.hangups) => {}
+        }
+    }
+}
+
 /// Loads the files, and reloads them after changes; `load` receives the previous value. The task ends with the
 /// last receiver.
 ///
@@ -41,13 +64,10 @@ pub(crate) fn watch_files<T: Send + Sync + 'static>(
     let (sender, receiver) = watch::channel(Arc::new(load(None)?));
     let (watched, load) = (Arc::new(watched), Arc::new(load));
     tokio::spawn(async move {
-        let mut ticks = interval(watched.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut hangups = signal(SignalKind::hangup()).ok();
+        let mut checks = CheckTimes::every(watched.interval);
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
-                Some(()) = next_hangup(&mut hangups) => {}
+                () = checks.next() => {}
                 () = sender.closed() => return,
             }
             let (watched, load, current) = (watched.clone(), load.clone(), sender.borrow().clone());
@@ -75,7 +95,7 @@ pub(crate) fn watch_files<T: Send + Sync + 'static>(
     Ok(receiver)
 }
 
-async fn next_hangup(hangups: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+async fn next_hangup(hangups: &mut Option<Signal>) -> Option<()> {
     hangups.as_mut()?.recv().await
 }
 

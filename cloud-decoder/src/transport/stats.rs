@@ -1,6 +1,12 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
+
+use super::memory_share::MemoryShare;
 
 /// An event of a connection or a request before it reaches a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +44,24 @@ pub enum FrontEvent {
     RateLimited,
     /// A request exceeded the daily quota of its key.
     QuotaExceeded,
+    /// A request was refused, because the memory for requests, or the half of its peer or key, was in use.
+    MemoryRefused,
+    /// The body of a request, or a message of a gRPC call, did not arrive in time.
+    BodyTimeout,
+    /// A client cancelled a request of an HTTP/2 connection.
+    Cancelled,
+    /// An HTTP/2 connection was ended, because its client cancelled too many requests.
+    CancelFlood,
+    /// A request named a device that its key or its client certificate does not permit.
+    DeviceForbidden,
+    /// A request was cut off, because its key was no longer valid.
+    Revoked,
+    /// A peer was told to wait, because it has sent too many invalid keys.
+    FailuresLimited,
 }
 
 /// All events with their names in metrics, in the order of their numbers.
-pub const FRONT_EVENTS: [(FrontEvent, &str); 16] = [
+pub const FRONT_EVENTS: [(FrontEvent, &str); 23] = [
     (FrontEvent::Accepted, "accepted"),
     (FrontEvent::Ended, "ended"),
     (FrontEvent::RefusedFull, "refused_full"),
@@ -58,6 +78,13 @@ pub const FRONT_EVENTS: [(FrontEvent, &str); 16] = [
     (FrontEvent::Forbidden, "forbidden"),
     (FrontEvent::RateLimited, "rate_limited"),
     (FrontEvent::QuotaExceeded, "quota_exceeded"),
+    (FrontEvent::MemoryRefused, "memory_refused"),
+    (FrontEvent::BodyTimeout, "body_timeout"),
+    (FrontEvent::Cancelled, "cancelled"),
+    (FrontEvent::CancelFlood, "cancel_flood"),
+    (FrontEvent::DeviceForbidden, "device_forbidden"),
+    (FrontEvent::Revoked, "revoked"),
+    (FrontEvent::FailuresLimited, "failures_limited"),
 ];
 
 /// Counts of the front's events since the server started.
@@ -65,6 +92,10 @@ pub const FRONT_EVENTS: [(FrontEvent, &str); 16] = [
 pub struct FrontStats {
     counts: [AtomicU64; FRONT_EVENTS.len()],
     reloads: watch::Sender<ReloadCounts>,
+    /// End of the validity of the served certificate, in Unix seconds; `None` if there is none, or if it is unknown.
+    certificate_end: watch::Sender<Option<i64>>,
+    /// The memory of the front that was started last.
+    request_memory: ArcSwapOption<MemoryShare>,
 }
 
 /// Counts of reloads of watched files.
@@ -82,6 +113,8 @@ pub struct FrontSnapshot {
     counts: [u64; FRONT_EVENTS.len()],
     /// Reloads of watched files.
     pub reloads: ReloadCounts,
+    /// Memory that the bodies of requests occupy, in bytes.
+    pub request_memory: u64,
 }
 
 impl Default for FrontStats {
@@ -89,6 +122,8 @@ impl Default for FrontStats {
         Self {
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
             reloads: watch::Sender::new(ReloadCounts::default()),
+            certificate_end: watch::Sender::new(None),
+            request_memory: ArcSwapOption::empty(),
         }
     }
 }
@@ -108,13 +143,30 @@ impl FrontStats {
     #[must_use]
     pub fn snapshot(&self) -> FrontSnapshot {
         let counts = std::array::from_fn(|event| self.counts[event].load(Ordering::Relaxed));
-        FrontSnapshot { counts, reloads: *self.reloads.borrow() }
+        let request_memory = self.request_memory.load().as_ref().map_or(0, |memory| memory.used() as u64);
+        FrontSnapshot { counts, reloads: *self.reloads.borrow(), request_memory }
     }
 
     /// Returns a receiver of the reload counts.
     #[must_use]
     pub fn subscribe_reloads(&self) -> watch::Receiver<ReloadCounts> {
         self.reloads.subscribe()
+    }
+
+    /// Returns a receiver of the end of the validity of the served certificate, in Unix seconds.
+    #[must_use]
+    pub fn subscribe_certificate_end(&self) -> watch::Receiver<Option<i64>> {
+        self.certificate_end.subscribe()
+    }
+
+    /// Stores the end of the validity of the certificate that is served from now on.
+    pub(crate) fn set_certificate_end(&self, end: Option<i64>) {
+        self.certificate_end.send_replace(end);
+    }
+
+    /// Includes this memory in the snapshots.
+    pub(crate) fn observe_request_memory(&self, memory: &Arc<MemoryShare>) {
+        self.request_memory.store(Some(Arc::clone(memory)));
     }
 
     pub(crate) fn count_reload(&self, succeeded: bool) {

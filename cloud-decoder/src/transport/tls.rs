@@ -2,7 +2,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
+use x509_parser::parse_x509_certificate;
 
 use super::{
     FrontStats,
@@ -36,8 +37,14 @@ impl TlsFiles {
     /// # Errors
     /// [`StartError::Tls`] naming the file and the problem.
     pub fn load_config(&self) -> Result<ServerConfig, StartError> {
+        self.load().map(|(config, _)| config)
+    }
+
+    /// Reads and checks the files. Returns the end of the validity of the certificate as well, in Unix seconds.
+    fn load(&self) -> Result<(ServerConfig, Option<i64>), StartError> {
         let provider = Arc::new(ring::default_provider());
         let (chain, key) = (read_certificates(&self.cert)?, read_private_key(&self.key)?);
+        let end = validity_end(&chain);
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| tls_error(&self.cert, &error))?
@@ -51,10 +58,11 @@ impl TlsFiles {
                 error => tls_error(&self.cert, &error),
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
+        Ok((config, end))
     }
 
-    /// Loads the files, and reloads them after changes.
+    /// Loads the files, and reloads them after changes. A certificate that has expired does not replace one that is still
+    /// valid.
     pub(crate) fn watch_config(
         self,
         interval: Duration,
@@ -62,7 +70,24 @@ impl TlsFiles {
     ) -> Result<watch::Receiver<Arc<ServerConfig>>, StartError> {
         let files = [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect();
         let watched = WatchedFiles { description: "certificates", files, interval };
-        watch_files(watched, stats, move |_| self.load_config())
+        let certificate = Arc::clone(&stats);
+        watch_files(watched, stats, move |previous| self.load_valid(previous.is_some(), &certificate))
+    }
+
+    /// Loads the files, and stores the end of the certificate's validity.
+    fn load_valid(&self, is_reload: bool, stats: &FrontStats) -> Result<ServerConfig, StartError> {
+        let (config, end) = self.load()?;
+        let now = unix_seconds();
+        let has_expired = |end: Option<i64>| end.is_some_and(|end| end <= now);
+        if has_expired(end) {
+            if is_reload && !has_expired(*stats.subscribe_certificate_end().borrow()) {
+                let reason = "the certificate has expired, and the previous one is still valid: renew it";
+                return Err(tls_error(&self.cert, reason));
+            }
+            tracing::error!(file = %self.cert.display(), "the certificate has expired, and clients refuse it: renew it");
+        }
+        stats.set_certificate_end(end);
+        Ok(config)
     }
 
     fn client_verifier(
@@ -78,6 +103,21 @@ impl TlsFiles {
             .build()
             .map_err(|error| tls_error(path, &error))
     }
+}
+
+/// Returns the time at which the first certificate of a chain expires, in Unix seconds; `None` if one of them cannot be
+/// parsed.
+fn validity_end(chain: &[CertificateDer<'_>]) -> Option<i64> {
+    let ends = chain.iter().map(|certificate| {
+        let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    });
+    ends.collect::<Option<Vec<i64>>>()?.into_iter().min()
+}
+
+fn unix_seconds() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
@@ -146,5 +186,33 @@ mod tests {
             let error = files.load_config().unwrap_err().to_string();
             assert!(error.contains(file) && error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn an_expired_certificate_does_not_replace_one_that_is_valid() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let key = folder.write("key.pem", &signing_key.serialize_pem());
+        let write_until = |year| {
+            let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            folder.write("cert.pem", &params.self_signed(&signing_key).unwrap().pem())
+        };
+        let files = TlsFiles { cert: write_until(2001), key, client_ca: None };
+        let stats = FrontStats::default();
+        let end = stats.subscribe_certificate_end();
+        // A start is possible with any certificate: the clock of the server may be wrong.
+        files.load_valid(false, &stats).unwrap();
+        assert_eq!(*end.borrow(), Some(978_307_200));
+        write_until(2002);
+        files.load_valid(true, &stats).unwrap();
+        write_until(2100);
+        files.load_valid(true, &stats).unwrap();
+        assert_eq!(*end.borrow(), Some(4_102_444_800));
+        write_until(2001);
+        let error = files.load_valid(true, &stats).unwrap_err().to_string();
+        assert!(error.contains("cert.pem") && error.contains("has expired"), "{error}");
+        assert_eq!(*end.borrow(), Some(4_102_444_800), "the previous one stays in use");
     }
 }

@@ -8,7 +8,10 @@ use lopside_proto::v1::{self, decoder_service_server::DecoderService};
 use tonic::{Request, Response, Status};
 
 use super::bundle_description::bundle_message;
-use crate::{ServeError, api::request_options::DefaultOptions};
+use crate::{
+    ServeError,
+    api::{cost::RequestCost, request_options::DefaultOptions},
+};
 
 /// The gRPC service of a decoder.
 #[derive(Debug, Clone)]
@@ -30,11 +33,13 @@ impl DecoderService for DecoderGrpc {
         request: Request<v1::DecodeRequest>,
     ) -> Result<Response<v1::DecodeResponse>, Status> {
         let options = self.default_options.read_headers(request.metadata().as_ref())?;
+        let cost = RequestCost::from_extensions(request.extensions());
         let v1::DecodeRequest { frames, bundle, outputs, inputs } = request.into_inner();
         let inputs = inputs.into_iter().enumerate().map(parse_input).collect::<Result<Vec<_>, _>>()?;
         let outputs = outputs.into_iter().map(parse_output_request).collect::<Result<Vec<_>, _>>()?;
         let request =
             DecodeRequest { frames: &frames, bundle: &bundle, inputs: &inputs, outputs: &outputs, options };
+        cost.charge_request(&self.decoder, &request)?;
         let decoded = self.decoder.decode(request).await.map_err(ServeError::from)?;
         let frames = decoded
             .into_iter()

@@ -15,7 +15,7 @@ use super::{
     model::{LATENT_INPUT, OipModel, PNG_OUTPUT},
     tensor::{InputTensor, OutputData, OutputTensor},
 };
-use crate::ServeError;
+use crate::{ServeError, api::cost::RequestCost};
 
 /// The outputs of a head for the items of a request.
 struct HeadOutput {
@@ -36,7 +36,7 @@ pub(super) async fn infer(
     model: &OipModel,
     source: InferenceSource,
     mut requested: Vec<RequestedOutput>,
-    (limits, options): (&Limits, RequestOptions),
+    (limits, options, cost): (&Limits, RequestOptions, &RequestCost),
 ) -> Result<Vec<OutputTensor>, ServeError> {
     let head = service.heads.version(&model.head, Some(model.version))?;
     let spec = &head.spec;
@@ -49,10 +49,11 @@ pub(super) async fn infer(
     requested.iter().try_for_each(|output| check_output(model, spec, output, from_frames))?;
     let (slice, bits) = match source {
         InferenceSource::Frames(frames) => {
+            cost.charge(|| Ok(spec.cost.macs.saturating_mul(frames.len() as u64)))?;
             let (slice, bits) = service.run_frames(head, &frames, limits, options).await?;
             (slice, Some(bits))
         }
-        InferenceSource::Layers(layers) => (run_layers(service, head, layers, options).await?, None),
+        InferenceSource::Layers(layers) => (run_layers(service, head, layers, (options, cost)).await?, None),
     };
     let output = HeadOutput { manifest: Arc::clone(&service.manifest), head: Arc::clone(head), slice, bits };
     offload_if_large(output.count_converted(&requested), move || {
@@ -86,7 +87,7 @@ async fn run_layers(
     service: &FixedLatentService,
     head: &FixedLatentHead,
     inputs: Vec<InputTensor>,
-    options: RequestOptions,
+    (options, cost): (RequestOptions, &RequestCost),
 ) -> Result<BatchSlice, ServeError> {
     let names = &head.spec.inputs;
     let mut inputs = RemainingInputs::new(inputs);
@@ -106,7 +107,9 @@ async fn run_layers(
         layers.push(input.into_floats(&item_dims(&layer.tensor).collect::<Vec<_>>())?);
     }
     inputs.check_empty(names)?;
-    Ok(service.run_layers(head, layers, items.unwrap_or(0), options).await?)
+    let items = items.unwrap_or(0);
+    cost.charge(|| Ok(head.spec.cost.macs.saturating_mul(items as u64)))?;
+    Ok(service.run_layers(head, layers, items, options).await?)
 }
 
 impl HeadOutput {

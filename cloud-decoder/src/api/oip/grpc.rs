@@ -24,6 +24,8 @@ use super::{
 };
 use crate::{
     ServeError,
+    api::cost::RequestCost,
+    audit::Actor,
     auth::{Access, Scope, ServiceAccess},
 };
 
@@ -107,7 +109,8 @@ impl GrpcInferenceService for OipService {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let options = self.default_options.read_headers(request.metadata().as_ref())?;
-        Ok(Response::new(self.infer_grpc(request.into_inner(), options).await?))
+        let cost = RequestCost::from_extensions(request.extensions());
+        Ok(Response::new(self.infer_grpc(request.into_inner(), options, &cost).await?))
     }
 
     async fn model_stream_infer(
@@ -117,14 +120,15 @@ impl GrpcInferenceService for OipService {
         // A stream may outlive every deadline, so each of its requests has a deadline of its own.
         let (oip, priority) =
             (self.clone(), self.default_options.read_headers(request.metadata().as_ref())?.priority);
+        let cost = RequestCost::from_extensions(request.extensions());
         let responses = request.into_inner().map(move |request| {
-            let oip = oip.clone();
+            let (oip, cost) = (oip.clone(), cost.clone());
             async move {
                 let request = request?;
                 let id = request.id.clone();
                 let options =
                     RequestOptions { priority, ..RequestOptions::with_timeout(oip.default_options.timeout) };
-                Ok(stream_response(id, oip.infer_grpc(request, options).await))
+                Ok(stream_response(id, oip.infer_grpc(request, options, &cost).await))
             }
         });
         Ok(Response::new(Box::pin(responses.buffered(STREAM_WIDTH))))
@@ -168,10 +172,11 @@ impl GrpcInferenceService for OipService {
         &self,
         request: Request<pb::RepositoryModelLoadRequest>,
     ) -> Result<Response<pb::RepositoryModelLoadResponse>, Status> {
+        let actor = Actor::of_request(request.extensions());
         let pb::RepositoryModelLoadRequest { repository_name, model_name, parameters } = request.into_inner();
         refuse_repository(&repository_name)?;
         refuse_overrides(parameters.keys())?;
-        self.load_bundle(&model_name).await?;
+        self.load_bundle(&model_name, actor).await?;
         Ok(Response::new(pb::RepositoryModelLoadResponse {}))
     }
 
@@ -179,10 +184,11 @@ impl GrpcInferenceService for OipService {
         &self,
         request: Request<pb::RepositoryModelUnloadRequest>,
     ) -> Result<Response<pb::RepositoryModelUnloadResponse>, Status> {
+        let actor = Actor::of_request(request.extensions());
         // No model depends on another one, so `unload_dependents` makes no difference.
         let pb::RepositoryModelUnloadRequest { repository_name, model_name, .. } = request.into_inner();
         refuse_repository(&repository_name)?;
-        self.unload_bundle(&model_name).await?;
+        self.unload_bundle(&model_name, actor).await?;
         Ok(Response::new(pb::RepositoryModelUnloadResponse {}))
     }
 }
@@ -192,10 +198,11 @@ impl OipService {
         &self,
         mut request: ModelInferRequest,
         options: RequestOptions,
+        cost: &RequestCost,
     ) -> Result<ModelInferResponse, ServeError> {
         let id = std::mem::take(&mut request.id);
         let request = parse_request(request, options)?;
-        Ok(response_message(id, self.infer(request).await?))
+        Ok(response_message(id, self.infer(request, cost).await?))
     }
 }
 
@@ -218,7 +225,10 @@ fn stream_response(id: String, result: Result<ModelInferResponse, ServeError>) -
     ModelStreamInferResponse { error_message, infer_response: Some(response) }
 }
 
-fn parse_request(request: ModelInferRequest, options: RequestOptions) -> Result<InferRequest, ServeError> {
+pub(super) fn parse_request(
+    request: ModelInferRequest,
+    options: RequestOptions,
+) -> Result<InferRequest, ServeError> {
     let ModelInferRequest {
         model_name, model_version, parameters, inputs, outputs, raw_input_contents, ..
     } = request;
@@ -237,7 +247,11 @@ fn parse_request(request: ModelInferRequest, options: RequestOptions) -> Result<
     Ok(InferRequest {
         model: model_name,
         version: model_version,
-        inputs: inputs.into_iter().zip(raw).map(|(input, raw)| parse_input(input, raw)).collect(),
+        inputs: inputs
+            .into_iter()
+            .zip(raw)
+            .map(|(input, raw)| parse_input(input, raw).check_dims())
+            .collect::<Result<_, _>>()?,
         outputs: outputs.into_iter().map(parse_output).collect::<Result<_, _>>()?,
         options: parameters.apply_to(options),
     })

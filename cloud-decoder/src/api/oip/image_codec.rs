@@ -15,7 +15,7 @@ use super::{
     model::{LATENT_INPUT, OipModel, PNG_OUTPUT},
     tensor::{InputTensor, OutputData, OutputTensor},
 };
-use crate::ServeError;
+use crate::{ServeError, api::cost::RequestCost};
 
 const EMPTY_VALUE: OutputValue = OutputValue::Png(Vec::new());
 
@@ -30,9 +30,9 @@ pub(super) async fn infer(
     model: &OipModel,
     source: InferenceSource,
     outputs: &[RequestedOutput],
-    options: RequestOptions,
+    (options, cost): (RequestOptions, &RequestCost),
 ) -> Result<Vec<OutputTensor>, ServeError> {
-    let spec = &service.heads.version(&model.head, Some(model.version))?.spec;
+    let spec = &service.heads.version(&model.head, Some(model.version))?.spec.entry;
     let tensor_output = spec.output.as_str();
     let names: Vec<&str> = match outputs {
         [] => vec![tensor_output],
@@ -51,10 +51,13 @@ pub(super) async fn infer(
                 outputs: &requested,
                 options,
             };
+            cost.charge_request(decoder, &request)?;
             decoder.decode(request).await?
         }
         InferenceSource::Layers(layers) => {
             let maps = read_maps(service, model, &spec.quality, layers)?;
+            let headers: Vec<_> = maps.iter().map(|maps| maps.header).collect();
+            cost.charge(|| service.macs_of_images(&headers, &requested))?;
             service.run_maps(maps, &requested, (decoder.limits(), options), decoder.memory_budget()).await?
         }
     };

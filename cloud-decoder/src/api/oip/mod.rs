@@ -27,6 +27,8 @@
 
 mod config;
 mod fixed_latent;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzed;
 mod grpc;
 mod image_codec;
 mod infer;
@@ -43,7 +45,7 @@ use std::sync::Arc;
 
 use lopside_decoder::{Decoder, Registry};
 
-use crate::api::request_options::DefaultOptions;
+use crate::{api::request_options::DefaultOptions, audit::AuditLog, health::HealthState};
 
 pub(crate) use self::{
     grpc::GRPC_ACCESS,
@@ -55,7 +57,8 @@ pub(crate) use self::{
 pub(crate) struct OipService {
     decoder: Decoder,
     default_options: DefaultOptions,
-    ready: tokio::sync::watch::Receiver<bool>,
+    health: HealthState,
+    audit: AuditLog,
 }
 
 /// The platform of all models.
@@ -69,9 +72,10 @@ impl OipService {
     pub(crate) fn new(
         decoder: Decoder,
         default_options: DefaultOptions,
-        ready: tokio::sync::watch::Receiver<bool>,
+        health: HealthState,
+        audit: AuditLog,
     ) -> Self {
-        Self { decoder, default_options, ready }
+        Self { decoder, default_options, health, audit }
     }
 
     fn registry(&self) -> &Arc<Registry> {
@@ -79,6 +83,6 @@ impl OipService {
     }
 
     fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        self.health.check_ready().is_ok()
     }
 }

@@ -1,10 +1,9 @@
-//! The values of parameters. An unusable value is refused with the name of the parameter: if it were ignored, a
-//! request could, for example, run without the timeout that its client has set.
+//! The values of parameters of gRPC; `rest/parameters.rs` has those of JSON. An unusable value is refused with the name of
+//! the parameter: if it were ignored, a request could, for example, run without the timeout that its client has set.
 
 use std::collections::HashMap;
 
 use lopside_proto::inference::{InferParameter, infer_parameter::ParameterChoice};
-use serde_json::{Map, Value};
 
 use crate::ServeError;
 
@@ -44,37 +43,21 @@ impl ReadParameters for HashMap<String, InferParameter> {
     }
 }
 
-impl ReadParameters for Map<String, Value> {
-    fn integer(&self, name: &str) -> Result<Option<u64>, ServeError> {
-        let value = self.get(name).filter(|value| !value.is_null());
-        value.map(|value| value.as_u64().ok_or_else(|| not_an_integer(name))).transpose()
-    }
-
-    fn boolean(&self, name: &str) -> Result<Option<bool>, ServeError> {
-        let value = self.get(name).filter(|value| !value.is_null());
-        value.map(|value| value.as_bool().ok_or_else(|| not_a_boolean(name))).transpose()
-    }
-}
-
-fn not_an_integer(name: &str) -> ServeError {
+/// Returns the error for a parameter that is not a non-negative integer.
+pub(super) fn not_an_integer(name: &str) -> ServeError {
     ServeError::InvalidRequest(format!("the parameter {name:?} must be a non-negative integer"))
 }
 
-fn not_a_boolean(name: &str) -> ServeError {
+/// Returns the error for a parameter that is neither true nor false.
+pub(super) fn not_a_boolean(name: &str) -> ServeError {
     ServeError::InvalidRequest(format!("the parameter {name:?} must be true or false"))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn over_rest(value: Value) -> Map<String, Value> {
-        Map::from_iter([("timeout".to_owned(), value)])
-    }
-
-    fn over_grpc(choice: ParameterChoice) -> HashMap<String, InferParameter> {
+    fn parameters(choice: ParameterChoice) -> HashMap<String, InferParameter> {
         [("timeout".to_owned(), InferParameter { parameter_choice: Some(choice) })].into()
     }
 
@@ -85,30 +68,23 @@ mod tests {
 
     #[test]
     fn integers_are_read_and_everything_else_is_refused_with_the_name() {
-        assert_eq!(over_rest(json!(7)).integer("timeout"), Ok(Some(7)));
-        assert_eq!(over_rest(json!(null)).integer("timeout"), Ok(None));
-        assert_eq!(over_rest(json!(7)).integer("priority"), Ok(None));
-        for value in [json!("1"), json!(-1), json!(1.5), json!(true), json!([1])] {
-            assert_refused(over_rest(value).integer("timeout"));
-        }
-        assert_eq!(over_grpc(ParameterChoice::Int64Param(7)).integer("timeout"), Ok(Some(7)));
-        assert_eq!(over_grpc(ParameterChoice::Uint64Param(7)).integer("timeout"), Ok(Some(7)));
-        assert_eq!(over_grpc(ParameterChoice::StringParam("7".into())).integer("timeout"), Ok(Some(7)));
+        assert_eq!(parameters(ParameterChoice::Int64Param(7)).integer("priority"), Ok(None));
+        assert_eq!(parameters(ParameterChoice::Int64Param(7)).integer("timeout"), Ok(Some(7)));
+        assert_eq!(parameters(ParameterChoice::Uint64Param(7)).integer("timeout"), Ok(Some(7)));
+        assert_eq!(parameters(ParameterChoice::StringParam("7".into())).integer("timeout"), Ok(Some(7)));
         for choice in [
             ParameterChoice::Int64Param(-1),
             ParameterChoice::StringParam("soon".into()),
             ParameterChoice::BoolParam(true),
             ParameterChoice::DoubleParam(1.0),
         ] {
-            assert_refused(over_grpc(choice).integer("timeout"));
+            assert_refused(parameters(choice).integer("timeout"));
         }
     }
 
     #[test]
     fn booleans_are_read_and_everything_else_is_refused_with_the_name() {
-        assert_eq!(over_rest(json!(true)).boolean("timeout"), Ok(Some(true)));
-        assert_eq!(over_grpc(ParameterChoice::BoolParam(false)).boolean("timeout"), Ok(Some(false)));
-        assert_refused(over_rest(json!("true")).boolean("timeout"));
-        assert_refused(over_grpc(ParameterChoice::Int64Param(1)).boolean("timeout"));
+        assert_eq!(parameters(ParameterChoice::BoolParam(false)).boolean("timeout"), Ok(Some(false)));
+        assert_refused(parameters(ParameterChoice::Int64Param(1)).boolean("timeout"));
     }
 }

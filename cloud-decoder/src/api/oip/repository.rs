@@ -5,7 +5,10 @@ use std::sync::Arc;
 use lopside_decoder::{DecodeError, IndexEntry, Registry, offload::run_blocking};
 
 use super::OipService;
-use crate::ServeError;
+use crate::{
+    ServeError,
+    audit::{Actor, Change},
+};
 
 impl OipService {
     /// Returns every head of every served bundle and, unless `ready` is set, every bundle that is not served.
@@ -31,18 +34,31 @@ impl OipService {
     ///
     /// # Errors
     /// See [`Registry::load_bundle`].
-    pub(super) async fn load_bundle(&self, name: &str) -> Result<(), ServeError> {
+    pub(super) async fn load_bundle(&self, name: &str, actor: Actor) -> Result<(), ServeError> {
         let name = bundle_of(name);
-        self.run_on_registry(move |registry| registry.load_bundle(&name)).await
+        let change = Change { actor, action: "bundle.load", subject: name.clone() };
+        self.change_registry(change, move |registry| registry.load_bundle(&name)).await
     }
 
     /// Unloads a bundle; the name of a head selects its bundle.
     ///
     /// # Errors
     /// See [`Registry::unload_bundle`].
-    pub(super) async fn unload_bundle(&self, name: &str) -> Result<(), ServeError> {
+    pub(super) async fn unload_bundle(&self, name: &str, actor: Actor) -> Result<(), ServeError> {
         let name = bundle_of(name);
-        self.run_on_registry(move |registry| registry.unload_bundle(&name)).await
+        let change = Change { actor, action: "bundle.unload", subject: name.clone() };
+        self.change_registry(change, move |registry| registry.unload_bundle(&name)).await
+    }
+
+    /// Changes the registry on a blocking thread, and adds the change to the audit log.
+    async fn change_registry(
+        &self,
+        change: Change,
+        work: impl FnOnce(&Registry) -> Result<(), DecodeError> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        let registry = Arc::clone(self.registry());
+        let action = async move { Ok::<(), ServeError>(run_blocking(move || work(&registry)).await??) };
+        self.audit.perform(change, action).await
     }
 
     /// Runs work on the registry on a blocking thread.

@@ -2,14 +2,21 @@
 
 use axum::body::Bytes;
 use lopside_decoder::BatchSlice;
+use utoipa::ToSchema;
 
 use crate::ServeError;
 
 // Raw tensors are little-endian, and so are all supported targets of ONNX Runtime.
 const _: () = assert!(cfg!(target_endian = "little"));
 
+/// Maximum number of byte strings of a tensor. Models read only frames as byte strings, and a request has at most 64.
+pub(super) const MAX_TEXTS: usize = 256;
+/// Maximum number of dimensions of a tensor, which errors may list.
+pub(super) const MAX_DIMS: usize = 64;
+
 /// The data types of inputs and outputs of heads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(as = Datatype, rename_all = "UPPERCASE")]
 pub(super) enum DataType {
     Bool,
     Fp32,
@@ -47,6 +54,18 @@ pub(super) enum InputData {
 }
 
 impl InputTensor {
+    /// Returns the tensor if its shape has at most [`MAX_DIMS`] dimensions.
+    ///
+    /// # Errors
+    /// [`ServeError::InvalidRequest`] with their number.
+    pub(super) fn check_dims(self) -> Result<Self, ServeError> {
+        let dims = self.shape.len();
+        if dims <= MAX_DIMS {
+            return Ok(self);
+        }
+        Err(self.input_error(&format!("its shape has {dims} dimensions, but the limit is {MAX_DIMS}")))
+    }
+
     /// Returns the number of items, which is the first dimension.
     ///
     /// # Errors
@@ -126,8 +145,13 @@ impl InputTensor {
                 self.input_error(&format!("it is {kind} {shape:?}, but the model reads BYTES [n] or [n, 1]"))
             );
         }
+        if items > MAX_TEXTS {
+            return Err(self
+                .input_error(&format!("its shape has {items} byte strings, but the limit is {MAX_TEXTS}")));
+        }
         let texts = match std::mem::replace(&mut self.data, InputData::Unsupported) {
-            InputData::Raw(bytes) => split_texts(&bytes)
+            // One more shows that there are too many.
+            InputData::Raw(bytes) => split_texts(&bytes, items + 1)
                 .ok_or_else(|| self.input_error("the lengths of its elements do not match its bytes"))?,
             InputData::Texts(texts) => texts,
             InputData::Floats(_) | InputData::Unsupported => {
@@ -137,9 +161,9 @@ impl InputTensor {
         if texts.len() == items {
             return Ok(texts);
         }
+        let count = if texts.len() > items { format!("more than {items}") } else { texts.len().to_string() };
         Err(self.input_error(&format!(
-            "it has {} elements, which does not match its shape {:?}",
-            texts.len(),
+            "it has {count} elements, which does not match its shape {:?}",
             self.shape
         )))
     }
@@ -154,11 +178,12 @@ fn positive_extent(dim: i64) -> Option<usize> {
     usize::try_from(dim).ok().filter(|&extent| extent > 0)
 }
 
-/// Splits a raw BYTES tensor into its elements; `None` if the lengths do not match the bytes.
-fn split_texts(bytes: &Bytes) -> Option<Vec<Bytes>> {
+/// Splits a raw BYTES tensor into its elements, up to `max_count` of them; `None` if the lengths do not match the bytes.
+/// An empty element has 4 bytes, and is 32 in the list.
+fn split_texts(bytes: &Bytes, max_count: usize) -> Option<Vec<Bytes>> {
     let mut texts = Vec::new();
     let mut rest = bytes.clone();
-    while !rest.is_empty() {
+    while !rest.is_empty() && texts.len() < max_count {
         let (len, _) = rest.split_first_chunk::<4>()?;
         let end = 4_usize.checked_add(u32::from_le_bytes(*len) as usize)?;
         if end > rest.len() {
@@ -290,5 +315,20 @@ mod tests {
         let truncated = values.raw().slice(..5);
         assert!(input("BYTES", &[3], InputData::Raw(truncated)).texts().is_err());
         assert!(input("BYTES", &[1], raw(&[255, 255, 255, 255])).texts().is_err());
+    }
+
+    #[test]
+    fn byte_strings_are_counted_before_they_are_collected() {
+        for items in [1, MAX_TEXTS, MAX_TEXTS + 1] {
+            let empty = || InputData::Raw(vec![0; 4 * items].into());
+            let texts = input("BYTES", &[items as i64], empty()).texts();
+            assert_eq!(texts.is_ok(), items <= MAX_TEXTS, "{items}");
+            let error = input("BYTES", &[i64::MAX], empty()).texts().unwrap_err().to_string();
+            assert!(error.contains("the limit is 256"), "{error}");
+        }
+        let many = vec![0; 1 << 20];
+        let error = input("BYTES", &[2], raw(&many)).texts().unwrap_err().to_string();
+        assert!(error.contains("more than 2 elements"), "{error}");
+        assert_eq!(split_texts(&many.into(), 3).unwrap().len(), 3);
     }
 }

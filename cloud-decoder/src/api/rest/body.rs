@@ -10,7 +10,11 @@ use axum::{
 };
 use lopside_decoder::ReferenceInput;
 
-use crate::api::{error_http::ApiError, extract::BodyBytes};
+use crate::{
+    ServeError,
+    api::{error_http::ApiError, extract::BodyBytes},
+    transport::BodyRefusal,
+};
 
 const MULTIPART: &[u8] = b"multipart/form-data";
 
@@ -84,5 +88,8 @@ fn bad_request(reason: String) -> ApiError {
 }
 
 fn form_error(error: &MultipartError) -> ApiError {
-    ApiError::Http(error.status(), error.body_text())
+    match BodyRefusal::find_in(error) {
+        Some(refusal) => ServeError::from(refusal).into(),
+        None => ApiError::Http(error.status(), error.body_text()),
+    }
 }

@@ -17,6 +17,7 @@ use super::{ApiState, body::DecodeBody, outputs};
 use crate::{
     ServeError,
     api::{
+        cost::RequestCost,
         error_http::ApiError,
         extract::{PathParams, QueryParams},
         openapi_errors, openapi_schemas,
@@ -54,6 +55,7 @@ struct DecodeForm {
 #[utoipa::path(
     post,
     path = "/v1/bundles/{name}/decode",
+    operation_id = "decode",
     tag = "bundles",
     params(
         ("name" = String, Path, description = "The bundle's name", example = "fashion"),
@@ -77,6 +79,7 @@ pub(super) async fn decode(
     PathParams(name): PathParams<String>,
     QueryParams(query): QueryParams<DecodeQuery>,
     headers: HeaderMap,
+    cost: RequestCost,
     body: DecodeBody,
 ) -> Result<Response, ApiError> {
     // The name in the path is checked before the frame, so that an unknown bundle is "not found".
@@ -92,6 +95,7 @@ pub(super) async fn decode(
     let options = api.default_options.read_headers(&headers)?;
     let request =
         DecodeRequest { frames: &frames, bundle: &name, inputs: &inputs, outputs: &requested, options };
+    cost.charge_request(&api.decoder, &request)?;
     let mut outputs: Vec<Output> = api.decoder.decode(request).await?.into_iter().flatten().collect();
     let values = outputs.iter().map(outputs::count_values).sum();
     if query.heads.is_some() {
@@ -106,7 +110,18 @@ fn parse_heads(head: &str, heads: &str) -> Result<Vec<OutputRequest>, ApiError> 
         let reason = "both head and heads are given: give only one of them".to_owned();
         return Err(ApiError::Http(StatusCode::BAD_REQUEST, reason));
     }
-    heads.split(',').map(parse_head).collect()
+    heads.split(',').map(parse_named_head).collect()
+}
+
+/// Parses `NAME` or `NAME@VERSION` of a list, in which an empty name does not stand for the bundle's first head.
+fn parse_named_head(head: &str) -> Result<OutputRequest, ApiError> {
+    let request = parse_head(head)?;
+    if request.head.is_empty() {
+        let reason =
+            "a name in heads is empty: give the names of heads, separated by single commas".to_owned();
+        return Err(ApiError::Http(StatusCode::BAD_REQUEST, reason));
+    }
+    Ok(request)
 }
 
 /// Parses `NAME` or `NAME@VERSION`.

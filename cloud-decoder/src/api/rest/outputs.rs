@@ -7,7 +7,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lopside_decoder::{Anomaly, AnomalyPart, Output, OutputValue};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 /// The outputs of several heads.
@@ -19,15 +19,17 @@ pub(super) struct OutputsBody<'a> {
 }
 
 /// The output of one head.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[schema(as = SingleOutput)]
-pub(super) struct SingleBody<'a> {
-    bundle: &'a str,
-    #[serde(flatten)]
-    output: OutputBody,
+#[serde(untagged)]
+#[allow(dead_code, reason = "only the schema is used: each variant is serialised without this type")]
+pub(super) enum SingleBody<'a> {
+    Tensor(SingleTensorBody<'a>),
+    ClassScores(SingleClassScoresBody<'a>),
+    Anomaly(SingleAnomalyBody<'a>),
 }
 
-/// A response body in JSON.
+/// A response body in JSON: the output of one head, or the outputs of several.
 #[derive(ToSchema)]
 #[schema(as = Decoded)]
 #[serde(untagged)]
@@ -37,33 +39,83 @@ pub(super) enum DecodedBody<'a> {
     Several(OutputsBody<'a>),
 }
 
+/// A tensor from one head.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Output)]
-struct OutputBody {
-    head: String,
-    head_version: u32,
+#[schema(as = SingleTensorOutput)]
+pub(super) struct SingleTensorBody<'a> {
+    bundle: &'a str,
     #[serde(flatten)]
-    value: ValueBody,
+    output: TensorBody,
 }
 
+/// Class scores from one head.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SingleClassScoresOutput)]
+pub(super) struct SingleClassScoresBody<'a> {
+    bundle: &'a str,
+    #[serde(flatten)]
+    output: ClassScoresBody,
+}
+
+/// An anomaly score from one head.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SingleAnomalyOutput)]
+pub(super) struct SingleAnomalyBody<'a> {
+    bundle: &'a str,
+    #[serde(flatten)]
+    output: AnomalyOutputBody,
+}
+
+/// The output of a head, one of several. The properties after the version differ by kind.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[schema(as = Value)]
-enum ValueBody {
-    Tensor {
-        shape: Vec<u32>,
-        values: Vec<f32>,
-    },
+#[schema(as = Output)]
+enum OutputBody {
+    Tensor(TensorBody),
+    Png(PngBody),
+    ClassScores(ClassScoresBody),
+    Anomaly(AnomalyOutputBody),
+}
+
+/// An output as numbers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TensorOutput)]
+struct TensorBody {
+    head: String,
+    head_version: u32,
+    shape: Vec<u32>,
+    /// The numbers, row-major.
+    values: Vec<f32>,
+}
+
+/// An output as an image.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PngOutput)]
+struct PngBody {
+    head: String,
+    head_version: u32,
     /// A PNG file, in base64.
-    Png {
-        png: String,
-    },
-    Scores {
-        class_scores: Vec<ScoreBody>,
-    },
-    Anomaly {
-        anomaly: AnomalyBody,
-    },
+    #[serde(serialize_with = "serialize_base64")]
+    #[schema(value_type = String)]
+    png: Vec<u8>,
+}
+
+/// An output of a head that classifies.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClassScoresOutput)]
+struct ClassScoresBody {
+    head: String,
+    head_version: u32,
+    class_scores: Vec<ScoreBody>,
+}
+
+/// An output of a head that scores.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnomalyOutput)]
+struct AnomalyOutputBody {
+    head: String,
+    head_version: u32,
+    anomaly: AnomalyBody,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -82,6 +134,7 @@ struct AnomalyBody {
     parts: Vec<PartBody>,
     /// A PNG file, in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     heat_map: Option<String>,
 }
 
@@ -105,9 +158,11 @@ pub(super) fn count_values(output: &Output) -> usize {
 
 /// Builds the response for one head: an image as PNG, any other output as JSON.
 pub(super) fn output_response(bundle: &str, output: Output) -> Response {
-    match output.value {
-        OutputValue::Png(png) => ([(header::CONTENT_TYPE, "image/png")], png).into_response(),
-        _ => Json(SingleBody { bundle, output: output.into() }).into_response(),
+    match OutputBody::from(output) {
+        OutputBody::Tensor(output) => Json(SingleTensorBody { bundle, output }).into_response(),
+        OutputBody::Png(output) => ([(header::CONTENT_TYPE, "image/png")], output.png).into_response(),
+        OutputBody::ClassScores(output) => Json(SingleClassScoresBody { bundle, output }).into_response(),
+        OutputBody::Anomaly(output) => Json(SingleAnomalyBody { bundle, output }).into_response(),
     }
 }
 
@@ -116,18 +171,26 @@ pub(super) fn outputs_response(bundle: &str, outputs: Vec<Output>) -> Response {
     Json(OutputsBody { bundle, outputs: outputs.into_iter().map(OutputBody::from).collect() }).into_response()
 }
 
+fn serialize_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+}
+
 impl From<Output> for OutputBody {
-    fn from(output: Output) -> Self {
-        let value = match output.value {
-            OutputValue::Png(png) => ValueBody::Png { png: BASE64_STANDARD.encode(png) },
-            OutputValue::Tensor { shape, values } => ValueBody::Tensor { shape, values },
+    fn from(Output { head, version: head_version, value }: Output) -> Self {
+        match value {
+            OutputValue::Tensor { shape, values } => {
+                Self::Tensor(TensorBody { head, head_version, shape, values })
+            }
+            OutputValue::Png(png) => Self::Png(PngBody { head, head_version, png }),
             OutputValue::ClassScores(scores) => {
                 let scores = scores.into_iter().map(|(label, probability)| ScoreBody { label, probability });
-                ValueBody::Scores { class_scores: scores.collect() }
+                let class_scores = scores.collect();
+                Self::ClassScores(ClassScoresBody { head, head_version, class_scores })
             }
-            OutputValue::Anomaly(anomaly) => ValueBody::Anomaly { anomaly: anomaly.into() },
-        };
-        Self { head: output.head, head_version: output.version, value }
+            OutputValue::Anomaly(anomaly) => {
+                Self::Anomaly(AnomalyOutputBody { head, head_version, anomaly: anomaly.into() })
+            }
+        }
     }
 }
 

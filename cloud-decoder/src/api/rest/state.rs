@@ -1,7 +1,10 @@
 use lopside_decoder::Decoder;
 use tokio::sync::watch;
 
-use crate::{api::request_options::DefaultOptions, archive::ServerArchive, channels::Channels};
+use crate::{
+    api::request_options::DefaultOptions, archive::ServerArchive, audit::AuditLog, channels::Channels,
+    health::HealthState,
+};
 
 /// The state of the handlers.
 #[derive(Debug, Clone)]
@@ -13,4 +16,6 @@ pub(crate) struct ApiState {
     pub(crate) default_options: DefaultOptions,
     /// Whether the server accepts requests; turns false when it begins to stop.
     pub(crate) ready: watch::Receiver<bool>,
+    pub(crate) health: HealthState,
+    pub(crate) audit: AuditLog,
 }

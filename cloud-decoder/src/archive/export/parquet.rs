@@ -26,6 +26,8 @@ const SCHEMA: &str = "message frame {
     required binary class (STRING);
     required int64 number;
     required int64 captured (TIMESTAMP(MICROS, true));
+    required int64 corrected (TIMESTAMP(MICROS, true));
+    required binary clock (STRING);
     required int64 received (TIMESTAMP(MICROS, true));
     required binary source (STRING);
     optional binary latent_space (STRING);
@@ -40,7 +42,7 @@ const SCHEMA: &str = "message frame {
 }";
 
 /// Columns with mostly distinct values, which get no dictionary.
-const DISTINCT_COLUMNS: [&str; 6] = ["id", "number", "captured", "received", "trace", "frame"];
+const DISTINCT_COLUMNS: [&str; 7] = ["id", "number", "captured", "corrected", "received", "trace", "frame"];
 
 /// A Parquet file that is being written.
 pub(super) struct ParquetEncoder(SerializedFileWriter<Vec<u8>>);
@@ -106,6 +108,8 @@ impl RowGroupWriter<'_> {
         self.write_required::<ByteArrayType>(|frame| byte_array(frame.meta.class.name()))?;
         self.write_required::<Int64Type>(|frame| frame.meta.number.cast_signed())?;
         self.write_required::<Int64Type>(|frame| frame.meta.captured_us)?;
+        self.write_required::<Int64Type>(|frame| frame.meta.corrected_us)?;
+        self.write_required::<ByteArrayType>(|frame| byte_array(frame.meta.clock.name()))?;
         self.write_required::<Int64Type>(|frame| frame.meta.received_us)?;
         self.write_required::<ByteArrayType>(|frame| byte_array(&frame.meta.source))?;
         self.write_optional::<ByteArrayType>(|frame| {

@@ -17,13 +17,18 @@ const IDENTITY: [[f32; PIXELS]; PIXELS] =
 /// Writes the bundle. The score is the sum of the pixels times the version of the score head; the scores of
 /// normal samples are 0 to 4. An image is bright if the sum of its pixels is at least 1.
 pub(crate) fn write(folder: &Path, version: u32) {
-    draft(version).write(folder, "# Toy\n").unwrap();
+    draft(version, version as f32).write(folder, "# Toy\n").unwrap();
 }
 
 /// Replaces the bundle as a careful operator does: the new folder is complete before it is renamed.
 pub(crate) fn replace(folder: &Path, version: u32) {
+    replace_score(folder, version, version as f32);
+}
+
+/// Replaces the bundle by one whose score head has this version and multiplies by this factor.
+pub(crate) fn replace_score(folder: &Path, version: u32, factor: f32) {
     let (temporary, old) = (folder.with_extension("fresh"), folder.with_extension("old"));
-    write(&temporary, version);
+    draft(version, factor).write(&temporary, "# Toy\n").unwrap();
     fs::rename(folder, &old).unwrap();
     fs::rename(&temporary, folder).unwrap();
     fs::remove_dir_all(&old).unwrap();
@@ -31,20 +36,21 @@ pub(crate) fn replace(folder: &Path, version: u32) {
 
 /// Returns the latent space of the bundle.
 pub(crate) fn space() -> LatentSpaceId {
-    draft(1).latent_space()
+    draft(1, 1.0).latent_space()
 }
 
 /// Returns the frame of an image.
 pub(crate) fn frame(pixels: [f32; PIXELS]) -> Vec<u8> {
-    draft(1).build_space().unwrap().encode(&pixels, IdOnWire::Present).unwrap()
+    draft(1, 1.0).build_space().unwrap().encode(&pixels, IdOnWire::Present).unwrap()
 }
 
 /// Returns the frame of an image, without the id of its latent space.
 pub(crate) fn nameless_frame(pixels: [f32; PIXELS]) -> Vec<u8> {
-    draft(1).build_space().unwrap().encode(&pixels, IdOnWire::Session).unwrap()
+    draft(1, 1.0).build_space().unwrap().encode(&pixels, IdOnWire::Session).unwrap()
 }
 
-fn draft(version: u32) -> FixedLatentDraft {
+/// Returns the bundle whose score head has this version and multiplies by this factor.
+fn draft(version: u32, factor: f32) -> FixedLatentDraft {
     let mut draft = FixedLatentDraft {
         name: "toy".into(),
         description: "Four pixels".into(),
@@ -57,13 +63,13 @@ fn draft(version: u32) -> FixedLatentDraft {
             gains: vec![10.0; PIXELS],
         }],
         tables: Tables::new(vec![Table::from_counts(0, &[1; 11]).unwrap(); PIXELS]).unwrap(),
-        heads: heads(version, ""),
+        heads: heads((version, factor), ""),
     };
-    draft.heads = heads(version, &draft.latent_space().to_string());
+    draft.heads = heads((version, factor), &draft.latent_space().to_string());
     draft
 }
 
-fn heads(version: u32, space: &str) -> Vec<FixedLatentDraftHead> {
+fn heads((version, factor): (u32, f32), space: &str) -> Vec<FixedLatentDraftHead> {
     let labels = ["dark", "bright"].map(String::from).to_vec();
     let score = ScoreSpec {
         parts: vec![ScorePartSpec {
@@ -83,7 +89,7 @@ fn heads(version: u32, space: &str) -> Vec<FixedLatentDraftHead> {
     vec![
         head("reconstruct", 1, HeadKind::Reconstruct(image_spec()), (&IDENTITY, [0.0; PIXELS]), space),
         head("classify", 1, HeadKind::Classify { labels }, (&logits, [1.0, -1.0]), space),
-        head("score", version, HeadKind::Score(score), (&[[version as f32]; PIXELS], [0.0]), space),
+        head("score", version, HeadKind::Score(score), (&[[factor]; PIXELS], [0.0]), space),
     ]
 }
 

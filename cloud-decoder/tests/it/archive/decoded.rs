@@ -83,7 +83,7 @@ async fn decoded_outputs_are_cached_and_not_sent_again_to_clients_that_have_them
     let other = Request::get(&path).header("if-none-match", "\"other\"");
     assert_eq!(cloud.send(other).await.status, StatusCode::OK);
     let pinned = cloud.get(&format!("{path}?bundle=toy&version=1")).await;
-    assert!(pinned.header("cache-control").contains("immutable"));
+    assert_eq!(pinned.headers["cache-control"], "private, no-cache", "a version may be replaced");
 }
 
 #[tokio::test]
@@ -106,4 +106,26 @@ async fn a_newer_head_is_used_at_once() {
     );
     assert_ne!(new.headers["etag"], old.headers["etag"]);
     assert_eq!(cloud.get(&format!("{path}?version=1")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_head_that_is_replaced_without_a_new_version_leaves_no_old_outputs() {
+    let (cloud, path) = with_frame(frame(PIXELS)).await;
+    let path = format!("{path}/score?bundle=toy&version=1");
+    let old = cloud.get(&path).await;
+    assert_eq!(old.json()["anomaly"]["score"], 1.5);
+    bundle::replace_score(&cloud.bundle(), 1, 2.0);
+    assert!(cloud.registry.refresh());
+    let conditional = Request::get(&path).header("if-none-match", &old.headers["etag"]);
+    let new = cloud.send(conditional).await;
+    assert_eq!(
+        (new.status, new.json()["anomaly"]["score"].as_f64(), new.json()["head_version"].as_u64()),
+        (StatusCode::OK, Some(3.0), Some(1))
+    );
+    assert_ne!(new.headers["etag"], old.headers["etag"]);
+    // The old model again has the old outputs.
+    bundle::replace_score(&cloud.bundle(), 1, 1.0);
+    assert!(cloud.registry.refresh());
+    let conditional = Request::get(&path).header("if-none-match", &old.headers["etag"]);
+    assert_eq!(cloud.send(conditional).await.status, StatusCode::NOT_MODIFIED);
 }

@@ -66,18 +66,21 @@ async fn parquet_has_typed_columns_and_groups_of_bounded_size() {
     assert_eq!(rows.len() as u64, FRAMES);
     for (row, number) in rows.iter().zip((1..=FRAMES).rev()) {
         assert_eq!(row.get_long(4).unwrap() as u64, number);
-        assert_eq!(row.get_bytes(16).unwrap().data(), frame([0.1; 4]));
+        assert_eq!(row.get_bytes(18).unwrap().data(), frame([0.1; 4]));
     }
     let first = &rows[0];
     assert_eq!((first.get_long(0).unwrap(), first.get_string(1).unwrap().as_str()), (id, "gate"));
     assert_eq!((first.get_ulong(2).unwrap(), first.get_string(3).unwrap().as_str()), (EPOCH, "high"));
-    assert_eq!(first.get_timestamp_micros(5).unwrap(), START_US + FRAMES as i64 * 1_000_000);
-    assert_eq!(*first.get_string(8).unwrap(), bundle::space().to_string());
-    assert_eq!((first.get_double(10).unwrap(), first.get_double(11).unwrap()), (2.5, 0.5));
-    let texts = [12, 13, 14].map(|column| first.get_string(column).unwrap().as_str());
-    assert_eq!((texts, first.get_uint(15).unwrap()), (["dark", "toy", "score"], 3));
+    let captured_us = START_US + FRAMES as i64 * 1_000_000;
+    assert_eq!(first.get_timestamp_micros(5).unwrap(), captured_us);
+    assert_eq!(first.get_timestamp_micros(6).unwrap(), captured_us, "corrected");
+    assert_eq!(first.get_string(7).unwrap(), "unknown", "the clock");
+    assert_eq!(*first.get_string(10).unwrap(), bundle::space().to_string());
+    assert_eq!((first.get_double(12).unwrap(), first.get_double(13).unwrap()), (2.5, 0.5));
+    let texts = [14, 15, 16].map(|column| first.get_string(column).unwrap().as_str());
+    assert_eq!((texts, first.get_uint(17).unwrap()), (["dark", "toy", "score"], 3));
     let column = |index: usize| rows[1].get_column_iter().nth(index).unwrap().1.to_string();
-    assert_eq!((column(10), column(12)), ("null".into(), "null".into()));
+    assert_eq!((column(12), column(14)), ("null".into(), "null".into()));
 }
 
 #[tokio::test]
@@ -86,5 +89,5 @@ async fn an_empty_parquet_file_has_its_columns() {
     let response = cloud.get("/v1/export?format=parquet").await;
     let file = SerializedFileReader::new(Bytes::from(response.body)).unwrap();
     let metadata = file.metadata().file_metadata();
-    assert_eq!((metadata.num_rows(), metadata.schema_descr().num_columns()), (0, 17));
+    assert_eq!((metadata.num_rows(), metadata.schema_descr().num_columns()), (0, 19));
 }

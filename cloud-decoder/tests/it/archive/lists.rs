@@ -17,7 +17,7 @@ fn numbers(list: &Value) -> Vec<u64> {
 #[tokio::test]
 async fn devices_are_listed_with_their_counts() {
     let cloud = Cloud::start().await;
-    assert_eq!(cloud.get("/v1/devices").await.json(), json!({ "devices": [] }));
+    assert_eq!(cloud.get("/v1/devices").await.json(), json!({ "devices": [], "next": null }));
     cloud.commit("gate", 1, vec![frame([0.1; 4]); 3]).await;
     cloud.commit("door", 1, vec![frame([0.1; 4])]).await;
     let id = cloud.ids().await[0];
@@ -37,6 +37,24 @@ async fn devices_are_listed_with_their_counts() {
     let bytes = frame([0.1; 4]).len() as u64;
     assert_eq!(counts(0), (json!("door"), json!(1), json!(1), Some(bytes)));
     assert_eq!(counts(1), (json!("gate"), json!(2), json!(3), Some(2 * bytes)));
+}
+
+#[tokio::test]
+async fn pages_of_devices_continue_to_the_end() {
+    let cloud = Cloud::start().await;
+    let names = ["door", "gate", "lift", "pump", "roof"];
+    for name in names {
+        cloud.commit(name, 1, vec![frame([0.1; 4])]).await;
+    }
+    let (mut listed, mut after) = (Vec::new(), String::new());
+    loop {
+        let list = cloud.get(&format!("/v1/devices?limit=2{after}")).await.json();
+        let devices = list["devices"].as_array().unwrap();
+        listed.extend(devices.iter().map(|device| device["name"].as_str().unwrap().to_owned()));
+        let Some(next) = list["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(listed, names);
 }
 
 #[tokio::test]
@@ -92,6 +110,10 @@ async fn an_invalid_query_is_refused_with_the_reason() {
         ("/v1/frames?limit=0", "1 to 1000"),
         ("/v1/frames?limit=1001", "1 to 1000"),
         ("/v1/frames?after=7", "not a valid cursor"),
+        ("/v1/devices?after=7", "not a valid cursor"),
+        ("/v1/devices?limit=0", "1 to 1000"),
+        ("/v1/audit?after=7", "not a valid cursor"),
+        ("/v1/audit?limit=1001", "1 to 1000"),
         ("/v1/frames?min_score=NaN", "finite"),
         ("/v1/frames?devise=a", "devise"),
         ("/v1/frames/seven", "seven"),
@@ -124,6 +146,8 @@ async fn a_frame_is_returned_as_json_and_as_bytes() {
         "class": "high",
         "number": 1,
         "captured": "2026-07-01T12:00:01.000Z",
+        "corrected": "2026-07-01T12:00:01.000Z",
+        "clock": "unknown",
         "received": received,
         "source": "gate camera",
         "latent_space": bundle::space().to_string(),
@@ -162,7 +186,8 @@ async fn a_deleted_frame_is_gone() {
 #[tokio::test]
 async fn without_an_archive_every_route_names_the_option() {
     let cloud = Cloud::start_with(ServerOptions { archive: false, scores: true }).await;
-    let paths = ["devices", "frames", "frames/7", "frames/7/score", "live", "export", "frames?limit=0"];
+    let paths =
+        ["audit", "devices", "frames", "frames/7", "frames/7/score", "live", "export", "frames?limit=0"];
     let gets = paths.map(|path| Request::get(format!("/v1/{path}")));
     for request in gets.into_iter().chain([Request::delete("/v1/frames/7")]) {
         let path = request.uri_ref().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! The archive over REST: lists, decoding, live events, exports, and scoring in the background.
+//! The archive over REST: lists, decoding, live events, exports, and scoring in the background; uploads over gRPC.
 
 mod bundle;
 mod decoded;
@@ -7,3 +7,4 @@ mod lists;
 mod live;
 mod scores;
 mod support;
+mod uploads;

@@ -88,10 +88,10 @@ async fn a_long_backlog_is_scored_to_its_end() {
 fn unknown() -> NewRecord {
     NewRecord {
         captured_us: 0,
-        source: String::new(),
+        source: "".into(),
         digest: 0,
         latent_space: [0; 8],
         trace: None,
-        frame: vec![1, 2, 3],
+        frame: vec![1_u8, 2, 3].into(),
     }
 }

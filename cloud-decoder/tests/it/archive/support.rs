@@ -110,7 +110,7 @@ impl Cloud {
             digest: crc32c::crc32c(&frame),
             latent_space: peek_latent_space(&frame).ok().flatten().map_or([0; 8], |space| *space.as_bytes()),
             trace: (number == 1).then(|| "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
-            frame,
+            frame: frame.into(),
         };
         let records = (first..).zip(frames).map(record).collect();
         let batch = Batch { records, ..Batch::new(device, EPOCH, Class::High, first) };

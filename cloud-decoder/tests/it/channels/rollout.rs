@@ -61,7 +61,7 @@ async fn frames_of_the_old_latent_space_are_archived_and_decoded_as_before() {
 
 /// Sends a frame of a device and waits until it is acknowledged.
 async fn upload(cloud: &Cloud, device: &str, number: u64, frame: Vec<u8>) {
-    let hello = Hello { device: device.into(), lanes: Vec::new(), spool: 1 };
+    let hello = Hello { device: device.into(), spool: 1, ..Hello::default() };
     let frames = Frames {
         epoch: 7,
         class: FrameClass::Normal.into(),

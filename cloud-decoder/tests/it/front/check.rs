@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use serde_json::Value;
+use cloud_decoder::auth::{Scope, generate_device_key, generate_key};
+use serde_json::{Value, json};
 
 use super::process::cloud_decoder;
 
@@ -28,6 +29,21 @@ fn check_reports_the_settings_and_all_problems() {
     assert_eq!((&report["listen"], &report["device"]), (&"http://127.0.0.1:1".into(), &"cpu".into()));
     assert_eq!(report["bundles"][0]["name"], "fashion");
     assert!(!report["bundles"][0]["heads"].as_array().unwrap().is_empty());
+    assert_eq!(report["archive"], Value::Null);
+
+    let archive = "[archive]\nurl = 'postgres://me:secret@db/n'\ndays = 90\ndevice_frames = 7\n";
+    fs::write(&config, format!("{settings}{archive}")).unwrap();
+    let (ok, report) = check(&config);
+    assert!(ok, "the database is not opened: {report}");
+    let expected = json!({
+        "database": "postgres://db/n",
+        "max_age_days": 90,
+        "max_bytes": null,
+        "max_device_bytes": null,
+        "max_device_frames": 7,
+        "scores": true,
+    });
+    assert_eq!(report["archive"], expected);
 
     let extra = "api_keys = 'nowhere.toml'\n[tls]\ncert = 'no.pem'\nkey = 'no.key'\n[connections]\nmax = 5\n";
     fs::write(&config, format!("{settings}{extra}")).unwrap();
@@ -56,4 +72,43 @@ fn a_generated_key_has_the_lines_for_the_key_file() {
         "{text}"
     );
     assert!(!cloud_decoder().args(["key", "two words"]).output().unwrap().status.success());
+}
+
+#[test]
+fn a_key_can_be_limited_to_devices() {
+    let key = |arguments: &[&str]| cloud_decoder().args(["key", "gates"]).args(arguments).output().unwrap();
+    let output = key(&["--allow", "ingest", "--device", "gate-*", "--device", "line-3"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.trim_end().ends_with("devices = [\"gate-*\", \"line-3\"]"), "{text}");
+    let output = key(&["--device", "gate-*"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("--allow ingest"), "{error}");
+}
+
+#[test]
+fn check_warns_about_keys_for_any_device_and_about_metrics_that_need_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, keys) = (folder.path().join("cloud.toml"), folder.path().join("keys.toml"));
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion");
+    let settings = format!(
+        "bundles = ['{}']\ndevice = 'cpu'\nthreads = 1\napi_keys = '{}'\n",
+        bundle.display(),
+        keys.display()
+    );
+    let any = generate_key("any", &[Scope::Ingest]).unwrap();
+    let limited = generate_device_key("limited", &[Scope::Ingest], &["gate-*".to_owned()]).unwrap();
+    fs::write(&keys, format!("{}{}", any.toml, limited.toml)).unwrap();
+    fs::write(&config, format!("{settings}metrics_listen = '0.0.0.0:1'\n")).unwrap();
+    let (ok, report) = check(&config);
+    assert!(ok, "warnings do not prevent the start: {report}");
+    let warnings = report["warnings"].to_string();
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 2, "{warnings}");
+    assert!(warnings.contains("any device: \\\"any\\\";") && warnings.contains("metrics_open"), "{warnings}");
+    assert_eq!(report["metrics"], json!({"listen": "0.0.0.0:1", "needs_key": true}));
+
+    fs::write(&keys, &limited.toml).unwrap();
+    fs::write(&config, format!("{settings}metrics_listen = '0.0.0.0:1'\nmetrics_open = true\n")).unwrap();
+    let (_, report) = check(&config);
+    assert_eq!(report["warnings"], json!([]));
+    assert_eq!(report["metrics"]["needs_key"], false);
 }

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use cloud_decoder::transport::{ConnectionLimits, FrontEvent, FrontSettings, raise_file_limit};
 use http_body_util::BodyExt as _;
-use tokio::net::TcpSocket;
+use tokio::{io::AsyncWriteExt as _, net::TcpSocket};
 
 use super::support::{NEVER, RawConnection, RunningFront};
 
@@ -55,6 +55,30 @@ async fn an_incomplete_header_is_waited_for_until_the_timeout() {
         assert!(!rest.contains("200 OK"), "{rest}");
         assert_eq!(front.count(FrontEvent::HeaderTimeout), number, "{text}");
     }
+}
+
+#[tokio::test]
+async fn the_time_for_a_header_starts_with_its_first_byte() {
+    let limits = ConnectionLimits { header_timeout: SHORT_TIMEOUT, ..without_timeouts() };
+    let front = RunningFront::start(&front_settings(limits)).await;
+    let mut connection = front.connect().await;
+    connection.send("PRI * HTTP/2.0\r\n").await;
+    assert_eq!(connection.rest().await, "");
+    assert_eq!((front.count(FrontEvent::HeaderTimeout), front.count(FrontEvent::FirstByteTimeout)), (1, 0));
+}
+
+#[tokio::test]
+async fn a_body_in_single_bytes_is_not_waited_for() {
+    let limits = ConnectionLimits { body_timeout: SHORT_TIMEOUT, ..without_timeouts() };
+    let front = RunningFront::start(&front_settings(limits)).await;
+    let mut connection = front.connect().await;
+    connection.0.set_nodelay(true).unwrap();
+    connection.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n").await;
+    // Each byte arrives in time for a limit between two pieces.
+    while front.count(FrontEvent::BodyTimeout) == 0 && connection.0.write_all(b"1").await.is_ok() {
+        assert!(front.get("/hello").await.contains("200 OK"));
+    }
+    assert_eq!(front.count(FrontEvent::BodyTimeout), 1);
 }
 
 #[tokio::test]

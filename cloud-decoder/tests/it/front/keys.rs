@@ -1,131 +1,22 @@
-//! API keys in front of a small router with REST and gRPC.
+//! API keys in front of a small router with REST and gRPC, and of the whole server.
 
-use std::{
-    convert::Infallible,
-    fs,
-    future::{Ready, ready},
-    path::PathBuf,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use axum::{
-    Router,
     body::Body,
-    http::{HeaderMap, Request, StatusCode},
-    response::Response,
+    http::{Request, StatusCode},
 };
 use cloud_decoder::{
-    auth::{Access, ApiRouter, GeneratedKey, KeyName, Scope, ServiceAccess, generate_key, require_keys},
-    transport::{FrontEvent, FrontSettings, FrontStats},
+    auth::{GeneratedKey, KeyFileFault, KeyFileState, Scope, generate_key},
+    transport::{FrontEvent, FrontSettings},
 };
-use http_body_util::BodyExt as _;
-use tempfile::TempDir;
-use tonic::{Code, Status, server::NamedService};
+use tonic::Code;
 use tonic_types::StatusExt as _;
-use tower::{Service, ServiceExt as _};
 
-use super::service;
-
-/// The methods of [`Repository`] for administrators.
-const ADMIN_METHODS: &[(&str, Access)] = &[("RepositoryModelLoad", Access::Needs(Scope::Admin))];
-
-/// A gRPC service that implements no method.
-#[derive(Clone)]
-struct Repository;
-
-impl NamedService for Repository {
-    const NAME: &'static str = "inference.GRPCInferenceService";
-}
-
-impl Service<Request<tonic::body::Body>> for Repository {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Ready<Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<tonic::body::Body>) -> Self::Future {
-        ready(Ok(Status::unimplemented("nothing").into_http()))
-    }
-}
-
-async fn unimplemented() -> Response {
-    Status::unimplemented("nothing").into_http()
-}
-
-/// Routes that API keys protect, and the key file.
-struct ProtectedRouter {
-    router: Router,
-    stats: Arc<FrontStats>,
-    path: PathBuf,
-    _folder: TempDir,
-}
-
-impl ProtectedRouter {
-    fn new(keys: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.toml");
-        fs::write(&path, keys).unwrap();
-        let settings = FrontSettings {
-            api_keys: Some(path.clone()),
-            reload_interval: Duration::from_millis(10),
-            ..FrontSettings::default()
-        };
-        let stats = Arc::new(FrontStats::default());
-        let (_reporter, health) = tonic_health::server::health_reporter();
-        let name = |axum::Extension(KeyName(name)): axum::Extension<KeyName>| async move { name.to_string() };
-        let probes = ServiceAccess { default: Access::Open, methods: &[] };
-        let router = ApiRouter::new()
-            .get("/v1/bundles", Scope::Infer, name)
-            .get("/healthz", Access::Open, || async { "ok" })
-            .get("/metrics", Scope::Metrics, || async { "metrics" })
-            .post("/v2/repository/models/{model}/load", Scope::Admin, || async { "loaded" })
-            .service(health, probes)
-            .service(
-                Repository,
-                ServiceAccess { default: Access::Needs(Scope::Infer), methods: ADMIN_METHODS },
-            )
-            .map_router(|router| {
-                router.route("/forgotten", axum::routing::get(|| async { "secret" })).fallback(unimplemented)
-            });
-        Self { router: require_keys(router, &settings, &stats).unwrap(), stats, path, _folder: folder }
-    }
-
-    fn write(&self, text: &str) {
-        let temporary = self.path.with_extension("new");
-        fs::write(&temporary, text).unwrap();
-        fs::rename(temporary, &self.path).unwrap();
-    }
-
-    async fn send(&self, request: Request<Body>) -> (StatusCode, HeaderMap, String) {
-        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        (parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned())
-    }
-
-    async fn get(&self, path: &str, key: &str) -> (StatusCode, HeaderMap, String) {
-        let request = Request::get(path).header("authorization", format!("Bearer {key}"));
-        self.send(request.body(Body::empty()).unwrap()).await
-    }
-
-    async fn grpc(&self, method: &str, key: Option<&str>) -> Status {
-        let mut request = Request::post(method).header("content-type", "application/grpc");
-        if let Some(key) = key {
-            request = request.header("x-api-key", key);
-        }
-        let (status, headers, _) = self.send(request.body(Body::empty()).unwrap()).await;
-        assert_eq!(status, StatusCode::OK, "gRPC errors are in the trailers");
-        Status::from_header_map(&headers).unwrap()
-    }
-}
-
-fn infer(name: &str) -> GeneratedKey {
-    generate_key(name, &[Scope::Infer]).unwrap()
-}
+use super::{
+    protected::{ProtectedRouter, infer},
+    service,
+};
 
 #[tokio::test]
 async fn without_a_valid_key_only_health_checks_are_answered() {
@@ -241,6 +132,57 @@ async fn a_changed_key_file_is_used_and_an_invalid_one_is_not() {
     protected.write(&new.toml);
     reloads.wait_for(|reloads| reloads.done == 2).await.unwrap();
     assert_eq!(protected.get("/v1/bundles", &old.key).await.0, StatusCode::UNAUTHORIZED);
+}
+
+/// A change of the key file.
+type Change = fn(&ProtectedRouter);
+
+#[tokio::test]
+async fn a_file_that_is_missing_or_without_keys_revokes_all_of_them() {
+    let key = infer("line-3");
+    let protected = ProtectedRouter::new(&key.toml);
+    let mut reloads = protected.stats.subscribe_reloads();
+    let state = protected.authenticator.key_file_state().unwrap();
+    assert_eq!(*state.borrow(), KeyFileState { accepts_keys: true, fault: None });
+    let losses: [(&str, Change); 3] = [
+        ("empty", |protected| protected.write("# all keys revoked\n")),
+        ("missing", |protected| fs::remove_file(&protected.path).unwrap()),
+        ("a folder", |protected| {
+            fs::remove_file(&protected.path).unwrap();
+            fs::create_dir(&protected.path).unwrap();
+        }),
+    ];
+    for (round, (loss, lose)) in (1..).zip(losses) {
+        assert_eq!(protected.get("/v1/bundles", &key.key).await.0, StatusCode::OK);
+        let failed = reloads.borrow_and_update().failed;
+        lose(&protected);
+        reloads.wait_for(|reloads| reloads.failed > failed).await.unwrap();
+        assert_eq!(protected.get("/v1/bundles", &key.key).await.0, StatusCode::UNAUTHORIZED, "{loss}");
+        let current = state.borrow().clone();
+        assert!(!current.accepts_keys && current.fault.is_some(), "{loss}: {current:?}");
+
+        if protected.path.is_dir() {
+            fs::remove_dir(&protected.path).unwrap();
+        }
+        protected.write(&key.toml);
+        reloads.wait_for(|reloads| reloads.done == round).await.unwrap();
+        assert_eq!(*state.borrow(), KeyFileState { accepts_keys: true, fault: None });
+    }
+    assert_eq!(protected.get("/v1/bundles", &key.key).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_invalid_file_does_not_bring_back_keys_that_were_revoked() {
+    let key = infer("line-3");
+    let protected = ProtectedRouter::new(&key.toml);
+    let mut reloads = protected.stats.subscribe_reloads();
+    protected.write("");
+    reloads.wait_for(|reloads| reloads.failed == 1).await.unwrap();
+    protected.write("[[key]]\nname = 'half");
+    reloads.wait_for(|reloads| reloads.failed == 2).await.unwrap();
+    assert_eq!(protected.get("/v1/bundles", &key.key).await.0, StatusCode::UNAUTHORIZED);
+    let state = protected.authenticator.key_file_state().unwrap().borrow().clone();
+    assert!(!state.accepts_keys && matches!(state.fault, Some(KeyFileFault::Invalid(_))), "{state:?}");
 }
 
 #[tokio::test]

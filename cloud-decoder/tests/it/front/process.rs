@@ -1,6 +1,7 @@
 //! The program as a process.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Lines},
     path::Path,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
@@ -29,6 +30,11 @@ impl ServerProcess {
     /// Starts a server of a bundle of the repository on a free port, and waits until it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion");
+        Self::start_bundle(&bundle, arguments)
+    }
+
+    /// Starts a server of this bundle on a free port, and waits until it is ready.
+    pub(crate) fn start_bundle(bundle: &Path, arguments: &[&str]) -> Self {
         let mut command = cloud_decoder();
         command
             .args(["serve", "--device", "cpu", "--threads", "1", "--listen", "127.0.0.1:0"])
@@ -44,14 +50,21 @@ impl ServerProcess {
         Self { url, child, log }
     }
 
+    /// Returns a field of the process's status, in bytes.
+    pub(crate) fn status_bytes(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        1024 * line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    }
+
     pub(crate) fn send_signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for a line of the log that contains `text`.
-    pub(crate) fn wait_for_log(&mut self, text: &str) {
-        let found = self.log.by_ref().map_while(Result::ok).any(|line| line.contains(text));
-        assert!(found, "the log ends without {text:?}: {:?}", self.child.wait());
+    /// Waits for a line of the log that contains `text`, and returns it.
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
+        let found = self.log.by_ref().map_while(Result::ok).find(|line| line.contains(text));
+        found.unwrap_or_else(|| panic!("the log ends without {text:?}: {:?}", self.child.wait()))
     }
 
     /// Waits until the process ends by itself.

@@ -2,7 +2,10 @@
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
-use axum::{body::Body, http::Response};
+use axum::{
+    body::Body,
+    http::{Request, Response},
+};
 use cloud_decoder::{
     ServeArgs, Settings,
     serve::{self, Server},
@@ -29,6 +32,11 @@ pub(crate) async fn start(front: FrontSettings) -> Server {
 
 /// Starts a server with further options.
 pub(crate) async fn start_with(front: FrontSettings, configure: impl FnOnce(&mut ServeArgs)) -> Server {
+    serve::start_server(&settings(front, configure)).await.unwrap()
+}
+
+/// Returns the settings of such a server.
+pub(crate) fn settings(front: FrontSettings, configure: impl FnOnce(&mut ServeArgs)) -> Settings {
     let onnxruntime = std::env::var_os("ORT_DYLIB_PATH");
     let mut args = ServeArgs {
         bundles: vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../bundles/fashion")],
@@ -39,8 +47,7 @@ pub(crate) async fn start_with(front: FrontSettings, configure: impl FnOnce(&mut
         ..ServeArgs::default()
     };
     configure(&mut args);
-    let settings = Settings { drain_timeout: NEVER, front, ..Settings::merge(args).unwrap() };
-    serve::start_server(&settings).await.unwrap()
+    Settings { drain_timeout: NEVER, front, ..Settings::merge(args).unwrap() }
 }
 
 pub(crate) async fn get(url: &str, path: &str) -> Response<Incoming> {
@@ -52,7 +59,14 @@ pub(crate) async fn status(url: &str, path: &str) -> u16 {
     get(url, path).await.status().as_u16()
 }
 
-async fn json(response: Response<Incoming>) -> Value {
+/// Returns the status of the response to a request with a key.
+pub(crate) async fn status_with_key(url: &str, path: &str, key: &str) -> u16 {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let request = Request::get(format!("{url}{path}")).header("x-api-key", key);
+    client.request(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+}
+
+pub(crate) async fn json(response: Response<Incoming>) -> Value {
     serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
 }
 
@@ -61,7 +75,7 @@ pub(crate) async fn decoder_client(url: &str) -> DecoderServiceClient<Channel> {
     DecoderServiceClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
 }
 
-async fn health_client(url: &str) -> HealthClient<Channel> {
+pub(crate) async fn health_client(url: &str) -> HealthClient<Channel> {
     HealthClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap())
 }
 

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use cloud_decoder::transport::{ConnectionLimits, FrontEvent, FrontSettings, TlsFiles};
 use http_body_util::BodyExt as _;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -26,19 +26,19 @@ use super::{
 };
 
 /// A certificate authority, and the files of a server.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+pub(crate) struct Authority {
+    pub(crate) issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 /// A certificate and its key, as PEM.
-struct Identity {
-    cert: String,
-    key: String,
+pub(crate) struct Identity {
+    pub(crate) cert: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -46,8 +46,14 @@ impl Authority {
     }
 
     fn identity(&self) -> Identity {
+        self.identity_of(SanType::DnsName("localhost".try_into().unwrap()))
+    }
+
+    /// Issues a certificate with this name.
+    pub(crate) fn identity_of(&self, name: SanType) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names.push(name);
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         Identity { cert: cert.pem(), key: key.serialize_pem() }
     }
@@ -61,7 +67,7 @@ impl Authority {
         path
     }
 
-    fn files(&self, client_ca: bool) -> TlsFiles {
+    pub(crate) fn files(&self, client_ca: bool) -> TlsFiles {
         let Identity { cert, key } = self.identity();
         TlsFiles {
             cert: self.write("cert.pem", &cert),

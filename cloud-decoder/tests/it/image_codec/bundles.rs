@@ -29,10 +29,26 @@ pub(crate) fn photo(folder: &Path) -> ImageCodecBundle {
 
 /// Writes and loads the bundle with this scale of the head `plain`, which its model may not match.
 pub(crate) fn write_photo(folder: &Path, scale: u32) -> ImageCodecBundle {
-    let mut draft = draft(scale);
+    write_draft(folder, draft(scale))
+}
+
+/// Writes the bundle with a further head `slow`, which makes the same image as `plain` and takes about a second for
+/// 1000 pixels.
+pub(crate) fn slow_photo(folder: &Path) -> ImageCodecBundle {
+    let mut draft = draft(1);
+    draft.heads.push(ImageCodecDraftHead { name: "slow".into(), ..draft.heads[0].clone() });
+    write_draft(folder, draft)
+}
+
+fn write_draft(folder: &Path, mut draft: ImageCodecDraft) -> ImageCodecBundle {
     let id = draft.latent_space().to_string();
-    draft.heads[0].model = head(&id, false);
-    draft.heads[1].model = head(&id, true);
+    for draft_head in &mut draft.heads {
+        draft_head.model = match draft_head.name.as_str() {
+            "double" => head(&id, Variant::Double),
+            "slow" => head(&id, Variant::Slow),
+            _ => head(&id, Variant::Plain),
+        };
+    }
     draft.write(folder, "# Photo\n").unwrap();
     let AnyBundle::ImageCodec(bundle) = AnyBundle::load(folder, BundlePart::Heads).unwrap() else { panic!() };
     bundle
@@ -91,9 +107,19 @@ fn contexts() -> ContextModel {
     ContextModel::new(vec![channel; channels], zero_rows, tables).unwrap()
 }
 
+/// The head whose model is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    Plain,
+    /// Repeats each pixel.
+    Double,
+    /// Takes a detour with a result of 0.
+    Slow,
+}
+
 /// Returns the model of a head. It rearranges the channels of each layer to pixels, adds the layers, and adds
-/// the quality in 8-bit samples; `double` repeats each pixel.
-fn head(latent_space: &str, double: bool) -> Vec<u8> {
+/// the quality in 8-bit samples.
+fn head(latent_space: &str, variant: Variant) -> Vec<u8> {
     use lopside_onnx::Dim;
     let dims = |channels: i64, suffix: &str| {
         [1.into(), channels.into(), Dim::Symbol(format!("h{suffix}")), Dim::Symbol(format!("w{suffix}"))]
@@ -109,9 +135,13 @@ fn head(latent_space: &str, double: bool) -> Vec<u8> {
     let sample = graph.add_initializer("sample", &[1], &[1.0 / 255.0]).unwrap();
     let quality = graph.add_node("Mul", &[&quality, &sample], "offset", &[]);
     let sum = graph.add_node("Add", &[&pixels[0], &pixels[1]], "sum", &[]);
-    let output_name = if double { "once" } else { "picture" };
+    let output_name = if variant == Variant::Plain { "picture" } else { "once" };
     let sum = graph.add_node("Add", &[&sum, &quality], output_name, &[]);
-    if double {
+    if variant == Variant::Slow {
+        let zero = detour(&mut graph, &sum);
+        graph.add_node("Add", &[&sum, &zero], "picture", &[]);
+    }
+    if variant == Variant::Double {
         let ones = graph.add_initializer("ones", &[3, 1, 2, 2], &[1.0; 12]).unwrap();
         let attributes = [("group", Attribute::Int(3)), ("strides", Attribute::Ints(vec![2, 2]))];
         graph.add_node("ConvTranspose", &[&sum, &ones], "picture", &attributes);
@@ -120,6 +150,24 @@ fn head(latent_space: &str, double: bool) -> Vec<u8> {
     let mut model = graph.build();
     set_metadata(&mut model, LATENT_SPACE_KEY, latent_space);
     encode_model(&model)
+}
+
+/// Adds many convolutions with a result of 0, each of which is an operator at which a run can end.
+fn detour(graph: &mut GraphBuilder, pixels: &str) -> String {
+    const WIDTH: i64 = 256;
+    const STEPS: usize = 100;
+    let zeros = |graph: &mut GraphBuilder, name: &str, [outputs, inputs, kernel]: [i64; 3]| {
+        let values = vec![0.0; (outputs * inputs * kernel * kernel) as usize];
+        graph.add_initializer(name, &[outputs, inputs, kernel, kernel], &values).unwrap()
+    };
+    let widen = zeros(graph, "widen", [WIDTH, 3, 1]);
+    let square = zeros(graph, "square", [WIDTH, WIDTH, 3]);
+    let narrow = zeros(graph, "narrow", [3, WIDTH, 1]);
+    let mut wide = graph.conv(pixels, &widen, "", 1, 0, "wide");
+    for step in 0..STEPS {
+        wide = graph.conv(&wide, &square, "", 1, 1, &format!("step{step}"));
+    }
+    graph.conv(&wide, &narrow, "", 1, 0, "nothing")
 }
 
 /// An image as the integers of its layers.

@@ -1,9 +1,12 @@
 //! Images of any size and a head whose output is known: the library, gRPC and REST.
 
 mod bundles;
+mod cost;
+mod large;
 mod library;
 mod maps;
 mod service;
+mod slow;
 
 use std::{env, path::PathBuf};
 

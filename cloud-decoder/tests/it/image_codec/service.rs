@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use axum::{
     body::Body,
-    http::{Request, StatusCode, request},
+    http::{Request, StatusCode, request, response},
 };
 use cloud_decoder::{ServeArgs, Settings, serve};
 use http_body_util::BodyExt as _;
@@ -40,10 +40,15 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts a server with further options.
+    pub(crate) async fn start_with(configure: impl FnOnce(&mut ServeArgs)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let photo = photo(&folder.path().join("photo"));
         let fixed_latent_frame = fixed_latent(&folder.path().join("vector"));
-        let args = ServeArgs {
+        let mut args = ServeArgs {
             bundles: vec![folder.path().to_owned()],
             listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
             device: Some(Device::Cpu),
@@ -52,6 +57,7 @@ impl Cloud {
             drain_seconds: Some(1),
             ..ServeArgs::default()
         };
+        configure(&mut args);
         let settings = Settings { max_pixels: MAX_PIXELS, ..Settings::merge(args).unwrap() };
         let server = serve::start_server(&settings).await.unwrap();
         let url = format!("http://{}", server.address());
@@ -60,6 +66,11 @@ impl Cloud {
             let _ = stop_receiver.await;
         }));
         Self { url, photo, fixed_latent_frame, _stop: stop, _folder: folder }
+    }
+
+    /// Returns the address of the server.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn space(&self) -> &ImageCodecSpace {
@@ -73,15 +84,21 @@ impl Cloud {
     }
 
     pub(crate) async fn http(&self, request: request::Builder, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
-        let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-        let uri = format!("{}{}", self.url, request.uri_ref().unwrap());
-        let response = client.request(request.uri(uri).body(Body::from(body)).unwrap()).await.unwrap();
-        let (parts, body) = response.into_parts();
-        (parts.status, body.collect().await.unwrap().to_bytes().to_vec())
+        let (parts, body) = send(&self.url, request, body).await;
+        (parts.status, body)
     }
 }
 
-fn request(frames: &[&[u8]], bundle: &str, outputs: &[(&str, OutputFormat)]) -> DecodeRequest {
+/// Sends a request to the server with this address, and returns the response with its whole body.
+pub(crate) async fn send(url: &str, request: request::Builder, body: Vec<u8>) -> (response::Parts, Vec<u8>) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let uri = format!("{url}{}", request.uri_ref().unwrap());
+    let response = client.request(request.uri(uri).body(Body::from(body)).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts, body.collect().await.unwrap().to_bytes().to_vec())
+}
+
+pub(crate) fn request(frames: &[&[u8]], bundle: &str, outputs: &[(&str, OutputFormat)]) -> DecodeRequest {
     let output = |&(head, format): &(&str, OutputFormat)| OutputRequest {
         head: head.into(),
         format: format.into(),
@@ -248,6 +265,8 @@ async fn rest_decodes_images_and_refuses_invalid_requests() {
             "accepts frames of version 2",
         ),
         (decode("?head=x", "*/*"), frame.clone(), StatusCode::NOT_FOUND, "no head \\\"x\\\""),
+        (decode("?heads=plain,", "*/*"), frame.clone(), StatusCode::BAD_REQUEST, "a name in heads is empty"),
+        (decode("?heads=", "*/*"), frame.clone(), StatusCode::BAD_REQUEST, "a name in heads is empty"),
         (decode("", "image/webp"), frame, StatusCode::NOT_ACCEPTABLE, "image/png"),
         (decode("", "*/*"), vec![0; (16 << 20) + 1], StatusCode::PAYLOAD_TOO_LARGE, "limit"),
     ];

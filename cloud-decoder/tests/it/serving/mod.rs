@@ -2,8 +2,10 @@
 
 mod batching;
 mod bundles;
+mod damaged;
 mod grpc;
 mod protocol;
 mod repository;
+mod several_heads;
 mod streams;
 mod support;

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lopside_decoder::IndexEntry;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::request::{BASE64, CONTENT_TYPE};
+use super::request::BASE64;
 use crate::api::oip::{
     EXTENSIONS, PLATFORM,
     model::{OipModel, TensorInfo},
-    tensor::{OutputData, OutputTensor},
+    tensor::{DataType, OutputData, OutputTensor},
 };
 
 /// Whether the process is alive.
@@ -56,6 +55,7 @@ pub(super) struct ModelMetadata {
 #[derive(Serialize, ToSchema)]
 pub(super) struct TensorMetadata {
     name: String,
+    #[schema(value_type = DataType)]
     datatype: &'static str,
     /// The shape, batch dimension first; −1 for a dimension that the client chooses.
     shape: Vec<i64>,
@@ -66,10 +66,19 @@ pub(super) struct TensorMetadata {
 pub(super) struct IndexRow {
     name: String,
     version: String,
-    /// `READY` or `UNAVAILABLE`.
+    #[schema(value_type = ModelState)]
     state: &'static str,
     /// The reason why the entry is not ready; empty if it is.
     reason: String,
+}
+
+/// Whether an entry of the repository index accepts requests.
+#[derive(ToSchema)]
+#[schema(rename_all = "UPPERCASE")]
+#[allow(dead_code, reason = "the schema of the text that `IndexEntry::state` returns")]
+enum ModelState {
+    Ready,
+    Unavailable,
 }
 
 /// The outputs of a model.
@@ -86,24 +95,49 @@ pub(super) struct Inference<'a> {
 
 /// A flat tensor, row-major.
 #[derive(Serialize, ToSchema)]
-#[schema(as = OutputTensor)]
+#[schema(as = InferOutputTensor)]
 pub(super) struct Tensor<'a> {
     name: &'a str,
+    #[schema(value_type = DataType)]
     datatype: &'static str,
     shape: &'a [i64],
-    /// `binary_data_size` if the data follow the JSON; `content_type` if byte strings are in base64.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>, nullable = false)]
-    parameters: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
+    parameters: Option<OutputParameters>,
+    /// The elements, all of one type; absent if they follow the JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Element>>, nullable = false)]
     data: Option<Data<'a>>,
 }
 
-/// The elements of a tensor, all of one type.
+/// The encoding of an output's elements; exactly one property is present.
 #[derive(Serialize, ToSchema)]
+#[schema(as = InferOutputParameters)]
+struct OutputParameters {
+    /// Length of the elements in bytes, if they follow the JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, nullable = false)]
+    binary_data_size: Option<usize>,
+    /// `base64`, if byte strings are in base64 because they are not text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    content_type: Option<&'static str>,
+}
+
+/// An element of a tensor.
+#[derive(ToSchema)]
 #[serde(untagged)]
-#[schema(as = TensorData)]
+#[schema(as = TensorElement)]
+#[allow(dead_code, reason = "the schema of the elements of `Data`")]
+enum Element {
+    Number(f32),
+    Bool(bool),
+    Text(String),
+}
+
+/// The elements of a tensor, all of one type.
+#[derive(Serialize)]
+#[serde(untagged)]
 enum Data<'a> {
     Floats(&'a [f32]),
     Bools(&'a [bool]),
@@ -146,8 +180,8 @@ impl<'a> Tensor<'a> {
     /// data in the JSON.
     pub(super) fn from_output(output: &'a OutputTensor, binary: Option<usize>) -> Self {
         let OutputTensor { name, shape, values } = output;
-        let (parameter, data) = match (binary, values) {
-            (Some(size), _) => (Some(("binary_data_size", json!(size))), None),
+        let (parameters, data) = match (binary, values) {
+            (Some(_), _) => (Some(OutputParameters { binary_data_size: binary, content_type: None }), None),
             (None, OutputData::Slice(..) | OutputData::Floats(_)) => {
                 (None, Some(Data::Floats(values.floats())))
             }
@@ -159,11 +193,11 @@ impl<'a> Tensor<'a> {
                     (None, Some(Data::Texts(utf8)))
                 } else {
                     let base64 = texts.iter().map(|text| BASE64_STANDARD.encode(text).into());
-                    (Some((CONTENT_TYPE, json!(BASE64))), Some(Data::Texts(base64.collect())))
+                    let parameters = OutputParameters { binary_data_size: None, content_type: Some(BASE64) };
+                    (Some(parameters), Some(Data::Texts(base64.collect())))
                 }
             }
         };
-        let parameters = parameter.map(|(key, value)| Map::from_iter([(key.to_owned(), value)]));
         Self { name, datatype: values.datatype().name(), shape, parameters, data }
     }
 }

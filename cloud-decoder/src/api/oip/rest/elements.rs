@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeSeed, Error, SeqAccess, Visitor},
 };
 
-use crate::api::oip::tensor::InputData;
+use crate::api::oip::tensor::{InputData, MAX_TEXTS};
 
 /// The flattened elements.
 #[derive(Debug, Default, PartialEq)]
@@ -83,6 +83,10 @@ impl<'de> Visitor<'de> for Collector<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        // A string of a few bytes of JSON takes many times its length. A number takes 4 bytes, like two of JSON.
+        if self.0.texts.len() == MAX_TEXTS {
+            return Err(E::custom(format_args!("a tensor with more than {MAX_TEXTS} strings")));
+        }
         self.0.texts.push(Bytes::copy_from_slice(value.as_bytes()));
         Ok(())
     }

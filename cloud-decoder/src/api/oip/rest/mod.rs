@@ -1,22 +1,28 @@
 //! The protocol over REST, with the binary tensor extension.
 
 mod bodies;
+mod body_encoding;
+mod config_body;
 mod elements;
+mod first_key;
 mod infer;
+mod list;
 mod object;
+mod parameters;
 mod paths;
 mod request;
 mod response;
+mod statistics_body;
 
 use axum::{
     Json,
     extract::{DefaultBodyLimit, State},
     http::StatusCode,
+    middleware,
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use tower_http::{compression::CompressionLayer, decompression::RequestDecompressionLayer};
+use serde_json::json;
 use utoipa::{OpenApi, ToSchema};
 
 use super::{OipService, repository::refuse_overrides};
@@ -28,11 +34,17 @@ use crate::{
         openapi_errors,
         rest::method_not_allowed,
     },
+    audit::Actor,
     auth::{Access, ApiRouter, Scope},
 };
 use bodies::{IndexRow, ModelMetadata, ModelReady, ServerLive, ServerMetadata, ServerReady};
+use config_body::ConfigBody;
+use first_key::FirstKey;
 use object::Object;
 use paths::{NewestPath, VersionedPath};
+#[cfg(fuzzing)]
+pub(super) use request::parse_body;
+use statistics_body::StatisticsBody;
 
 /// The OpenAPI description of the handlers.
 #[derive(OpenApi)]
@@ -59,16 +71,11 @@ pub(crate) struct OipDocument;
 
 /// Returns the routes. A decompressed body may have at most `max_body` bytes.
 pub(crate) fn router(oip: OipService, max_body: usize) -> ApiRouter {
-    // Clients may send compressed tensors and may request compressed ones.
+    let encode_bodies = middleware::from_fn_with_state(max_body, body_encoding::encode_bodies);
     let inferences = ApiRouter::new()
         .post("/v2/models/{model}/infer", Scope::Infer, infer::newest)
         .post("/v2/models/{model}/versions/{version}/infer", Scope::Infer, infer::version)
-        .map_router(|router| {
-            router
-                // A body with another encoding is refused when it is read.
-                .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-                .layer(CompressionLayer::new())
-        });
+        .map_router(|router| router.layer(encode_bodies));
     ApiRouter::new()
         .get("/v2", Scope::Infer, server)
         .get("/v2/health/live", Access::Open, live)
@@ -98,8 +105,12 @@ pub(crate) fn router(oip: OipService, max_body: usize) -> ApiRouter {
 #[utoipa::path(
     get,
     path = "/v2",
+    operation_id = "server_metadata",
     tag = "inference",
-    responses((status = 200, description = "The name, version and extensions of the server", body = ServerMetadata))
+    responses(
+        (status = 200, description = "The name, version and extensions of the server", body = ServerMetadata),
+        openapi_errors::KeyErrors,
+    )
 )]
 async fn server() -> Json<ServerMetadata> {
     Json(ServerMetadata::own())
@@ -109,6 +120,7 @@ async fn server() -> Json<ServerMetadata> {
 #[utoipa::path(
     get,
     path = "/v2/health/live",
+    operation_id = "server_live",
     tag = "inference",
     responses((status = 200, description = "The process is alive", body = ServerLive))
 )]
@@ -120,17 +132,22 @@ async fn live() -> Json<ServerLive> {
 #[utoipa::path(
     get,
     path = "/v2/health/ready",
+    operation_id = "server_ready",
     tag = "inference",
     responses((status = 200, description = "The server accepts requests", body = ServerReady), openapi_errors::ProbeErrors)
 )]
 async fn ready(State(oip): State<OipService>) -> Response {
-    if oip.is_ready() { Json(ServerReady { ready: true }).into_response() } else { not_ready() }
+    match oip.health.check_ready() {
+        Ok(()) => Json(ServerReady { ready: true }).into_response(),
+        Err(error) => not_ready(error),
+    }
 }
 
 /// Returns whether the newest version of a model is ready.
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/ready",
+    operation_id = "model_ready",
     tag = "inference",
     params(NewestPath),
     responses((status = 200, description = "The model is ready", body = ModelReady), openapi_errors::LookupErrors)
@@ -146,6 +163,7 @@ async fn model_ready(
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/versions/{version}/ready",
+    operation_id = "model_version_ready",
     tag = "inference",
     params(VersionedPath),
     responses((status = 200, description = "The model is ready", body = ModelReady), openapi_errors::LookupErrors)
@@ -161,6 +179,7 @@ async fn version_ready(
 #[utoipa::path(
     get,
     path = "/v2/models/{model}",
+    operation_id = "model_metadata",
     tag = "inference",
     params(NewestPath),
     responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi_errors::LookupErrors)
@@ -176,6 +195,7 @@ async fn metadata(
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/versions/{version}",
+    operation_id = "model_version_metadata",
     tag = "inference",
     params(VersionedPath),
     responses((status = 200, description = "The tensors of the model", body = ModelMetadata), openapi_errors::LookupErrors)
@@ -191,14 +211,15 @@ async fn metadata_of_version(
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/config",
+    operation_id = "model_config",
     tag = "inference",
     params(NewestPath),
-    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi_errors::LookupErrors)
+    responses((status = 200, description = "The configuration of the model", body = ConfigBody), openapi_errors::LookupErrors)
 )]
 async fn config(
     State(oip): State<OipService>,
     PathParams(named): PathParams<NewestPath>,
-) -> Result<Json<Value>, ServeError> {
+) -> Result<Json<ConfigBody>, ServeError> {
     oip.config_body(&named.model, "")
 }
 
@@ -206,14 +227,15 @@ async fn config(
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/versions/{version}/config",
+    operation_id = "model_version_config",
     tag = "inference",
     params(VersionedPath),
-    responses((status = 200, description = "Triton's ModelConfig", body = Object), openapi_errors::LookupErrors)
+    responses((status = 200, description = "The configuration of the model", body = ConfigBody), openapi_errors::LookupErrors)
 )]
 async fn config_of_version(
     State(oip): State<OipService>,
     PathParams(named): PathParams<VersionedPath>,
-) -> Result<Json<Value>, ServeError> {
+) -> Result<Json<ConfigBody>, ServeError> {
     oip.config_body(&named.model, &named.version)
 }
 
@@ -221,14 +243,15 @@ async fn config_of_version(
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/stats",
+    operation_id = "model_statistics",
     tag = "inference",
     params(NewestPath),
-    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi_errors::LookupErrors)
+    responses((status = 200, description = "The statistics of the model's versions", body = StatisticsBody), openapi_errors::LookupErrors)
 )]
 async fn statistics(
     State(oip): State<OipService>,
     PathParams(named): PathParams<NewestPath>,
-) -> Result<Json<Value>, ServeError> {
+) -> Result<Json<StatisticsBody>, ServeError> {
     oip.stats_body(&named.model, "")
 }
 
@@ -236,14 +259,15 @@ async fn statistics(
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/versions/{version}/stats",
+    operation_id = "model_version_statistics",
     tag = "inference",
     params(VersionedPath),
-    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object), openapi_errors::LookupErrors)
+    responses((status = 200, description = "The statistics of the model's versions", body = StatisticsBody), openapi_errors::LookupErrors)
 )]
 async fn statistics_of_version(
     State(oip): State<OipService>,
     PathParams(named): PathParams<VersionedPath>,
-) -> Result<Json<Value>, ServeError> {
+) -> Result<Json<StatisticsBody>, ServeError> {
     oip.stats_body(&named.model, &named.version)
 }
 
@@ -251,10 +275,14 @@ async fn statistics_of_version(
 #[utoipa::path(
     get,
     path = "/v2/models/stats",
+    operation_id = "all_model_statistics",
     tag = "inference",
-    responses((status = 200, description = "Triton's ModelStatistics, in the field `model_stats`", body = Object))
+    responses(
+        (status = 200, description = "The statistics of all versions of all models", body = StatisticsBody),
+        openapi_errors::KeyErrors,
+    )
 )]
-async fn all_statistics(State(oip): State<OipService>) -> Result<Json<Value>, ServeError> {
+async fn all_statistics(State(oip): State<OipService>) -> Result<Json<StatisticsBody>, ServeError> {
     oip.stats_body("", "")
 }
 
@@ -270,6 +298,7 @@ struct IndexRequest {
 #[utoipa::path(
     post,
     path = "/v2/repository/index",
+    operation_id = "repository_index",
     tag = "repository",
     request_body(content = Option<IndexRequest>, description = "An optional filter"),
     responses((status = 200, description = "The heads that are served, and the bundles that are not", body = Vec<IndexRow>), openapi_errors::RepositoryErrors)
@@ -286,27 +315,29 @@ async fn index(
 /// The parameters of a load. The OpenAPI document does not mention them, because all of them are refused.
 #[derive(Debug, Deserialize)]
 struct LoadRequest {
-    parameters: Option<Map<String, Value>>,
+    parameters: Option<FirstKey>,
 }
 
 /// Loads or reloads a bundle.
 #[utoipa::path(
     post,
     path = "/v2/repository/models/{model}/load",
+    operation_id = "repository_load",
     tag = "repository",
     params(("model" = String, Path, description = "The bundle, or one of its heads")),
     responses((status = 200, description = "The bundle is served"), openapi_errors::RepositoryErrors)
 )]
 async fn load(
     State(oip): State<OipService>,
+    actor: Actor,
     PathParams(named): PathParams<NewestPath>,
     BodyBytes(body): BodyBytes,
 ) -> Result<StatusCode, ApiError> {
     if !body.is_empty() {
         let Object(LoadRequest { parameters }) = request::parse_json(&body)?;
-        refuse_overrides(parameters.unwrap_or_default().keys())?;
+        refuse_overrides(parameters.unwrap_or_default().0.iter())?;
     }
-    oip.load_bundle(&named.model).await?;
+    oip.load_bundle(&named.model, actor).await?;
     Ok(StatusCode::OK)
 }
 
@@ -314,20 +345,21 @@ async fn load(
 #[utoipa::path(
     post,
     path = "/v2/repository/models/{model}/unload",
+    operation_id = "repository_unload",
     tag = "repository",
     params(("model" = String, Path, description = "The bundle, or one of its heads")),
     responses((status = 200, description = "The bundle is no longer served"), openapi_errors::RepositoryErrors)
 )]
 async fn unload(
     State(oip): State<OipService>,
+    actor: Actor,
     PathParams(named): PathParams<NewestPath>,
 ) -> Result<StatusCode, ServeError> {
-    oip.unload_bundle(&named.model).await.map(|()| StatusCode::OK)
+    oip.unload_bundle(&named.model, actor).await.map(|()| StatusCode::OK)
 }
 
-/// Returns the error of a server that is stopping, with the answer that the protocol defines for probes.
-fn not_ready() -> Response {
-    let error = ServeError::Stopping;
+/// Returns the error of a server that is not ready, with the answer that the protocol defines for probes.
+fn not_ready(error: ServeError) -> Response {
     let body = json!({ "ready": false, "error": error.to_string() });
     let (head, _) = error.into_response().into_parts();
     (head, Json(body)).into_response()
@@ -336,18 +368,21 @@ fn not_ready() -> Response {
 impl OipService {
     fn ready_model(&self, name: &str, version: &str) -> Result<Response, ServeError> {
         let name = self.find_model(name, version)?.name;
-        Ok(if self.is_ready() { Json(ModelReady { name, ready: true }).into_response() } else { not_ready() })
+        Ok(match self.health.check_ready() {
+            Ok(()) => Json(ModelReady { name, ready: true }).into_response(),
+            Err(error) => not_ready(error),
+        })
     }
 
     fn metadata_body(&self, name: &str, version: &str) -> Result<Json<ModelMetadata>, ServeError> {
         Ok(Json(self.find_model(name, version)?.into()))
     }
 
-    fn config_body(&self, name: &str, version: &str) -> Result<Json<Value>, ServeError> {
-        Ok(Json(response::config_json(self.describe_config(&self.find_model(name, version)?))))
+    fn config_body(&self, name: &str, version: &str) -> Result<Json<ConfigBody>, ServeError> {
+        Ok(Json(self.describe_config(&self.find_model(name, version)?).into()))
     }
 
-    fn stats_body(&self, name: &str, version: &str) -> Result<Json<Value>, ServeError> {
-        Ok(Json(json!({ "model_stats": self.statistics(name, version)? })))
+    fn stats_body(&self, name: &str, version: &str) -> Result<Json<StatisticsBody>, ServeError> {
+        Ok(Json(StatisticsBody { model_stats: self.statistics(name, version)? }))
     }
 }

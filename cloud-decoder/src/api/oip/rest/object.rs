@@ -6,7 +6,7 @@ use serde::{
 };
 
 /// A JSON object. serde would also accept a list of a struct's fields in its place; this type does not.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -7,33 +7,38 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lopside_decoder::RequestOptions;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{elements::Elements, object::Object};
+use super::{
+    elements::Elements,
+    list::List,
+    object::Object,
+    parameters::{JsonParameters, Parameter},
+};
 use crate::{
     ServeError,
     api::{
         error_http::ApiError,
         oip::{
             inference_request::{InferRequest, Parameters, RequestedOutput},
-            parameters::ReadParameters as _,
-            tensor::{InputData, InputTensor},
+            tensor::{DataType, InputData, InputTensor, MAX_DIMS},
         },
     },
 };
 
 /// The header with the length of the JSON, if tensors follow it.
 pub(super) const JSON_LENGTH: &str = "inference-header-content-length";
-/// The parameter with the encoding of byte strings, for bytes that JSON cannot carry.
-pub(super) const CONTENT_TYPE: &str = "content_type";
+/// The value of the parameter `content_type` for bytes that JSON cannot carry.
 pub(super) const BASE64: &str = "base64";
+/// Maximum number of inputs, and of outputs, of a request. A model has a few.
+const MAX_TENSORS: usize = 64;
 
 /// An inference request, and the format of its response.
 #[derive(Debug)]
-pub(super) struct ParsedRequest {
+pub(in crate::api::oip) struct ParsedRequest {
     pub(super) id: Option<String>,
-    pub(super) request: InferRequest,
+    pub(in crate::api::oip) request: InferRequest,
     /// Whether each output is returned as raw bytes, in the order of the requested outputs.
     pub(super) raw_outputs: Vec<bool>,
     /// The same for a request without requested outputs.
@@ -46,47 +51,80 @@ pub(super) struct ParsedRequest {
 pub(super) struct Body {
     /// An id that the response repeats.
     id: Option<String>,
-    /// `timeout` in microseconds; `priority`, with 1 for the highest; `binary_data_output` to return outputs
-    /// as raw bytes after the JSON.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: Map<String, Value>,
+    #[schema(value_type = RequestParameters)]
+    parameters: Object<JsonParameters>,
     /// The layers of the latent, or `frame`.
     #[serde(default)]
     #[schema(value_type = Vec<Input>)]
-    inputs: Vec<Object<Input>>,
+    inputs: List<Object<Input>, MAX_TENSORS>,
     #[serde(default)]
     #[schema(value_type = Vec<Output>)]
-    outputs: Vec<Object<Output>>,
+    outputs: List<Object<Output>, MAX_TENSORS>,
 }
 
+/// The parameters of a request; others are ignored.
+#[derive(ToSchema)]
+#[schema(as = InferenceParameters)]
+#[allow(dead_code, reason = "the schema of the parameters that `parse_body` reads")]
+struct RequestParameters {
+    /// Microseconds from the arrival of the request to its deadline.
+    timeout: Option<u64>,
+    /// The priority, with 1 for the highest.
+    priority: Option<u64>,
+    /// Whether to return outputs as raw bytes after the JSON.
+    binary_data_output: Option<bool>,
+}
+
+/// An input of a model.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = InputTensor)]
+#[schema(as = InferInputTensor)]
 struct Input {
     name: String,
     /// The shape, batch dimension first.
-    shape: Vec<i64>,
-    /// `FP32` or `BYTES`.
+    #[schema(value_type = Vec<i64>)]
+    shape: List<i64, MAX_DIMS>,
+    #[schema(value_type = DataType)]
     datatype: String,
-    /// `binary_data_size` if the data follow the JSON; `content_type` with the value `base64` if `BYTES` are
-    /// in base64.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: Map<String, Value>,
+    #[schema(value_type = InputParameters)]
+    parameters: Object<JsonParameters>,
     /// The elements, flat or nested, row-major.
     #[schema(value_type = Option<Vec<Value>>)]
     data: Option<Elements>,
 }
 
+/// The encoding of an input's elements; other parameters are ignored.
+#[derive(ToSchema)]
+#[schema(as = InferInputParameters)]
+#[allow(dead_code, reason = "the schema of the parameters that `parse_tensor` reads")]
+struct InputParameters {
+    /// Length of the elements in bytes, if they follow the JSON.
+    #[schema(nullable = false)]
+    binary_data_size: Option<u64>,
+    /// `base64`, if elements of the type `BYTES` are in base64.
+    content_type: Option<String>,
+}
+
+/// An output that the response is to contain.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = RequestedOutput)]
+#[schema(as = InferRequestedOutput)]
 struct Output {
     name: String,
-    /// `binary_data` to return this output as raw bytes after the JSON; `classification` to return this
-    /// number of most probable classes.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: Map<String, Value>,
+    #[schema(value_type = RequestedOutputParameters)]
+    parameters: Object<JsonParameters>,
+}
+
+/// The form of a requested output; other parameters are ignored.
+#[derive(ToSchema)]
+#[schema(as = InferRequestedOutputParameters)]
+#[allow(dead_code, reason = "the schema of the parameters that `parse_body` reads")]
+struct RequestedOutputParameters {
+    /// Whether to return this output as raw bytes after the JSON.
+    binary_data: Option<bool>,
+    /// Number of the most probable classes to return, instead of the output itself; 0 for the output.
+    classification: Option<u64>,
 }
 
 /// Returns the example: a latent of the demo's bundle, 32 zeros.
@@ -99,27 +137,29 @@ fn example_request() -> Value {
 ///
 /// # Errors
 /// 400 with the problem.
-pub(super) fn parse_body(
+pub(in crate::api::oip) fn parse_body(
     (model, version): (String, String),
     headers: &HeaderMap,
     options: RequestOptions,
     body: &Bytes,
 ) -> Result<ParsedRequest, ApiError> {
     let (text, mut rest) = split_body(headers, body)?;
-    let Object(Body { id, parameters, inputs, outputs }) = parse_json(&text)?;
+    let Object(Body { id, parameters: Object(parameters), inputs, outputs }) = parse_json(&text)?;
     let inputs: Result<_, _> =
-        inputs.into_iter().map(|Object(input)| parse_tensor(input, &mut rest)).collect();
+        inputs.0.into_iter().map(|Object(input)| parse_tensor(input, &mut rest)).collect();
     let inputs = inputs?;
     if !rest.is_empty() {
         return Err(bad_request(format!("{} bytes are left after the last tensor", rest.len())));
     }
-    let all_raw = parameters.boolean("binary_data_output")?.unwrap_or(false);
-    let outputs: Vec<Output> = outputs.into_iter().map(|Object(output)| output).collect();
-    let raw_outputs = outputs.iter().map(|output| output.parameters.boolean("binary_data"));
+    let all_raw = parameters.binary_data_output.boolean("binary_data_output")?.unwrap_or(false);
+    let outputs: Vec<Output> = outputs.0.into_iter().map(|Object(output)| output).collect();
+    let raw_outputs = outputs.iter().map(|output| output.parameters.0.binary_data.boolean("binary_data"));
     let raw_outputs =
         raw_outputs.map(|raw| raw.map(|raw| raw.unwrap_or(all_raw))).collect::<Result<_, _>>()?;
-    let parameters =
-        Parameters { timeout: parameters.integer("timeout")?, priority: parameters.integer("priority")? };
+    let parameters = Parameters {
+        timeout: parameters.timeout.integer("timeout")?,
+        priority: parameters.priority.integer("priority")?,
+    };
     let outputs = outputs.into_iter().map(parse_output).collect::<Result<_, _>>()?;
     let request = InferRequest { model, version, inputs, outputs, options: parameters.apply_to(options) };
     Ok(ParsedRequest { id, request, raw_outputs, all_raw })
@@ -145,21 +185,10 @@ fn split_body(headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, Bytes), ApiEr
 }
 
 fn parse_tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, ApiError> {
-    let Input { name, shape, datatype, parameters, data } = input;
-    let raw = parameters.get("binary_data_size");
-    let data = match (raw, data) {
-        (Some(size), None) => {
-            let size = size.as_u64().and_then(|size| usize::try_from(size).ok());
-            let size = size.filter(|&size| size <= rest.len());
-            InputData::Raw(rest.split_to(size.ok_or_else(|| {
-                input_error(
-                    &name,
-                    "binary_data_size must be a number of at most the remaining bytes of the body",
-                )
-            })?))
-        }
-        (None, Some(elements)) => {
-            let is_base64 = parameters.get(CONTENT_TYPE).and_then(Value::as_str) == Some(BASE64);
+    let Input { name, shape: List(shape), datatype, parameters: Object(parameters), data } = input;
+    let is_base64 = has_base64(&name, &parameters.content_type)?;
+    let data = match (parameters.binary_data_size, data) {
+        (Parameter::Unset, Some(elements)) => {
             let elements = if is_base64 {
                 elements.decoded(|text| BASE64_STANDARD.decode(text).ok())
             } else {
@@ -167,14 +196,39 @@ fn parse_tensor(input: Input, rest: &mut Bytes) -> Result<InputTensor, ApiError>
             };
             elements.ok_or_else(|| input_error(&name, "its data are not base64"))?.data()
         }
-        (Some(_), Some(_)) => return Err(input_error(&name, "it has both data and binary_data_size")),
-        (None, None) => return Err(input_error(&name, "it has neither data nor binary_data_size")),
+        (Parameter::Unset, None) => {
+            return Err(input_error(&name, "it has neither data nor binary_data_size"));
+        }
+        (_, Some(_)) => return Err(input_error(&name, "it has both data and binary_data_size")),
+        (size, None) => InputData::Raw(split_tensor(&name, &size, rest)?),
     };
     Ok(InputTensor { name, datatype, shape, data })
 }
 
+/// Removes the bytes of a tensor from the beginning of `rest`, and returns them.
+fn split_tensor(input: &str, size: &Parameter, rest: &mut Bytes) -> Result<Bytes, ApiError> {
+    let size = match size {
+        Parameter::Integer(size) => usize::try_from(*size).ok().filter(|&size| size <= rest.len()),
+        _ => None,
+    };
+    let size = size.ok_or_else(|| {
+        input_error(input, "binary_data_size must be a number of at most the remaining bytes of the body")
+    })?;
+    Ok(rest.split_to(size))
+}
+
+/// Returns whether the byte strings of an input are in base64.
+fn has_base64(input: &str, content_type: &Parameter) -> Result<bool, ApiError> {
+    match content_type {
+        Parameter::Unset => Ok(false),
+        Parameter::Text(text) => Ok(text == BASE64),
+        _ => Err(input_error(input, "the parameter content_type must be a text")),
+    }
+}
+
 fn parse_output(output: Output) -> Result<RequestedOutput, ServeError> {
-    let classes = output.parameters.integer("classification")?.filter(|&classes| classes > 0);
+    let classes = output.parameters.0.classification.integer("classification")?;
+    let classes = classes.filter(|&classes| classes > 0);
     Ok(RequestedOutput { name: output.name, classes: classes.map(|classes| classes as usize) })
 }
 
@@ -184,4 +238,49 @@ fn input_error(name: &str, reason: &str) -> ApiError {
 
 fn bad_request(reason: String) -> ApiError {
     ApiError::Http(StatusCode::BAD_REQUEST, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::oip::tensor::MAX_TEXTS;
+
+    fn parse(body: &Value) -> Result<ParsedRequest, String> {
+        let options = RequestOptions::with_timeout(Duration::from_secs(1));
+        let names = ("a".to_owned(), String::new());
+        let parsed = parse_body(names, &HeaderMap::new(), options, &body.to_string().into());
+        parsed.map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn a_content_type_is_a_text_or_missing() {
+        assert!(has_base64("a", &Parameter::Text(BASE64.into())).unwrap());
+        assert!(!has_base64("a", &Parameter::Text("text/plain".into())).unwrap());
+        assert!(!has_base64("a", &Parameter::Unset).unwrap());
+        assert!(has_base64("a", &Parameter::Integer(5)).is_err());
+    }
+
+    #[test]
+    fn lists_have_limits_and_unknown_parameters_are_skipped() {
+        let input = |shape: usize, texts: usize| {
+            json!({ "name": "a", "datatype": "BYTES", "shape": vec![1; shape], "data": vec![""; texts],
+                    "parameters": { "other": [[], {}] } })
+        };
+        let output = json!({ "name": "a" });
+        let longest = input(MAX_DIMS, MAX_TEXTS);
+        let accepted =
+            parse(&json!({ "inputs": vec![&longest; MAX_TENSORS], "outputs": vec![&output; MAX_TENSORS] }));
+        assert_eq!(accepted.unwrap().request.inputs.len(), MAX_TENSORS);
+        for (refused, reason) in [
+            (json!({ "inputs": vec![&longest; MAX_TENSORS + 1] }), "at most 64 elements"),
+            (json!({ "outputs": vec![&output; MAX_TENSORS + 1] }), "at most 64 elements"),
+            (json!({ "inputs": [input(MAX_DIMS + 1, 1)] }), "at most 64 elements"),
+            (json!({ "inputs": [input(1, MAX_TEXTS + 1)] }), "more than 256 strings"),
+        ] {
+            let error = parse(&refused).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
 }

@@ -4,8 +4,6 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use lopside_proto::inference::{DataType, ModelConfig, model_config::SchedulingChoice};
-use serde_json::{Value, json};
 
 use super::{
     bodies::{Inference, Tensor},
@@ -49,56 +47,4 @@ pub(super) fn inference_response(
     let mut response = ([(header::CONTENT_TYPE, "application/octet-stream")], text).into_response();
     response.headers_mut().insert(JSON_LENGTH, length);
     Ok(response)
-}
-
-/// Converts a configuration to JSON, with enumerations by name.
-pub(super) fn config_json(config: ModelConfig) -> Value {
-    let inputs = config.input.iter().map(|input| {
-        json!({
-            "name": input.name,
-            "data_type": data_type_name(input.data_type),
-            "dims": input.dims,
-            "optional": input.optional,
-        })
-    });
-    let outputs = config.output.iter().map(|output| {
-        json!({
-            "name": output.name,
-            "data_type": data_type_name(output.data_type),
-            "dims": output.dims,
-        })
-    });
-    let instances = config
-        .instance_group
-        .iter()
-        .map(|group| json!({ "name": group.name, "kind": group.kind().as_str_name(), "count": group.count }));
-    let batching = config.scheduling_choice.map(|SchedulingChoice::DynamicBatching(batching)| {
-        let queue = batching.default_queue_policy.unwrap_or_default();
-        json!({
-            "max_queue_delay_microseconds": batching.max_queue_delay_microseconds,
-            "priority_levels": batching.priority_levels,
-            "default_priority_level": batching.default_priority_level,
-            "default_queue_policy": {
-                "timeout_action": queue.timeout_action().as_str_name(),
-                "default_timeout_microseconds": queue.default_timeout_microseconds,
-                "allow_timeout_override": queue.allow_timeout_override,
-                "max_queue_size": queue.max_queue_size,
-            },
-        })
-    });
-    json!({
-        "name": config.name,
-        "platform": config.platform,
-        "backend": config.backend,
-        "max_batch_size": config.max_batch_size,
-        "input": inputs.collect::<Vec<_>>(),
-        "output": outputs.collect::<Vec<_>>(),
-        "instance_group": instances.collect::<Vec<_>>(),
-        "dynamic_batching": batching,
-        "model_transaction_policy": { "decoupled": false },
-    })
-}
-
-fn data_type_name(kind: i32) -> &'static str {
-    DataType::try_from(kind).unwrap_or_default().as_str_name()
 }

@@ -1,8 +1,8 @@
 //! `GET /v1/frames/{id}/{head}`: decodes an archived frame with a head on request.
 //!
-//! The frame is handled like the frame of a decode request: the same admission, deadlines and errors. Responses
-//! are cached for a while; the cache key includes the version of the head, so that a newer version takes effect
-//! at once.
+//! The frame is handled like the frame of a decode request: the same admission, deadlines, costs and errors. Responses
+//! are cached for a while; the cache key includes the version and the digest of the head, so that a newer version, and
+//! a head that was replaced without a new version, take effect at once.
 
 use axum::{
     body::{Bytes, to_bytes},
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     ServeError,
     api::{
+        cost::RequestCost,
         error_http::ApiError,
         extract::{PathParams, QueryParams},
         openapi_errors, openapi_schemas,
@@ -31,10 +32,9 @@ use crate::{
     archive::response_cache::{CachedResponse, ResponseKey},
 };
 
-/// Caching of a response that names the bundle and the version, and therefore never changes.
-const CACHE_PINNED: &str = "private, max-age=86400, immutable";
-/// Caching of a response that a newer head may change.
-const CACHE_NEWEST: &str = "private, no-cache";
+/// Clients may keep a response, but ask each time whether it is still valid: the head may be replaced at any time, also
+/// without a new version. The answer to that costs no run of the head.
+const CACHE_CONTROL: &str = "private, no-cache";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -47,13 +47,15 @@ pub(in crate::api::rest) struct DecodedQuery {
     #[serde(default)]
     bundle: String,
     /// The format of the response; as requested by the `Accept` header by default.
-    #[param(inline, nullable = false)]
+    #[param(value_type = FormatName, required = false, nullable = false)]
     format: Option<FormatName>,
 }
 
+/// A format of an output; `natural` is an image for heads that make images, and JSON for others.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-enum FormatName {
+#[schema(as = OutputFormat)]
+pub(in crate::api::rest) enum FormatName {
     Natural,
     Tensor,
     Png,
@@ -90,16 +92,15 @@ pub(in crate::api::rest) async fn decode_frame(
     PathParams((id, head)): PathParams<(i64, String)>,
     QueryParams(query): QueryParams<DecodedQuery>,
     headers: HeaderMap,
+    cost: RequestCost,
 ) -> Result<Response, ApiError> {
     let options = api.default_options.read_headers(&headers)?;
     let frame = server_archive.archive.read_frame(id).await.map_err(ServeError::from)?;
     let frame = frame.ok_or(ServeError::UnknownFrame(id))?;
     let key = response_key(&api, &frame, &head, &query, &headers)?;
     let etag = key.etag();
-    let pinned = query.version.is_some() && !query.bundle.is_empty();
-    let cache = if pinned { CACHE_PINNED } else { CACHE_NEWEST };
     let response_headers = [
-        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL)),
         (
             header::ETAG,
             HeaderValue::from_str(&etag).map_err(|error| ServeError::Internal(error.to_string()))?,
@@ -109,7 +110,7 @@ pub(in crate::api::rest) async fn decode_frame(
     if matches_etag(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, response_headers).into_response());
     }
-    let response = compute_response(&api, frame.bytes.into(), query.bundle, &key, options);
+    let response = compute_response(&api, frame.bytes.into(), query.bundle, &key, (options, &cost));
     let CachedResponse { content_type, body } =
         server_archive.responses.get_or_compute(&key, options.deadline, response).await?;
     Ok((response_headers, [(header::CONTENT_TYPE, content_type)], body).into_response())
@@ -135,7 +136,9 @@ fn response_key(
         Some(FormatName::Anomaly) => OutputFormat::Anomaly,
         None => requested_format(headers, kind)?,
     };
-    Ok(ResponseKey { frame_id: frame.meta.id, bundle: served.name().to_owned(), head, version, format })
+    let digest = served.head_digest(&head, version)?.as_str().to_owned();
+    let (frame_id, bundle) = (frame.meta.id, served.name().to_owned());
+    Ok(ResponseKey { frame_id, bundle, head, version, digest, format })
 }
 
 async fn compute_response(
@@ -143,7 +146,7 @@ async fn compute_response(
     frame: Bytes,
     bundle: String,
     key: &ResponseKey,
-    options: RequestOptions,
+    (options, cost): (RequestOptions, &RequestCost),
 ) -> Result<CachedResponse, ServeError> {
     let outputs = [OutputRequest { head: key.head.clone(), version: Some(key.version), format: key.format }];
     let request = DecodeRequest {
@@ -152,6 +155,7 @@ async fn compute_response(
         options,
         ..DecodeRequest::new(std::slice::from_ref(&frame))
     };
+    cost.charge_request(&api.decoder, &request)?;
     let output = api.decoder.decode(request).await?.into_iter().flatten().next();
     let output = output.ok_or_else(|| ServeError::Internal("the head produced no output".into()))?;
     let name = key.bundle.clone();

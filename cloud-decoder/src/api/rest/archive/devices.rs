@@ -1,31 +1,60 @@
-//! `GET /v1/devices`: the devices of the archive.
+//! `GET /v1/devices`: the devices of the archive, in pages.
 
 use axum::Json;
 use lopside_archive::Device;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::ArchiveExtractor;
-use crate::{ServeError, api::openapi_errors, archive::times::format_rfc3339};
+use super::{
+    ArchiveExtractor,
+    queries::{DeviceCursorParam, PageLimit},
+};
+use crate::{
+    ServeError,
+    api::{extract::QueryParams, openapi_errors},
+    archive::{record::ClockName, times::format_rfc3339},
+};
 
 /// Lists the devices that have sent frames.
 #[utoipa::path(
     get,
     path = "/v1/devices",
-    operation_id = "devices",
+    operation_id = "list_devices",
     tag = "archive",
-    responses((status = 200, description = "All devices, sorted by name", body = Devices), openapi_errors::ArchiveErrors)
+    params(DevicesQuery),
+    responses((status = 200, description = "A page of the devices, sorted by name", body = Devices), openapi_errors::ArchiveErrors)
 )]
 pub(in crate::api::rest) async fn list_devices(
     ArchiveExtractor(server_archive): ArchiveExtractor,
+    QueryParams(query): QueryParams<DevicesQuery>,
 ) -> Result<Json<Devices>, ServeError> {
-    let devices = server_archive.archive.devices().await?;
-    Ok(Json(Devices { devices: devices.into_iter().map(DeviceBody::from).collect() }))
+    let DevicesQuery { limit: PageLimit(limit), after } = query;
+    let after = after.map(|DeviceCursorParam(cursor)| cursor);
+    let page = server_archive.archive.list_devices(limit, after.as_ref()).await?;
+    let devices = page.devices.into_iter().map(DeviceBody::from).collect();
+    Ok(Json(Devices { devices, next: page.next.map(|next| next.to_string()) }))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api::rest) struct DevicesQuery {
+    /// Devices per page; 100 by default.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, nullable = false)]
+    limit: PageLimit,
+    /// The value of `next` in the previous page.
+    #[param(value_type = Option<String>, pattern = "^([0-9a-f]{2}){1,128}$", nullable = false)]
+    after: Option<DeviceCursorParam>,
+}
+
+/// A page of devices.
 #[derive(Serialize, ToSchema)]
 pub(in crate::api::rest) struct Devices {
     devices: Vec<DeviceBody>,
+    /// The value of `after` for the next page; null on the last page.
+    #[schema(required)]
+    next: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -40,8 +69,28 @@ struct DeviceBody {
     frames: u64,
     /// Total size of these frames in bytes.
     bytes: u64,
+    /// Approximate bytes that these frames occupy on disk, with their rows and the names of their sources. Quotas and
+    /// the limit of the archive's size count these bytes.
+    stored_bytes: u64,
     /// Number of frames ever archived, including deleted ones.
     applied: u64,
+    /// Number of uploads that were refused because a frame in them is archived with other contents: look for a
+    /// second device with this name, or for a spool that was copied or set back.
+    conflicts: u64,
+    /// Number of uploads of an older epoch of a spool next to a newer one: two devices work with copies of the
+    /// spool. Their frames are archived.
+    alternations: u64,
+    /// Number of connections that a newer connection of the device has displaced.
+    displaced: u64,
+    /// Number of frames that were acknowledged before the archive was restored from a backup, and that have not
+    /// come again. Frames that the device dropped among them are included.
+    lost: u64,
+    /// How far the clock of the device could be trusted when it connected last, as the device said.
+    clock: ClockName,
+    /// The server's time minus the device's time when the device connected last, in milliseconds; null if the device
+    /// did not state its time.
+    #[schema(required)]
+    clock_offset_ms: Option<i64>,
 }
 
 impl From<Device> for DeviceBody {
@@ -52,7 +101,14 @@ impl From<Device> for DeviceBody {
             last_seen: format_rfc3339(device.last_seen_us),
             frames: device.frames,
             bytes: device.bytes,
+            stored_bytes: device.stored_bytes,
             applied: device.applied,
+            conflicts: device.conflicts,
+            alternations: device.alternations,
+            displaced: device.displaced,
+            lost: device.lost,
+            clock: device.clock.quality.into(),
+            clock_offset_ms: device.clock.offset_ms,
         }
     }
 }

@@ -26,10 +26,10 @@ pub(in crate::api::rest) struct ExportQuery {
     /// Only frames of this device.
     #[param(nullable = false)]
     device: Option<String>,
-    /// Only frames captured at this time or later.
+    /// Only frames captured at this time or later, by the corrected time.
     #[param(value_type = openapi_schemas::Time, required = false, nullable = false)]
     from: Option<QueryTime>,
-    /// Only frames captured before this time.
+    /// Only frames captured before this time, by the corrected time.
     #[param(value_type = openapi_schemas::Time, required = false, nullable = false)]
     to: Option<QueryTime>,
     /// Only frames with at least this score.
@@ -37,13 +37,15 @@ pub(in crate::api::rest) struct ExportQuery {
     min_score: Option<MinScore>,
     /// The file format; NDJSON by default.
     #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(required = false)]
     format: FileFormat,
 }
 
+/// A format of exported files.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum FileFormat {
+#[schema(as = ExportFormat)]
+pub(in crate::api::rest) enum FileFormat {
     #[default]
     Ndjson,
     Parquet,
@@ -60,7 +62,7 @@ enum FileFormat {
     params(ExportQuery),
     responses(
         (status = 200, description = "All matching frames: one JSON object per line, as in `/v1/frames/{id}`, or a Parquet file", content(
-            (String = "application/x-ndjson"),
+            (openapi_schemas::Octets = "application/x-ndjson"),
             (openapi_schemas::Octets = "application/vnd.apache.parquet"),
         )),
         openapi_errors::ArchiveErrors,

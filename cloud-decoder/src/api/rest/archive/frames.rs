@@ -2,7 +2,8 @@
 
 use axum::{
     Json,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use lopside_archive::FrameQuery;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    super::{ApiState, accept::accepts, flag::Flag},
     ArchiveExtractor,
     queries::{MinScore, PageCursorParam, PageLimit, frame_query},
 };
@@ -20,9 +22,11 @@ use crate::{
         openapi_errors, openapi_schemas,
     },
     archive::{
+        ServerArchive,
         record::{FrameRecord, WholeRecord},
         times::QueryTime,
     },
+    audit::{Actor, Change},
 };
 
 const OCTET_STREAM: &str = "application/octet-stream";
@@ -34,10 +38,10 @@ pub(in crate::api::rest) struct ListQuery {
     /// Only frames of this device.
     #[param(nullable = false)]
     device: Option<String>,
-    /// Only frames captured at this time or later.
+    /// Only frames captured at this time or later, by the corrected time.
     #[param(value_type = openapi_schemas::Time, required = false, nullable = false)]
     from: Option<QueryTime>,
-    /// Only frames captured before this time.
+    /// Only frames captured before this time, by the corrected time.
     #[param(value_type = openapi_schemas::Time, required = false, nullable = false)]
     to: Option<QueryTime>,
     /// Only frames with at least this score.
@@ -72,17 +76,11 @@ pub(in crate::api::rest) struct OneFrameQuery {
     raw: Option<Flag>,
 }
 
-/// `true`, `false`, or a name alone, which means true.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, pattern = "^(true|false)?$")]
-struct Flag(bool);
-
 /// Lists archived frames, newest captured first.
 #[utoipa::path(
     get,
     path = "/v1/frames",
-    operation_id = "frames",
+    operation_id = "list_frames",
     tag = "archive",
     params(ListQuery),
     responses((status = 200, description = "A page of the matching frames", body = FramesBody), openapi_errors::ArchiveErrors)
@@ -103,7 +101,7 @@ pub(in crate::api::rest) async fn list_frames(
 #[utoipa::path(
     get,
     path = "/v1/frames/{id}",
-    operation_id = "frame",
+    operation_id = "get_frame",
     tag = "archive",
     params(("id" = i64, Path, description = "The frame's id"), OneFrameQuery),
     responses(
@@ -123,7 +121,7 @@ pub(in crate::api::rest) async fn get_frame(
     let frame = server_archive.archive.read_frame(id).await?.ok_or(ServeError::UnknownFrame(id))?;
     let raw = match query.raw {
         Some(Flag(raw)) => raw,
-        None => accepts_octets(&headers),
+        None => accepts(&headers, OCTET_STREAM),
     };
     let vary = [(header::VARY, "accept")];
     Ok(if raw {
@@ -143,29 +141,14 @@ pub(in crate::api::rest) async fn get_frame(
     responses((status = 204, description = "The frame was deleted"), openapi_errors::ArchiveErrors)
 )]
 pub(in crate::api::rest) async fn delete_frame(
-    ArchiveExtractor(server_archive): ArchiveExtractor,
+    ArchiveExtractor(ServerArchive { archive, .. }): ArchiveExtractor,
+    State(api): State<ApiState>,
+    actor: Actor,
     PathParams(id): PathParams<i64>,
 ) -> Result<StatusCode, ServeError> {
-    let existed = server_archive.archive.delete(id).await?;
-    existed.then_some(StatusCode::NO_CONTENT).ok_or(ServeError::UnknownFrame(id))
-}
-
-impl TryFrom<String> for Flag {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "" | "true" => Ok(Self(true)),
-            "false" => Ok(Self(false)),
-            _ => Err(format!("{text:?} is neither true nor false")),
-        }
-    }
-}
-
-/// Returns whether the `Accept` header lists `application/octet-stream`.
-fn accepts_octets(headers: &HeaderMap) -> bool {
-    let accept =
-        headers.get(header::ACCEPT).map(HeaderValue::to_str).and_then(Result::ok).unwrap_or_default();
-    let mut kinds = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-    kinds.any(|kind| kind == OCTET_STREAM)
+    let change = Change { actor, action: "frame.delete", subject: format!("frame {id}") };
+    let delete = async move {
+        archive.delete(id).await?.then_some(StatusCode::NO_CONTENT).ok_or(ServeError::UnknownFrame(id))
+    };
+    api.audit.perform(change, delete).await
 }

@@ -63,7 +63,7 @@ pub(in crate::api::rest) struct LiveQuery {
 #[utoipa::path(
     get,
     path = "/v1/live",
-    operation_id = "live_frames",
+    operation_id = "stream_frames",
     tag = "archive",
     params(
         LiveQuery,
@@ -224,7 +224,7 @@ impl LiveClient {
                 frame.map(|frame| frame.meta).filter(|meta| self.lower_bound.is_met(meta))
             }
         };
-        Ok(meta.filter(|meta| self.device.as_ref().is_none_or(|device| *device == meta.device)))
+        Ok(meta.filter(|meta| self.device.as_ref().is_none_or(|device| **device == *meta.device)))
     }
 
     async fn send_frame(&self, meta: &FrameMeta) -> Result<(), Disconnected> {

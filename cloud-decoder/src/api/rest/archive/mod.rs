@@ -1,5 +1,6 @@
-//! The archive over REST: devices, frames, decoded outputs, the live stream and exports.
+//! The archive over REST: devices, frames, decoded outputs, the live stream, exports and the audit log.
 
+pub(super) mod audit;
 pub(super) mod decoded;
 pub(super) mod devices;
 pub(super) mod export;
@@ -15,6 +16,7 @@ use crate::auth::{ApiRouter, Scope};
 /// Returns the routes of the archive.
 pub(super) fn router() -> ApiRouter<ApiState> {
     ApiRouter::new()
+        .get("/v1/audit", Scope::Admin, audit::list_audit)
         .get("/v1/devices", Scope::Archive, devices::list_devices)
         .get("/v1/frames", Scope::Archive, frames::list_frames)
         .get("/v1/frames/{id}", Scope::Archive, frames::get_frame)

@@ -1,12 +1,15 @@
 //! Query parameters, each with a type of its own, so that an invalid value is rejected with the parameter's
 //! name.
 
-use lopside_archive::{FrameQuery, MAX_PAGE_FRAMES, PageCursor};
+use lopside_archive::{
+    AuditCursor, DeviceCursor, FrameQuery, MAX_PAGE_AUDIT_ENTRIES, MAX_PAGE_DEVICES, MAX_PAGE_FRAMES,
+    PageCursor,
+};
 use serde::Deserialize;
 
 use crate::archive::times::QueryTime;
 
-/// Frames per page, 1 to [`MAX_PAGE_FRAMES`].
+/// Entries per page of a list, 1 to [`MAX_PAGE_FRAMES`].
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "u32")]
 pub(super) struct PageLimit(pub(super) u32);
@@ -21,6 +24,19 @@ pub(super) struct MinScore(pub(super) f64);
 #[serde(try_from = "String")]
 pub(super) struct PageCursorParam(pub(super) PageCursor);
 
+/// The position at which the previous page of devices ended.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct DeviceCursorParam(pub(super) DeviceCursor);
+
+/// The position at which the previous page of the audit log ended.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct AuditCursorParam(pub(super) AuditCursor);
+
+// The pages of all lists have the same limit.
+const _: () = assert!(MAX_PAGE_DEVICES == MAX_PAGE_FRAMES && MAX_PAGE_AUDIT_ENTRIES == MAX_PAGE_FRAMES);
+
 impl Default for PageLimit {
     fn default() -> Self {
         Self(100)
@@ -34,7 +50,7 @@ impl TryFrom<u32> for PageLimit {
         let is_valid = (1..=MAX_PAGE_FRAMES).contains(&limit);
         is_valid
             .then_some(Self(limit))
-            .ok_or_else(|| format!("a page has 1 to {MAX_PAGE_FRAMES} frames, not {limit}"))
+            .ok_or_else(|| format!("a page has 1 to {MAX_PAGE_FRAMES} entries, not {limit}"))
     }
 }
 
@@ -50,6 +66,22 @@ impl TryFrom<f64> for MinScore {
 }
 
 impl TryFrom<String> for PageCursorParam {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: lopside_archive::ArchiveError| error.to_string())
+    }
+}
+
+impl TryFrom<String> for DeviceCursorParam {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: lopside_archive::ArchiveError| error.to_string())
+    }
+}
+
+impl TryFrom<String> for AuditCursorParam {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
