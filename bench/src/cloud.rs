@@ -1,4 +1,5 @@
 use std::{
+    ffi::OsString,
     fmt::Display,
     fs,
     io::{BufRead as _, BufReader},
@@ -28,12 +29,22 @@ pub(crate) struct CloudDecoder {
 impl CloudDecoder {
     /// Starts a server with this archive, without scores; its log is written to the folder.
     pub(crate) fn start(archive: &str, folder: &Path) -> Result<Self, BenchError> {
+        Self::start_with(archive, folder, &[])
+    }
+
+    /// Like [`start`](Self::start), with additional arguments.
+    pub(crate) fn start_with(
+        archive: &str,
+        folder: &Path,
+        arguments: &[OsString],
+    ) -> Result<Self, BenchError> {
         let path = folder.join("cloud-decoder.log");
         let log = fs::File::create(&path).map_err(io_error(&path))?;
         let mut command = Command::new(program_path("LOPSIDE_CLOUD_DECODER")?);
         command.args(["serve", "--device", "cpu", "--listen", "127.0.0.1:0", "--bundle", BUNDLE]);
-        command.args(["--archive-scores=false", "--archive", archive]).env("RUST_LOG", "warn");
+        command.args(["--archive-scores=false", "--archive", archive]).args(arguments);
         let mut child = command
+            .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -48,6 +59,11 @@ impl CloudDecoder {
             return Err(ProgramError::Ended { program: PROGRAM, circumstance, log }.into());
         }
         Ok(cloud)
+    }
+
+    /// Returns the id of the server's process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 }
 

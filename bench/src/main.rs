@@ -1,6 +1,7 @@
 //! Speed, as ratios to named peers measured in the same run, and the figures for every row of the theory
 //! table. `cargo xtask bench` builds and starts this program.
 
+mod budget;
 mod cloud;
 mod coder;
 mod error;
@@ -22,6 +23,7 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
+use budget::BudgetArgs;
 use error::BenchError;
 use ingest::IngestArgs;
 use serving::ServingArgs;
@@ -41,7 +43,8 @@ use uplink::UplinkArgs;
   cargo xtask bench serving --what soak --peers triton --json
   cargo xtask bench spool --folder /var/tmp/spool --runs 3
   cargo xtask bench ingest --devices 1,100 --list 0 --postgres postgres://lopside@localhost/bench
-  cargo xtask bench uplink --folder /var/tmp/uplink --kilobits 256 --delay-ms 150")]
+  cargo xtask bench uplink --folder /var/tmp/uplink --kilobits 256 --delay-ms 150
+  cargo xtask bench budget --budget 128 --attacks unfinished-messages,gzip-bombs")]
 struct Cli {
     #[command(subcommand)]
     bench: BenchCommand,
@@ -69,6 +72,9 @@ enum BenchCommand {
     /// Measure edge-encoder and cloud-decoder over a slow link: recovery, link utilisation, latency of
     /// important frames, bytes, memory
     Uplink(UplinkArgs),
+    /// Attack cloud-decoder with a memory budget: peak memory, CPU time, and the success of healthy calls, per
+    /// attack
+    Budget(BudgetArgs),
 }
 
 /// The inputs of a bench and the number of repetitions.
@@ -97,6 +103,7 @@ fn main() -> ExitCode {
         BenchCommand::Spool(options) => spool::run(&options),
         BenchCommand::Ingest(options) => ingest::run(&options),
         BenchCommand::Uplink(options) => uplink::run(&options),
+        BenchCommand::Budget(options) => budget::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -34,7 +34,7 @@ pub(super) struct DeviceConnection {
 pub(super) async fn connect_device(url: String, device: String) -> Result<DeviceConnection, BenchError> {
     let mut service = IngestServiceClient::connect(url).await.map_err(request_error)?;
     let (messages, queue) = mpsc::channel(MAX_MESSAGES_IN_FLIGHT + 1);
-    let hello = upload_request::Message::Hello(Hello { device, lanes: Vec::new(), spool: 1 });
+    let hello = upload_request::Message::Hello(Hello { device, spool: 1, ..Hello::default() });
     messages.send(UploadRequest { message: Some(hello) }).await.map_err(request_error)?;
     let mut responses = service.upload(ReceiverStream::new(queue)).await.map_err(request_error)?.into_inner();
     responses.message().await.map_err(request_error)?;

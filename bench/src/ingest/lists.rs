@@ -82,9 +82,14 @@ impl ListClient {
 
     /// Returns the number of frames of all devices.
     async fn count_frames(&self) -> Result<usize, BenchError> {
-        let response = self.get_json("/v1/devices").await?;
-        let devices = response["devices"].as_array().map_or(&[][..], Vec::as_slice);
-        Ok(devices.iter().filter_map(|device| device["frames"].as_u64()).sum::<u64>() as usize)
+        let (mut count, mut after) = (0, String::new());
+        loop {
+            let page = self.get_json(&format!("/v1/devices?limit=1000{after}")).await?;
+            let devices = page["devices"].as_array().map_or(&[][..], Vec::as_slice);
+            count += devices.iter().filter_map(|device| device["frames"].as_u64()).sum::<u64>();
+            let Some(next) = page["next"].as_str() else { return Ok(count as usize) };
+            after = format!("&after={next}");
+        }
     }
 
     /// Returns the cursor after about `frames` frames: a multiple of [`PAGE_FRAMES`], rounded up.

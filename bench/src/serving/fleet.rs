@@ -36,6 +36,7 @@ pub(crate) struct RunningServer {
     pub(crate) model_name: String,
     /// A request to the server.
     pub(crate) target: Arc<LoadTarget>,
+    http_address: SocketAddr,
     server: ServerProcess,
 }
 
@@ -66,7 +67,8 @@ impl RunningServer {
         let model_name = peer.model_name(model);
         server.wait(|address| runtime.block_on(check_ready(peer.protocol, address, &model_name)))?;
         let target = LoadTarget::new(server.address, peer, model);
-        let running_server = Self { peer, model_name, target, server };
+        let http_address = (server.address.ip(), peer.http_port(ports)).into();
+        let running_server = Self { peer, model_name, target, http_address, server };
         runtime.block_on(running_server.check_output(expected))?;
         Ok(running_server)
     }
@@ -74,6 +76,11 @@ impl RunningServer {
     /// Returns the address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address
+    }
+
+    /// Returns the address on which the server listens for HTTP.
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        self.http_address
     }
 
     /// Returns the server's processes.

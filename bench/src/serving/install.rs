@@ -1,5 +1,5 @@
 //! Installs the peers into the cache: one Python environment per peer, with the versions in
-//! `xtask/serving.txt`; and `perf_analyzer`.
+//! `xtask/serving.txt`; and the clients of other projects.
 
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use lopside_python::triton::TritonClient;
+use lopside_python::{node::Node, triton::TritonClient};
 
 use crate::error::ServingError;
 
@@ -31,10 +31,22 @@ pub(crate) fn site_packages(environment: &Path) -> Result<(PathBuf, String), Ser
     lopside_python::site_packages(environment).map_err(|reason| install_error("a peer", &reason))
 }
 
+/// Returns Triton's client.
+pub(crate) fn tritonclient() -> Result<TritonClient, ServingError> {
+    TritonClient::install(Path::new(ROOT), &run).map_err(|reason| install_error("tritonclient", &reason))
+}
+
 /// Returns the command that starts `perf_analyzer`, with the path of its libraries.
 pub(crate) fn perf_analyzer() -> Result<Command, ServingError> {
-    let client = TritonClient::install(Path::new(ROOT), &run);
-    client.map(|client| client.perf_analyzer()).map_err(|reason| install_error("perf_analyzer", &reason))
+    tritonclient().map(|client| client.perf_analyzer())
+}
+
+/// Returns the program `node`, and the folder of packages with gRPC's client.
+pub(crate) fn grpc_js() -> Result<(PathBuf, PathBuf), ServingError> {
+    let node = Node::install(Path::new(ROOT), &run).map_err(|reason| install_error("Node.js", &reason))?;
+    let source = Path::new(ROOT).join("bench/clients/grpc-js");
+    let packages = node.install_packages("grpc-js", &source, &run);
+    Ok((node.program, packages.map_err(|reason| install_error("grpc-js", &reason))?))
 }
 
 /// Returns the packages of an environment as arguments for pip.

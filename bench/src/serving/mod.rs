@@ -10,19 +10,24 @@
 
 mod abuse;
 mod bare_loop;
+mod compression;
 mod fleet;
 mod h2load;
 mod install;
-mod load;
+mod judgement;
+pub(crate) mod load;
 mod models;
 mod peers;
 mod perf;
-mod process;
+pub(crate) mod process;
 mod report;
 mod round_figures;
+mod script_client;
 mod server;
+mod shared_connection;
 mod speed;
 mod strain;
+mod verdict;
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -61,13 +66,13 @@ pub(crate) struct ServingArgs {
     #[arg(long, value_delimiter = ',', default_value = "tiny,decoder")]
     models: Vec<Model>,
     /// Measurements to run
-    #[arg(long, value_delimiter = ',', default_value = "speed,tail,overload")]
+    #[arg(long, value_delimiter = ',', default_value = "speed,compression,shared,tail,overload")]
     what: Vec<ServingMeasurement>,
     /// Number of concurrent requests
     #[arg(long, value_delimiter = ',', default_value = "1,8,64", value_name = "N")]
     concurrency: Vec<usize>,
     /// Clients that send the requests
-    #[arg(long, value_delimiter = ',', default_value = "own,h2load,perf-analyzer")]
+    #[arg(long, value_delimiter = ',', default_value = "tritonclient-grpc,tritonclient-http,grpc-js")]
     clients: Vec<LoadClient>,
     /// Duration of a round in seconds, per server
     #[arg(long, default_value = "3", value_name = "SECONDS")]
@@ -115,6 +120,11 @@ impl HeadDevice {
 enum ServingMeasurement {
     /// CPU time per request, requests per second, latencies in closed loops
     Speed,
+    /// Latency and CPU time of cloud-decoder with an unmodified client as it is, relative to the same client with
+    /// compression off
+    Compression,
+    /// Latency of small calls to cloud-decoder on a connection on which a large answer is sent
+    Shared,
     /// Latencies at 70 % of each server's own peak, and at 70 % of the lowest peak
     Tail,
     /// Goodput and memory at five times the peak
@@ -205,7 +215,18 @@ fn measure_model(
             eprintln!("bench: {}: soak test of {}", model.name(), server.peer.name);
             report.soaks.push(strain::measure_soak(server, model, context)?);
         }
-        if context.options.has_measurement(ServingMeasurement::Abuse) && server.peer.name == OURS.name {
+        if server.peer.name != OURS.name {
+            continue;
+        }
+        if context.options.has_measurement(ServingMeasurement::Compression) {
+            eprintln!("bench: {}: measuring clients with and without compression", model.name());
+            report.compressions.extend(compression::measure_compression(server, model, context)?);
+        }
+        if context.options.has_measurement(ServingMeasurement::Shared) && model == Model::Decoder {
+            eprintln!("bench: {}: measuring small calls beside a large answer", model.name());
+            report.shared.push(shared_connection::measure_shared_connection(server, model, context)?);
+        }
+        if context.options.has_measurement(ServingMeasurement::Abuse) {
             for &kind in Abuse::value_variants() {
                 eprintln!("bench: {}: measuring under abuse: {kind:?}", model.name());
                 report.abuses.push(abuse::measure_abuse(server, kind, context)?);

@@ -120,11 +120,18 @@ impl Peer {
 
     /// Returns the server's name for a model.
     pub(crate) fn model_name(&self, model: Model) -> String {
-        if [OURS.name, OURS_ON_CPU.name].contains(&self.name) {
-            model.head_name()
-        } else {
-            model.name().to_owned()
-        }
+        if self.is_ours() { model.head_name() } else { model.name().to_owned() }
+    }
+
+    /// Returns the port for HTTP, one of the ports in [`LaunchOptions`]. cloud-decoder serves gRPC and HTTP on one
+    /// port, the others with its protocol on two.
+    pub(crate) fn http_port(&self, ports: [u16; 3]) -> u16 {
+        let [first, second, _] = ports;
+        if self.protocol == Protocol::OpenInference && !self.is_ours() { second } else { first }
+    }
+
+    fn is_ours(&self) -> bool {
+        [OURS.name, OURS_ON_CPU.name].contains(&self.name)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::runtime::Runtime;
 
 use super::{
     ServingContext,
@@ -15,6 +14,7 @@ use super::{
     peers::Protocol,
     perf,
     round_figures::RoundFigures,
+    script_client::{ScriptClient, ScriptRound},
 };
 use crate::{BenchError, error::io_error, median::median};
 
@@ -25,6 +25,12 @@ const WARM_UP_TIME: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LoadClient {
+    /// Triton's Python client over gRPC, unmodified, for servers with its protocol
+    TritonclientGrpc,
+    /// Triton's Python client over HTTP, unmodified; for the other servers aiohttp, which it uses
+    TritonclientHttp,
+    /// gRPC's client for Node.js, unmodified, for servers with Triton's protocol
+    GrpcJs,
     /// The client of this bench, the same for every server
     Own,
     /// The client of nghttp2, which uses little CPU time, for servers with Triton's protocol
@@ -68,12 +74,7 @@ pub(crate) fn measure_speeds(
             let mut samples = vec![Vec::new(); supported.len()];
             for _ in 0..options.rounds.get() {
                 for (server, samples) in supported.iter().zip(&mut samples) {
-                    samples.push(client.measure_round(
-                        server,
-                        concurrency,
-                        options.round_time(),
-                        context.runtime,
-                    )?);
+                    samples.push(client.measure_round(server, model, concurrency, context)?);
                 }
                 floors.push(bare_loop.cpu_ms(options.round_time() / 2)?);
             }
@@ -90,10 +91,36 @@ pub(crate) fn measure_speeds(
 }
 
 impl LoadClient {
+    /// Returns the name of the client.
+    pub(crate) fn name(self) -> &'static str {
+        match (self.script(), self) {
+            (Some(script), _) => script.name(),
+            (None, Self::H2load) => "h2load",
+            (None, Self::PerfAnalyzer) => "perf_analyzer",
+            (None, _) => "own",
+        }
+    }
+
+    /// Returns whether this is an unmodified client that users of servers have; it is often the limit of the rate.
+    pub(crate) fn is_unmodified(self) -> bool {
+        self.script().is_some()
+    }
+
+    fn script(self) -> Option<ScriptClient> {
+        match self {
+            Self::TritonclientGrpc => Some(ScriptClient::TritonGrpc),
+            Self::TritonclientHttp => Some(ScriptClient::TritonHttp),
+            Self::GrpcJs => Some(ScriptClient::GrpcJs),
+            Self::Own | Self::H2load | Self::PerfAnalyzer => None,
+        }
+    }
+
     fn supports_server(self, server: &RunningServer) -> bool {
         match self {
-            Self::Own => true,
-            Self::H2load => server.peer.protocol == Protocol::OpenInference,
+            Self::Own | Self::TritonclientHttp => true,
+            Self::TritonclientGrpc | Self::GrpcJs | Self::H2load => {
+                server.peer.protocol == Protocol::OpenInference
+            }
             // mlserver and kserve do not report the number of answered requests.
             Self::PerfAnalyzer => ["cloud-decoder", "triton"].contains(&server.peer.name),
         }
@@ -102,13 +129,17 @@ impl LoadClient {
     fn measure_round(
         self,
         server: &RunningServer,
+        model: Model,
         concurrency: usize,
-        duration: Duration,
-        runtime: &Runtime,
+        context: &ServingContext<'_>,
     ) -> Result<RoundFigures, BenchError> {
+        let (runtime, duration) = (context.runtime, context.options.round_time());
+        if let Some(script) = self.script() {
+            let round = ScriptRound { server, model, concurrency, duration, accepts_compression: true };
+            return script.measure_round(round);
+        }
         let work_folder = tempfile::tempdir().map_err(io_error(&std::env::temp_dir()))?;
         match self {
-            Self::Own => runtime.block_on(measure_own_client(server, concurrency, duration)),
             Self::H2load => h2load::measure_round(server, concurrency, duration, work_folder.path()),
             Self::PerfAnalyzer => {
                 let (address, tree) = (server.address(), server.tree());
@@ -122,6 +153,7 @@ impl LoadClient {
                 };
                 runtime.block_on(run.measure_round())
             }
+            _ => runtime.block_on(measure_own_client(server, concurrency, duration)),
         }
     }
 }

@@ -47,6 +47,17 @@ pub(crate) enum LoadLevel {
     Overload,
 }
 
+impl LoadLevel {
+    /// Returns the name of the rate.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::OwnPeak => "70 % of its own peak",
+            Self::LowestPeak => "70 % of the lowest peak",
+            Self::Overload => "5 × its peak",
+        }
+    }
+}
+
 /// The figures of an open loop at a given rate.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LoadFigures {

@@ -1,10 +1,11 @@
 //! Python environments with pinned packages, in the cache: tests and benches run programs in them beside our
-//! own.
+//! own. Node.js comes from such an environment too.
 //!
 //! An environment is created once. The last file that is written marks it as complete; an environment without
 //! that file, or with different contents in it, is created again. The caller supplies the function that runs
 //! commands, because an interrupt must reach them.
 
+pub mod node;
 pub mod triton;
 
 use std::{

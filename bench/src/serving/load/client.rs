@@ -29,6 +29,8 @@ use crate::{
 
 /// The gRPC method that runs a model.
 pub(crate) const INFER_PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
+/// The gRPC method that returns whether a server is live.
+const LIVE_PATH: &str = "/inference.GRPCInferenceService/ServerLive";
 /// Length of the prefix of a gRPC message, in bytes.
 const GRPC_PREFIX_BYTES: usize = 5;
 /// Maximum number of abandoned requests that the connection remembers, followed by the time for which it
@@ -46,6 +48,8 @@ const WINDOW: u32 = 16 << 20;
 pub(crate) struct LoadTarget {
     address: SocketAddr,
     protocol: Protocol,
+    /// The gRPC method, for servers with the protocol.
+    grpc_path: &'static str,
     /// Whether requests carry their deadline.
     sends_deadlines: bool,
     body: Bytes,
@@ -79,21 +83,45 @@ pub(crate) enum Connection {
 impl LoadTarget {
     /// Creates the request for a model of a server.
     pub(crate) fn new(address: SocketAddr, peer: Peer, model: Model) -> Arc<Self> {
-        let (protocol, sends_deadlines) = (peer.protocol, peer.accepts_deadlines());
-        let values: Vec<u8> = model.input_values().iter().flat_map(|value| value.to_le_bytes()).collect();
+        let protocol = peer.protocol;
         let body = match protocol {
             Protocol::Http { json: true, .. } => {
                 serde_json::json!({ INPUT_NAME: model.input_values() }).to_string().into()
             }
-            Protocol::Http { .. } => values.into(),
-            Protocol::OpenInference => grpc_frame(&infer_request(model, &peer.model_name(model), values)),
+            Protocol::Http { .. } => input_bytes(model).into(),
+            Protocol::OpenInference => grpc_frame(&infer_request(model, &peer.model_name(model), 1)),
         };
         Arc::new(Self {
             address,
             protocol,
-            sends_deadlines,
+            grpc_path: INFER_PATH,
+            sends_deadlines: peer.accepts_deadlines(),
             body,
-            output_bytes: 4 * model.output_shape().iter().product::<usize>(),
+            output_bytes: output_bytes(model),
+        })
+    }
+
+    /// Creates a request with several items, for a server with the protocol.
+    pub(crate) fn batch(address: SocketAddr, peer: Peer, model: Model, items: usize) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            protocol: Protocol::OpenInference,
+            grpc_path: INFER_PATH,
+            sends_deadlines: false,
+            body: grpc_frame(&infer_request(model, &peer.model_name(model), items)),
+            output_bytes: items * output_bytes(model),
+        })
+    }
+
+    /// Creates a request whose response has a few bytes: whether a server with the protocol is live.
+    pub(crate) fn liveness(address: SocketAddr) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            protocol: Protocol::OpenInference,
+            grpc_path: LIVE_PATH,
+            sends_deadlines: false,
+            body: Bytes::from_static(&[0; GRPC_PREFIX_BYTES]),
+            output_bytes: 1,
         })
     }
 
@@ -141,7 +169,7 @@ impl LoadTarget {
                 .header("host", self.address.to_string())
                 .header("content-type", if json { "application/json" } else { "application/octet-stream" }),
             Protocol::OpenInference => {
-                let request = Request::post(format!("http://{}{INFER_PATH}", self.address))
+                let request = Request::post(format!("http://{}{}", self.address, self.grpc_path))
                     .header("te", "trailers")
                     .header("content-type", "application/grpc");
                 match deadline.filter(|_| self.sends_deadlines) {
@@ -290,18 +318,28 @@ fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-fn infer_request(model: Model, name: &str, values: Vec<u8>) -> ModelInferRequest {
+/// Returns the size of an output in bytes.
+fn output_bytes(model: Model) -> usize {
+    4 * model.output_shape().iter().product::<usize>()
+}
+
+/// Returns an input as little-endian bytes.
+fn input_bytes(model: Model) -> Vec<u8> {
+    model.input_values().iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn infer_request(model: Model, name: &str, items: usize) -> ModelInferRequest {
     let [channels, height, width] = model.input_shape().map(|extent| extent as i64);
     let input = InferInputTensor {
         name: INPUT_NAME.to_owned(),
         datatype: "FP32".to_owned(),
-        shape: vec![1, channels, height, width],
+        shape: vec![items as i64, channels, height, width],
         ..InferInputTensor::default()
     };
     ModelInferRequest {
         model_name: name.to_owned(),
         inputs: vec![input],
-        raw_input_contents: vec![values.into()],
+        raw_input_contents: vec![input_bytes(model).repeat(items).into()],
         ..ModelInferRequest::default()
     }
 }

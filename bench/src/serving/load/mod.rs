@@ -8,7 +8,7 @@ mod closed;
 mod open;
 mod tally;
 
-pub(crate) use client::{Connection, INFER_PATH, LoadTarget};
+pub(crate) use client::{Connection, INFER_PATH, LoadTarget, Outcome};
 pub(crate) use closed::{StopCondition, run_closed};
 pub(crate) use open::{OpenLoop, run_open};
 pub(crate) use tally::OutcomeTally;
