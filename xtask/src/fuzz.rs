@@ -47,9 +47,9 @@ pub(crate) fn run(names: &[String], seconds: u32, jobs: Option<usize>) -> Result
         return Err(format!("there is no fuzz target {unknown:?}; the targets are {}", all_names.join(", ")));
     }
     let names = if names.is_empty() { &all_names } else { names };
-    build()?;
+    let binaries = build()?;
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let outcomes = run_targets(names, seconds, jobs)?;
+    let outcomes = run_targets(&binaries, names, seconds, jobs)?;
     print_table(names, &outcomes, seconds);
     let failed: Vec<String> = names
         .iter()
@@ -74,31 +74,51 @@ fn target_names() -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn build() -> Result<()> {
-    let mut command = Command::new("cargo");
+/// Builds all targets, and returns the folder of their binaries.
+fn build() -> Result<PathBuf> {
+    let triple = host_triple()?;
+    let target = workspace::target().join("fuzz");
+    let mut command = nightly("cargo");
+    // With a triple, the flags of the targets do not apply to build scripts.
+    command.args([
+        "build",
+        "--release",
+        "--locked",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--target",
+        &triple,
+    ]);
+    processes::run(command.env("CARGO_TARGET_DIR", &target))?;
+    Ok(target.join(triple).join("release"))
+}
+
+/// Returns the triple of this machine.
+fn host_triple() -> Result<String> {
+    let output = nightly("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let triple = text.lines().find_map(|line| line.strip_prefix("host: ")).map(ToOwned::to_owned);
+    triple.ok_or_else(|| "fuzzing needs a nightly compiler: `rustup toolchain install nightly`".to_owned())
+}
+
+/// Returns a command of the nightly toolchain, in the root of the clone.
+fn nightly(program: &str) -> Command {
+    let mut command = Command::new(program);
     workspace::remove_package_variables(&mut command);
-    // The toolchain of the outer cargo would take the place of `+nightly`.
-    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
-    command.current_dir(workspace::root()).args(["+nightly", "fuzz", "build", "--fuzz-dir", "fuzz"]);
-    command.env("CARGO_TARGET_DIR", target());
-    processes::run(&mut command).map_err(|error| {
-        format!("{error}; fuzzing needs a nightly toolchain and `cargo install cargo-fuzz --locked`")
-    })
+    // The toolchain of the outer cargo would take the place of the argument.
+    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTFLAGS");
+    command.current_dir(workspace::root()).arg("+nightly");
+    command
 }
 
-/// Returns the target folder of the fuzz targets, whose code is instrumented and shares nothing with other builds.
-fn target() -> PathBuf {
-    workspace::target().join("fuzz")
-}
-
-fn run_targets(names: &[String], seconds: u32, jobs: usize) -> Result<Vec<Outcome>> {
+fn run_targets(binaries: &Path, names: &[String], seconds: u32, jobs: usize) -> Result<Vec<Outcome>> {
     let cache = lopside_python::cache_folder()?.join("fuzz");
     let (next, outcomes) = (Mutex::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some((index, name)) = take_next(&next, names) {
-                    let outcome = run_target(&cache, name, seconds);
+                    let outcome = run_target(&binaries.join(name), &cache, name, seconds);
                     outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((index, outcome));
                 }
             });
@@ -116,14 +136,14 @@ fn take_next<'a>(next: &Mutex<usize>, names: &'a [String]) -> Option<(usize, &'a
     names.get(index).map(|name| (index, name)).filter(|_| !processes::interrupted())
 }
 
-fn run_target(cache: &Path, name: &str, seconds: u32) -> Result<Outcome> {
+fn run_target(binary: &Path, cache: &Path, name: &str, seconds: u32) -> Result<Outcome> {
     let corpus = cache.join(name);
     write_seeds(&corpus, name)?;
     let log = cache.join(format!("{name}.log"));
     let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let output = file.try_clone().map_err(|error| format!("{}: {error}", log.display()))?;
     let [rss, allocation] = MEMORY_MIB;
-    let mut command = Command::new(binary(name)?);
+    let mut command = Command::new(binary);
     command.arg(&corpus).args([
         "-seed=1".to_owned(),
         format!("-max_total_time={seconds}"),
@@ -139,14 +159,6 @@ fn run_target(cache: &Path, name: &str, seconds: u32) -> Result<Outcome> {
         eprintln!("{name} failed:\n{}", last_lines(&text, 40));
     }
     Ok(Outcome { executions: executions(&text), log, has_failed: result.is_err() })
-}
-
-/// Returns the path of a target's binary, in the folder of whichever triple this machine has.
-fn binary(name: &str) -> Result<PathBuf> {
-    let target = target();
-    let entries = fs::read_dir(&target).map_err(|error| format!("{}: {error}", target.display()))?;
-    let mut candidates = entries.flatten().map(|entry| entry.path().join("release").join(name));
-    candidates.find(|path| path.is_file()).ok_or_else(|| format!("{name} was not built"))
 }
 
 /// Copies the seeds of a target into its corpus.

@@ -76,7 +76,7 @@ enum Command {
         #[arg(long, default_value = "30", value_name = "N")]
         minutes: u32,
     },
-    /// Fuzz everything that reads bytes from outside; needs a nightly toolchain and cargo-fuzz
+    /// Fuzz everything that reads bytes from outside; needs a nightly toolchain
     Fuzz {
         /// Duration per target in seconds
         #[arg(long, default_value = "60", value_name = "N")]
@@ -90,7 +90,8 @@ enum Command {
     },
     /// Measure speed, as ratios to named peers in the same run
     Bench {
-        /// Name of the bench, followed by its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`, `uplink`
+        /// Name of the bench, followed by its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`, `uplink`,
+        /// `budget`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "--help")]
         args: Vec<String>,
     },
@@ -150,11 +151,11 @@ fn outage_test(minutes: u32) -> Result<()> {
     workspace::cargo(&args, &[("ORT_DYLIB_PATH", &*library), ("LOPSIDE_OUTAGE_SECONDS", Path::new(&seconds))])
 }
 
-/// Builds and runs a bench. `serving`, `ingest` and `uplink` start other binaries, which are built as well.
+/// Builds and runs a bench. `serving`, `ingest`, `uplink` and `budget` start other binaries, which are built as well.
 fn bench(args: &[String]) -> Result<()> {
     let cargo_args = ["run", "--release", "--bin", "lopside-bench", "--"];
     let cargo_args = [&cargo_args, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
-    if args.first().is_none_or(|bench| !["serving", "ingest", "uplink"].contains(&&bench[..])) {
+    if args.first().is_none_or(|bench| !["serving", "ingest", "uplink", "budget"].contains(&&bench[..])) {
         return workspace::cargo(&cargo_args, &[]);
     }
     workspace::build_binaries(&["cloud-decoder", "edge-encoder"])?;

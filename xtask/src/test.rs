@@ -9,6 +9,8 @@ use crate::{Result, datasets, models, postgres, python, runtime, workspace};
 
 /// Versions of the packages that the test of the REST interfaces needs.
 const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
+/// Versions of the packages that generate and run a Python client.
+const CLIENT_GENERATOR: &str = "xtask/openapi-python-client.txt";
 
 /// The environment variables of the tests, and the tests that are skipped.
 #[derive(Debug, Default)]
@@ -54,6 +56,19 @@ impl Plan {
         match python::environment(SCHEMATHESIS, "schemathesis") {
             Ok(python) => plan.set("LOPSIDE_SCHEMATHESIS_PYTHON", python),
             Err(error) => plan.skip_part("the REST interfaces", "schemathesis::", &error)?,
+        }
+        match python::environment(CLIENT_GENERATOR, "openapi-python-client") {
+            Ok(python) => plan.set("LOPSIDE_CLIENT_GENERATOR_PYTHON", python),
+            Err(error) => plan.skip_part("generated Python clients", "generated_clients::python", &error)?,
+        }
+        match python::typescript() {
+            Ok(tools) => {
+                plan.set("LOPSIDE_NODE", tools.node);
+                plan.set("LOPSIDE_TYPESCRIPT_PACKAGES", tools.packages);
+            }
+            Err(error) => {
+                plan.skip_part("generated TypeScript clients", "generated_clients::typescript", &error)?;
+            }
         }
         match python::triton() {
             Ok(client) => {

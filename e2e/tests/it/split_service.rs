@@ -297,7 +297,10 @@ fn invalid_bundles_and_addresses_are_refused_at_the_start() {
         (run_failing(&mut serve_command(&[bundle])), "heads/reconstruct-1.onnx has SHA-256"),
         (run_failing(&mut serve_command(&[])), "--bundle DIR"),
         (run_failing(&mut serve_command(&[&in_clone("samples")])), "neither is nor contains a bundle"),
-        (run_failing(&mut serve_command(&[&fashion(), &fashion()])), "two bundles are named \"fashion\""),
+        (
+            run_failing(serve_command(&[&fashion(), &fashion()]).arg("--strict")),
+            "two bundles are named \"fashion\"",
+        ),
         (
             run_failing(serve_command(&[&fashion()]).args(["--onnxruntime", "/nowhere.so"])),
             "cannot load ONNX Runtime from /nowhere.so",

@@ -48,7 +48,7 @@ impl Site {
             let page = archive.list_frames(&query).await.unwrap();
             for meta in page.frames {
                 frames.push(archive.read_frame(meta.id).await.unwrap().unwrap().bytes);
-                sources.push(meta.source);
+                sources.push(meta.source.to_string());
             }
             let Some(next) = page.next else { break };
             query.after = Some(next);
