@@ -1,3 +1,4 @@
+use lopside_archive::DeviceClock;
 use lopside_delivery::Class;
 use lopside_proto::v1::{Frames, Hello, UploadRequest, upload_request::Message};
 
@@ -17,7 +18,7 @@ pub(crate) fn read_message(request: UploadRequest) {
 
 fn read_hello(hello: Hello) {
     let lane_count = hello.lanes.len();
-    if let Ok(hello) = DeviceHello::parse(hello) {
+    if let Ok(hello) = DeviceHello::parse(hello, 0) {
         let unsettled = hello.unsettled();
         assert!(unsettled.len() == lane_count && lane_count <= Class::ALL.len(), "{unsettled:?}");
     }
@@ -25,7 +26,8 @@ fn read_hello(hello: Hello) {
 
 fn read_frames(frames: Frames) {
     let (count, bytes) = (frames.lengths.len(), frames.frames.len());
-    let sender = UploadSender { device: "fuzz".into(), connection_number: 1, spool: 1 };
+    let sender =
+        UploadSender { device: "fuzz".into(), connection_number: 1, spool: 1, clock: DeviceClock::default() };
     if let Ok(batch) = unpack_batch(&sender, frames) {
         assert_eq!(batch.records.len(), count);
         assert_eq!(batch.records.iter().map(|record| record.frame.len()).sum::<usize>(), bytes);
