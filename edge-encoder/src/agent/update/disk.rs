@@ -6,21 +6,18 @@ use std::{
     path::Path,
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
+use lopside_spool::{Disk, DiskFile, Storage as _};
 
 use crate::{EdgeError, UpdateError, error::io_error};
 
-/// Opens a file, or creates an empty one, and locks it until the returned handle is dropped.
-pub(super) fn lock(path: &Path) -> Result<File, EdgeError> {
-    let file = File::options().write(true).create(true).truncate(false).open(path).map_err(io_error(path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(UpdateError::FolderInUse { lock: path.to_owned() }.into()),
-        Err(error) => Err(io_error(path)(error.into())),
-    }
+/// Locks a file of a folder, which is created if it is missing, until the returned handle is dropped.
+pub(super) fn lock(folder: &Path, name: &str) -> Result<DiskFile, EdgeError> {
+    let path = folder.join(name);
+    let locked = Disk::open(folder).and_then(|disk| disk.lock(name));
+    locked.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => UpdateError::FolderInUse { lock: path.clone() }.into(),
+        _ => io_error(&path)(error),
+    })
 }
 
 /// Replaces a file atomically.

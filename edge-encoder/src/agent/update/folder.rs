@@ -18,6 +18,7 @@ use std::{
 
 use lopside_bundle::Digest;
 use lopside_latent::LatentSpaceId;
+use lopside_spool::DiskFile;
 use rustix::fs::statvfs;
 
 use super::{
@@ -37,7 +38,7 @@ const NEW_EXTENSION: &str = "new";
 pub(super) struct BundleFolder {
     path: PathBuf,
     /// The locked file; the lock ends with the last clone.
-    _lock: Arc<File>,
+    _lock: Arc<DiskFile>,
 }
 
 impl BundleFolder {
@@ -48,7 +49,7 @@ impl BundleFolder {
     pub(super) fn open(path: &Path) -> Result<Self, EdgeError> {
         let downloads = path.join(DOWNLOAD_FOLDER);
         fs::create_dir_all(&downloads).map_err(io_error(&downloads))?;
-        let lock = disk::lock(&path.join(LOCK_FILE))?;
+        let lock = disk::lock(path, LOCK_FILE)?;
         Ok(Self { path: path.to_owned(), _lock: Arc::new(lock) })
     }
 
