@@ -6,6 +6,7 @@ use lopside_decoder::DecodeError;
 use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::error_message::error_message;
 use crate::{ServeError, telemetry::request_context::current_request_id};
 
 /// Returns `RESOURCE_EXHAUSTED` with the delay before a retry.
@@ -20,7 +21,7 @@ pub(crate) fn resource_exhausted(message: String, wait: Duration) -> Status {
 
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
-        let message = error.to_string();
+        let message = error_message(&error);
         match error {
             ServeError::Decode(error) => decode_status(error, message),
             ServeError::InvalidRequest(_) => Status::invalid_argument(message),
@@ -71,6 +72,6 @@ fn decode_status(error: DecodeError, message: String) -> Status {
             Status::internal(message)
         }
         // The enum may grow; an unknown variant is a fault of the server.
-        error => Status::internal(error.to_string()),
+        _ => Status::internal(message),
     }
 }

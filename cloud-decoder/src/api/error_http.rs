@@ -11,6 +11,7 @@ use lopside_decoder::DecodeError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::error_message::error_message;
 use crate::{ServeError, telemetry::request_context::current_request_id, transport::BodyRefusal};
 
 /// The body of every error response.
@@ -43,7 +44,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
             Self::Serve(error) => error.into_response(),
-            Self::Http(status, error) => (status, Json(ErrorBody { error })).into_response(),
+            Self::Http(status, error) => {
+                (status, Json(ErrorBody { error: error_message(&error) })).into_response()
+            }
         }
     }
 }
@@ -82,7 +85,7 @@ impl IntoResponse for ServeError {
             Self::Stopping | Self::NotReady(_) | Self::ArchiveUnavailable(_) => Some(Duration::ZERO),
             _ => None,
         };
-        let mut response = (status, Json(ErrorBody { error: self.to_string() })).into_response();
+        let mut response = (status, Json(ErrorBody { error: error_message(&self) })).into_response();
         if let Some(wait) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, retry_seconds(wait).into());
         }

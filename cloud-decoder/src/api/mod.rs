@@ -6,6 +6,7 @@ mod compression;
 pub(crate) mod cost;
 pub(crate) mod error_grpc;
 pub(crate) mod error_http;
+mod error_message;
 pub(crate) mod extract;
 pub(crate) mod grpc;
 mod grpc_encoding;

@@ -145,6 +145,31 @@ async fn the_largest_values_are_a_classification() {
 }
 
 #[tokio::test]
+async fn errors_do_not_repeat_what_was_sent_without_limit() {
+    let (cloud, _folder) = cloud().await;
+    let long = "long".repeat(250_000);
+    let mut request = infer("a.times", &[[1.0, 2.0]]);
+    request.model_name.clone_from(&long);
+    let status = cloud.client().await.model_infer(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status}");
+    assert!(
+        status.message().contains("longlong") && status.message().len() < 2000,
+        "{}",
+        status.message().len()
+    );
+
+    let input = json!({ "name": "latent", "datatype": long, "shape": [1, 2], "data": [1, 2] });
+    let body = json!({ "inputs": [input] }).to_string();
+    let response = cloud.post("/v2/models/a.times/infer", body).await;
+    assert_eq!(response.status, 400);
+    assert!(
+        response.error().contains("longlong") && response.error().len() < 2000,
+        "{}",
+        response.error().len()
+    );
+}
+
+#[tokio::test]
 async fn invalid_requests_are_refused_with_the_reason() {
     let (cloud, _folder) = cloud().await;
     let mut client = cloud.client().await;
