@@ -28,8 +28,12 @@ pub(crate) enum Attack {
     GzipBombs,
     /// 5,000 requests with random API keys
     KeyGuesses,
+    /// 64 devices that send eight messages with 20,000 frames of one byte each at the same time
+    ManyMessages,
     /// 3,000 devices that connect at the same time
     Hellos,
+    /// 1,000 devices that stay connected and send nothing
+    IdleDevices,
     /// 100 cancelled requests per second on the connection of the healthy client
     Resets,
 }
@@ -80,7 +84,9 @@ impl Attack {
             Self::ImageFrames => calls::decode_images(&url, &large_frame).await,
             Self::GzipBombs => bodies::send_gzip_bombs(address).await,
             Self::KeyGuesses => calls::guess_keys(&url).await,
+            Self::ManyMessages => uploads::send_many_messages(&url).await,
             Self::Hellos => uploads::send_hellos(&url).await,
+            Self::IdleDevices => uploads::hold_devices(&url).await,
             Self::Resets => calls::reset_calls(&channel, &small_frame).await,
         }
     }

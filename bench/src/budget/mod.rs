@@ -53,6 +53,10 @@ const PIXELS_PER_MEGAPIXEL: u32 = 1_000_000;
 /// Memory above the idle server and the budget that no attack may exceed, in megabytes: connections, buffers, and what
 /// the allocator keeps.
 const ALLOWANCE_MB: f64 = 64.0;
+/// Number of connections that the attackers may have.
+const MAX_CONNECTIONS_PER_PEER: &str = "2000";
+/// Memory of the devices that stay connected, in megabytes.
+const IDLE_DEVICES_MB: f64 = 60.0;
 /// Largest image that the server accepts, in megapixels.
 const MAX_MEGAPIXELS: u32 = 8;
 /// Memory of an image that is being decoded, in bytes per pixel; the server holds twice as many pixels as the largest
@@ -69,7 +73,8 @@ pub(crate) struct BudgetArgs {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "upload-messages,unfinished-messages,image-frames,gzip-bombs,key-guesses,hellos,resets"
+        default_value = "upload-messages,many-messages,unfinished-messages,image-frames,gzip-bombs,key-guesses,hellos,idle-devices,\
+                         resets"
     )]
     attacks: Vec<Attack>,
     /// Bundle of an image codec, which decodes the frames of large images
@@ -150,7 +155,8 @@ impl AttackFigures {
             seconds: self.seconds,
             cpu_seconds: self.cpu.as_secs_f64(),
             idle_mb: self.idle_bytes / BYTES_PER_MEGABYTE,
-            budget_mb,
+            // Devices that send nothing need none of it.
+            budget_mb: if attack == Attack::IdleDevices { 0.0 } else { budget_mb },
             constant_mb: attack_constant_mb(attack),
             peak_mb: self.peak_bytes.map(|bytes| bytes / BYTES_PER_MEGABYTE),
             healthy_calls: self.healthy.answered(),
@@ -164,12 +170,11 @@ impl AttackFigures {
 /// Returns the memory that an attack may take in addition to the idle server and the budget, in megabytes. Images have
 /// a budget of their own.
 fn attack_constant_mb(attack: Attack) -> f64 {
-    let images = if attack == Attack::ImageFrames {
-        2.0 * f64::from(MAX_MEGAPIXELS) * IMAGE_BYTES_PER_PIXEL
-    } else {
-        0.0
-    };
-    ALLOWANCE_MB + images
+    match attack {
+        Attack::ImageFrames => ALLOWANCE_MB + 2.0 * f64::from(MAX_MEGAPIXELS) * IMAGE_BYTES_PER_PIXEL,
+        Attack::IdleDevices => IDLE_DEVICES_MB,
+        _ => ALLOWANCE_MB,
+    }
 }
 
 /// Returns the answers to the attack, or the reason why it ended: a server may close the connections of an attacker.
@@ -197,6 +202,9 @@ impl BudgetArgs {
             MAX_MEGAPIXELS.to_string().into(),
             "--drain-seconds".into(),
             "1".into(),
+            // All devices have one address.
+            "--max-connections-per-peer".into(),
+            MAX_CONNECTIONS_PER_PEER.into(),
             "--bundle".into(),
             self.photo.clone().into(),
         ];

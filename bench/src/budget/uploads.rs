@@ -1,6 +1,6 @@
 //! Attacks of devices: upload messages that describe far more than they contain, and many devices at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use lopside_proto::v1::{
     Frames, Hello, Origin, UploadRequest, UploadResponse, ingest_service_client::IngestServiceClient,
@@ -27,6 +27,13 @@ const DEVICES: usize = 3000;
 const CONNECTIONS: usize = 8;
 /// Maximum number of unanswered devices.
 const MAX_WAITING: usize = 200;
+/// Number of devices that stay connected.
+const IDLE_DEVICES: usize = 1000;
+/// Number of devices that send messages at the same time, over connections of their own.
+const SENDING_DEVICES: usize = 64;
+/// Number of messages of each of these devices, and of frames in each message: all are sent before the first is
+/// acknowledged.
+const SENT: [usize; 2] = [8, 20_000];
 
 /// Sends messages whose frames are empty and have one source with a long name: a server that stores the name with each
 /// frame needs gigabytes.
@@ -51,6 +58,7 @@ pub(super) async fn send_hellos(url: &str) -> Result<String, BenchError> {
     }
     let permits = Arc::new(Semaphore::new(MAX_WAITING));
     let mut devices = JoinSet::new();
+    let started_at = Instant::now();
     for number in 0..DEVICES {
         let permit = Arc::clone(&permits).acquire_owned().await.map_err(request_error)?;
         let service = services[number % CONNECTIONS].clone();
@@ -64,31 +72,81 @@ pub(super) async fn send_hellos(url: &str) -> Result<String, BenchError> {
     while let Some(answer) = devices.join_next().await {
         answers.add(answer.map_err(request_error)?);
     }
-    Ok(answers.to_string())
+    let rate = DEVICES as f64 / started_at.elapsed().as_secs_f64();
+    Ok(format!("{answers}; {rate:.0} per second"))
+}
+
+/// Connects devices that send nothing but their first message, over connections of their own.
+pub(super) async fn hold_devices(url: &str) -> Result<String, BenchError> {
+    let mut devices = Vec::with_capacity(IDLE_DEVICES);
+    for number in 0..IDLE_DEVICES {
+        let service = IngestServiceClient::connect(url.to_owned()).await.map_err(request_error)?;
+        let (messages, mut responses) =
+            open(service, format!("device-{number}"), &[]).await.map_err(request_error)?;
+        responses.message().await.map_err(request_error)?;
+        devices.push((messages, responses));
+    }
+    Ok(format!("{} devices are connected", devices.len()))
+}
+
+/// Sends many messages with many short frames at the same time: they wait for the archive.
+pub(super) async fn send_many_messages(url: &str) -> Result<String, BenchError> {
+    let [messages, frames] = SENT;
+    let mut devices = JoinSet::new();
+    for number in 0..SENDING_DEVICES {
+        let url = url.to_owned();
+        devices.spawn(async move {
+            let service = IngestServiceClient::connect(url).await.map_err(request_error)?;
+            let requests: Vec<UploadRequest> =
+                (0..messages).map(|index| short_frames(index, frames)).collect();
+            let answer = async {
+                let (_messages, mut responses) = open(service, format!("device-{number}"), &requests).await?;
+                drop(requests);
+                let mut answer = None;
+                for _ in 0..=messages {
+                    answer = responses.message().await?;
+                }
+                Ok(answer)
+            };
+            Ok::<_, BenchError>(describe(answer.await))
+        });
+    }
+    let mut answers = AnswerCounts::default();
+    while let Some(answer) = devices.join_next().await {
+        answers.add(answer.map_err(request_error)??);
+    }
+    Ok(format!("{answers}, {messages} messages of {frames} frames each"))
 }
 
 /// Introduces a device, sends its message, if any, and returns the last answer of the server.
 async fn upload(
-    mut service: IngestServiceClient<Channel>,
+    service: IngestServiceClient<Channel>,
     device: String,
     request: Option<UploadRequest>,
 ) -> Result<Option<UploadResponse>, Status> {
-    let (messages, queue) = mpsc::channel(2);
-    let hello = upload_request::Message::Hello(Hello { device, spool: 1, ..Hello::default() });
-    let hello = UploadRequest { message: Some(hello) };
-    let expected = 1 + usize::from(request.is_some());
-    for message in std::iter::once(hello).chain(request) {
-        // The queue has room for both messages.
-        let _ = messages.try_send(message);
-    }
-    let mut responses: Streaming<UploadResponse> =
-        service.upload(ReceiverStream::new(queue)).await?.into_inner();
+    let (_messages, mut responses) = open(service, device, request.as_slice()).await?;
     let mut answer = None;
-    for _ in 0..expected {
+    for _ in 0..=usize::from(request.is_some()) {
         answer = responses.message().await?;
     }
-    drop(messages);
     Ok(answer)
+}
+
+/// Introduces a device and sends its messages. The stream is open until the sender is dropped.
+async fn open(
+    mut service: IngestServiceClient<Channel>,
+    device: String,
+    requests: &[UploadRequest],
+) -> Result<(mpsc::Sender<UploadRequest>, Streaming<UploadResponse>), Status> {
+    let (messages, queue) = mpsc::channel(1 + requests.len());
+    let hello = upload_request::Message::Hello(Hello { device, spool: 1, ..Hello::default() });
+    let hello = UploadRequest { message: Some(hello) };
+    for message in std::iter::once(hello).chain(requests.iter().cloned()) {
+        // The queue has room for all messages.
+        let _ = messages.try_send(message);
+    }
+    let responses = service.upload(ReceiverStream::new(queue)).await?.into_inner();
+    Ok((messages, responses))
 }
 
 fn describe(answer: Result<Option<UploadResponse>, Status>) -> String {
@@ -97,6 +155,21 @@ fn describe(answer: Result<Option<UploadResponse>, Status>) -> String {
         Ok(None) => "closed".to_owned(),
         Err(status) => format!("{:?}", status.code()),
     }
+}
+
+/// Returns the message with this number: frames of one byte each.
+fn short_frames(number: usize, count: usize) -> UploadRequest {
+    let frames = Frames {
+        epoch: 1,
+        first: (number * count) as u64 + 1,
+        captured_ms: 1,
+        elapsed_ms: vec![0; count - 1],
+        lengths: vec![1; count],
+        digests: vec![crc32c::crc32c(&[0]); count],
+        frames: vec![0; count].into(),
+        ..Frames::default()
+    };
+    UploadRequest { message: Some(upload_request::Message::Frames(frames)) }
 }
 
 fn empty_frames(count: usize) -> Frames {

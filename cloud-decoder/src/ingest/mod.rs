@@ -23,6 +23,7 @@ mod events;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzed;
 mod hello;
+mod pending_memory;
 mod unpack;
 mod upload;
 
@@ -43,7 +44,7 @@ use crate::{
     ServeError,
     auth::ClientIdentity,
     telemetry::{ingest::init_ingest_metrics, request_context::keep_request},
-    transport::ConnectionPeer,
+    transport::{ConnectionPeer, StreamMemory},
 };
 
 /// Capacity of the response queue of one connection.
@@ -88,6 +89,7 @@ impl IngestService for GrpcIngestService {
             peer,
             ready: self.ready.clone(),
             responses,
+            memory: StreamMemory::of_request(request.extensions()),
             has_failed: false,
             has_alternated: false,
         };

@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
 use lopside_archive::{AppliedBatch, Archive, Batch};
 use lopside_proto::v1::{Ack, UploadRequest, UploadResponse, upload_request, upload_response};
+use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
 
@@ -12,6 +13,7 @@ use super::{
     connections::{DeviceConnection, DeviceConnections},
     events::{IngestEvent, count_events},
     hello::{DeviceHello, build_welcome},
+    pending_memory::{PendingMemory, message_memory},
     unpack::{UploadSender, unpack_batch},
 };
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
     archive::times::now_us,
     auth::ClientIdentity,
     telemetry::ingest::{BatchMeasurement, CountedConnection, record_clock},
-    transport::wait_stopping,
+    transport::{StreamMemory, wait_stopping},
 };
 
 /// Maximum number of batches of a connection that are being committed.
@@ -35,6 +37,8 @@ pub(super) struct UploadConnection {
     pub(super) peer: Option<IpAddr>,
     pub(super) ready: watch::Receiver<bool>,
     pub(super) responses: mpsc::Sender<Result<UploadResponse, Status>>,
+    /// The memory of messages that are being committed.
+    pub(super) memory: StreamMemory,
     /// Whether a commit has failed, after which nothing is acknowledged.
     pub(super) has_failed: bool,
     /// Whether the operator was told that an older epoch continues.
@@ -73,7 +77,9 @@ impl UploadConnection {
         let mut connection = self.connections.register_connection(&hello.device, self.peer);
         let sender = self.welcome_device(hello, &connection).await?;
         let mut pending = FuturesOrdered::new();
-        let end = self.receive_all(messages, &sender, &mut connection, &mut pending).await;
+        // Dropped after the last commit.
+        let mut memory = PendingMemory::new(self.memory.clone());
+        let end = self.receive_all(messages, &sender, &mut connection, (&mut pending, &mut memory)).await;
         while let Some((message, applied)) = pending.next().await {
             // The reason for the end of the connection is sent only once.
             let _ = self.finish_message(&sender, &connection, message, applied).await;
@@ -110,17 +116,21 @@ impl UploadConnection {
         messages: &mut Streaming<UploadRequest>,
         sender: &UploadSender,
         connection: &mut DeviceConnection,
-        pending: &mut FuturesOrdered<PendingCommit>,
+        (pending, memory): (&mut FuturesOrdered<PendingCommit>, &mut PendingMemory),
     ) -> Result<(), Status> {
         let stopping = wait_stopping(self.ready.clone());
         tokio::pin!(stopping);
         loop {
             tokio::select! {
-                message = messages.message(), if pending.len() < MAX_PENDING_BATCHES => match message? {
-                    Some(message) => pending.push_back(self.apply_frames(sender, message)?),
-                    None => return Ok(()),
-                },
+                message = messages.message(), if pending.len() < MAX_PENDING_BATCHES && memory.is_ready() => {
+                    let Some(message) = message? else { return Ok(()) };
+                    let message_bytes = message.encoded_len();
+                    let (records, commit) = self.apply_frames(sender, message)?;
+                    memory.push(message_memory(message_bytes, records));
+                    pending.push_back(commit);
+                }
                 Some((message, applied)) = pending.next(), if !pending.is_empty() => {
+                    memory.pop();
                     self.finish_message(sender, connection, message, applied).await?;
                 }
                 () = connection.wait_displaced() => return Err(ServeError::ConnectionReplaced.into()),
@@ -129,11 +139,12 @@ impl UploadConnection {
         }
     }
 
+    /// Passes the frames of a message to the archive. Returns their number and the pending commit.
     fn apply_frames(
         &self,
         sender: &UploadSender,
         message: UploadRequest,
-    ) -> Result<PendingCommit, ServeError> {
+    ) -> Result<(usize, PendingCommit), ServeError> {
         let Some(upload_request::Message::Frames(frames)) = message.message else {
             return Err(ServeError::InvalidRequest("only messages with frames may follow the hello".into()));
         };
@@ -141,12 +152,12 @@ impl UploadConnection {
         let batch = unpack_batch(sender, frames)?;
         let message = PendingMessage { ack: build_ack(class, &batch)?, epoch: batch.epoch };
         let archive = self.archive.clone();
-        let measurement = BatchMeasurement::begin(&batch);
-        Ok(async move {
+        let (records, measurement) = (batch.records.len(), BatchMeasurement::begin(&batch));
+        let commit = async move {
             let applied = measurement.finish(archive.apply(batch).await);
             (message, applied.map_err(ServeError::from))
-        }
-        .boxed())
+        };
+        Ok((records, commit.boxed()))
     }
 
     /// Acknowledges a committed message, unless an earlier one has failed.

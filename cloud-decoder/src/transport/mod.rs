@@ -37,6 +37,7 @@ mod request_body;
 mod request_memory;
 mod settings;
 mod stats;
+mod stream_memory;
 mod strict_http1;
 mod tls;
 mod workers;
@@ -55,7 +56,6 @@ use self::{
     accept::Acceptor,
     connection::{ConnectionContext, Stopping, http_builder},
     peers::PeerLimits,
-    request_memory::RequestMemory,
     workers::Workers,
 };
 pub use self::{
@@ -71,7 +71,8 @@ pub(crate) use self::{
     message_scanner::{MessagePrefix, MessageScanner},
     protocol::is_grpc,
     readiness::wait_stopping,
-    request_memory::{BodyPermit, max_body_bytes},
+    request_memory::{BodyPermit, HeldMemory, RequestMemory, max_body_bytes},
+    stream_memory::StreamMemory,
 };
 use crate::StartError;
 

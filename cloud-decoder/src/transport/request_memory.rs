@@ -49,6 +49,14 @@ pub(crate) struct BodyPermit {
     is_answered: AtomicBool,
 }
 
+/// Memory of a message that is still in use when the next message of its stream arrives; returned when dropped.
+#[derive(Debug)]
+pub(crate) struct HeldMemory {
+    peer: PeerMemory,
+    key: Option<Arc<MemoryShare>>,
+    bytes: usize,
+}
+
 #[derive(Debug, Default)]
 struct Holders {
     shares: HashMap<Holder, Weak<MemoryShare>>,
@@ -129,14 +137,35 @@ impl BodyPermit {
     /// The share that is used up; nothing is reserved in that case.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<(), BodyRefusal> {
         let bytes = bytes.max(MIN_PIECE_BYTES).saturating_mul(COPIES);
+        self.reserve_shares(bytes)
+            .inspect_err(|_| self.peer.memory.stats.count(FrontEvent::MemoryRefused))?;
+        self.held.fetch_add(bytes, Relaxed);
+        Ok(())
+    }
+
+    /// Reserves memory for a message that will still be in use when the next message of its stream arrives: the body
+    /// then returns what it holds.
+    ///
+    /// # Errors
+    /// The share that is used up; nothing is reserved in that case.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<HeldMemory, BodyRefusal> {
+        self.reserve_shares(bytes)?;
+        Ok(HeldMemory { peer: self.peer.clone(), key: self.key.get().cloned(), bytes })
+    }
+
+    /// Counts a request that is refused because there is no memory.
+    pub(crate) fn count_refusal(&self) {
+        self.peer.memory.stats.count(FrontEvent::MemoryRefused);
+    }
+
+    /// Reserves the same number of bytes of all shares, or of none.
+    fn reserve_shares(&self, bytes: usize) -> Result<(), BodyRefusal> {
         for (index, (share, refusal)) in self.shares().enumerate() {
             if !share.reserve(bytes) {
                 self.shares().take(index).for_each(|(share, _)| share.release(bytes));
-                self.peer.memory.stats.count(FrontEvent::MemoryRefused);
                 return Err(refusal);
             }
         }
-        self.held.fetch_add(bytes, Relaxed);
         Ok(())
     }
 
@@ -169,6 +198,13 @@ impl BodyPermit {
 impl Drop for BodyPermit {
     fn drop(&mut self) {
         self.release_all();
+    }
+}
+
+impl Drop for HeldMemory {
+    fn drop(&mut self) {
+        let shares = [&*self.peer.memory.total, &*self.peer.share].into_iter().chain(self.key.as_deref());
+        shares.for_each(|share| share.release(self.bytes));
     }
 }
 
@@ -219,6 +255,21 @@ mod tests {
         first.reserve(LIMIT / 2 / COPIES).unwrap();
         assert_eq!(second.reserve(1), Err(BodyRefusal::KeyMemoryInUse));
         assert_eq!(used(&memory), LIMIT / 2, "a refusal reserves nothing");
+    }
+
+    #[test]
+    fn what_a_stream_holds_stays_when_the_body_returns_its_memory() {
+        let memory = memory();
+        let permit = memory.of_peer(address(1)).new_permit();
+        permit.assign_key(&"line-3".into());
+        permit.reserve(100).unwrap();
+        let held = permit.hold(1000).unwrap();
+        assert_eq!(permit.hold(LIMIT / 2).unwrap_err(), BodyRefusal::PeerMemoryInUse);
+        drop(permit);
+        let of_key = || used_by(&memory, Holder::Key("line-3".into()));
+        assert_eq!((used(&memory), used_by(&memory, Holder::Peer(address(1))), of_key()), (1000, 1000, 1000));
+        drop(held);
+        assert_eq!((used(&memory), used_by(&memory, Holder::Peer(address(1))), of_key()), (0, 0, 0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use axum::body::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use lopside_decoder::RequestOptions;
 use lopside_proto::inference::{
     self as pb, InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
@@ -12,6 +12,7 @@ use lopside_proto::inference::{
     model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
     model_infer_response::InferOutputTensor,
 };
+use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -27,6 +28,7 @@ use crate::{
     api::cost::RequestCost,
     audit::Actor,
     auth::{Access, Scope, ServiceAccess},
+    transport::{HeldMemory, StreamMemory},
 };
 
 /// Maximum number of requests per stream that run or whose answers wait for an earlier one; the next request is
@@ -121,17 +123,25 @@ impl GrpcInferenceService for OipService {
         let (oip, priority) =
             (self.clone(), self.default_options.read_headers(request.metadata().as_ref())?.priority);
         let cost = RequestCost::from_extensions(request.extensions());
+        let memory = StreamMemory::of_request(request.extensions());
         let responses = request.into_inner().map(move |request| {
-            let (oip, cost) = (oip.clone(), cost.clone());
+            let (oip, cost, memory) = (oip.clone(), cost.clone(), memory.clone());
+            // From the arrival of the request, also while it is not polled.
+            let held = request.as_ref().map_or(Ok(None), |request| memory.hold(request.encoded_len()));
             async move {
                 let request = request?;
                 let id = request.id.clone();
                 let options =
                     RequestOptions { priority, ..RequestOptions::with_timeout(oip.default_options.timeout) };
-                Ok(stream_response(id, oip.infer_grpc(request, options, &cost).await))
+                let result = match held {
+                    Ok(_held) => oip.infer_grpc(request, options, &cost).await,
+                    Err(refusal) => Err(refusal.into()),
+                };
+                Ok(hold_response(&memory, stream_response(id, result)))
             }
         });
-        Ok(Response::new(Box::pin(responses.buffered(STREAM_WIDTH))))
+        let responses = responses.buffered(STREAM_WIDTH);
+        Ok(Response::new(Box::pin(responses.map_ok(|(response, _held)| response))))
     }
 
     async fn model_config(
@@ -209,6 +219,21 @@ impl OipService {
 fn describe_tensor(tensor: TensorInfo) -> pb::model_metadata_response::TensorMetadata {
     let TensorInfo { name, datatype, shape } = tensor;
     pb::model_metadata_response::TensorMetadata { name, datatype: datatype.name().to_owned(), shape }
+}
+
+/// Holds memory for an answer that may have to wait for the answers to earlier requests. If there is none, the answer
+/// says so instead.
+fn hold_response(
+    memory: &StreamMemory,
+    response: ModelStreamInferResponse,
+) -> (ModelStreamInferResponse, Option<HeldMemory>) {
+    match memory.hold(response.encoded_len()) {
+        Ok(held) => (response, held),
+        Err(refusal) => {
+            let id = response.infer_response.map(|response| response.id).unwrap_or_default();
+            (stream_response(id, Err(refusal.into())), None)
+        }
+    }
 }
 
 /// Returns the only answer to a request of a stream.
