@@ -84,10 +84,17 @@ impl FixedLatentService {
         budget: &MemoryBudget,
     ) -> Result<Vec<Vec<Output>>, DecodeError> {
         let (heads, requested) = self.select_heads(request.outputs)?;
-        let permits = self.admit_all(&heads, request.frames.len(), request.options)?;
+        let mut permits = self.admit_all(&heads, request.frames.len(), request.options)?;
+        let mut reference_inputs = Vec::new();
+        if !request.inputs.is_empty() {
+            // The places in the queues are given back, because images wait for memory that other requests hold: a
+            // head with nothing to do would refuse requests that it could answer at once.
+            drop(permits);
+            reference_inputs = self.reference_tensors(request, budget, &heads[0].spec.name).await?;
+            permits = self.admit_all(&heads, request.frames.len(), request.options)?;
+        }
         let latents =
             Latents::decode_frames(&self.manifest, &self.space, request.frames, request.limits).await?;
-        let reference_inputs = self.reference_tensors(request, budget, &heads[0].spec.name).await?;
         let slices = run_heads(&heads, permits, &latents, request.options).await?;
         self.convert_outputs(requested, slices, latents.bits, reference_inputs).await
     }
