@@ -42,4 +42,4 @@ pub(crate) enum Repetition {
     Map { entry_bytes: usize },
 }
 
-include!(concat!(env!("OUT_DIR"), "/layouts.rs"));
+include!("../generated/layouts.rs");

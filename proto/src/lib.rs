@@ -1,5 +1,5 @@
 //! The `lopside.v1` protocol and the Open Inference Protocol: messages, clients and servers, generated from
-//! the `.proto` files. Written by hand are the conversion of [`FrameClass`](v1::FrameClass) to and from
+//! the `.proto` files by `generator/`, into `generated/`. Written by hand are the conversion of [`FrameClass`](v1::FrameClass) to and from
 //! [`Class`](lopside_delivery::Class), and the codec of clients and servers: a message that would occupy far more memory
 //! than it is long is refused before it is decoded.
 
@@ -11,14 +11,14 @@ mod wire_size;
 /// The `lopside.v1` protocol: decoding, ingest, and the download of bundles.
 #[allow(missing_docs, clippy::pedantic)]
 pub mod v1 {
-    tonic::include_proto!("lopside.v1");
+    include!("../generated/lopside.v1.rs");
 }
 
 /// The Open Inference Protocol, version 2, with Triton's extensions.
 #[allow(missing_docs, clippy::pedantic)]
 pub mod inference {
-    tonic::include_proto!("inference");
+    include!("../generated/inference.rs");
 }
 
 /// The compiled `.proto` files as a `FileDescriptorSet`, for gRPC reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("../generated/descriptors.bin");

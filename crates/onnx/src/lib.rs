@@ -27,7 +27,7 @@ mod types;
 /// of the same name, which returns the default value for `None`.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub mod proto {
-    include!(concat!(env!("OUT_DIR"), "/onnx.rs"));
+    include!("../generated/onnx.rs");
 }
 
 pub use builder::{Attribute, Dim, GraphBuilder, IR_VERSION, OPSET};

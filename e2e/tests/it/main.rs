@@ -8,6 +8,7 @@ mod aarch64;
 mod demo;
 mod documents;
 mod edge;
+mod features;
 mod front;
 mod generated_clients;
 mod heads;

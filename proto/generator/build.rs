@@ -1,10 +1,11 @@
-//! Compiles the `.proto` files without protoc.
+//! Generates the code of the `.proto` files, without an installed `protoc`, into the folder of this crate's build: see
+//! `src/lib.rs`.
 
-#[path = "build/layouts.rs"]
 mod layouts;
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{env, error::Error, fs, path::Path, path::PathBuf};
 
+use prost::Message as _;
 use protox::prost_reflect::DescriptorPool;
 
 /// Fields that may be large: slices of what arrived, instead of copies.
@@ -25,16 +26,22 @@ const STATISTICS: [&str; 5] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=proto");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    generate_protocols(Path::new("../proto"), &out)?;
+    generate_onnx(Path::new("../../crates/onnx"))
+}
+
+/// Generates the messages, clients and servers of both protocols, the layouts of their messages, and their descriptors.
+fn generate_protocols(folder: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", folder.display());
     let files = [
         "lopside/v1/bundles.proto",
         "lopside/v1/decoder.proto",
         "lopside/v1/ingest.proto",
         "inference/grpc_service.proto",
     ];
-    let descriptors = protox::compile(files, ["proto"])?;
-    let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("descriptors.bin"), prost_bytes(&descriptors))?;
+    let descriptors = protox::compile(files, [folder])?;
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     let pool = DescriptorPool::from_file_descriptor_set(descriptors.clone())?;
     fs::write(out.join("layouts.rs"), layouts::describe_layouts(&pool, &BYTES)?)?;
     let builder = tonic_prost_build::configure().codec_path("crate::codec::BoundedCodec");
@@ -46,6 +53,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn prost_bytes(descriptors: &impl prost::Message) -> Vec<u8> {
-    descriptors.encode_to_vec()
+/// Generates the messages of ONNX.
+fn generate_onnx(folder: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", folder.join("onnx.proto").display());
+    prost_build::Config::new().compile_fds(protox::compile(["onnx.proto"], [folder])?)?;
+    Ok(())
 }
