@@ -44,7 +44,7 @@ pub(super) async fn send_upload_messages(url: &str) -> Result<String, BenchError
         let request = UploadRequest { message: Some(message) };
         let bytes = request.encoded_len();
         let service = IngestServiceClient::connect(url.to_owned()).await.map_err(request_error)?;
-        let answer = describe(upload(service, "attacker".to_owned(), Some(request)).await);
+        let answer = describe(upload(service, "attacker".to_owned(), vec![request]).await);
         answers.push(format!("{count} frames in {bytes} bytes: {answer}"));
     }
     Ok(answers.join("; "))
@@ -63,7 +63,7 @@ pub(super) async fn send_hellos(url: &str) -> Result<String, BenchError> {
         let permit = Arc::clone(&permits).acquire_owned().await.map_err(request_error)?;
         let service = services[number % CONNECTIONS].clone();
         devices.spawn(async move {
-            let answer = upload(service, format!("device-{number}"), None).await;
+            let answer = upload(service, format!("device-{number}"), Vec::new()).await;
             drop(permit);
             describe(answer)
         });
@@ -82,7 +82,7 @@ pub(super) async fn hold_devices(url: &str) -> Result<String, BenchError> {
     for number in 0..IDLE_DEVICES {
         let service = IngestServiceClient::connect(url.to_owned()).await.map_err(request_error)?;
         let (messages, mut responses) =
-            open(service, format!("device-{number}"), &[]).await.map_err(request_error)?;
+            open(service, format!("device-{number}"), Vec::new()).await.map_err(request_error)?;
         responses.message().await.map_err(request_error)?;
         devices.push((messages, responses));
     }
@@ -99,16 +99,8 @@ pub(super) async fn send_many_messages(url: &str) -> Result<String, BenchError> 
             let service = IngestServiceClient::connect(url).await.map_err(request_error)?;
             let requests: Vec<UploadRequest> =
                 (0..messages).map(|index| short_frames(index, frames)).collect();
-            let answer = async {
-                let (_messages, mut responses) = open(service, format!("device-{number}"), &requests).await?;
-                drop(requests);
-                let mut answer = None;
-                for _ in 0..=messages {
-                    answer = responses.message().await?;
-                }
-                Ok(answer)
-            };
-            Ok::<_, BenchError>(describe(answer.await))
+            let answer = upload(service, format!("device-{number}"), requests).await;
+            Ok::<_, BenchError>(describe(answer))
         });
     }
     let mut answers = AnswerCounts::default();
@@ -118,15 +110,17 @@ pub(super) async fn send_many_messages(url: &str) -> Result<String, BenchError> 
     Ok(format!("{answers}, {messages} messages of {frames} frames each"))
 }
 
-/// Introduces a device, sends its message, if any, and returns the last answer of the server.
+/// Introduces a device, sends its messages, and returns the last answer of the server.
 async fn upload(
     service: IngestServiceClient<Channel>,
     device: String,
-    request: Option<UploadRequest>,
+    requests: Vec<UploadRequest>,
 ) -> Result<Option<UploadResponse>, Status> {
-    let (_messages, mut responses) = open(service, device, request.as_slice()).await?;
+    // One answer to the introduction, and one per message.
+    let answers = 1 + requests.len();
+    let (_messages, mut responses) = open(service, device, requests).await?;
     let mut answer = None;
-    for _ in 0..=usize::from(request.is_some()) {
+    for _ in 0..answers {
         answer = responses.message().await?;
     }
     Ok(answer)
@@ -136,12 +130,12 @@ async fn upload(
 async fn open(
     mut service: IngestServiceClient<Channel>,
     device: String,
-    requests: &[UploadRequest],
+    requests: Vec<UploadRequest>,
 ) -> Result<(mpsc::Sender<UploadRequest>, Streaming<UploadResponse>), Status> {
     let (messages, queue) = mpsc::channel(1 + requests.len());
     let hello = upload_request::Message::Hello(Hello { device, spool: 1, ..Hello::default() });
     let hello = UploadRequest { message: Some(hello) };
-    for message in std::iter::once(hello).chain(requests.iter().cloned()) {
+    for message in std::iter::once(hello).chain(requests) {
         // The queue has room for all messages.
         let _ = messages.try_send(message);
     }
