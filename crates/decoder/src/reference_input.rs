@@ -1,23 +1,21 @@
 //! Reference inputs, which clients send along with their frames, converted to the tensors that the encoder
-//! read.
+//! read. Images are read by the policy of the edge, so that both ends see the same pixels.
 
-use std::io::Cursor;
-
-use image::{DynamicImage, ImageError, ImageReader};
 use lopside_bundle::{InputSpec, TensorSpec};
-use lopside_input::{image_reader, image_samples, normalise_window, to_model_image};
+use lopside_input::{
+    ImageFileError, ImagePolicy, InputLimits, decode_image_bytes, image_dimensions, image_samples,
+    normalise_window, to_model_image,
+};
 
 use crate::DecodeError;
 
 /// Maximum number of pixels of a reference input.
 const MAX_PIXELS: u64 = 1 << 24;
-/// Upper bound on the bytes that decoding one reference input may allocate.
-const MAX_BYTES: u64 = 8 * MAX_PIXELS;
 
 /// The input that a frame was encoded from, or a thumbnail of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReferenceInput {
-    /// A PNG or JPEG file.
+    /// The file of an image, such as PNG or JPEG.
     Image(Vec<u8>),
     /// Values in their original units, row-major.
     Values(Vec<f32>),
@@ -35,18 +33,9 @@ pub(crate) fn count_pixels(
     limit: u64,
 ) -> Result<u64, DecodeError> {
     let (ReferenceInput::Image(bytes), InputSpec::Picture(_)) = (input, spec) else { return Ok(0) };
-    let limit = limit.min(MAX_PIXELS);
-    let (width, height) = open_reader(bytes)
-        .and_then(|reader| reader.into_dimensions().map_err(|error| unreadable_error(&error)))
-        .map_err(|reason| input_error(index, &reason))?;
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels <= limit {
-        return Ok(pixels);
-    }
-    Err(input_error(
-        index,
-        &format!("{width}×{height} pixels are over the limit of {limit}: send a thumbnail"),
-    ))
+    let (width, height) = image_dimensions(bytes, &policy(limit.min(MAX_PIXELS)))
+        .map_err(|error| input_error(index, &refusal(&error)))?;
+    Ok(u64::from(width) * u64::from(height))
 }
 
 /// Converts input `index` of a request to the tensor that the encoder read. An image must have passed
@@ -62,8 +51,9 @@ pub(crate) fn convert_to_tensor(
 ) -> Result<Vec<f32>, DecodeError> {
     match (input, spec) {
         (ReferenceInput::Image(bytes), InputSpec::Picture(spec)) => {
-            let image = decode_image(bytes).map_err(|reason| input_error(index, &reason))?;
-            Ok(image_samples(&to_model_image(&image, spec), spec))
+            let read = decode_image_bytes(bytes, &policy(MAX_PIXELS))
+                .map_err(|error| input_error(index, &refusal(&error)))?;
+            Ok(image_samples(&to_model_image(&read.image, spec), spec))
         }
         (ReferenceInput::Values(values), InputSpec::Series(spec)) => {
             let values = check_values(values, index, tensor)?;
@@ -93,20 +83,18 @@ fn check_values<'a>(values: &'a [f32], index: usize, tensor: &TensorSpec) -> Res
     Ok(values)
 }
 
-fn decode_image(bytes: &[u8]) -> Result<DynamicImage, String> {
-    let mut reader = open_reader(bytes)?;
-    let mut limits = image::Limits::default();
-    limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    reader.decode().map_err(|error| unreadable_error(&error))
+/// Returns the policy of reference inputs. Only their number of pixels is limited, because they are resized.
+fn policy(max_pixels: u64) -> ImagePolicy {
+    ImagePolicy::with_limits(InputLimits { max_pixels, max_side: u32::MAX, ..InputLimits::default() })
 }
 
-fn open_reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
-    image_reader(bytes).map_err(|error| unreadable_error(&ImageError::IoError(error)))
-}
-
-fn unreadable_error(error: &ImageError) -> String {
-    format!("it is not a readable PNG or JPEG file: {error}")
+fn refusal(error: &ImageFileError) -> String {
+    match error {
+        ImageFileError::TooManyPixels { width, height, limit } => {
+            format!("{width}×{height} pixels are over the limit of {limit}: send a thumbnail")
+        }
+        other => format!("it is not a readable image: {other}"),
+    }
 }
 
 fn input_error(index: usize, reason: &str) -> DecodeError {

@@ -14,8 +14,9 @@ mod pixels;
 mod time_series;
 
 pub use image_file::{
-    IMAGE_EXTENSIONS, ImageFileError, check_image_size, decode_image, has_image_extension, image_reader,
-    open_image, read_image,
+    DamagedImages, IMAGE_EXTENSIONS, IMAGE_HEAD_BYTES, ImageFileError, ImageNotes, ImagePolicy, ImageWarning,
+    Location, ReadImage, check_image_size, decode_image_bytes, has_image_content, has_image_extension,
+    image_dimensions, is_image, read_image, read_image_file,
 };
 pub use limited_reader::LimitedReader;
 pub use limits::InputLimits;

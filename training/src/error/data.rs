@@ -33,14 +33,14 @@ pub enum DataError {
     /// A time series cannot be cut into windows of this length and stride.
     #[error(
         "a series of {points} points cannot be cut into windows of {length} points with a stride of {stride}: the stride \
-         must be from 1 to the length of a window, and a window must not be longer than the series"
+         must be from 1 to the length of a window, and a window must not be longer than the series between two of its gaps"
     )]
     InvalidWindow {
         /// Length of a window, in points.
         length: usize,
         /// Distance from one window to the next, in points.
         stride: usize,
-        /// Length of the series, in points.
+        /// Length of the longest part of the series without a gap, in points.
         points: usize,
     },
     /// A class has fewer samples than its share of the labels.

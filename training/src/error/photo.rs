@@ -1,6 +1,6 @@
 use std::{io as std_io, path::PathBuf};
 
-use lopside_input::IMAGE_EXTENSIONS;
+use lopside_input::{IMAGE_EXTENSIONS, ImageFileError};
 
 /// An error of the photographs that an image codec learns from, and of their tiles.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum PhotoError {
         /// The file.
         path: PathBuf,
         /// The reason.
-        source: image::ImageError,
+        source: ImageFileError,
     },
     /// The folder does not contain photographs.
     #[error(

@@ -2,10 +2,10 @@
 //!
 //! All arithmetic is in integers, so the same file yields the same tiles on every machine.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use image::{DynamicImage, RgbImage};
-use lopside_input::{image_reader, open_image};
+use image::RgbImage;
+use lopside_input::{ImagePolicy, decode_image_bytes, image_dimensions};
 
 use crate::{PhotoError, TrainingError, error::io_error};
 
@@ -14,24 +14,26 @@ pub const TILE_SIDE: usize = 256;
 /// Size of a tile in bytes: interleaved RGB8, row-major from the top left.
 pub const TILE_BYTES: usize = TILE_SIDE * TILE_SIDE * 3;
 
-/// Decodes a file to 8-bit RGB: grey is expanded, 16 bits are reduced, alpha is dropped without blending.
+/// Decodes a file to 8-bit RGB, as a viewer shows it and as an encoder reads it: upright, in sRGB, over white. Grey is
+/// expanded, 16 bits are reduced.
 ///
 /// # Errors
 /// [`PhotoError::Decoding`] with `path` when the bytes are damaged or not an image of a known format.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<RgbImage, TrainingError> {
-    let image = image_reader(bytes).map_err(io_error(path))?.decode();
-    Ok(image
-        .map(DynamicImage::into_rgb8)
+    let read = decode_image_bytes(bytes, &ImagePolicy::default());
+    Ok(read
+        .map(|read| read.image.into_rgb8())
         .map_err(|source| PhotoError::Decoding { path: path.to_owned(), source })?)
 }
 
-/// Returns width and height in pixels, from the header alone.
+/// Returns width and height in pixels when the image is upright, from the header alone.
 ///
 /// # Errors
 /// The errors of [`decode`], and [`TrainingError::Io`].
 pub(super) fn read_dimensions(path: &Path) -> Result<(u32, u32), TrainingError> {
-    let reader = open_image(path).map_err(io_error(path))?;
-    Ok(reader.into_dimensions().map_err(|source| PhotoError::Decoding { path: path.to_owned(), source })?)
+    let bytes = fs::read(path).map_err(io_error(path))?;
+    Ok(image_dimensions(&bytes, &ImagePolicy::default())
+        .map_err(|source| PhotoError::Decoding { path: path.to_owned(), source })?)
 }
 
 /// Returns whether an image of this size yields tiles.
@@ -80,9 +82,9 @@ fn cut_tile(image: &RgbImage, x: usize, y: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Cursor};
+    use std::io::Cursor;
 
-    use image::{ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
+    use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
 
     use super::*;
 
@@ -97,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn alpha_is_dropped_grey_is_expanded_and_16_bits_are_reduced() {
+    fn hidden_colours_become_white_grey_is_expanded_and_16_bits_are_reduced() {
         let alpha = ImageBuffer::from_pixel(2, 2, Rgba([10_u8, 20, 30, 0]));
-        assert_eq!(decoded(alpha).get_pixel(1, 1), &Rgb([10, 20, 30]));
+        assert_eq!(decoded(alpha).get_pixel(1, 1), &Rgb([255, 255, 255]));
         let grey = ImageBuffer::from_pixel(2, 2, Luma([77_u8]));
         assert_eq!(decoded(grey).get_pixel(0, 1), &Rgb([77, 77, 77]));
         let deep = ImageBuffer::from_pixel(2, 2, Rgb([257_u16, 0, 65535]));

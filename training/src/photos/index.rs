@@ -19,7 +19,7 @@ use crate::{PhotoError, TrainingError, error::missing_or_io_error, files::replac
 /// Name of the index in the cache's folder.
 pub const INDEX_FILE: &str = "tiles.json";
 /// Version of the index and of the tiles; a cache of another version is rebuilt.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Options of a tile cache.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -1,24 +1,28 @@
 //! Rows of CSV from files and from streams.
 
-use csv::{QuoteStyle, Terminator, WriterBuilder};
+use lopside_bundle::{ColumnRef, DecimalMark, Separator, TableSpec, TimeFormat};
 use lopside_input::csv_rows::{CsvError, CsvLimits, CsvRows, CsvStream};
-use proptest::prelude::*;
 
-const LIMITS: CsvLimits = CsvLimits { line_bytes: 4096, file_bytes: 1 << 20 };
+pub(crate) const LIMITS: CsvLimits = CsvLimits { line_bytes: 4096, file_bytes: 1 << 20 };
 
 /// A row, or the text of the error of a line.
-type Item = Result<Vec<f32>, String>;
+pub(crate) type Item = Result<Vec<f32>, String>;
 
-fn named(names: &[&str]) -> Vec<String> {
+pub(crate) fn named(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.into()).collect()
 }
 
-fn from_file(text: &[u8], channels: &[String]) -> Result<Vec<Vec<f32>>, CsvError> {
+pub(crate) fn from_file(text: &[u8], channels: &[String]) -> Result<Vec<Vec<f32>>, CsvError> {
     CsvRows::new(text, LIMITS, channels.to_vec()).collect()
 }
 
 /// Returns the rows and errors of a stream whose pieces have these sizes, in turn.
-fn from_stream(text: &[u8], sizes: &[usize], channels: &[String], max_line_bytes: usize) -> Vec<Item> {
+pub(crate) fn from_stream(
+    text: &[u8],
+    sizes: &[usize],
+    channels: &[String],
+    max_line_bytes: usize,
+) -> Vec<Item> {
     let mut stream = CsvStream::new(channels.to_vec(), max_line_bytes);
     let (mut found, mut rest, mut turn) = (Vec::new(), text, 0);
     while !rest.is_empty() {
@@ -54,9 +58,7 @@ fn a_header_is_told_from_a_row() {
         ("b,x,a\n1,2,3\n", vec![3.0, 1.0]),
         ("\"b\",2,a\n1,2,3\n", vec![3.0, 1.0]),
         ("\"b, c\",b,a\n1,2,3\n", vec![3.0, 2.0]),
-        // A header without numbers, and no header.
-        ("x,y\n1,2\n", vec![1.0, 2.0]),
-        (",y\n1,2\n", vec![1.0, 2.0]),
+        // No header.
         ("# note\n\n1,\"2\"\n", vec![1.0, 2.0]),
         // A header again.
         ("a,b\n1,2\nb,a\n1,2\nx,b,a\n7,8,9\n", vec![1.0, 2.0, 2.0, 1.0, 9.0, 8.0]),
@@ -74,11 +76,12 @@ fn a_first_line_that_is_neither_header_nor_row_is_refused() {
         ("1,x\n3,4\n", "line 1, column 2: \"x\" is not a finite number"),
         ("12e,4\n", "line 1, column 1: \"12e\" is not a finite number"),
         ("# note\n,4\n", "line 2, column 1: \"\" is not a finite number"),
-        ("nan,x\n", "line 1, column 1: \"nan\" is not a finite number"),
+        ("nan,x\n", "line 1, column 2: \"x\" is not a finite number"),
         ("x,inf\n", "line 1, column 1: \"x\" is not a finite number"),
         (",\n1,2\n", "line 1, column 1: \"\" is not a finite number"),
         ("1,2,3\n", "line 1: it has 3 columns and no header that names all of the channels: a, b"),
-        ("x;y\n", "line 1: it has 1 columns and no header that names all of the channels: a, b"),
+        ("x;y\n1;2\n", "line 1: it is a header that names none of a, b"),
+        (",y\n1,2\n", "line 1: it is a header that names none of a, b"),
         ("\na,x\n", "line 2: it is a header without b: add these columns"),
         ("a,1\n", "line 1: it is a header without b: add these columns"),
     ] {
@@ -96,12 +99,96 @@ fn channels_with_numbers_as_names_are_found_in_a_header_only() {
 #[test]
 fn a_row_has_as_many_columns_as_the_first_line() {
     for (text, expected) in [
-        ("1,2\n3\n", "line 2, column 2: \"\" is not a finite number"),
+        ("1,2\n3\n", "line 2: it has 1 columns, but the first line has 2"),
         ("1,2\n3,4,5\n", "line 2: it has 3 columns, but the first line has 2"),
         ("a,b,note\n1,2,ok\n3,4\n", "line 3: it has 2 columns, but the first line has 3"),
     ] {
         assert_eq!(read(text, &["a", "b"]), Err(expected.into()));
     }
+}
+
+#[test]
+fn tables_are_read_as_loggers_write_them() {
+    for (text, expected) in [
+        // Semicolons with decimal commas, a byte order mark, CRLF, a unit row, and a separator at the end of each line.
+        ("\u{feff}t;b;a;\r\ns;°C;%;\r\n0;1,5;2;\r\n1;2,5;3;\r\n", vec![2.0, 1.5, 3.0, 2.5]),
+        // Tabs, and units in the header.
+        ("Time\tA [V]\tB (°C)\n0\t1.5\t2\n", vec![1.5, 2.0]),
+        ("time\ta\tb\n0\t1,5\t2,5\n", vec![1.5, 2.5]),
+        // Quoted cells, and a comma that is not a separator.
+        ("\"b\",\"a, V\",\"a\"\n\"1\",\"x\",\"2\"\n", vec![2.0, 1.0]),
+        // Lines of text before the header.
+        ("Logger;7\nserial 12, \"A\"\n\nb;a\n1;2\n", vec![2.0, 1.0]),
+    ] {
+        let channels = named(&["a", "b"]);
+        let stream = from_stream(text.as_bytes(), &[1], &channels, LIMITS.line_bytes);
+        let rows: Vec<f32> = stream.into_iter().flatten().flatten().collect();
+        assert_eq!(rows, expected, "{text:?}");
+    }
+    // Latin-1, in which many loggers write the names of units.
+    assert_eq!(from_file(b"T [\xb0C],a\n1,2\n", &named(&["T [°C]"])).unwrap(), [[1.0]]);
+}
+
+#[test]
+fn a_name_that_fits_two_columns_is_not_guessed() {
+    assert!(read("A [V],a [mV],b\n1,2,3\n", &["a", "b"]).unwrap_err().contains("without a"));
+    assert_eq!(read("A [V],a,b\n1,2,3\n", &["a", "b"]), Ok(vec![2.0, 3.0]));
+    assert!(read("a [V],b\n1,2\n", &["a [mV]", "b"]).unwrap_err().contains("without a [mV]"));
+}
+
+#[test]
+fn the_decimal_mark_is_that_of_the_first_number_with_one() {
+    for (text, line) in [("1;2,5\n3;4.5\n", 2), ("1;2.5\n3;4,500\n", 2), ("1,5;2.5\n", 1)] {
+        let error = from_file(text.as_bytes(), &named(&["a", "b"])).unwrap_err();
+        assert_eq!(error.line(), Some(line), "{error}");
+        assert!(matches!(error, CsvError::InvalidNumber { column: 2, .. }), "{error}");
+    }
+}
+
+#[test]
+fn no_row_is_read_behind_a_header_that_does_not_name_all_columns() {
+    let channels = named(&["a", "b"]);
+    let text = b"a,b\n1,2\nb,c\n3,4\nb,a\n5,6\n";
+    let found = from_stream(text, &[4], &channels, 100);
+    assert_eq!(found[0], Ok(vec![1.0, 2.0]));
+    assert!(found[1].as_ref().unwrap_err().starts_with("line 3: it is a header without a"), "{found:?}");
+    let lost = found[2].as_ref().unwrap_err();
+    assert!(lost.starts_with("line 4: the header in line 3 does not say"), "{lost}");
+    let expected: [Item; 1] = [Ok(vec![6.0, 5.0])];
+    assert_eq!(found[3..], expected);
+}
+
+#[test]
+fn declared_columns_are_read() {
+    let table = TableSpec {
+        columns: Some(vec![ColumnRef::Name("hum".into()), ColumnRef::Number(3)]),
+        time: Some(vec![ColumnRef::Name("when".into())]),
+        time_format: Some(TimeFormat::Dmy),
+        max_gap_seconds: Some(1.0),
+        separator: Some(Separator::Comma),
+        decimal: Some(DecimalMark::Comma),
+        ..TableSpec::default()
+    };
+    let text = b"when,hum,x\n01/02/1970,\"1,5\",\n01/02/1970 00:00:01,2,N/A\n";
+    let mut rows = CsvRows::with_table(&text[..], LIMITS, named(&["a", "b"]), &table);
+    let row = rows.next_table_row().unwrap().unwrap();
+    assert_eq!((row.line, row.time, row.values[0]), (2, Some(2_678_400.0), 1.5));
+    assert_eq!(row.missing, Some((3, String::new())));
+    let row = rows.next_table_row().unwrap().unwrap();
+    assert_eq!((row.time, row.missing), (Some(2_678_401.0), Some((3, "N/A".into()))));
+    assert_eq!(rows.next_table_row().unwrap(), None);
+}
+
+#[test]
+fn a_file_goes_on_after_a_refused_line() {
+    let text = b"a\n1\nx y\n\"2\n3\n";
+    let mut rows = CsvRows::with_table(&text[..], LIMITS, named(&["a"]), &TableSpec::default());
+    let mut found = Vec::new();
+    while let Some(item) = rows.next_table_row().transpose() {
+        found.push(item.map(|row| row.values[0]).map_err(|error| error.line()));
+    }
+    let expected: [Result<f32, Option<u64>>; 4] = [Ok(1.0), Err(Some(3)), Err(Some(4)), Ok(3.0)];
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -169,103 +256,5 @@ fn a_table_with_names_of_its_own_needs_a_header() {
     ] {
         let error = open(text).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
-    }
-}
-
-/// Generates a table: the names of its channels, which contain special characters, and its rows.
-fn table() -> impl Strategy<Value = (Vec<String>, Vec<Vec<f32>>)> {
-    let special =
-        prop::collection::vec(prop::sample::select(vec!['a', ',', '"', '\n', '\r', ' ', '#', 'é']), 0..6);
-    let number = {
-        use prop::num::f32::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
-        POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO
-    };
-    (1_usize..6).prop_flat_map(move |width| {
-        let names = prop::collection::vec(special.clone(), width).prop_map(|specials| {
-            let names = specials.into_iter().enumerate();
-            names.map(|(column, inner)| format!("c{column}{}z", String::from_iter(inner))).collect::<Vec<_>>()
-        });
-        (names, prop::collection::vec(prop::collection::vec(number, width), 0..20))
-    })
-}
-
-/// Returns a table as the csv crate writes it.
-fn written(
-    names: Option<&[String]>,
-    rows: &[Vec<f32>],
-    (quotes, line_end): (QuoteStyle, Terminator),
-) -> Vec<u8> {
-    let mut writer = WriterBuilder::new().quote_style(quotes).terminator(line_end).from_writer(Vec::new());
-    if let Some(names) = names {
-        writer.write_record(names).unwrap();
-    }
-    for row in rows {
-        writer.write_record(row.iter().map(ToString::to_string)).unwrap();
-    }
-    writer.into_inner().unwrap()
-}
-
-fn any_form() -> impl Strategy<Value = (QuoteStyle, Terminator)> {
-    let quotes =
-        prop::sample::select(vec![QuoteStyle::Necessary, QuoteStyle::Always, QuoteStyle::NonNumeric]);
-    let line_ends = vec![Terminator::CRLF, Terminator::Any(b'\n'), Terminator::Any(b'\r')];
-    (quotes, prop::sample::select(line_ends))
-}
-
-proptest! {
-    #[test]
-    fn what_the_csv_crate_writes_is_read_back(
-        (names, rows) in table(), form in any_form(), has_header in any::<bool>(),
-    ) {
-        let text = written(has_header.then_some(&names[..]), &rows, form);
-        prop_assert_eq!(&from_file(&text, &names).unwrap(), &rows);
-        if has_header {
-            let reversed: Vec<String> = names.iter().rev().cloned().collect();
-            let expected: Vec<Vec<f32>> =
-                rows.iter().map(|row| row.iter().rev().copied().collect()).collect();
-            prop_assert_eq!(from_file(&text, &reversed).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn a_stream_yields_the_rows_of_a_file_whatever_its_pieces(
-        (names, rows) in table(), form in any_form(), sizes in prop::collection::vec(1_usize..30, 1..8),
-    ) {
-        let names: Vec<String> = names.iter().map(|name| name.replace(['\n', '\r'], " ")).collect();
-        let text = written(Some(&names), &rows, form);
-        let expected: Vec<Item> = rows.into_iter().map(Ok).collect();
-        prop_assert_eq!(from_stream(&text, &sizes, &names, LIMITS.line_bytes), expected);
-    }
-
-    #[test]
-    fn any_bytes_yield_the_same_items_whatever_the_pieces(
-        text in prop::collection::vec(prop::sample::select(&b"01.,,e-x\"#\r\n\n \xff\xef\xbb\xbf"[..]), 0..200),
-        sizes in prop::collection::vec(1_usize..30, 1..8),
-    ) {
-        let channels = named(&["x", "e"]);
-        let found = from_stream(&text, &sizes, &channels, 12);
-        prop_assert_eq!(&found, &from_stream(&text, &[text.len().max(1)], &channels, 12));
-        prop_assert!(found.iter().flatten().all(|row| row.len() == 2 && row.iter().all(|x| x.is_finite())));
-        let _ = from_file(&text, &channels);
-    }
-
-    #[test]
-    fn a_bad_cell_is_named_wherever_it_is(
-        (width, height) in (2_usize..6, 1_usize..8), place in any::<(prop::sample::Index, prop::sample::Index)>(),
-        bad in prop::sample::select(vec!["", "x", "1;2", "1 2", "NaN", "-inf", "1e39", "0x1", "1,5"]),
-        has_header in any::<bool>(),
-    ) {
-        let (row, column) = (place.0.index(height), place.1.index(width));
-        let mut cells = vec![vec!["1.5".to_owned(); width]; height];
-        cells[row][column] = format!("\"{bad}\"");
-        let names: Vec<String> = (0..width).map(|column| format!("c{column}")).collect();
-        let mut lines: Vec<String> = cells.iter().map(|cells| cells.join(",")).collect();
-        if has_header {
-            lines.insert(0, names.join(","));
-        }
-        let error = from_file(lines.join("\n").as_bytes(), &names).unwrap_err();
-        let line = row as u64 + 1 + u64::from(has_header);
-        prop_assert_eq!((error.line(), error.column()), (Some(line), Some(column + 1)));
-        prop_assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
     }
 }
