@@ -5,12 +5,13 @@
 //! images   IDX files ─► Dataset ─ normal (training): that class ─► images, classes, known labels
 //! series   train.csv, test.csv ─► windows of the input's length, in the units of the file and scaled
 //! ```
+//! No window of a series contains a gap, if the definition declares the time or how missing numbers are treated.
 //! The scale of a series is that of its training half, whichever half is read.
 
 use std::path::{Path, PathBuf};
 
 use image::GrayImage;
-use lopside_bundle::TimeSeriesSpec;
+use lopside_bundle::{TableSpec, TimeSeriesSpec};
 use lopside_encoder::source::EncoderInput;
 
 use crate::{
@@ -117,11 +118,12 @@ impl Corpus {
         folder: &DataFolder,
         split: Split,
     ) -> Result<Self, TrainingError> {
-        let train = read_series(&folder.path, "train.csv", input.channels)?;
+        let table = definition.data.table.as_ref();
+        let train = read_series(&folder.path, "train.csv", input.channels, table)?;
         let scaling = train.scaling();
         let series = match split {
             Split::Train => train,
-            Split::Test => read_series(&folder.path, "test.csv", input.channels)?,
+            Split::Test => read_series(&folder.path, "test.csv", input.channels, table)?,
         };
         let rows: Vec<usize> = (0..series.len().min(folder.limit.unwrap_or(usize::MAX))).collect();
         let half =
@@ -159,12 +161,17 @@ impl Corpus {
 }
 
 /// Reads a CSV file of a time series and checks that it has `channels` channels.
-fn read_series(folder: &Path, name: &str, channels: usize) -> Result<TimeSeries, TrainingError> {
+fn read_series(
+    folder: &Path,
+    name: &str,
+    channels: usize,
+    table: Option<&TableSpec>,
+) -> Result<TimeSeries, TrainingError> {
     let path = folder.join(name);
     if !path.is_file() {
         return Err(DataError::NotFound { folder: folder.to_owned() }.into());
     }
-    let series = TimeSeries::read(&path)?;
+    let series = TimeSeries::read_declared(&path, table)?;
     let found = series.channels.len();
     if found == channels {
         return Ok(series);
@@ -221,6 +228,8 @@ impl ImageDataset {
 mod tests {
     use std::fs;
 
+    use lopside_bundle::ColumnRef;
+
     use super::*;
 
     fn data() -> ImageDataset {
@@ -276,5 +285,28 @@ mod tests {
         assert_eq!(raw[..2], [1.0, 0.0]);
         let missing = Corpus::read(&definition, &folder(Path::new("/nowhere")), Split::Test);
         assert!(matches!(missing, Err(TrainingError::Data(DataError::NotFound { .. }))));
+    }
+
+    #[test]
+    fn no_window_of_a_series_contains_a_declared_gap() {
+        let files = tempfile::tempdir().unwrap();
+        // A minute is missing after row 150: no window contains the rows on both sides of it.
+        let row = |i: u32| format!("{},{}\n", if i < 150 { i } else { i + 60 }, i % 2);
+        let text = "t,volts\n".to_owned() + &(0..300).map(row).collect::<String>();
+        for name in ["train.csv", "test.csv"] {
+            fs::write(files.path().join(name), &text).unwrap();
+        }
+        let mut definition = Definition::find("series-gru").unwrap();
+        let folder = DataFolder { path: files.path().to_owned(), limit: Some(290) };
+        definition.data.table = Some(TableSpec {
+            time: Some(vec![ColumnRef::Name("t".into())]),
+            max_gap_seconds: Some(1.0),
+            ..TableSpec::default()
+        });
+        let train = Corpus::read(&definition, &folder, Split::Train).unwrap();
+        let CorpusSamples::Series(half) = &train.samples else { panic!() };
+        let length = half.windows.length;
+        assert_eq!(half.windows.len(), (150 - length + 1) + (140 - length + 1));
+        assert!(half.windows.starts.iter().all(|start| *start >= 150 || start + length <= 150));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lopside_bundle::FixedLatentDraft;
+use lopside_bundle::{FixedLatentDraft, put_table};
 use lopside_decoder::Runtime;
 use lopside_onnx::encode_model;
 use lopside_quality::ContactSheet;
@@ -131,8 +131,22 @@ pub(crate) fn split(run: &Path, runtime: &Runtime) -> Result<f32, TrainingError>
 pub(crate) fn calibrate(options: &CalibrateOptions, runtime: &Runtime) -> Result<(), TrainingError> {
     let CalibrateOptions { run, blueprint, data, out } = options;
     let corpus = Corpus::read(&blueprint.definition, data, Split::Train)?;
-    draft_bundle(run, blueprint, &corpus, runtime)?.write(out, DRAFT_CARD)?;
+    write_bundle(&draft_bundle(run, blueprint, &corpus, runtime)?, blueprint, out, DRAFT_CARD)?;
     eprintln!("bundle in {}", out.display());
+    Ok(())
+}
+
+/// Writes the bundle of a draft, and the form of tables that its definition declares.
+fn write_bundle(
+    draft: &FixedLatentDraft,
+    blueprint: &Blueprint,
+    out: &Path,
+    card: &str,
+) -> Result<(), TrainingError> {
+    draft.write(out, card)?;
+    if let Some(table) = &blueprint.definition.data.table {
+        put_table(out, Some(table.clone()))?;
+    }
     Ok(())
 }
 
@@ -198,10 +212,10 @@ pub(crate) fn bundle(
     export(run)?;
     let difference = split(run, runtime)?;
     let draft = draft_bundle(run, blueprint, &train, runtime)?;
-    draft.write(out, DRAFT_CARD)?;
+    write_bundle(&draft, blueprint, out, DRAFT_CARD)?;
     let test = Corpus::read(&blueprint.definition, data, Split::Test)?;
     let (evaluation, sheet) = evaluate_bundle(out, &train, &test, runtime)?;
-    draft.write(out, &card::write(blueprint, model, &train, difference, &evaluation))?;
+    write_bundle(&draft, blueprint, out, &card::write(blueprint, model, &train, difference, &evaluation))?;
     write_evaluation(run, &evaluation, sheet.as_ref())?;
     print!("{}", evaluation.table());
     eprintln!("bundle in {}", out.display());

@@ -32,7 +32,10 @@ mod manifest;
 mod manifest_file;
 mod model_file;
 pub mod score;
+mod table;
+mod table_update;
 mod tensor_spec;
+mod time_zone;
 mod version;
 mod wire_format;
 mod write;
@@ -54,7 +57,10 @@ pub use manifest::{
     FixedLatentManifest, HeadKind, ModelCost,
 };
 pub use score::{Quantiles, ScorePartSource, ScorePartSpec, ScoreSpec};
+pub use table::{ColumnRef, DecimalMark, Separator, TableSpec, TimeFormat};
+pub use table_update::put_table;
 pub use tensor_spec::{Dim, TensorSpec};
+pub use time_zone::TimeZone;
 pub use version::add_version;
 pub use write::{FixedLatentDraft, FixedLatentDraftHead};
 

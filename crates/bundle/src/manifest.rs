@@ -6,7 +6,8 @@ use lopside_latent::LatentSpaceId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleError, FileRef, GoldenInputSpec, ImageSpec, InputSpec, ScoreSpec, TensorSpec, TimeSeriesSpec,
+    BundleError, FileRef, GoldenInputSpec, ImageSpec, InputSpec, ScoreSpec, TableSpec, TensorSpec,
+    TimeSeriesSpec,
     check::{check_file, check_files_agree, check_has_heads, check_head, check_name, head_field, require},
     golden, id_text,
 };
@@ -29,6 +30,10 @@ pub struct FixedLatentManifest {
     pub latent_space: LatentSpaceId,
     /// The preprocessing that turns an input into the encoder's tensor.
     pub input: InputSpec,
+    /// The form of the tables that windows are read from, for inputs that are windows of a time series. It does not
+    /// affect the latent space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableSpec>,
     /// The encoder.
     pub encoder: FixedLatentEncoderSpec,
     /// The layers of the latent: the encoder's outputs, the base layer first.
@@ -136,6 +141,7 @@ impl FixedLatentManifest {
         }
         check_name("name", &self.name)?;
         self.input.check("input")?;
+        self.check_table()?;
         match self.input.samples() {
             Some(samples) => check_elements("encoder.input", &self.encoder.input, samples)?,
             None => check_fixed("encoder.input", &self.encoder.input)?,
@@ -161,6 +167,18 @@ impl FixedLatentManifest {
     pub(crate) fn all_files(&self) -> Vec<&FileRef> {
         let heads = self.heads.iter().map(|head| &head.model);
         self.device_files().into_iter().chain([&self.model_card]).chain(heads).collect()
+    }
+
+    /// Checks the form of tables, which only windows of a time series come from.
+    fn check_table(&self) -> Result<(), BundleError> {
+        let Some(table) = &self.table else { return Ok(()) };
+        let problem = match &self.input {
+            InputSpec::Series(series) => table.problem(series.channels.len()),
+            InputSpec::Picture(_) | InputSpec::Tensor {} => {
+                Some("only inputs that are windows of a time series come from tables".into())
+            }
+        };
+        require(problem.is_none(), "table", || problem.unwrap_or_default())
     }
 
     fn check_latent(&self) -> Result<(), BundleError> {

@@ -98,6 +98,7 @@ impl FixedLatentDraft {
             description: self.description.clone(),
             latent_space: self.latent_space(),
             input: self.input.clone(),
+            table: None,
             encoder: FixedLatentEncoderSpec {
                 model: FileRef::of("encoder.onnx".into(), &self.encoder),
                 input: self.input_tensor.clone(),

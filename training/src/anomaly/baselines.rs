@@ -175,6 +175,7 @@ pub fn series_rows(
         .collect();
     let rows = DetectorRows { train: &normal, test: &test_windows.values, dims: test_windows.window_len() };
     let flags = test_windows.flag_windows(&test.anomalies);
+    let point_flags = test_windows.flag_points(&test.anomalies);
     let timed_scores = scores(rows, baselines, seed)?;
     Ok(baselines
         .iter()
@@ -182,7 +183,7 @@ pub fn series_rows(
         .map(|(baseline, (scores, seconds))| BaselineResult {
             auroc: auroc(&scores, &flags).unwrap_or(f64::NAN),
             average_precision: average_precision(&scores, &flags).unwrap_or(f64::NAN),
-            point_auroc: auroc(&test_windows.point_scores(&scores), &test.anomalies),
+            point_auroc: auroc(&test_windows.point_scores(&scores), &point_flags),
             seconds,
             ..empty_result(data, *baseline)
         })
@@ -278,6 +279,7 @@ mod tests {
                 channels: vec!["a".into()],
                 values: (0..400).map(value).collect(),
                 anomalies: (0..400).map(|i| pulse && (200..206).contains(&i)).collect(),
+                gaps: Vec::new(),
             }
         };
         let table = series_rows("wave", (&wave(false), &wave(true)), 16, &[Baseline::Pca(2)], 1).unwrap();

@@ -19,7 +19,7 @@ pub(super) const PACKAGE: RegistryPackage = RegistryPackage {
 };
 
 /// The column names of its CSV files.
-pub(super) const COLUMNS: CsvColumns =
+pub(super) const COLUMNS: CsvColumns<'static> =
     CsvColumns { anomaly_column: "is_anomaly", skipped_columns: &["timestamp"] };
 
 /// Reads one file of the package.

@@ -9,6 +9,7 @@
 //! licence and digests.
 
 mod aeon;
+mod declared;
 mod ecg;
 mod fashion;
 mod fetch;

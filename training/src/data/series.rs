@@ -1,6 +1,6 @@
 //! Rows of numbers with an anomaly flag each, in temporal order if they have one.
 
-use std::{borrow::Cow, fmt::Write as _, fs::File, io::Read, path::Path};
+use std::{borrow::Cow, fmt::Write as _, fs::File, io::Read, iter, ops::Range, path::Path};
 
 use lopside_input::csv_rows::{CsvError, CsvLimits, CsvRows};
 
@@ -10,7 +10,9 @@ use crate::{
 };
 
 /// Limits of a CSV file.
-const CSV_LIMITS: CsvLimits = CsvLimits { line_bytes: 1 << 20, file_bytes: 1 << 32 };
+pub(super) const CSV_LIMITS: CsvLimits = CsvLimits { line_bytes: 1 << 20, file_bytes: 1 << 32 };
+/// The column of the anomaly flag.
+pub(super) const ANOMALY_COLUMN: &str = "anomaly";
 
 /// A time series or table: rows of one number per channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,9 @@ pub struct TimeSeries {
     pub values: Vec<f32>,
     /// The anomaly flag of each row.
     pub anomalies: Vec<bool>,
+    /// The rows that do not follow the row before them, in ascending order, without the first row. No window contains
+    /// such a row and the row before it. CSV files do not have this list.
+    pub gaps: Vec<usize>,
 }
 
 /// Mean and standard deviation of every channel.
@@ -33,16 +38,16 @@ pub struct Scaling {
 }
 
 /// The special columns of a CSV file; all others are channels.
-pub(super) struct CsvColumns {
+pub(super) struct CsvColumns<'a> {
     /// The column of the anomaly flag, 0 or 1; without this column, no row is an anomaly.
-    pub anomaly_column: &'static str,
+    pub anomaly_column: &'a str,
     /// The columns that are not read.
-    pub skipped_columns: &'static [&'static str],
+    pub skipped_columns: &'a [&'a str],
 }
 
-impl Default for CsvColumns {
+impl Default for CsvColumns<'_> {
     fn default() -> Self {
-        Self { anomaly_column: "anomaly", skipped_columns: &[] }
+        Self { anomaly_column: ANOMALY_COLUMN, skipped_columns: &[] }
     }
 }
 
@@ -58,7 +63,22 @@ impl TimeSeries {
         Self::parse(File::open(path).map_err(io_error(path))?, path, &CsvColumns::default())
     }
 
-    pub(super) fn parse(reader: impl Read, path: &Path, columns: &CsvColumns) -> Result<Self, TrainingError> {
+    /// Returns a series without rows.
+    pub(super) fn empty(channels: Vec<String>) -> Self {
+        Self { channels, values: Vec::new(), anomalies: Vec::new(), gaps: Vec::new() }
+    }
+
+    /// Adds a row, which follows the last one.
+    pub(super) fn push(&mut self, values: &[f32], is_anomaly: bool) {
+        self.values.extend_from_slice(values);
+        self.anomalies.push(is_anomaly);
+    }
+
+    pub(super) fn parse(
+        reader: impl Read,
+        path: &Path,
+        columns: &CsvColumns<'_>,
+    ) -> Result<Self, TrainingError> {
         let data_error = |error: CsvError| invalid_data(path, error.to_string());
         let (header, rows) =
             CsvRows::with_header(reader, CSV_LIMITS, columns.anomaly_column).map_err(data_error)?;
@@ -75,12 +95,11 @@ impl TimeSeries {
             return Err(invalid_data(path, "it does not have a column of numbers".to_owned()));
         }
         indices.extend(anomaly_index);
-        let mut series = Self { channels, values: Vec::new(), anomalies: Vec::new() };
+        let mut series = Self::empty(channels);
         for row in rows.select(indices) {
             let mut row = row.map_err(data_error)?;
             let flag = anomaly_index.and_then(|_| row.pop());
-            series.anomalies.push(flag.is_some_and(|flag| flag != 0.0));
-            series.values.extend(row);
+            series.push(&row, flag.is_some_and(|flag| flag != 0.0));
         }
         Ok(series)
     }
@@ -117,14 +136,30 @@ impl TimeSeries {
         &self.values[index * self.channels.len()..][..self.channels.len()]
     }
 
-    /// Returns the given rows.
+    /// Returns the given rows. A gap between two of them remains one.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
+        let pairs = rows.windows(2).enumerate();
+        let gaps = pairs.filter(|(_, pair)| self.has_gap_between(pair[0], pair[1]));
         Self {
             channels: self.channels.clone(),
             values: rows.iter().flat_map(|&row| self.row(row)).copied().collect(),
             anomalies: rows.iter().map(|&row| self.anomalies[row]).collect(),
+            gaps: gaps.map(|(index, _)| index + 1).collect(),
         }
+    }
+
+    /// Returns the parts of the series between its gaps, as ranges of rows.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Range<usize>> {
+        let starts = iter::once(0).chain(self.gaps.iter().copied());
+        let ends = self.gaps.iter().copied().chain(iter::once(self.len()));
+        starts.zip(ends).map(|(start, end)| start..end)
+    }
+
+    /// Returns whether a row lies behind a gap that an earlier one lies before.
+    fn has_gap_between(&self, earlier: usize, later: usize) -> bool {
+        let next = self.gaps.partition_point(|&gap| gap <= earlier);
+        self.gaps.get(next).is_some_and(|&gap| gap <= later)
     }
 
     /// Returns mean and standard deviation of every channel. Call it on the training part.
@@ -168,7 +203,7 @@ fn quote_name(name: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str, columns: &CsvColumns) -> Result<TimeSeries, TrainingError> {
+    fn parse(text: &str, columns: &CsvColumns<'_>) -> Result<TimeSeries, TrainingError> {
         TimeSeries::parse(text.as_bytes(), Path::new("made-up.csv"), columns)
     }
 
@@ -184,6 +219,17 @@ mod tests {
         let series = parse(text, &CsvColumns::default()).unwrap();
         assert_eq!(series.channels, ["#1, \"left\"", "flow\n(l/s)"]);
         assert_eq!(series.to_csv(), text);
+    }
+
+    #[test]
+    fn gaps_between_selected_rows_remain() {
+        let mut series = parse("a\n0\n1\n2\n3\n4\n5\n", &CsvColumns::default()).unwrap();
+        assert_eq!(series.parts().collect::<Vec<_>>(), vec![0..6]);
+        series.gaps = vec![2, 3];
+        assert_eq!(series.parts().collect::<Vec<_>>(), [0..2, 2..3, 3..6]);
+        assert_eq!(series.select(&[0, 1, 2, 3]).gaps, [2, 3]);
+        assert_eq!(series.select(&[1, 4, 5]).gaps, [1]);
+        assert!(series.select(&[3, 4, 5]).gaps.is_empty());
     }
 
     #[test]

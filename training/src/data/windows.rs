@@ -1,6 +1,8 @@
 //! Windows of a time series, the inputs of a model of fixed size, and the mapping of their scores back to
 //! points.
 
+use std::ops::Range;
+
 use super::{Scaling, TimeSeries};
 use crate::DataError;
 
@@ -18,11 +20,11 @@ pub struct SeriesWindows {
 }
 
 impl TimeSeries {
-    /// Returns windows of `length` points, one every `stride` points, and one that ends with the series, so
-    /// that every point is covered.
+    /// Returns windows of `length` points, of each part without a gap: one every `stride` points, and one that ends with
+    /// the part, so that every point is covered. A part that is shorter than a window has none.
     ///
     /// # Errors
-    /// [`DataError::InvalidWindow`] when length or stride is 0, the stride exceeds the length, or the series is
+    /// [`DataError::InvalidWindow`] when length or stride is 0, the stride exceeds the length, or all parts are
     /// shorter than a window.
     pub fn windows(
         &self,
@@ -30,14 +32,12 @@ impl TimeSeries {
         stride: usize,
         scaling: &Scaling,
     ) -> Result<SeriesWindows, DataError> {
-        if !(1..=length).contains(&stride) || self.len() < length {
-            return Err(DataError::InvalidWindow { length, stride, points: self.len() });
+        let points = self.parts().map(|part| part.end - part.start).max().unwrap_or(0);
+        if !(1..=length).contains(&stride) || points < length {
+            return Err(DataError::InvalidWindow { length, stride, points });
         }
-        let (last, channels) = (self.len() - length, self.channels.len());
-        let mut starts: Vec<usize> = (0..=last).step_by(stride).collect();
-        if !last.is_multiple_of(stride) {
-            starts.push(last);
-        }
+        let channels = self.channels.len();
+        let starts: Vec<usize> = self.parts().flat_map(|part| window_starts(&part, length, stride)).collect();
         let scaled = scaling.apply(&self.values);
         let values = starts
             .iter()
@@ -46,6 +46,18 @@ impl TimeSeries {
             .collect();
         Ok(SeriesWindows { values, starts, length, channels })
     }
+}
+
+/// Returns the first points of the windows of a part without a gap.
+fn window_starts(part: &Range<usize>, length: usize, stride: usize) -> Vec<usize> {
+    let Some(last) = part.end.checked_sub(length).filter(|last| *last >= part.start) else {
+        return Vec::new();
+    };
+    let mut starts: Vec<usize> = (part.start..=last).step_by(stride).collect();
+    if !(last - part.start).is_multiple_of(stride) {
+        starts.push(last);
+    }
+    starts
 }
 
 impl SeriesWindows {
@@ -79,7 +91,13 @@ impl SeriesWindows {
         self.starts.iter().map(|&start| points[start..start + self.length].contains(&true)).collect()
     }
 
-    /// Returns the score of every point: the mean over the windows that cover it.
+    /// Returns the flags of the points that have a [score](Self::point_scores).
+    #[must_use]
+    pub fn flag_points(&self, points: &[bool]) -> Vec<bool> {
+        self.covered_points().map(|point| points[point]).collect()
+    }
+
+    /// Returns the score of every point that a window covers, in their order: the mean over these windows.
     #[must_use]
     pub fn point_scores(&self, scores: &[f64]) -> Vec<f64> {
         let points = self.starts.last().map_or(0, |last| last + self.length);
@@ -90,7 +108,17 @@ impl SeriesWindows {
                 counts[point] += 1;
             }
         }
-        sums.iter().zip(&counts).map(|(sum, &count)| sum / f64::from(count.max(1))).collect()
+        self.covered_points().map(|point| sums[point] / f64::from(counts[point].max(1))).collect()
+    }
+
+    /// Returns the points that at least one window covers, in ascending order.
+    fn covered_points(&self) -> impl Iterator<Item = usize> {
+        let mut covered_to = 0;
+        self.starts.iter().flat_map(move |&start| {
+            let first = start.max(covered_to);
+            covered_to = start + self.length;
+            first..covered_to
+        })
     }
 }
 
@@ -103,6 +131,7 @@ mod tests {
             channels: vec!["a".into(), "b".into()],
             values: (0..2 * points).map(|i| i as f32).collect(),
             anomalies: (0..points).map(|point| point == 3).collect(),
+            gaps: Vec::new(),
         }
     }
 
@@ -117,6 +146,23 @@ mod tests {
         assert_eq!((windows.len(), windows.window_len()), (4, 6));
         assert_eq!(windows.values[18..], [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]);
         assert_eq!(windows.flag_windows(&series(8).anomalies), [false, true, false, false]);
+    }
+
+    #[test]
+    fn no_window_contains_a_gap() {
+        // The parts have 5, 2 and 4 points; the second is shorter than a window.
+        let series = TimeSeries { gaps: vec![5, 7], ..series(11) };
+        let windows = series.windows(3, 2, &unscaled()).unwrap();
+        assert_eq!(windows.starts, [0, 2, 7, 8]);
+        assert_eq!(windows.window(2)[..2], [14.0, 15.0]);
+        // The points 5 and 6 have no score.
+        let scores = windows.point_scores(&[1.0, 2.0, 4.0, 6.0]);
+        assert_eq!(scores, [1.0, 1.0, 1.5, 2.0, 2.0, 4.0, 5.0, 5.0, 6.0]);
+        let flags: Vec<bool> = (0..11).map(|point| point % 2 == 1).collect();
+        let expected = [false, true, false, true, false, true, false, true, false];
+        assert_eq!(windows.flag_points(&flags), expected);
+        let error = series.windows(6, 1, &unscaled()).unwrap_err();
+        assert!(matches!(error, DataError::InvalidWindow { points: 5, .. }), "{error}");
     }
 
     #[test]

@@ -157,6 +157,7 @@ fn check_data(definition: &Definition) -> Result<(), RuleViolation> {
         let fix = "remove the key: a time series flags its anomalies itself";
         return Err(RuleViolation::new("data.normal", "a time series does not have classes", fix));
     }
+    check_table(definition)?;
     match (data.stride, &definition.input) {
         (Some(_), Signal::Picture(_)) => {
             Err(RuleViolation::new("data.stride", "images are not cut into windows", "remove the key"))
@@ -164,6 +165,17 @@ fn check_data(definition: &Definition) -> Result<(), RuleViolation> {
         (Some(stride), Signal::Series(series)) => check_limits("data.stride", stride, 1, series.length),
         (None, _) => Ok(()),
     }
+}
+
+/// Checks the form of the tables that devices read.
+fn check_table(definition: &Definition) -> Result<(), RuleViolation> {
+    let Some(table) = &definition.data.table else { return Ok(()) };
+    let problem = match &definition.input {
+        Signal::Picture(_) => Some("images do not come from tables".to_owned()),
+        Signal::Series(series) => table.problem(series.channels),
+    };
+    let fix = "correct the key, or remove it";
+    problem.map_or(Ok(()), |problem| Err(RuleViolation::new("data.table", problem, fix)))
 }
 
 fn check_anomaly(blueprint: &Blueprint) -> Result<(), RuleViolation> {

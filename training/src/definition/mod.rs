@@ -19,6 +19,7 @@ mod stages;
 
 use std::{fs, path::Path};
 
+use lopside_bundle::TableSpec;
 use serde::{Deserialize, Serialize};
 
 pub use blueprint::{Blueprint, Operation, RecurrentCell, Stage, Tap};
@@ -73,7 +74,7 @@ pub struct Definition {
 }
 
 /// The training data of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingData {
     /// Name of the data set, for people; its folder is the command-line option `--data`.
@@ -87,6 +88,11 @@ pub struct TrainingData {
     /// For time series: rows between the starts of consecutive windows, 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
+    /// For time series: the form of the tables that devices read, which the bundle declares. The columns of its time, if
+    /// the training data has them, are not channels, and no window contains a gap of the time. Missing numbers are
+    /// treated as on a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableSpec>,
 }
 
 /// Target size of frames.

@@ -395,6 +395,7 @@ fn data_and_anomaly_keys_require_a_matching_model() {
     for (line, expected) in [
         ("labels = 10", "data.labels: the model does not have a classifier"),
         ("stride = 2", "data.stride: images are not cut into windows"),
+        ("table = { decimal = ',' }", "data.table: images do not come from tables"),
         ("normals = 2", "unknown field `normals`"),
     ] {
         let error = error_with(dense, "fashion-mnist", line);
@@ -404,6 +405,7 @@ fn data_and_anomaly_keys_require_a_matching_model() {
     for (line, expected) in [
         ("normal = 1", "data.normal: a time series does not have classes"),
         ("stride = 129", "data.stride: 129 is out of range"),
+        ("table = { time = ['t'] }", "data.table: time needs max_gap_seconds"),
     ] {
         let error = error_with(series, "series", line);
         assert!(error.contains(expected), "{line}: {error}");

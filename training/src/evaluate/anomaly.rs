@@ -68,7 +68,9 @@ fn score_figures(
 ) -> Option<ScoreFigures> {
     let scores: Vec<f64> = verdicts.iter().map(|anomaly| f64::from(score(anomaly))).collect();
     let point_auroc = match &test.samples {
-        CorpusSamples::Series(half) => auroc(&half.windows.point_scores(&scores), &half.row_anomalies),
+        CorpusSamples::Series(half) => {
+            auroc(&half.windows.point_scores(&scores), &half.windows.flag_points(&half.row_anomalies))
+        }
         CorpusSamples::Images(_) => None,
     };
     Some(ScoreFigures { name: name.to_owned(), auroc: auroc(&scores, &test.anomalies)?, point_auroc })

@@ -7,3 +7,4 @@
 mod bundles;
 mod device_part;
 mod external_data;
+mod tables;

@@ -22,6 +22,11 @@ pub enum CsvError {
         /// Maximum number of bytes.
         limit_bytes: usize,
     },
+    /// A line lacks its line break, although nothing follows it any more.
+    IncompleteLine {
+        /// The line.
+        line: u64,
+    },
     /// A quoted cell lacks its closing quote, or has text after it.
     InvalidQuotes {
         /// The line.
@@ -31,17 +36,19 @@ pub enum CsvError {
         /// The cell.
         cell: String,
     },
-    /// A cell is not UTF-8.
-    InvalidUtf8 {
+    /// The text is UTF-16.
+    Utf16,
+    /// A cell of a row is missing or not a finite number.
+    InvalidNumber {
         /// The line.
         line: u64,
         /// The column.
         column: usize,
-        /// The cell, with replacement characters.
+        /// The cell; empty if it is missing.
         cell: String,
     },
-    /// A cell of a row is missing or not a finite number.
-    InvalidNumber {
+    /// The time of a row is missing, or not of the declared form.
+    InvalidTime {
         /// The line.
         line: u64,
         /// The column.
@@ -58,14 +65,30 @@ pub enum CsvError {
         /// Number of columns of the first line.
         expected: usize,
     },
-    /// The first line names some of the channels and not the others.
+    /// A header names some of the columns that are read and not the others.
     MissingChannels {
         /// The line.
         line: u64,
         /// Number of columns of the line.
         columns: usize,
-        /// The missing channels, separated by commas.
+        /// The missing columns, separated by commas.
         missing: String,
+    },
+    /// A header names none of the columns that are read, and rows with as many columns follow it.
+    UnknownHeader {
+        /// The line of the header.
+        line: u64,
+        /// Number of columns of the header.
+        columns: usize,
+        /// The columns that are read, separated by commas.
+        missing: String,
+    },
+    /// A row follows a header that does not name all columns.
+    LostColumns {
+        /// The line.
+        line: u64,
+        /// The line of the header.
+        header_line: u64,
     },
     /// The first line names none of the channels and does not have one column per channel.
     UnnamedColumns {
@@ -88,13 +111,16 @@ impl CsvError {
     #[must_use]
     pub fn line(&self) -> Option<u64> {
         match *self {
-            Self::Read(_) | Self::FileTooLong { .. } => None,
+            Self::Read(_) | Self::FileTooLong { .. } | Self::Utf16 => None,
             Self::LineTooLong { line, .. }
+            | Self::IncompleteLine { line }
             | Self::InvalidQuotes { line, .. }
-            | Self::InvalidUtf8 { line, .. }
             | Self::InvalidNumber { line, .. }
+            | Self::InvalidTime { line, .. }
             | Self::ColumnCount { line, .. }
             | Self::MissingChannels { line, .. }
+            | Self::UnknownHeader { line, .. }
+            | Self::LostColumns { line, .. }
             | Self::UnnamedColumns { line, .. }
             | Self::NoHeader { line } => Some(line),
         }
@@ -105,10 +131,22 @@ impl CsvError {
     pub fn column(&self) -> Option<usize> {
         match *self {
             Self::InvalidQuotes { column, .. }
-            | Self::InvalidUtf8 { column, .. }
-            | Self::InvalidNumber { column, .. } => Some(column),
+            | Self::InvalidNumber { column, .. }
+            | Self::InvalidTime { column, .. } => Some(column),
             _ => None,
         }
+    }
+
+    /// Returns whether the rest of the table cannot be read. All other errors concern one line.
+    #[must_use]
+    pub fn ends_table(&self) -> bool {
+        matches!(self, Self::Read(_) | Self::FileTooLong { .. } | Self::Utf16) || self.is_header_error()
+    }
+
+    /// Returns whether a header does not say which columns to read.
+    #[must_use]
+    pub fn is_header_error(&self) -> bool {
+        matches!(self, Self::MissingChannels { .. } | Self::UnknownHeader { .. })
     }
 
     /// Returns the text of the error without the line.
@@ -118,19 +156,32 @@ impl CsvError {
             Self::Read(error) => error.to_string(),
             Self::FileTooLong { limit_bytes } => format!("it has over {limit_bytes} bytes: split it"),
             Self::LineTooLong { limit_bytes, .. } => format!("it is longer than {limit_bytes} bytes"),
+            Self::IncompleteLine { .. } => {
+                "it lacks its line break, so its last cell may be incomplete".into()
+            }
             Self::InvalidQuotes { column, cell, .. } => format!(
                 "column {column}: {cell:?} is not quoted correctly: a cell that begins with a quote must end with \
                  one, and each quote between them must be doubled"
             ),
-            Self::InvalidUtf8 { column, cell, .. } => format!("column {column}: {cell:?} is not UTF-8"),
+            Self::Utf16 => "it is UTF-16: save it as UTF-8".into(),
             Self::InvalidNumber { column, cell, .. } => {
                 format!("column {column}: {cell:?} is not a finite number")
             }
+            Self::InvalidTime { column, cell, .. } => format!(
+                "column {column}: {cell:?} is not a time: declare its form with time_format in the form of the table"
+            ),
             Self::ColumnCount { columns, expected, .. } => {
                 format!("it has {columns} columns, but the first line has {expected}")
             }
             Self::MissingChannels { missing, .. } => {
                 format!("it is a header without {missing}: add these columns, or correct the channel names")
+            }
+            Self::UnknownHeader { missing, .. } => format!(
+                "it is a header that names none of {missing}: correct the names, or declare the names or numbers of the \
+                 columns with columns in the form of the table"
+            ),
+            Self::LostColumns { header_line, .. } => {
+                format!("the header in line {header_line} does not say which of its columns to read")
             }
             Self::UnnamedColumns { columns, channels, .. } => {
                 format!("it has {columns} columns and no header that names all of the channels: {channels}")

@@ -1,74 +1,16 @@
-//! Bytes of CSV as records of cells, one byte at a time, so that bytes may arrive in pieces of any size.
-//!
-//! ```text
-//! line start ─┬─ #     ─► comment
-//!             ├─ "     ─► quoted ─ " ─► quote inside ─┬─ "     ─► quoted
-//!             │                                       ├─ space ─► closed
-//!             │                                       └─ other ─► plain: not quoted correctly
-//!             └─ other ─► plain
-//! any of these but comment and quoted ─ , ─► cell start, which is like line start, without comments
-//! ```
-//! A line break ends the record in every state but `Quoted`, and there as well unless cells may span lines. A
-//! line over the limit is an error at once; its rest is skipped.
+//! A line of CSV as cells.
 
 use std::ops::Range;
-
-use super::error::{CsvError, shorten};
-
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// Splits bytes into records. It stores at most the bytes of one line, and an offset per cell.
-#[derive(Debug)]
-pub(super) struct RecordReader {
-    max_line_bytes: usize,
-    /// Whether a quoted cell may contain line breaks.
-    spans_lines: bool,
-    /// The contents of the cells without their quotes, one after the other.
-    text: Vec<u8>,
-    /// The end of each complete cell in `text`.
-    ends: Vec<usize>,
-    state: State,
-    /// The column, from 0, of the first cell that is not quoted correctly.
-    misquoted: Option<usize>,
-    /// The line in which the record begins, from 1.
-    line: u64,
-    /// Number of bytes of the record so far.
-    line_bytes: usize,
-    /// Number of lines that have ended.
-    ended_lines: u64,
-    /// Whether the last byte was a CR.
-    after_cr: bool,
-    /// Whether the record has ended, so that the next byte begins another.
-    is_over: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Before the first character of a line.
-    LineStart,
-    /// Before the first character of another cell.
-    CellStart,
-    /// In a cell without quotes.
-    Plain,
-    /// After the opening quote of a cell.
-    Quoted,
-    /// After a quote in a quoted cell: the closing quote, or the first half of a doubled quote.
-    QuoteInside,
-    /// In the white space after a closing quote.
-    Closed,
-    /// In a line that is not read.
-    Comment,
-    /// In the rest of a line over the limit.
-    Skipped,
-}
 
 /// The cells of a line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     /// The line in which the record begins, from 1.
     pub(super) line: u64,
-    text: &'a str,
-    ends: &'a [usize],
+    /// The contents of the cells, one after the other.
+    pub(super) text: &'a str,
+    /// The end of each cell in the text.
+    pub(super) ends: &'a [usize],
 }
 
 impl<'a> Record<'a> {
@@ -86,225 +28,27 @@ impl<'a> Record<'a> {
     }
 }
 
-impl RecordReader {
-    pub(super) fn new(max_line_bytes: usize, spans_lines: bool) -> Self {
-        Self {
-            max_line_bytes,
-            spans_lines,
-            text: Vec::new(),
-            ends: Vec::new(),
-            state: State::LineStart,
-            misquoted: None,
-            line: 1,
-            line_bytes: 0,
-            ended_lines: 0,
-            after_cr: false,
-            is_over: false,
-        }
-    }
+/// Returns whether the text is UTF-8, and no character is spread over two cells.
+pub(super) fn is_utf8(text: &[u8], ends: &[usize]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| ends.iter().all(|&end| text.is_char_boundary(end)))
+}
 
-    /// Reads up to the end of a record, and removes the bytes that were read from `bytes`. Returns whether
-    /// the record is complete; if not, it needs more bytes. After an error, a further call reads the next
-    /// line.
-    pub(super) fn read(&mut self, bytes: &mut &[u8]) -> Result<bool, CsvError> {
-        if self.is_over {
-            self.begin_record();
-        }
-        while let Some((&byte, rest)) = bytes.split_first() {
-            *bytes = rest;
-            if self.read_byte(byte)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+/// Returns the text of Latin-1, one character per byte, and the ends of its cells.
+pub(super) fn from_latin1(bytes: &[u8], ends: &[usize]) -> (Vec<u8>, Vec<usize>) {
+    let mut lengths = Vec::with_capacity(bytes.len() + 1);
+    let mut text = String::with_capacity(2 * bytes.len());
+    for &byte in bytes {
+        lengths.push(text.len());
+        text.push(char::from(byte));
     }
-
-    /// Ends the last line, which lacks a line break. Returns whether it is a record.
-    pub(super) fn finish(&mut self) -> Result<bool, CsvError> {
-        if self.is_over || self.line_bytes == 0 {
-            return Ok(false);
-        }
-        self.ended_lines += 1;
-        self.end_record()
-    }
-
-    /// Returns the record that was completed last.
-    pub(super) fn record(&self) -> Result<Record<'_>, CsvError> {
-        match std::str::from_utf8(&self.text) {
-            // A character must not be spread over two cells.
-            Ok(text) if self.ends.iter().all(|&end| text.is_char_boundary(end)) => {
-                Ok(Record { line: self.line, text, ends: &self.ends })
-            }
-            _ => {
-                let column = (0..self.ends.len())
-                    .find(|&column| std::str::from_utf8(self.cell_bytes(column)).is_err())
-                    .unwrap_or_default();
-                let cell = self.shown_cell(column);
-                Err(CsvError::InvalidUtf8 { line: self.line, column: column + 1, cell })
-            }
-        }
-    }
-
-    fn begin_record(&mut self) {
-        self.text.clear();
-        self.ends.clear();
-        self.state = State::LineStart;
-        self.misquoted = None;
-        self.line = self.ended_lines + 1;
-        self.line_bytes = 0;
-        self.is_over = false;
-    }
-
-    /// Reads a byte; returns whether it completes a record.
-    fn read_byte(&mut self, byte: u8) -> Result<bool, CsvError> {
-        let after_cr = std::mem::replace(&mut self.after_cr, byte == b'\r');
-        if matches!(byte, b'\r' | b'\n') {
-            // CRLF is one line break.
-            let is_second_half = after_cr && byte == b'\n';
-            self.ended_lines += u64::from(!is_second_half);
-            let is_in_cell = self.spans_lines && self.state == State::Quoted;
-            if !is_in_cell {
-                return self.end_record();
-            }
-        }
-        if self.state == State::Skipped {
-            return Ok(false);
-        }
-        self.line_bytes += 1;
-        if self.line_bytes > self.max_line_bytes {
-            let error = CsvError::LineTooLong { line: self.line, limit_bytes: self.max_line_bytes };
-            self.begin_record();
-            self.state = State::Skipped;
-            return Err(error);
-        }
-        self.read_character(byte);
-        Ok(false)
-    }
-
-    /// Reads a byte that does not end the record.
-    fn read_character(&mut self, byte: u8) {
-        match (self.state, byte) {
-            (State::Comment | State::Skipped, _) | (State::LineStart | State::CellStart, b' ' | b'\t') => {}
-            (State::LineStart, b'#') => self.state = State::Comment,
-            (State::LineStart | State::CellStart, b'"') => self.state = State::Quoted,
-            (State::Quoted, b'"') => self.state = State::QuoteInside,
-            (State::Quoted, _) => self.text.push(byte),
-            (_, b',') => {
-                self.ends.push(self.text.len());
-                self.state = State::CellStart;
-            }
-            (State::QuoteInside, b'"') => {
-                self.text.push(byte);
-                self.state = State::Quoted;
-            }
-            (State::QuoteInside | State::Closed, b' ' | b'\t') => self.state = State::Closed,
-            (State::QuoteInside | State::Closed, _) => {
-                self.misquoted = self.misquoted.or(Some(self.ends.len()));
-                self.push_plain(byte);
-            }
-            (State::LineStart | State::CellStart | State::Plain, _) => self.push_plain(byte),
-        }
-    }
-
-    fn push_plain(&mut self, byte: u8) {
-        self.text.push(byte);
-        self.state = State::Plain;
-        if self.ends.is_empty() && self.text == BYTE_ORDER_MARK {
-            self.text.clear();
-            self.state = State::LineStart;
-        }
-    }
-
-    /// Ends the record; returns whether it has cells.
-    fn end_record(&mut self) -> Result<bool, CsvError> {
-        if self.state == State::Quoted {
-            self.misquoted = self.misquoted.or(Some(self.ends.len()));
-        }
-        self.ends.push(self.text.len());
-        self.is_over = true;
-        if let Some(column) = self.misquoted {
-            let cell = self.shown_cell(column);
-            return Err(CsvError::InvalidQuotes { line: self.line, column: column + 1, cell });
-        }
-        let is_nothing = matches!(self.state, State::LineStart | State::Comment | State::Skipped);
-        if is_nothing {
-            self.begin_record();
-        }
-        Ok(!is_nothing)
-    }
-
-    fn cell_bytes(&self, column: usize) -> &[u8] {
-        cell_range(&self.ends, column).map(|range| &self.text[range]).unwrap_or_default()
-    }
-
-    /// Returns the part of a cell that an error shows.
-    fn shown_cell(&self, column: usize) -> String {
-        shorten(String::from_utf8_lossy(self.cell_bytes(column)).trim())
-    }
+    lengths.push(text.len());
+    let ends = ends.iter().map(|&end| lengths.get(end).copied().unwrap_or(text.len())).collect();
+    (text.into_bytes(), ends)
 }
 
 /// Returns the place of a cell in the text of its record.
-fn cell_range(ends: &[usize], column: usize) -> Option<Range<usize>> {
+pub(super) fn cell_range(ends: &[usize], column: usize) -> Option<Range<usize>> {
     let end = *ends.get(column)?;
     let start = column.checked_sub(1).map_or(0, |before| ends[before]);
     Some(start..end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Returns the records, each as its line and its cells.
-    fn records(text: &str, spans_lines: bool) -> Vec<String> {
-        let mut reader = RecordReader::new(100, spans_lines);
-        let mut bytes = text.as_bytes();
-        let mut found = Vec::new();
-        while reader.read(&mut bytes).unwrap() || reader.finish().unwrap() {
-            let record = reader.record().unwrap();
-            let cells: Vec<&str> = record.cells().collect();
-            found.push(format!("{}: {}", record.line, cells.join("|")));
-        }
-        found
-    }
-
-    /// Returns the error of the first line.
-    fn error(mut text: &[u8]) -> String {
-        let mut reader = RecordReader::new(100, false);
-        let read = reader.read(&mut text);
-        read.and_then(|_| reader.record().map(|record| record.line)).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn lines_end_in_three_ways_and_some_are_skipped() {
-        let text = "\u{feff}a, b \r\n\r\n# \"note\n \t\n  # 1\r1,2\r3,\n\u{feff}\"x\" ,,\"\"";
-        assert_eq!(records(text, false), ["1: a|b", "6: 1|2", "7: 3|", "8: x||"]);
-        assert_eq!(records("\"\"\n", false), ["1: "]);
-        assert!(records("", false).is_empty());
-    }
-
-    #[test]
-    fn quoted_cells_may_contain_commas_quotes_and_in_files_line_breaks() {
-        assert_eq!(records("\"a, b\" , \" c \",d\"e\n", true), ["1: a, b|c|d\"e"]);
-        assert_eq!(records("\"say \"\"a\"\"\",\"\"\"\"\n", true), ["1: say \"a\"|\""]);
-        assert_eq!(records("\"a\r\n,\",b\n1,2\n", true), ["1: a\r\n,|b", "3: 1|2"]);
-    }
-
-    #[test]
-    fn a_cell_that_is_not_quoted_correctly_is_named() {
-        for (text, expected) in [
-            ("1,\"2\n", "line 1, column 2: \"2\" is not quoted correctly"),
-            ("\"1\"2,3\n", "line 1, column 1: \"12\" is not quoted correctly"),
-            ("1, \"2\" \"3\"\n", "line 1, column 2: \"2\\\"3\\\"\" is not quoted correctly"),
-            ("\"\"\u{feff}\n", "line 1, column 1: \"\" is not quoted correctly"),
-        ] {
-            let found = error(text.as_bytes());
-            assert!(found.starts_with(expected), "{found}");
-        }
-    }
-
-    #[test]
-    fn a_character_that_is_spread_over_two_cells_is_refused() {
-        assert_eq!(error(b"1,\xff2\n"), "line 1, column 2: \"\u{fffd}2\" is not UTF-8");
-        assert_eq!(error(b"1,\xc3,\xa9\n"), "line 1, column 2: \"\u{fffd}\" is not UTF-8");
-    }
 }
