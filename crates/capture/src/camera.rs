@@ -18,6 +18,7 @@ use v4l::{
 
 use crate::{
     CaptureError, Captured, CapturedImage, CapturedInput, InputCounts, Source, SourceContext,
+    silence::SilenceTimer,
     stream::{ImageStreamOptions, ImageStreamReader, RawFormat, RawLayout, StreamFormat},
 };
 
@@ -46,6 +47,8 @@ pub struct CameraOptions {
     pub height: u32,
     /// Frame rate in images per second.
     pub fps: u32,
+    /// Time without an image after which the camera is opened again; `None` for no limit.
+    pub silence: Option<Duration>,
 }
 
 /// A camera as a source. It is opened at the first call of `next`, and reopened after an error. A stop takes
@@ -54,6 +57,7 @@ pub struct CameraSource {
     context: SourceContext,
     options: CameraOptions,
     open: Option<OpenCamera>,
+    silence: Option<SilenceTimer>,
     counts: InputCounts,
 }
 
@@ -87,7 +91,8 @@ impl CameraSource {
     /// Creates a camera source; the device is opened later.
     #[must_use]
     pub fn new(context: SourceContext, options: CameraOptions) -> Self {
-        Self { context, options, open: None, counts: InputCounts::default() }
+        let silence = options.silence.map(|limit| SilenceTimer::new(limit, false, &*context.clock));
+        Self { context, options, open: None, silence, counts: InputCounts::default() }
     }
 
     fn operation_error(&self, operation: &str, error: &io::Error) -> CaptureError {
@@ -101,7 +106,7 @@ impl CameraSource {
     }
 
     fn open(&self) -> Result<OpenCamera, CaptureError> {
-        let CameraOptions { device: path, width, height, fps } = &self.options;
+        let CameraOptions { device: path, width, height, fps, .. } = &self.options;
         let device = Device::with_path(path).map_err(|error| self.operation_error("open it", &error))?;
         let formats =
             device.enum_formats().map_err(|error| self.operation_error("list its formats", &error))?;
@@ -127,13 +132,7 @@ impl CameraSource {
 
     /// Waits for an image. Returns `None` if the source was stopped or the image is damaged.
     fn read_image(&mut self, open: &mut OpenCamera) -> io::Result<Option<CapturedImage>> {
-        while open.has_image
-            && open
-                .device
-                .handle()
-                .poll(PollFlags::IN.bits() as i16, STOP_POLL_INTERVAL.as_millis() as i32)?
-                == 0
-        {
+        while open.has_image && !self.wait_briefly(open)? {
             if self.context.stop.is_stopped() {
                 return Ok(None);
             }
@@ -150,17 +149,41 @@ impl CameraSource {
         }
         Ok(image)
     }
+
+    /// Waits until there is an image, but not for long. Returns whether there is one.
+    fn wait_briefly(&self, open: &OpenCamera) -> io::Result<bool> {
+        let _rest = self.context.activity().rest();
+        // Damaged images do not help.
+        let is_silent =
+            self.silence.as_ref().is_some_and(|timer| timer.remaining(&*self.context.clock).is_zero());
+        if is_silent {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no image within the time limit"));
+        }
+        let (events, timeout_ms) = (PollFlags::IN.bits() as i16, STOP_POLL_INTERVAL.as_millis() as i32);
+        Ok(open.device.handle().poll(events, timeout_ms)? > 0)
+    }
+
+    fn read_error(&self, error: &io::Error) -> CaptureError {
+        match self.options.silence.filter(|_| error.kind() == io::ErrorKind::TimedOut) {
+            Some(limit) => {
+                CaptureError::Silent { name: self.context.name.to_string(), seconds: limit.as_secs_f64() }
+            }
+            None => self.operation_error("read it", error),
+        }
+    }
 }
 
 impl Source for CameraSource {
     fn next(&mut self) -> Result<Option<Captured>, CaptureError> {
+        if let Some(silence) = &self.silence {
+            silence.restart(&*self.context.clock);
+        }
         while !self.context.stop.is_stopped() {
             let mut open = match self.open.take() {
                 Some(open) => open,
                 None => self.open()?,
             };
-            let image =
-                self.read_image(&mut open).map_err(|error| self.operation_error("read it", &error))?;
+            let image = self.read_image(&mut open).map_err(|error| self.read_error(&error))?;
             self.open = Some(open);
             if let Some(image) = image {
                 return Ok(Some(self.context.capture_now(CapturedInput::Image(image))));
@@ -288,7 +311,8 @@ mod tests {
 
     #[test]
     fn a_missing_camera_is_named() {
-        let options = CameraOptions { device: "/dev/no-camera".into(), width: 640, height: 480, fps: 30 };
+        let device = "/dev/no-camera".into();
+        let options = CameraOptions { device, width: 640, height: 480, fps: 30, silence: None };
         let mut camera = CameraSource::new(SourceContext::new("door", &StopHandle::new().unwrap()), options);
         let error = camera.next().unwrap_err().to_string();
         assert!(error.contains("the camera /dev/no-camera: cannot open it"), "{error}");

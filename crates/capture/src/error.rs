@@ -17,7 +17,7 @@ pub enum CaptureError {
         fix: &'static str,
     },
     /// The watched folder was moved, removed or unmounted.
-    #[error("the folder {path} was moved, removed or unmounted: restore or mount it, then restart the agent", path = path.display())]
+    #[error("the folder {path} was moved, removed or unmounted: restore or mount it; it is then watched again", path = path.display())]
     FolderGone {
         /// The folder.
         path: PathBuf,
@@ -44,19 +44,53 @@ pub enum CaptureError {
         /// The place where it is now, and how it can be read again.
         place: String,
     },
+    /// A file of a watched folder is not an input.
+    #[error(
+        "{path} is not read: {reason}. It stays where it is; files of this source that are not read: {count}",
+        path = path.display()
+    )]
+    UnknownFile {
+        /// The file.
+        path: PathBuf,
+        /// The reason, with advice for the operator.
+        reason: String,
+        /// Number of such files so far.
+        count: u64,
+    },
     /// Settings contradict each other or are out of range.
     #[error("{0}")]
     InvalidSetting(String),
     /// The first bytes of a stream match none of the known formats.
     #[error(
-        "the stream {name} begins with {first:02x?}, which is neither MJPEG nor binary PNM (P5, P6): \
-         configure its format, or use a program that writes one of these"
+        "the stream {name} begins with {first:02x?}, which is neither MJPEG, PNG, YUV4MPEG2 nor binary PNM (P5, P6): \
+         {fix}"
     )]
     UnknownStream {
         /// The name of the source.
         name: String,
         /// The first bytes.
         first: Vec<u8>,
+        /// Advice for the operator.
+        fix: &'static str,
+    },
+    /// A stream is of a known format, and of a kind that is not supported.
+    #[error("the stream {name} is not supported: {reason}")]
+    UnsupportedStream {
+        /// The name of the source.
+        name: String,
+        /// The reason, with advice for the operator.
+        reason: &'static str,
+    },
+    /// A source that should always deliver has not delivered an input for too long.
+    #[error(
+        "{name} has not delivered an input for {seconds} s, and is started again: check the program or the camera, or \
+         raise silence_seconds (0 for a source that may be silent)"
+    )]
+    Silent {
+        /// The name of the source.
+        name: String,
+        /// The time limit, in seconds.
+        seconds: f64,
     },
     /// A stream cannot be read.
     #[error("the stream {name} cannot be read: {source}")]
@@ -79,7 +113,7 @@ pub enum CaptureError {
         missing: String,
     },
     /// An image cannot be decoded.
-    #[error("the image is damaged or too large: {0}")]
+    #[error("the image cannot be used: {0}")]
     DecodeImage(#[source] ImageFileError),
     /// A program cannot be started.
     #[error("{program} cannot be started: {source}. {fix}")]
@@ -118,6 +152,24 @@ pub enum CaptureError {
 }
 
 impl CaptureError {
+    /// Returns whether the problem concerns a single file, so that the next one can be read at once.
+    #[must_use]
+    pub fn is_of_one_file(&self) -> bool {
+        matches!(self, Self::FileSetAside { .. } | Self::UnknownFile { .. })
+    }
+
+    /// Returns whether the problem concerns a watched folder and not one of its inputs, none of which is lost.
+    #[must_use]
+    pub fn is_of_folder(&self) -> bool {
+        matches!(
+            self,
+            Self::WatchFolder { .. }
+                | Self::FolderGone { .. }
+                | Self::FileOperation { .. }
+                | Self::UnknownFile { .. }
+        )
+    }
+
     /// Returns a function that turns the error of an operation on a path into [`CaptureError::FileOperation`].
     pub(crate) fn file_error(
         doing: &'static str,

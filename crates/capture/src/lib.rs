@@ -5,6 +5,7 @@
 //! | [`folder::FolderSource`] | [`CapturedInput::File`] | finished files of a watched folder |
 //! | [`stream::StreamSource`] | [`CapturedInput::Image`], [`CapturedInput::Window`] | a byte stream: standard input, a device, a socket |
 //! | [`command::CommandSource`] | the same | the output of a program that is kept running |
+//! | [`tail::TailSource`] | [`CapturedInput::Tailed`] | a file of sensor rows that grows |
 //!
 //! The feature `v4l` adds `camera::Camera`, a V4L2 camera; building it needs libclang.
 //!
@@ -18,6 +19,8 @@
 //!         match captured.input {
 //!             CapturedInput::Image(image) => drop(image.decode()?),
 //!             CapturedInput::Window(window) => drop(window),
+//!             // Once its outputs are safe on the disk.
+//!             CapturedInput::Tailed(window) => window.mark.mark_stored()?,
 //!             CapturedInput::File(file) => {
 //!                 // A file that ends the process twice while it is read is set aside.
 //!                 let mark = file.begin_reading()?;
@@ -43,23 +46,31 @@
 //!
 //! The crate supports Linux only: it uses inotify, pidfd and eventfd.
 
+mod activity;
 #[cfg(feature = "v4l")]
 pub mod camera;
 mod captured_image;
+mod captured_window;
 mod clock;
 pub mod command;
 mod error;
 pub mod folder;
+mod input_counts;
 mod lines;
 pub mod pace;
 mod pipe;
 pub mod rows;
+mod silence;
 mod source;
 mod stop;
 pub mod stream;
+pub mod tail;
 
+pub use activity::{Activity, RestMark, WorkMark};
 pub use captured_image::CapturedImage;
+pub use captured_window::CapturedWindow;
 pub use clock::{Clock, SystemClock};
 pub use error::CaptureError;
-pub use source::{Captured, CapturedInput, InputCounts, Source, SourceContext};
+pub use input_counts::{InputCounts, LiveCounts};
+pub use source::{Captured, CapturedInput, Source, SourceContext};
 pub use stop::StopHandle;

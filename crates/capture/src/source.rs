@@ -1,12 +1,12 @@
 use std::{
     fmt,
-    ops::AddAssign,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use crate::{
-    CaptureError, CapturedImage, Clock, StopHandle, SystemClock, folder::TakenFile, stop::WaitOutcome,
+    Activity, CaptureError, CapturedImage, CapturedWindow, Clock, InputCounts, LiveCounts, StopHandle,
+    SystemClock, folder::TakenFile, stop::WaitOutcome, tail::TailedWindow,
 };
 
 /// One input with its origin.
@@ -26,29 +26,12 @@ pub struct Captured {
 pub enum CapturedInput {
     /// An image, decoded on request.
     Image(CapturedImage),
-    /// A window of sensor rows, row-major `[length, channels]`, in the units of the sensors.
-    Window(Vec<f32>),
+    /// A window of sensor rows.
+    Window(CapturedWindow),
     /// A finished file, to be marked as done once its outputs are safe.
     File(TakenFile),
-}
-
-/// Counts of a source's inputs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct InputCounts {
-    /// Number of inputs that were returned.
-    pub captured: u64,
-    /// Number of images or lines that could not be read.
-    pub damaged: u64,
-    /// Number of bytes that belong to none of the inputs.
-    pub skipped: u64,
-}
-
-impl AddAssign for InputCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.captured += other.captured;
-        self.damaged += other.damaged;
-        self.skipped += other.skipped;
-    }
+    /// A window of a growing file, to be marked once its outputs are safe.
+    Tailed(TailedWindow),
 }
 
 /// A source of inputs, which are returned one after the other.
@@ -72,13 +55,40 @@ pub struct SourceContext {
     pub stop: StopHandle,
     /// The clock of the source.
     pub clock: Arc<dyn Clock>,
+    activity: Arc<Activity>,
+    counts: Arc<LiveCounts>,
 }
 
 impl SourceContext {
     /// Creates a context with this name and the system's clock.
     #[must_use]
     pub fn new(name: &str, stop: &StopHandle) -> Self {
-        Self { name: name.into(), stop: stop.clone(), clock: Arc::new(SystemClock::default()) }
+        let activity = Arc::new(Activity::default());
+        let (stop, clock) = (stop.with_activity(&activity), Arc::new(SystemClock::default()));
+        Self { name: name.into(), stop, clock, activity, counts: Arc::default() }
+    }
+
+    /// Returns the activity of the source's thread. The waits of the source are noted in it.
+    #[must_use]
+    pub fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Replaces the activity in which the waits of the source are noted.
+    #[must_use]
+    pub fn with_activity(self, activity: &Arc<Activity>) -> Self {
+        Self { stop: self.stop.with_activity(activity), activity: Arc::clone(activity), ..self }
+    }
+
+    /// Replaces the place where the source states its counts when it waits.
+    #[must_use]
+    pub fn with_counts(self, counts: &Arc<LiveCounts>) -> Self {
+        Self { counts: Arc::clone(counts), ..self }
+    }
+
+    /// States the counts of the source, which is about to wait.
+    pub(crate) fn state_counts(&self, counts: InputCounts) {
+        self.counts.set(counts);
     }
 
     /// Replaces the clock.

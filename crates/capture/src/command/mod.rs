@@ -11,20 +11,27 @@
 //! is ended as well, so that no process holds on to the camera. Its standard error is logged at level
 //! debug. Its end is observed through a pidfd, which needs Linux 5.3 or later.
 //!
+//! A program that has ended while another process, which it has left behind, holds its output open counts as ended once
+//! that process has been silent for the grace time. A program that runs and delivers nothing for too long is ended with
+//! an error, if there is a limit on silence. If this process is killed, a [guard](ProgramGuard) ends the programs.
+//!
 //! The program gets the environment of this process without what is private to it: the variables `LOPSIDE_…` with
 //! the API key, `OTEL_…`, and those of the service manager. It gets no open files but its three standard streams and,
 //! because the library of the feature `v4l` opens it so, a camera that is open in this process.
 
 mod backoff;
 mod environment;
+mod guard;
 mod process;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, io::ErrorKind, sync::Arc, time::Duration};
 
+pub use self::guard::{ProgramGuard, run_guard};
 use self::{backoff::Backoff, process::Process};
 use crate::{
     CaptureError, Captured, InputCounts, Source, SourceContext,
     pipe::StoppableReader,
+    silence::SilenceTimer,
     stream::{StreamContent, StreamSource},
 };
 
@@ -49,16 +56,29 @@ pub struct CommandOptions {
     /// Restart policy. The pause before a restart grows from 1 to 60 seconds with each attempt, and starts
     /// again at 1 second after the program has run for a minute.
     pub restart: RestartPolicy,
-    /// Time that it may take to end after SIGTERM, or after it has closed its output, before it is killed.
+    /// Time that it may take to end after SIGTERM, or after it has closed its output, before it is killed; and time for
+    /// which a process that it has left behind may be silent.
     pub grace: Duration,
+    /// Time without an image, or for sensor rows without a byte, after which it counts as hanging; `None` for no limit.
+    pub silence: Option<Duration>,
+    /// The guard that ends the program if this process is killed.
+    pub guard: Option<Arc<ProgramGuard>>,
 }
 
 impl CommandOptions {
-    /// Creates options for a program that is always restarted and has five seconds to end.
+    /// Creates options for a program that is always restarted, has five seconds to end, and may be silent, without a
+    /// guard.
     #[must_use]
     pub fn new<A: Into<OsString>>(argv: impl IntoIterator<Item = A>, content: StreamContent) -> Self {
         let argv = argv.into_iter().map(Into::into).collect();
-        Self { argv, content, restart: RestartPolicy::Always, grace: Duration::from_secs(5) }
+        Self {
+            argv,
+            content,
+            restart: RestartPolicy::Always,
+            grace: Duration::from_secs(5),
+            silence: None,
+            guard: None,
+        }
     }
 }
 
@@ -83,6 +103,7 @@ enum ProgramState {
 struct RunningProgram {
     process: Process,
     stream: StreamSource<StoppableReader>,
+    silence: Option<SilenceTimer>,
     /// Start time by the context's clock.
     started_at: Duration,
 }
@@ -119,10 +140,28 @@ impl CommandSource {
     }
 
     fn spawn_program(&self) -> Result<RunningProgram, CaptureError> {
-        let process = Process::spawn(&self.options.argv, &self.context.name)?;
-        let pipe = StoppableReader::new(process.stdout(), &self.context.stop)?;
-        let stream = StreamSource::new(self.context.clone(), pipe, self.options.content.clone())?;
-        Ok(RunningProgram { process, stream, started_at: self.context.clock.now() })
+        let CommandOptions { argv, content, grace, silence, guard, .. } = &self.options;
+        let process = Process::spawn(argv, &self.context.name, guard.clone())?;
+        // A window may take longer than the limit to fill.
+        let counts_bytes = matches!(content, StreamContent::Rows(_));
+        let silence = silence.map(|limit| SilenceTimer::new(limit, counts_bytes, &*self.context.clock));
+        let pipe = StoppableReader::new(process.stdout(), &self.context)?
+            .with_silence(silence.clone())
+            .with_writer(process.pidfd(), *grace)?;
+        let stream = StreamSource::new(self.context.clone(), pipe, content.clone())?;
+        Ok(RunningProgram { process, stream, silence, started_at: self.context.clock.now() })
+    }
+
+    /// Names the cause of an error of the stream.
+    fn name_silence(&self, error: CaptureError) -> CaptureError {
+        match (error, self.options.silence) {
+            (CaptureError::ReadStream { name, source }, Some(limit))
+                if source.kind() == ErrorKind::TimedOut =>
+            {
+                CaptureError::Silent { name, seconds: limit.as_secs_f64() }
+            }
+            (error, _) => error,
+        }
     }
 
     /// Ends the running program after its output has ended or failed, or after a stop; then sets the next
@@ -131,8 +170,11 @@ impl CommandSource {
         let ProgramState::Running(running) = std::mem::replace(&mut self.state, ProgramState::Over) else {
             return Ok(());
         };
-        let RunningProgram { process, stream, started_at } = *running;
-        self.ended_counts += stream.input_counts();
+        let RunningProgram { process, stream, started_at, .. } = *running;
+        let mut counts = stream.input_counts();
+        // The rows of a window that is not finished by now are in none.
+        counts.rows.unused += std::mem::take(&mut counts.rows.waiting);
+        self.ended_counts += counts;
         let status = process.terminate_group(&self.context, self.options.grace, failure.is_none());
         if self.context.stop.is_stopped() {
             return Ok(());
@@ -178,10 +220,19 @@ impl Source for CommandSource {
                         self.start()?;
                     }
                 }
-                ProgramState::Running(running) => match running.stream.next() {
-                    Ok(Some(captured)) => return Ok(Some(captured)),
-                    outcome => self.end_program(outcome.err())?,
-                },
+                ProgramState::Running(running) => {
+                    // The time in which the encoder was busy does not count.
+                    if let Some(silence) = &running.silence {
+                        silence.restart(&*self.context.clock);
+                    }
+                    match running.stream.next() {
+                        Ok(Some(captured)) => return Ok(Some(captured)),
+                        outcome => {
+                            let failure = outcome.err().map(|error| self.name_silence(error));
+                            self.end_program(failure)?;
+                        }
+                    }
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::environment::private_names;
+use super::{environment::private_names, guard::ProgramGuard};
 use crate::{CaptureError, SourceContext, lines::LineReader, stop::poll_readable};
 
 /// The longest line of standard error that is logged, in bytes.
@@ -28,10 +28,16 @@ pub(crate) struct Process {
     /// A pidfd, readable once the program has ended.
     pidfd: OwnedFd,
     stdout: OwnedFd,
+    guard: Option<Arc<ProgramGuard>>,
 }
 
 impl Process {
-    pub(crate) fn spawn(argv: &[OsString], source: &Arc<str>) -> Result<Self, CaptureError> {
+    /// Starts a program. If the process of this guard outlives this one, it ends the program.
+    pub(crate) fn spawn(
+        argv: &[OsString],
+        source: &Arc<str>,
+        guard: Option<Arc<ProgramGuard>>,
+    ) -> Result<Self, CaptureError> {
         let [program, arguments @ ..] = argv else {
             return Err(CaptureError::InvalidSetting(format!(
                 "{source}: the command is empty; give a program"
@@ -50,12 +56,20 @@ impl Process {
             .spawn()
             .map_err(|error| start_error(program, error))?;
         let group = Pid::from_child(&child);
+        if let Some(guard) = &guard {
+            guard.watch(group);
+        }
         let pipes = watch_child(&mut child, group, source);
         let (pidfd, stdout) = pipes.map_err(|error| {
-            kill_group(&mut child, group);
+            let _ = kill_and_reap(&mut child, group, guard.as_deref());
             start_error(program, error)
         })?;
-        Ok(Self { child, group, pidfd, stdout })
+        Ok(Self { child, group, pidfd, stdout, guard })
+    }
+
+    /// Returns its pidfd.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 
     /// Returns its standard output.
@@ -79,9 +93,7 @@ impl Process {
             let _ = kill_process_group(self.group, Signal::TERM);
             self.wait_for_end(context, grace)?;
         }
-        // The program is not reaped before this, so that its process ID is still its own.
-        let _ = kill_process_group(self.group, Signal::KILL);
-        self.child.wait()
+        kill_and_reap(&mut self.child, self.group, self.guard.as_deref())
     }
 
     /// Waits and returns whether it ends within this time.
@@ -102,14 +114,19 @@ impl Drop for Process {
     fn drop(&mut self) {
         // After it has been reaped, its process ID may belong to another process.
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            kill_group(&mut self.child, self.group);
+            let _ = kill_and_reap(&mut self.child, self.group, self.guard.as_deref());
         }
     }
 }
 
-fn kill_group(child: &mut Child, group: Pid) {
+/// Kills a program with its group, and waits for its end.
+fn kill_and_reap(child: &mut Child, group: Pid, guard: Option<&ProgramGuard>) -> io::Result<ExitStatus> {
+    // The program is not reaped before this, so that its process ID is still its own.
     let _ = kill_process_group(group, Signal::KILL);
-    let _ = child.wait();
+    if let Some(guard) = guard {
+        guard.forget(group);
+    }
+    child.wait()
 }
 
 /// Returns its pidfd and its standard output, and starts a thread that logs its standard error.

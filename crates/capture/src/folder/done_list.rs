@@ -5,7 +5,8 @@
 //! ```
 //! The first word is `failed` instead of `done` for a file that could not be read, and `refused` for one that was
 //! set aside because the agent ended while it was being read. A line torn by a crash is ignored, and its file is
-//! taken again. The list is opened for each line, like the list of files that are being read. Once most lines refer to files that no longer exist, the list is rewritten in a temporary file,
+//! taken again. The list is opened for each line, like the list of files that are being read, and created anew if its
+//! folder was replaced. Once most lines refer to files that no longer exist, the list is rewritten in a temporary file,
 //! which then replaces it atomically.
 
 use std::{
@@ -89,7 +90,7 @@ impl DoneList {
 
     fn append(&mut self, line: &str) -> io::Result<()> {
         let line = if self.may_be_torn { format!("\n{line}") } else { line.to_owned() };
-        let mut file = File::options().append(true).open(&self.path)?;
+        let mut file = File::options().append(true).create(true).open(&self.path)?;
         self.may_be_torn = true;
         file.write_all(line.as_bytes())?;
         file.sync_data()?;

@@ -3,8 +3,8 @@
 //! ```text
 //! WORD SIZE SECONDS NANOSECONDS LENGTH NAME
 //! ```
-//! Bytes of the name other than printable ASCII are escaped; `LENGTH` is the length of the escaped name, so that a
-//! line torn by a crash is detected.
+//! The name is the path in the watched folder. Its bytes other than printable ASCII are escaped; `LENGTH` is the length
+//! of the escaped name, so that a line torn by a crash is detected.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,8 +13,8 @@ use std::{
 
 use super::fingerprint::Fingerprint;
 
-/// The longest line in bytes: a name has at most 255 bytes, each escaped as four.
-pub(crate) const MAX_LINE_BYTES: usize = 2048;
+/// The longest line in bytes: a path has at most 4096 bytes, each escaped as four.
+pub(crate) const MAX_LINE_BYTES: usize = 4 * 4096 + 128;
 
 /// A line of a list.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
+    fs::{self, Metadata},
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -20,16 +20,26 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Returns the fingerprint of a non-empty regular file; `None` for everything else.
+    /// Returns the fingerprint of a regular file, or of the one that a link leads to; `None` for everything else.
     pub(crate) fn read_fingerprint(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok().filter(|metadata| metadata.is_file() && metadata.len() > 0)?;
+        Self::of_metadata(&fs::metadata(path).ok()?)
+    }
+
+    /// Returns the fingerprint of a regular file; `None` for everything else.
+    pub(crate) fn of_metadata(metadata: &Metadata) -> Option<Self> {
         let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or_default();
-        Some(Self { seconds: metadata.mtime(), nanoseconds, size_bytes: metadata.len() })
+        let fingerprint = Self { seconds: metadata.mtime(), nanoseconds, size_bytes: metadata.len() };
+        metadata.is_file().then_some(fingerprint)
+    }
+
+    /// Returns whether the file has no content.
+    pub(crate) fn is_empty(self) -> bool {
+        self.size_bytes == 0
     }
 
     /// Returns a key that differs between all files and changes with any modification of a file, a rename
-    /// included. It is a hash of device, inode, size, and the times of the last modification and status
-    /// change. Returns `None` if the file does not exist.
+    /// included. It is a hash of the path, which tells the links of one file apart, and of device, inode, size, and
+    /// the times of the last modification and status change. Returns `None` if the file does not exist.
     pub(crate) fn file_key(path: &Path) -> Option<u64> {
         let metadata = fs::metadata(path).ok()?;
         let numbers = [
@@ -42,6 +52,7 @@ impl Fingerprint {
             metadata.ctime_nsec(),
         ];
         let mut digest = Sha256::new();
+        digest.update(path.as_os_str().as_bytes());
         for number in numbers {
             digest.update(number.to_le_bytes());
         }

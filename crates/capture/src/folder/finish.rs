@@ -6,21 +6,20 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::{Duration, SystemTime},
 };
 
 use super::{
     done_list::{DoneList, FileOutcome},
     fingerprint::Fingerprint,
     ignored_name::is_ignored,
+    kept::{KeepBounds, KeptFolder, Pruned, prune},
     place::move_into,
     reading_list::ReadingList,
+    tree::{FAILED_FOLDER, REFUSED_FOLDER},
 };
 use crate::CaptureError;
 
-/// The subfolder for files that could not be read.
-const FAILED_FOLDER: &str = "failed";
-/// The subfolder for files that are set aside because the agent ended while they were being read.
-const REFUSED_FOLDER: &str = "refused";
 /// Name of the list of files that are being read, in the watched folder.
 const READING_LIST: &str = ".lopside-reading";
 /// Number of times that the agent may end while it reads a file. The first time may be a power cut.
@@ -29,13 +28,24 @@ const MAX_INTERRUPTED: u32 = 2;
 /// Treatment of a file that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DoneAction {
-    /// Moves it into this folder, which is created if it is missing. A number is added to its name if the
-    /// name is taken.
+    /// Moves it into this folder, which is created if it is missing, below the same subfolders. A number is added to
+    /// its name if the name is taken.
     Move(PathBuf),
-    /// Leaves it in place and records its name, size and modification time in this list.
+    /// Leaves it in place and records its path, size and modification time in this list, which may be in another
+    /// folder.
     Remember(PathBuf),
     /// Deletes it.
     Delete,
+}
+
+impl DoneAction {
+    /// Returns the folder to which files are moved; `None` if they are not moved.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Move(folder) => Some(folder),
+            Self::Remember(_) | Self::Delete => None,
+        }
+    }
 }
 
 /// A file that was taken out of a watched folder. If it is dropped, the file is taken again after the next
@@ -43,6 +53,7 @@ pub enum DoneAction {
 #[derive(Debug)]
 pub struct TakenFile {
     path: PathBuf,
+    /// The path in the watched folder.
     name: OsString,
     fingerprint: Fingerprint,
     files: Arc<FolderFiles>,
@@ -87,7 +98,7 @@ impl TakenFile {
                 format!("{} lists it as refused, and it is taken again if it changes", list.display())
             }
             DoneAction::Move(_) | DoneAction::Delete => {
-                let folder = self.files.folder.join(REFUSED_FOLDER);
+                let folder = self.files.subfolder(REFUSED_FOLDER, &self.name);
                 format!("it is in {}, and is taken again if it is moved back", folder.display())
             }
         };
@@ -100,7 +111,8 @@ impl TakenFile {
     /// rewritten meanwhile is left to be taken again; a file that is gone counts as done.
     ///
     /// # Errors
-    /// [`CaptureError::FileOperation`]; the file is then still in its place.
+    /// [`CaptureError::FileOperation`]; the file is then still in its place, and the source tries again from time to
+    /// time.
     pub fn mark_done(self) -> Result<(), CaptureError> {
         self.finish(FileOutcome::Done)
     }
@@ -109,26 +121,15 @@ impl TakenFile {
     /// for [`DoneAction::Remember`].
     ///
     /// # Errors
-    /// [`CaptureError::FileOperation`]; the file is then still in its place.
+    /// [`CaptureError::FileOperation`]; the file is then still in its place, and the source tries again from time to
+    /// time.
     pub fn mark_failed(self) -> Result<(), CaptureError> {
         self.finish(FileOutcome::Failed)
     }
 
     fn finish(self, outcome: FileOutcome) -> Result<(), CaptureError> {
-        if Fingerprint::read_fingerprint(&self.path) == Some(self.fingerprint) {
-            match (&self.files.after, outcome) {
-                (DoneAction::Remember(_), _) => {}
-                (DoneAction::Move(folder), FileOutcome::Done) => move_into(&self.path, folder)?,
-                (DoneAction::Delete, FileOutcome::Done) => remove_file(&self.path)?,
-                (DoneAction::Move(_) | DoneAction::Delete, FileOutcome::Failed) => {
-                    self.files.put_aside(&self.path, FAILED_FOLDER)?;
-                }
-                (DoneAction::Move(_) | DoneAction::Delete, FileOutcome::Refused) => {
-                    self.files.put_aside(&self.path, REFUSED_FOLDER)?;
-                }
-            }
-        }
-        self.files.finish_file(self.name, self.fingerprint, outcome)
+        let Self { path, name, fingerprint, files } = self;
+        files.settle(FinishedFile { path, name, fingerprint, outcome })
     }
 }
 
@@ -158,17 +159,38 @@ pub(crate) struct FolderFiles {
     state: Mutex<FolderState>,
 }
 
+/// A file whose outcome is known.
+#[derive(Debug, Clone)]
+struct FinishedFile {
+    path: PathBuf,
+    name: OsString,
+    fingerprint: Fingerprint,
+    outcome: FileOutcome,
+}
+
 #[derive(Debug)]
 struct FolderState {
     /// Files that were taken and are not done.
     in_progress: HashMap<OsString, Fingerprint>,
     done_list: Option<DoneList>,
     reading: ReadingList,
+    /// Files that could not be put where they belong. They are in progress, so that they are not taken again.
+    unsettled: Vec<FinishedFile>,
+    /// The folders for files that are done, failed, or refused.
+    kept: Vec<KeptFolder>,
+}
+
+/// The bounds on what is kept of files that were read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FolderBounds {
+    pub(crate) done: KeepBounds,
+    /// The bounds on files that could not be read, and on those that were set aside.
+    pub(crate) failed: KeepBounds,
 }
 
 impl FolderFiles {
     /// Opens the state for a folder, and checks that `after` is compatible with it.
-    pub(crate) fn open(folder: &Path, after: DoneAction) -> Result<Self, CaptureError> {
+    pub(crate) fn open(folder: &Path, after: DoneAction, bounds: FolderBounds) -> Result<Self, CaptureError> {
         let mut done_list = None;
         match &after {
             DoneAction::Move(target) => {
@@ -180,18 +202,24 @@ impl FolderFiles {
                 )?;
             }
             DoneAction::Remember(list) => {
+                let parent = list.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let parent = parent.unwrap_or(Path::new("."));
+                fs::create_dir_all(parent).map_err(CaptureError::file_error("create the folder", parent))?;
                 if !list.file_name().is_some_and(is_ignored) {
-                    let parent = list.parent().filter(|parent| !parent.as_os_str().is_empty());
-                    let message =
-                        "the list of done files would be captured as an input: begin its name with a dot";
-                    refuse_same_folder(folder, parent.unwrap_or(Path::new(".")), message)?;
+                    refuse_inside(
+                        folder,
+                        parent,
+                        "the list of done files would be captured as an input: begin its name with a dot",
+                    )?;
                 }
                 done_list = Some(DoneList::open(list, folder)?);
             }
             DoneAction::Delete => {}
         }
         let reading = ReadingList::open(reading_list_path(folder, &after), folder)?;
-        let state = FolderState { in_progress: HashMap::new(), done_list, reading };
+        let kept = kept_folders(folder, &after, bounds);
+        let state =
+            FolderState { in_progress: HashMap::new(), done_list, reading, unsettled: Vec::new(), kept };
         Ok(Self { folder: folder.to_owned(), after, state: Mutex::new(state) })
     }
 
@@ -220,25 +248,86 @@ impl FolderFiles {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put_aside(&self, path: &Path, subfolder: &str) -> Result<(), CaptureError> {
-        let folder = self.folder.join(subfolder);
-        fs::create_dir_all(&folder).map_err(CaptureError::file_error("create the folder", &folder))?;
-        move_into(path, &folder)
+    /// Returns the number of files that could not be put where they belong.
+    pub(crate) fn unsettled_count(&self) -> u64 {
+        self.state().unsettled.len() as u64
     }
 
-    fn finish_file(
-        &self,
-        name: OsString,
-        fingerprint: Fingerprint,
-        outcome: FileOutcome,
-    ) -> Result<(), CaptureError> {
-        let mut state = self.state();
-        // The file may have been rewritten, and taken again.
-        if state.in_progress.get(&name) == Some(&fingerprint) {
-            state.in_progress.remove(&name);
+    /// Tries again to put files where they belong.
+    ///
+    /// # Errors
+    /// The first error, after which the others are not tried.
+    pub(crate) fn retry_unsettled(&self) -> Result<(), CaptureError> {
+        let mut waiting = std::mem::take(&mut self.state().unsettled).into_iter();
+        let result = waiting.by_ref().try_for_each(|file| self.settle(file));
+        self.state().unsettled.extend(waiting);
+        result
+    }
+
+    /// Removes the oldest files of the folders that are over their bounds. Returns the folders from which files were
+    /// removed, or could not be.
+    pub(crate) fn prune_kept(&self, now: Duration, time: SystemTime) -> Vec<(PathBuf, Pruned)> {
+        let due: Vec<_> = self.state().kept.iter_mut().filter_map(|kept| kept.begin_prune(now)).collect();
+        let pruned = due.into_iter().map(|(path, bounds)| {
+            let pruned = prune(&path, bounds, time);
+            (path, pruned)
+        });
+        pruned.filter(|(_, pruned)| pruned.files > 0 || pruned.error.is_some()).collect()
+    }
+
+    /// Puts a file where its outcome says, and forgets it. If that fails, it is tried again later.
+    fn settle(&self, file: FinishedFile) -> Result<(), CaptureError> {
+        let result = self.put_away(&file).and_then(|()| self.forget(&file));
+        if result.is_err() {
+            self.state().unsettled.push(file);
         }
-        state.end_reading(&name, fingerprint);
-        state.done_list.as_mut().map_or(Ok(()), |list| list.add(name, fingerprint, outcome))
+        result
+    }
+
+    fn put_away(&self, file: &FinishedFile) -> Result<(), CaptureError> {
+        // A file that was rewritten meanwhile is left to be taken again.
+        if Fingerprint::read_fingerprint(&file.path) != Some(file.fingerprint) {
+            return Ok(());
+        }
+        let folder = match (&self.after, file.outcome) {
+            (DoneAction::Remember(_), _) => return Ok(()),
+            (DoneAction::Delete, FileOutcome::Done) => return remove_file(&file.path),
+            (DoneAction::Move(folder), FileOutcome::Done) => folder.clone(),
+            (DoneAction::Move(_) | DoneAction::Delete, FileOutcome::Failed) => {
+                self.folder.join(FAILED_FOLDER)
+            }
+            (DoneAction::Move(_) | DoneAction::Delete, FileOutcome::Refused) => {
+                self.folder.join(REFUSED_FOLDER)
+            }
+        };
+        let target = below(&folder, &file.name);
+        fs::create_dir_all(&target).map_err(CaptureError::file_error("create the folder", &target))?;
+        move_into(&file.path, &target)?;
+        let mut state = self.state();
+        if let Some(kept) = state.kept.iter_mut().find(|kept| kept.path() == folder) {
+            kept.add(file.fingerprint.size_bytes);
+        }
+        Ok(())
+    }
+
+    /// Returns the folder in which a file of this outcome is put aside.
+    fn subfolder(&self, subfolder: &str, name: &OsStr) -> PathBuf {
+        below(&self.folder.join(subfolder), name)
+    }
+
+    /// Adds a file to the list of done files, if there is one, and to the files that may be taken again.
+    fn forget(&self, file: &FinishedFile) -> Result<(), CaptureError> {
+        let FinishedFile { name, fingerprint, outcome, .. } = file;
+        let mut state = self.state();
+        if let Some(list) = &mut state.done_list {
+            list.add(name.clone(), *fingerprint, *outcome)?;
+        }
+        // The file may have been rewritten, and taken again.
+        if state.in_progress.get(name) == Some(fingerprint) {
+            state.in_progress.remove(name);
+        }
+        state.end_reading(name, *fingerprint);
+        Ok(())
     }
 }
 
@@ -274,8 +363,33 @@ fn remove_file(path: &Path) -> Result<(), CaptureError> {
     }
 }
 
+/// Returns the folders whose files are bounded.
+fn kept_folders(folder: &Path, after: &DoneAction, bounds: FolderBounds) -> Vec<KeptFolder> {
+    let aside = [FAILED_FOLDER, REFUSED_FOLDER].map(|name| KeptFolder::new(folder.join(name), bounds.failed));
+    let done = match after {
+        DoneAction::Move(target) => Some(KeptFolder::new(target.clone(), bounds.done)),
+        DoneAction::Remember(_) => return Vec::new(),
+        DoneAction::Delete => None,
+    };
+    done.into_iter().chain(aside).collect()
+}
+
+/// Returns the folder in which a file of the watched folder is put: below the same subfolders as there.
+fn below(folder: &Path, name: &OsStr) -> PathBuf {
+    let subfolders = Path::new(name).parent().filter(|parent| !parent.as_os_str().is_empty());
+    subfolders.map_or_else(|| folder.to_owned(), |subfolders| folder.join(subfolders))
+}
+
 fn refuse_same_folder(folder: &Path, other: &Path, message: &str) -> Result<(), CaptureError> {
     if resolve_path(folder)? == resolve_path(other)? {
+        return Err(CaptureError::InvalidSetting(format!("{}: {message}", folder.display())));
+    }
+    Ok(())
+}
+
+/// Refuses a folder that is the watched folder or one of its subfolders.
+fn refuse_inside(folder: &Path, other: &Path, message: &str) -> Result<(), CaptureError> {
+    if resolve_path(other)?.starts_with(resolve_path(folder)?) {
         return Err(CaptureError::InvalidSetting(format!("{}: {message}", folder.display())));
     }
     Ok(())

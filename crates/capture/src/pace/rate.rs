@@ -69,6 +69,11 @@ impl<T> RateLimiter<T> {
         Some(ahead.filter(|ahead| *ahead <= self.interval).unwrap_or_default())
     }
 
+    /// Returns whether an input is held.
+    pub fn is_holding(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Returns the number of inputs that were replaced by newer ones.
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -139,6 +144,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_camera_at_the_rate_of_the_limit_loses_nothing(
+            jitters in prop::collection::vec(0_u64..100, 1..200),
+        ) {
+            let mut limiter = RateLimiter::new(10.0).unwrap();
+            let mut passed = 0;
+            for (number, jitter) in (0..).zip(&jitters) {
+                let now = at(100 * number + jitter);
+                // A timer takes the held input when its time has come.
+                passed += limiter.due().filter(|due| *due <= now).and_then(|due| limiter.take(due)).into_iter().count();
+                passed += limiter.offer(now, ()).into_iter().count();
+            }
+            passed += usize::from(limiter.is_holding());
+            prop_assert_eq!((passed, limiter.dropped()), (jitters.len(), 0));
+        }
+
         #[test]
         fn the_rate_is_never_exceeded_and_the_last_input_is_never_lost(
             gaps in prop::collection::vec(0_u64..400, 1..200), rate in 0.5_f64..20.0,

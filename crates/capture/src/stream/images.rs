@@ -1,13 +1,13 @@
 use std::io::{self, Read};
 
-use image::ImageFormat;
-
 use super::{
     RawLayout,
     buffer::StreamBuffer,
     mjpeg::MjpegSplitter,
+    png::{self, PngSplitter},
     pnm::PnmSplitter,
     split::{SplitItem, StreamSplitter},
+    y4m::{self, Y4mSplitter},
 };
 use crate::{CaptureError, CapturedImage, InputCounts};
 
@@ -18,12 +18,16 @@ const DETECTION_BYTES: usize = 4096;
 /// Format of a stream of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamFormat {
-    /// [`Mjpeg`](Self::Mjpeg) or [`Pnm`](Self::Pnm), whichever begins first in the first 4096 bytes.
+    /// Any of the others except [`Raw`](Self::Raw), whichever begins first in the first 4096 bytes.
     Auto,
     /// JPEG files, with anything between them.
     Mjpeg,
     /// Binary PGM and PPM files (`P5`, `P6`), of 8 or 16 bits.
     Pnm,
+    /// PNG files.
+    Png,
+    /// YUV4MPEG2: samples behind a header with their size and layout.
+    Y4m,
     /// Samples without a header.
     Raw(RawLayout),
 }
@@ -50,7 +54,7 @@ pub struct ImageStreamReader<R> {
     buffer: StreamBuffer,
     limit: usize,
     /// `None` until the format is known.
-    splitter: Option<(StreamFormat, Box<dyn StreamSplitter>)>,
+    splitter: Option<Box<dyn StreamSplitter>>,
     has_ended: bool,
     counts: InputCounts,
 }
@@ -71,12 +75,11 @@ impl<R: Read> ImageStreamReader<R> {
                 format!("a limit of {limit} bytes is too small for these images: allow at least {min_limit}");
             return Err(CaptureError::InvalidSetting(message));
         }
-        let splitter = new_splitter(format, limit).map(|splitter| (format, splitter));
         Ok(Self {
             reader,
             buffer: StreamBuffer::new(limit),
             limit,
-            splitter,
+            splitter: new_splitter(format, limit),
             has_ended: false,
             counts: InputCounts::default(),
         })
@@ -85,8 +88,8 @@ impl<R: Read> ImageStreamReader<R> {
     /// Waits for the next image; returns `None` at the end of the stream.
     ///
     /// # Errors
-    /// The error of the reader, or the first bytes if the format cannot be detected: that error is returned
-    /// once and ends the stream.
+    /// The error of the reader; the first bytes if the format cannot be detected, or the reason why the kind of the
+    /// stream is not supported: these two are returned once and end the stream.
     pub fn next_image(&mut self) -> Result<Option<CapturedImage>, StreamFailure> {
         loop {
             if let Some(image) = self.read_step()? {
@@ -109,17 +112,28 @@ impl<R: Read> ImageStreamReader<R> {
             self.fill_buffer()?;
             return Ok(None);
         }
-        let Some((format, splitter)) = &mut self.splitter else { return Ok(None) };
+        let Some(splitter) = &mut self.splitter else { return Ok(None) };
         let bytes = self.buffer.bytes();
         if bytes.is_empty() {
             self.fill_buffer()?;
             return Ok(None);
         }
         let item = match splitter.split(bytes) {
-            SplitItem::NeedsMore if self.has_ended || self.buffer.is_full() => splitter.give_up(bytes),
+            SplitItem::NeedsMore if self.has_ended || self.buffer.is_full() => {
+                splitter.give_up(bytes, self.has_ended)
+            }
             item => item,
         };
-        let mut image = None;
+        let image = match item {
+            SplitItem::Complete(count) | SplitItem::Truncated(count) => Some(splitter.image(&bytes[..count])),
+            _ => None,
+        };
+        self.pass_over(item)?;
+        Ok(image)
+    }
+
+    /// Counts an item, and removes it from the buffer; reads more if there is none.
+    fn pass_over(&mut self, item: SplitItem) -> Result<(), StreamFailure> {
         match item {
             SplitItem::NeedsMore => self.fill_buffer()?,
             SplitItem::Garbage(count) => {
@@ -131,13 +145,17 @@ impl<R: Read> ImageStreamReader<R> {
                 self.counts.skipped += count as u64;
                 self.buffer.consume(count);
             }
-            SplitItem::Complete(count) => {
-                image = Some(captured_image(*format, bytes[..count].to_vec()));
+            SplitItem::Header(count) => self.buffer.consume(count),
+            SplitItem::Complete(count) | SplitItem::Truncated(count) => {
                 self.counts.captured += 1;
                 self.buffer.consume(count);
             }
+            SplitItem::Refused(reason) => {
+                self.discard_rest();
+                return Err(StreamFailure::Unsupported(reason));
+            }
         }
-        Ok(image)
+        Ok(())
     }
 
     fn fill_buffer(&mut self) -> Result<(), StreamFailure> {
@@ -154,9 +172,9 @@ impl<R: Read> ImageStreamReader<R> {
         let bytes = self.buffer.bytes();
         let head = &bytes[..bytes.len().min(DETECTION_BYTES)];
         if let Some(format) = detect_format(head) {
-            self.splitter = new_splitter(format, self.limit).map(|splitter| (format, splitter));
+            self.splitter = new_splitter(format, self.limit);
         } else if head.len() == DETECTION_BYTES || (self.has_ended && !head.is_empty()) {
-            let head = head[..head.len().min(16)].to_vec();
+            let head = head.to_vec();
             self.discard_rest();
             return Err(StreamFailure::Unknown(head));
         } else if self.has_ended {
@@ -170,7 +188,7 @@ impl<R: Read> ImageStreamReader<R> {
     fn discard_rest(&mut self) {
         self.has_ended = true;
         self.buffer.consume(self.buffer.bytes().len());
-        self.splitter = Some((StreamFormat::Mjpeg, Box::new(MjpegSplitter::default())));
+        self.splitter = Some(Box::new(MjpegSplitter::default()));
     }
 }
 
@@ -181,6 +199,8 @@ pub enum StreamFailure {
     Read(io::Error),
     /// The first bytes, which match none of the known formats.
     Unknown(Vec<u8>),
+    /// The format is known, but this kind of it is not supported, for this reason.
+    Unsupported(&'static str),
 }
 
 fn new_splitter(format: StreamFormat, limit: usize) -> Option<Box<dyn StreamSplitter>> {
@@ -188,23 +208,19 @@ fn new_splitter(format: StreamFormat, limit: usize) -> Option<Box<dyn StreamSpli
         StreamFormat::Auto => None,
         StreamFormat::Mjpeg => Some(Box::new(MjpegSplitter::default())),
         StreamFormat::Pnm => Some(Box::new(PnmSplitter::new(limit))),
+        StreamFormat::Png => Some(Box::new(PngSplitter::default())),
+        StreamFormat::Y4m => Some(Box::new(Y4mSplitter::new(limit))),
         StreamFormat::Raw(raw) => Some(Box::new(raw)),
     }
 }
 
 /// Returns the format of the first image in the bytes.
 fn detect_format(head: &[u8]) -> Option<StreamFormat> {
-    head.windows(3).find_map(|window| match window {
-        [0xff, 0xd8, 0xff] => Some(StreamFormat::Mjpeg),
-        [b'P', b'5' | b'6', b'\n' | b'\r' | b' ' | b'\t' | b'#'] => Some(StreamFormat::Pnm),
+    (0..head.len()).find_map(|offset| match &head[offset..] {
+        [0xff, 0xd8, 0xff, ..] => Some(StreamFormat::Mjpeg),
+        [b'P', b'5' | b'6', b'\n' | b'\r' | b' ' | b'\t' | b'#', ..] => Some(StreamFormat::Pnm),
+        rest if rest.starts_with(&png::SIGNATURE) => Some(StreamFormat::Png),
+        rest if rest.starts_with(y4m::MAGIC) => Some(StreamFormat::Y4m),
         _ => None,
     })
-}
-
-fn captured_image(format: StreamFormat, bytes: Vec<u8>) -> CapturedImage {
-    match format {
-        StreamFormat::Raw(raw) => CapturedImage::from_raw(raw, bytes),
-        StreamFormat::Pnm => CapturedImage::from_encoded(ImageFormat::Pnm, bytes),
-        StreamFormat::Auto | StreamFormat::Mjpeg => CapturedImage::from_encoded(ImageFormat::Jpeg, bytes),
-    }
 }

@@ -7,8 +7,12 @@
 //! next file starts inside that segment, since the earlier ones were confirmed by the marker behind them. A
 //! truncated file therefore does not swallow the next one, unless the length of its last segment happens to
 //! end at a marker of that next file. Each byte is walked over at most once.
+//!
+//! A file whose entropy-coded data is followed by the next file, or by the end of the stream, is passed on as truncated:
+//! some cameras leave out the EOI, and otherwise the decoder finds what is missing, as in a file that was cut off.
 
-use super::split::{SplitItem, StreamSplitter};
+use super::split::{SplitItem, StreamSplitter, skip_to};
+use crate::CapturedImage;
 
 /// First bytes of every file: SOI, and the first byte of the next marker.
 const START_BYTES: [u8; 3] = [0xff, 0xd8, 0xff];
@@ -28,6 +32,8 @@ pub(crate) struct MjpegSplitter {
     in_scan: bool,
     /// Whether there was entropy-coded data: a file without any does not contain an image.
     has_scan: bool,
+    /// Whether there was a header with the size of an image.
+    has_frame: bool,
 }
 
 /// The result of one step of the walk.
@@ -35,6 +41,8 @@ enum WalkStep {
     On,
     More,
     End,
+    /// The next file begins, but this one has not ended.
+    Cut,
     Damaged,
 }
 
@@ -42,7 +50,7 @@ impl StreamSplitter for MjpegSplitter {
     fn split(&mut self, bytes: &[u8]) -> SplitItem {
         if self.offset == 0 {
             if !bytes.starts_with(&START_BYTES) {
-                return skip_to_start(bytes);
+                return skip_to(bytes, &START_BYTES);
             }
             (self.offset, self.last_segment) = (2, 2);
         }
@@ -52,16 +60,23 @@ impl StreamSplitter for MjpegSplitter {
                 WalkStep::On => {}
                 WalkStep::More => return SplitItem::NeedsMore,
                 WalkStep::End => return SplitItem::Complete(std::mem::take(self).offset),
+                WalkStep::Cut => return SplitItem::Truncated(std::mem::take(self).offset),
                 WalkStep::Damaged => return SplitItem::Damaged(std::mem::take(self).last_segment),
             }
         }
     }
 
-    fn give_up(&mut self, bytes: &[u8]) -> SplitItem {
+    fn give_up(&mut self, bytes: &[u8], has_ended: bool) -> SplitItem {
         match std::mem::take(self) {
             Self { offset: 0, .. } => SplitItem::Garbage(bytes.len()),
+            // All bytes are entropy-coded data, so that none of them begin another file.
+            Self { in_scan: true, has_frame: true, .. } if has_ended => SplitItem::Truncated(bytes.len()),
             Self { last_segment: last, .. } => SplitItem::Damaged(last),
         }
+    }
+
+    fn image(&self, bytes: &[u8]) -> CapturedImage {
+        CapturedImage::from_encoded(bytes.to_vec())
     }
 }
 
@@ -77,6 +92,13 @@ impl MjpegSplitter {
             (0xff, 0xd9) if self.has_scan => {
                 self.offset += 2;
                 return WalkStep::End;
+            }
+            (0xff, 0xd8) if self.has_scan && self.has_frame => {
+                return match bytes.get(self.offset + 2) {
+                    None => WalkStep::More,
+                    Some(0xff) => WalkStep::Cut,
+                    Some(_) => WalkStep::Damaged,
+                };
             }
             (0xff, 0x01 | 0xd0..=0xd7) => self.offset += 2,
             (0xff, 0xc0..=0xcf | 0xda..=0xfe) => return self.skip_payload(bytes, marker),
@@ -103,6 +125,8 @@ impl MjpegSplitter {
         self.offset = start + length;
         self.in_scan = marker == 0xda;
         self.has_scan |= self.in_scan;
+        // C4, C8 and CC are tables and extensions.
+        self.has_frame |= matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf);
         WalkStep::On
     }
 
@@ -129,20 +153,6 @@ impl MjpegSplitter {
     }
 }
 
-/// Skips the bytes before a start, or all bytes that cannot begin one.
-fn skip_to_start(bytes: &[u8]) -> SplitItem {
-    let found = bytes.windows(3).position(|window| window == START_BYTES);
-    let garbage = found.unwrap_or_else(|| {
-        let prefix_len = if bytes.ends_with(&START_BYTES[..2]) {
-            2
-        } else {
-            usize::from(bytes.ends_with(&START_BYTES[..1]))
-        };
-        bytes.len() - prefix_len
-    });
-    if garbage == 0 { SplitItem::NeedsMore } else { SplitItem::Garbage(garbage) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,12 +173,15 @@ mod tests {
         let (mut splitter, mut rest, mut items) = (MjpegSplitter::default(), bytes, Vec::new());
         while !rest.is_empty() {
             let item = match splitter.split(rest) {
-                SplitItem::NeedsMore => splitter.give_up(rest),
+                SplitItem::NeedsMore => splitter.give_up(rest, true),
                 item => item,
             };
-            let (SplitItem::Garbage(count) | SplitItem::Damaged(count) | SplitItem::Complete(count)) = item
+            let (SplitItem::Garbage(count)
+            | SplitItem::Damaged(count)
+            | SplitItem::Truncated(count)
+            | SplitItem::Complete(count)) = item
             else {
-                panic!()
+                panic!("{item:?}")
             };
             assert!(count > 0);
             rest = &rest[count..];
@@ -199,6 +212,25 @@ mod tests {
             // behind the next SOI, the two files cannot be told apart.
             assert!(found || [7, 13].contains(&len), "{len}: {:?}", items(&bytes));
         }
+    }
+
+    #[test]
+    fn a_file_without_its_end_is_passed_on_as_truncated() {
+        let whole = sample_file(&[1, 2, 0xff, 0, 3]);
+        let header = [0xff, 0xc0, 0, 3, 8];
+        let whole = [&whole[..2], &header[..], &whole[2..]].concat();
+        let cut = &whole[..whole.len() - 2];
+        let bytes = [cut, &whole[..], cut].concat();
+        let expected = [
+            SplitItem::Truncated(cut.len()),
+            SplitItem::Complete(whole.len()),
+            SplitItem::Truncated(cut.len()),
+        ];
+        assert_eq!(items(&bytes), expected);
+        // Over the limit, it is not known what would have followed.
+        let mut splitter = MjpegSplitter::default();
+        assert_eq!(splitter.split(cut), SplitItem::NeedsMore);
+        assert!(matches!(splitter.give_up(cut, false), SplitItem::Damaged(_)));
     }
 
     #[test]

@@ -6,14 +6,20 @@
 mod buffer;
 mod images;
 mod mjpeg;
+mod png;
 mod pnm;
 mod raw;
+mod samples;
 mod split;
+mod unknown;
+mod y4m;
+mod yuv;
 
 use std::io::Read;
 
 pub use images::{ImageStreamOptions, ImageStreamReader, StreamFailure, StreamFormat};
 pub use raw::{RawFormat, RawLayout};
+pub use yuv::{YuvColour, YuvMatrix, YuvRange};
 
 use crate::{
     CaptureError, Captured, CapturedImage, CapturedInput, InputCounts, Source, SourceContext,
@@ -21,8 +27,11 @@ use crate::{
     rows::{WindowOptions, WindowReader},
 };
 
+/// Maximum number of bytes of an unknown stream in its error.
+const MAX_SHOWN_BYTES: usize = 16;
+
 /// Content of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum StreamContent {
     /// Images.
     Images(ImageStreamOptions),
@@ -64,7 +73,7 @@ impl StreamSource<StoppableReader> {
     /// # Errors
     /// [`CaptureError::InvalidSetting`]; [`CaptureError::SystemCall`] if the process has too many open files.
     pub fn from_stdin(context: SourceContext, content: StreamContent) -> Result<Self, CaptureError> {
-        let pipe = StoppableReader::new(std::io::stdin(), &context.stop)?;
+        let pipe = StoppableReader::new(std::io::stdin(), &context)?;
         Self::new(context, pipe, content)
     }
 }
@@ -102,6 +111,11 @@ fn capture_error(context: &SourceContext, failure: StreamFailure) -> CaptureErro
     let name = context.name.to_string();
     match failure {
         StreamFailure::Read(source) => CaptureError::ReadStream { name, source },
-        StreamFailure::Unknown(first) => CaptureError::UnknownStream { name, first },
+        StreamFailure::Unknown(mut first) => {
+            let fix = unknown::advice_for(&first);
+            first.truncate(MAX_SHOWN_BYTES);
+            CaptureError::UnknownStream { name, first, fix }
+        }
+        StreamFailure::Unsupported(reason) => CaptureError::UnsupportedStream { name, reason },
     }
 }

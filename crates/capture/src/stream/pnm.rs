@@ -3,6 +3,7 @@
 //! two bytes each if the largest value is over 255.
 
 use super::split::{SplitItem, StreamSplitter};
+use crate::CapturedImage;
 
 /// The longest header in bytes, comments included.
 const MAX_HEADER_BYTES: usize = 1024;
@@ -50,9 +51,13 @@ impl StreamSplitter for PnmSplitter {
         }
     }
 
-    fn give_up(&mut self, bytes: &[u8]) -> SplitItem {
+    fn give_up(&mut self, bytes: &[u8], _has_ended: bool) -> SplitItem {
         self.file_bytes = None;
         if is_start(bytes) { SplitItem::Damaged(2) } else { SplitItem::Garbage(bytes.len()) }
+    }
+
+    fn image(&self, bytes: &[u8]) -> CapturedImage {
+        CapturedImage::from_encoded(bytes.to_vec())
     }
 }
 

@@ -3,7 +3,7 @@ use image::{
     error::{ParameterError, ParameterErrorKind},
 };
 
-use super::split::{SplitItem, StreamSplitter};
+use super::yuv::{Component, YuvColour, decode_yuv};
 use crate::CaptureError;
 
 /// The largest side, in pixels.
@@ -16,9 +16,17 @@ pub enum RawFormat {
     Grey8,
     /// Red, green and blue, one byte each.
     Rgb24,
-    /// A plane of Y, then U and V at half width and half height, rounded up; BT.601, limited range.
+    /// Blue, green and red, one byte each.
+    Bgr24,
+    /// A plane of Y, then U and V at half width and half height, rounded up.
     Yuv420p,
-    /// Y, U, Y, V for two adjacent pixels; BT.601, limited range; the width must be even.
+    /// A plane of Y, then U and V at half width, rounded up.
+    Yuv422p,
+    /// Planes of Y, U and V.
+    Yuv444p,
+    /// A plane of Y, then U and V alternating, at half width and half height, rounded up.
+    Nv12,
+    /// Y, U, Y, V for two adjacent pixels; the width must be even.
     Yuyv,
 }
 
@@ -28,6 +36,7 @@ pub struct RawLayout {
     width: u32,
     height: u32,
     format: RawFormat,
+    colour: YuvColour,
 }
 
 impl RawLayout {
@@ -48,7 +57,13 @@ impl RawLayout {
             let message = format!("YUYV images must have an even width, not {width}");
             return Err(CaptureError::InvalidSetting(message));
         }
-        Ok(Self { width, height, format })
+        Ok(Self { width, height, format, colour: YuvColour::default() })
+    }
+
+    /// Sets the meaning of the samples Y, U and V. It has no effect on other formats.
+    #[must_use]
+    pub fn with_colour(self, colour: YuvColour) -> Self {
+        Self { colour, ..self }
     }
 
     /// Returns width and height in pixels.
@@ -59,11 +74,14 @@ impl RawLayout {
     /// Returns the number of bytes per image.
     #[must_use]
     pub fn image_bytes(self) -> usize {
-        let pixels = self.width as usize * self.height as usize;
+        let (pixels, half_width) = (self.pixels(), self.half_width());
         match self.format {
             RawFormat::Grey8 => pixels,
-            RawFormat::Rgb24 => 3 * pixels,
-            RawFormat::Yuv420p => pixels + 2 * self.chroma_width() * self.height.div_ceil(2) as usize,
+            RawFormat::Rgb24 | RawFormat::Bgr24 | RawFormat::Yuv444p => 3 * pixels,
+            RawFormat::Yuv420p | RawFormat::Nv12 => {
+                pixels + 2 * half_width * self.height.div_ceil(2) as usize
+            }
+            RawFormat::Yuv422p => pixels + 2 * half_width * self.height as usize,
             RawFormat::Yuyv => 2 * pixels,
         }
     }
@@ -81,8 +99,16 @@ impl RawLayout {
             _ if !has_expected_length => None,
             RawFormat::Grey8 => GrayImage::from_raw(self.width, self.height, samples).map(Into::into),
             RawFormat::Rgb24 => RgbImage::from_raw(self.width, self.height, samples).map(Into::into),
-            RawFormat::Yuv420p => Some(self.decode_yuv420p(&samples).into()),
-            RawFormat::Yuyv => Some(self.decode_yuyv(&samples).into()),
+            RawFormat::Bgr24 => {
+                RgbImage::from_raw(self.width, self.height, swap_red_and_blue(samples)).map(Into::into)
+            }
+            RawFormat::Yuv420p
+            | RawFormat::Yuv422p
+            | RawFormat::Yuv444p
+            | RawFormat::Nv12
+            | RawFormat::Yuyv => {
+                decode_yuv(self.width, self.height, self.components(&samples), self.colour).map(Into::into)
+            }
         };
         image.ok_or_else(|| {
             let mismatch = ParameterError::from_kind(ParameterErrorKind::DimensionMismatch);
@@ -90,63 +116,95 @@ impl RawLayout {
         })
     }
 
-    fn chroma_width(self) -> usize {
+    fn pixels(self) -> usize {
+        self.width as usize * self.height as usize
+    }
+
+    fn half_width(self) -> usize {
         self.width.div_ceil(2) as usize
     }
 
-    fn decode_yuv420p(self, samples: &[u8]) -> RgbImage {
-        let (luma, chroma) = samples.split_at(self.width as usize * self.height as usize);
-        let (u, v) = chroma.split_at(chroma.len() / 2);
-        RgbImage::from_fn(self.width, self.height, |x, y| {
-            let chroma_index = (y / 2) as usize * self.chroma_width() + (x / 2) as usize;
-            yuv_to_rgb(luma[y as usize * self.width as usize + x as usize], u[chroma_index], v[chroma_index])
-        })
-    }
-
-    fn decode_yuyv(self, samples: &[u8]) -> RgbImage {
-        RgbImage::from_fn(self.width, self.height, |x, y| {
-            let pair = 2 * (y as usize * self.width as usize + (x & !1) as usize);
-            yuv_to_rgb(samples[pair + 2 * (x & 1) as usize], samples[pair + 1], samples[pair + 3])
-        })
-    }
-}
-
-impl StreamSplitter for RawLayout {
-    fn split(&mut self, bytes: &[u8]) -> SplitItem {
-        if bytes.len() < self.image_bytes() {
-            SplitItem::NeedsMore
-        } else {
-            SplitItem::Complete(self.image_bytes())
+    /// Returns the components Y, U and V of an image of the expected length.
+    fn components(self, samples: &[u8]) -> [Component<'_>; 3] {
+        if self.format == RawFormat::Yuyv {
+            let row_bytes = 2 * self.width as usize;
+            return [(0, 2, 0), (1, 4, 1), (3, 4, 1)].map(|(first, step, shift)| Component {
+                samples: &samples[first..],
+                row_bytes,
+                step,
+                shifts: [shift, 0],
+            });
         }
-    }
-
-    fn give_up(&mut self, bytes: &[u8]) -> SplitItem {
-        SplitItem::Damaged(bytes.len())
+        let (luma, chroma) = samples.split_at(self.pixels());
+        let luma = Component { samples: luma, row_bytes: self.width as usize, step: 1, shifts: [0, 0] };
+        let (u, v) = chroma.split_at(chroma.len() / 2);
+        let (u, v, row_bytes, step, shifts) = match self.format {
+            RawFormat::Nv12 => (chroma, &chroma[1..], 2 * self.half_width(), 2, [1, 1]),
+            RawFormat::Yuv444p => (u, v, self.width as usize, 1, [0, 0]),
+            RawFormat::Yuv422p => (u, v, self.half_width(), 1, [1, 0]),
+            _ => (u, v, self.half_width(), 1, [1, 1]),
+        };
+        let [u, v] = [u, v].map(|samples| Component { samples, row_bytes, step, shifts });
+        [luma, u, v]
     }
 }
 
-/// Converts BT.601 of limited range with the coefficients of ITU-R BT.601-7 rounded to 8 fractional bits.
-fn yuv_to_rgb(y: u8, u: u8, v: u8) -> image::Rgb<u8> {
-    let (y, u, v) = (298 * (i32::from(y) - 16), i32::from(u) - 128, i32::from(v) - 128);
-    let sums = [y + 409 * v, y - 100 * u - 208 * v, y + 516 * u];
-    image::Rgb(sums.map(|sum| ((sum + 128) >> 8).clamp(0, 255) as u8))
+fn swap_red_and_blue(mut samples: Vec<u8>) -> Vec<u8> {
+    for pixel in samples.as_chunks_mut::<3>().0 {
+        pixel.swap(0, 2);
+    }
+    samples
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const BLACK: [u8; 3] = [0; 3];
+    const WHITE: [u8; 3] = [255; 3];
+    /// Red after its samples were rounded to 8 bits.
+    const RED: [u8; 3] = [254, 0, 0];
+
+    fn decoded(width: u32, height: u32, format: RawFormat, samples: &[u8]) -> Vec<u8> {
+        let layout = RawLayout::new(width, height, format).unwrap();
+        assert_eq!(layout.image_bytes(), samples.len(), "{format:?}");
+        layout.decode(samples.to_vec()).unwrap().to_rgb8().into_raw()
+    }
+
     #[test]
-    fn black_white_and_red_are_decoded_in_both_layouts() {
-        let red = [81, 90, 240];
-        let planes = RawLayout::new(3, 1, RawFormat::Yuv420p).unwrap();
-        assert_eq!(planes.image_bytes(), 7);
-        let image = planes.decode(vec![16, 235, red[0], 128, red[1], 128, red[2]]).unwrap().to_rgb8();
-        assert_eq!(image.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0]);
-        let packed = RawLayout::new(2, 2, RawFormat::Yuyv).unwrap();
-        let samples = vec![16, 128, 235, 128, red[0], red[1], red[0], red[2]];
-        let image = packed.decode(samples).unwrap().to_rgb8();
-        assert_eq!(image.into_raw(), [0, 0, 0, 255, 255, 255, 255, 0, 0, 255, 0, 0]);
+    fn black_white_and_red_are_decoded_in_every_layout() {
+        let three = [BLACK, WHITE, RED].concat();
+        for (format, samples) in [
+            (RawFormat::Yuv420p, &[16, 235, 81, 128, 90, 128, 240][..]),
+            (RawFormat::Yuv422p, &[16, 235, 81, 128, 90, 128, 240]),
+            (RawFormat::Yuv444p, &[16, 235, 81, 128, 128, 90, 128, 128, 240]),
+            (RawFormat::Nv12, &[16, 235, 81, 128, 128, 90, 240]),
+            (RawFormat::Rgb24, &[0, 0, 0, 255, 255, 255, 254, 0, 0]),
+            (RawFormat::Bgr24, &[0, 0, 0, 255, 255, 255, 0, 0, 254]),
+        ] {
+            assert_eq!(decoded(3, 1, format, samples), three, "{format:?}");
+        }
+        assert_eq!(
+            decoded(2, 2, RawFormat::Yuyv, &[16, 128, 235, 128, 81, 90, 81, 240]),
+            [BLACK, WHITE, RED, RED].concat()
+        );
+        assert_eq!(decoded(2, 1, RawFormat::Grey8, &[0, 255]), [BLACK, WHITE].concat());
+    }
+
+    #[test]
+    fn chroma_of_odd_sizes_belongs_to_the_right_pixels() {
+        // Three columns and three rows: the last column and the last row have chroma of their own.
+        let luma = [81; 9];
+        for (format, chroma) in [
+            (RawFormat::Yuv420p, &[128, 90, 128, 90, 128, 240, 128, 240][..]),
+            (RawFormat::Nv12, &[128, 128, 90, 240, 128, 128, 90, 240]),
+        ] {
+            let pixels = decoded(3, 3, format, &[&luma[..], chroma].concat());
+            for (index, pixel) in pixels.as_chunks::<3>().0.iter().enumerate() {
+                let is_red = pixel[0] > pixel[1] + 100;
+                assert_eq!(is_red, index % 3 == 2, "{format:?} {index}: {pixel:?}");
+            }
+        }
     }
 
     #[test]

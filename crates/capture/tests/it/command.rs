@@ -11,15 +11,21 @@ use std::{
 };
 
 use super::common::Leaping;
+use lopside_bundle::TableSpec;
 use lopside_capture::{
     CaptureError, CapturedInput, InputCounts, Source, SourceContext, StopHandle,
-    command::{CommandOptions, CommandSource, RestartPolicy},
+    command::{CommandOptions, CommandSource, ProgramGuard, RestartPolicy, run_guard},
     rows::WindowOptions,
-    stream::{ImageStreamOptions, StreamContent},
+    stream::{ImageStreamOptions, StreamContent, StreamFormat},
 };
 
 fn numbers() -> StreamContent {
-    StreamContent::Rows(WindowOptions { channels: vec!["x".into()], window_rows: 1, stride_rows: 1 })
+    StreamContent::Rows(WindowOptions {
+        channels: vec!["x".into()],
+        window_rows: 1,
+        stride_rows: 1,
+        table: TableSpec::default(),
+    })
 }
 
 fn shell(script: &str, restart: RestartPolicy) -> CommandOptions {
@@ -33,7 +39,7 @@ fn open(options: CommandOptions) -> CommandSource {
 
 fn row(command: &mut CommandSource) -> f32 {
     let CapturedInput::Window(row) = command.next().unwrap().unwrap().input else { panic!() };
-    row[0]
+    row.values[0]
 }
 
 fn pgm(sample: u8) -> Vec<u8> {
@@ -60,7 +66,7 @@ fn images_are_read_from_a_program() {
         assert_eq!(image.decode().unwrap().to_luma8().into_raw(), [sample]);
     }
     assert!(command.next().unwrap().is_none());
-    assert_eq!(command.input_counts(), InputCounts { captured: 2, damaged: 0, skipped: 2 });
+    assert_eq!(command.input_counts(), InputCounts { captured: 2, skipped: 2, ..InputCounts::default() });
 }
 
 #[test]
@@ -147,6 +153,87 @@ fn a_program_that_ignores_the_signal_is_killed_with_its_children() {
 }
 
 #[test]
+fn a_silent_program_is_reported_and_started_again() {
+    let (stop, clock) = (StopHandle::new().unwrap(), Leaping::new(|_| ()));
+    let context = SourceContext::new("meter", &stop).with_clock(Arc::new(clock));
+    let silence = Some(Duration::from_secs(90));
+    let options = CommandOptions { silence, ..shell("exec sleep 1000", RestartPolicy::Always) };
+    let mut command = CommandSource::new(context, options).unwrap();
+    for starts in 1..=3 {
+        let error = command.next().unwrap_err();
+        assert!(matches!(error, CaptureError::Silent { .. }), "{error}");
+        assert!(error.to_string().contains("meter has not delivered an input for 90 s"), "{error}");
+        assert_eq!(command.start_count(), starts);
+    }
+}
+
+#[test]
+fn bytes_without_an_image_are_silence() {
+    let format = StreamFormat::Mjpeg;
+    let content = StreamContent::Images(ImageStreamOptions { format, ..ImageStreamOptions::default() });
+    let silence = Some(Duration::from_millis(200));
+    let options = CommandOptions { silence, ..CommandOptions::new(["yes"], content) };
+    let error = open(options).next().unwrap_err();
+    assert!(matches!(error, CaptureError::Silent { .. }), "{error}");
+}
+
+#[test]
+fn a_program_has_ended_although_a_process_that_it_left_behind_holds_its_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = fifo(folder.path());
+    let (stop, clock) = (StopHandle::new().unwrap(), Leaping::new(|_| ()));
+    let context = SourceContext::new("meter", &stop).with_clock(Arc::new(clock));
+    let script = format!("exec 3> {pipe}; sleep 1000 & echo 1");
+    let mut command = CommandSource::new(context, shell(&script, RestartPolicy::Never)).unwrap();
+    let reader = thread::spawn(move || io::read_to_string(fs::File::open(pipe).unwrap()).unwrap());
+    row(&mut command);
+    assert!(command.next().unwrap().is_none());
+    assert_eq!(reader.join().unwrap(), "", "a process still holds the pipe open");
+}
+
+/// The process of the guard in the test below.
+#[test]
+#[ignore = "started by another test"]
+fn guard_of_programs() {
+    run_guard(io::stdin());
+}
+
+/// The process that is killed in the test below.
+#[test]
+#[ignore = "started by another test"]
+fn agent_with_a_program() {
+    let pipe = std::env::var("LOPSIDE_TEST_PIPE").unwrap();
+    let test = std::env::current_exe().unwrap().into_os_string();
+    let guard =
+        ProgramGuard::new([test, "command::guard_of_programs".into(), "--exact".into(), "--ignored".into()]);
+    // Neither the program nor its child ends by itself.
+    let script = format!("trap '' TERM; exec 3> {pipe}; sh -c 'while :; do sleep 1000; done' & echo 1; wait");
+    let options = CommandOptions { guard: Some(Arc::new(guard)), ..shell(&script, RestartPolicy::Always) };
+    let mut command = open(options);
+    row(&mut command);
+    println!("the program runs");
+    let _ = command.next();
+}
+
+#[test]
+fn the_programs_of_a_killed_process_are_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = fifo(folder.path());
+    let mut agent = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["command::agent_with_a_program", "--exact", "--ignored", "--nocapture"])
+        .env("LOPSIDE_TEST_PIPE", &pipe)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let reader = thread::spawn(move || io::read_to_string(fs::File::open(pipe).unwrap()).unwrap());
+    let mut lines = BufReader::new(agent.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("the program runs")));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(reader.join().unwrap(), "", "a process still holds the pipe open");
+}
+
+#[test]
 fn a_program_is_killed_when_its_source_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = fifo(folder.path());
@@ -224,7 +311,7 @@ fn rows_of_standard_input() {
             .unwrap();
     for _ in 0..2 {
         let CapturedInput::Window(row) = stream.next().unwrap().unwrap().input else { panic!() };
-        println!("row {row:?}");
+        println!("row {:?}", row.values);
     }
     let reader = thread::spawn(move || stream.next().unwrap().is_none());
     stop.stop();

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -23,11 +23,18 @@ use tempfile::TempDir;
 struct Watched {
     folder: TempDir,
     stop: StopHandle,
+    /// The time that has passed because of waits, in milliseconds.
+    passed_ms: Arc<AtomicU64>,
 }
 
 impl Watched {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), stop: StopHandle::new().unwrap() }
+        let passed_ms = Arc::new(AtomicU64::new(0));
+        Self { folder: tempfile::tempdir().unwrap(), stop: StopHandle::new().unwrap(), passed_ms }
+    }
+
+    fn passed(&self) -> Duration {
+        Duration::from_millis(self.passed_ms.load(Ordering::Relaxed))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -54,7 +61,10 @@ impl Watched {
     }
 
     fn open(&self, after: DoneAction) -> FolderSource {
-        self.open_with(after, |_| ())
+        let passed_ms = Arc::clone(&self.passed_ms);
+        self.open_with(after, move |wait| {
+            passed_ms.fetch_add(wait.as_millis() as u64, Ordering::Relaxed);
+        })
     }
 
     fn remember(&self) -> DoneAction {
@@ -124,16 +134,18 @@ fn an_existing_file_is_captured_when_it_is_unchanged_for_the_settle_time() {
 #[test]
 fn files_are_captured_when_they_are_closed_or_moved_in() {
     let watched = Watched::new();
-    let mut folder = watched.open_with(DoneAction::Delete, |_| panic!("no file should have to settle"));
+    let mut folder = watched.open(DoneAction::Delete);
     let mut slow = File::create(watched.path("slow")).unwrap();
     slow.write_all(b"half").unwrap();
     watched.write("quick.tmp", "whole");
     fs::rename(watched.path("quick.tmp"), watched.path("quick")).unwrap();
     watched.write(".hidden", "x");
     let quick = take(&mut folder);
+    assert_eq!(watched.passed(), Duration::ZERO, "a file that is moved in does not have to settle");
     slow.write_all(b" and half").unwrap();
     drop(slow);
     let slow = take(&mut folder);
+    assert_eq!(watched.passed(), Duration::from_secs(2), "its writer may continue it");
     assert_eq!((name(&quick), name(&slow)), ("quick".to_owned(), "slow".to_owned()));
     assert_eq!(fs::read(slow.path()).unwrap(), b"half and half");
     quick.mark_done().unwrap();
@@ -149,11 +161,28 @@ fn only_accepted_files_are_captured() {
     options.settle_time = Duration::ZERO;
     watched.write("there.jpg", "x");
     watched.write("there.txt", "x");
+    options.refusal = "it is a text".to_owned();
     let mut folder = FolderSource::open(SourceContext::new("inbox", &watched.stop), options).unwrap();
-    assert_eq!(name(&take(&mut folder)), "there.jpg");
+    let (mut names, mut unknown) = (Vec::new(), Vec::new());
     watched.write("new.txt", "x");
     watched.write("new.jpg", "x");
-    assert_eq!(name(&take(&mut folder)), "new.jpg");
+    while names.len() < 2 || unknown.len() < 2 {
+        match folder.next() {
+            Ok(captured) => {
+                let CapturedInput::File(file) = captured.unwrap().input else { panic!() };
+                names.push(name(&file));
+            }
+            Err(error) => unknown.push(error.to_string()),
+        }
+    }
+    names.sort();
+    assert_eq!(names, ["new.jpg", "there.jpg"]);
+    for name in ["there.txt", "new.txt"] {
+        let is_named = |text: &&String| text.contains(name) && text.contains("it is a text");
+        assert!(unknown.iter().any(|text| is_named(&text)), "{unknown:?}");
+        assert!(watched.path(name).exists());
+    }
+    assert_eq!((folder.input_counts().captured, folder.input_counts().unknown), (2, 2));
 }
 
 #[test]
@@ -285,7 +314,7 @@ fn a_missing_or_deleted_folder_is_named() {
     let mut folder = FolderSource::open(context(), options).unwrap();
     fs::remove_dir(watched.path("inside")).unwrap();
     assert!(matches!(folder.next(), Err(CaptureError::FolderGone { .. })));
-    assert!(matches!(folder.next(), Err(CaptureError::FolderGone { .. })));
+    assert!(matches!(folder.next(), Err(CaptureError::WatchFolder { .. })));
 }
 
 #[test]

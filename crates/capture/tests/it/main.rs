@@ -6,5 +6,7 @@
 mod command;
 mod common;
 mod folder;
+mod folder_changes;
 mod interrupted;
 mod stream;
+mod tail;

@@ -120,7 +120,7 @@ proptest! {
             prop::collection::vec(prop::sample::select(&b"\xff\xd8\xd9\xda\xe0\x00\x02P56 \n#129"[..]), 0..60),
             any::<u8>().prop_map(jpeg),
         ], 0..60),
-        format in prop::sample::select(vec![StreamFormat::Mjpeg, StreamFormat::Pnm]),
+        format in prop::sample::select(vec![StreamFormat::Mjpeg, StreamFormat::Pnm, StreamFormat::Png]),
     ) {
         let stream = items.concat();
         let (found, counts) = images(&stream[..], ImageStreamOptions { format, max_image_bytes: 4096 });
@@ -183,6 +183,69 @@ fn the_format_is_detected_from_the_first_start() {
     let error = stream.next().unwrap_err();
     assert!(matches!(error, CaptureError::UnknownStream { .. }), "{error}");
     assert!(error.to_string().contains("camera begins with [52, 49, 46, 46"), "{error}");
+}
+
+#[test]
+fn png_files_are_detected_and_decoded() {
+    let image = RgbImage::from_fn(9, 5, |x, y| image::Rgb([x as u8, y as u8, 77]));
+    let mut file = Cursor::new(Vec::new());
+    image.write_to(&mut file, ImageFormat::Png).unwrap();
+    let file = file.into_inner();
+    let stream = [&b"--frame\r\n\r\n"[..], &file, &file[..20], &file].concat();
+    for sizes in [vec![1], vec![7, 40], vec![5000]] {
+        let split = Split { bytes: &stream, sizes, read_count: 0 };
+        let (found, counts) = images(split, ImageStreamOptions::default());
+        assert_eq!((collect_bytes(&found), counts.damaged), (vec![file.clone(), file.clone()], 1));
+        assert_eq!(found[0].clone().decode().unwrap(), image.clone().into());
+    }
+}
+
+#[test]
+fn y4m_images_are_decoded_by_the_header_of_their_stream() {
+    let frame = |samples: &[u8]| [&b"FRAME\n"[..], samples].concat();
+    let stream = [
+        b"YUV4MPEG2 W2 H2 F25:1 Ip A1:1 C420jpeg\n".to_vec(),
+        frame(&[16, 235, 235, 16, 128, 128]),
+        frame(&[235, 16, 16, 235, 128, 128]),
+        b"YUV4MPEG2 W2 H1 C444 XCOLORRANGE=FULL\n".to_vec(),
+        frame(&[0, 255, 128, 128, 128, 128]),
+    ]
+    .concat();
+    let (black, white) = ([0_u8; 3], [255_u8; 3]);
+    let expected = [
+        [black, white, white, black].concat(),
+        [white, black, black, white].concat(),
+        [black, white].concat(),
+    ];
+    for sizes in [vec![1], vec![3, 11], vec![5000]] {
+        let split = Split { bytes: &stream, sizes, read_count: 0 };
+        let (found, counts) = images(split, ImageStreamOptions::default());
+        let pixels: Vec<Vec<u8>> =
+            found.into_iter().map(|image| image.decode().unwrap().to_rgb8().into_raw()).collect();
+        assert_eq!(pixels, expected);
+        assert_eq!((counts.captured, counts.damaged, counts.skipped), (3, 0, 0));
+    }
+}
+
+#[test]
+fn a_kind_of_y4m_that_is_not_supported_is_named() {
+    let content = StreamContent::Images(ImageStreamOptions::default());
+    let stream = &b"YUV4MPEG2 W2 H2 C420p10\nFRAME\n"[..];
+    let mut stream = StreamSource::new(context(), stream, content).unwrap();
+    let error = stream.next().unwrap_err();
+    assert!(matches!(error, CaptureError::UnsupportedStream { .. }), "{error}");
+    assert!(error.to_string().contains("-pix_fmt yuv420p"), "{error}");
+    assert!(stream.next().unwrap().is_none());
+}
+
+#[test]
+fn a_jpeg_file_without_its_end_is_left_to_the_decoder() {
+    let whole = jpeg(3);
+    let cut = whole[..whole.len() - 2].to_vec();
+    let stream = [&cut[..], &whole, &cut].concat();
+    let (found, counts) = images(&stream[..], options_for(StreamFormat::Mjpeg));
+    assert_eq!(collect_bytes(&found), [cut.clone(), whole, cut]);
+    assert_eq!((counts.captured, counts.damaged, counts.skipped), (3, 0, 0));
 }
 
 #[test]
