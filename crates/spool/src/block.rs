@@ -8,7 +8,7 @@
 //! | 12 | 4 | bytes of the body, without the padding |
 //! | 16 | 8 | the number of the first record |
 //! | 24 | 4 | number of records, at least one |
-//! | 28 | 4 | 0 |
+//! | 28 | 4 | the time of the commit in Unix seconds, 0 if it is unknown |
 //! | 32 | 8 | the epoch of the process that wrote it |
 //! | 40 | … | the body: each record as its length (LEB128) and its bytes |
 //! | | 0 to 7 | zeros, up to a multiple of 8 |
@@ -34,6 +34,8 @@ pub struct Header {
     pub body_bytes: u32,
     /// The CRC-32C of the body.
     pub checksum: u32,
+    /// The time of the commit in Unix seconds; 0 if it is unknown.
+    pub written_s: u32,
     /// The epoch of the process that wrote the block.
     pub epoch: u64,
 }
@@ -50,6 +52,7 @@ impl Header {
             record_count: read_u32(bytes, 24),
             body_bytes: read_u32(bytes, 12),
             checksum: read_u32(bytes, 8),
+            written_s: read_u32(bytes, 28),
             epoch: read_u64(bytes, 32),
         };
         (header.record_count > 0 && header.first_number.checked_add(header.record_count.into()).is_some())
@@ -63,6 +66,7 @@ impl Header {
         bytes[12..16].copy_from_slice(&self.body_bytes.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first_number.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.record_count.to_le_bytes());
+        bytes[28..32].copy_from_slice(&self.written_s.to_le_bytes());
         bytes[32..].copy_from_slice(&self.epoch.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
@@ -139,15 +143,17 @@ impl BlockBuilder {
         self.records += 1;
     }
 
-    /// Completes the header and the padding, and returns the bytes of the block.
+    /// Completes the header and the padding, and returns the bytes of the block. `written_s` is the time of the commit
+    /// in Unix seconds, 0 if it is unknown.
     #[must_use]
-    pub fn finish(mut self) -> Vec<u8> {
+    pub fn finish(mut self, written_s: u32) -> Vec<u8> {
         let body = &self.bytes[HEADER_BYTES..];
         let header = Header {
             first_number: self.first,
             record_count: self.records,
             body_bytes: body.len() as u32,
             checksum: crc32c::crc32c(body),
+            written_s,
             epoch: self.epoch,
         };
         self.bytes[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
@@ -203,7 +209,7 @@ mod tests {
         for record in records {
             builder.push(record);
         }
-        builder.finish()
+        builder.finish(772)
     }
 
     fn header(bytes: &[u8]) -> Option<Header> {
@@ -216,7 +222,7 @@ mod tests {
         assert_eq!((&bytes[..4], bytes.len()), (&b"LSpB"[..], 48));
         assert_eq!(
             bytes[12..40],
-            [4, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]
+            [4, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 4, 3, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]
         );
         assert_eq!(bytes[40..], [2, b'a', b'b', 0, 0, 0, 0, 0]);
         let header = header(&bytes).unwrap();
@@ -224,6 +230,7 @@ mod tests {
             (header.first_number, header.last_number(), header.block_len(), header.epoch),
             (258, 259, 48, 9)
         );
+        assert_eq!(header.written_s, 772);
     }
 
     proptest! {
@@ -235,7 +242,7 @@ mod tests {
                 builder.push(record);
                 prop_assert_eq!(pad_len(builder.bytes.len() as u64), expected);
             }
-            let bytes = builder.finish();
+            let bytes = builder.finish(0);
             let header = header(&bytes).unwrap();
             prop_assert_eq!(header.block_len(), bytes.len() as u64);
             let body = &bytes[HEADER_BYTES..][..header.body_bytes as usize];

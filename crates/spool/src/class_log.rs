@@ -13,6 +13,7 @@ use crate::{
     reader::Reader,
     recovery::RecoveredClass,
     segment::{self, Block, Segment},
+    write_times::WriteTimes,
 };
 
 /// The last segment of a log, open for writing.
@@ -23,6 +24,8 @@ pub(crate) struct ActiveSegment<F> {
     first_number: u64,
     /// Offset at which the next block is written.
     next_offset: u64,
+    /// The first known time of a commit to this segment, in Unix seconds.
+    opened_s: Option<u32>,
 }
 
 /// The result of [`ClassLog::settle`].
@@ -45,6 +48,8 @@ pub(crate) struct ClassLog<F> {
     active: Option<ActiveSegment<F>>,
     /// The last record that is on disk.
     committed: u64,
+    /// The write times of the oldest segment, as far as they were read.
+    oldest_times: Option<WriteTimes>,
     /// The records that the next commit writes as one block.
     pending: BlockBuilder,
     reader: Reader<F>,
@@ -67,6 +72,7 @@ impl<F: File> ClassLog<F> {
             segments,
             active: None,
             committed,
+            oldest_times: None,
             pending: BlockBuilder::new(committed + 1, epoch),
             reader: Reader::from_number(counters.cursor + 1),
             highest_sent: counters.highest_sent,
@@ -119,15 +125,21 @@ impl<F: File> ClassLog<F> {
         self.pending.last_number()
     }
 
-    /// Writes the pending block to disk, syncs it, and checks that its file is still in the folder.
-    pub(crate) fn commit<S: Storage<File = F>>(&mut self, folder: &LockedFolder<S>) -> io::Result<()> {
+    /// Writes the pending block to disk, syncs it, and checks that its file is still in the folder. `now_s` is the time
+    /// in Unix seconds; `None` if it is unknown.
+    pub(crate) fn commit<S: Storage<File = F>>(
+        &mut self,
+        folder: &LockedFolder<S>,
+        now_s: Option<u32>,
+    ) -> io::Result<()> {
         let Some(active) = self.active.as_mut().filter(|_| !self.pending.is_empty()) else { return Ok(()) };
         let last = self.pending.last_number();
         let next = BlockBuilder::new(last + 1, self.epoch);
-        let block = std::mem::replace(&mut self.pending, next).finish();
+        let block = std::mem::replace(&mut self.pending, next).finish(now_s.unwrap_or(0));
         active.file.write_at(active.next_offset, &block)?;
         active.file.sync()?;
         folder.check_file(&segment::name(self.class, active.first_number), &active.file)?;
+        active.opened_s = active.opened_s.or(now_s);
         active.next_offset += block.len() as u64;
         self.committed = last;
         Ok(())
@@ -150,7 +162,7 @@ impl<F: File> ClassLog<F> {
     pub(crate) fn begin(&mut self, file: F, bytes: u64) {
         let first_number = self.committed + 1;
         self.segments.push_back(Segment { first_number, bytes });
-        self.active = Some(ActiveSegment { file, first_number, next_offset: 0 });
+        self.active = Some(ActiveSegment { file, first_number, next_offset: 0, opened_s: None });
     }
 
     /// Returns the number of the last record of the segment at `index`.
@@ -158,13 +170,42 @@ impl<F: File> ClassLog<F> {
         self.segments.get(index + 1).map_or(self.committed, |next| next.first_number - 1)
     }
 
+    /// Returns the oldest segment and the number of its last record, unless some of its records are not committed.
+    pub(crate) fn oldest_segment(&self) -> Option<(Segment, u64)> {
+        let oldest = *self.segments.front()?;
+        let is_written = self.segments.len() == 1 && self.has_pending();
+        (!is_written).then(|| (oldest, self.last_number_of(0)))
+    }
+
     /// Returns the oldest segment and the number of its last record, unless some of its records are in flight
     /// or not committed.
     pub(crate) fn evictable_segment(&self, cursor: u64) -> Option<(Segment, u64)> {
-        let oldest = *self.segments.front()?;
-        let is_read = self.reader.next_number > oldest.first_number.max(cursor + 1);
-        let is_written = self.segments.len() == 1 && self.has_pending();
-        (!is_read && !is_written).then(|| (oldest, self.last_number_of(0)))
+        let is_read = |oldest: &Segment| self.reader.next_number > oldest.first_number.max(cursor + 1);
+        self.oldest_segment().filter(|(oldest, _)| !is_read(oldest))
+    }
+
+    /// Returns whether a commit to the active segment was before this time, in Unix seconds.
+    pub(crate) fn is_opened_before(&self, time_s: u32) -> bool {
+        let opened_s = self.active.as_ref().and_then(|active| active.opened_s);
+        opened_s.is_some_and(|opened_s| opened_s < time_s)
+    }
+
+    /// Returns whether all records of the oldest segment were written before this time, in Unix seconds.
+    pub(crate) fn is_oldest_before<S: Storage<File = F>>(
+        &mut self,
+        storage: &S,
+        time_s: u32,
+    ) -> io::Result<bool> {
+        let Some(&Segment { first_number, .. }) = self.segments.front() else { return Ok(false) };
+        let end = self.blocks_end(0);
+        let known = self.oldest_times.take().filter(|times| times.describes(first_number, end));
+        let mut times = match known {
+            Some(times) => times,
+            None => WriteTimes::read_first(storage, self.class, first_number, end)?,
+        };
+        let is_before = times.are_before(storage, self.class, time_s)?;
+        self.oldest_times = Some(times);
+        Ok(is_before)
     }
 
     /// Removes the oldest segment from the log and returns it. The file stays.

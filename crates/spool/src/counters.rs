@@ -11,11 +11,13 @@ pub enum DropReason {
     Refused,
     /// The record is missing on disk or damaged.
     Damaged,
+    /// The record was older than the limit of its class.
+    Expired,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::Evicted, Self::Refused, Self::Damaged];
+    pub const ALL: [Self; 4] = [Self::Evicted, Self::Refused, Self::Damaged, Self::Expired];
 }
 
 /// The cursor and the counters of a class.
@@ -27,7 +29,7 @@ pub struct Counters {
     /// Number of records that the receiver acknowledged and that are not pending again.
     pub delivered: u64,
     /// Number of records that were dropped, in the order of [`DropReason::ALL`].
-    pub dropped: [u64; 3],
+    pub dropped: [u64; DropReason::ALL.len()],
     /// Upper bound on the records that were sent: no record after this one has been sent.
     pub highest_sent: u64,
     /// The first and the last record in doubt; 0 if there are none.
@@ -45,7 +47,7 @@ pub struct Counters {
 /// Notes about the records of a class that were done at some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PastRecords {
-    /// The last record that was evicted: no record up to this one is kept. 0 if none was evicted.
+    /// The last record that was evicted or has expired: no record up to this one is kept. 0 if there is none.
     pub(crate) evicted_to: u64,
     /// The last record that was done when the cursor was moved back. The records from the cursor to this one
     /// are pending again.
@@ -99,8 +101,8 @@ impl Counters {
         self.count_lost(&missing_again.within(&(1..=self.acknowledged)), first_stored);
     }
 
-    /// Evicts all records up to `last`. Those up to `highest_sent` may have been sent and are in doubt.
-    pub(crate) fn evict(&mut self, last: u64, highest_sent: u64) {
+    /// Drops all records up to `last` for this reason. Those up to `highest_sent` may have been sent and are in doubt.
+    pub(crate) fn evict(&mut self, last: u64, highest_sent: u64, reason: DropReason) {
         let last_in_doubt = last.min(highest_sent);
         // Nothing is sent while records are in doubt. Records after some that were evicted unsent were
         // therefore not sent either, although a spool that was opened again cannot tell.
@@ -110,7 +112,7 @@ impl Counters {
             self.doubt_range = [first, last_in_doubt];
             self.cursor = last_in_doubt;
         }
-        self.count_dropped(DropReason::Evicted, last.saturating_sub(self.cursor));
+        self.count_dropped(reason, last.saturating_sub(self.cursor));
         self.cursor = self.cursor.max(last);
         self.past.evicted_to = self.past.evicted_to.max(last);
     }
@@ -172,22 +174,26 @@ mod tests {
     #[test]
     fn evicted_records_that_were_sent_are_in_doubt() {
         let mut counters = Counters { cursor: 3, delivered: 3, ..Counters::default() };
-        counters.evict(5, 8);
+        let evicted = DropReason::Evicted;
+        counters.evict(5, 8, evicted);
         assert_eq!((counters.in_doubt(), counters.cursor), (Some(4..=5), 5));
-        counters.evict(12, 8);
+        counters.evict(12, 8, evicted);
         assert_eq!((counters.in_doubt(), counters.in_doubt_count(), counters.cursor), (Some(4..=8), 5, 12));
         assert_eq!(counters.dropped(DropReason::Evicted), 4);
-        counters.evict(10, 8);
+        counters.evict(10, 8, evicted);
         assert_eq!(
             (counters.in_doubt_count(), counters.dropped(DropReason::Evicted), counters.cursor),
             (5, 4, 12)
         );
-        counters.evict(20, 30);
+        counters.evict(20, 30, evicted);
         assert_eq!(
             (counters.in_doubt_count(), counters.dropped(DropReason::Evicted), counters.cursor),
             (5, 12, 20)
         );
         assert_eq!(counters.past.evicted_to, 20);
+        counters.evict(23, 0, DropReason::Expired);
+        assert_eq!((counters.dropped(DropReason::Expired), counters.cursor), (3, 23));
+        assert_eq!((counters.in_doubt_count(), counters.past.evicted_to), (5, 23));
     }
 
     #[test]
@@ -225,7 +231,7 @@ mod tests {
         counters.note_acknowledged(10);
         counters.reopen(4);
         counters.give_up_reopened(12, &NumberRanges::from_ranges(&[8..=9]));
-        counters.evict(12, 0);
+        counters.evict(12, 0, DropReason::Evicted);
         assert_eq!((counters.cursor, counters.delivered, counters.lost), (12, 10, 4));
         assert_eq!((counters.dropped(DropReason::Evicted), counters.in_doubt()), (2, None));
     }

@@ -102,6 +102,10 @@ impl Storage for Disk {
         self.folder.join(name)
     }
 
+    fn rename(&self, name: &str, new_name: &str) -> io::Result<()> {
+        fs::rename(self.path(name), self.path(new_name))
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.path(name))
     }

@@ -17,6 +17,7 @@
 //! | `state` | cursors and counters, twice: see [`state`](mod@state) |
 //! | `lock` | the number of the process that has the spool open; the file is locked for as long |
 //! | `damaged-…` | bytes that were found in a segment where a block should be |
+//! | `stray-…` | files with the name of a segment that another program has put into the folder: see below |
 //! | `CLASS-FIRST.log` | a segment: the blocks of a class from record number `FIRST` on, 16 hexadecimal digits; see [`segment`](mod@segment) |
 //!
 //! # Invariants
@@ -29,12 +30,19 @@
 //!   sync.
 //! - The files never exceed the budget. When it is full, or when other programs have filled the disk, the oldest
 //!   segments whose records are all delivered are removed, then the oldest records of a less important class are
-//!   evicted. If there are none, the new record is refused. Evicted and refused records are counted, and the counts
-//!   are as durable as the records. A refused record is not counted if the producer keeps it
-//!   ([`Spool::try_append`]).
+//!   evicted. If there are none, the [policy](ClassPolicy) of the class decides: the new record is refused, or the
+//!   oldest records of the class are evicted. Evicted and refused records are counted, and the counts are as durable
+//!   as the records. A refused record is not counted if the producer keeps it ([`Spool::try_append`]).
+//! - A class may have an age limit. [`Spool::expire`] removes the segments of which all records are older, delivered
+//!   or not, and counts the others as expired. The age of a record is known if the time was known when it was
+//!   committed and is known now ([`Spool::set_time`]); a record of unknown age does not expire before a later one
+//!   that does.
+//! - A segment begins after a record that the state on disk knows to have been committed, or directly after the
+//!   previous segment. A file with the name of a segment for which this is not so is a stray: another program has put
+//!   it there. It is kept under another name, and its numbers count for nothing.
 //! - `produced = delivered + dropped (by reason) + in doubt + pending`, for each class, at all times and
-//!   after every crash. Records that were sent and then evicted before they were acknowledged are in doubt,
-//!   until the receiver reports which of them it has.
+//!   after every crash. Records that were sent, and then evicted or expired before they were acknowledged, are in
+//!   doubt until the receiver reports which of them it has. The others then count as evicted.
 //! - The torn end that a crash leaves in a log is cut off; it was never acknowledged to a producer. Damage
 //!   before the end is skipped, its records are counted as dropped, and its bytes are set aside for
 //!   inspection.
@@ -71,6 +79,7 @@
 //! `delivered`, because they were acknowledged, so `lost` is a part of `delivered` and the sum above does not
 //! change. A record that is pending again and has to make space is `delivered` and lost, not evicted.
 
+mod binding;
 pub mod block;
 mod class_log;
 mod counters;
@@ -86,6 +95,7 @@ mod machine;
 mod model;
 mod number_ranges;
 mod options;
+mod policy;
 mod reader;
 mod recovery;
 pub mod segment;
@@ -93,7 +103,10 @@ mod spool;
 pub mod state;
 mod state_file;
 mod storage;
+mod strays;
+mod write_times;
 
+pub use binding::NameChange;
 pub use counters::{Counters, DropReason, PastRecords};
 pub use device_name::DeviceName;
 pub use disk::{Disk, DiskFile};
@@ -101,7 +114,9 @@ pub use disk_fix::disk_fix;
 pub use error::SpoolError;
 pub use machine::MachineId;
 pub use options::Options;
+pub use policy::{ClassPolicy, DropPolicy};
 pub use spool::{AppendOutcome, LossOutcome, Record, Spool};
-pub use state::{NameChange, State};
+pub use state::State;
 pub use state_file::read_state;
 pub use storage::{File, Storage};
+pub use strays::is_stray_name;

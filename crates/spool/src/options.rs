@@ -1,4 +1,6 @@
-use crate::{DeviceName, MachineId, SpoolError, State, lock, state};
+use lopside_delivery::Class;
+
+use crate::{ClassPolicy, DeviceName, MachineId, SpoolError, State, lock, state};
 
 /// Size in bytes of the files that every spool has.
 pub(crate) const FIXED_BYTES: u64 = state::FILE_BYTES + lock::FILE_BYTES;
@@ -20,6 +22,8 @@ pub struct Options {
     /// Upper bound on the bytes of the segments that are kept although all their records are delivered, in case
     /// the receiver loses records. They are removed earlier if the budget does not have space for them.
     pub keep_delivered_bytes: u64,
+    /// The drop policy and the age limit per class, in the order of [`Class::ALL`].
+    pub policies: [ClassPolicy; Class::ALL.len()],
     /// Bytes of the largest record that the receiver accepts. A larger record could never leave the spool and
     /// is refused.
     pub max_record_bytes: usize,
@@ -41,12 +45,14 @@ pub struct Options {
 
 impl Options {
     /// Creates options that accept every record that a block can hold, on an unknown machine and for an unknown
-    /// device, and that keep as many delivered records as the budget allows.
+    /// device, that keep as many delivered records as the budget allows, that refuse new records when the spool is full,
+    /// and that have no age limit.
     #[must_use]
     pub fn new(budget_bytes: u64, epoch: u64) -> Self {
         Self {
             budget_bytes,
             keep_delivered_bytes: u64::MAX,
+            policies: [ClassPolicy::default(); Class::ALL.len()],
             max_record_bytes: MAX_RECORD_BYTES,
             epoch,
             machine: None,

@@ -3,15 +3,16 @@
 //! Only the last segment of a class can have been open for writing: it is read from beginning to end and
 //! truncated after its last intact block. The other segments are not read. Those whose records were evicted
 //! are removed; a crash may have undone their earlier removal. Those whose records are all delivered stay, in
-//! case the receiver loses records.
+//! case the receiver loses records. [Strays](crate::strays) get another name.
 
 use std::{collections::VecDeque, io, ops::Range};
 
 use lopside_delivery::Class;
 
 use crate::{
-    Counters, File, NameChange, Options, State, Storage,
+    File, NameChange, Options, State, Storage,
     segment::{self, Segment},
+    strays::{SegmentFiles, stray_name},
 };
 
 /// Number of segments per class whose records are shown. There are two, because a new segment contains few
@@ -49,6 +50,8 @@ pub(crate) struct Recovery {
     pub(crate) state: State,
     /// The reason for a new name, if the spool takes one.
     pub(crate) name_change: Option<NameChange>,
+    /// The epoch of this opening.
+    epoch: u64,
     pub(crate) classes: [RecoveredClass; Class::ALL.len()],
 }
 
@@ -64,8 +67,31 @@ pub(crate) struct RecoveredClass {
     tail: Option<LastSegment>,
     /// First record numbers of the segments to be removed.
     obsolete: Vec<u64>,
+    /// First record numbers of the files that do not belong to the spool.
+    strays: Vec<u64>,
     /// Whether bytes other than zeros are cut off.
     is_torn: bool,
+}
+
+/// The source of the known state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StateOrigin {
+    /// There is no state.
+    Lost,
+    /// The state is in an earlier format, and may not know all records before a segment.
+    EarlierFormat,
+    /// The state knows for each segment that the records before it were committed.
+    Current,
+}
+
+impl StateOrigin {
+    fn of(known_state: Option<&State>) -> Self {
+        match known_state {
+            None => Self::Lost,
+            Some(state) if state.is_earlier_format => Self::EarlierFormat,
+            Some(_) => Self::Current,
+        }
+    }
 }
 
 impl Recovery {
@@ -79,22 +105,41 @@ impl Recovery {
     ) -> io::Result<Self> {
         let spool_name = options.new_name();
         let known_state = State::newest(stored_state, options.last_state.as_ref());
-        let is_lost = known_state.is_none();
+        let origin = StateOrigin::of(known_state.as_ref());
         let mut state = known_state.unwrap_or(State { spool_name, ..State::default() });
         state.generation += 1;
+        state.is_earlier_format = false;
         let name_change = state.bind_to(options.machine, options.device, spool_name);
         let [low, normal, high] = Class::ALL;
         let classes = [
-            RecoveredClass::inspect_and_count(storage, names, low, is_lost, &mut state)?,
-            RecoveredClass::inspect_and_count(storage, names, normal, is_lost, &mut state)?,
-            RecoveredClass::inspect_and_count(storage, names, high, is_lost, &mut state)?,
+            RecoveredClass::inspect_and_count(storage, names, low, origin, &mut state)?,
+            RecoveredClass::inspect_and_count(storage, names, normal, origin, &mut state)?,
+            RecoveredClass::inspect_and_count(storage, names, high, origin, &mut state)?,
         ];
-        Ok(Self { state, name_change, classes })
+        Ok(Self { state, name_change, epoch: options.epoch, classes })
     }
 
-    /// Removes the segments that were evicted and truncates the last segment of each class.
+    /// Returns the number of files that do not belong to the spool.
+    pub(crate) fn stray_count(&self) -> usize {
+        self.classes.iter().map(|recovered| recovered.strays.len()).sum()
+    }
+
+    /// Returns those names that are not the names of strays.
+    pub(crate) fn without_strays(&self, names: &[String]) -> Vec<String> {
+        let strays = self.classes.iter().flat_map(|recovered| {
+            recovered.strays.iter().map(|&first| segment::name(recovered.class, first))
+        });
+        let strays: Vec<String> = strays.collect();
+        names.iter().filter(|name| !strays.contains(name)).cloned().collect()
+    }
+
+    /// Removes the segments that were evicted, truncates the last segment of each class, and gives strays another name.
     pub(crate) fn clean_up<S: Storage>(&self, storage: &S) -> io::Result<()> {
         for recovered in &self.classes {
+            for &first in &recovered.strays {
+                let kept_as = stray_name(self.epoch, recovered.class, first);
+                storage.rename(&segment::name(recovered.class, first), &kept_as)?;
+            }
             for &first in &recovered.obsolete {
                 storage.remove(&segment::name(recovered.class, first))?;
             }
@@ -136,23 +181,31 @@ fn first_numbers(names: &[String], class: Class) -> Vec<u64> {
 }
 
 impl RecoveredClass {
-    /// Inspects a class and updates the state with the findings; `is_lost` means that no state was on disk.
+    /// Inspects a class and updates the state with the findings.
     fn inspect_and_count<S: Storage>(
         storage: &S,
         names: &[String],
         class: Class,
-        is_lost: bool,
+        origin: StateOrigin,
         state: &mut State,
     ) -> io::Result<Self> {
-        let firsts = first_numbers(names, class);
-        let committed = state.committed[class.index()];
         let counters = &mut state.classes[class.index()];
-        if is_lost && let Some(&first) = firsts.first() {
+        // Records up to the last one that was done were on disk, also if they are pending again.
+        let committed = state.committed[class.index()].max(counters.cursor).max(counters.past.reopened_to);
+        let known = (origin == StateOrigin::Current).then_some(committed);
+        let files = SegmentFiles::sort_out(storage, class, &first_numbers(names, class), known)?;
+        if origin == StateOrigin::Lost
+            && let Some(&first) = files.own.first()
+        {
             // All records before the oldest segment count as delivered.
-            counters.cursor = first.saturating_sub(1);
+            counters.cursor = first - 1;
             counters.delivered = counters.cursor;
         }
-        let recovered = Self::inspect_class(storage, class, &firsts, counters, committed)?;
+        let evicted_to = counters.past.evicted_to;
+        let recovered = Self::inspect_class(storage, class, files, evicted_to, committed)?;
+        // The state must know all records before a segment.
+        let before_last = recovered.segments.back().map_or(0, |segment| segment.first_number - 1);
+        state.committed[class.index()] = committed.max(before_last);
         // Only records that were on disk were sent. Without this limit, records that this process stores and
         // evicts would count as sent.
         counters.highest_sent = counters.highest_sent.min(recovered.committed);
@@ -160,23 +213,21 @@ impl RecoveredClass {
         Ok(recovered)
     }
 
-    /// Inspects a class whose counters and last committed record are known. If the last records are missing,
-    /// their numbers are not used again, so that they count as damaged.
+    /// Inspects a class of which the last record that was evicted and the last committed record are known. If the last
+    /// records are missing, their numbers are not used again, so that they count as damaged.
     fn inspect_class<S: Storage>(
         storage: &S,
         class: Class,
-        firsts: &[u64],
-        counters: &Counters,
+        files: SegmentFiles,
+        evicted_to: u64,
         committed: u64,
     ) -> io::Result<Self> {
-        let evicted_to = counters.past.evicted_to;
+        let SegmentFiles { own: firsts, strays } = files;
         let (segments, obsolete) = (VecDeque::new(), Vec::new());
-        // Records up to the last one that was done were on disk, also if they are pending again.
-        let committed = committed.max(counters.cursor).max(counters.past.reopened_to);
-        let mut recovered = Self { class, committed, segments, tail: None, obsolete, is_torn: false };
+        let mut recovered = Self { class, committed, segments, tail: None, obsolete, strays, is_torn: false };
         for (index, &first) in firsts.iter().enumerate() {
             // A segment begins only after all records before it are committed.
-            recovered.committed = recovered.committed.max(first.saturating_sub(1));
+            recovered.committed = recovered.committed.max(first - 1);
             match firsts.get(index + 1) {
                 Some(next_first) if next_first - 1 <= evicted_to => recovered.obsolete.push(first),
                 Some(_) => {

@@ -45,13 +45,14 @@ pub fn name(class: Class, first: u64) -> String {
     format!("{class}-{first:016x}.log")
 }
 
-/// Parses the class and the first record number of a segment's file name. Returns `None` for any other name.
+/// Parses the class and the first record number of a segment's file name. Returns `None` for any other name, also if
+/// it only resembles one: with capital letters, or with the number 0, which no record has.
 #[must_use]
-pub fn parse(name: &str) -> Option<(Class, u64)> {
-    let (class, first) = name.strip_suffix(".log")?.split_once('-')?;
+pub fn parse(file_name: &str) -> Option<(Class, u64)> {
+    let (class, first) = file_name.strip_suffix(".log")?.split_once('-')?;
     let class = Class::ALL.into_iter().find(|known| known.name() == class)?;
-    let first = (first.len() == 16).then(|| u64::from_str_radix(first, 16).ok())??;
-    Some((class, first))
+    let first = u64::from_str_radix(first, 16).ok()?;
+    (first > 0 && name(class, first) == file_name).then_some((class, first))
 }
 
 /// Returns the first intact block at or after `offset` that ends by `limit`, or `None`. Bytes that are
@@ -165,6 +166,9 @@ mod tests {
             "high-102.log",
             "urgent-0000000000000102.log",
             "high-000000000000010g.log",
+            "high-00000000000001AB.log",
+            "high-+000000000000102.log",
+            "high-0000000000000000.log",
             "state",
             "high-0000000000000102",
         ] {

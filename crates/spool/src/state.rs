@@ -6,8 +6,8 @@
 //!
 //! | at | bytes | contents |
 //! |---|---|---|
-//! | 0 | 4 | `LSpK` |
-//! | 4 | 4 | CRC-32C of the following 700 bytes |
+//! | 0 | 4 | `LSpA` |
+//! | 4 | 4 | CRC-32C of the following 724 bytes |
 //! | 8 | 8 | the generation, counting up from 1 |
 //! | 16 | 8 | number of log ends that a crash had torn |
 //! | 24 | 64 | class `low`: the last record that is done; records delivered; records dropped: evicted, refused, damaged; the last record that may have been sent; the first and the last record in doubt, 0 for none |
@@ -21,17 +21,19 @@
 //! | 372 | 104 | class `normal` |
 //! | 476 | 104 | class `high` |
 //! | 580 | 128 | the name of the device that the spool's name belongs to, in ASCII and followed by zeros; zeros for unknown |
+//! | 708 | 24 | classes `low`, `normal`, `high`: records dropped because of their age |
 //!
-//! Numbers are little-endian, with 8 bytes each unless stated otherwise. There are two earlier formats: one
-//! begins with `LSpM` and ends at 260, the other begins with `LSpS` and ends after the name. They did not keep
-//! delivered records, so all records up to the cursor count as not kept.
+//! Numbers are little-endian, with 8 bytes each unless stated otherwise. There are three earlier formats. One begins
+//! with `LSpK` and ends at 708: with it, a segment may begin after a record that the state does not know. One begins
+//! with `LSpM` and ends at 260, and one begins with `LSpS` and ends after the name. These two did not keep delivered
+//! records, so all records up to the cursor count as not kept.
 
-use std::{array, mem};
+use std::array;
 
 use lopside_delivery::Class;
 
 use crate::{
-    Counters, DeviceName, MachineId, PastRecords,
+    Counters, DeviceName, DropReason, MachineId, PastRecords,
     device_name::NAME_BYTES,
     lost_numbers::{LostNumbers, MAX_LOST_RANGES},
 };
@@ -43,11 +45,16 @@ pub const FILE_BYTES: u64 = 2 * SLOT_BYTES;
 
 /// Size in bytes of a slot, and of a state in it.
 pub(crate) const SLOT_BYTES: u64 = 4096;
-pub(crate) const STATE_BYTES: usize = DEVICE_OFFSET + NAME_BYTES;
+pub(crate) const STATE_BYTES: usize = EXPIRED_OFFSET + 8 * CLASS_COUNT;
 /// Offset of the device's name in a state.
 const DEVICE_OFFSET: usize = 580;
+/// Offset of the counts of expired records in a state.
+const EXPIRED_OFFSET: usize = DEVICE_OFFSET + NAME_BYTES;
 
-const MAGIC: [u8; 4] = *b"LSpK";
+const MAGIC: [u8; 4] = *b"LSpA";
+/// Size and first bytes of a state from before records could expire.
+const AGELESS_STATE_BYTES: usize = EXPIRED_OFFSET;
+const AGELESS_MAGIC: [u8; 4] = *b"LSpK";
 /// Size and first bytes of a state from before delivered records were kept.
 const UNKEPT_STATE_BYTES: usize = 260;
 const UNKEPT_MAGIC: [u8; 4] = *b"LSpM";
@@ -57,6 +64,8 @@ const UNBOUND_MAGIC: [u8; 4] = *b"LSpS";
 /// Size of the id of a machine in bytes.
 const MACHINE_BYTES: usize = 16;
 const CLASS_COUNT: usize = Class::ALL.len();
+/// The reasons of which the counts are among the first values of a class.
+const FIRST_REASONS: [DropReason; 3] = [DropReason::Evicted, DropReason::Refused, DropReason::Damaged];
 
 /// The cursors and counters of all classes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,19 +86,10 @@ pub struct State {
     pub committed: [u64; CLASS_COUNT],
     /// Number of times that the spool took a new name, because it was copied or set back to an earlier state.
     pub times_renamed: u64,
+    /// Whether the state was read from an earlier format, in which it did not know where each segment begins.
+    pub is_earlier_format: bool,
     /// Cursor and counters per class, in the order of [`Class::ALL`].
     pub classes: [Counters; CLASS_COUNT],
-}
-
-/// The reason why a spool took a new name when it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NameChange {
-    /// The previous name of the spool.
-    pub previous_name: u32,
-    /// Whether the spool was last opened on another machine.
-    pub is_other_machine: bool,
-    /// The device that opened the spool last, if it has another name.
-    pub other_device: Option<DeviceName>,
 }
 
 impl State {
@@ -109,43 +109,6 @@ impl State {
         }
     }
 
-    /// Binds the spool to a machine and to a device, unless they are unknown. A spool that is bound to another
-    /// machine is a copy, or has moved: it takes the name `new_name`, because the original may continue to number
-    /// records. A spool that is bound to a device of another name takes a new name as well, because a receiver knows
-    /// its records only together with the old name of the device.
-    pub(crate) fn bind_to(
-        &mut self,
-        machine: Option<MachineId>,
-        device: Option<DeviceName>,
-        new_name: u32,
-    ) -> Option<NameChange> {
-        let is_other_machine = rebind(&mut self.machine, machine).is_some();
-        let other_device = rebind(&mut self.device, device);
-        if !is_other_machine && other_device.is_none() {
-            return None;
-        }
-        // The spool of a renamed device has not been copied.
-        self.times_renamed += u64::from(is_other_machine);
-        Some(NameChange { previous_name: self.take_name(new_name), is_other_machine, other_device })
-    }
-
-    /// Gives a spool that was copied or set back another name, and returns the previous one.
-    pub(crate) fn rename(&mut self, new_name: u32) -> u32 {
-        self.times_renamed += 1;
-        self.take_name(new_name)
-    }
-
-    /// Gives the spool another name: `new_name`, unless that is its name already. Returns the previous name.
-    /// A receiver does not know any records under the new name.
-    fn take_name(&mut self, new_name: u32) -> u32 {
-        let is_free = new_name != self.spool_name && new_name > 0;
-        let name = if is_free { new_name } else { new_name.wrapping_add(1).max(1) };
-        for counters in &mut self.classes {
-            counters.acknowledged = 0;
-        }
-        mem::replace(&mut self.spool_name, name)
-    }
-
     /// Returns the bytes of the state on disk.
     pub(crate) fn to_bytes(self) -> [u8; STATE_BYTES] {
         let mut bytes: Vec<u8> = Vec::with_capacity(STATE_BYTES);
@@ -159,6 +122,8 @@ impl State {
         let past = self.classes.iter().flat_map(past_values_of);
         bytes.extend([self.times_renamed].into_iter().chain(past).flat_map(u64::to_le_bytes));
         bytes.extend(self.device.map_or([0; NAME_BYTES], DeviceName::to_bytes));
+        let expired = self.classes.iter().map(|counters| counters.dropped(DropReason::Expired));
+        bytes.extend(expired.flat_map(u64::to_le_bytes));
         let checksum = crc32c::crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
         array::from_fn(|index| bytes[index])
@@ -166,16 +131,7 @@ impl State {
 
     /// Parses a state in any format. Returns `None` if it is damaged.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let len = match *bytes.first_chunk::<4>()? {
-            MAGIC => STATE_BYTES,
-            UNKEPT_MAGIC => UNKEPT_STATE_BYTES,
-            UNBOUND_MAGIC => UNBOUND_STATE_BYTES,
-            _ => return None,
-        };
-        let bytes = bytes.get(..len)?;
-        if bytes[4..8] != crc32c::crc32c(&bytes[8..]).to_le_bytes() {
-            return None;
-        }
+        let bytes = checked_state(bytes)?;
         let (unbound, rest) = bytes.split_at(UNBOUND_STATE_BYTES);
         let mut values = read_values(&unbound[8..]);
         let (generation, torn_ends) = (next_value(&mut values), next_value(&mut values));
@@ -188,38 +144,59 @@ impl State {
         let times_renamed = next_value(&mut values);
         let device = bytes.get(DEVICE_OFFSET..).and_then(<[u8]>::first_chunk::<NAME_BYTES>).copied();
         let device = device.and_then(DeviceName::from_bytes);
+        let mut expired = read_values(bytes.get(EXPIRED_OFFSET..).unwrap_or_default());
         for counters in &mut classes {
             take_past_values(counters, &mut values);
-            if len < STATE_BYTES {
+            counters.count_dropped(DropReason::Expired, next_value(&mut expired));
+            if bytes.len() <= UNKEPT_STATE_BYTES {
                 counters.past.evicted_to = counters.cursor;
             }
         }
-        Some(Self { generation, spool_name, machine, device, torn_ends, committed, times_renamed, classes })
+        let is_earlier_format = bytes.len() < STATE_BYTES;
+        Some(Self {
+            generation,
+            spool_name,
+            machine,
+            device,
+            torn_ends,
+            committed,
+            times_renamed,
+            is_earlier_format,
+            classes,
+        })
     }
 }
 
-/// Replaces an owner by another one, unless that is unknown. Returns the previous owner if it was a different one.
-fn rebind<T: Copy + PartialEq>(owner: &mut Option<T>, current: Option<T>) -> Option<T> {
-    let current = current?;
-    owner.replace(current).filter(|previous| *previous != current)
+/// Returns the bytes of a state in any format, without those behind it; `None` if they are damaged.
+fn checked_state(bytes: &[u8]) -> Option<&[u8]> {
+    let len = match *bytes.first_chunk::<4>()? {
+        MAGIC => STATE_BYTES,
+        AGELESS_MAGIC => AGELESS_STATE_BYTES,
+        UNKEPT_MAGIC => UNKEPT_STATE_BYTES,
+        UNBOUND_MAGIC => UNBOUND_STATE_BYTES,
+        _ => return None,
+    };
+    let bytes = bytes.get(..len)?;
+    (bytes[4..8] == crc32c::crc32c(&bytes[8..]).to_le_bytes()).then_some(bytes)
 }
 
 /// Returns the first values of a class in their order on disk.
 fn counts_of(counters: &Counters) -> impl Iterator<Item = u64> + use<> {
-    let Counters { cursor, delivered, dropped, highest_sent, doubt_range, .. } = *counters;
+    let Counters { cursor, delivered, highest_sent, doubt_range, .. } = *counters;
+    let dropped = FIRST_REASONS.map(|reason| counters.dropped(reason));
     [cursor, delivered].into_iter().chain(dropped).chain([highest_sent]).chain(doubt_range)
 }
 
 /// Takes the first values of a class in their order on disk.
 fn take_counts(values: &mut impl Iterator<Item = u64>) -> Counters {
-    Counters {
-        cursor: next_value(values),
-        delivered: next_value(values),
-        dropped: [(); 3].map(|()| next_value(values)),
-        highest_sent: next_value(values),
-        doubt_range: [(); 2].map(|()| next_value(values)),
-        ..Counters::default()
+    let mut counters =
+        Counters { cursor: next_value(values), delivered: next_value(values), ..Counters::default() };
+    for reason in FIRST_REASONS {
+        counters.count_dropped(reason, next_value(values));
     }
+    counters.highest_sent = next_value(values);
+    counters.doubt_range = [(); 2].map(|()| next_value(values));
+    counters
 }
 
 /// Returns the last values of a class in their order on disk.
@@ -254,14 +231,15 @@ fn next_value(values: &mut impl Iterator<Item = u64>) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn state() -> State {
-        let counters = |base: u64, past: u64| Counters {
+    /// Returns a state in which every value is different.
+    pub(crate) fn state() -> State {
+        let counters = |base: u64, past: u64, expired: u64| Counters {
             cursor: base,
             delivered: base + 1,
-            dropped: [base + 2, base + 3, base + 4],
+            dropped: [base + 2, base + 3, base + 4, expired],
             highest_sent: base + 5,
             doubt_range: [base + 6, base + 7],
             acknowledged: past,
@@ -284,7 +262,8 @@ mod tests {
             torn_ends: 2,
             committed: [27, 28, 29],
             times_renamed: 30,
-            classes: [counters(3, 31), counters(11, 44), counters(19, 57)],
+            is_earlier_format: false,
+            classes: [counters(3, 31, 70), counters(11, 44, 71), counters(19, 57, 72)],
         }
     }
 
@@ -301,29 +280,42 @@ mod tests {
     fn earlier_state() -> State {
         let classes = state().classes.map(|counters| {
             let past = PastRecords { evicted_to: counters.cursor, ..PastRecords::default() };
-            Counters { acknowledged: 0, lost: 0, past, ..counters }
+            Counters { acknowledged: 0, lost: 0, past, ..without_expired(counters) }
         });
-        State { device: None, times_renamed: 0, classes, ..state() }
+        State { device: None, times_renamed: 0, is_earlier_format: true, classes, ..state() }
     }
 
-    fn machine(first: u8) -> Option<MachineId> {
+    fn without_expired(counters: Counters) -> Counters {
+        let [evicted, refused, damaged, _] = counters.dropped;
+        Counters { dropped: [evicted, refused, damaged, 0], ..counters }
+    }
+
+    pub(crate) fn machine(first: u8) -> Option<MachineId> {
         MachineId::from_bytes(array::from_fn(|index| first + index as u8))
     }
 
-    fn device(name: &str) -> DeviceName {
+    pub(crate) fn device(name: &str) -> DeviceName {
         DeviceName::parse(name).unwrap()
     }
 
     #[test]
     fn the_bytes_match_the_documented_format() {
         let bytes = state().to_bytes();
-        assert_eq!((&bytes[..4], bytes.len()), (&b"LSpK"[..], 708));
+        assert_eq!((&bytes[..4], bytes.len()), (&b"LSpA"[..], 732));
         assert_eq!(read_values(&bytes[8..216]).collect::<Vec<_>>(), (1..=26).collect::<Vec<_>>());
         assert_eq!(bytes[216..220], [0x78, 0x56, 0x34, 0x12]);
         assert_eq!(bytes[220..236].to_vec(), (0xa0..=0xaf).collect::<Vec<u8>>());
         assert_eq!(read_values(&bytes[236..580]).collect::<Vec<_>>(), (27..=69).collect::<Vec<_>>());
-        assert!(bytes[580..].starts_with(b"gate-7\0") && bytes[587..].iter().all(|&byte| byte == 0));
+        assert!(bytes[580..].starts_with(b"gate-7\0") && bytes[587..708].iter().all(|&byte| byte == 0));
+        assert_eq!(read_values(&bytes[708..]).collect::<Vec<_>>(), [70, 71, 72]);
         assert_eq!(State::parse(&bytes), Some(state()));
+    }
+
+    #[test]
+    fn a_state_from_before_records_could_expire_is_read() {
+        let bytes = earlier_bytes(AGELESS_MAGIC, AGELESS_STATE_BYTES);
+        let classes = state().classes.map(without_expired);
+        assert_eq!(State::parse(&bytes), Some(State { is_earlier_format: true, classes, ..state() }));
     }
 
     #[test]
@@ -337,40 +329,6 @@ mod tests {
         let bytes = earlier_bytes(UNBOUND_MAGIC, UNBOUND_STATE_BYTES);
         let expected = State { machine: None, committed: [0; 3], ..earlier_state() };
         assert_eq!(State::parse(&bytes), Some(expected));
-    }
-
-    #[test]
-    fn a_spool_of_another_machine_takes_another_name() {
-        let (name, mut bound) = (state().spool_name, state());
-        let from =
-            |previous_name| Some(NameChange { previous_name, is_other_machine: true, other_device: None });
-        assert_eq!((bound.bind_to(None, None, 7), bound), (None, state()), "unknown owners change nothing");
-        assert_eq!((bound.bind_to(machine(0xa0), None, 7), bound), (None, state()));
-        assert_eq!((bound.bind_to(machine(0xb0), None, 7), bound.spool_name), (from(name), 7));
-        assert_eq!((bound.bind_to(machine(0xa0), None, 7), bound.spool_name), (from(7), 8));
-        assert_eq!((bound.times_renamed, bound.classes.map(|class| class.acknowledged)), (32, [0; 3]));
-        let mut unbound = State { machine: None, ..state() };
-        assert_eq!((unbound.bind_to(machine(0xa0), None, 7), unbound), (None, state()));
-    }
-
-    #[test]
-    fn the_spool_of_a_renamed_device_takes_another_name() {
-        let (name, mut bound) = (state().spool_name, state());
-        assert_eq!((bound.bind_to(machine(0xa0), Some(device("gate-7")), 7), bound), (None, state()));
-        let change =
-            NameChange { previous_name: name, is_other_machine: false, other_device: Some(device("gate-7")) };
-        assert_eq!(
-            (bound.bind_to(machine(0xa0), Some(device("gate-8")), 7), bound.spool_name),
-            (Some(change), 7)
-        );
-        assert_eq!((bound.device, bound.times_renamed), (Some(device("gate-8")), state().times_renamed));
-        assert_eq!(bound.classes.map(|class| class.acknowledged), [0; 3]);
-        let change =
-            NameChange { previous_name: 7, is_other_machine: true, other_device: Some(device("gate-8")) };
-        assert_eq!(bound.bind_to(machine(0xb0), Some(device("gate-7")), 9), Some(change));
-        assert_eq!((bound.spool_name, bound.times_renamed), (9, state().times_renamed + 1));
-        let mut unbound = State { device: None, ..state() };
-        assert_eq!((unbound.bind_to(None, Some(device("gate-7")), 7), unbound), (None, state()));
     }
 
     #[test]

@@ -50,6 +50,12 @@ pub trait Storage {
     /// Returns the path of a file, for messages to people.
     fn path(&self, name: &str) -> PathBuf;
 
+    /// Gives a file another name, which no other file has.
+    ///
+    /// # Errors
+    /// Returns the I/O error of the operating system.
+    fn rename(&self, name: &str, new_name: &str) -> io::Result<()>;
+
     /// Removes a file.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Schedules: random ones, and fixed ones with a crash at each of their operations.
 
-use std::env;
+use std::{env, time::Duration};
 
 use lopside_delivery::Class;
 use proptest::{
@@ -13,9 +13,13 @@ use super::{
     broken_promise::BrokenPromise,
     memory::{Faults, MemoryDisk},
     oracle::{BUDGET, Oracle},
+    schedules::{
+        drop_schedule, long_schedule, one_class_schedule, rename_schedule, resend_schedules,
+        set_back_schedule,
+    },
     steps::{Step, schedule},
 };
-use crate::{AppendOutcome, DropReason, Options, Spool};
+use crate::{AppendOutcome, ClassPolicy, DropPolicy, DropReason, Options, Spool};
 
 /// Draws the faults of a schedule: three in four lose the power once at a random operation, one in four fails
 /// a sync, and one in eight runs on a disk of limited size.
@@ -43,7 +47,7 @@ pub(super) fn run_schedule(
     flips_bits: bool,
     seed: u64,
 ) -> Result<(), String> {
-    let mut oracle = Oracle::new(faults, kept_bytes(seed), seeded_rng(seed));
+    let mut oracle = Oracle::new(faults, &limits(seed), seeded_rng(seed));
     oracle.run(steps)?;
     if flips_bits {
         oracle.flip(2);
@@ -54,15 +58,31 @@ pub(super) fn run_schedule(
 
 /// Returns the number of disk operations of a schedule without faults.
 fn count_operations(steps: &[Step], seed: u64) -> Result<u64, String> {
-    let mut oracle = Oracle::new(Faults::default(), kept_bytes(seed), seeded_rng(seed));
+    let mut oracle = Oracle::new(Faults::default(), &limits(seed), seeded_rng(seed));
     oracle.run(steps)?;
     Ok(oracle.operations())
 }
 
-/// Returns how many bytes of delivered records the spool of a schedule keeps: usually as many as the budget
-/// allows.
-fn kept_bytes(seed: u64) -> u64 {
-    [u64::MAX, u64::MAX, 0, 40_000][seed as usize % 4]
+/// Returns the limits of the spool of a schedule. It usually keeps as many delivered records as the budget allows.
+fn limits(seed: u64) -> Options {
+    let keep_delivered_bytes = [u64::MAX, u64::MAX, 0, 40_000][seed as usize % 4];
+    Options { keep_delivered_bytes, policies: policies(seed / 4), ..Options::new(BUDGET, 0) }
+}
+
+/// Returns one of four kinds of policies: the default, the oldest records are dropped, old records expire, or a mixture.
+fn policies(seed: u64) -> [ClassPolicy; 3] {
+    let (default, oldest) =
+        (ClassPolicy::default(), ClassPolicy { drop_policy: DropPolicy::Oldest, max_age: None });
+    let expiring = |policy: ClassPolicy, age_s| {
+        let max_age = Some(Duration::from_secs(age_s));
+        ClassPolicy { max_age, ..policy }
+    };
+    match seed % 4 {
+        0 => [default; 3],
+        1 => [oldest; 3],
+        2 => [expiring(default, 600); 3],
+        _ => [expiring(oldest, 300), oldest, expiring(default, 2000)],
+    }
 }
 
 fn seeded_rng(seed: u64) -> TestRng {
@@ -86,85 +106,15 @@ proptest! {
     }
 }
 
-/// Returns a schedule that fills the spool, empties it in part, and continues.
-fn long_schedule() -> Vec<Step> {
-    let mut steps = Vec::new();
-    for round in 0..14_usize {
-        for class in Class::ALL {
-            steps.push(Step::Append(class, 40 + 13 * round));
-            steps.push(Step::Append(class, 9000 + 700 * round));
-        }
-        steps.push(Step::Commit);
-        steps.extend(
-            Class::ALL
-                .into_iter()
-                .skip(round % 3)
-                .flat_map(|class| [Step::Read(class, usize::MAX), Step::Acknowledge(class, 0)]),
-        );
-    }
-    steps
-}
-
-/// Returns a schedule in which the receiver and the disk are set back after records were delivered.
-fn set_back_schedule() -> Vec<Step> {
-    let class = Class::Normal;
-    let deliver = [Step::Read(class, usize::MAX), Step::Acknowledge(class, 0)];
-    let store = [Step::Append(class, 40), Step::Append(class, 3000), Step::Append(class, 40), Step::Commit];
-    let round = [&store[..], &deliver[..]].concat();
-    [
-        round.repeat(3),
-        vec![Step::Checkpoint, Step::SetReceiverBack(class, 4)],
-        deliver.repeat(2),
-        round.clone(),
-        vec![Step::CopyDisk],
-        round.repeat(2),
-        vec![Step::SetDiskBack],
-        round.repeat(2),
-        deliver.repeat(2),
-        vec![Step::SetReceiverBack(class, 2)],
-        deliver.repeat(2),
-        round,
-    ]
-    .concat()
-}
-
-/// Returns a schedule in which the device gets other names after records were delivered, and while others wait.
-fn rename_schedule() -> Vec<Step> {
-    let class = Class::Normal;
-    let deliver = [Step::Read(class, usize::MAX), Step::Acknowledge(class, 0)];
-    let store = [Step::Append(class, 40), Step::Append(class, 3000), Step::Commit];
-    let rename = [Step::RenameDevice, Step::Connect];
-    [&store[..], &deliver, &rename, &store, &rename, &deliver, &store, &deliver, &rename].concat()
-}
-
-/// Returns schedules in which a record arrives, is not acknowledged, and is sent again under another name without
-/// arriving again: the first under a new name of the device, the second under a new name of the spool.
-fn resend_schedules() -> [Vec<Step>; 2] {
-    let class = Class::Low;
-    let store = [Step::Append(class, 40), Step::Commit];
-    let (arrives, is_lost) = ([Step::Read(class, 1)], [Step::Read(class, 0), Step::Acknowledge(class, 0)]);
-    // The next step opens the spool, which then takes the new name.
-    let rename = [Step::RenameDevice, Step::Checkpoint];
-    [
-        [&store[..], &arrives, &rename, &is_lost, &[Step::Connect]].concat(),
-        [
-            &store[..],
-            &[Step::CopyDisk],
-            &arrives,
-            &store,
-            &arrives,
-            &[Step::SetDiskBack],
-            &store,
-            &is_lost.repeat(2),
-            &[Step::Connect],
-        ]
-        .concat(),
-    ]
-}
-
 /// Runs the long schedule with a crash at each of its operations.
 pub(super) fn at_any_operation(control: Option<BrokenPromise>, seed: u64) -> Result<(), String> {
     crash_at_each_operation(&long_schedule(), control, seed)
+}
+
+/// Runs the schedules that drop records, with a crash at each of their operations.
+fn while_records_are_dropped(seed: u64) -> Result<(), String> {
+    crash_at_each_operation(&one_class_schedule(), None, seed)?;
+    crash_at_each_operation(&drop_schedule(), None, seed)
 }
 
 /// Runs the schedule in which the receiver and the disk are set back, with a crash at each of its operations.
@@ -202,6 +152,41 @@ pub(super) fn after_a_failed_sync(control: Option<BrokenPromise>) -> Result<(), 
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_crash_under_any_policy_loses_nothing() {
+    for seed in 0..16 {
+        for steps in [one_class_schedule(), drop_schedule()] {
+            run_schedule(&steps, Faults::default(), false, seed).unwrap();
+        }
+    }
+    // Each policy once; the other seeds differ in how many delivered records are kept.
+    for seed in [3, 4, 10, 13] {
+        while_records_are_dropped(seed).unwrap();
+    }
+}
+
+/// The schedules must exercise what they are for.
+#[test]
+fn the_schedules_drop_records_as_the_policies_say() {
+    let dropped = |steps: &[Step], seed| {
+        let mut oracle = Oracle::new(Faults::default(), &limits(seed), seeded_rng(seed));
+        oracle.run(steps).unwrap();
+        Class::ALL.map(|class| {
+            let counters = oracle.counters(class);
+            DropReason::ALL.map(|reason| counters.dropped(reason))
+        })
+    };
+    let [[evicted, refused, ..], ..] = dropped(&one_class_schedule(), 0);
+    assert!(evicted == 0 && refused > 0, "{evicted} {refused}");
+    let [[evicted, refused, ..], ..] = dropped(&one_class_schedule(), 4);
+    assert!(evicted > 0 && refused == 0, "{evicted} {refused}");
+    for (seed, expires) in [(0, [false; 3]), (8, [true; 3])] {
+        let dropped = dropped(&drop_schedule(), seed);
+        assert_eq!(dropped.map(|[.., expired]| expired > 0), expires, "{dropped:?}");
+        assert!(dropped.concat().iter().sum::<u64>() > 0);
+    }
 }
 
 #[test]

@@ -17,6 +17,12 @@ type RecordIds = BTreeSet<(Class, u64, u64)>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Expectations {
     pub(super) appended: BTreeMap<(Class, u64, u64), Vec<u8>>,
+    /// The times at which they were appended, in seconds.
+    pub(super) appended_at: BTreeMap<(Class, u64, u64), u32>,
+    /// The time, in seconds.
+    pub(super) now_s: u32,
+    /// The age limits per class, in seconds.
+    pub(super) max_ages_s: [Option<u32>; 3],
     pub(super) committed: RecordIds,
     /// Number of records per class whose refusal was committed.
     pub(super) refused: [u64; 3],
@@ -101,15 +107,32 @@ impl Expectations {
                 && !self.removed.contains(&(class, epoch, number))
                 && !self.unprotected.contains(&(class, epoch, number))
         });
-        let missing = missing.count() as u64;
-        let (evicted, damaged) =
-            (counters.dropped(DropReason::Evicted), counters.dropped(DropReason::Damaged));
+        let (old, young): (Vec<_>, Vec<_>) =
+            missing.copied().partition(|&record| self.may_have_expired(record));
+        let (old, young) = (old.len() as u64, young.len() as u64);
+        let [evicted, _, damaged, expired] = DropReason::ALL.map(|reason| counters.dropped(reason));
         // Only flipped bits may cost a committed record; a crash or a failed sync may not.
         let allowed = evicted + counters.lost + if self.has_flipped_bits { damaged } else { 0 };
+        let is_explained = young <= allowed && old + young <= allowed + expired;
         let is_torn = self.has_flipped_bits && spool.torn_ends() > 0;
-        ensure(missing <= allowed || is_torn || self.forgotten_removals[class.index()], || {
-            format!("{missing} records of {class} are missing, but the counters are {counters:?}")
+        ensure(is_explained || is_torn || self.forgotten_removals[class.index()], || {
+            format!(
+                "{old} old and {young} young records of {class} are missing, but the counters are {counters:?}"
+            )
         })
+    }
+
+    /// Returns whether a record is older than the age limit of its class.
+    fn may_have_expired(&self, record: (Class, u64, u64)) -> bool {
+        let max_age_s = self.max_ages_s[record.0.index()];
+        let age_s = self.appended_at.get(&record).map(|&appended_at| self.now_s - appended_at);
+        max_age_s.zip(age_s).is_some_and(|(max_age_s, age_s)| age_s > max_age_s)
+    }
+
+    /// Notes that a record is appended now.
+    pub(super) fn note_appended(&mut self, record: (Class, u64, u64), bytes: Vec<u8>) {
+        self.appended.insert(record, bytes);
+        self.appended_at.insert(record, self.now_s);
     }
 
     fn check_sums(
@@ -120,7 +143,8 @@ impl Expectations {
         records: &[Record],
     ) -> Result<(), String> {
         let counters = spool.class_counters(class);
-        let counted = counters.dropped(DropReason::Evicted) + counters.dropped(DropReason::Damaged);
+        let [evicted, _, damaged, expired] = DropReason::ALL.map(|reason| counters.dropped(reason));
+        let counted = evicted + damaged + expired;
         if self.is_exact(class, spool) {
             // Every number is exactly once with the receiver, on disk, or counted as dropped. A record that a
             // failed sync lost counts as damaged; it was never acknowledged to its producer. So does a record

@@ -1,15 +1,16 @@
 //! A disk in memory that tracks which bytes are durable and which are only in the system's cache, and can
 //! lose the difference.
 
+mod other_programs;
+
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, ErrorKind},
     path::PathBuf,
     rc::Rc,
 };
 
-use lopside_delivery::Class;
 use proptest::test_runner::TestRng;
 use rand::RngExt as _;
 
@@ -18,7 +19,7 @@ use super::{
     checksums::forge_checksums,
     inode::{Change, Inode, write_bytes},
 };
-use crate::{File, Storage, lock, segment, state};
+use crate::{File, Storage, state};
 
 /// The simulated disk. All clones share it.
 #[derive(Debug, Clone, Default)]
@@ -51,8 +52,10 @@ struct DiskState {
     has_crashed: bool,
     /// Whether a file is locked; the spool locks one file only.
     is_locked: bool,
-    /// Maximum size of all files at any time, in bytes.
+    /// Maximum size of all files at any time, in bytes, without those of other programs.
     peak_bytes: u64,
+    /// The files that another program has created.
+    foreign_inodes: BTreeSet<usize>,
     /// State writes that are delayed until a removal, for [`BrokenPromise::RemovedBeforeState`].
     delayed_state_writes: Vec<(usize, u64, Vec<u8>)>,
 }
@@ -90,6 +93,13 @@ impl MemoryDisk {
         self.0.borrow().peak_bytes
     }
 
+    /// Returns the names and sizes of all files, without those of other programs.
+    pub(super) fn own_files(&self) -> Vec<(String, usize)> {
+        let disk = self.0.borrow();
+        let own = disk.names.iter().filter(|(_, inode)| !disk.foreign_inodes.contains(inode));
+        own.map(|(name, &inode)| (name.clone(), disk.inodes[inode].visible.len())).collect()
+    }
+
     /// Returns the disk after a power failure, with any part of the unsynced changes.
     pub(super) fn after_crash(&self, rng: &mut TestRng) -> Self {
         let disk = self.0.borrow();
@@ -105,6 +115,7 @@ impl MemoryDisk {
             names: names.clone(),
             durable_names: names,
             faults: Faults { broken_promise: disk.faults.broken_promise, ..Faults::default() },
+            foreign_inodes: disk.foreign_inodes.clone(),
             ..DiskState::default()
         };
         Self(Rc::new(RefCell::new(crashed)))
@@ -121,7 +132,8 @@ impl MemoryDisk {
         let (names, faults) =
             (disk.names.clone(), Faults { broken_promise: disk.faults.broken_promise, ..Faults::default() });
         let inodes = disk.inodes.iter().map(copy).collect();
-        let copy = DiskState { inodes, durable_names: names.clone(), names, faults, ..DiskState::default() };
+        let (durable_names, foreign_inodes) = (names.clone(), disk.foreign_inodes.clone());
+        let copy = DiskState { inodes, names, durable_names, faults, foreign_inodes, ..DiskState::default() };
         Self(Rc::new(RefCell::new(copy)))
     }
 
@@ -130,38 +142,10 @@ impl MemoryDisk {
         let copy = copy.0.borrow();
         let mut disk = self.0.borrow_mut();
         disk.inodes = copy.inodes.clone();
+        disk.foreign_inodes = copy.foreign_inodes.clone();
         (disk.names, disk.durable_names) = (copy.names.clone(), copy.names.clone());
         disk.name_changes.clear();
         disk.delayed_state_writes.clear();
-    }
-
-    /// Removes the last segment of a class as another program may do, and returns the number of its first
-    /// record; `None` if the class does not have any.
-    pub(super) fn remove_last_segment(&self, class: Class) -> Option<u64> {
-        let mut disk = self.0.borrow_mut();
-        let segments = disk.names.keys().filter_map(|name| segment::parse(name));
-        let last = segments.filter(|(other, _)| *other == class).map(|(_, first)| first).max()?;
-        let name = segment::name(class, last);
-        disk.names.remove(&name);
-        disk.name_changes.push((name, None));
-        Some(last)
-    }
-
-    /// Flips random bits in files other than the state and the lock.
-    pub(super) fn flip(&self, bits: usize, rng: &mut TestRng) {
-        let mut disk = self.0.borrow_mut();
-        let others = [state::FILE_NAME, lock::FILE_NAME];
-        let logs = disk.names.iter().filter(|(name, _)| !others.contains(&name.as_str()));
-        let logs: Vec<usize> = logs.map(|(_, &inode)| inode).collect();
-        for _ in 0..bits {
-            let Some(&log) = logs.get(rng.random_range(0..logs.len().max(1))) else { return };
-            let inode = &mut disk.inodes[log];
-            if !inode.visible.is_empty() {
-                let index = rng.random_range(0..inode.visible.len());
-                inode.visible[index] ^= 1 << rng.random_range(0..8);
-                inode.durable.clone_from(&inode.visible);
-            }
-        }
     }
 
     /// Counts an operation. Returns an error if the power fails at it or has failed before.
@@ -187,9 +171,10 @@ impl MemoryDisk {
 }
 
 impl DiskState {
-    /// Returns the size of all files in bytes.
+    /// Returns the size of all files in bytes, without those of other programs.
     fn bytes(&self) -> u64 {
-        self.names.values().map(|&inode| self.inodes[inode].visible.len() as u64).sum()
+        let own = self.names.values().filter(|inode| !self.foreign_inodes.contains(inode));
+        own.map(|&inode| self.inodes[inode].visible.len() as u64).sum()
     }
 
     /// Adds a file of `len` zero bytes, and returns its inode.
@@ -262,6 +247,15 @@ impl Storage for MemoryDisk {
 
     fn path(&self, name: &str) -> PathBuf {
         name.into()
+    }
+
+    fn rename(&self, name: &str, new_name: &str) -> io::Result<()> {
+        self.count_operation()?;
+        let mut disk = self.0.borrow_mut();
+        let inode = disk.names.remove(name).ok_or(ErrorKind::NotFound)?;
+        disk.names.insert(new_name.to_owned(), inode);
+        disk.name_changes.extend([(name.to_owned(), None), (new_name.to_owned(), Some(inode))]);
+        Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -11,14 +11,22 @@ use super::{
     expectations::Expectations,
     memory::{Faults, MemoryDisk},
     receiver::Receiver,
-    steps::Step,
+    steps::{Step, Stray},
 };
-use crate::{AppendOutcome, DeviceName, Options, Spool, SpoolError, State, options::FIXED_BYTES};
+use crate::{
+    AppendOutcome, Counters, DeviceName, Options, Spool, SpoolError, State, block::BlockBuilder,
+    options::FIXED_BYTES, segment, spool::SpaceFor,
+};
 
 /// The smallest budget that a spool accepts, in bytes.
 pub(super) const BUDGET: u64 = 16 * (16 << 10) + FIXED_BYTES;
 /// The first name that is given to a spool which has to take a new one. Others are small, as epochs are.
 const FIRST_NEW_NAME: u32 = 1 << 16;
+
+/// The time at the start of a schedule, in seconds.
+const START_S: u32 = 1_000_000;
+/// The number of records between the last one of the spool and a stray.
+const FAR_AWAY: u64 = 1_000_000;
 
 /// A spool, and its expected contents.
 pub(super) struct Oracle {
@@ -26,8 +34,8 @@ pub(super) struct Oracle {
     spool: Option<Spool<MemoryDisk>>,
     epoch: u64,
     rng: TestRng,
-    /// What the spool keeps of delivered records, in bytes.
-    keep_delivered_bytes: u64,
+    /// The budget and the limits of the spool.
+    limits: Options,
     broken_promise: Option<BrokenPromise>,
     expected: Expectations,
     /// Records that are appended and not yet committed: class, epoch, number.
@@ -50,19 +58,19 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    /// Creates an oracle with an empty disk that has these faults, and a spool that keeps at most this many bytes
-    /// of delivered records.
-    pub(super) fn new(faults: Faults, keep_delivered_bytes: u64, rng: TestRng) -> Self {
+    /// Creates an oracle with an empty disk that has these faults, and a spool with these limits.
+    pub(super) fn new(faults: Faults, limits: &Options, rng: TestRng) -> Self {
         let disk = MemoryDisk::default();
         disk.set_faults(faults);
+        let max_ages_s = limits.policies.map(|policy| policy.max_age.map(|age| age.as_secs() as u32));
         Self {
             disk,
             spool: None,
             epoch: 0,
             rng,
-            keep_delivered_bytes,
+            limits: *limits,
             broken_promise: faults.broken_promise,
-            expected: Expectations::default(),
+            expected: Expectations { now_s: START_S, max_ages_s, ..Expectations::default() },
             uncommitted: Vec::new(),
             read: BTreeMap::new(),
             receiver: Receiver::default(),
@@ -79,6 +87,11 @@ impl Oracle {
     /// Returns the number of disk operations so far.
     pub(super) fn operations(&self) -> u64 {
         self.disk.operations()
+    }
+
+    /// Returns the counters of a class; zeros while the spool is closed.
+    pub(super) fn counters(&self, class: Class) -> Counters {
+        self.spool.as_ref().map(|spool| spool.class_counters(class)).unwrap_or_default()
     }
 
     /// Runs all steps, and checks the disk after every failure and at the end.
@@ -115,7 +128,9 @@ impl Oracle {
         if self.spool.is_none() {
             self.epoch += 1;
             self.read.clear();
-            self.spool = Some(Spool::open(self.disk.clone(), self.options(self.epoch))?);
+            let opened = Spool::open(self.disk.clone(), self.options(self.epoch))?;
+            let spool = self.spool.insert(opened);
+            spool.set_time(Some(self.expected.now_s));
             // The state on disk contains now what the process knew.
             (self.last_state, self.unsettled_removals) = (None, [false; 3]);
             // A receiver that has lost records finds out before it gets others.
@@ -131,10 +146,10 @@ impl Oracle {
 
     fn options(&self, epoch: u64) -> Options {
         Options {
+            epoch,
             last_state: self.last_state,
-            keep_delivered_bytes: self.keep_delivered_bytes,
             device: DeviceName::parse(&format!("device-{}", self.expected.device)),
-            ..Options::new(BUDGET, epoch)
+            ..self.limits
         }
     }
 
@@ -158,6 +173,14 @@ impl Oracle {
             Step::Reopen => self.close(),
             Step::OpenAgain(class) => return self.open_again(class),
             Step::RemoveOpenSegment(class) => return self.remove_open_segment(class),
+            Step::AddStray(class, stray) => self.add_stray(class, stray),
+            Step::PassTime(seconds) => {
+                self.expected.now_s += seconds;
+                spool.set_time(Some(self.expected.now_s));
+            }
+            Step::Expire => {
+                spool.expire()?;
+            }
             Step::RenameDevice => {
                 self.close();
                 self.expected.rename_device(&self.receiver);
@@ -183,12 +206,12 @@ impl Oracle {
             (0..len).map(|index| (count * 31 + index as u64 * 7 + self.epoch) as u8).collect();
         match spool.append(class, &bytes)? {
             AppendOutcome::Accepted(number) => {
-                self.expected.appended.insert((class, self.epoch, number), bytes);
+                self.expected.note_appended((class, self.epoch, number), bytes);
                 self.uncommitted.push((class, self.epoch, number));
             }
             AppendOutcome::Refused => {
                 self.refused[class.index()] += 1;
-                self.unjustly_refused = spool.find_victim(Some(class)).map(|_| class);
+                self.unjustly_refused = spool.find_victim(SpaceFor::Record(class)).map(|_| class);
             }
         }
         Ok(())
@@ -239,7 +262,7 @@ impl Oracle {
         };
         let bytes = vec![2; 40];
         if let AppendOutcome::Accepted(number) = second.append(class, &bytes)? {
-            self.expected.appended.insert((class, epoch, number), bytes);
+            self.expected.note_appended((class, epoch, number), bytes);
             second.commit()?;
             self.expected.committed.insert((class, epoch, number));
         }
@@ -264,14 +287,31 @@ impl Oracle {
         self.step(Step::Commit)
     }
 
+    /// Closes the spool, and adds a file as another program does.
+    fn add_stray(&mut self, class: Class, stray: Stray) {
+        self.close();
+        let numbers = self.expected.appended.keys().filter(|record| record.0 == class).map(|record| record.2);
+        let far_away = numbers.max().unwrap_or(0) + FAR_AWAY;
+        let (first, bytes) = match stray {
+            Stray::Overlapping => match self.disk.last_segment(class) {
+                Some(last) => (last + 1, vec![0; 4096]),
+                None => return,
+            },
+            Stray::FarAway => (far_away, vec![0; 4096]),
+            Stray::Block => (far_away, foreign_block(far_away)),
+            Stray::Misnamed => (far_away, foreign_block(1)),
+        };
+        self.disk.add_foreign_file(&segment::name(class, first), &bytes);
+    }
+
     /// Sets the disk back to the last copy, as a restored image does, unless there is no copy.
     fn set_disk_back(&mut self) {
         let Some((disk, expected)) = self.copy.clone() else { return };
         self.close();
         self.disk.set_back(&disk);
         // What the receiver has lost does not come back.
-        let has_lossy_receiver = self.expected.has_lossy_receiver;
-        self.expected = Expectations { is_set_back: true, has_lossy_receiver, ..expected };
+        let Expectations { has_lossy_receiver, now_s, .. } = self.expected;
+        self.expected = Expectations { is_set_back: true, has_lossy_receiver, now_s, ..expected };
         self.refused = self.expected.refused;
     }
 
@@ -307,7 +347,7 @@ impl Oracle {
     fn check_disk(&mut self) -> Result<(), String> {
         let peak = self.disk.peak();
         if peak > BUDGET {
-            return Err(format!("{peak} bytes exceed the budget"));
+            return Err(format!("{peak} bytes exceed the budget; the files are {:?}", self.disk.own_files()));
         }
         let options = self.options(self.epoch + 1);
         let mut spool = Spool::open(self.disk.durable_copy(), options).map_err(|error| error.to_string())?;
@@ -316,4 +356,11 @@ impl Oracle {
         connection.open(&mut spool, &mut receiver, &mut expected).map_err(|error| error.to_string())?;
         Class::ALL.into_iter().try_for_each(|class| expected.check(class, &mut spool, &receiver))
     }
+}
+
+/// Returns a block of another spool that begins with this record.
+fn foreign_block(first: u64) -> Vec<u8> {
+    let mut block = BlockBuilder::new(first, 77);
+    block.push(b"foreign");
+    block.finish(0)
 }

@@ -5,6 +5,8 @@ use proptest::{collection::vec, prelude::*};
 
 /// Maximum number of steps of a random schedule.
 const MAX_STEPS: usize = 120;
+/// Maximum time that passes at once, in seconds. It is longer than some age limits.
+const MAX_PAUSE_S: u32 = 800;
 
 /// One operation on a spool, on its disk or on its receiver.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,13 @@ pub(super) enum Step {
     OpenAgain(Class),
     /// Another program removes the open segment of this class, and the next record is appended and committed.
     RemoveOpenSegment(Class),
+    /// Another program puts a file into the folder while the spool is closed. It has the name of a segment of this
+    /// class.
+    AddStray(Class, Stray),
+    /// Time passes, in seconds.
+    PassTime(u32),
+    /// Old records expire.
+    Expire,
     /// Closes the spool, and gives the device another name.
     RenameDevice,
     /// The receiver is set back to an earlier state: it loses this many of its last records of the class.
@@ -35,8 +44,25 @@ pub(super) enum Step {
     SetDiskBack,
 }
 
+/// A file that has the name of a segment, and does not belong to the spool.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stray {
+    /// A file of zeros that begins after the first record of the last segment.
+    Overlapping,
+    /// A file of zeros that begins far behind all records.
+    FarAway,
+    /// A block of another spool, far behind all records.
+    Block,
+    /// A block of another spool whose number is lower than that in the name.
+    Misnamed,
+}
+
 fn any_class() -> impl Strategy<Value = Class> {
     prop_oneof![Just(Class::Low), Just(Class::Normal), Just(Class::High)]
+}
+
+fn any_stray() -> impl Strategy<Value = Stray> {
+    prop_oneof![Just(Stray::Overlapping), Just(Stray::FarAway), Just(Stray::Block), Just(Stray::Misnamed)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -51,6 +77,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any_class().prop_map(Step::Rewind),
         4 => Just(Step::Reopen),
         2 => any_class().prop_map(Step::OpenAgain),
+        1 => (any_class(), any_stray()).prop_map(|(class, stray)| Step::AddStray(class, stray)),
+        3 => (1..MAX_PAUSE_S).prop_map(Step::PassTime),
+        3 => Just(Step::Expire),
         // Rare, because it empties the spool.
         1 => any_class().prop_map(Step::RemoveOpenSegment),
     ]

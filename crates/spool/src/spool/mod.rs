@@ -1,6 +1,7 @@
 //! The spool: appending, committing and reading records. [`delivery`] is the side of the receiver, [`space`]
-//! distributes the budget.
+//! distributes the budget, [`age`] drops old records.
 
+mod age;
 mod delivery;
 mod space;
 
@@ -9,14 +10,16 @@ use std::io;
 use lopside_delivery::Class;
 
 pub use self::delivery::LossOutcome;
+pub(crate) use self::space::SpaceFor;
 use crate::{
-    Counters, DropReason, NameChange, Options, SpoolError, State, Storage,
+    ClassPolicy, Counters, DropReason, NameChange, Options, SpoolError, State, Storage,
     class_log::ClassLog,
     damage::DamageFiles,
     lock::LockedFolder,
     options::FIXED_BYTES,
     recovery::{self, Recovery},
     state_file::StateFile,
+    strays::is_stray_name,
 };
 
 /// Bytes up to which records are gathered into one block before it is written. A larger record gets a block
@@ -53,6 +56,11 @@ pub struct Spool<S: Storage> {
     budget_record_bytes: usize,
     receiver_record_bytes: usize,
     segment_bytes: u64,
+    policies: [ClassPolicy; Class::ALL.len()],
+    /// The time in Unix seconds; `None` if it is unknown.
+    now_s: Option<u32>,
+    /// Number of files in the folder that were found there as strays.
+    stray_files: usize,
     /// The reason for the change, if this opening has changed the name.
     name_change: Option<NameChange>,
     state: State,
@@ -98,9 +106,11 @@ impl<S: Storage> Spool<S> {
         let names = storage.names().map_err(failed("list its files"))?;
         let (mut state_file, stored_state) =
             StateFile::open(storage, &names).map_err(failed("open its state"))?;
-        recovery::show_newest(storage, &names, visit).map_err(failed("scan its newest records"))?;
         let recovered = Recovery::inspect_all(storage, &names, stored_state.as_ref(), &options)
             .map_err(failed("scan its segments"))?;
+        recovery::show_newest(storage, &recovered.without_strays(&names), visit)
+            .map_err(failed("scan its newest records"))?;
+        let stray_files = names.iter().filter(|name| is_stray_name(name)).count() + recovered.stray_count();
         let (state, name_change) = (recovered.state, recovered.name_change);
         let damage = DamageFiles::open(storage, &names, options.budget_bytes)
             .map_err(failed("list the damaged data that it has kept"))?;
@@ -120,6 +130,9 @@ impl<S: Storage> Spool<S> {
             budget_record_bytes: options.record_limit(),
             receiver_record_bytes: options.max_record_bytes,
             segment_bytes,
+            policies: options.policies,
+            now_s: None,
+            stray_files,
             name_change,
             state,
             state_file,
@@ -130,7 +143,7 @@ impl<S: Storage> Spool<S> {
             has_unsynced_removals: true,
             is_poisoned: false,
         };
-        spool.make_room(None, 0)?;
+        spool.make_room(SpaceFor::Budget, 0)?;
         spool.trim_kept()?;
         Ok(spool)
     }
@@ -141,7 +154,7 @@ impl<S: Storage> Spool<S> {
     /// Returns [`SpoolError::TooLarge`] or [`SpoolError::TooLargeForReceiver`], and counts the record as refused;
     /// or [`SpoolError::Disk`] or [`SpoolError::Poisoned`], after which the spool must be opened again.
     pub fn append(&mut self, class: Class, record: &[u8]) -> Result<AppendOutcome, SpoolError> {
-        let outcome = self.try_append(class, record)?;
+        let outcome = self.store(class, record, SpaceFor::Record(class))?;
         if outcome == AppendOutcome::Refused {
             self.count_refused(class);
         }
@@ -149,11 +162,21 @@ impl<S: Storage> Spool<S> {
     }
 
     /// Appends a record like [`append`](Self::append), but does not count a record for which there is no space:
-    /// the producer keeps it, and appends it again later.
+    /// the producer keeps it, and appends it again later. Therefore it does not evict records of its own class,
+    /// whatever the [policy](crate::DropPolicy).
     ///
     /// # Errors
     /// Returns the same errors as [`append`](Self::append).
     pub fn try_append(&mut self, class: Class, record: &[u8]) -> Result<AppendOutcome, SpoolError> {
+        self.store(class, record, SpaceFor::KeptRecord(class))
+    }
+
+    fn store(
+        &mut self,
+        class: Class,
+        record: &[u8],
+        space_for: SpaceFor,
+    ) -> Result<AppendOutcome, SpoolError> {
         self.check_usable()?;
         if let Err(error) = self.check_record(record.len()) {
             self.count_refused(class);
@@ -166,7 +189,7 @@ impl<S: Storage> Spool<S> {
             }
         }
         let block_len = self.log_mut(class).len_with(record.len());
-        if !self.log_mut(class).can_fit(block_len) && !self.rotate_segment(class, block_len)? {
+        if !self.log_mut(class).can_fit(block_len) && !self.rotate_segment(class, block_len, space_for)? {
             return Ok(AppendOutcome::Refused);
         }
         Ok(AppendOutcome::Accepted(self.log_mut(class).push(record)))
@@ -197,7 +220,8 @@ impl<S: Storage> Spool<S> {
     }
 
     /// Returns the next committed records of a class, one block at a time; an empty vector when all have been
-    /// read.
+    /// read. If the class drops its [oldest](crate::DropPolicy::Oldest) records, they may be evicted before they are
+    /// acknowledged, and are then in doubt if [`mark_sending`](Self::mark_sending) was called.
     ///
     /// # Errors
     /// Returns [`SpoolError::Disk`] or [`SpoolError::Poisoned`].
@@ -284,6 +308,13 @@ impl<S: Storage> Spool<S> {
         logs.map(|(log, counters)| log.kept_bytes(counters.cursor)).sum()
     }
 
+    /// Returns the number of files in the folder that had the name of a segment when the spool was opened, and did not
+    /// belong to it. They are kept under names that begin with `stray-`.
+    #[must_use]
+    pub fn stray_files(&self) -> usize {
+        self.stray_files
+    }
+
     /// Returns the size of the largest record that the spool accepts, in bytes.
     #[must_use]
     pub fn max_record_bytes(&self) -> usize {
@@ -325,7 +356,7 @@ impl<S: Storage> Spool<S> {
     }
 
     fn commit_class(&mut self, class: Class) -> Result<(), SpoolError> {
-        let committed = self.logs[class.index()].commit(&self.folder);
+        let committed = self.logs[class.index()].commit(&self.folder, self.now_s);
         committed.map_err(|error| self.poison("write its records", error))
     }
 

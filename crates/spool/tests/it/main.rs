@@ -8,5 +8,7 @@ mod device;
 mod interference;
 mod kill;
 mod machine;
+mod policies;
 mod receiver;
 mod spool;
+mod strays;

@@ -159,7 +159,7 @@ fn records_in_flight_are_not_evicted() {
             cursor: last_read,
             delivered: last_read,
             acknowledged: last_read,
-            dropped: [0, 1, 0],
+            dropped: [0, 1, 0, 0],
             ..Counters::default()
         }
     );
@@ -186,7 +186,7 @@ fn damage_is_skipped_and_counted() {
     spool.acknowledge(Class::Normal, 9).unwrap();
     assert_eq!(
         spool.class_counters(Class::Normal),
-        Counters { cursor: 9, delivered: 7, acknowledged: 9, dropped: [0, 0, 2], ..Counters::default() }
+        Counters { cursor: 9, delivered: 7, acknowledged: 9, dropped: [0, 0, 2, 0], ..Counters::default() }
     );
     // The damaged bytes are kept, count towards the budget, and outlive the segment.
     for offset in [2 * 144, 4 * 144] {
