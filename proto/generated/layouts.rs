@@ -166,7 +166,8 @@ impl Layout for crate::v1::ScorePart {
 impl Layout for crate::v1::UploadRequest {
     const FIELDS: &'static [Field] = &[
         Field { number: 1, content: Content::Message { fields: <crate::v1::Hello as Layout>::FIELDS }, repetition: Repetition::Once },
-        Field { number: 2, content: Content::Message { fields: <crate::v1::Frames as Layout>::FIELDS }, repetition: Repetition::Once },];
+        Field { number: 2, content: Content::Message { fields: <crate::v1::Frames as Layout>::FIELDS }, repetition: Repetition::Once },
+        Field { number: 3, content: Content::Message { fields: <crate::v1::SourceReports as Layout>::FIELDS }, repetition: Repetition::Once },];
     const IS_REQUEST: bool = true;
 }
 impl Layout for crate::v1::Hello {
@@ -185,7 +186,8 @@ impl Layout for crate::v1::Frames {
         Field { number: 7, content: Content::Varint, repetition: Repetition::List { element_bytes: size_of::<u32>() } },
         Field { number: 8, content: Content::Fixed { bytes: 4 }, repetition: Repetition::List { element_bytes: size_of::<u32>() } },
         Field { number: 10, content: Content::Message { fields: <crate::v1::Origin as Layout>::FIELDS }, repetition: Repetition::List { element_bytes: size_of::<crate::v1::Origin>() } },
-        Field { number: 11, content: Content::Message { fields: <crate::v1::Trace as Layout>::FIELDS }, repetition: Repetition::List { element_bytes: size_of::<crate::v1::Trace>() } },];
+        Field { number: 11, content: Content::Message { fields: <crate::v1::Trace as Layout>::FIELDS }, repetition: Repetition::List { element_bytes: size_of::<crate::v1::Trace>() } },
+        Field { number: 12, content: Content::Message { fields: <crate::v1::Mark as Layout>::FIELDS }, repetition: Repetition::List { element_bytes: size_of::<crate::v1::Mark>() } },];
     const IS_REQUEST: bool = false;
 }
 impl Layout for crate::v1::Origin {
@@ -196,6 +198,26 @@ impl Layout for crate::v1::Origin {
 impl Layout for crate::v1::Trace {
     const FIELDS: &'static [Field] = &[
         Field { number: 2, content: Content::Copied, repetition: Repetition::Once },];
+    const IS_REQUEST: bool = false;
+}
+impl Layout for crate::v1::Mark {
+    const FIELDS: &'static [Field] = &[
+        Field { number: 3, content: Content::Message { fields: <crate::v1::Location as Layout>::FIELDS }, repetition: Repetition::Once },];
+    const IS_REQUEST: bool = false;
+}
+impl Layout for crate::v1::Location {
+    const FIELDS: &'static [Field] = &[];
+    const IS_REQUEST: bool = false;
+}
+impl Layout for crate::v1::SourceReports {
+    const FIELDS: &'static [Field] = &[
+        Field { number: 1, content: Content::Message { fields: <crate::v1::SourceReport as Layout>::FIELDS }, repetition: Repetition::List { element_bytes: size_of::<crate::v1::SourceReport>() } },];
+    const IS_REQUEST: bool = false;
+}
+impl Layout for crate::v1::SourceReport {
+    const FIELDS: &'static [Field] = &[
+        Field { number: 1, content: Content::Copied, repetition: Repetition::Once },
+        Field { number: 5, content: Content::Copied, repetition: Repetition::Once },];
     const IS_REQUEST: bool = false;
 }
 impl Layout for crate::v1::UploadResponse {

@@ -645,6 +645,9 @@ pub struct Bundle {
     /// The input of the encoder. Not set for image codecs.
     #[prost(message, optional, tag = "7")]
     pub input: ::core::option::Option<InputSpec>,
+    /// The largest image that this server decodes, in pixels; 0 except for image codecs.
+    #[prost(uint64, tag = "8")]
+    pub max_pixels: u64,
 }
 /// The input of an encoder.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -747,6 +750,10 @@ pub struct Head {
     /// The parts of the score; for HEAD_KIND_SCORE.
     #[prost(message, repeated, tag = "11")]
     pub parts: ::prost::alloc::vec::Vec<ScorePart>,
+    /// Time per megapixel of the frame's image in seconds, as measured in the last runs of this server; 0 except for
+    /// HEAD_KIND_PICTURE. With it, a client can tell in advance how long an image takes, if nothing is ahead of it.
+    #[prost(double, tag = "12")]
+    pub seconds_per_megapixel: f64,
 }
 /// A part of a score.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1311,7 +1318,7 @@ pub mod decoder_service_server {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UploadRequest {
-    #[prost(oneof = "upload_request::Message", tags = "1, 2")]
+    #[prost(oneof = "upload_request::Message", tags = "1, 2, 3")]
     pub message: ::core::option::Option<upload_request::Message>,
 }
 /// Nested message and enum types in `UploadRequest`.
@@ -1322,6 +1329,9 @@ pub mod upload_request {
         Hello(super::Hello),
         #[prost(message, tag = "2")]
         Frames(super::Frames),
+        /// Only for a server whose welcome accepts source reports: other servers refuse the message.
+        #[prost(message, tag = "3")]
+        SourceReports(super::SourceReports),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1389,6 +1399,9 @@ pub struct Frames {
     /// The traces of the frames.
     #[prost(message, repeated, tag = "11")]
     pub traces: ::prost::alloc::vec::Vec<Trace>,
+    /// What the device found out about the inputs of frames, for frames about which there is something to say.
+    #[prost(message, repeated, tag = "12")]
+    pub marks: ::prost::alloc::vec::Vec<Mark>,
 }
 /// The source of a frame and of the frames after it, until the next origin.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1408,6 +1421,60 @@ pub struct Trace {
     /// As in the `traceparent` header of W3C Trace Context.
     #[prost(string, tag = "2")]
     pub traceparent: ::prost::alloc::string::String,
+}
+/// What a device found out about the input of a frame besides its contents.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mark {
+    /// The index of the frame in the message, from 0.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// Whether the input was damaged, so that a part of the frame shows something else than the input did: the end of
+    /// a file of an image was missing, for example.
+    #[prost(bool, tag = "2")]
+    pub damaged: bool,
+    /// The place of capture; not set if it is unknown.
+    #[prost(message, optional, tag = "3")]
+    pub location: ::core::option::Option<Location>,
+}
+/// A point on the earth, as in WGS 84.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Location {
+    /// Degrees north of the equator times 10^7, -900000000 to 900000000.
+    #[prost(sfixed32, tag = "1")]
+    pub latitude_e7: i32,
+    /// Degrees east of Greenwich times 10^7, -1800000000 to 1800000000.
+    #[prost(sfixed32, tag = "2")]
+    pub longitude_e7: i32,
+    /// Height above the sea in centimetres; not set if it is unknown.
+    #[prost(sint32, optional, tag = "3")]
+    pub altitude_cm: ::core::option::Option<i32>,
+}
+/// The state of all sources of a device. It replaces what the device has reported before. The server keeps it in memory.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SourceReports {
+    /// At most 64 sources. Those that need attention come first if the device has more.
+    #[prost(message, repeated, tag = "1")]
+    pub sources: ::prost::alloc::vec::Vec<SourceReport>,
+    /// Number of sources of the device that are not in the list.
+    #[prost(uint32, tag = "2")]
+    pub omitted: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SourceReport {
+    /// The name of the source on the device, at most 128 bytes; each name occurs once.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "SourceCondition", tag = "2")]
+    pub condition: i32,
+    /// Number of times since the start of the agent that the source was started again because it was silent.
+    #[prost(uint64, tag = "3")]
+    pub restarts: u64,
+    /// Time from the last input to this message, in milliseconds; not set before the first input.
+    #[prost(uint64, optional, tag = "4")]
+    pub since_last_input_ms: ::core::option::Option<u64>,
+    /// The most recent problem of the source, in words for people, at most 256 bytes; empty without one.
+    #[prost(string, tag = "5")]
+    pub problem: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UploadResponse {
@@ -1434,6 +1501,13 @@ pub struct Welcome {
     /// earlier state. The device sends those that it still has once more.
     #[prost(message, repeated, tag = "2")]
     pub lost: ::prost::alloc::vec::Vec<Lost>,
+    /// The largest image that this server decodes, in pixels; 0 if it is not stated. The archive accepts the frames of
+    /// larger images as well, but this server cannot show them.
+    #[prost(uint64, tag = "3")]
+    pub max_pixels: u64,
+    /// Whether the server accepts source reports. A device sends one after the welcome, and whenever a condition changes.
+    #[prost(bool, tag = "4")]
+    pub accepts_source_reports: bool,
 }
 /// The numbers of one class and epoch that the archive has.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1534,6 +1608,42 @@ impl ClockQuality {
             "CLOCK_QUALITY_UNKNOWN" => Some(Self::Unknown),
             "CLOCK_QUALITY_SYNCHRONISED" => Some(Self::Synchronised),
             "CLOCK_QUALITY_UNSYNCHRONISED" => Some(Self::Unsynchronised),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SourceCondition {
+    /// The device names a condition that is not known here.
+    Unknown = 0,
+    /// The source works, as far as the device can tell.
+    Working = 1,
+    /// The source has not delivered an input for longer than it may be silent.
+    Silent = 2,
+    /// The source has ended and is not started again.
+    Ended = 3,
+}
+impl SourceCondition {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "SOURCE_CONDITION_UNKNOWN",
+            Self::Working => "SOURCE_CONDITION_WORKING",
+            Self::Silent => "SOURCE_CONDITION_SILENT",
+            Self::Ended => "SOURCE_CONDITION_ENDED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SOURCE_CONDITION_UNKNOWN" => Some(Self::Unknown),
+            "SOURCE_CONDITION_WORKING" => Some(Self::Working),
+            "SOURCE_CONDITION_SILENT" => Some(Self::Silent),
+            "SOURCE_CONDITION_ENDED" => Some(Self::Ended),
             _ => None,
         }
     }
@@ -1640,7 +1750,9 @@ pub mod ingest_service_client {
         }
         /// Sends frames and receives acknowledgements. The first message is a hello, which the server answers with a
         /// welcome; frames follow, without waiting for acknowledgements. The frames of a message are acknowledged
-        /// once the archive has committed them.
+        /// once the archive has committed them. Reports about sources may stand between frames, if the welcome says so;
+        /// they are not acknowledged. The initial metadata of the response have `lopside-max-pixels`, which is
+        /// Welcome.max_pixels, also for a client without a hello.
         pub async fn upload(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::UploadRequest>,
@@ -1688,7 +1800,9 @@ pub mod ingest_service_server {
             + 'static;
         /// Sends frames and receives acknowledgements. The first message is a hello, which the server answers with a
         /// welcome; frames follow, without waiting for acknowledgements. The frames of a message are acknowledged
-        /// once the archive has committed them.
+        /// once the archive has committed them. Reports about sources may stand between frames, if the welcome says so;
+        /// they are not acknowledged. The initial metadata of the response have `lopside-max-pixels`, which is
+        /// Welcome.max_pixels, also for a client without a hello.
         async fn upload(
             &self,
             request: tonic::Request<tonic::Streaming<super::UploadRequest>>,

@@ -1,11 +1,12 @@
 //! The `lopside.v1` protocol and the Open Inference Protocol: messages, clients and servers, generated from
-//! the `.proto` files by `generator/`, into `generated/`. Written by hand are the conversion of [`FrameClass`](v1::FrameClass) to and from
-//! [`Class`](lopside_delivery::Class), and the codec of clients and servers: a message that would occupy far more memory
-//! than it is long is refused before it is decoded.
+//! the `.proto` files by `generator/`, into `generated/`. Written by hand are the conversions of [`FrameClass`](v1::FrameClass)
+//! and [`SourceCondition`](v1::SourceCondition) to and from the types of `lopside_delivery`, and the codec of clients and
+//! servers: a message that would occupy far more memory than it is long is refused before it is decoded.
 
 mod codec;
 mod frame_class;
 mod layout;
+mod source_condition;
 mod wire_size;
 
 /// The `lopside.v1` protocol: decoding, ingest, and the download of bundles.

@@ -58,6 +58,7 @@ fn decode_status(error: DecodeError, message: String) -> Status {
     match error {
         DecodeError::InvalidRequest(_)
         | DecodeError::InvalidFrame { .. }
+        | DecodeError::ImageTooLarge { .. }
         | DecodeError::WrongFrameVersion { .. } => Status::invalid_argument(message),
         DecodeError::UnknownLatentSpace(_)
         | DecodeError::UnknownBundle(_)

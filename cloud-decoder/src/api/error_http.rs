@@ -97,6 +97,7 @@ fn decode_status(error: &DecodeError) -> StatusCode {
     match error {
         DecodeError::InvalidRequest(_)
         | DecodeError::InvalidFrame { .. }
+        | DecodeError::ImageTooLarge { .. }
         | DecodeError::WrongFrameVersion { .. } => StatusCode::BAD_REQUEST,
         DecodeError::UnknownLatentSpace(_)
         | DecodeError::UnknownBundle(_)

@@ -129,13 +129,14 @@ fn grpc_router(state: ApiState, settings: GrpcSettings, oip: OipService) -> Resu
     // Some clients, such as Postman and older versions of grpcurl, know only the previous version.
     let old_reflection =
         reflection_builder().build_v1alpha().map_err(|error| StartError::Reflection(error.to_string()))?;
+    let max_pixels = decoder.limits().max_pixels;
     let decoder = DecoderServiceServer::new(DecoderGrpc::new(decoder, default_options))
         .max_decoding_message_size(settings.max_message_bytes)
         .max_encoding_message_size(usize::MAX);
     let oip = GrpcInferenceServiceServer::new(oip)
         .max_decoding_message_size(settings.max_message_bytes)
         .max_encoding_message_size(usize::MAX);
-    let ingest = GrpcIngestService::new(archive.map(|archive| archive.archive), ready.clone());
+    let ingest = GrpcIngestService::new(archive, max_pixels, ready.clone());
     let ingest = IngestServiceServer::new(ingest).max_decoding_message_size(settings.max_message_bytes);
     let bundles = BundleServiceServer::new(GrpcBundleService::new(channels, ready));
     Ok(ApiRouter::new()

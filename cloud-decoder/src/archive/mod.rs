@@ -1,6 +1,7 @@
-//! The archive of a server: its settings, its background tasks (deletion, scoring, figures and checks of its health) and
-//! the cached outputs for its frames.
+//! The archive of a server: its settings, its background tasks (deletion, scoring, figures and checks of its health), the
+//! cached outputs for its frames, and what its devices report of their sources.
 
+pub(crate) mod device_reports;
 pub(crate) mod export;
 pub(crate) mod record;
 mod report;
@@ -18,8 +19,8 @@ use lopside_archive::Archive;
 use lopside_decoder::Decoder;
 use tokio::sync::broadcast;
 
+use self::{device_reports::DeviceReports, response_cache::ResponseCache, scoring::ScoredFrame};
 pub use self::{report::ArchiveReport, settings::ArchiveSettings};
-use self::{response_cache::ResponseCache, scoring::ScoredFrame};
 use crate::{
     StartError,
     health::{Component, HealthState, Service, monitor_archive},
@@ -31,6 +32,8 @@ pub(crate) struct ServerArchive {
     pub(crate) archive: Archive,
     /// Cached head outputs for archived frames.
     pub(crate) responses: Arc<ResponseCache>,
+    /// What the devices report of their sources.
+    pub(crate) reports: DeviceReports,
     /// The feed of new scores; `None` if frames are not scored.
     pub(crate) score_feed: Option<broadcast::Sender<ScoredFrame>>,
 }
@@ -56,6 +59,7 @@ impl ServerArchive {
         health.supervise(Component::Retention, sweep::sweep_periodically(archive.clone()));
         statistics::start(&archive, health).await;
         let score_feed = settings.scores_frames.then(|| scoring::spawn_scorer(&archive, decoder, health));
-        Ok(Self { archive, responses: Arc::default(), score_feed })
+        let reports = DeviceReports::register();
+        Ok(Self { archive, responses: Arc::default(), reports, score_feed })
     }
 }

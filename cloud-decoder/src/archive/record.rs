@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lopside_archive::{ClockQuality, Frame, FrameMeta, LatentSpaceKey, Score};
-use lopside_delivery::Class;
+use lopside_delivery::{Class, GeoPoint};
 use lopside_latent::LatentSpaceId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,6 +40,12 @@ pub(crate) struct FrameRecord {
     /// The W3C `traceparent` that the device sent with the frame.
     #[schema(required)]
     trace: Option<String>,
+    /// Whether the device found the input damaged, so that a part of the frame shows something else than the input
+    /// did.
+    damaged: bool,
+    /// The place of capture, if the device was configured to send it.
+    #[schema(required)]
+    location: Option<LocationRecord>,
     /// The newest score.
     #[schema(required)]
     score: Option<ScoreRecord>,
@@ -94,6 +100,19 @@ struct ScoreRecord {
     label: Option<String>,
 }
 
+/// A point on the earth, as in WGS 84.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Location)]
+struct LocationRecord {
+    /// Degrees north of the equator.
+    latitude: f64,
+    /// Degrees east of Greenwich.
+    longitude: f64,
+    /// Height above the sea in metres.
+    #[schema(required)]
+    altitude: Option<f64>,
+}
+
 /// Converts the latent space of an archived frame; returns `None` if the frame does not name one.
 pub(crate) fn latent_space_id(space: LatentSpaceKey) -> Option<LatentSpaceId> {
     (space != LatentSpaceKey::default()).then(|| LatentSpaceId::new(space))
@@ -119,6 +138,8 @@ impl From<&FrameMeta> for FrameRecord {
             latent_space: latent_space_id(meta.latent_space).map(|space| space.to_string()),
             bytes: meta.bytes,
             trace: meta.trace.clone(),
+            damaged: meta.marks.is_damaged,
+            location: meta.marks.location.map(LocationRecord::from),
             score: meta.score.as_ref().map(ScoreRecord::from),
         }
     }
@@ -132,6 +153,12 @@ impl From<ClockQuality> for ClockName {
             ClockQuality::Unsynchronised => Self::Unsynchronised,
             ClockQuality::Impossible => Self::Impossible,
         }
+    }
+}
+
+impl From<GeoPoint> for LocationRecord {
+    fn from(point: GeoPoint) -> Self {
+        Self { latitude: point.latitude(), longitude: point.longitude(), altitude: point.altitude_m() }
     }
 }
 

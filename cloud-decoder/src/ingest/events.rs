@@ -13,10 +13,24 @@ pub(super) enum IngestEvent {
     Alternation,
     /// Numbers that were acknowledged turned out to be unknown to the archive.
     Loss,
+    /// A source of a device has fallen silent.
+    SourceSilent,
+    /// A source of a device has ended.
+    SourceEnded,
+    /// A device has started a source again because it was silent.
+    SourceRestarted,
 }
 
 impl IngestEvent {
-    const ALL: [Self; 4] = [Self::Displaced, Self::Conflict, Self::Alternation, Self::Loss];
+    const ALL: [Self; 7] = [
+        Self::Displaced,
+        Self::Conflict,
+        Self::Alternation,
+        Self::Loss,
+        Self::SourceSilent,
+        Self::SourceEnded,
+        Self::SourceRestarted,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -24,6 +38,9 @@ impl IngestEvent {
             Self::Conflict => "conflict",
             Self::Alternation => "alternation",
             Self::Loss => "loss",
+            Self::SourceSilent => "source_silent",
+            Self::SourceEnded => "source_ended",
+            Self::SourceRestarted => "source_restarted",
         }
     }
 }

@@ -1,9 +1,10 @@
 use lopside_archive::DeviceClock;
-use lopside_delivery::Class;
-use lopside_proto::v1::{Frames, Hello, UploadRequest, upload_request::Message};
+use lopside_delivery::{Class, MAX_REPORTED_SOURCES};
+use lopside_proto::v1::{Frames, Hello, SourceReports, UploadRequest, upload_request::Message};
 
 use super::{
     hello::DeviceHello,
+    source_reports::parse_report,
     unpack::{UploadSender, unpack_batch},
 };
 
@@ -12,6 +13,7 @@ pub(crate) fn read_message(request: UploadRequest) {
     match request.message {
         Some(Message::Hello(hello)) => read_hello(hello),
         Some(Message::Frames(frames)) => read_frames(frames),
+        Some(Message::SourceReports(reports)) => read_reports(reports),
         None => {}
     }
 }
@@ -21,6 +23,13 @@ fn read_hello(hello: Hello) {
     if let Ok(hello) = DeviceHello::parse(hello, 0) {
         let unsettled = hello.unsettled();
         assert!(unsettled.len() == lane_count && lane_count <= Class::ALL.len(), "{unsettled:?}");
+    }
+}
+
+fn read_reports(reports: SourceReports) {
+    let count = reports.sources.len();
+    if let Ok(report) = parse_report(reports, 0) {
+        assert!(report.sources.len() == count && count <= MAX_REPORTED_SOURCES, "{report:?}");
     }
 }
 

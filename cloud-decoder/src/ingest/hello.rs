@@ -89,8 +89,9 @@ fn clock_quality(quality: v1::ClockQuality) -> ClockQuality {
     }
 }
 
-/// Builds the answer to a hello from what the archive has and from what it has lost.
-pub(super) fn build_welcome(known: Vec<KnownNumbers>, lost: Vec<LostNumbers>) -> Welcome {
+/// Builds the answer to a hello from what the archive has and from what it has lost, with the largest image that the
+/// server decodes. This server accepts reports about sources.
+pub(super) fn build_welcome(known: Vec<KnownNumbers>, lost: Vec<LostNumbers>, max_pixels: u64) -> Welcome {
     let range = |first, last| NumberRange { first, last };
     let known = known.into_iter().map(|KnownNumbers { class, epoch, ranges }| Known {
         class: FrameClass::from(class).into(),
@@ -101,7 +102,7 @@ pub(super) fn build_welcome(known: Vec<KnownNumbers>, lost: Vec<LostNumbers>) ->
         class: FrameClass::from(class).into(),
         range: Some(range(*numbers.start(), *numbers.end())),
     });
-    Welcome { known: known.collect(), lost: lost.collect() }
+    Welcome { known: known.collect(), lost: lost.collect(), max_pixels, accepts_source_reports: true }
 }
 
 #[cfg(test)]
@@ -162,10 +163,12 @@ mod tests {
     fn known_and_lost_numbers_become_a_welcome() {
         let known = KnownNumbers { class: Class::Normal, epoch: 7, ranges: vec![1..=3, 5..=5] };
         let lost = LostNumbers { class: Class::High, numbers: 8..=9 };
-        let welcome = build_welcome(vec![known], vec![lost]);
+        let welcome = build_welcome(vec![known], vec![lost], 40_000_000);
         let range = |first, last| NumberRange { first, last };
         let known = Known { class: 1, ranges: vec![range(1, 3), range(5, 5)], epoch: 7 };
         let lost = Lost { class: 2, range: Some(range(8, 9)) };
-        assert_eq!(welcome, Welcome { known: vec![known], lost: vec![lost] });
+        let (known, lost) = (vec![known], vec![lost]);
+        let expected = Welcome { known, lost, max_pixels: 40_000_000, accepts_source_reports: true };
+        assert_eq!(welcome, expected);
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! hello ─► newest connection of the device ─► records that the archive has, and has lost ─► welcome
 //! frames ─► batch ─► archive: committed ─► acknowledgement, in the order of the messages
+//! report about sources ─► memory, metrics
 //! ```
 //! Each device has one connection. After a device reconnects, to this server or to another server of the same
 //! archive, the archive does not commit further messages of its older connections. The welcome message is
@@ -24,13 +25,14 @@ mod events;
 pub(crate) mod fuzzed;
 mod hello;
 mod pending_memory;
+mod source_reports;
 mod unpack;
 mod upload;
 
 use std::{future, pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _, stream};
-use lopside_archive::Archive;
+use lopside_delivery::MAX_PIXELS_METADATA;
 use lopside_proto::v1::{UploadRequest, UploadResponse, ingest_service_server::IngestService};
 use tokio::{
     sync::{mpsc, watch},
@@ -42,6 +44,7 @@ use tonic::{Request, Response, Status, Streaming};
 use self::{connections::DeviceConnections, upload::UploadConnection};
 use crate::{
     ServeError,
+    archive::ServerArchive,
     auth::ClientIdentity,
     telemetry::{ingest::init_ingest_metrics, request_context::keep_request},
     transport::{ConnectionPeer, StreamMemory},
@@ -53,18 +56,20 @@ const RESPONSE_CAPACITY: usize = 16;
 /// The ingest service over an archive.
 #[derive(Debug, Clone)]
 pub(crate) struct GrpcIngestService {
-    archive: Option<Archive>,
+    archive: Option<ServerArchive>,
     connections: Arc<DeviceConnections>,
+    /// The largest image that the server decodes, in pixels.
+    max_pixels: u64,
     ready: watch::Receiver<bool>,
 }
 
 impl GrpcIngestService {
-    /// Creates the service. Without an archive, uploads are refused. `ready` turns false when the server begins
-    /// to stop.
-    pub(crate) fn new(archive: Option<Archive>, ready: watch::Receiver<bool>) -> Self {
+    /// Creates the service. Without an archive, uploads are refused. `max_pixels` is the largest image that the server
+    /// decodes, which devices are told. `ready` turns false when the server begins to stop.
+    pub(crate) fn new(archive: Option<ServerArchive>, max_pixels: u64, ready: watch::Receiver<bool>) -> Self {
         events::init_counters();
         init_ingest_metrics();
-        Self { archive, connections: Arc::default(), ready }
+        Self { archive, connections: Arc::default(), max_pixels, ready }
     }
 }
 
@@ -82,20 +87,27 @@ impl IngestService for GrpcIngestService {
         }
         let (responses, queued) = mpsc::channel(RESPONSE_CAPACITY);
         let peer = request.extensions().get::<Arc<ConnectionPeer>>().map(|peer| peer.address());
+        let ServerArchive { archive, reports, .. } = archive;
         let upload = UploadConnection {
             archive,
+            reports,
             connections: Arc::clone(&self.connections),
             identity: ClientIdentity::of_request(request.extensions()),
             peer,
+            max_pixels: self.max_pixels,
             ready: self.ready.clone(),
             responses,
             memory: StreamMemory::of_request(request.extensions()),
+            reporting: None,
             has_failed: false,
             has_alternated: false,
         };
         // A separate task, so that received messages are processed to the end even if the connection is lost.
         let task = tokio::spawn(keep_request(upload.run(request.into_inner())));
-        Ok(Response::new(Box::pin(ReceiverStream::new(queued).chain(failure_of(task)))))
+        let responses: Self::UploadStream = Box::pin(ReceiverStream::new(queued).chain(failure_of(task)));
+        let mut response = Response::new(responses);
+        response.metadata_mut().insert(MAX_PIXELS_METADATA, self.max_pixels.into());
+        Ok(response)
     }
 }
 

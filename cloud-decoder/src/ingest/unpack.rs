@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lopside_archive::{Batch, DeviceClock, LatentSpaceKey, MAX_BATCH_RECORDS, NewRecord};
-use lopside_delivery::MAX_FRAME_BYTES;
+use lopside_delivery::{FrameMarks, GeoPoint, MAX_FRAME_BYTES};
 use lopside_latent::peek_latent_space;
-use lopside_proto::v1::{Frames, Origin, Trace};
+use lopside_proto::v1::{Frames, Location, Mark, Origin, Trace};
 
 use super::hello::parse_class;
 use crate::ServeError;
@@ -37,6 +37,7 @@ pub(super) fn unpack_batch(sender: &UploadSender, frames: Frames) -> Result<Batc
     let Frames { epoch, first, settled, mut captured_ms, elapsed_ms, lengths, digests, .. } = frames;
     let (mut bytes, origins, traces) = (frames.frames, frames.origins, frames.traces);
     let (mut origins, mut traces) = (origins.into_iter().peekable(), traces.into_iter().peekable());
+    let mut marks = frames.marks.into_iter().peekable();
     let mut source: Arc<str> = "".into();
     let mut records = Vec::with_capacity(lengths.len());
     for (index, (&length, &digest)) in lengths.iter().zip(&digests).enumerate() {
@@ -54,6 +55,7 @@ pub(super) fn unpack_batch(sender: &UploadSender, frames: Frames) -> Result<Batc
             source = origin.source.into();
         }
         let trace = traces.next_if(|trace| trace.index as usize == index);
+        let mark = marks.next_if(|mark| mark.index as usize == index);
         records.push(NewRecord {
             captured_us: captured_ms.saturating_mul(1000),
             source: Arc::clone(&source),
@@ -63,6 +65,7 @@ pub(super) fn unpack_batch(sender: &UploadSender, frames: Frames) -> Result<Batc
                 .flatten()
                 .map_or(UNNAMED_LATENT_SPACE, |space| *space.as_bytes()),
             trace: trace.map(|trace| trace.traceparent),
+            marks: mark.map(|mark| frame_marks(&mark)).unwrap_or_default(),
             frame,
         });
     }
@@ -77,6 +80,15 @@ pub(super) fn unpack_batch(sender: &UploadSender, frames: Frames) -> Result<Batc
         first_number: first,
         records,
     })
+}
+
+fn frame_marks(mark: &Mark) -> FrameMarks {
+    FrameMarks { is_damaged: mark.damaged, location: mark.location.as_ref().and_then(parse_location) }
+}
+
+/// Returns a place of capture, or `None` if it is not on the earth.
+fn parse_location(location: &Location) -> Option<GeoPoint> {
+    GeoPoint::from_units(location.latitude_e7, location.longitude_e7, location.altitude_cm)
 }
 
 /// Checks that the lengths of the columns are consistent.
@@ -98,7 +110,7 @@ fn check_columns(frames: &Frames) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Checks the number of frames, the size of each, and their sources and traces.
+/// Checks the number of frames, the size of each, and their sources, traces and marks.
 fn check_limits(frames: &Frames) -> Result<(), ServeError> {
     let count = frames.lengths.len();
     if count > MAX_BATCH_RECORDS {
@@ -113,7 +125,19 @@ fn check_limits(frames: &Frames) -> Result<(), ServeError> {
     let sources = frames.origins.iter().map(|Origin { index, source }| (*index, &source[..]));
     check_annotations("source", MAX_SOURCE_BYTES, count, sources)?;
     let traces = frames.traces.iter().map(|Trace { index, traceparent }| (*index, &traceparent[..]));
-    check_annotations("trace", MAX_TRACE_BYTES, count, traces)
+    check_annotations("trace", MAX_TRACE_BYTES, count, traces)?;
+    check_annotations("mark", 0, count, frames.marks.iter().map(|mark| (mark.index, "")))?;
+    let mut places = frames.marks.iter().filter_map(|mark| Some((mark.index, mark.location.as_ref()?)));
+    match places.find(|(_, location)| parse_location(location).is_none()) {
+        None => Ok(()),
+        Some((index, Location { latitude_e7, longitude_e7, .. })) => {
+            let place = format!("latitude {latitude_e7}, longitude {longitude_e7} in units of 10⁻⁷ degrees");
+            Err(columns_error(
+                count,
+                &format!("has a place for frame {index} that is not on the earth: {place}"),
+            ))
+        }
+    }
 }
 
 /// Checks texts that belong to frames: their indices ascend and are those of frames, and no text is too long.
@@ -175,6 +199,7 @@ mod tests {
             frames: b"abc"[..].into(),
             origins: vec![origin(0, "gate"), origin(2, "pump")],
             traces: vec![trace(1, "00-1")],
+            marks: vec![mark(0, true, None), mark(2, false, Some([-338_000_000, 1_512_000_000]))],
         }
     }
 
@@ -184,6 +209,15 @@ mod tests {
 
     fn trace(index: u32, traceparent: &str) -> Trace {
         Trace { index, traceparent: traceparent.into() }
+    }
+
+    fn mark(index: u32, damaged: bool, place: Option<[i32; 2]>) -> Mark {
+        let location = place.map(|[latitude_e7, longitude_e7]| Location {
+            latitude_e7,
+            longitude_e7,
+            altitude_cm: Some(-450),
+        });
+        Mark { index, damaged, location }
     }
 
     /// Returns a message of this many frames without bytes.
@@ -210,6 +244,16 @@ mod tests {
         );
         let traces: Vec<Option<&str>> = batch.records.iter().map(|record| record.trace.as_deref()).collect();
         assert_eq!(traces, [None, Some("00-1"), None]);
+        let marks: Vec<FrameMarks> = batch.records.iter().map(|record| record.marks).collect();
+        let location = GeoPoint::from_degrees(-33.8, 151.2, Some(-4.5));
+        assert_eq!(
+            marks,
+            [
+                FrameMarks { is_damaged: true, location: None },
+                FrameMarks::default(),
+                FrameMarks { is_damaged: false, location }
+            ]
+        );
         assert!(batch.records.iter().all(|record| record.latent_space == UNNAMED_LATENT_SPACE));
     }
 
@@ -272,6 +316,12 @@ mod tests {
         refused(|frames| frames.traces[0].index = u32::MAX, "a trace for frame 4294967295");
         refused(|frames| frames.traces.push(trace(0, "")), "a trace for frame 0 after one for frame 1");
         refused(|frames| frames.traces[0].traceparent = "x".repeat(257), "a trace of 257 bytes for frame 1");
+        refused(|frames| frames.marks[1].index = 3, "a mark for frame 3, counted from 0");
+        refused(|frames| frames.marks.reverse(), "a mark for frame 0 after one for frame 2");
+        refused(
+            |frames| frames.marks[1] = mark(2, true, Some([900_000_001, 0])),
+            "a place for frame 2 that is not on the earth: latitude 900000001",
+        );
     }
 
     #[test]

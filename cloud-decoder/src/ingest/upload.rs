@@ -4,7 +4,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
 use lopside_archive::{AppliedBatch, Archive, Batch};
-use lopside_proto::v1::{Ack, UploadRequest, UploadResponse, upload_request, upload_response};
+use lopside_proto::v1::{
+    Ack, Frames, SourceReports, UploadRequest, UploadResponse, upload_request, upload_response,
+};
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
@@ -14,11 +16,15 @@ use super::{
     events::{IngestEvent, count_events},
     hello::{DeviceHello, build_welcome},
     pending_memory::{PendingMemory, message_memory},
+    source_reports::{parse_report, report_events},
     unpack::{UploadSender, unpack_batch},
 };
 use crate::{
     ServeError,
-    archive::times::now_us,
+    archive::{
+        device_reports::{DeviceReports, ReportingConnection},
+        times::now_us,
+    },
     auth::ClientIdentity,
     telemetry::ingest::{BatchMeasurement, CountedConnection, record_clock},
     transport::{StreamMemory, wait_stopping},
@@ -31,14 +37,20 @@ const MAX_PENDING_BATCHES: usize = 8;
 #[derive(Debug)]
 pub(super) struct UploadConnection {
     pub(super) archive: Archive,
+    /// What the devices report of their sources.
+    pub(super) reports: DeviceReports,
     pub(super) connections: Arc<DeviceConnections>,
     /// The devices that the client may speak for.
     pub(super) identity: ClientIdentity,
     pub(super) peer: Option<IpAddr>,
+    /// The largest image that the server decodes, in pixels.
+    pub(super) max_pixels: u64,
     pub(super) ready: watch::Receiver<bool>,
     pub(super) responses: mpsc::Sender<Result<UploadResponse, Status>>,
     /// The memory of messages that are being committed.
     pub(super) memory: StreamMemory,
+    /// The report of the device about its sources; `None` before the welcome.
+    pub(super) reporting: Option<ReportingConnection>,
     /// Whether a commit has failed, after which nothing is acknowledged.
     pub(super) has_failed: bool,
     /// Whether the operator was told that an older epoch continues.
@@ -76,6 +88,7 @@ impl UploadConnection {
         let hello = DeviceHello::parse(hello, now_us() / 1000)?;
         let mut connection = self.connections.register_connection(&hello.device, self.peer);
         let sender = self.welcome_device(hello, &connection).await?;
+        self.reporting = Some(self.reports.begin_connection(&sender.device, sender.connection_number));
         let mut pending = FuturesOrdered::new();
         // Dropped after the last commit.
         let mut memory = PendingMemory::new(self.memory.clone());
@@ -101,7 +114,7 @@ impl UploadConnection {
         let unsettled = hello.unsettled();
         let known = self.archive.known_numbers(&hello.device, hello.spool, &unsettled);
         let known = known.await.map_err(ServeError::from)?;
-        let welcome = build_welcome(known, registered.lost);
+        let welcome = build_welcome(known, registered.lost, self.max_pixels);
         self.send_response(upload_response::Message::Welcome(welcome)).await?;
         tracing::debug!(device = hello.device, "device connected");
         hello.report_clock();
@@ -124,10 +137,7 @@ impl UploadConnection {
             tokio::select! {
                 message = messages.message(), if pending.len() < MAX_PENDING_BATCHES && memory.is_ready() => {
                     let Some(message) = message? else { return Ok(()) };
-                    let message_bytes = message.encoded_len();
-                    let (records, commit) = self.apply_frames(sender, message)?;
-                    memory.push(message_memory(message_bytes, records));
-                    pending.push_back(commit);
+                    self.handle_message(sender, message, pending, memory)?;
                 }
                 Some((message, applied)) = pending.next(), if !pending.is_empty() => {
                     memory.pop();
@@ -139,15 +149,44 @@ impl UploadConnection {
         }
     }
 
+    /// Begins to commit frames, or keeps a report.
+    fn handle_message(
+        &self,
+        sender: &UploadSender,
+        message: UploadRequest,
+        pending: &mut FuturesOrdered<PendingCommit>,
+        memory: &mut PendingMemory,
+    ) -> Result<(), ServeError> {
+        let message_bytes = message.encoded_len();
+        match message.message {
+            Some(upload_request::Message::Frames(frames)) => {
+                let (records, commit) = self.apply_frames(sender, frames)?;
+                memory.push(message_memory(message_bytes, records));
+                pending.push_back(commit);
+                Ok(())
+            }
+            Some(upload_request::Message::SourceReports(reports)) => self.keep_report(sender, reports),
+            Some(upload_request::Message::Hello(_)) | None => Err(ServeError::InvalidRequest(
+                "only messages with frames or with reports about sources may follow the hello".into(),
+            )),
+        }
+    }
+
+    /// Keeps what a device reports of its sources.
+    fn keep_report(&self, sender: &UploadSender, reports: SourceReports) -> Result<(), ServeError> {
+        let report = parse_report(reports, now_us())?;
+        if let Some(reporting) = &self.reporting {
+            report_events(&sender.device, &reporting.store(report));
+        }
+        Ok(())
+    }
+
     /// Passes the frames of a message to the archive. Returns their number and the pending commit.
     fn apply_frames(
         &self,
         sender: &UploadSender,
-        message: UploadRequest,
+        frames: Frames,
     ) -> Result<(usize, PendingCommit), ServeError> {
-        let Some(upload_request::Message::Frames(frames)) = message.message else {
-            return Err(ServeError::InvalidRequest("only messages with frames may follow the hello".into()));
-        };
         let class = frames.class;
         let batch = unpack_batch(sender, frames)?;
         let message = PendingMessage { ack: build_ack(class, &batch)?, epoch: batch.epoch };

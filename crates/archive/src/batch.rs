@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lopside_delivery::{Class, MAX_DEVICE_NAME_BYTES, MAX_FRAME_BYTES, is_valid_device_name};
+use lopside_delivery::{Class, FrameMarks, MAX_DEVICE_NAME_BYTES, MAX_FRAME_BYTES, is_valid_device_name};
 
 use crate::{ArchiveError, DeviceClock};
 
@@ -57,6 +57,8 @@ pub struct NewRecord {
     pub latent_space: LatentSpaceKey,
     /// The trace that the record belongs to, a W3C `traceparent`.
     pub trace: Option<String>,
+    /// What the device found out about the input.
+    pub marks: FrameMarks,
     /// The bytes of the frame, which may be a slice of a larger message.
     pub frame: Bytes,
 }
@@ -179,6 +181,7 @@ mod tests {
             digest: 0,
             latent_space: [0; 8],
             trace: None,
+            marks: FrameMarks::default(),
             frame: Bytes::from_static(&[1]),
         };
         Batch { records: vec![record; 2], ..Batch::new("gate-7", 1, Class::Normal, 1) }

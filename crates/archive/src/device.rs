@@ -15,8 +15,8 @@ pub struct Device {
     pub frames: u64,
     /// Bytes of the frames in the archive.
     pub bytes: u64,
-    /// Approximate bytes that these frames occupy on disk: the frames, the names of their sources, their traces, and
-    /// their rows with the indices. Quotas and the limit of the archive's size count these bytes.
+    /// Approximate bytes that these frames occupy on disk: the frames, the names of their sources, their traces, their
+    /// marks, and their rows with the indices. Quotas and the limit of the archive's size count these bytes.
     pub stored_bytes: u64,
     /// The clock of the device when it connected last.
     pub clock: DeviceClock,

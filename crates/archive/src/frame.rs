@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use lopside_delivery::Class;
+use lopside_delivery::{Class, FrameMarks};
 
 use crate::{ClockQuality, HeadKey, LatentSpaceKey};
 
@@ -34,6 +34,8 @@ pub struct FrameMeta {
     pub latent_space: LatentSpaceKey,
     /// The trace that the frame belongs to, a W3C `traceparent`.
     pub trace: Option<String>,
+    /// What the device found out about the input.
+    pub marks: FrameMarks,
     /// Size of the frame in bytes.
     pub bytes: u64,
     /// The newest score; `None` if the frame was not scored or the head could not read it.

@@ -34,6 +34,8 @@ const SOURCE_KEY: &str = "device_id, md5(text)";
 const FRAME_OVERHEAD_BYTES: u64 = 220;
 /// Bytes that a run occupies: its row, and its entries in the indices.
 const RUN_OVERHEAD_BYTES: u64 = 320;
+/// Bytes that the mark of a frame occupies: its row, and its entries in the indices.
+const MARK_OVERHEAD_BYTES: u64 = 120;
 
 /// Connects to the database.
 pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, ArchiveError> {
@@ -55,6 +57,7 @@ pub(crate) async fn open(url: &str, settings: &Settings) -> Result<Store, Archiv
         new_migration(4, "spools", include_str!("../migrations/postgres/0004_spools.sql")),
         new_migration(5, "audit", include_str!("../migrations/postgres/0005_audit.sql")),
         new_migration(6, "runs", include_str!("../migrations/postgres/0006_runs.sql")),
+        new_migration(7, "marks", include_str!("../migrations/postgres/0007_marks.sql")),
     ];
     let identity = store::prepare_database(&place, &pool, migrations).await?;
     Ok(Store { location: place, writer: pool.clone(), readers: pool, identity, files: None })
@@ -122,7 +125,7 @@ async fn insert_frames(connection: &mut PgConnection, rows: &[NewRow<'_>]) -> sq
 async fn read_size(connection: &mut PgConnection, stored_bytes: u64) -> sqlx::Result<u64> {
     let size: i64 = sqlx::query_scalar(
         "SELECT CAST(SUM(pg_total_relation_size(name)) AS bigint) FROM UNNEST(ARRAY['audit', 'devices', 'frames', \
-         'heads', 'losses', 'runs', 'scores', 'sources', 'streams']::regclass[]) AS name",
+         'heads', 'losses', 'marks', 'runs', 'scores', 'sources', 'streams']::regclass[]) AS name",
     )
     .fetch_one(connection)
     .await?;

@@ -17,6 +17,8 @@ pub struct FrameQuery {
     pub to_us: Option<i64>,
     /// Only frames with at least this score.
     pub min_score: Option<f64>,
+    /// Only frames of damaged inputs, or only frames of undamaged ones.
+    pub damaged: Option<bool>,
     /// Number of frames per page, 1 to [`MAX_PAGE_FRAMES`]; other values are clamped to this range.
     pub limit: u32,
     /// The end of the previous page; `None` for the first page.

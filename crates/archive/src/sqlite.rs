@@ -40,6 +40,8 @@ const SOURCE_KEY: &str = "device_id, text";
 const FRAME_OVERHEAD_BYTES: u64 = 40;
 /// Bytes that a run occupies: its row, and its entries in the indices. They were measured as well.
 const RUN_OVERHEAD_BYTES: u64 = 116;
+/// Bytes that the mark of a frame occupies: its row, and its entry in the index of damaged inputs.
+const MARK_OVERHEAD_BYTES: u64 = 30;
 
 /// Rows per statement. Each statement is a round trip to the connection's thread, which takes longer than
 /// inserting a row.
@@ -88,6 +90,7 @@ pub(crate) async fn open(path: &str, settings: &Settings) -> Result<Store, Archi
         new_migration(4, "spools", include_str!("../migrations/sqlite/0004_spools.sql")),
         new_migration(5, "audit", include_str!("../migrations/sqlite/0005_audit.sql")),
         new_migration(6, "runs", include_str!("../migrations/sqlite/0006_runs.sql")),
+        new_migration(7, "marks", include_str!("../migrations/sqlite/0007_marks.sql")),
     ];
     let identity = store::prepare_database(path, &writer, migrations).await?;
     let readers =
@@ -219,7 +222,7 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use lopside_delivery::Class;
+    use lopside_delivery::{Class, FrameMarks};
     use tempfile::TempDir;
 
     use super::*;
@@ -236,6 +239,7 @@ mod tests {
             digest: 0,
             latent_space: [0; 8],
             trace: None,
+            marks: FrameMarks::default(),
             frame: vec![0_u8; 100_000].into(),
         };
         let device = "gate".to_owned();

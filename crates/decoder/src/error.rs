@@ -80,6 +80,16 @@ pub enum DecodeError {
         /// The cause.
         source: LatentError,
     },
+    /// The image of a frame is larger than this server decodes.
+    #[error(
+        "frame {index}: {source}: scale the image down on the device, or start the server with a larger --max-megapixels"
+    )]
+    ImageTooLarge {
+        /// The index of the frame in the request, from 0.
+        index: usize,
+        /// The size that is over its limit.
+        source: LatentError,
+    },
     /// A frame of a fixed latent was sent to an image codec, or the reverse.
     #[error("frame {index} has version {found}, but bundle {bundle:?} accepts frames of version {expected}")]
     WrongFrameVersion {
@@ -129,7 +139,8 @@ pub enum DecodeError {
     /// time cannot succeed.
     #[error(
         "head {head:?} takes about {} ms for the {items} items of the request, but its deadline is in {} ms: allow \
-         more time, or send fewer or smaller items",
+         more time (--timeout of edge-encoder, the header lopside-timeout-ms, or --request-timeout-ms of the server), or \
+         send fewer or smaller items",
         expected.as_millis(),
         time_left.as_millis()
     )]
@@ -158,6 +169,9 @@ impl DecodeError {
         match source {
             LatentError::Version { found: found @ 1..=2 } => {
                 Self::WrongFrameVersion { index, found, bundle: bundle.to_owned(), expected }
+            }
+            LatentError::Limit { what, .. } if what.contains("pixels") => {
+                Self::ImageTooLarge { index, source }
             }
             source => Self::InvalidFrame { index, source },
         }

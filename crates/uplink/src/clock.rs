@@ -12,11 +12,25 @@ use lopside_proto::v1::ClockQuality;
 const TIMESYNC_FOLDER: &str = "/run/systemd/timesync";
 /// The file that exists as soon as the clock is set.
 const SYNCHRONISED_FILE: &str = "synchronized";
+/// The beginning of 2025 in Unix seconds. A clock that shows an earlier time was never set.
+const EARLIEST_S: u32 = 1_735_689_600;
 
 /// Returns the time of the system clock in Unix milliseconds; 0 if the clock is before 1970.
 pub(crate) fn now_ms() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Returns the time of the system clock in Unix seconds; `None` if the clock cannot be trusted, because no time server
+/// has set it since the device started, or it is before the time at which this program was written. A clock of unknown
+/// quality is trusted otherwise.
+pub(crate) fn trusted_unix_s() -> Option<u32> {
+    trusted(clock_quality(), now_ms())
+}
+
+fn trusted(quality: ClockQuality, now_ms: i64) -> Option<u32> {
+    let now_s = u32::try_from(now_ms / 1000).ok()?;
+    (quality != ClockQuality::Unsynchronised && now_s >= EARLIEST_S).then_some(now_s)
 }
 
 /// Returns whether a time server has set the clock since the device started. Only systemd-timesyncd says so in a
@@ -48,6 +62,21 @@ mod tests {
         assert_eq!(quality_in(&folder), ClockQuality::Unsynchronised);
         std::fs::write(folder.join(SYNCHRONISED_FILE), b"").unwrap();
         assert_eq!(quality_in(&folder), ClockQuality::Synchronised);
+    }
+
+    #[test]
+    fn a_clock_that_was_not_set_is_not_trusted() {
+        let now_ms = 1_800_000_000_999;
+        for (quality, now_ms, expected) in [
+            (ClockQuality::Synchronised, now_ms, Some(1_800_000_000)),
+            (ClockQuality::Unknown, now_ms, Some(1_800_000_000)),
+            (ClockQuality::Unsynchronised, now_ms, None),
+            (ClockQuality::Unknown, 86_400_000, None),
+            (ClockQuality::Synchronised, -1, None),
+            (ClockQuality::Synchronised, i64::MAX, None),
+        ] {
+            assert_eq!(trusted(quality, now_ms), expected, "{quality:?} {now_ms}");
+        }
     }
 
     #[test]

@@ -168,6 +168,7 @@ mod tests {
         let welcome = Welcome {
             known: vec![known(FrameClass::High, 7, 1, 2), known(FrameClass::High, 0, 5, 5)],
             lost: vec![lost(FrameClass::Low, 3, 9)],
+            ..Welcome::default()
         };
         let CloudReport([low, normal, high]) = CloudReport::parse(welcome).unwrap();
         assert_eq!((&low.lost[..], &normal), (&[3..=9][..], &ClassReport::default()));
@@ -185,7 +186,7 @@ mod tests {
             (Lost { class: 3, ..lost(FrameClass::Low, 1, 1) }, "an unknown class"),
         ];
         for (lost, expected) in cases {
-            let welcome = Welcome { known: Vec::new(), lost: vec![lost] };
+            let welcome = Welcome { lost: vec![lost], ..Welcome::default() };
             let error = CloudReport::parse(welcome).unwrap_err();
             assert!(matches!(error, UplinkError::UnexpectedAnswer(_)), "{error:?}");
             assert!(error.to_string().contains(expected), "{error}");
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_loss_must_have_been_acknowledged() {
-        let welcome = Welcome { known: Vec::new(), lost: vec![lost(FrameClass::Normal, 3, 9)] };
+        let welcome = Welcome { lost: vec![lost(FrameClass::Normal, 3, 9)], ..Welcome::default() };
         let report = CloudReport::parse(welcome).unwrap();
         assert!(!report.has_implausible_loss([0, 9, 0]));
         assert!(report.has_implausible_loss([9, 8, 9]));

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use lopside_delivery::Class;
 use lopside_spool::SpoolError;
 
 /// Reason why a connection ended or the store cannot continue.
@@ -42,6 +43,15 @@ pub enum UplinkError {
         previous_name: u32,
         /// The new name of the spool.
         name: u32,
+    },
+    /// Frames in flight were evicted, because the spool is full and their class drops its oldest frames.
+    #[error(
+        "frames of class {class} were dropped on their way to the cloud, because the spool is full; the next connection \
+         asks which of them have arrived"
+    )]
+    EvictedInFlight {
+        /// The class of the frames.
+        class: Class,
     },
     /// The spool was reopened in the meantime.
     #[error("the spool was reopened")]

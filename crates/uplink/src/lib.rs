@@ -14,11 +14,16 @@
 //! - On a new connection the cloud first reports the records that it has. They are not sent again, and
 //!   records that were evicted in the meantime are counted correctly, as delivered or as dropped. A
 //!   connection ends when the spool is reopened, so that the next one reports them again.
+//! - If a class drops its oldest records, those in flight may be evicted. The connection then ends, so that the next one
+//!   reports which of them have arrived.
 //! - If the cloud reports a record that the spool has not sent, then the spool was copied or set back to an
 //!   earlier state, and uses numbers again that the cloud knows. Nothing of the report is applied: the spool takes
 //!   a new name, and the next connection uses it.
 //! - If the cloud was set back, it reports which acknowledged records it has lost. Those that the spool still has
 //!   are sent again, each at most once per connection; the others are counted as lost. Both are logged.
+//! - If the cloud accepts it, it is told at each connection of the device's sources, and whenever one of them falls silent,
+//!   ends, is started again or has a problem. These reports stand between messages with frames, are bounded in number,
+//!   and never take the place of a frame.
 //! - A record that is sent twice has the same identity (device, spool, epoch, class, number), so the cloud
 //!   applies it once.
 
@@ -31,8 +36,11 @@ pub mod flow;
 mod items;
 mod link_state;
 mod message;
+mod open_spool;
 mod record;
+mod report_schedule;
 mod session;
+mod source_status;
 mod store;
 mod store_state;
 mod store_thread;
@@ -42,7 +50,8 @@ pub use append::{RefusalPolicy, StoreOutcome};
 pub use error::UplinkError;
 pub use items::StoredItems;
 pub use link_state::LinkState;
-pub use record::{CapturedFrame, FileItem};
+pub use record::{CapturedFrame, CapturedMarks, FileItem};
+pub use source_status::SourceStatus;
 pub use store::Store;
 pub use store_state::{StoreSettings, StoreSnapshot};
 pub use uplink::{Uplink, UplinkSettings};

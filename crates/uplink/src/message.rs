@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 
-use lopside_delivery::Class;
-use lopside_proto::v1::{FrameClass, Frames, Origin, Trace};
+use lopside_delivery::{Class, FrameMarks};
+use lopside_proto::v1::{FrameClass, Frames, Location, Mark, Origin, Trace};
 use lopside_spool::Record;
 
 use crate::{CapturedFrame, UplinkError};
 
 /// Overhead per frame in a message, in bytes: its length, its time and its checksum.
 const FRAME_OVERHEAD_BYTES: usize = 8;
+/// Overhead per mark in a message, in bytes: the header of its field and the index of its frame.
+const MARK_OVERHEAD_BYTES: usize = 8;
 /// Fixed overhead per message, in bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 48;
 
@@ -38,12 +40,16 @@ pub(crate) fn take_message(
     let (mut payload, mut last_captured_ms) = (Vec::new(), None);
     for expected in number.. {
         let Some(record) = records.front() else { break };
-        let total_bytes = message.size_bytes + (record.bytes.len() + FRAME_OVERHEAD_BYTES) as u64;
-        let is_next = record.number == expected && record.epoch == epoch;
-        if !is_next || last_captured_ms.is_some() && total_bytes > max_bytes {
+        if record.number != expected || record.epoch != epoch {
             break;
         }
-        push_record(&mut message.frames, &mut payload, &mut last_captured_ms, record)?;
+        let captured = CapturedFrame::parse(&record.bytes)
+            .map_err(|reason| UplinkError::InvalidRecord { number: record.number, reason })?;
+        let total_bytes = message.size_bytes + estimate_bytes(record, &captured);
+        if last_captured_ms.is_some() && total_bytes > max_bytes {
+            break;
+        }
+        push_record(&mut message.frames, &mut payload, &mut last_captured_ms, captured);
         (message.last_number, message.size_bytes) = (record.number, total_bytes);
         records.pop_front();
     }
@@ -51,16 +57,21 @@ pub(crate) fn take_message(
     Ok(Some(message))
 }
 
+/// Returns the bytes that a record adds to a message, at least.
+fn estimate_bytes(record: &Record, captured: &CapturedFrame) -> u64 {
+    let mark_bytes = if captured.marks.is_some() { MARK_OVERHEAD_BYTES } else { 0 };
+    (record.bytes.len() + FRAME_OVERHEAD_BYTES + mark_bytes) as u64
+}
+
 /// Appends a record; `last_captured_ms` is the capture time of the previous record.
 fn push_record(
     frames: &mut Frames,
     payload: &mut Vec<u8>,
     last_captured_ms: &mut Option<i64>,
-    record: &Record,
-) -> Result<(), UplinkError> {
-    let parsed = CapturedFrame::parse(&record.bytes);
-    let CapturedFrame { captured_ms, source, traceparent, frame, .. } =
-        parsed.map_err(|reason| UplinkError::InvalidRecord { number: record.number, reason })?;
+    captured: CapturedFrame,
+) {
+    let marks = captured.frame_marks();
+    let CapturedFrame { captured_ms, source, traceparent, frame, .. } = captured;
     match last_captured_ms.replace(captured_ms) {
         None => frames.captured_ms = captured_ms,
         Some(last_captured_ms) => frames.elapsed_ms.push(captured_ms.wrapping_sub(last_captured_ms)),
@@ -72,14 +83,26 @@ fn push_record(
     if !traceparent.is_empty() {
         frames.traces.push(Trace { index, traceparent });
     }
+    if !marks.is_empty() {
+        frames.marks.push(build_mark(index, marks));
+    }
     frames.lengths.push(frame.len() as u32);
     frames.digests.push(crc32c::crc32c(&frame));
     payload.extend(frame);
-    Ok(())
+}
+
+fn build_mark(index: u32, FrameMarks { is_damaged, location }: FrameMarks) -> Mark {
+    let location = location.map(|point| Location {
+        latitude_e7: point.latitude_e7(),
+        longitude_e7: point.longitude_e7(),
+        altitude_cm: point.altitude_cm(),
+    });
+    Mark { index, damaged: is_damaged, location }
 }
 
 #[cfg(test)]
 mod tests {
+    use lopside_delivery::GeoPoint;
     use proptest::prelude::*;
     use prost::Message as _;
 
@@ -89,9 +112,8 @@ mod tests {
         let captured = CapturedFrame {
             captured_ms: 1_790_000_000_000 + 1000 * number as i64,
             source: source.into(),
-            traceparent: String::new(),
             frame: vec![number as u8; len],
-            file_item: None,
+            ..CapturedFrame::default()
         };
         Record { epoch, number, bytes: captured.to_record() }
     }
@@ -158,19 +180,69 @@ mod tests {
                 source: source.into(),
                 traceparent,
                 frame: frame.to_vec(),
-                file_item: None,
+                ..CapturedFrame::default()
             };
+            let mark = frames.marks.iter().find(|mark| mark.index as usize == index);
+            let captured = captured.with_marks(mark.map(decode_mark).unwrap_or_default());
             decoded.push((frames.epoch, frames.first + index as u64, captured));
         }
         assert!(rest.is_empty());
         decoded
     }
 
+    fn decode_mark(mark: &Mark) -> FrameMarks {
+        let location = mark.location.as_ref().and_then(|location| {
+            GeoPoint::from_units(location.latitude_e7, location.longitude_e7, location.altitude_cm)
+        });
+        FrameMarks { is_damaged: mark.damaged, location }
+    }
+
+    fn marks_strategy() -> impl Strategy<Value = FrameMarks> {
+        let location = (-90.0..90.0, -180.0..180.0, prop::option::of(-500.0..9000.0));
+        let location = location.prop_map(|(latitude, longitude, altitude_m)| {
+            GeoPoint::from_degrees(latitude, longitude, altitude_m).unwrap()
+        });
+        (any::<bool>(), prop::option::of(location))
+            .prop_map(|(is_damaged, location)| FrameMarks { is_damaged, location })
+    }
+
     fn captured_strategy() -> impl Strategy<Value = CapturedFrame> {
         let frame = prop::collection::vec(any::<u8>(), 0..300);
-        (any::<i64>(), "[ab]{0,1}", "(00-1)?", frame).prop_map(|(captured_ms, source, traceparent, frame)| {
-            CapturedFrame { captured_ms, source, traceparent, frame, file_item: None }
-        })
+        (any::<i64>(), "[ab]{0,1}", "(00-1)?", frame, marks_strategy()).prop_map(
+            |(captured_ms, source, traceparent, frame, marks)| {
+                let captured =
+                    CapturedFrame { captured_ms, source, traceparent, frame, ..CapturedFrame::default() };
+                captured.with_marks(marks)
+            },
+        )
+    }
+
+    #[test]
+    fn only_frames_with_something_to_say_have_marks() {
+        let damaged = FrameMarks { is_damaged: true, location: None };
+        let mut records: VecDeque<Record> = (1..=3).map(|number| record(1, number, "a", 20)).collect();
+        let captured = CapturedFrame { frame: vec![9; 20], ..CapturedFrame::default() }.with_marks(damaged);
+        records[1].bytes = captured.to_record();
+        let frames = take_message(Class::Low, &mut records, 10_000).unwrap().unwrap().frames;
+        assert_eq!(frames.marks, [Mark { index: 1, damaged: true, location: None }]);
+    }
+
+    #[test]
+    fn a_message_of_marked_frames_is_not_larger_than_estimated() {
+        let location = GeoPoint::from_degrees(-33.8, 151.2, Some(8000.0));
+        let marked = |number| {
+            let captured = CapturedFrame { captured_ms: 1, ..CapturedFrame::default() };
+            let captured = captured.with_marks(FrameMarks { is_damaged: true, location });
+            Record { epoch: 1, number, bytes: captured.to_record() }
+        };
+        let mut records: VecDeque<Record> = (1..=20_000).map(marked).collect();
+        let message = take_message(Class::Low, &mut records, 1 << 30).unwrap().unwrap();
+        let len = message.frames.encoded_len() as u64;
+        assert!(
+            message.last_number == 20_000 && message.size_bytes >= len,
+            "{len}, taken for {}",
+            message.size_bytes
+        );
     }
 
     proptest! {

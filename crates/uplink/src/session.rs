@@ -1,4 +1,4 @@
-//! One connection: hello, welcome, frames and their acknowledgements.
+//! One connection: hello, welcome, frames and their acknowledgements, and reports about the sources.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -20,11 +20,17 @@ use tonic::{
 };
 
 use crate::{
-    LinkState, Store, StoreSnapshot, UplinkError, clock, cloud_report::CloudReport, flow::Flow, message,
+    LinkState, SourceStatus, Store, StoreSnapshot, UplinkError, clock,
+    cloud_report::CloudReport,
+    flow::Flow,
+    message,
+    report_schedule::{ReportSchedule, wait_report_due},
 };
 
-/// Capacity of the queue to HTTP/2, in messages: the maximum number in flight.
+/// Capacity of the queue to HTTP/2 for messages with frames: the maximum number in flight.
 const MESSAGE_QUEUE: usize = 64;
+/// Further capacity of this queue, for reports about the sources.
+const REPORT_QUEUE: usize = 4;
 
 /// Parameters of a connection.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(crate) struct Session<'a> {
     /// Time limit for an acknowledgement.
     pub(crate) ack_timeout: Duration,
     pub(crate) link: &'a watch::Sender<LinkState>,
+    /// The state of the sources; `None` if the cloud is not told of it.
+    pub(crate) sources: Option<&'a watch::Receiver<Vec<SourceStatus>>>,
 }
 
 /// A connection after the cloud's welcome.
@@ -52,6 +60,8 @@ struct OpenSession<'a> {
     /// The settled numbers at the start of the connection, or those that the cloud was told since, by class.
     announced_settled: [u64; Class::ALL.len()],
     link: &'a watch::Sender<LinkState>,
+    /// The reports about the sources; `None` if the cloud does not accept them.
+    reports: Option<ReportSchedule>,
 }
 
 impl Session<'_> {
@@ -79,17 +89,17 @@ impl Session<'_> {
         let state = self.store.state();
         let hello = self.hello(&state.borrow());
         let spool_name = hello.spool;
-        let (messages, queue) = mpsc::channel(MESSAGE_QUEUE);
+        let (messages, queue) = mpsc::channel(MESSAGE_QUEUE + REPORT_QUEUE);
         let hello = UploadRequest { message: Some(upload_request::Message::Hello(hello)) };
         messages.try_send(hello).map_err(|_| UplinkError::StreamEnded)?;
-        let mut request = Request::new(ReceiverStream::new(queue));
-        if let Some(bearer) = self.bearer {
-            request.metadata_mut().insert("authorization", bearer.clone());
-        }
+        let request = self.authorise(ReceiverStream::new(queue));
         let mut responses = IngestServiceClient::new(channel).upload(request).await?.into_inner();
         let Some(upload_response::Message::Welcome(welcome)) = next_answer(&mut responses).await? else {
             return Err(UplinkError::UnexpectedAnswer("another message instead of a welcome"));
         };
+        self.link.send_modify(|link| link.set_cloud_limit(welcome.max_pixels));
+        let sources = self.sources.filter(|_| welcome.accepts_source_reports);
+        let reports = sources.map(|sources| ReportSchedule::new(sources.clone()));
         let settled = self.store.resolve(spool_name, CloudReport::parse(welcome)?).await?;
         let unsent = Class::ALL.map(|_| VecDeque::new());
         let (flow, in_flight) = (Flow::new(Instant::now()), VecDeque::new());
@@ -104,8 +114,18 @@ impl Session<'_> {
             unsent,
             announced_settled: settled,
             link,
+            reports,
         };
         Ok((session, responses))
+    }
+
+    /// Returns a request with this body and the API key.
+    fn authorise<T>(&self, body: T) -> Request<T> {
+        let mut request = Request::new(body);
+        if let Some(bearer) = self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        request
     }
 
     fn hello(&self, state: &StoreSnapshot) -> Hello {
@@ -148,6 +168,7 @@ impl OpenSession<'_> {
             tokio::select! {
                 response = next_answer(responses) => self.handle_ack(response?).await?,
                 changed = self.state.changed() => changed.map_err(|_| UplinkError::StoreStopped)?,
+                () = wait_report_due(self.reports.as_mut()) => self.send_report()?,
                 () = overdue => return Err(UplinkError::Stalled(ack_timeout)),
             }
         }
@@ -226,6 +247,18 @@ impl OpenSession<'_> {
         self.flow.send(message.size_bytes, Instant::now());
         self.in_flight.push_back((class, message.last_number));
         Ok(true)
+    }
+
+    /// Sends the report that is due, unless it could then take the place of a message with frames in the queue.
+    fn send_report(&mut self) -> Result<(), UplinkError> {
+        let Some(reports) = &mut self.reports else { return Ok(()) };
+        let further_messages = MESSAGE_QUEUE.saturating_sub(self.in_flight.len());
+        if self.messages.capacity() <= further_messages {
+            reports.postpone();
+            return Ok(());
+        }
+        let message = Some(upload_request::Message::SourceReports(reports.take()));
+        self.messages.try_send(UploadRequest { message }).map_err(|_| UplinkError::StreamEnded)
     }
 
     async fn handle_ack(&mut self, response: Option<upload_response::Message>) -> Result<(), UplinkError> {

@@ -11,7 +11,8 @@ use crate::{
     RefusalPolicy, StoreOutcome, StoreSettings, StoreSnapshot, StoredItems, UplinkError,
     append::Append,
     cloud_report::CloudReport,
-    store_thread::{self, Command, StoreThread},
+    open_spool::open_spool,
+    store_thread::{Command, StoreThread},
 };
 
 /// Capacity of the command queue.
@@ -42,13 +43,11 @@ impl Store {
         S::File: Send,
     {
         let mut items = StoredItems::default();
-        let spool = store_thread::open_spool(&storage, settings, None, &mut |record| items.add(record))?;
+        let spool = open_spool(&storage, settings, None, &mut |record| items.add(record))?;
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
         let (published, state) = watch::channel(StoreSnapshot::of_spool(&spool));
-        let open = move |last_state: &State| {
-            store_thread::open_spool(&storage, settings, Some(last_state), &mut |_| {})
-        };
-        let worker = StoreThread::new(spool, open, settings.commit_delay, queue, published);
+        let open = move |last_state: &State| open_spool(&storage, settings, Some(last_state), &mut |_| {});
+        let worker = StoreThread::new(spool, open, settings, queue, published);
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|_| UplinkError::StoreStopped)?;
         let thread = thread::Builder::new()
@@ -106,7 +105,7 @@ impl Store {
 
     /// Reads the next records of a class, which the caller sends at once.
     pub(crate) async fn read(&self, class: Class) -> Result<Vec<Record>, UplinkError> {
-        self.request_reply(|reply| Command::Read(class, reply)).await
+        self.request_reply(|reply| Command::Read(class, reply)).await?
     }
 
     pub(crate) async fn acknowledge(&self, class: Class, number: u64) -> Result<(), UplinkError> {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use lopside_delivery::Class;
-use lopside_spool::{Counters, DeviceName, MachineId, Spool, Storage};
+use lopside_spool::{ClassPolicy, Counters, DeviceName, MachineId, Spool, Storage};
 
 /// Settings of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,12 +11,21 @@ pub struct StoreSettings {
     /// Upper bound on the bytes of delivered records that the spool keeps while it has space, in case the cloud
     /// loses them.
     pub keep_delivered_bytes: u64,
+    /// The drop policy and the age limit per class, in the order of [`Class::ALL`].
+    pub policies: [ClassPolicy; Class::ALL.len()],
     /// Time that a record waits for others to be committed with.
     pub commit_delay: Duration,
     /// The machine of this process; `None` if it is unknown. A spool of another machine takes a new name.
     pub machine: Option<MachineId>,
     /// The device of this process; `None` if it is unknown. The spool of a device with another name takes a new name.
     pub device: Option<DeviceName>,
+}
+
+impl StoreSettings {
+    /// Returns the shortest age limit of a class; `None` without any.
+    pub(crate) fn shortest_max_age(&self) -> Option<Duration> {
+        self.policies.iter().filter_map(|policy| policy.max_age).min()
+    }
 }
 
 /// The state of a store.
@@ -42,6 +51,8 @@ pub struct StoreSnapshot {
     pub kept_bytes: u64,
     /// Bytes of damaged data that are kept for inspection, included in `size_bytes`.
     pub damaged_bytes: u64,
+    /// Number of files in the folder that had the name of a segment and did not belong to the spool.
+    pub stray_files: usize,
     /// The reason why the disk currently accepts no writes; `None` if it does.
     pub failure: Option<String>,
 }
@@ -59,6 +70,7 @@ impl StoreSnapshot {
             size_bytes: spool.bytes(),
             kept_bytes: spool.kept_bytes(),
             damaged_bytes: spool.damage_bytes(),
+            stray_files: spool.stray_files(),
             failure: None,
         }
     }

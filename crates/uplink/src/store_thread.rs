@@ -3,12 +3,13 @@
 //! Commands arrive over a bounded channel. Appended records wait a short time for others and are committed
 //! together; the caller is answered after the commit, also if the record was dropped, because the disk then
 //! has the count. If the disk fails, the spool is opened again, and each waiting record is looked up: those
-//! that the disk has are left as they are, and the rest are appended again.
+//! that the disk has are left as they are, and the rest are appended again. If a class has an age limit, old
+//! records are dropped from time to time.
 
 use std::time::Duration;
 
-use lopside_delivery::{Class, MAX_FRAME_BYTES};
-use lopside_spool::{DeviceName, NameChange, Options, Record, Spool, SpoolError, State, Storage};
+use lopside_delivery::Class;
+use lopside_spool::{Record, Spool, SpoolError, State, Storage};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep, timeout_at},
@@ -17,18 +18,24 @@ use tokio::{
 use crate::{
     StoreOutcome, StoreSettings, StoreSnapshot, UplinkError,
     append::{Append, PendingAppend},
+    clock,
     cloud_report::{CloudReport, Resolution},
 };
 
 /// Maximum number of bytes that wait to be committed together.
 const MAX_GATHERED_BYTES: usize = 256 << 10;
-/// The largest record in bytes: the largest frame that the cloud accepts, and its metadata.
-const MAX_RECORD_BYTES: usize = MAX_FRAME_BYTES + 1024;
 /// Maximum age of an acknowledgement that is not on the disk.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before a failed disk is tried again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
+/// Limits of the time between two searches for records that are too old. It is otherwise a part of the age limit.
+const EXPIRY_INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
+/// The part of the age limit.
+const EXPIRIES_PER_LIMIT: u32 = 32;
+
+/// The records that were read, or the reason why nothing can be sent.
+pub(crate) type ReadReply = Result<Vec<Record>, UplinkError>;
 /// The answer to a report of the cloud: the settled numbers per class from then on, or the reason why it was not
 /// applied.
 pub(crate) type ReportReply = Result<[u64; Class::ALL.len()], UplinkError>;
@@ -36,58 +43,13 @@ pub(crate) type ReportReply = Result<[u64; Class::ALL.len()], UplinkError>;
 /// A request to the thread.
 pub(crate) enum Command {
     Append(Append, oneshot::Sender<StoreOutcome>),
-    Read(Class, oneshot::Sender<Vec<Record>>),
+    Read(Class, oneshot::Sender<ReadReply>),
     Acknowledge(Class, u64),
     Checkpoint(oneshot::Sender<()>),
     /// The name of the spool that the report is about, and the report.
     Resolve(u32, CloudReport, oneshot::Sender<ReportReply>),
     Rewind,
     Flush(oneshot::Sender<()>),
-}
-
-/// Opens the spool with a new epoch, and passes the records that were committed last to `visit`. `last_state`
-/// is the state in memory of a spool that has failed.
-pub(crate) fn open_spool<S: Storage>(
-    storage: &impl Fn() -> Result<S, SpoolError>,
-    settings: StoreSettings,
-    last_state: Option<&State>,
-    visit: &mut dyn FnMut(&[u8]),
-) -> Result<Spool<S>, SpoolError> {
-    let options = Options {
-        keep_delivered_bytes: settings.keep_delivered_bytes,
-        max_record_bytes: MAX_RECORD_BYTES,
-        machine: settings.machine,
-        device: settings.device,
-        last_state: last_state.copied(),
-        ..Options::new(settings.budget_bytes, rand::random())
-    };
-    let spool = Spool::open_with_newest(storage()?, options, visit)?;
-    if let Some(change) = spool.name_change() {
-        warn_about_name(change, spool.name(), settings.device);
-    }
-    Ok(spool)
-}
-
-/// Logs why the spool has taken a new name when it was opened.
-fn warn_about_name(change: NameChange, name: u32, device: Option<DeviceName>) {
-    let NameChange { previous_name, is_other_machine, other_device } = change;
-    if is_other_machine {
-        tracing::warn!(
-            previous_name,
-            name,
-            "the spool was last used on another machine; its frames are sent under a new name"
-        );
-    }
-    if let (Some(previous_device), Some(device)) = (other_device, device) {
-        tracing::warn!(
-            %previous_device,
-            %device,
-            previous_name,
-            name,
-            "the device has another name than when the spool was last used; the frames that wait are sent under the new \
-             name, and those that were delivered stay in the archive under the previous one"
-        );
-    }
 }
 
 /// The state of the thread.
@@ -103,6 +65,10 @@ pub(crate) struct StoreThread<S: Storage, O> {
     is_renamed: bool,
     /// Time since which some acknowledgement is not on the disk; `None` if all are.
     unsaved_since: Option<Instant>,
+    /// Time between two searches for records that are too old; `None` without an age limit.
+    expiry_interval: Option<Duration>,
+    /// Time of the next search.
+    next_expiry: Instant,
     /// Whether the disk had failed when the last handle was dropped.
     has_given_up: bool,
     published: watch::Sender<StoreSnapshot>,
@@ -113,14 +79,18 @@ impl<S: Storage, O: Fn(&State) -> Result<Spool<S>, SpoolError>> StoreThread<S, O
     pub(crate) fn new(
         spool: Spool<S>,
         open: O,
-        commit_delay: Duration,
+        settings: StoreSettings,
         queue: mpsc::Receiver<Command>,
         published: watch::Sender<StoreSnapshot>,
     ) -> Self {
+        let [shortest, longest] = EXPIRY_INTERVALS;
+        let expiry_interval = settings.shortest_max_age().map(|age| age / EXPIRIES_PER_LIMIT);
         Self {
             spool,
             open,
-            commit_delay,
+            commit_delay: settings.commit_delay,
+            expiry_interval: expiry_interval.map(|interval| interval.clamp(shortest, longest)),
+            next_expiry: Instant::now(),
             queue,
             pending: Vec::new(),
             is_resolved: false,
@@ -154,17 +124,47 @@ impl<S: Storage, O: Fn(&State) -> Result<Spool<S>, SpoolError>> StoreThread<S, O
         self.checkpoint().await;
     }
 
-    /// Receives the next command. Acknowledgements are written to the disk once they are old enough.
+    /// Receives the next command. Meanwhile acknowledgements are written to the disk once they are old enough, and
+    /// records that are too old are dropped.
     async fn next_command(&mut self) -> Option<Command> {
-        match self.unsaved_since {
-            Some(since) if since.elapsed() >= CHECKPOINT_INTERVAL => self.checkpoint().await,
-            Some(since) => match timeout_at(since + CHECKPOINT_INTERVAL, self.queue.recv()).await {
-                Ok(command) => return command,
-                Err(_) => self.checkpoint().await,
-            },
-            None => {}
+        loop {
+            let checkpoint_at = self.unsaved_since.map(|since| since + CHECKPOINT_INTERVAL);
+            let expiry_at = self.expiry_interval.map(|_| self.next_expiry);
+            let Some(deadline) = checkpoint_at.into_iter().chain(expiry_at).min() else {
+                return self.queue.recv().await;
+            };
+            if deadline > Instant::now()
+                && let Ok(command) = timeout_at(deadline, self.queue.recv()).await
+            {
+                return command;
+            }
+            if checkpoint_at == Some(deadline) {
+                self.checkpoint().await;
+            } else {
+                self.expire().await;
+            }
+            if self.has_given_up {
+                return self.queue.recv().await;
+            }
         }
-        self.queue.recv().await
+    }
+
+    /// Drops the records that are older than the limit of their class.
+    async fn expire(&mut self) {
+        self.next_expiry = Instant::now() + self.expiry_interval.unwrap_or_default();
+        self.spool.set_time(clock::trusted_unix_s());
+        match self.spool.expire() {
+            Ok(0) => {}
+            Ok(expired) => {
+                tracing::warn!(expired, "frames dropped: they were older than the limit of their class");
+            }
+            Err(error) => {
+                self.recover(&error).await;
+            }
+        }
+        if !self.has_given_up {
+            self.publish_state();
+        }
     }
 
     /// Publishes the state if it has changed: a read alone must not wake the subscribers.
@@ -246,15 +246,19 @@ impl<S: Storage, O: Fn(&State) -> Result<Spool<S>, SpoolError>> StoreThread<S, O
         }
     }
 
-    fn read(&mut self, class: Class) -> Result<Vec<Record>, SpoolError> {
+    /// Reads records that are about to be sent. Only the disk's errors are returned as such.
+    fn read(&mut self, class: Class) -> Result<ReadReply, SpoolError> {
         let records = self.spool.read(class)?;
-        if let Some(last) = records.last() {
-            self.spool.mark_sending(class, last.number)?;
+        let Some(last) = records.last() else { return Ok(Ok(records)) };
+        match self.spool.mark_sending(class, last.number) {
+            Ok(()) => Ok(Ok(records)),
+            Err(SpoolError::InDoubt { class }) => Ok(Err(UplinkError::EvictedInFlight { class })),
+            Err(error) => Err(error),
         }
-        Ok(records)
     }
 
     async fn append(&mut self, append: Append, reply: oneshot::Sender<StoreOutcome>) {
+        self.spool.set_time(clock::trusted_unix_s());
         let fate = append.apply(&mut self.spool);
         let (fate, failure) = fate.map_or_else(|error| (None, Some(error)), |fate| (Some(fate), None));
         self.pending.push(PendingAppend { append, fate, reply });
@@ -266,6 +270,7 @@ impl<S: Storage, O: Fn(&State) -> Result<Spool<S>, SpoolError>> StoreThread<S, O
     /// Commits all waiting records, publishes the state and then answers the callers. They are not answered
     /// if the disk has failed for good.
     async fn commit(&mut self) {
+        self.spool.set_time(clock::trusted_unix_s());
         while let Err(error) = self.spool.commit() {
             if !self.recover(&error).await {
                 break;
@@ -320,6 +325,7 @@ impl<S: Storage, O: Fn(&State) -> Result<Spool<S>, SpoolError>> StoreThread<S, O
     }
 
     fn replace_spool(&mut self, mut spool: Spool<S>) -> Result<(), SpoolError> {
+        spool.set_time(clock::trusted_unix_s());
         // All waiting records are looked up first, because records appended now reuse the numbers of others.
         for PendingAppend { append, fate, .. } in &mut self.pending {
             fate.take_if(|fate| !fate.is_on_disk(&spool, append.class));

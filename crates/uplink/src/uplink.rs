@@ -8,7 +8,7 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::{LinkState, Store, UplinkError, backoff::Backoff, session::Session};
+use crate::{LinkState, SourceStatus, Store, UplinkError, backoff::Backoff, session::Session};
 
 /// Settings of an uplink.
 #[derive(Debug, Clone)]
@@ -29,13 +29,21 @@ pub struct Uplink {
     store: Store,
     settings: UplinkSettings,
     link: watch::Sender<LinkState>,
+    /// The state of the sources; `None` if the cloud is not told of it.
+    sources: Option<watch::Receiver<Vec<SourceStatus>>>,
 }
 
 impl Uplink {
     /// Creates an uplink that has not connected yet.
     #[must_use]
     pub fn new(store: Store, settings: UplinkSettings) -> Self {
-        Self { store, settings, link: watch::Sender::new(LinkState::default()) }
+        Self { store, settings, link: watch::Sender::new(LinkState::default()), sources: None }
+    }
+
+    /// Also tells the cloud of the sources, if it accepts that: at each connection, and after each notification.
+    #[must_use]
+    pub fn with_sources(self, sources: watch::Receiver<Vec<SourceStatus>>) -> Self {
+        Self { sources: Some(sources), ..self }
     }
 
     /// Returns the state of the connection, and notifies of each change.
@@ -70,8 +78,8 @@ impl Uplink {
 
     fn session(&self) -> Session<'_> {
         let UplinkSettings { device, bearer, ack_timeout, .. } = &self.settings;
-        let bearer = bearer.as_ref();
-        Session { store: &self.store, device, bearer, ack_timeout: *ack_timeout, link: &self.link }
+        let (bearer, sources) = (bearer.as_ref(), self.sources.as_ref());
+        Session { store: &self.store, device, bearer, ack_timeout: *ack_timeout, link: &self.link, sources }
     }
 
     /// Logs each new reason once, so that an outage of a week is one line.

@@ -15,8 +15,9 @@ use crate::{
         model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
     },
     v1::{
-        ClassScore, ClassScores, DecodeRequest, DecodeResponse, DecodedFrame, Frames, Hello, Lane, Origin,
-        Output, Trace, UploadRequest, UploadResponse, output, upload_request,
+        ClassScore, ClassScores, DecodeRequest, DecodeResponse, DecodedFrame, Frames, Hello, Lane, Location,
+        Mark, Origin, Output, SourceReport, SourceReports, Trace, UploadRequest, UploadResponse, output,
+        upload_request,
     },
 };
 
@@ -158,10 +159,23 @@ impl Heap for Trace {
     }
 }
 
+impl Heap for Mark {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
 impl Heap for Frames {
     fn heap(&self) -> usize {
-        let Self { elapsed_ms, lengths, digests, origins, traces, .. } = self;
-        elapsed_ms.heap() + lengths.heap() + digests.heap() + origins.heap() + traces.heap()
+        let Self { elapsed_ms, lengths, digests, origins, traces, marks, .. } = self;
+        let columns = elapsed_ms.heap() + lengths.heap() + digests.heap();
+        columns + origins.heap() + traces.heap() + marks.heap()
+    }
+}
+
+impl Heap for SourceReport {
+    fn heap(&self) -> usize {
+        self.name.heap() + self.problem.heap()
     }
 }
 
@@ -170,6 +184,7 @@ impl Heap for UploadRequest {
         match &self.message {
             Some(upload_request::Message::Frames(frames)) => frames.heap(),
             Some(upload_request::Message::Hello(hello)) => hello.device.heap() + hello.lanes.heap(),
+            Some(upload_request::Message::SourceReports(reports)) => reports.sources.heap(),
             None => 0,
         }
     }
@@ -229,15 +244,30 @@ fn frames() -> impl Strategy<Value = Frames> {
     let origin = (any::<u32>(), "[a-z]{0,9}").prop_map(|(index, source)| Origin { index, source });
     let trace = (any::<u32>(), "[a-z]{0,60}").prop_map(|(index, traceparent)| Trace { index, traceparent });
     let columns = (list(any::<i64>(), 40), list(any::<u32>(), 40), list(any::<u32>(), 40));
-    let parts = (columns, list(any::<u8>(), 100), list(origin, 20), list(trace, 20));
-    parts.prop_map(|((elapsed_ms, lengths, digests), bytes, origins, traces)| Frames {
+    let parts = (columns, list(any::<u8>(), 100), list(origin, 20), list(trace, 20), list(mark(), 20));
+    parts.prop_map(|((elapsed_ms, lengths, digests), bytes, origins, traces, marks)| Frames {
         elapsed_ms,
         lengths,
         digests,
         frames: bytes.into(),
         origins,
         traces,
+        marks,
         ..Frames::default()
+    })
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    let location = (any::<i32>(), any::<i32>(), prop::option::of(any::<i32>()));
+    let location = location.prop_map(|(latitude_e7, longitude_e7, altitude_cm)| Location {
+        latitude_e7,
+        longitude_e7,
+        altitude_cm,
+    });
+    (any::<u32>(), any::<bool>(), prop::option::of(location)).prop_map(|(index, damaged, location)| Mark {
+        index,
+        damaged,
+        location,
     })
 }
 
@@ -246,10 +276,23 @@ fn hello() -> impl Strategy<Value = Hello> {
     ("[a-z]{0,20}", list(lane, 20)).prop_map(|(device, lanes)| Hello { device, lanes, ..Hello::default() })
 }
 
+fn source_reports() -> impl Strategy<Value = SourceReports> {
+    let source = ("[a-z]{0,9}", 0..4_i32, any::<u64>(), prop::option::of(any::<u64>()), "[a-z]{0,40}");
+    let source = source.prop_map(|(name, condition, restarts, since_last_input_ms, problem)| SourceReport {
+        name,
+        condition,
+        restarts,
+        since_last_input_ms,
+        problem,
+    });
+    (list(source, 20), any::<u32>()).prop_map(|(sources, omitted)| SourceReports { sources, omitted })
+}
+
 fn upload_request() -> impl Strategy<Value = UploadRequest> {
     let message = prop_oneof![
         3 => frames().prop_map(upload_request::Message::Frames),
         1 => hello().prop_map(upload_request::Message::Hello),
+        1 => source_reports().prop_map(upload_request::Message::SourceReports),
     ];
     message.prop_map(|message| UploadRequest { message: Some(message) })
 }
@@ -377,12 +420,14 @@ fn the_longest_uploads_of_devices_are_accepted() {
         ..Frames::default()
     };
     assert_accepted(&upload_of(columns.clone()));
-    // Short frames, each from another source than the one before it, and with a trace.
+    // Short frames, each from another source than the one before it, with a trace and from a damaged input.
     let indices = 0..COUNT as u32;
     let origins = indices.clone().map(|index| Origin { index, source: "a".into() }).collect();
-    let traces = indices.map(|index| Trace { index, traceparent: "0".repeat(55) }).collect();
+    let traces = indices.clone().map(|index| Trace { index, traceparent: "0".repeat(55) }).collect();
+    let marks = indices.map(|index| Mark { index, damaged: true, location: None }).collect();
     let frames = Bytes::from(vec![7; 18 * COUNT]);
-    assert_accepted(&upload_of(Frames { lengths: vec![18; COUNT], frames, origins, traces, ..columns }));
+    let lengths = vec![18; COUNT];
+    assert_accepted(&upload_of(Frames { lengths, frames, origins, traces, marks, ..columns }));
 }
 
 #[test]

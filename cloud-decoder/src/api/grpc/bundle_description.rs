@@ -7,8 +7,9 @@ use lopside_decoder::{
 };
 use lopside_proto::v1;
 
-/// Converts the description of a bundle to a message.
-pub(super) fn bundle_message(bundle: BundleDescription<'_>) -> v1::Bundle {
+/// Converts the description of a bundle to a message. `max_pixels` is the largest image that the server decodes.
+pub(super) fn bundle_message(bundle: BundleDescription<'_>, max_pixels: u64) -> v1::Bundle {
+    let takes_any_size = bundle.has_images_of_any_size();
     v1::Bundle {
         name: bundle.name.to_owned(),
         description: bundle.description.to_owned(),
@@ -17,6 +18,7 @@ pub(super) fn bundle_message(bundle: BundleDescription<'_>) -> v1::Bundle {
         heads: bundle.heads.iter().map(head_message).collect(),
         layers: bundle.layers.into_iter().map(layer_message).collect(),
         input: bundle.input.map(input_message),
+        max_pixels: if takes_any_size { max_pixels } else { 0 },
     }
 }
 
@@ -57,6 +59,7 @@ fn head_message(head: &HeadDescription<'_>) -> v1::Head {
         parameters: head.parameters,
         macs,
         macs_per_pixel,
+        seconds_per_megapixel: head.seconds_per_megapixel.unwrap_or(0.0),
         ..v1::Head::default()
     };
     match head.kind {

@@ -24,6 +24,10 @@ impl DecoderGrpc {
     pub(crate) fn new(decoder: Decoder, default_options: DefaultOptions) -> Self {
         Self { decoder, default_options }
     }
+
+    fn describe_bundle(&self, served: &ServedBundle) -> v1::Bundle {
+        bundle_message(BundleDescription::from(served), self.decoder.limits().max_pixels)
+    }
 }
 
 #[tonic::async_trait]
@@ -53,7 +57,7 @@ impl DecoderService for DecoderGrpc {
         _request: Request<v1::ListBundlesRequest>,
     ) -> Result<Response<v1::ListBundlesResponse>, Status> {
         let catalog = self.decoder.registry().catalog();
-        let bundles = catalog.newest_bundles().map(|served| describe_bundle(served)).collect();
+        let bundles = catalog.newest_bundles().map(|served| self.describe_bundle(served)).collect();
         Ok(Response::new(v1::ListBundlesResponse { bundles }))
     }
 
@@ -63,12 +67,8 @@ impl DecoderService for DecoderGrpc {
     ) -> Result<Response<v1::GetBundleResponse>, Status> {
         let catalog = self.decoder.registry().catalog();
         let served = catalog.by_name(&request.into_inner().name).map_err(ServeError::from)?;
-        Ok(Response::new(v1::GetBundleResponse { bundle: Some(describe_bundle(served)) }))
+        Ok(Response::new(v1::GetBundleResponse { bundle: Some(self.describe_bundle(served)) }))
     }
-}
-
-fn describe_bundle(served: &ServedBundle) -> v1::Bundle {
-    bundle_message(BundleDescription::from(served))
 }
 
 fn parse_output_request(output: v1::OutputRequest) -> Result<OutputRequest, ServeError> {

@@ -31,7 +31,9 @@ use crate::{
 )]
 pub(super) async fn list_bundles(State(api): State<ApiState>) -> Json<Bundles> {
     let catalog = api.decoder.registry().catalog();
-    Json(Bundles { bundles: catalog.newest_bundles().map(|served| describe_bundle(served)).collect() })
+    let max_pixels = api.decoder.limits().max_pixels;
+    let bundles = catalog.newest_bundles().map(|served| describe_bundle(served, max_pixels));
+    Json(Bundles { bundles: bundles.collect() })
 }
 
 /// Returns a served bundle.
@@ -47,11 +49,15 @@ pub(super) async fn get_bundle(
     State(api): State<ApiState>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<BundleBody>, ServeError> {
-    Ok(Json(describe_bundle(api.decoder.registry().catalog().by_name(&name)?)))
+    let max_pixels = api.decoder.limits().max_pixels;
+    Ok(Json(describe_bundle(api.decoder.registry().catalog().by_name(&name)?, max_pixels)))
 }
 
-fn describe_bundle(served: &ServedBundle) -> BundleBody {
-    BundleDescription::from(served).into()
+/// Describes a bundle. `max_pixels` is the largest image that the server decodes.
+fn describe_bundle(served: &ServedBundle, max_pixels: u64) -> BundleBody {
+    let description = BundleDescription::from(served);
+    let max_pixels = description.has_images_of_any_size().then_some(max_pixels);
+    BundleBody { max_pixels, ..description.into() }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -75,6 +81,10 @@ pub(super) struct BundleBody {
     input: Option<InputSpec>,
     layers: Vec<LayerBody>,
     heads: Vec<HeadBody>,
+    /// The largest image that this server decodes, in pixels; only for images of any size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_pixels: Option<u64>,
 }
 
 /// A layer of a latent.
@@ -122,6 +132,11 @@ struct HeadBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     macs_per_pixel: Option<f64>,
+    /// Time per megapixel of the encoded image in seconds, as measured in the last runs of this server; only for images of
+    /// any size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    seconds_per_megapixel: Option<f64>,
 }
 
 impl From<BundleDescription<'_>> for BundleBody {
@@ -134,6 +149,7 @@ impl From<BundleDescription<'_>> for BundleBody {
             input: bundle.input.map(|input| input.spec.clone()),
             layers: bundle.layers.into_iter().map(LayerBody::from).collect(),
             heads: bundle.heads.into_iter().map(HeadBody::from).collect(),
+            max_pixels: None,
         }
     }
 }
@@ -164,6 +180,7 @@ impl From<HeadDescription<'_>> for HeadBody {
             parameters: head.parameters,
             macs,
             macs_per_pixel,
+            seconds_per_megapixel: head.seconds_per_megapixel,
         }
     }
 }

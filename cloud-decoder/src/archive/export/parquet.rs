@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use lopside_archive::{Frame, Score};
+use lopside_delivery::GeoPoint;
 use parquet::{
-    data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type},
+    data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type},
     errors::ParquetError,
     file::{
         properties::{EnabledStatistics, WriterProperties},
@@ -38,6 +39,10 @@ const SCHEMA: &str = "message frame {
     optional binary score_bundle (STRING);
     optional binary score_head (STRING);
     optional int32 score_version (INTEGER(32, false));
+    required boolean damaged;
+    optional double latitude;
+    optional double longitude;
+    optional double altitude;
     required binary frame;
 }";
 
@@ -97,6 +102,7 @@ impl RowGroupWriter<'_> {
     fn write_columns(mut self) -> Result<(), ParquetError> {
         self.write_frame_columns()?;
         self.write_score_columns()?;
+        self.write_mark_columns()?;
         self.write_required::<ByteArrayType>(|frame| frame.bytes.clone().into())?;
         self.group.close().map(drop)
     }
@@ -125,6 +131,13 @@ impl RowGroupWriter<'_> {
         self.write_score::<ByteArrayType>(|score| Some(byte_array(&score.head.bundle)))?;
         self.write_score::<ByteArrayType>(|score| Some(byte_array(&score.head.head)))?;
         self.write_score::<Int32Type>(|score| Some(score.head.version.cast_signed()))
+    }
+
+    fn write_mark_columns(&mut self) -> Result<(), ParquetError> {
+        self.write_required::<BoolType>(|frame| frame.meta.marks.is_damaged)?;
+        self.write_optional::<DoubleType>(|frame| frame.meta.marks.location.map(GeoPoint::latitude))?;
+        self.write_optional::<DoubleType>(|frame| frame.meta.marks.location.map(GeoPoint::longitude))?;
+        self.write_optional::<DoubleType>(|frame| frame.meta.marks.location.and_then(GeoPoint::altitude_m))
     }
 
     fn write_required<T: DataType>(&mut self, value: impl Fn(&Frame) -> T::T) -> Result<(), ParquetError> {

@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use lopside_archive::{HeadKey, NewScore};
+use lopside_delivery::{FrameMarks, GeoPoint};
 use parquet::{
     file::{
         metadata::RowGroupMetaData,
@@ -52,7 +53,10 @@ async fn ndjson_contains_all_matching_frames_with_their_bytes() {
 #[tokio::test]
 async fn parquet_has_typed_columns_and_groups_of_bounded_size() {
     let cloud = Cloud::start().await;
-    cloud.commit("gate", 1, vec![frame([0.1; 4]); FRAMES as usize]).await;
+    cloud.commit("gate", 1, vec![frame([0.1; 4]); FRAMES as usize - 1]).await;
+    let location = GeoPoint::from_degrees(-33.8, 151.2, Some(-4.5));
+    let marks = FrameMarks { is_damaged: true, location };
+    cloud.commit_marked("gate", FRAMES, vec![frame([0.1; 4])], marks).await;
     let id = cloud.ids().await[0];
     let head = HeadKey { bundle: "toy".into(), head: "score".into(), version: 3 };
     let score = NewScore { id, score: Some(2.5), quantile: Some(0.5), label: Some("dark".into()) };
@@ -66,7 +70,7 @@ async fn parquet_has_typed_columns_and_groups_of_bounded_size() {
     assert_eq!(rows.len() as u64, FRAMES);
     for (row, number) in rows.iter().zip((1..=FRAMES).rev()) {
         assert_eq!(row.get_long(4).unwrap() as u64, number);
-        assert_eq!(row.get_bytes(18).unwrap().data(), frame([0.1; 4]));
+        assert_eq!(row.get_bytes(22).unwrap().data(), frame([0.1; 4]));
     }
     let first = &rows[0];
     assert_eq!((first.get_long(0).unwrap(), first.get_string(1).unwrap().as_str()), (id, "gate"));
@@ -81,6 +85,9 @@ async fn parquet_has_typed_columns_and_groups_of_bounded_size() {
     assert_eq!((texts, first.get_uint(17).unwrap()), (["dark", "toy", "score"], 3));
     let column = |index: usize| rows[1].get_column_iter().nth(index).unwrap().1.to_string();
     assert_eq!((column(12), column(14)), ("null".into(), "null".into()));
+    assert_eq!((first.get_bool(18).unwrap(), column(18)), (true, "false".into()));
+    assert_eq!((first.get_double(19).unwrap(), first.get_double(20).unwrap()), (-33.8, 151.2));
+    assert_eq!((first.get_double(21).unwrap(), column(19)), (-4.5, "null".into()));
 }
 
 #[tokio::test]
@@ -89,5 +96,5 @@ async fn an_empty_parquet_file_has_its_columns() {
     let response = cloud.get("/v1/export?format=parquet").await;
     let file = SerializedFileReader::new(Bytes::from(response.body)).unwrap();
     let metadata = file.metadata().file_metadata();
-    assert_eq!((metadata.num_rows(), metadata.schema_descr().num_columns()), (0, 19));
+    assert_eq!((metadata.num_rows(), metadata.schema_descr().num_columns()), (0, 23));
 }

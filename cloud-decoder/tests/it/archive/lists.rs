@@ -115,6 +115,7 @@ async fn an_invalid_query_is_refused_with_the_reason() {
         ("/v1/audit?after=7", "not a valid cursor"),
         ("/v1/audit?limit=1001", "1 to 1000"),
         ("/v1/frames?min_score=NaN", "finite"),
+        ("/v1/frames?damaged=perhaps", "perhaps"),
         ("/v1/frames?devise=a", "devise"),
         ("/v1/frames/seven", "seven"),
         ("/v1/frames/7?raw=perhaps", "perhaps"),
@@ -153,6 +154,8 @@ async fn a_frame_is_returned_as_json_and_as_bytes() {
         "latent_space": bundle::space().to_string(),
         "bytes": frames[0].len(),
         "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "damaged": false,
+        "location": null,
         "score": null,
     });
     let list = cloud.get("/v1/frames").await.json();

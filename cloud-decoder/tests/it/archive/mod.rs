@@ -1,4 +1,4 @@
-//! The archive over REST: lists, decoding, live events, exports, and scoring in the background; uploads over gRPC.
+//! The archive over REST: lists, decoding, live events, exports, and scoring in the background; uploads and reports over gRPC.
 
 mod bundle;
 mod decoded;
@@ -6,5 +6,6 @@ mod export;
 mod lists;
 mod live;
 mod scores;
+mod source_reports;
 mod support;
 mod uploads;

@@ -2,7 +2,7 @@
 
 use axum::http::Request;
 use lopside_archive::{Batch, HeadKey, NewRecord};
-use lopside_delivery::Class;
+use lopside_delivery::{Class, FrameMarks};
 use serde_json::{Value, json};
 
 use super::{
@@ -92,6 +92,7 @@ fn unknown() -> NewRecord {
         digest: 0,
         latent_space: [0; 8],
         trace: None,
+        marks: FrameMarks::default(),
         frame: vec![1_u8, 2, 3].into(),
     }
 }

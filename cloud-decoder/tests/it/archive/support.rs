@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lopside_archive::{Archive, Batch, NewRecord};
 use lopside_decoder::{Device, Registry};
-use lopside_delivery::Class;
+use lopside_delivery::{Class, FrameMarks};
 use lopside_latent::peek_latent_space;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -104,12 +104,24 @@ impl Cloud {
     /// Commits frames of a device, numbered from `first`. Frame `n` is captured `n` seconds after
     /// [`START_US`].
     pub(crate) async fn commit(&self, device: &str, first: u64, frames: Vec<Vec<u8>>) {
+        self.commit_marked(device, first, frames, FrameMarks::default()).await;
+    }
+
+    /// Commits frames like [`commit`](Self::commit), all with these marks.
+    pub(crate) async fn commit_marked(
+        &self,
+        device: &str,
+        first: u64,
+        frames: Vec<Vec<u8>>,
+        marks: FrameMarks,
+    ) {
         let record = |(number, frame): (u64, Vec<u8>)| NewRecord {
             captured_us: START_US + number as i64 * 1_000_000,
             source: "gate camera".into(),
             digest: crc32c::crc32c(&frame),
             latent_space: peek_latent_space(&frame).ok().flatten().map_or([0; 8], |space| *space.as_bytes()),
             trace: (number == 1).then(|| "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+            marks,
             frame: frame.into(),
         };
         let records = (first..).zip(frames).map(record).collect();

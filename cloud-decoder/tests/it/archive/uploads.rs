@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::http::Request;
 use lopside_proto::v1::{
-    ClockQuality, FrameClass, Frames, Hello, Known, Lane, Lost, NumberRange, UploadRequest, UploadResponse,
-    Welcome, ingest_service_client::IngestServiceClient, upload_request, upload_response,
+    ClockQuality, FrameClass, Frames, Hello, Known, Lane, Location, Lost, Mark, NumberRange, UploadRequest,
+    UploadResponse, Welcome, ingest_service_client::IngestServiceClient, upload_request, upload_response,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -111,7 +112,8 @@ async fn a_floor_that_cannot_be_true_is_refused() {
 async fn a_device_is_told_what_is_known_of_each_epoch() {
     let cloud = Cloud::start().await;
     let mut upload = Upload::open(&cloud, 0, 0).await;
-    assert_eq!(upload.welcome, Welcome::default());
+    let expected = Welcome { max_pixels: 40_000_000, accepts_source_reports: true, ..Welcome::default() };
+    assert_eq!(upload.welcome, expected);
     upload.send(frames(7, 1, &["one", "two"])).await.unwrap();
     upload.send(frames(8, 2, &["another two", "three"])).await.unwrap();
     let class = FrameClass::Normal.into();
@@ -166,4 +168,34 @@ async fn times_of_capture_are_corrected_by_the_clock_of_the_hello() {
     assert!(corrected["corrected"].as_str() > corrected["captured"].as_str(), "{corrected}");
     assert_eq!(impossible["corrected"], impossible["received"]);
     assert_eq!(impossible["captured"], "1970-01-01T00:01:00.000Z");
+}
+
+#[tokio::test]
+async fn what_a_device_says_of_its_inputs_is_listed() {
+    let cloud = Cloud::start().await;
+    let mut live = cloud.events(Request::get("/v1/live?damaged")).await;
+    let mut upload = Upload::open(&cloud, 0, 0).await;
+    let location =
+        Some(Location { latitude_e7: -338_000_000, longitude_e7: 1_512_000_000, altitude_cm: Some(-450) });
+    let marks = vec![Mark { index: 1, damaged: true, location }, Mark { index: 2, damaged: false, location }];
+    upload.send(Frames { marks, ..frames(1, 1, &["one", "two", "three"]) }).await.unwrap();
+    let list = async |query: &str| cloud.get(&format!("/v1/frames{query}")).await.json()["frames"].clone();
+    let all = list("").await;
+    let place = json!({ "latitude": -33.8, "longitude": 151.2, "altitude": -4.5 });
+    for (index, damaged, location) in [(0, false, &place), (1, true, &place), (2, false, &Value::Null)] {
+        assert_eq!((&all[index]["damaged"], &all[index]["location"]), (&damaged.into(), location), "{index}");
+    }
+    for query in ["?damaged", "?damaged=true", "?device=gate&damaged=true"] {
+        assert_eq!(list(query).await, json!([all[1]]), "{query}");
+    }
+    assert_eq!(list("?damaged=false").await, json!([all[0], all[2]]));
+    assert_eq!(live.next().await.unwrap().data, all[1]);
+    let export = cloud.get("/v1/export?damaged").await;
+    assert_eq!(export.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 1);
+
+    let nowhere = Some(Location { latitude_e7: i32::MAX, longitude_e7: 0, altitude_cm: None });
+    let marks = vec![Mark { index: 0, damaged: false, location: nowhere }];
+    let status = upload.send(Frames { marks, ..frames(1, 4, &["four"]) }).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("not on the earth"), "{status}");
 }

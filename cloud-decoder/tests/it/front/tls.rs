@@ -14,7 +14,7 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore,
+        ClientConfig, HandshakeKind, RootCertStore,
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
     },
@@ -166,6 +166,25 @@ async fn with_a_client_authority_only_its_clients_are_served() {
         assert!(hello(&front, &client).await.is_err());
     }
     assert_eq!(front.count(FrontEvent::HandshakeFailure), 2);
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_checked_at_every_connection() {
+    let authority = Authority::new();
+    for client_ca in [false, true] {
+        let front = RunningFront::start(&front_settings(authority.files(client_ca))).await;
+        // The client keeps its sessions, as long as the server gives it any.
+        let client = authority.client(Some(&authority.identity()), "http/1.1");
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let mut stream = connect(&front, &client).await.unwrap();
+            kinds.push(stream.get_ref().1.handshake_kind());
+            // The tickets come with the response.
+            assert!(exchange(&mut stream).await.unwrap().contains("200 OK"));
+        }
+        let second = if client_ca { HandshakeKind::Full } else { HandshakeKind::Resumed };
+        assert_eq!(kinds, [Some(HandshakeKind::Full), Some(second)], "{client_ca}");
+    }
 }
 
 #[tokio::test]

@@ -68,10 +68,8 @@ fn invalid_and_foreign_frames_are_refused() {
         assert!(
             matches!(
                 error,
-                DecodeError::InvalidFrame {
-                    index: 0,
-                    source: LatentError::Checksum { .. } | LatentError::Limit { .. }
-                }
+                DecodeError::InvalidFrame { index: 0, source: LatentError::Checksum { .. } }
+                    | DecodeError::ImageTooLarge { index: 0, source: LatentError::Limit { .. } }
             ),
             "{error}"
         );

@@ -93,12 +93,22 @@ async fn a_run_ends_when_its_caller_leaves() {
 }
 
 #[tokio::test]
+async fn a_bundle_lists_the_time_that_its_heads_take() {
+    let server = SlowServer::start().await;
+    let (_, body) = send(&server.process.url, Request::get("/v1/bundles/photo"), Vec::new()).await;
+    let bundle: Value = serde_json::from_slice(&body).unwrap();
+    let slow = bundle["heads"].as_array().unwrap().iter().find(|head| head["name"] == "slow").unwrap();
+    assert!(slow["seconds_per_megapixel"].as_f64().unwrap() > 0.0, "{slow}");
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_done_in_time_is_refused_before_it_is_decoded() {
     let server = SlowServer::start().await;
     let error = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap()["error"].to_string();
     let (parts, body) = server.decode("slow", Some(server.full_time / 4)).await;
     assert_eq!(parts.status, StatusCode::GATEWAY_TIMEOUT);
     assert!(error(&body).contains("takes about"), "{}", error(&body));
+    assert!(error(&body).contains("--request-timeout-ms"), "{}", error(&body));
 
     // Alone, the request would be done in time.
     let connection = server.begin().await;

@@ -226,6 +226,7 @@ impl<'a> BatchPlan<'a> {
             digest: record.digest,
             latent_space: record.latent_space,
             trace: record.trace.clone(),
+            marks: record.marks,
             bytes: record.frame.len() as u64,
             score: None,
         }

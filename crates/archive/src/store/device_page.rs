@@ -14,7 +14,7 @@
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use super::{super::JSON_ROWS, Connection, runs::RUN_TIME_MS};
+use super::{super::JSON_ROWS, Connection, marks::damaged_filter, runs::RUN_TIME_MS};
 use crate::FrameQuery;
 
 /// A position in a list: a time in milliseconds, and the id of a frame or a run.
@@ -115,12 +115,13 @@ impl Page<'_> {
             Some(_) => "AND (SELECT c.score FROM scores AS c WHERE c.frame_id = f.id) >= $6",
             None => "",
         };
+        let damaged_filter = damaged_filter(self.query.damaged, "f.id");
         // The sums prevent the use of the index by time: the runs must find the frames.
         let select = format!(
             "SELECT f.time_ms, f.id FROM {JSON_ROWS} AS q CROSS JOIN frames AS f \
              WHERE f.id >= CAST(q.value ->> 0 AS bigint) \
              AND f.id < CAST(q.value ->> 0 AS bigint) + CAST(q.value ->> 1 AS bigint) \
-             AND f.time_ms + 0 >= $2 AND (f.time_ms + 0, f.id) < ($3, $4) {score_filter} \
+             AND f.time_ms + 0 >= $2 AND (f.time_ms + 0, f.id) < ($3, $4) {score_filter} {damaged_filter} \
              ORDER BY f.time_ms + 0 DESC, f.id DESC LIMIT $5"
         );
         let ranges: Vec<_> = runs.iter().map(|(_, id, length, _)| (id, length)).collect();

@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, Pool, Row as _};
 use super::{
     super::{BEGIN_SNAPSHOT, Db, JSON_ROWS},
     Connection, Row, device_page,
+    marks::{damaged_filter, read_marks},
     read::{self, damaged_value, read_class, read_unsigned},
     runs::MAX_RUN_FRAMES,
 };
@@ -19,9 +20,9 @@ const MAX_SORTED_FRAMES: i64 = 20_000;
 /// The columns that [`read_meta`] reads.
 const META_COLUMNS: &str = "f.id, d.name, s.epoch, s.class, r.first_number + (f.id - r.id), f.time_ms, f.captured_us, \
      r.received_us, r.offset_ms, r.clock, o.text, f.digest, r.latent_space, f.trace, CAST(length(f.frame) AS bigint), \
-     h.bundle, h.head, h.version, c.score, c.quantile, c.label";
+     h.bundle, h.head, h.version, c.score, c.quantile, c.label, m.damaged, m.latitude_e7, m.longitude_e7, m.altitude_cm";
 /// The index of the first column after them.
-const NEXT_COLUMN: usize = 21;
+const NEXT_COLUMN: usize = 25;
 
 /// Returns the SQL that selects the columns of frames, and further columns. `pages` defines `page`, a table of their ids,
 /// from which frames and runs are looked up in this order.
@@ -31,22 +32,29 @@ fn meta_sql(pages: &str, further_columns: &str) -> String {
          SELECT {META_COLUMNS}{further_columns} FROM placed CROSS JOIN frames AS f CROSS JOIN runs AS r \
          JOIN streams AS s ON s.id = r.stream_id JOIN devices AS d ON d.id = r.device_id \
          JOIN sources AS o ON o.id = r.source_id LEFT JOIN scores AS c ON c.frame_id = f.id \
-         LEFT JOIN heads AS h ON h.id = c.head_id WHERE f.id = placed.id AND r.id = placed.run_id"
+         LEFT JOIN heads AS h ON h.id = c.head_id \
+         LEFT JOIN marks AS m ON m.frame_id = f.id WHERE f.id = placed.id AND r.id = placed.run_id"
     )
+}
+
+/// A filter that few frames match, so that a page is selected from these frames alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SelectiveFilter {
+    /// Frames of damaged inputs.
+    Damaged,
+    /// Frames with a minimum score.
+    MinScore,
 }
 
 /// Returns the frames of a page, and one more if there is one.
 pub(super) async fn list_frames(readers: &Pool<Db>, query: &FrameQuery) -> sqlx::Result<Vec<FrameMeta>> {
     // All queries see the same frames, so a page does not end early because of a frame that is deleted meanwhile.
     let mut snapshot = readers.begin_with(BEGIN_SNAPSHOT).await?;
-    let has_few_matches = match query.min_score {
-        Some(min_score) => has_few_matches(&mut snapshot, min_score).await?,
-        None => false,
-    };
-    let frames = if query.device.is_some() && !has_few_matches {
+    let selective = find_selective_filter(&mut snapshot, query).await?;
+    let frames = if query.device.is_some() && selective.is_none() {
         list_device_frames(&mut snapshot, query).await?
     } else {
-        list_by_time(&mut snapshot, query, has_few_matches).await?
+        list_by_time(&mut snapshot, query, selective).await?
     };
     snapshot.commit().await?;
     Ok(frames)
@@ -64,10 +72,10 @@ async fn list_device_frames(connection: &mut Connection, query: &FrameQuery) -> 
 async fn list_by_time(
     connection: &mut Connection,
     query: &FrameQuery,
-    has_few_matches: bool,
+    selective: Option<SelectiveFilter>,
 ) -> sqlx::Result<Vec<FrameMeta>> {
     let (time_ms, id) = query.before();
-    let sql = AssertSqlSafe(page_sql(query, has_few_matches));
+    let sql = AssertSqlSafe(page_sql(query, selective));
     let mut select =
         sqlx::query(sql).bind(query.start_ms()).bind(time_ms).bind(id).bind(i64::from(query.page_size()) + 1);
     if let Some(min_score) = query.min_score {
@@ -141,8 +149,28 @@ async fn count_after(readers: &Pool<Db>, id: i64, device: Option<&str>) -> sqlx:
     Ok(count.cast_unsigned())
 }
 
-/// Returns whether at most [`MAX_SORTED_FRAMES`] frames have a score of at least `min_score`.
-async fn has_few_matches(connection: &mut Connection, min_score: f64) -> sqlx::Result<bool> {
+/// Returns a filter of the query that at most [`MAX_SORTED_FRAMES`] frames match.
+async fn find_selective_filter(
+    connection: &mut Connection,
+    query: &FrameQuery,
+) -> sqlx::Result<Option<SelectiveFilter>> {
+    if query.damaged == Some(true) && has_few_damaged(connection).await? {
+        return Ok(Some(SelectiveFilter::Damaged));
+    }
+    let Some(min_score) = query.min_score else { return Ok(None) };
+    Ok(has_few_scores(connection, min_score).await?.then_some(SelectiveFilter::MinScore))
+}
+
+async fn has_few_damaged(connection: &mut Connection) -> sqlx::Result<bool> {
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM marks WHERE damaged = 1 LIMIT $1) AS few")
+            .bind(MAX_SORTED_FRAMES + 1)
+            .fetch_one(connection)
+            .await?;
+    Ok(count <= MAX_SORTED_FRAMES)
+}
+
+async fn has_few_scores(connection: &mut Connection, min_score: f64) -> sqlx::Result<bool> {
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM scores WHERE score >= $1 LIMIT $2) AS few")
             .bind(min_score)
@@ -152,31 +180,50 @@ async fn has_few_matches(connection: &mut Connection, min_score: f64) -> sqlx::R
     Ok(count <= MAX_SORTED_FRAMES)
 }
 
-/// Returns the SQL of a page. `$1` to `$4` are the earliest time, the time and id that the page ends before,
-/// and the number of frames. The frames of the page are selected from indices alone.
-fn page_sql(query: &FrameQuery, has_few_matches: bool) -> String {
-    let (few, table, score_filter) = match query.min_score {
-        None => ("", "frames", ""),
-        Some(_) if has_few_matches => {
-            let few = "few AS MATERIALIZED (SELECT f.id, f.time_ms FROM scores AS c JOIN frames AS f ON f.id = c.frame_id \
-                       WHERE c.score >= $5), ";
-            (few, "few", "")
-        }
-        Some(_) => ("", "frames", "AND (SELECT c.score FROM scores AS c WHERE c.frame_id = frames.id) >= $5"),
+/// Returns the SQL of a page. `$1` to `$4` are the earliest time, the time and id that the page ends before, and the
+/// number of frames; the minimum score and the device follow, if the query has them. The frames of the page are selected
+/// from indices alone.
+fn page_sql(query: &FrameQuery, selective: Option<SelectiveFilter>) -> String {
+    let (few, table) = match selective {
+        None => ("", "frames"),
+        Some(SelectiveFilter::Damaged) => (
+            "few AS MATERIALIZED (SELECT f.id, f.time_ms FROM marks AS m JOIN frames AS f ON f.id = m.frame_id \
+             WHERE m.damaged = 1), ",
+            "few",
+        ),
+        Some(SelectiveFilter::MinScore) => (
+            "few AS MATERIALIZED (SELECT f.id, f.time_ms FROM scores AS c JOIN frames AS f ON f.id = c.frame_id \
+             WHERE c.score >= $5), ",
+            "few",
+        ),
     };
-    // A page of one device is selected here only from few frames.
-    let device_filter = if query.device.is_some() {
-        "AND (SELECT r.device_id FROM runs AS r WHERE r.id <= few.id ORDER BY r.id DESC LIMIT 1) \
-         = (SELECT d.id FROM devices AS d WHERE d.name = $6)"
-    } else {
-        ""
-    };
+    let filters = page_filters(query, selective, table);
     let pages = format!(
-        "{few}page AS (SELECT id FROM {table} \
-         WHERE time_ms >= $1 AND (time_ms, id) < ($2, $3) {score_filter} {device_filter} \
+        "{few}page AS (SELECT id FROM {table} WHERE time_ms >= $1 AND (time_ms, id) < ($2, $3) {filters} \
          ORDER BY time_ms DESC, id DESC LIMIT $4)"
     );
     format!("{} ORDER BY f.time_ms DESC, f.id DESC", meta_sql(&pages, ""))
+}
+
+/// Returns the SQL of the filters of a page, without the one that its table has applied.
+fn page_filters(query: &FrameQuery, selective: Option<SelectiveFilter>, table: &str) -> String {
+    let score = if query.min_score.is_some() && selective != Some(SelectiveFilter::MinScore) {
+        format!("AND (SELECT c.score FROM scores AS c WHERE c.frame_id = {table}.id) >= $5")
+    } else {
+        String::new()
+    };
+    let damaged = query.damaged.filter(|_| selective != Some(SelectiveFilter::Damaged));
+    let damaged = damaged_filter(damaged, &format!("{table}.id"));
+    let device = if query.device.is_some() {
+        let parameter = if query.min_score.is_some() { 6 } else { 5 };
+        format!(
+            "AND (SELECT r.device_id FROM runs AS r WHERE r.id <= {table}.id ORDER BY r.id DESC LIMIT 1) \
+             = (SELECT d.id FROM devices AS d WHERE d.name = ${parameter})"
+        )
+    } else {
+        String::new()
+    };
+    [score, damaged, device].join(" ")
 }
 
 fn read_meta(row: &Row) -> sqlx::Result<FrameMeta> {
@@ -198,6 +245,7 @@ fn read_meta(row: &Row) -> sqlx::Result<FrameMeta> {
         digest: read_digest(row, 11)?,
         latent_space: row.try_get::<i64, _>(12)?.to_be_bytes(),
         trace: row.try_get(13)?,
+        marks: read_marks(row, 21)?,
         bytes: read_unsigned(row, 14)?,
         score: read_score(row)?,
     })

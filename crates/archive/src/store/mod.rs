@@ -37,6 +37,7 @@ mod identity;
 mod lanes;
 mod list;
 mod losses;
+mod marks;
 mod read;
 mod retention;
 mod runs;

@@ -1,11 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use super::{
-    super::{FRAME_OVERHEAD_BYTES, JSON_ROWS, ROW_LOCK, ROW_LOCK_SKIPPING, RUN_OVERHEAD_BYTES},
-    Connection, read, scores, sources,
+    super::{
+        FRAME_OVERHEAD_BYTES, JSON_ROWS, MARK_OVERHEAD_BYTES, ROW_LOCK, ROW_LOCK_SKIPPING, RUN_OVERHEAD_BYTES,
+    },
+    Connection, marks, read, scores, sources,
 };
 use crate::{DeletedFrames, quota::Eviction};
 
@@ -25,7 +27,7 @@ struct Candidate {
     run_id: i64,
     id: i64,
     received_us: i64,
-    /// Bytes of the frame and of its trace.
+    /// Bytes of the frame, of its trace and of its mark.
     bytes: u64,
     /// The run's share of the bytes of its source's name, which is deleted with the last run that has it.
     source_bytes: u64,
@@ -90,7 +92,9 @@ async fn oldest_runs(connection: &mut Connection, device_id: i64) -> sqlx::Resul
 async fn list_candidates(connection: &mut Connection, runs: &[i64]) -> sqlx::Result<Vec<Candidate>> {
     let runs: Vec<_> = runs.iter().map(|id| [id]).collect();
     let select = format!(
-        "SELECT r.id, f.id, r.received_us, CAST(length(f.frame) + COALESCE(octet_length(f.trace), 0) AS bigint), \
+        "SELECT r.id, f.id, r.received_us, CAST(length(f.frame) + COALESCE(octet_length(f.trace), 0) \
+         + CASE WHEN EXISTS (SELECT 1 FROM marks AS m WHERE m.frame_id = f.id) THEN {MARK_OVERHEAD_BYTES} ELSE 0 END \
+         AS bigint), \
          CAST(octet_length(s.text) / CASE WHEN s.runs > 1 THEN s.runs ELSE 1 END AS bigint) \
          FROM {JSON_ROWS} AS q CROSS JOIN runs AS r CROSS JOIN sources AS s CROSS JOIN frames AS f \
          WHERE r.id = CAST(q.value ->> 0 AS bigint) AND s.id = r.source_id AND f.id >= r.id AND f.id < r.id + r.length \
@@ -141,12 +145,12 @@ async fn delete_parts(connection: &mut Connection, parts: &[RunPart]) -> sqlx::R
     }
     let run_by_first: BTreeMap<i64, i64> = parts.iter().map(|part| (part.first, part.run_id)).collect();
     let mut losses = BTreeMap::<i64, DeviceLoss>::new();
-    for (id, bytes, trace_bytes) in delete_frames(connection, parts).await? {
+    for (id, bytes, text_bytes) in delete_frames(connection, parts).await? {
         let run = run_by_first.range(..=id).next_back().map(|(_, run_id)| *run_id);
         let loss = losses.entry(run.ok_or(sqlx::Error::RowNotFound)?).or_default();
         loss.frames += 1;
         loss.bytes += bytes.cast_unsigned();
-        loss.text_bytes += trace_bytes.cast_unsigned();
+        loss.text_bytes += text_bytes;
     }
     let deleted = DeletedFrames {
         frames: losses.values().map(|loss| loss.frames).sum(),
@@ -158,9 +162,9 @@ async fn delete_parts(connection: &mut Connection, parts: &[RunPart]) -> sqlx::R
     Ok(deleted)
 }
 
-/// Deletes the frames of some parts of runs, with their scores. Returns their ids, and the bytes of each and of its
-/// trace.
-async fn delete_frames(connection: &mut Connection, parts: &[RunPart]) -> sqlx::Result<Vec<(i64, i64, i64)>> {
+/// Deletes the frames of some parts of runs, with their scores and marks. Returns their ids, the bytes of each, and the
+/// bytes of its trace and of its mark.
+async fn delete_frames(connection: &mut Connection, parts: &[RunPart]) -> sqlx::Result<Vec<(i64, i64, u64)>> {
     let ranges: Vec<_> = parts.iter().map(|part| (part.first, part.end)).collect();
     let ranges = json!(ranges).to_string();
     let delete_scores = format!(
@@ -168,12 +172,19 @@ async fn delete_frames(connection: &mut Connection, parts: &[RunPart]) -> sqlx::
          WHERE c.frame_id >= CAST(q.value ->> 0 AS bigint) AND c.frame_id < CAST(q.value ->> 1 AS bigint))"
     );
     sqlx::query(AssertSqlSafe(delete_scores)).bind(&ranges).execute(&mut *connection).await?;
+    let marked: HashSet<i64> = marks::delete(connection, &ranges).await?.into_iter().collect();
     let delete_frames = format!(
         "DELETE FROM frames WHERE id IN (SELECT f.id FROM {JSON_ROWS} AS q CROSS JOIN frames AS f \
          WHERE f.id >= CAST(q.value ->> 0 AS bigint) AND f.id < CAST(q.value ->> 1 AS bigint)) \
          RETURNING id, CAST(length(frame) AS bigint), CAST(COALESCE(octet_length(trace), 0) AS bigint)"
     );
-    sqlx::query_as(AssertSqlSafe(delete_frames)).bind(&ranges).fetch_all(connection).await
+    let deleted: Vec<(i64, i64, i64)> =
+        sqlx::query_as(AssertSqlSafe(delete_frames)).bind(&ranges).fetch_all(connection).await?;
+    let deleted = deleted.into_iter().map(|(id, bytes, trace_bytes)| {
+        let mark_bytes = if marked.contains(&id) { MARK_OVERHEAD_BYTES } else { 0 };
+        (id, bytes, trace_bytes.cast_unsigned() + mark_bytes)
+    });
+    Ok(deleted.collect())
 }
 
 /// Subtracts the losses of some runs from the runs and from their sources and devices. Runs without frames are deleted.

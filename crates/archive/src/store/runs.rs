@@ -15,8 +15,8 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use super::{
-    super::{JSON_ROWS, insert_frames, next_frame_ids},
-    Connection, NewRow, sources,
+    super::{JSON_ROWS, MARK_OVERHEAD_BYTES, insert_frames, next_frame_ids},
+    Connection, NewRow, marks, sources,
 };
 use crate::{
     ClockQuality, NewRecord,
@@ -59,7 +59,7 @@ pub(super) struct InsertedFrames {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct RunTotals {
     pub(super) runs: u64,
-    /// Bytes of the names of sources and of traces.
+    /// Bytes of the names of sources, of traces and of marks.
     pub(super) text_bytes: u64,
 }
 
@@ -92,7 +92,8 @@ pub(super) async fn insert(
     }
     for frame in frames {
         let trace_bytes = frame.record.trace.as_ref().map_or(0, String::len) as u64;
-        totals.entry(frame.device_id).or_default().text_bytes += trace_bytes;
+        let mark_bytes = if frame.record.marks.is_empty() { 0 } else { MARK_OVERHEAD_BYTES };
+        totals.entry(frame.device_id).or_default().text_bytes += trace_bytes + mark_bytes;
     }
     let names: Vec<(i64, &str)> = runs.iter().map(NewRun::source).collect();
     let sources = sources::add_runs(connection, &names).await?;
@@ -101,6 +102,7 @@ pub(super) async fn insert(
     }
     insert_runs(connection, &runs, &sources, received_us).await?;
     insert_frames(connection, &rows).await?;
+    marks::insert(connection, &rows).await?;
     let placed = ids.into_iter().zip(times).map(|(id, time)| PlacedFrame { id, time });
     Ok(InsertedFrames { frames: placed.collect(), totals })
 }
@@ -200,6 +202,7 @@ impl NewRun<'_> {
 
 #[cfg(test)]
 mod tests {
+    use lopside_delivery::FrameMarks;
     use proptest::prelude::*;
 
     use super::*;
@@ -213,6 +216,7 @@ mod tests {
             digest: 0,
             latent_space: [latent_space; 8],
             trace: None,
+            marks: FrameMarks::default(),
             frame: Vec::<u8>::new().into(),
         }
     }

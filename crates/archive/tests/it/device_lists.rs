@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lopside_archive::{Archive, Batch, FrameMeta, FrameQuery, HeadKey, NewScore, Settings};
-use lopside_delivery::Class;
+use lopside_delivery::{Class, FrameMarks};
 use proptest::prelude::*;
 
 use crate::{START_US, batch, frames, frames_of, open};
@@ -25,6 +25,7 @@ struct QueryStep {
     from_ms: Option<i64>,
     to_ms: Option<i64>,
     min_score: Option<f64>,
+    damaged: Option<bool>,
     limit: u32,
 }
 
@@ -45,15 +46,13 @@ fn batch_step() -> impl Strategy<Value = BatchStep> {
 fn query_step() -> impl Strategy<Value = QueryStep> {
     let time_ms = || prop::option::of(prop_oneof![0..6_i64, 0..20_000_i64, 0..4_000_000_i64]);
     let min_score = prop::option::of(0..4_u32).prop_map(|score| score.map(f64::from));
-    (time_ms(), time_ms(), min_score, 1..12_u32).prop_map(|(from_ms, to_ms, min_score, limit)| QueryStep {
-        from_ms,
-        to_ms,
-        min_score,
-        limit,
-    })
+    let damaged = prop::option::of(any::<bool>());
+    (time_ms(), time_ms(), min_score, damaged, 1..12_u32).prop_map(
+        |(from_ms, to_ms, min_score, damaged, limit)| QueryStep { from_ms, to_ms, min_score, damaged, limit },
+    )
 }
 
-/// Archives the batches, scores every second frame, and deletes a few.
+/// Archives the batches, in which every third frame is of a damaged input, scores every second frame, and deletes a few.
 async fn fill(archive: &Archive, steps: &[BatchStep]) {
     let mut next = [[1_u64; 2]; DEVICES.len()];
     for BatchStep { device, class, times_ms } in steps {
@@ -62,6 +61,7 @@ async fn fill(archive: &Archive, steps: &[BatchStep]) {
         let mut batch = Batch { class: *class, ..batch(DEVICES[*device], *first, last) };
         for (record, time_ms) in batch.records.iter_mut().zip(times_ms) {
             record.captured_us = START_US + 1000 * time_ms;
+            record.marks = FrameMarks { is_damaged: record.digest % 3 == 0, location: None };
         }
         *first = last + 1;
         archive.apply(batch).await.unwrap();
@@ -85,6 +85,7 @@ fn matches(frame: &FrameMeta, device: &str, query: &FrameQuery) -> bool {
     &*frame.device == device
         && query.from_us.is_none_or(|from_us| frame.captured_us >= from_us)
         && query.to_us.is_none_or(|to_us| frame.captured_us < to_us)
+        && query.damaged.is_none_or(|damaged| frame.marks.is_damaged == damaged)
         && has_score
 }
 
@@ -94,13 +95,14 @@ async fn check(path: &Path, steps: &[BatchStep], queries: Vec<QueryStep>) {
     fill(&archive, steps).await;
     let all = frames(&archive).await;
     assert!(all.is_sorted_by(|a, b| (a.captured_us, a.id) > (b.captured_us, b.id)));
-    for QueryStep { from_ms, to_ms, min_score, limit } in queries {
+    for QueryStep { from_ms, to_ms, min_score, damaged, limit } in queries {
         for device in DEVICES {
             let query = FrameQuery {
                 device: Some(device.into()),
                 from_us: from_ms.map(|ms| START_US + 1000 * ms),
                 to_us: to_ms.map(|ms| START_US + 1000 * ms),
                 min_score,
+                damaged,
                 limit,
                 after: None,
             };

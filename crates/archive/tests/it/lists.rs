@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lopside_archive::{
     Archive, ArchiveSummary, Batch, ClockQuality, FrameMeta, FrameQuery, HeadKey, NewRecord, NewScore,
 };
-use lopside_delivery::Class;
+use lopside_delivery::{Class, FrameMarks, GeoPoint};
 
 use crate::{START_US, batch, frames, open, record};
 
@@ -17,6 +17,7 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
         digest: u32::MAX,
         latent_space: [0xff, 0, 1, 2, 3, 4, 5, 6],
         trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        marks: FrameMarks { is_damaged: true, location: GeoPoint::from_degrees(-33.8, 151.2, Some(-4.5)) },
         frame: (0..=255).collect::<Vec<u8>>().into(),
     };
     let plain = NewRecord { trace: None, frame: Vec::<u8>::new().into(), ..record(0) };
@@ -51,6 +52,7 @@ pub(crate) async fn a_frame_comes_back_as_it_was_sent(url: &str) {
             digest: sent.digest,
             latent_space: sent.latent_space,
             trace: sent.trace,
+            marks: sent.marks,
             bytes: sent.frame.len() as u64,
             score: None,
         };

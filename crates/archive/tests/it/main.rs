@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use lopside_archive::{Archive, Batch, FrameMeta, FrameQuery, KnownNumbers, NewRecord, Settings};
-use lopside_delivery::Class;
+use lopside_delivery::{Class, FrameMarks};
 
 mod audit;
 mod clocks;
@@ -18,6 +18,7 @@ mod errors;
 mod kill;
 mod lists;
 mod losses;
+mod marks;
 mod migrations;
 mod model;
 mod outages;
@@ -93,6 +94,10 @@ on_both_backends! {
         a_list_of_no_later_frames_counts_all_of_them,
         devices_are_listed_in_pages,
         the_summary_has_the_sums_over_all_devices;
+    marks:
+        marks_come_back_as_they_were_sent,
+        few_and_many_damaged_frames_are_found,
+        marks_are_counted_and_deleted_with_their_frames;
     audit:
         audit_entries_come_back_in_pages_as_they_were_added,
         two_servers_add_to_one_chain,
@@ -150,6 +155,7 @@ fn record(number: u64) -> NewRecord {
         digest: number as u32 * 7,
         latent_space: *b"space-01",
         trace: None,
+        marks: FrameMarks::default(),
         frame: vec![number as u8; 10].into(),
     }
 }

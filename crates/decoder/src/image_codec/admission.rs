@@ -14,6 +14,9 @@ use crate::{DecodeError, RequestOptions};
 /// Lower and upper bound of the advised retry delay.
 const RETRY_DELAY_RANGE: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(10)];
 
+/// Expected time of a request from which on the operator is told of it.
+const LONG_REQUEST: Duration = Duration::from_secs(5);
+
 /// The work of an admitted request: one reservation per requested head. Dropping it withdraws what was not computed.
 pub(super) struct AdmittedImages {
     pub(super) reservations: Vec<PixelReservation>,
@@ -52,6 +55,10 @@ pub(super) fn admit_images<'a>(
         let [shortest, longest] = RETRY_DELAY_RANGE;
         let retry_after = total.wait.clamp(shortest, longest);
         return Err(DecodeError::Overloaded { head: name.clone(), retry_after });
+    }
+    if total.run >= LONG_REQUEST {
+        let expected_seconds = total.run.as_secs_f64();
+        tracing::info!(head = %name, images, expected_seconds, "the images of a request take long on this machine");
     }
     Ok(AdmittedImages { reservations })
 }

@@ -24,6 +24,8 @@ pub(super) enum CanvasFormat {
     Colour,
     /// The values of the head without conversion, plane by plane.
     Values,
+    /// The mean of the head's three planes without conversion, once per plane.
+    GreyValues,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,20 @@ enum Samples {
     Grey(Vec<u8>),
     Colour(Vec<u8>),
     Values(Vec<f32>),
+    /// One plane, which stands for all three.
+    GreyValues(Vec<f32>),
+}
+
+impl CanvasFormat {
+    /// Returns the format of an 8-bit image.
+    pub(super) fn of_image(is_grey: bool) -> Self {
+        if is_grey { Self::Grey } else { Self::Colour }
+    }
+
+    /// Returns the format of a tensor.
+    pub(super) fn of_tensor(is_grey: bool) -> Self {
+        if is_grey { Self::GreyValues } else { Self::Values }
+    }
 }
 
 impl Canvas {
@@ -41,6 +57,7 @@ impl Canvas {
             CanvasFormat::Grey => Samples::Grey(vec![0; pixels]),
             CanvasFormat::Colour => Samples::Colour(vec![0; 3 * pixels]),
             CanvasFormat::Values => Samples::Values(vec![0.0; 3 * pixels]),
+            CanvasFormat::GreyValues => Samples::GreyValues(vec![0.0; pixels]),
         };
         Self { size, range, samples }
     }
@@ -68,6 +85,10 @@ impl Canvas {
                         values[colour * height * width + first..][..columns].copy_from_slice(plane);
                     }
                 }
+                Samples::GreyValues(values) => {
+                    let means = values[first..][..columns].iter_mut().zip(means_of(row));
+                    means.for_each(|(value, mean)| *value = mean);
+                }
             }
         }
         Ok(())
@@ -78,11 +99,15 @@ impl Canvas {
     /// # Errors
     /// [`DecodeError::Internal`] if the PNG file cannot be encoded.
     pub(super) fn into_output(self) -> Result<OutputValue, DecodeError> {
-        if let Samples::Values(values) = self.samples {
-            let [height, width] = self.size.map(|side| side as u32);
-            return Ok(OutputValue::Tensor { shape: vec![3, height, width], values });
-        }
-        Ok(OutputValue::Png(png::encode_png(&self.into_image()?)?))
+        let values = match self.samples {
+            Samples::Values(values) => values,
+            Samples::GreyValues(plane) => plane.repeat(3),
+            Samples::Grey(_) | Samples::Colour(_) => {
+                return Ok(OutputValue::Png(png::encode_png(&self.into_image()?)?));
+            }
+        };
+        let [height, width] = self.size.map(|side| side as u32);
+        Ok(OutputValue::Tensor { shape: vec![3, height, width], values })
     }
 
     /// Returns the image of 8-bit samples.
@@ -94,7 +119,7 @@ impl Canvas {
         let image = match self.samples {
             Samples::Grey(samples) => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
             Samples::Colour(samples) => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
-            Samples::Values(_) => None,
+            Samples::Values(_) | Samples::GreyValues(_) => None,
         };
         image.ok_or_else(|| DecodeError::Internal("the samples of an image are not bytes".into()))
     }
@@ -117,9 +142,9 @@ impl SampleConverter {
         ((value - self.low) * self.scale).round() as u8
     }
 
-    fn write_grey(self, [red, green, blue]: [&[f32]; 3], samples: &mut [u8]) {
-        for (((sample, r), g), b) in samples.iter_mut().zip(red).zip(green).zip(blue) {
-            *sample = self.convert((r + g + b) / 3.0);
+    fn write_grey(self, row: [&[f32]; 3], samples: &mut [u8]) {
+        for (sample, mean) in samples.iter_mut().zip(means_of(row)) {
+            *sample = self.convert(mean);
         }
     }
 
@@ -129,6 +154,11 @@ impl SampleConverter {
             *pixel = [*r, *g, *b].map(|value| self.convert(value));
         }
     }
+}
+
+/// Returns the mean of the three colours, pixel by pixel.
+fn means_of([red, green, blue]: [&[f32]; 3]) -> impl Iterator<Item = f32> {
+    red.iter().zip(green).zip(blue).map(|((r, g), b)| (r + g + b) / 3.0)
 }
 
 #[cfg(test)]
@@ -173,8 +203,17 @@ mod tests {
     }
 
     #[test]
+    fn a_grey_tensor_has_three_equal_planes() {
+        let values = planes([-1.0, 1.0], [0.0, 0.5], [1.0, 0.0]);
+        let output = canvas(CanvasFormat::of_tensor(true), &values).into_output().unwrap();
+        let expected = OutputValue::Tensor { shape: vec![3, 1, 2], values: [0.0, 0.5].repeat(3) };
+        assert_eq!(output, expected);
+    }
+
+    #[test]
     fn tiles_are_put_in_their_places() {
-        for format in [CanvasFormat::Grey, CanvasFormat::Colour, CanvasFormat::Values] {
+        use CanvasFormat::{Colour, Grey, GreyValues, Values};
+        for format in [Grey, Colour, Values, GreyValues] {
             let mut canvas = Canvas::new([2, 3], RANGE, format);
             for (place, value) in [([0, 0], -1.0), ([0, 1], 0.0), ([1, 0], 1.0), ([1, 1], -1.0)] {
                 let values = [value; 12];
@@ -182,12 +221,13 @@ mod tests {
                 canvas.paste(place, Raster { size: [1, columns], ..raster(&values) }).unwrap();
             }
             let expected = match format {
-                CanvasFormat::Grey => vec![0, 128, 128, 255, 0, 0],
+                Grey => vec![0, 128, 128, 255, 0, 0],
                 _ => [[0; 3], [128; 3], [128; 3], [255; 3], [0; 3], [0; 3]].concat(),
             };
             match canvas.samples {
                 Samples::Grey(samples) | Samples::Colour(samples) => assert_eq!(samples, expected),
                 Samples::Values(values) => assert_eq!(values, [-1.0, 0.0, 0.0, 1.0, -1.0, -1.0].repeat(3)),
+                Samples::GreyValues(values) => assert_eq!(values, [-1.0, 0.0, 0.0, 1.0, -1.0, -1.0]),
             }
         }
     }

@@ -72,8 +72,7 @@ impl ImageCodecDecoder {
     /// # Errors
     /// [`DecodeError`], as a client of the server receives it, with frame index 0.
     pub fn decode(&mut self, frame: &[u8]) -> Result<DynamicImage, DecodeError> {
-        self.compute(frame, |header| if header.is_grey { CanvasFormat::Grey } else { CanvasFormat::Colour })?
-            .into_image()
+        self.compute(frame, |header| CanvasFormat::of_image(header.is_grey))?.into_image()
     }
 
     /// Decodes a frame to samples of the format that `format` returns for its header.

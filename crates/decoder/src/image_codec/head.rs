@@ -41,6 +41,13 @@ impl ImageHead {
             instances,
         }
     }
+
+    /// Returns the time that the head needs per megapixel of the encoded image, in seconds, as measured in its last
+    /// runs; `None` before the first one.
+    #[must_use]
+    pub fn seconds_per_megapixel(&self) -> Option<f64> {
+        self.pace.seconds_per_megapixel()
+    }
 }
 
 impl VersionedHead for ImageHead {

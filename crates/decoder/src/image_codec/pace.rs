@@ -16,6 +16,8 @@ use std::{
 
 /// Pixels per unit of time measurement, so that nanoseconds per unit are whole numbers.
 const PIXELS_PER_UNIT: u64 = 1 << 20;
+/// Nanoseconds per second and pixels per megapixel, as a quotient.
+const NANOS_PER_SECOND_AND_MEGAPIXEL: f64 = 1e3;
 /// Shorter runs are not measured: their fixed costs would make pixels look slow.
 pub(super) const MIN_MEASURED_TIME: Duration = Duration::from_millis(5);
 
@@ -51,6 +53,13 @@ impl PixelPace {
     /// Returns whether a run was measured.
     pub(super) fn is_measured(&self) -> bool {
         self.average.load(Relaxed) > 0
+    }
+
+    /// Returns the recent average time per megapixel in seconds; `None` before the first measurement.
+    pub(super) fn seconds_per_megapixel(&self) -> Option<f64> {
+        let average = self.average.load(Relaxed);
+        let nanos_per_pixel = average as f64 / PIXELS_PER_UNIT as f64;
+        (average > 0).then_some(nanos_per_pixel / NANOS_PER_SECOND_AND_MEGAPIXEL)
     }
 
     /// Records the time of a run, unless it is too short.
@@ -130,13 +139,15 @@ mod tests {
     #[test]
     fn a_slow_phase_changes_the_average_and_not_the_best() {
         let pace = Arc::new(PixelPace::default());
-        assert!(!pace.is_measured());
+        assert!(!pace.is_measured() && pace.seconds_per_megapixel().is_none());
         pace.record(PIXELS_PER_UNIT, SECOND);
         for _ in 0..50 {
             pace.record(PIXELS_PER_UNIT, 10 * SECOND);
         }
         let times = pace.reserve(PIXELS_PER_UNIT, 1).1;
         assert!(times.run > 9 * SECOND && times.best_run == SECOND, "{times:?}");
+        let seconds_per_megapixel = pace.seconds_per_megapixel().unwrap();
+        assert!((8.5..9.6).contains(&seconds_per_megapixel), "{seconds_per_megapixel}");
         // A short run with its fixed costs is not measured.
         pace.record(1, MIN_MEASURED_TIME.saturating_sub(Duration::from_nanos(1)));
         assert_eq!(pace.reserve(PIXELS_PER_UNIT, 1).1.run, times.run);

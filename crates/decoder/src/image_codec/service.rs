@@ -107,7 +107,9 @@ impl ImageCodecService {
         let headers: Vec<ImageCodecHeader> = items.iter().map(|maps| maps.header).collect();
         let pixels = headers.iter().map(|header| self.codec.output_pixels(*header, scale, limits));
         let pixels = pixels.collect::<Result<Vec<u64>, _>>();
-        let pixels = pixels.map_err(|error| DecodeError::InvalidRequest(error.to_string()))?;
+        let pixels = pixels.map_err(|error| {
+            DecodeError::InvalidRequest(format!("{error}: start the server with a larger --max-megapixels"))
+        })?;
         let mut admitted = self.admit(&heads, &headers, options)?;
         let mut outputs = Vec::with_capacity(items.len());
         for (maps, pixels) in items.into_iter().zip(pixels) {
@@ -221,9 +223,8 @@ impl ImageCodecService {
         for (&(head, format), reservation) in heads.iter().zip(&mut admitted.reservations) {
             let run = HeadRun { codec: &self.codec, head, maps: &maps, options, permit };
             let format = match format {
-                OutputFormat::Tensor => CanvasFormat::Values,
-                _ if maps.header.is_grey => CanvasFormat::Grey,
-                _ => CanvasFormat::Colour,
+                OutputFormat::Tensor => CanvasFormat::of_tensor(maps.header.is_grey),
+                _ => CanvasFormat::of_image(maps.header.is_grey),
             };
             let value = run.compute(format, reservation).await?;
             let entry = &head.spec.entry;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use lopside_delivery::Class;
-use lopside_spool::{Counters, DropReason, Options, Spool};
+use lopside_spool::{ClassPolicy, Counters, DropPolicy, DropReason, Options, Spool};
 use lopside_uplink::{RefusalPolicy, Store, StoreOutcome, StoreSettings, UplinkSettings};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{
@@ -72,9 +72,11 @@ impl World {
 
     fn start_edge(&mut self) {
         let commit_delay = Duration::from_millis(5);
+        let drop_policy = if self.rng.random() { DropPolicy::Oldest } else { DropPolicy::Newest };
         let store = StoreSettings {
             budget_bytes: BUDGET,
             keep_delivered_bytes: u64::MAX,
+            policies: [ClassPolicy { drop_policy, max_age: None }; Class::ALL.len()],
             commit_delay,
             machine: None,
             device: None,

@@ -1,7 +1,8 @@
-//! `GET /v1/devices`: the devices of the archive, in pages.
+//! `GET /v1/devices`: the devices of the archive, in pages, with what they report of their sources.
 
 use axum::Json;
 use lopside_archive::Device;
+use lopside_delivery::SourceCondition;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,7 +13,11 @@ use super::{
 use crate::{
     ServeError,
     api::{extract::QueryParams, openapi_errors},
-    archive::{record::ClockName, times::format_rfc3339},
+    archive::{
+        device_reports::{DeviceReport, DeviceReports, ReportedSource},
+        record::ClockName,
+        times::format_rfc3339,
+    },
 };
 
 /// Lists the devices that have sent frames.
@@ -31,7 +36,8 @@ pub(in crate::api::rest) async fn list_devices(
     let DevicesQuery { limit: PageLimit(limit), after } = query;
     let after = after.map(|DeviceCursorParam(cursor)| cursor);
     let page = server_archive.archive.list_devices(limit, after.as_ref()).await?;
-    let devices = page.devices.into_iter().map(DeviceBody::from).collect();
+    let reports = &server_archive.reports;
+    let devices = page.devices.into_iter().map(|device| DeviceBody::new(device, reports)).collect();
     Ok(Json(Devices { devices, next: page.next.map(|next| next.to_string()) }))
 }
 
@@ -91,10 +97,56 @@ struct DeviceBody {
     /// did not state its time.
     #[schema(required)]
     clock_offset_ms: Option<i64>,
+    /// The last report of the device about its sources to this server, which keeps it in memory; null if there was none.
+    #[schema(required)]
+    report: Option<ReportBody>,
 }
 
-impl From<Device> for DeviceBody {
-    fn from(device: Device) -> Self {
+/// What a device has reported of its sources.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeviceReport)]
+struct ReportBody {
+    /// Time of arrival: RFC 3339, UTC.
+    received: String,
+    /// Whether the device is still connected to this server. If not, the report may be out of date.
+    current: bool,
+    /// The sources; those that do not work come first.
+    sources: Vec<SourceBody>,
+    /// Number of sources that are not in the list.
+    omitted: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeviceSource)]
+struct SourceBody {
+    name: String,
+    condition: ConditionName,
+    /// Number of times since the start of the agent that the source was started again because it was silent.
+    restarts: u64,
+    /// Time of the last input before the report, by the server's clock: RFC 3339, UTC; null before the first input.
+    #[schema(required)]
+    last_input: Option<String>,
+    /// The most recent problem of the source.
+    #[schema(required)]
+    problem: Option<String>,
+}
+
+/// The condition of a source. `working`: it works, as far as the device can tell. `silent`: it has not delivered an input
+/// for longer than its `silence_seconds`. `ended`: it has ended and is not started again. `unknown`: the device says
+/// something that this server does not know.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SourceCondition)]
+enum ConditionName {
+    Unknown,
+    Working,
+    Silent,
+    Ended,
+}
+
+impl DeviceBody {
+    fn new(device: Device, reports: &DeviceReports) -> Self {
+        let report = reports.find(&device.name);
         Self {
             name: device.name,
             first_seen: format_rfc3339(device.first_seen_us),
@@ -109,6 +161,41 @@ impl From<Device> for DeviceBody {
             lost: device.lost,
             clock: device.clock.quality.into(),
             clock_offset_ms: device.clock.offset_ms,
+            report: report.map(|(report, is_current)| ReportBody::new(&report, is_current)),
+        }
+    }
+}
+
+impl ReportBody {
+    fn new(report: &DeviceReport, is_current: bool) -> Self {
+        Self {
+            received: format_rfc3339(report.received_us),
+            current: is_current,
+            sources: report.sources.iter().map(SourceBody::from).collect(),
+            omitted: report.omitted,
+        }
+    }
+}
+
+impl From<&ReportedSource> for SourceBody {
+    fn from(source: &ReportedSource) -> Self {
+        Self {
+            name: source.name.clone(),
+            condition: source.condition.into(),
+            restarts: source.restarts,
+            last_input: source.last_input_us.map(format_rfc3339),
+            problem: source.problem.clone(),
+        }
+    }
+}
+
+impl From<SourceCondition> for ConditionName {
+    fn from(condition: SourceCondition) -> Self {
+        match condition {
+            SourceCondition::Unknown => Self::Unknown,
+            SourceCondition::Working => Self::Working,
+            SourceCondition::Silent => Self::Silent,
+            SourceCondition::Ended => Self::Ended,
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    super::flag::Flag,
     ArchiveExtractor,
     queries::{MinScore, frame_query},
 };
@@ -35,6 +36,9 @@ pub(in crate::api::rest) struct ExportQuery {
     /// Only frames with at least this score.
     #[param(value_type = Option<f64>, nullable = false)]
     min_score: Option<MinScore>,
+    /// Only frames of inputs that the device found damaged, or with `false` only the others. The name alone means true.
+    #[param(value_type = Flag, inline, required = false)]
+    damaged: Option<Flag>,
     /// The file format; NDJSON by default.
     #[serde(default)]
     #[param(required = false)]
@@ -72,8 +76,8 @@ pub(in crate::api::rest) async fn export_frames(
     ArchiveExtractor(server_archive): ArchiveExtractor,
     QueryParams(query): QueryParams<ExportQuery>,
 ) -> Result<Response, ServeError> {
-    let ExportQuery { device, from, to, min_score, format } = query;
-    let query = frame_query(device, [from, to], min_score);
+    let ExportQuery { device, from, to, min_score, damaged, format } = query;
+    let query = frame_query(device, [from, to], min_score, damaged);
     let mut export = match format {
         FileFormat::Ndjson => Export::start_ndjson(server_archive.archive, query),
         FileFormat::Parquet => Export::start_parquet(server_archive.archive, query)?,

@@ -47,6 +47,9 @@ pub(in crate::api::rest) struct ListQuery {
     /// Only frames with at least this score.
     #[param(value_type = Option<f64>, nullable = false)]
     min_score: Option<MinScore>,
+    /// Only frames of inputs that the device found damaged, or with `false` only the others. The name alone means true.
+    #[param(value_type = Flag, inline, required = false)]
+    damaged: Option<Flag>,
     /// Frames per page; 100 by default.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, nullable = false)]
@@ -89,9 +92,9 @@ pub(in crate::api::rest) async fn list_frames(
     ArchiveExtractor(server_archive): ArchiveExtractor,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<FramesBody>, ServeError> {
-    let ListQuery { device, from, to, min_score, limit: PageLimit(limit), after } = query;
+    let ListQuery { device, from, to, min_score, damaged, limit: PageLimit(limit), after } = query;
     let after = after.map(|PageCursorParam(cursor)| cursor);
-    let query = FrameQuery { limit, after, ..frame_query(device, [from, to], min_score) };
+    let query = FrameQuery { limit, after, ..frame_query(device, [from, to], min_score, damaged) };
     let page = server_archive.archive.list_frames(&query).await?;
     let frames = page.frames.iter().map(FrameRecord::from).collect();
     Ok(Json(FramesBody { frames, next: page.next.map(|next| next.to_string()) }))

@@ -28,7 +28,11 @@ use tokio::sync::{
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::IntoParams;
 
-use super::{super::ApiState, ArchiveExtractor, queries::MinScore};
+use super::{
+    super::{ApiState, flag::Flag},
+    ArchiveExtractor,
+    queries::MinScore,
+};
 use crate::{
     ServeError,
     api::{error_http::ApiError, extract::QueryParams, openapi_errors},
@@ -57,6 +61,9 @@ pub(in crate::api::rest) struct LiveQuery {
     /// Only frames with at least this score. Frames are then sent after they have been scored.
     #[param(value_type = Option<f64>, nullable = false)]
     min_score: Option<MinScore>,
+    /// Only frames of inputs that the device found damaged, or with `false` only the others. The name alone means true.
+    #[param(value_type = Flag, inline, required = false)]
+    damaged: Option<Flag>,
 }
 
 /// Streams frames as they are archived, until the server stops.
@@ -82,7 +89,7 @@ pub(in crate::api::rest) struct LiveQuery {
 pub(in crate::api::rest) async fn stream_frames(
     ArchiveExtractor(server_archive): ArchiveExtractor,
     State(api): State<ApiState>,
-    QueryParams(LiveQuery { device, min_score }): QueryParams<LiveQuery>,
+    QueryParams(LiveQuery { device, min_score, damaged }): QueryParams<LiveQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let last = headers.get(LAST_EVENT_ID).map(parse_event_id).transpose()?;
@@ -101,6 +108,7 @@ pub(in crate::api::rest) async fn stream_frames(
     let live = LiveClient {
         archive: server_archive.archive,
         device,
+        damaged: damaged.map(|Flag(damaged)| damaged),
         feed,
         listed_ids,
         lower_bound: LowerBound::after_id(last),
@@ -132,6 +140,8 @@ enum LowerBound {
 struct LiveClient {
     archive: Archive,
     device: Option<String>,
+    /// Whether the frames must be of damaged inputs, or of undamaged ones; `None` for all.
+    damaged: Option<bool>,
     feed: FrameFeed,
     /// Ids of listed frames, which may arrive again from the feed.
     listed_ids: HashSet<i64>,
@@ -182,7 +192,7 @@ impl LiveClient {
 
     async fn send_all(&mut self, since: FramesSince) -> Result<(), Disconnected> {
         for meta in &since.frames {
-            if self.reaches_score(meta) {
+            if self.reaches_score(meta) && self.has_damage(meta) {
                 self.send_frame(meta).await?;
             }
         }
@@ -209,6 +219,11 @@ impl LiveClient {
         }
     }
 
+    /// Returns whether a frame is of an input of the requested kind, damaged or not.
+    fn has_damage(&self, meta: &FrameMeta) -> bool {
+        self.damaged.is_none_or(|damaged| meta.marks.is_damaged == damaged)
+    }
+
     /// Waits for the next frame of the feed; returns `None` if this client must not receive it.
     async fn next_frame(&mut self) -> Result<Option<FrameMeta>, RecvError> {
         let meta = match &mut self.feed {
@@ -224,7 +239,9 @@ impl LiveClient {
                 frame.map(|frame| frame.meta).filter(|meta| self.lower_bound.is_met(meta))
             }
         };
-        Ok(meta.filter(|meta| self.device.as_ref().is_none_or(|device| **device == *meta.device)))
+        let of_device =
+            meta.filter(|meta| self.device.as_ref().is_none_or(|device| **device == *meta.device));
+        Ok(of_device.filter(|meta| self.has_damage(meta)))
     }
 
     async fn send_frame(&self, meta: &FrameMeta) -> Result<(), Disconnected> {

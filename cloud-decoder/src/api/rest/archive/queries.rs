@@ -7,6 +7,7 @@ use lopside_archive::{
 };
 use serde::Deserialize;
 
+use super::super::flag::Flag;
 use crate::archive::times::QueryTime;
 
 /// Entries per page of a list, 1 to [`MAX_PAGE_FRAMES`].
@@ -94,12 +95,14 @@ pub(super) fn frame_query(
     device: Option<String>,
     [from, to]: [Option<QueryTime>; 2],
     min_score: Option<MinScore>,
+    damaged: Option<Flag>,
 ) -> FrameQuery {
     FrameQuery {
         device,
         from_us: from.map(|time| time.us),
         to_us: to.map(|time| time.us),
         min_score: min_score.map(|MinScore(score)| score),
+        damaged: damaged.map(|Flag(damaged)| damaged),
         ..FrameQuery::default()
     }
 }

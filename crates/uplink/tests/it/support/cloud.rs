@@ -12,7 +12,7 @@ use std::{
 };
 
 use lopside_proto::v1::{
-    Ack, Frames, Hello, Known, Lost, NumberRange, UploadRequest, UploadResponse, Welcome,
+    Ack, Frames, Hello, Known, Lost, NumberRange, SourceReports, UploadRequest, UploadResponse, Welcome,
     ingest_service_server::{IngestService, IngestServiceServer},
     upload_request, upload_response,
 };
@@ -53,6 +53,8 @@ pub(crate) struct Seen {
     pub(crate) frames: u64,
     /// The last hello.
     pub(crate) hello: Option<Hello>,
+    /// All reports about sources.
+    pub(crate) reports: Vec<SourceReports>,
 }
 
 /// A cloud that can be killed and restarted.
@@ -72,6 +74,8 @@ struct Faults {
     commit_fails: bool,
     /// Whether the welcome does not state any epochs, as that of an older cloud.
     hides_epochs: bool,
+    /// Whether reports about sources are accepted, which older clouds do not know.
+    accepts_reports: bool,
     /// Losses that every welcome reports in addition.
     invented_losses: Vec<Lost>,
 }
@@ -143,6 +147,11 @@ impl Cloud {
     /// Lets the welcomes omit the epochs, as an older cloud does.
     pub(crate) fn hide_epochs(&self) {
         self.faults.lock().unwrap().hides_epochs = true;
+    }
+
+    /// Accepts reports about sources from now on.
+    pub(crate) fn accept_reports(&self) {
+        self.faults.lock().unwrap().accepts_reports = true;
     }
 
     /// Reports these losses in every welcome from now on, in addition to those of the archive.
@@ -298,8 +307,10 @@ impl Ingest {
                 ranges.iter().map(|range| Lost { class: lane.class, range: Some(number_range(range)) }),
             );
         }
-        lost.extend_from_slice(&self.faults.lock().unwrap().invented_losses);
-        Ok(Welcome { known, lost })
+        let faults = self.faults.lock().unwrap();
+        lost.extend_from_slice(&faults.invented_losses);
+        let accepts_source_reports = faults.accepts_reports;
+        Ok(Welcome { known, lost, accepts_source_reports, ..Welcome::default() })
     }
 
     async fn take_all(
@@ -313,7 +324,11 @@ impl Ingest {
             tokio::select! {
                 message = messages.message(), if applying.len() < MAX_IN_FLIGHT => {
                     let message = message?.ok_or_else(|| Status::cancelled("the device has gone"))?;
-                    applying.push_back(self.apply(sender, message).await?);
+                    if let Some(upload_request::Message::SourceReports(reports)) = message.message {
+                        self.keep_reports(reports)?;
+                    } else {
+                        applying.push_back(self.apply(sender, message).await?);
+                    }
                 }
                 outcome = first_done(applying), if !applying.is_empty() => {
                     let ack = applying.pop_front().map(|(ack, _)| ack).unwrap();
@@ -322,6 +337,14 @@ impl Ingest {
                 }
             }
         }
+    }
+
+    fn keep_reports(&self, reports: SourceReports) -> Result<(), Status> {
+        if !self.faults.lock().unwrap().accepts_reports {
+            return Err(Status::invalid_argument("this cloud does not know reports about sources"));
+        }
+        self.seen.send_modify(|seen| seen.reports.push(reports));
+        Ok(())
     }
 
     async fn apply(

@@ -195,6 +195,13 @@ impl Storage for Disk {
         name.into()
     }
 
+    fn rename(&self, name: &str, new_name: &str) -> io::Result<()> {
+        let mut files = self.alive()?;
+        let inode = files.names.remove(name).ok_or(ErrorKind::NotFound)?;
+        files.names.insert(new_name.to_owned(), inode);
+        Ok(())
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         self.alive()?.names.remove(name).map(drop).ok_or_else(|| ErrorKind::NotFound.into())
     }

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
 
 use lopside_delivery::Class;
+use lopside_spool::ClassPolicy;
 use lopside_uplink::{
-    CapturedFrame, LinkState, RefusalPolicy, Store, StoreOutcome, StoreSettings, StoreSnapshot, Uplink,
-    UplinkError, UplinkSettings,
+    CapturedFrame, LinkState, RefusalPolicy, SourceStatus, Store, StoreOutcome, StoreSettings, StoreSnapshot,
+    Uplink, UplinkError, UplinkSettings,
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -21,6 +22,8 @@ const DEVICE: &str = "gate-7";
 /// A running device.
 pub(crate) struct Edge {
     pub(crate) store: Store,
+    /// The state of its sources.
+    pub(crate) sources: watch::Sender<Vec<SourceStatus>>,
     disk: Disk,
     thread: JoinHandle<()>,
     uplink: Option<(AbortHandle, watch::Receiver<LinkState>)>,
@@ -31,6 +34,7 @@ pub(crate) fn store_settings() -> StoreSettings {
     StoreSettings {
         budget_bytes: 64 << 20,
         keep_delivered_bytes: u64::MAX,
+        policies: [ClassPolicy::default(); Class::ALL.len()],
         commit_delay: Duration::from_millis(1),
         machine: None,
         device: None,
@@ -52,12 +56,12 @@ impl Edge {
     pub(crate) fn open(disk: &Disk, settings: StoreSettings) -> Self {
         let (disk, storage) = (disk.clone(), disk.clone());
         let (store, _, thread) = Store::start(move || Ok(storage.clone()), settings).unwrap();
-        Self { store, disk, thread, uplink: None }
+        Self { store, sources: watch::Sender::default(), disk, thread, uplink: None }
     }
 
     /// Starts the uplink.
     pub(crate) fn connect(&mut self, address: SocketAddr, settings: UplinkSettings) {
-        let uplink = Uplink::new(self.store.clone(), settings);
+        let uplink = Uplink::new(self.store.clone(), settings).with_sources(self.sources.subscribe());
         let link = uplink.link();
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let task = tokio::spawn(async move {
@@ -124,7 +128,7 @@ impl Edge {
 pub(crate) fn record(number: u64, frame: Vec<u8>) -> Vec<u8> {
     let captured_ms = 1_790_000_000_000 + 1000 * number as i64;
     let (source, traceparent) = ("camera".into(), String::new());
-    CapturedFrame { captured_ms, source, traceparent, frame, file_item: None }.to_record()
+    CapturedFrame { captured_ms, source, traceparent, frame, ..CapturedFrame::default() }.to_record()
 }
 
 /// Returns a frame of 25 bytes that begins with its number.
