@@ -1,13 +1,14 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use image::DynamicImage;
-use lopside_bundle::{FixedLatentHeadSpec, HeadKind, InputSpec, image_codec::AnyBundle};
-use lopside_input::{InputLimits, to_model_image};
+use lopside_bundle::{FixedLatentHeadSpec, HeadKind, InputSpec, TableSpec, image_codec::AnyBundle};
+use lopside_input::{ImagePolicy, to_model_image};
 use lopside_latent::{IdOnWire, LatentSpaceId, Limits, image_codec::Quality};
 
 use crate::{
     EncodeError, EncodedFrame, FixedLatentEncoder, ImageCodecEncoder, ImageCodecOptions, InputError,
-    source::{self, EncoderInput, NamedInputs},
+    reduction::drastic_reduction,
+    source::{self, EncoderInput, InputListing, NamedFile, NamedInputs, numbers::TableReport},
     to_eight_bit,
 };
 
@@ -100,52 +101,103 @@ impl AnyEncoder {
         }
     }
 
-    /// Opens the inputs of these files and folders, of the kind that the encoder takes, within the default
-    /// limits.
+    /// Opens the inputs of these files and folders, of the kind that the encoder takes, by the default policy.
     ///
     /// # Errors
     /// As [`source::open_images`] and [`source::numbers`].
     pub fn open_inputs(&self, inputs: &[PathBuf]) -> Result<NamedInputs, InputError> {
-        self.open_inputs_within(inputs, InputLimits::default())
+        self.open_inputs_with(inputs, &ImagePolicy::default())
     }
 
-    /// Opens the inputs of these files and folders, of the kind that the encoder takes, each file within these
-    /// limits.
+    /// Opens the inputs of these files and folders, of the kind that the encoder takes. The policy applies to images,
+    /// and its limits to each file.
     ///
     /// # Errors
     /// As [`source::open_images`] and [`source::numbers`].
-    pub fn open_inputs_within(
+    pub fn open_inputs_with(
         &self,
         inputs: &[PathBuf],
-        limits: InputLimits,
+        policy: &ImagePolicy,
     ) -> Result<NamedInputs, InputError> {
-        match self {
-            Self::FixedLatent(encoder, _) => match encoder.input_spec() {
-                InputSpec::Picture(_) => source::open_inputs_within(inputs, limits),
-                InputSpec::Series(spec) => source::numbers::open_windows_within(inputs, spec, limits),
-                InputSpec::Tensor {} => {
-                    source::numbers::open_tensors_within(inputs, encoder.input_dims(), limits)
-                }
-            },
-            Self::ImageCodec(..) => source::open_inputs_within(inputs, limits),
+        match self.input_spec() {
+            Some(InputSpec::Series(spec)) => {
+                source::numbers::open_tables(inputs, spec, &self.table(), policy.limits)
+            }
+            Some(InputSpec::Tensor {}) => {
+                source::numbers::open_tensors_within(inputs, self.input_dims(), policy.limits)
+            }
+            Some(InputSpec::Picture(_)) | None => source::open_inputs_with(inputs, *policy),
         }
     }
 
-    /// Checks that no two inputs of these files and folders would write the same output file.
-    ///
-    /// # Errors
-    /// [`InputError::SameOutput`], or [`InputError::Io`] for a path that cannot be listed.
-    pub fn check_output_names(&self, inputs: &[PathBuf]) -> Result<(), InputError> {
-        source::check_output_names(&self.list(inputs)?)
+    /// Opens the inputs of one file of a [listing](Self::list). After an error, the file has no further inputs.
+    #[must_use]
+    pub fn open_file(&self, file: &NamedFile, policy: &ImagePolicy) -> NamedInputs {
+        match self.input_spec() {
+            Some(InputSpec::Series(_)) => {
+                let (inputs, report) = self.open_table(file, &self.table(), policy);
+                source::numbers::log_table(file, &report);
+                inputs
+            }
+            Some(InputSpec::Tensor {}) => {
+                source::numbers::open_tensor_file(file, self.input_dims(), &policy.limits)
+            }
+            Some(InputSpec::Picture(_)) | None => source::open_input_file(file, policy),
+        }
     }
 
-    /// Returns the input files that [`open_inputs`](Self::open_inputs) reads from these files and folders, in its
-    /// order.
+    /// Opens the inputs of one file as [`open_file`](Self::open_file) does, but with a table of this form. Returns also what
+    /// has become of the rows of the table, which the caller reports; nothing for a file that is no table.
+    #[must_use]
+    pub fn open_table(
+        &self,
+        file: &NamedFile,
+        table: &TableSpec,
+        policy: &ImagePolicy,
+    ) -> (NamedInputs, TableReport) {
+        match self.input_spec() {
+            Some(InputSpec::Series(spec)) => {
+                source::numbers::open_window_file(file, spec, table, &policy.limits)
+            }
+            Some(InputSpec::Tensor {} | InputSpec::Picture(_)) | None => {
+                (self.open_file(file, policy), TableReport::default())
+            }
+        }
+    }
+
+    /// Returns the form of the tables that the bundle declares; every key is missing if it declares none.
+    #[must_use]
+    pub fn table(&self) -> TableSpec {
+        match self {
+            Self::FixedLatent(encoder, _) => encoder.table().clone(),
+            Self::ImageCodec(..) => TableSpec::default(),
+        }
+    }
+
+    /// Lists the input files of these files and folders, with a name for the outputs of each, none of which is reserved.
     ///
     /// # Errors
-    /// [`InputError::Io`] for a path that cannot be listed.
-    pub fn list(&self, inputs: &[PathBuf]) -> Result<Vec<PathBuf>, InputError> {
-        source::list(inputs, matches!(self.input_spec(), Some(InputSpec::Series(_) | InputSpec::Tensor {})))
+    /// [`InputError::Io`] for a path that cannot be listed, [`InputError::NoImages`] or [`InputError::NoNumbers`] if there
+    /// are no files to read.
+    pub fn list(&self, inputs: &[PathBuf], reserved: &[&str]) -> Result<InputListing, InputError> {
+        let takes_numbers = matches!(self.input_spec(), Some(InputSpec::Series(_) | InputSpec::Tensor {}));
+        source::list(inputs, takes_numbers, reserved)
+    }
+
+    /// Returns the size that an image is reduced to, as width and height, if it has over a thousand times as many pixels:
+    /// the bundle is probably not meant for such images.
+    #[must_use]
+    pub fn drastic_reduction(&self, image: &DynamicImage) -> Option<(u32, u32)> {
+        let Some(InputSpec::Picture(spec)) = self.input_spec() else { return None };
+        drastic_reduction(spec, [image.width(), image.height()])
+    }
+
+    /// Returns the dimensions of a fixed-latent encoder's input tensor; none for an image codec.
+    fn input_dims(&self) -> &[u32] {
+        match self {
+            Self::FixedLatent(encoder, _) => encoder.input_dims(),
+            Self::ImageCodec(..) => &[],
+        }
     }
 
     /// Returns the heads that the manifest lists; none for an image codec, whose frames decode to images.

@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
 use image::DynamicImage;
-use lopside_bundle::{FixedLatentBundle, FixedLatentHeadSpec, InputSpec};
+use lopside_bundle::{FixedLatentBundle, FixedLatentHeadSpec, InputSpec, TableSpec};
 use lopside_input::{image_samples, normalise_window, to_model_image};
-use lopside_latent::{FixedLatentSpace, IdOnWire};
+use lopside_latent::{FixedLatentSpace, IdOnWire, image_codec::Quality};
 
 use crate::{EncodeError, ModelPlan, source::EncoderInput};
 
@@ -14,6 +14,7 @@ pub struct FixedLatentEncoder {
     name: String,
     plan: ModelPlan,
     input: InputSpec,
+    table: TableSpec,
     input_dims: Vec<u32>,
     heads: Vec<FixedLatentHeadSpec>,
     space: FixedLatentSpace,
@@ -24,6 +25,8 @@ pub struct FixedLatentEncoder {
 pub struct EncodedFrame {
     /// The frame.
     pub frame: Vec<u8>,
+    /// The quality of the frame; `None` for a fixed latent.
+    pub quality: Option<Quality>,
     /// Duration of each stage.
     pub timing: EncodeTiming,
 }
@@ -61,6 +64,7 @@ impl FixedLatentEncoder {
             name: manifest.name.clone(),
             plan: ModelPlan::of_outputs(&bundle.encoder, batch_dims, &layers)?,
             input: manifest.input.clone(),
+            table: manifest.table.clone().unwrap_or_default(),
             input_dims,
             heads: manifest.heads.clone(),
             space: bundle.space.clone(),
@@ -77,6 +81,12 @@ impl FixedLatentEncoder {
     #[must_use]
     pub fn input_spec(&self) -> &InputSpec {
         &self.input
+    }
+
+    /// Returns the form of the tables that windows are read from; every key is missing if the bundle declares none.
+    #[must_use]
+    pub fn table(&self) -> &TableSpec {
+        &self.table
     }
 
     /// Returns the dimensions of the encoder's input tensor, without the batch.
@@ -149,7 +159,7 @@ impl FixedLatentEncoder {
             model: modelled_at - preprocessed_at,
             coding: modelled_at.elapsed(),
         };
-        Ok(EncodedFrame { frame, timing })
+        Ok(EncodedFrame { frame, quality: None, timing })
     }
 
     /// Returns the number of values of this many layers.

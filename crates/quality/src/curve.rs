@@ -26,7 +26,7 @@ pub struct RdPoint {
 
 impl RdPoint {
     /// Measures a file of `bytes` bytes that a codec encoded with `original` as input and decoded as
-    /// `decoded`. A grey original is compared with the luma of an RGB image.
+    /// `decoded`. A grey original is compared with the luma of an RGB image, an RGB original with grey in all channels.
     ///
     /// # Errors
     /// [`QualityError::UnsupportedColour`] or [`QualityError::EmptyImage`] for an unsupported image, [`QualityError::ShapeMismatch`]
@@ -201,6 +201,14 @@ mod tests {
         assert!(curve.points.iter().all(|point| (point.bpp - bpp).abs() < 1e-12));
         assert!(curve.points.is_sorted_by(|a, b| a.psnr < b.psnr && a.ms_ssim < b.ms_ssim));
         assert!(curve.points[2].psnr.is_infinite());
+    }
+
+    #[test]
+    fn an_image_without_colour_may_come_back_as_grey() {
+        let grey = samples::natural_grey(180, 176);
+        let original = DynamicImage::from(grey.to_rgb8());
+        let point = RdPoint::measure(7, 98, &original, grey).unwrap();
+        assert!(point.psnr.is_infinite());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use lopside_latent::{
 };
 
 use super::{
-    halve_image,
+    fast_quality::{is_always_useful, useful_quality},
+    halving::{halve_image, halving_error},
     samples::MirroredSamples,
     split_model::SplitModel,
     strips::{BlockGrid, ImageBands, StripRunner},
@@ -35,7 +36,7 @@ pub struct ImageCodecEncoder {
 /// Options for the encoding of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageCodecOptions {
-    /// The quality.
+    /// The quality. A frame of the fast encoder has a lower one if a finer step would only cost bytes.
     pub quality: Quality,
     /// Number of layers in the frame, coarsest first; `None` for all.
     pub layers: Option<usize>,
@@ -73,7 +74,8 @@ impl ImageCodecEncoder {
     }
 
     /// Loads the fast encoder of a bundle, which halves an image first and computes only its lowest bands: a
-    /// fraction of the work, for low qualities.
+    /// fraction of the work, for low qualities. Above quality 50, frames of images with much fine detail have a lower
+    /// quality than requested, because finer steps would cost bytes without a better image.
     ///
     /// # Errors
     /// [`EncodeError::NoFastEncoder`] if the bundle does not have one, otherwise as [`ImageCodecEncoder::new`].
@@ -102,7 +104,7 @@ impl ImageCodecEncoder {
         &self.space
     }
 
-    /// Encodes an image of any size. Images without colour are marked as grey.
+    /// Encodes an image of any size. Images without colour are marked as grey, whatever their colour type.
     ///
     /// # Errors
     /// [`EncodeError::ImageSize`] if a frame cannot represent the size of the image, [`EncodeError::LayerCount`]
@@ -125,10 +127,10 @@ impl ImageCodecEncoder {
             width: image.width(),
             height: image.height(),
             is_grey: !image.color().has_color(),
-            quality: options.quality,
+            quality: self.useful_quality(options.quality, &image),
         };
         let conversion_time = start.elapsed();
-        let quality = options.quality.index();
+        let quality = header.quality.index();
         let high_bands = self.model.band_count - self.model.low_bands;
         let finest = (requested == layer_count).then_some(|maps: &[f32]| {
             Ok(self.space.quantise_coefficients(finest_layer, high_bands, quality, maps)?.into_values())
@@ -145,7 +147,7 @@ impl ImageCodecEncoder {
         let frame = self.space.encode(header, &coefficients, options.id)?;
         timing.preprocess += conversion_time;
         timing.coding += start.elapsed();
-        Ok(EncodedFrame { frame, timing })
+        Ok(EncodedFrame { frame, quality: Some(header.quality), timing })
     }
 
     /// Computes the layers of an image before quantisation, coarsest first, each `[channels, rows, columns]`
@@ -159,6 +161,15 @@ impl ImageCodecEncoder {
             self.analyse(&to_eight_bit(image), 1, Some(|maps: &[f32]| Ok(maps.to_vec())))?;
         layers.extend(finest);
         Ok(layers)
+    }
+
+    /// Returns the requested quality or, for the fast encoder, the finest useful one if that is coarser.
+    fn useful_quality(&self, requested: Quality, image: &DynamicImage) -> Quality {
+        if self.model.shrink == 1 || is_always_useful(requested) {
+            return requested;
+        }
+        let level = (self.input.high - self.input.low) / 255.0;
+        useful_quality(requested, self.space.quantiser().steps(), halving_error(image).sqrt() * level)
     }
 
     /// Runs the model on an image from [`to_eight_bit`].

@@ -8,13 +8,15 @@
 //! therefore runs strip by strip in any number of threads, and the finest layer of a strip is quantised
 //! before the next strip. The second half sees the whole height, but only the few bands that it needs.
 
+mod colour;
 mod encoder;
+mod fast_quality;
+mod halving;
 mod plan_cache;
 mod planes;
 mod samples;
 mod split_model;
 mod strips;
 
+pub use colour::to_eight_bit;
 pub use encoder::{ImageCodecEncoder, ImageCodecOptions};
-use samples::halve_image;
-pub use samples::to_eight_bit;

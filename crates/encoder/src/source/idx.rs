@@ -7,35 +7,36 @@ use std::{
 };
 
 use image::GrayImage;
-use lopside_input::{InputLimits, check_image_size};
+use lopside_input::{ImageNotes, InputLimits, check_image_size};
 
 use super::{
-    InputError, NamedImage, NamedImages, check_input_count, content_error, image_error, invalid_file,
-    numbered_name, open_reader,
+    InputError, NamedFile, NamedImage, NamedImages, check_input_count, content_error, image_error,
+    invalid_file, numbered_name, open_reader,
 };
 
 /// Reads the images of an IDX file of rank 3.
 pub(super) fn read(
-    path: &Path,
+    file: &NamedFile,
     mut reader: Box<dyn Read>,
     limits: &InputLimits,
 ) -> Result<NamedImages, InputError> {
-    let [count, height, width] = read_extents(path, &mut reader)?;
+    let NamedFile { path, name } = file.clone();
+    let [count, height, width] = read_extents(&path, &mut reader)?;
     if width == 0 || height == 0 {
         return Err(invalid_file(
-            path,
+            &path,
             &format!("images of {width}×{height} pixels are not supported: each side must be at least 1"),
         ));
     }
-    check_image_size(width, height, limits).map_err(|error| image_error(path, error))?;
-    check_input_count(path, u64::from(count), limits)?;
-    let path = path.to_owned();
+    check_image_size(width, height, limits).map_err(|error| image_error(&path, error))?;
+    check_input_count(&path, u64::from(count), limits)?;
     Ok(Box::new((0..count as usize).map(move |number| {
         let mut pixels = vec![0; width as usize * height as usize];
         reader.read_exact(&mut pixels).map_err(|error| truncated_file(&path, &error))?;
         let image = GrayImage::from_raw(width, height, pixels)
             .ok_or_else(|| invalid_file(&path, "the size of an image does not match its number of bytes"))?;
-        Ok(NamedImage { name: numbered_name(&path, number), picture: image.into() })
+        let (name, notes) = (numbered_name(&name, number), ImageNotes::default());
+        Ok(NamedImage { name, picture: image.into(), notes })
     })))
 }
 

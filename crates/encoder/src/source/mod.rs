@@ -1,43 +1,60 @@
 //! Images and numbers from files and folders, one after the other.
 //!
-//! A folder stands for its files in the order of their names, without its subfolders. PNG, JPEG, WebP and
-//! PGM/PPM files contain one image, `.npy` files one or many, and IDX files (`…-idx3-ubyte`) many. Files are
-//! opened only when their first image is requested, and the images of an IDX file are read one by one.
+//! A folder stands for its files in the order of their names, without its subfolders. The content of a file decides what it
+//! is, and its name only where the content does not say it. PNG, JPEG, WebP, PGM/PPM and further files contain one image,
+//! `.npy` files one or many, and IDX files (`…-idx3-ubyte`) many; all of them may be compressed with gzip. Files are opened
+//! only when their first image is requested, and the images of an IDX file are read one by one. After an error, the next
+//! file is read.
 //!
-//! Files are not trusted. Every reader takes [`InputLimits`] and refuses a file over one of them before it allocates
-//! memory; the functions without such a parameter use the default limits.
+//! Files are not trusted. Every reader takes [`InputLimits`], alone or in an [`ImagePolicy`], and refuses a file over one of
+//! them before it allocates memory; the functions without such a parameter use the default limits.
 
+mod content;
 mod error;
 pub mod idx;
+mod listing;
+mod names;
 mod npy;
 mod npy_array;
 pub mod numbers;
-mod output_names;
+mod pieces;
+mod table;
 
 use std::{
-    fs::{self, File},
     io::{self, BufReader, Read},
+    iter,
     path::{Path, PathBuf},
 };
 
-use flate2::read::GzDecoder;
 use image::DynamicImage;
 use lopside_input::{
-    IMAGE_EXTENSIONS, ImageFileError, InputLimits, LimitedReader, has_image_extension, read_image,
+    IMAGE_EXTENSIONS, ImageFileError, ImageNotes, ImagePolicy, InputLimits, LimitedReader, ReadImage,
+    decode_image_bytes, image_dimensions, read_image_file,
 };
 
+pub use content::is_image_file;
 pub use error::InputError;
-use error::io_error;
+pub use listing::{InputListing, SkippedEntry};
+pub use names::NamedFile;
 
-pub(crate) use output_names::check_output_names;
+use content::{FileKind, file_kind, open_unpacked};
+use error::invalid_file;
+use names::{file_stem, numbered_name};
+
+pub(crate) use listing::list;
+
+/// Maximum number of bytes of a compressed file beside the samples of its image.
+const METADATA_BYTES: u64 = 16 << 20;
 
 /// An image with a name for its outputs.
 #[derive(Debug, Clone)]
 pub struct NamedImage {
-    /// The stem of the file name, with the number of the image if the file contains many.
+    /// The name of the file's outputs, with the number of the image if the file contains many.
     pub name: String,
-    /// The image as read.
+    /// The image as a viewer shows it.
     pub picture: DynamicImage,
+    /// The facts about its file that are not pixels.
+    pub notes: ImageNotes,
 }
 
 /// The images of files, one after the other.
@@ -46,7 +63,7 @@ pub type NamedImages = Box<dyn Iterator<Item = Result<NamedImage, InputError>>>;
 /// The input of an encoder.
 #[derive(Debug, Clone)]
 pub enum EncoderInput {
-    /// An image as read.
+    /// An image as a viewer shows it.
     Image(DynamicImage),
     /// A window or tensor, row-major, in its own units.
     Values(Vec<f32>),
@@ -55,10 +72,12 @@ pub enum EncoderInput {
 /// An input with a name for its outputs.
 #[derive(Debug, Clone)]
 pub struct NamedInput {
-    /// The stem of the file name, with a number if the file contains many inputs.
+    /// The name of the file's outputs, with a number if the file contains many inputs.
     pub name: String,
     /// The input.
     pub input: EncoderInput,
+    /// The facts about the file of an image that are not pixels; for a window, the time of its last row, if it is known.
+    pub notes: ImageNotes,
 }
 
 /// The inputs of files, one after the other.
@@ -77,9 +96,15 @@ pub fn open_inputs(inputs: &[PathBuf]) -> Result<NamedInputs, InputError> {
 /// # Errors
 /// As [`open_images`].
 pub fn open_inputs_within(inputs: &[PathBuf], limits: InputLimits) -> Result<NamedInputs, InputError> {
-    Ok(Box::new(open_images_within(inputs, limits)?.map(|item| {
-        item.map(|NamedImage { name, picture }| NamedInput { name, input: EncoderInput::Image(picture) })
-    })))
+    open_inputs_with(inputs, ImagePolicy::with_limits(limits))
+}
+
+/// Returns the images of these files and folders as inputs, read by this policy.
+///
+/// # Errors
+/// As [`open_images`].
+pub fn open_inputs_with(inputs: &[PathBuf], policy: ImagePolicy) -> Result<NamedInputs, InputError> {
+    Ok(Box::new(open_images_with(inputs, policy)?.map(|item| item.map(NamedInput::from))))
 }
 
 /// Returns the images of these files and folders.
@@ -96,120 +121,106 @@ pub fn open_images(inputs: &[PathBuf]) -> Result<NamedImages, InputError> {
 /// # Errors
 /// As [`open_images`].
 pub fn open_images_within(inputs: &[PathBuf], limits: InputLimits) -> Result<NamedImages, InputError> {
-    let files = list_files(inputs, is_image_file)?;
-    if files.is_empty() {
-        return Err(InputError::NoImages { paths: join_paths(inputs) });
+    open_images_with(inputs, ImagePolicy::with_limits(limits))
+}
+
+/// Returns the images of these files and folders, read by this policy.
+///
+/// # Errors
+/// As [`open_images`].
+pub fn open_images_with(inputs: &[PathBuf], policy: ImagePolicy) -> Result<NamedImages, InputError> {
+    let files = list(inputs, false, &[])?.files;
+    Ok(Box::new(files.into_iter().flat_map(move |file| open_image_file(&file, &policy))))
+}
+
+/// Returns width and height of the image of a file, as a viewer shows it, from its header alone. `None` for a file that
+/// contains an array.
+///
+/// # Errors
+/// [`InputError`] if the file cannot be read, is not an image, or is over one of the limits.
+pub fn image_size(path: &Path, policy: &ImagePolicy) -> Result<Option<(u32, u32)>, InputError> {
+    if matches!(file_kind(path)?, Some(FileKind::Npy | FileKind::Idx)) {
+        return Ok(None);
     }
-    Ok(Box::new(files.into_iter().flat_map(move |file| {
-        read_file(&file, &limits).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
-    })))
+    let (reader, _) = open_unpacked(path)?;
+    let size = image_dimensions(&read_content(path, reader, policy)?, policy);
+    size.map(Some).map_err(|error| image_error(path, error))
+}
+
+/// Returns the images of one file as inputs. An error is the last item.
+pub(crate) fn open_input_file(file: &NamedFile, policy: &ImagePolicy) -> NamedInputs {
+    Box::new(open_image_file(file, policy).map(|item| item.map(NamedInput::from)))
+}
+
+impl From<NamedImage> for NamedInput {
+    fn from(image: NamedImage) -> Self {
+        let NamedImage { name, picture, notes } = image;
+        Self { name, input: EncoderInput::Image(picture), notes }
+    }
 }
 
 /// The reason why a file without a single input is refused.
 const NO_INPUTS: &str = "the file contains no inputs: its array or table is empty";
 
-enum FileKind {
-    Image,
-    Npy,
-    Idx,
-}
-
-/// Returns whether a file contains images, judged by its name.
-#[must_use]
-pub fn is_image_file(path: &Path) -> bool {
-    file_kind(path).is_some()
-}
-
-/// Returns whether a file of images contains many, whose names are numbered.
-fn is_container(path: &Path) -> bool {
-    matches!(file_kind(path), Some(FileKind::Npy | FileKind::Idx)) || numbers::is_numbers_file(path)
-}
-
-/// Returns the kind of a file, judged by its name.
-fn file_kind(path: &Path) -> Option<FileKind> {
-    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    if has_image_extension(Path::new(name)) {
-        Some(FileKind::Image)
-    } else if has_suffix(name, &[".npy"]) {
-        Some(FileKind::Npy)
-    } else if has_suffix(name, &["-idx3-ubyte", ".idx3-ubyte", ".idx"]) {
-        Some(FileKind::Idx)
-    } else {
-        None
+/// Returns the images of one file; an error is the last item. A file that contains no image is an error.
+fn open_image_file(file: &NamedFile, policy: &ImagePolicy) -> NamedImages {
+    match read_images(file, policy) {
+        Ok(images) => until_error(&file.path, images),
+        Err(error) => Box::new(iter::once(Err(error))),
     }
 }
 
-fn has_suffix(name: &str, suffixes: &[&str]) -> bool {
-    suffixes.iter().any(|suffix| name.ends_with(suffix))
-}
-
-/// Returns the files of these files and folders, in the order in which they are read.
-pub(super) fn list(inputs: &[PathBuf], takes_numbers: bool) -> Result<Vec<PathBuf>, InputError> {
-    list_files(inputs, if takes_numbers { numbers::is_numbers_file } else { is_image_file })
-}
-
-/// Returns the given files, and the accepted files in the given folders.
-fn list_files(inputs: &[PathBuf], accepts: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, InputError> {
-    let mut files = Vec::new();
-    for input in inputs {
-        if !input.is_dir() {
-            files.push(input.clone());
-            continue;
-        }
-        let mut folder_files = Vec::new();
-        for entry in fs::read_dir(input).map_err(io_error(input))? {
-            let path = entry.map_err(io_error(input))?.path();
-            if path.is_file() && accepts(&path) {
-                folder_files.push(path);
-            }
-        }
-        folder_files.sort();
-        files.extend(folder_files);
-    }
-    Ok(files)
-}
-
-fn join_paths(inputs: &[PathBuf]) -> String {
-    let paths: Vec<String> = inputs.iter().map(|path| path.display().to_string()).collect();
-    paths.join(", ")
-}
-
-/// Reads the images of a file; one that contains none is an error.
-fn read_file(path: &Path, limits: &InputLimits) -> Result<NamedImages, InputError> {
-    let mut items = read_images(path, limits)?.peekable();
+/// Ends the items of a file after its first error, because whatever follows is not reliable. No item at all is an error.
+fn until_error<T: 'static>(
+    path: &Path,
+    items: impl Iterator<Item = Result<T, InputError>> + 'static,
+) -> Box<dyn Iterator<Item = Result<T, InputError>>> {
+    let mut items = items.peekable();
     if items.peek().is_none() {
-        return Err(invalid_file(path, NO_INPUTS));
+        return Box::new(iter::once(Err(invalid_file(path, NO_INPUTS))));
     }
-    Ok(Box::new(items))
+    let mut has_failed = false;
+    Box::new(items.map_while(move |item| {
+        let is_last = has_failed;
+        has_failed |= item.is_err();
+        (!is_last).then_some(item)
+    }))
 }
 
-fn read_images(path: &Path, limits: &InputLimits) -> Result<NamedImages, InputError> {
-    match file_kind(path) {
-        Some(FileKind::Image) => Ok(Box::new(std::iter::once(read_named_image(path, limits)))),
-        Some(FileKind::Npy) => npy::read(path, open_reader(path, limits)?, limits),
-        Some(FileKind::Idx) => idx::read(path, open_reader(path, limits)?, limits),
-        None => Err(invalid_file(
-            path,
-            &format!(
-                "the file's name does not end in .{}, .npy or -idx3-ubyte",
-                IMAGE_EXTENSIONS.join(", .")
-            ),
-        )),
+fn read_images(file: &NamedFile, policy: &ImagePolicy) -> Result<NamedImages, InputError> {
+    let (path, limits) = (&file.path, &policy.limits);
+    match file_kind(path)? {
+        Some(FileKind::Npy) => npy::read(file, open_reader(path, limits)?, limits),
+        Some(FileKind::Idx) => idx::read(file, open_reader(path, limits)?, limits),
+        // The decoder also knows formats that are refused, and how to convert them.
+        Some(FileKind::Image) | None => Ok(Box::new(iter::once(read_named_image(file, policy)))),
     }
 }
 
-fn read_named_image(path: &Path, limits: &InputLimits) -> Result<NamedImage, InputError> {
-    let picture = read_image(path, limits).map_err(|error| image_error(path, error))?;
-    Ok(NamedImage { name: file_stem(path), picture })
+fn read_named_image(file: &NamedFile, policy: &ImagePolicy) -> Result<NamedImage, InputError> {
+    let NamedFile { path, name } = file;
+    let (reader, is_packed) = open_unpacked(path)?;
+    let read = if is_packed {
+        decode_image_bytes(&read_content(path, reader, policy)?, policy)
+    } else {
+        read_image_file(path, policy)
+    };
+    let ReadImage { image, notes } = read.map_err(|error| image_error(path, error))?;
+    Ok(NamedImage { name: name.clone(), picture: image, notes })
 }
 
-/// Opens a file; decompresses it if its name ends in `.gz`.
+/// Reads the content of an image file within the limits.
+fn read_content(path: &Path, reader: Box<dyn Read>, policy: &ImagePolicy) -> Result<Vec<u8>, InputError> {
+    let max_bytes = policy.limits.max_image_bytes().saturating_add(METADATA_BYTES);
+    let mut bytes = Vec::new();
+    let read = LimitedReader::new(reader, max_bytes).read_to_end(&mut bytes);
+    read.map_err(|error| content_error(path, "the image cannot be read", &error))?;
+    Ok(bytes)
+}
+
+/// Opens a file within the limits, and decompresses it if it is compressed.
 fn open_reader(path: &Path, limits: &InputLimits) -> Result<Box<dyn Read>, InputError> {
-    let file = File::open(path).map_err(io_error(path))?;
-    let packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    let reader: Box<dyn Read> =
-        if packed { Box::new(GzDecoder::new(BufReader::new(file))) } else { Box::new(file) };
+    let (reader, _) = open_unpacked(path)?;
     Ok(Box::new(BufReader::new(LimitedReader::new(reader, limits.max_file_bytes))))
 }
 
@@ -222,13 +233,16 @@ fn check_input_count(path: &Path, count: u64, limits: &InputLimits) -> Result<()
     Err(invalid_file(path, &format!("it has {count} inputs, over the limit of {limit} per file: split it")))
 }
 
-fn invalid_file(path: &Path, reason: &str) -> InputError {
-    InputError::InvalidFile { path: path.to_owned(), reason: reason.to_owned() }
-}
-
 fn image_error(path: &Path, error: ImageFileError) -> InputError {
     match error {
         ImageFileError::Io(source) => InputError::Io { path: path.to_owned(), source },
+        ImageFileError::UnknownFormat { first } if first.is_empty() => {
+            invalid_file(path, "the file is empty: transfer it again")
+        }
+        error @ ImageFileError::UnknownFormat { .. } => {
+            let endings = IMAGE_EXTENSIONS.join(", .");
+            invalid_file(path, &format!("{error}, or a .npy or IDX file; the usual endings are .{endings}"))
+        }
         other => invalid_file(path, &other.to_string()),
     }
 }
@@ -239,21 +253,4 @@ fn content_error(path: &Path, problem: &str, error: &io::Error) -> InputError {
         io::ErrorKind::FileTooLarge => invalid_file(path, &error.to_string()),
         _ => invalid_file(path, &format!("{problem}: {error}")),
     }
-}
-
-/// Returns the file name without its extensions.
-fn file_stem(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let lower = name.to_ascii_lowercase();
-    let images =
-        IMAGE_EXTENSIONS.into_iter().filter_map(|extension| lower.strip_suffix(extension)?.strip_suffix('.'));
-    let other_suffixes = [".npy", ".csv", ".idx", "-idx3-ubyte", ".idx3-ubyte"].into_iter();
-    let stem = images.chain(other_suffixes.filter_map(|suffix| lower.strip_suffix(suffix))).next();
-    // Lower case has as many bytes as ASCII letters had before.
-    stem.map_or(name, |stem| &name[..stem.len()]).into()
-}
-
-fn numbered_name(path: &Path, number: usize) -> String {
-    format!("{}-{number:05}", file_stem(path))
 }

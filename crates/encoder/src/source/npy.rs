@@ -1,20 +1,21 @@
-use std::{io::Read, path::Path};
+use std::io::Read;
 
 use image::{DynamicImage, GrayImage, RgbImage};
-use lopside_input::{InputLimits, check_image_size};
+use lopside_input::{ImageNotes, InputLimits, check_image_size};
 
 use super::{
-    InputError, NamedImage, NamedImages, check_input_count, file_stem, image_error, invalid_file,
+    InputError, NamedFile, NamedImage, NamedImages, check_input_count, image_error, invalid_file,
     npy_array::NpyArray, numbered_name,
 };
 
 /// Reads the images of an array of shape `[h, w]`, `[h, w, 3]`, `[n, h, w]` or `[n, h, w, 3]`, of `u1`, or of
 /// `f4` with values of 0 to 1.
 pub(super) fn read(
-    path: &Path,
+    file: &NamedFile,
     reader: Box<dyn Read>,
     limits: &InputLimits,
 ) -> Result<NamedImages, InputError> {
+    let path = &file.path;
     let array = NpyArray::open(path, reader, limits)?;
     let layout = ArrayLayout::from_shape(&array.shape).ok_or_else(|| {
         let shape = &array.shape;
@@ -22,7 +23,7 @@ pub(super) fn read(
     })?;
     check_image_size(layout.width, layout.height, limits).map_err(|error| image_error(path, error))?;
     check_input_count(path, layout.count.unwrap_or(1), limits)?;
-    Ok(layout.split(path, array.read_samples(path)?))
+    Ok(layout.split(&file.name, array.read_samples(path)?))
 }
 
 struct ArrayLayout {
@@ -46,20 +47,20 @@ impl ArrayLayout {
     }
 
     /// Returns the images, copied one by one.
-    fn split(self, path: &Path, samples: Vec<u8>) -> NamedImages {
-        let path = path.to_owned();
+    fn split(self, name: &str, samples: Vec<u8>) -> NamedImages {
+        let name = name.to_owned();
         let samples_per_pixel = if self.is_colour { 3 } else { 1 };
         let image_bytes = (self.height as usize * self.width as usize).saturating_mul(samples_per_pixel);
         let count = samples.len() / image_bytes;
         Box::new((0..count).filter_map(move |number| {
             let pixels = &samples[number * image_bytes..][..image_bytes];
-            self.named_image(&path, number, pixels).map(Ok)
+            self.named_image(&name, number, pixels).map(Ok)
         }))
     }
 
-    fn named_image(&self, path: &Path, number: usize, pixels: &[u8]) -> Option<NamedImage> {
-        let name = if self.count.is_some() { numbered_name(path, number) } else { file_stem(path) };
-        self.image_from(pixels).map(|picture| NamedImage { name, picture })
+    fn named_image(&self, name: &str, number: usize, pixels: &[u8]) -> Option<NamedImage> {
+        let name = if self.count.is_some() { numbered_name(name, number) } else { name.to_owned() };
+        self.image_from(pixels).map(|picture| NamedImage { name, picture, notes: ImageNotes::default() })
     }
 
     fn image_from(&self, pixels: &[u8]) -> Option<DynamicImage> {

@@ -1,34 +1,32 @@
 //! Numbers from CSV and `.npy` files: windows of a time series, or tensors.
 //!
-//! A CSV file contains one series, with one row per line and commas between the numbers. A first line without
-//! any number is a header. If it names the bundle's channels, these columns are used, whatever their order; if
-//! it names none of them, the file must have one column per channel, in order.
-//! [`csv_rows`](lopside_input::csv_rows) has the rules in full. A `.npy` file contains `[rows, channels]`, for a
-//! single channel also `[rows]`, or complete windows `[n, length, channels]`, of `f4` or `f8`.
+//! A CSV file contains one table, with one row per line. Its columns are matched by the names of the bundle's channels,
+//! or as the bundle or the caller declares. [`csv_rows`](lopside_input::csv_rows) has the rules in full. A `.npy` file
+//! contains `[rows, channels]`, for a single channel also `[rows]`, or complete windows `[n, length, channels]`, of `f4` or
+//! `f8`.
 //!
-//! Windows begin every `stride` rows; if the last of them does not reach the end, one more window ends there.
-//! Every row is therefore in a window.
+//! Windows begin every `stride` rows of a series; if the last of them does not reach its end, one more window ends there. A
+//! table may have gaps: no window contains rows before and after one, and [`TableReport`] says which rows are in no window.
 
 use std::{
     io::Read,
     path::{Path, PathBuf},
 };
 
-use lopside_bundle::TimeSeriesSpec;
-use lopside_input::{
-    InputLimits,
-    csv_rows::{CsvError, CsvLimits, CsvRows},
-};
+use lopside_bundle::{TableSpec, TimeSeriesSpec};
+use lopside_input::{InputLimits, csv_rows::WindowSchedule};
+
+pub use super::{content::is_numbers_file, table::TableReport};
 
 use super::{
-    EncoderInput, InputError, NO_INPUTS, NamedInput, NamedInputs, check_input_count, file_stem, invalid_file,
-    join_paths, list_files,
-    npy_array::{NpyArray, reserve},
-    numbered_name, open_reader,
+    InputError, NamedFile, NamedInputs, check_input_count,
+    content::is_npy,
+    file_stem, invalid_file, list,
+    npy_array::NpyArray,
+    open_reader,
+    pieces::{ValuePieces, open_pieces},
+    table::{TableWindows, log_report, read_table},
 };
-
-/// Maximum number of bytes per line of a CSV file.
-const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// Returns the windows of these files and folders, in the units of the files.
 ///
@@ -48,36 +46,77 @@ pub fn open_windows_within(
     spec: &TimeSeriesSpec,
     limits: InputLimits,
 ) -> Result<NamedInputs, InputError> {
-    let spec = spec.clone();
-    open_each(inputs, move |path| {
-        let (length, channels) = (spec.length as usize, spec.channels.len());
-        let rows = if is_npy(path) {
-            let array = NpyArray::open(path, open_reader(path, &limits)?, &limits)?;
-            let shape = array.shape.clone();
-            match shape[..] {
-                [_] if channels == 1 => array.read_floats(path)?,
-                [_, columns] if columns == channels as u64 => array.read_floats(path)?,
-                [_, rows, columns] if (rows, columns) == (length as u64, channels as u64) => {
-                    let numbers = array.read_floats(path)?;
-                    return ValuePieces::one_after_the_other(path, numbers, length * channels, &limits);
-                }
-                _ => {
-                    let expected = format!("[rows, {channels}] or [n, {length}, {channels}]");
-                    return Err(invalid_file(path, &format!("shape {shape:?} is not {expected}")));
-                }
-            }
-        } else {
-            read_csv_rows(path, &spec.channels, &limits)?
-        };
-        let count = rows.len() / channels;
-        if count < length {
-            return Err(invalid_file(path, &format!("it has {count} rows, but a window has {length}")));
+    open_tables(inputs, spec, &TableSpec::default(), limits)
+}
+
+/// Returns the windows of these files and folders, each file within these limits and each table of this form. Rows that are
+/// in no window are logged.
+pub(crate) fn open_tables(
+    inputs: &[PathBuf],
+    spec: &TimeSeriesSpec,
+    table: &TableSpec,
+    limits: InputLimits,
+) -> Result<NamedInputs, InputError> {
+    let (files, spec, table) = (list(inputs, true, &[])?.files, spec.clone(), table.clone());
+    Ok(Box::new(files.into_iter().flat_map(move |file| {
+        let (windows, report) = open_window_file(&file, &spec, &table, &limits);
+        log_report(&file.path, &report);
+        windows
+    })))
+}
+
+/// Returns the windows of one file, and what has become of its rows; an error is the last item.
+pub(crate) fn open_window_file(
+    file: &NamedFile,
+    spec: &TimeSeriesSpec,
+    table: &TableSpec,
+    limits: &InputLimits,
+) -> (NamedInputs, TableReport) {
+    if is_npy(&file.path) {
+        return (open_pieces(file, read_array(&file.path, spec, limits)), TableReport::default());
+    }
+    let mut report = TableReport::default();
+    let piece_len = spec.length as usize * spec.channels.len();
+    let pieces = read_table(&file.path, spec, table, limits, &mut report).map(
+        |TableWindows { numbers, starts, measured_at }| ValuePieces {
+            numbers,
+            starts,
+            measured_at,
+            piece_len,
+        },
+    );
+    (open_pieces(file, pieces), report)
+}
+
+/// Logs what has become of the rows of a file.
+pub(crate) fn log_table(file: &NamedFile, report: &TableReport) {
+    log_report(&file.path, report);
+}
+
+fn read_array(path: &Path, spec: &TimeSeriesSpec, limits: &InputLimits) -> Result<ValuePieces, InputError> {
+    let (length, channels) = (spec.length as usize, spec.channels.len());
+    let array = NpyArray::open(path, open_reader(path, limits)?, limits)?;
+    let shape = array.shape.clone();
+    let rows = match shape[..] {
+        [_] if channels == 1 => array.read_floats(path)?,
+        [_, columns] if columns == channels as u64 => array.read_floats(path)?,
+        [_, rows, columns] if (rows, columns) == (length as u64, channels as u64) => {
+            let numbers = array.read_floats(path)?;
+            return ValuePieces::one_after_the_other(path, numbers, length * channels, limits);
         }
-        let stride = spec.stride as usize;
-        check_input_count(path, window_starts(count, length, stride).count() as u64, &limits)?;
-        let starts = window_starts(count, length, stride).map(|start| start * channels).collect();
-        Ok(ValuePieces { numbers: rows, starts, piece_len: length * channels })
-    })
+        _ => {
+            let expected = format!("[rows, {channels}] or [n, {length}, {channels}]");
+            return Err(invalid_file(path, &format!("shape {shape:?} is not {expected}")));
+        }
+    };
+    let count = rows.len() / channels;
+    if count < length {
+        return Err(invalid_file(path, &format!("it has {count} rows, but a window has {length}")));
+    }
+    let starts = window_starts(count, length, spec.stride as usize);
+    check_input_count(path, starts.len() as u64, limits)?;
+    let starts = starts.into_iter().map(|start| start * channels).collect();
+    Ok(ValuePieces { numbers: rows, starts, measured_at: Vec::new(), piece_len: length * channels })
 }
 
 /// Returns the tensors of these files and folders: `.npy` files of shape `dims`, or `[n, dims…]` for many.
@@ -97,13 +136,20 @@ pub fn open_tensors_within(
     dims: &[u32],
     limits: InputLimits,
 ) -> Result<NamedInputs, InputError> {
-    let dims = dims.to_vec();
-    open_each(inputs, move |path| {
-        if !is_npy(path) {
-            return Err(invalid_file(path, "tensors can only be read from .npy files"));
-        }
-        tensor_pieces(path, open_reader(path, &limits)?, &dims, &limits)
-    })
+    let (files, dims) = (list(inputs, true, &[])?.files, dims.to_vec());
+    Ok(Box::new(files.into_iter().flat_map(move |file| open_tensor_file(&file, &dims, &limits))))
+}
+
+/// Returns the tensors of one file; an error is the last item.
+pub(crate) fn open_tensor_file(file: &NamedFile, dims: &[u32], limits: &InputLimits) -> NamedInputs {
+    open_pieces(file, read_tensor_file(&file.path, dims, limits))
+}
+
+fn read_tensor_file(path: &Path, dims: &[u32], limits: &InputLimits) -> Result<ValuePieces, InputError> {
+    if !is_npy(path) {
+        return Err(invalid_file(path, "tensors can only be read from .npy files"));
+    }
+    tensor_pieces(path, open_reader(path, limits)?, dims, limits)
 }
 
 /// Returns the tensors of an array in the `.npy` format, of shape `dims`, or `[n, dims…]` for many, that is
@@ -113,7 +159,7 @@ pub fn open_tensors_within(
 /// [`InputError::InvalidFile`] for an array of other dimensions or of a type other than `f4` and `f8`, or over a
 /// limit.
 pub fn read_tensors(path: &Path, reader: Box<dyn Read>, dims: &[u32]) -> Result<NamedInputs, InputError> {
-    Ok(Box::new(tensor_pieces(path, reader, dims, &InputLimits::default())?.named_inputs(path)))
+    Ok(Box::new(tensor_pieces(path, reader, dims, &InputLimits::default())?.named_inputs(&file_stem(path))))
 }
 
 fn tensor_pieces(
@@ -137,119 +183,28 @@ fn tensor_pieces(
     ValuePieces::one_after_the_other(path, array.read_floats(path)?, piece_len, limits)
 }
 
-/// The inputs of a file: pieces of `piece_len` numbers, which may overlap.
-struct ValuePieces {
-    numbers: Vec<f32>,
-    starts: Vec<usize>,
-    piece_len: usize,
-}
-
-impl ValuePieces {
-    fn one_after_the_other(
-        path: &Path,
-        numbers: Vec<f32>,
-        piece_len: usize,
-        limits: &InputLimits,
-    ) -> Result<Self, InputError> {
-        let count = numbers.len() / piece_len;
-        check_input_count(path, count as u64, limits)?;
-        let starts = (0..count).map(|index| index * piece_len).collect();
-        Ok(Self { numbers, starts, piece_len })
-    }
-
-    /// Returns the pieces, copied one by one, with their names.
-    fn named_inputs(self, path: &Path) -> impl Iterator<Item = Result<NamedInput, InputError>> + use<> {
-        let Self { numbers, starts, piece_len } = self;
-        let (is_single, path) = (starts.len() == 1, path.to_owned());
-        starts.into_iter().enumerate().map(move |(number, start)| {
-            let name = if is_single { file_stem(&path) } else { numbered_name(&path, number) };
-            Ok(NamedInput { name, input: EncoderInput::Values(numbers[start..start + piece_len].to_vec()) })
-        })
-    }
-}
-
 /// Returns the first rows of the windows.
-fn window_starts(rows: usize, length: usize, stride: usize) -> impl Iterator<Item = usize> {
-    let last = rows - length;
-    (0..=last).step_by(stride).chain((!last.is_multiple_of(stride)).then_some(last))
-}
-
-/// Returns the pieces that `read` finds in each file, with their names.
-fn open_each(
-    inputs: &[PathBuf],
-    read: impl Fn(&Path) -> Result<ValuePieces, InputError> + 'static,
-) -> Result<NamedInputs, InputError> {
-    let files = list_files(inputs, is_numbers_file)?;
-    if files.is_empty() {
-        return Err(InputError::NoNumbers { paths: join_paths(inputs) });
+fn window_starts(rows: usize, length: usize, stride: usize) -> Vec<usize> {
+    let mut schedule = WindowSchedule::new(length as u64, stride as u64);
+    let ends = (1..=rows).filter(|_| schedule.push());
+    let mut starts: Vec<usize> = ends.map(|end| end - length).collect();
+    if schedule.end_series() {
+        starts.push(rows - length);
     }
-    Ok(Box::new(files.into_iter().flat_map(move |path| -> NamedInputs {
-        match read(&path) {
-            Ok(pieces) if pieces.starts.is_empty() => {
-                Box::new(std::iter::once(Err(invalid_file(&path, NO_INPUTS))))
-            }
-            Ok(pieces) => Box::new(pieces.named_inputs(&path)),
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        }
-    })))
-}
-
-fn has_ending(path: &Path, suffix: &str) -> bool {
-    let name = path.to_string_lossy().to_ascii_lowercase();
-    name.strip_suffix(".gz").unwrap_or(&name).ends_with(suffix)
-}
-
-/// Returns whether a file contains numbers, judged by its name.
-#[must_use]
-pub fn is_numbers_file(path: &Path) -> bool {
-    is_npy(path) || is_csv(path)
-}
-
-fn is_npy(path: &Path) -> bool {
-    has_ending(path, ".npy")
-}
-
-fn is_csv(path: &Path) -> bool {
-    has_ending(path, ".csv")
-}
-
-/// Reads the rows of a CSV file, the selected channels of each.
-fn read_csv_rows(path: &Path, channels: &[String], limits: &InputLimits) -> Result<Vec<f32>, InputError> {
-    let max_values = usize::try_from(limits.max_values).unwrap_or(usize::MAX);
-    let csv_limits = CsvLimits { line_bytes: MAX_LINE_BYTES, file_bytes: limits.max_file_bytes };
-    let mut numbers = Vec::new();
-    for row in CsvRows::new(open_reader(path, limits)?, csv_limits, channels.to_vec()) {
-        let row = row.map_err(|error| csv_error(path, channels, &error))?;
-        if row.len() > max_values - numbers.len() {
-            return Err(invalid_file(
-                path,
-                &format!("it has over {max_values} numbers, the limit: split it"),
-            ));
-        }
-        reserve(&mut numbers, row.len(), max_values);
-        numbers.extend(row);
-    }
-    Ok(numbers)
-}
-
-fn csv_error(path: &Path, channels: &[String], error: &CsvError) -> InputError {
-    match error {
-        CsvError::MissingChannels { columns, .. } | CsvError::UnnamedColumns { columns, .. } => {
-            let names = channels.join(", ");
-            invalid_file(
-                path,
-                &format!("it has {columns} columns and no header that names all of the channels: {names}"),
-            )
-        }
-        other => invalid_file(path, &other.to_string()),
-    }
+    starts
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, time::UNIX_EPOCH};
 
-    use super::*;
+    use lopside_bundle::{ColumnRef, TimeZone};
+    use lopside_input::csv_rows::RowCounts;
+
+    use super::{
+        super::{EncoderInput, NamedInput},
+        *,
+    };
 
     fn spec(length: u32, stride: u32, channels: &[&str]) -> TimeSeriesSpec {
         let count = channels.len();
@@ -290,7 +245,7 @@ mod tests {
         let text = "time, b, a\n0, 1, 2\n1, 3, 4\n";
         let found = read(text, &spec(2, 1, &["a", "b"])).unwrap();
         assert_eq!(found[0].1, [2.0, 1.0, 4.0, 3.0]);
-        let unnamed = read("x, y\n5, 6\n", &spec(1, 1, &["a", "b"])).unwrap();
+        let unnamed = read("5, 6\n", &spec(1, 1, &["a", "b"])).unwrap();
         assert_eq!(unnamed[0].1, [5.0, 6.0]);
         let quoted = read("\"a, °C\",a\n5,6\n\"a, °C\",a\n7,8\n", &spec(2, 1, &["a"])).unwrap();
         assert_eq!(quoted[0].1, [6.0, 8.0]);
@@ -301,12 +256,13 @@ mod tests {
         let spec = spec(2, 1, &["a", "b"]);
         for (text, expected) in [
             ("1,2\n3,x\n", "line 2, column 2: \"x\""),
-            ("1,2\n3\n", "line 2, column 2: \"\""),
+            ("1,2\n3\n", "line 2: it has 1 columns, but the first line has 2"),
+            ("1,2\n3,\n", "line 2, column 2: \"\""),
             ("1,2\n3,inf\n", "\"inf\""),
             ("1,2\n", "it has 1 rows, but a window has 2"),
             ("1,2,3\n", "it has 3 columns and no header that names all of the channels: a, b"),
             ("a,c\n1,2\n3,4\n", "it has 2 columns and no header that names all of the channels: a, b"),
-            ("1,x\n3,4\n5,6\n", "log.csv: line 1, column 2: \"x\" is not a finite number"),
+            ("x,y\n1,2\n3,4\n", "log.csv: line 1: it is a header that names none of a, b"),
             ("1,2\n3,4,5\n", "log.csv: line 2: it has 3 columns, but the first line has 2"),
             ("1,2\n\"3,4\n", "log.csv: line 2, column 1: \"3,4\" is not quoted correctly"),
             ("", "it has 0 rows"),
@@ -314,6 +270,89 @@ mod tests {
         ] {
             let error = read(text, &spec).unwrap_err();
             assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    /// Returns the windows of a table of this form, and what has become of its rows.
+    fn read_form(text: &str, spec: &TimeSeriesSpec, table: &TableSpec) -> (Vec<Vec<f32>>, TableReport) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.csv");
+        fs::write(&path, text).unwrap();
+        let file = NamedFile { path, name: "log".into() };
+        let (inputs, report) = open_window_file(&file, spec, table, &InputLimits::default());
+        let windows = inputs.map(|item| match item.unwrap().input {
+            EncoderInput::Values(values) => values,
+            EncoderInput::Image(_) => panic!("an image instead of numbers"),
+        });
+        (windows.collect(), report)
+    }
+
+    #[test]
+    fn a_bad_line_or_a_gap_costs_the_windows_that_it_is_in() {
+        let time = Some(vec![ColumnRef::Name("Date".into()), ColumnRef::Name("Time".into())]);
+        let table = TableSpec { time, max_gap_seconds: Some(60.0), ..TableSpec::default() };
+        let text = "\u{feff}Station 7\r\nDate;Time;b;a [V]\r\n;;°C;V\r\n\
+                    01.03.2024;00:00:00;1,5;2\r\n01.03.2024;00:01:00;2,5;3\r\n\
+                    01.03.2024;00:02:00;;4\r\n\
+                    01.03.2024;00:03:00;3,5;5\r\n01.03.2024;00:04:00;4,5;6\r\n\
+                    01.03.2024;00:10:00;5,5;7\r\n01.03.2024;00:11:00;error;8\r\n";
+        let (windows, report) = read_form(text, &spec(2, 1, &["a", "b"]), &table);
+        assert_eq!(windows, [[2.0, 1.5, 3.0, 2.5], [5.0, 3.5, 6.0, 4.5]]);
+        let rows = RowCounts { used: 4, unused: 1, missing: 1, refused: 1, gaps: 1, ..RowCounts::default() };
+        assert_eq!(report.rows, rows);
+        assert_eq!(report.first_refused.unwrap().line, 6);
+    }
+
+    #[test]
+    fn a_window_has_the_time_of_its_last_row_if_the_zone_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.csv");
+        fs::write(&path, "t,x\n2024-02-29 01:00:00,1\n2024-02-29 01:00:01,2\n2024-02-29 01:00:02,3\n")
+            .unwrap();
+        let file = NamedFile { path, name: "log".into() };
+        let times = |zone: Option<&str>| -> Vec<Option<u64>> {
+            let table = TableSpec {
+                time: Some(vec![ColumnRef::Name("t".into())]),
+                time_zone: zone.map(|zone| TimeZone::try_from(zone.to_owned()).unwrap()),
+                max_gap_seconds: Some(1.0),
+                ..TableSpec::default()
+            };
+            let (inputs, _) = open_window_file(&file, &spec(2, 1, &["x"]), &table, &InputLimits::default());
+            let times = inputs.map(|input| input.unwrap().notes.captured_at);
+            times.map(|time| time.map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_secs())).collect()
+        };
+        assert_eq!(times(Some("+01:00")), [Some(1_709_164_801), Some(1_709_164_802)]);
+        assert_eq!(times(None), [None, None]);
+    }
+
+    #[test]
+    fn declared_columns_need_no_header_and_replaced_numbers_are_counted() {
+        let columns = Some(vec![ColumnRef::Number(3), ColumnRef::Number(2)]);
+        let table = TableSpec {
+            columns,
+            max_held_rows: Some(1),
+            missing: Some(vec!["-9999".into()]),
+            ..TableSpec::default()
+        };
+        let text = "id,first,second\n7,1,2\n7,-9999,4\n7,5,6\n";
+        let (windows, report) = read_form(text, &spec(3, 1, &["a", "b"]), &table);
+        assert_eq!(windows, [[2.0, 1.0, 4.0, 1.0, 6.0, 5.0]]);
+        assert_eq!(report.rows, RowCounts { used: 3, held: 1, ..RowCounts::default() });
+        assert_eq!(report.first_refused, None);
+    }
+
+    #[test]
+    fn the_windows_of_a_table_and_of_an_array_are_the_same() {
+        for (rows, length, stride) in [(7, 3, 2), (8, 4, 4), (9, 2, 5), (5, 5, 1)] {
+            let text: String = (0..rows).map(|row| format!("{row}\n")).collect();
+            let (windows, report) = read_form(&text, &spec(length, stride, &["x"]), &TableSpec::default());
+            let expected: Vec<f32> = window_starts(rows, length as usize, stride as usize)
+                .into_iter()
+                .map(|start| start as f32)
+                .collect();
+            let starts: Vec<f32> = windows.iter().map(|window| window[0]).collect();
+            assert_eq!(starts, expected);
+            assert_eq!(report.rows.total(), rows as u64);
         }
     }
 

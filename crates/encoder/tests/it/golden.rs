@@ -1,15 +1,12 @@
 //! Tries the bundles of the repository in the same way as a device tries a bundle that it receives over the
 //! air.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::shipped::in_clone;
 use lopside_bundle::{BundlePart, GoldenInputDraft, image_codec::AnyBundle, put_golden_inputs};
 use lopside_encoder::{EncodeError, EncodeOptions, ImageCodecOptions, golden::load_verified};
 use lopside_latent::image_codec::Quality;
-
-fn in_clone(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
-}
 
 fn options(use_fast: bool) -> EncodeOptions {
     EncodeOptions { image_codec: ImageCodecOptions::new(Quality::new(20).unwrap()), use_fast }

@@ -3,7 +3,11 @@
 // A helper that fails lets its test fail.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod fast;
 mod golden;
 mod image_codec;
+mod inputs;
 mod limits;
+mod neutral;
+mod shipped;
 mod support;

@@ -45,12 +45,15 @@ pub fn baseline_point(
     Ok(CodecPoint { quality, bytes: file.len(), psnr: psnr(image, &decoded)? })
 }
 
-/// Converts `decoded` to grey if `original` is grey: some formats do not support grey and return three equal
-/// channels.
+/// Converts `decoded` to the channels of `original`: some formats do not support grey and return three equal channels, and
+/// Lopside returns an RGB image without colour as grey.
 pub(crate) fn in_colours_of(original: &DynamicImage, decoded: DynamicImage) -> DynamicImage {
     match (original, decoded) {
         (DynamicImage::ImageLuma8(_), DynamicImage::ImageRgb8(rgb)) => {
             DynamicImage::ImageLuma8(DynamicImage::ImageRgb8(rgb).to_luma8())
+        }
+        (DynamicImage::ImageRgb8(_), DynamicImage::ImageLuma8(grey)) => {
+            DynamicImage::ImageRgb8(DynamicImage::ImageLuma8(grey).into_rgb8())
         }
         (_, decoded) => decoded,
     }
