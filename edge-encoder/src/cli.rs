@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "send")]
-use crate::settings::{ApiKeyArg, CaArg, ClientCertArg, ClientKeyArg, EndpointArg, TimeoutArg};
-use crate::settings::{BundleArg, ImageCodecArgs, OutArg, RootTable, SocketArg};
+use crate::settings::{ApiKeyArg, CaArg, ClientCertArg, ClientKeyArg, EndpointArg, ProxyArg, TimeoutArg};
+use crate::settings::{
+    BackgroundArg, BundleArg, DamagedImagesArg, ImageCodecArgs, OutArg, RootTable, SocketArg,
+};
 
 /// Encode images and measurements into compact latent frames and send them to a cloud-decoder.
 #[derive(Debug, Parser)]
@@ -27,12 +29,15 @@ use crate::settings::{BundleArg, ImageCodecArgs, OutArg, RootTable, SocketArg};
   edge-encoder run --config edge.toml
   edge-encoder run --config edge.toml --channel stable
   edge-encoder status --config edge.toml
-  edge-encoder doctor --config edge.toml"
+  edge-encoder doctor --config edge.toml
+
+Exit status: 0 if all inputs were processed, 1 for an error of the whole command, 2 for invalid options,
+3 if encode or send has gone through all inputs and some of them failed"
 )]
 pub struct Cli {
-    /// TOML config file with any of: bundle, endpoint, out, quality, timeout_seconds, ca, client_cert,
-    /// client_key, api_key; for run also device, socket, the tables spool, uplink, rate and update, and one
-    /// table source per source
+    /// TOML config file with any of: bundle, endpoint, out, quality, background, damaged_images,
+    /// timeout_seconds, ca, client_cert, client_key, api_key, proxy; for run also device, socket, the tables
+    /// spool, uplink, rate, images and update, and one table source per source
     #[arg(long, global = true, env = "LOPSIDE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Command to run
@@ -45,19 +50,26 @@ pub struct Cli {
 pub enum Command {
     /// Encode images or measurements into .lps frames
     ///
-    /// Images: PNG, JPEG, WebP, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain or .gz, and folders
-    /// of them. Image codecs keep the size of an image; for other bundles, images of any size are converted
-    /// to the encoder's input size. Measurements, for bundles that take windows of time series: CSV files
-    /// with one row per line, where an optional header selects the columns; .npy files of [rows, channels] or
-    /// of complete windows [n, length, channels]. The bundle determines how windows overlap, and every row is
-    /// in a window. Tensors, for bundles that take them directly: .npy files of one or more tensors.
+    /// Images: PNG, JPEG, WebP, BMP, TIFF, GIF, QOI, PGM/PPM, .npy (u8, or f32 of 0 to 1) and IDX files, plain
+    /// or .gz, and folders of them. Image codecs keep the size of an image; for other bundles, images of any
+    /// size are converted to the encoder's input size. Measurements, for bundles that take windows of time
+    /// series: CSV files with one row per line, where an optional header selects the columns; .npy files of
+    /// [rows, channels] or of complete windows [n, length, channels]. The bundle determines how windows
+    /// overlap, and every row is in a window. Tensors, for bundles that take them directly: .npy files of one
+    /// or more tensors.
+    ///
+    /// The content of a file decides what it is, and its name only where the content does not say it. A frame is
+    /// named after its input; where several have one name, also after the ending (pic.jpg.lps) or the folder
+    /// (north/IMG_1.lps). Files of earlier runs are replaced. An input that fails does not end the run: the
+    /// failures are listed at the end, and the exit status is 3.
     Encode(EncodeArgs),
     /// Encode images or measurements, have a cloud-decoder decode them, and compare the results
     ///
     /// Requests the bundle's first head and all heads that classify or score, in one request, or only the
     /// head of --head. Writes the results: images as PNG, with a contact sheet of those of the input's size
     /// (input above reconstruction); numbers as CSV, in the units of the input and beside it; with
-    /// --with-input a heat map of each scored image; table.txt and report.json.
+    /// --with-input a heat map of each scored image; table.txt and report.json. Names and failures are as for
+    /// encode; the reports are also written if inputs fail.
     #[cfg(feature = "send")]
     Send(SendArgs),
     /// Run as an agent: encode the inputs of the config file's sources, store the frames on disk, and send
@@ -84,6 +96,9 @@ pub enum Command {
     /// Try a bundle within limits; the agent starts this command for bundles over the air
     #[command(hide = true)]
     TryBundle(TryBundleArgs),
+    /// End the programs of the agent if it is killed; the agent starts this command
+    #[command(hide = true)]
+    GuardPrograms,
 }
 
 /// Options of `encode`.
@@ -99,6 +114,12 @@ pub struct EncodeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub out: OutArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub background: BackgroundArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub damaged_images: DamagedImagesArg,
     /// Omit the 8-byte latent-space id: readers need the bundle to decode the frame
     #[arg(long)]
     pub no_id: bool,
@@ -128,6 +149,12 @@ pub struct SendArgs {
     pub out: OutArg,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub background: BackgroundArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub damaged_images: DamagedImagesArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub timeout: TimeoutArg,
     /// Request only this head, for example --head upscale for images of twice the size [default: the first
     /// head, and all heads that classify or score]
@@ -152,6 +179,9 @@ pub struct SendArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub api_key: ApiKeyArg,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub proxy: ProxyArg,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub image_codec: ImageCodecArgs,

@@ -16,6 +16,6 @@ mod process_memory;
 pub mod settings;
 mod trial;
 
-pub use connection::{ApiKey, SecuritySettings};
+pub use connection::{ApiKey, ProxyAddress, ProxyChoice, SecuritySettings};
 pub use error::{ConnectionError, EdgeError, SettingsError, UpdateError};
 pub use trial::TrialLimits;

@@ -11,15 +11,20 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let _telemetry = match init("edge-encoder", "warn", LogFormat::Text) {
         Ok(guard) => guard,
-        Err(error) => return print_error(&error),
+        Err(error) => {
+            print_error(&error);
+            return ExitCode::FAILURE;
+        }
     };
     match command::run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => print_error(&error),
+        Err(error) => {
+            print_error(&error);
+            ExitCode::from(error.exit_status())
+        }
     }
 }
 
-fn print_error(error: &dyn std::error::Error) -> ExitCode {
+fn print_error(error: &dyn std::error::Error) {
     eprintln!("{}", error_message("edge-encoder", &error));
-    ExitCode::FAILURE
 }

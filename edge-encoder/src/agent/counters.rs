@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
+use lopside_capture::Activity;
 use lopside_encoder::AnyEncoder;
 
-use super::{AgentSettings, source_state::SourceState};
+use super::{AgentSettings, SourceSettings, source_state::SourceState};
 
 /// Counters and labels of the agent since the start.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct AgentCounters {
     /// Quality of the last frame, 1 to 100; 0 for encoders without that setting.
     pub(super) quality: AtomicU64,
     pub(super) layers: AtomicU64,
+    /// The activity of the encoder's thread.
+    pub(super) encoding: Activity,
 }
 
 impl AgentCounters {
@@ -26,9 +29,10 @@ impl AgentCounters {
             endpoint: settings.endpoint.clone(),
             budget_bytes: settings.spool.budget_bytes,
             bundle: Mutex::new(bundle_label(encoder)),
-            sources: settings.sources.iter().map(SourceState::new).map(Arc::new).collect(),
+            sources: settings.sources.iter().map(|source| Arc::new(new_source(source, settings))).collect(),
             quality: AtomicU64::new(0),
             layers: AtomicU64::new(0),
+            encoding: Activity::default(),
         }
     }
 
@@ -41,6 +45,12 @@ impl AgentCounters {
     pub(super) fn bundle(&self) -> [String; 2] {
         self.bundle.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+fn new_source(source: &SourceSettings, settings: &AgentSettings) -> SourceState {
+    let mut state = SourceState::new(source);
+    state.image_policy = settings.images.policy;
+    state
 }
 
 fn bundle_label(encoder: &AnyEncoder) -> [String; 2] {

@@ -1,12 +1,14 @@
 //! The thread that encodes.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, atomic::Ordering},
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use lopside_encoder::source::EncoderInput;
+use lopside_capture::{Activity, CapturedImage, CapturedWindow, tail::TailedWindow};
+use lopside_encoder::{EncodedFrame, ImageNotes, source::EncoderInput};
 use lopside_telemetry::context;
 use lopside_uplink::{CapturedFrame, FileItem, LinkState, RefusalPolicy, Store, StoreOutcome};
 use tokio::{
@@ -15,15 +17,19 @@ use tokio::{
 };
 
 use super::{
-    RateBounds,
+    ImageSettings, RateBounds,
     counters::AgentCounters,
     encoders::{ActiveEncoders, EncoderSwap},
     file_appends::FileAppends,
     files::EncodedFile,
+    fit_for_cloud,
+    image_notes::{NotedInput, capture_time, frame_marks},
     input::{EncodeJob, JobInput, PendingFile},
     rate_control::link_pressure,
     retries::count_settled,
     source_state::SourceState,
+    tables::open_inputs,
+    tails::AppendedWindow,
 };
 use crate::EdgeError;
 
@@ -34,8 +40,11 @@ pub(super) struct EncodingThread {
     pub(super) link: watch::Receiver<LinkState>,
     /// Receives files whose frames are being stored.
     pub(super) encoded_files: mpsc::Sender<EncodedFile>,
+    /// Receives windows of growing files that are being stored.
+    pub(super) appended_windows: mpsc::Sender<AppendedWindow>,
     pub(super) counters: Arc<AgentCounters>,
     pub(super) bounds: RateBounds,
+    pub(super) images: ImageSettings,
 }
 
 /// Starts the thread, which ends when the input channel is closed.
@@ -66,7 +75,8 @@ enum NextWork {
 
 impl EncoderQueues {
     /// Waits for the next encoder or input; returns `None` when the input channel is closed.
-    fn next(&mut self) -> Option<NextWork> {
+    fn next(&mut self, activity: &Activity) -> Option<NextWork> {
+        let _rest = activity.rest();
         let Self { inputs, swaps, runtime } = self;
         runtime.block_on(async {
             tokio::select! {
@@ -81,7 +91,9 @@ impl EncoderQueues {
 impl EncodingThread {
     /// Encodes until the input channel is closed.
     fn run(mut self, mut queues: EncoderQueues) {
-        while let Some(next) = queues.next() {
+        let counters = Arc::clone(&self.counters);
+        let _work = counters.encoding.work();
+        while let Some(next) = queues.next(&counters.encoding) {
             let EncodeJob { input, captured_at, source } = match next {
                 NextWork::Input(job) => job,
                 NextWork::Encoder(swap) => {
@@ -91,11 +103,11 @@ impl EncodingThread {
             };
             self.follow_link();
             let result = match input {
-                JobInput::Image(image) => image.decode().map_err(EdgeError::from).and_then(|image| {
-                    self.store_stream_input(&EncoderInput::Image(image), captured_at, &source)
-                }),
-                JobInput::Window(window) => {
-                    self.store_stream_input(&EncoderInput::Values(window), captured_at, &source)
+                JobInput::Image(image) => self.store_stream_image(image, captured_at, &source),
+                JobInput::Window(window) => self.store_stream_window(window, captured_at, &source),
+                JobInput::Tailed(window) => {
+                    self.encode_tailed(window, captured_at, &source);
+                    continue;
                 }
                 JobInput::File(file) => {
                     self.encode_file(file, captured_at, &source);
@@ -113,37 +125,66 @@ impl EncodingThread {
         let pressure =
             link_pressure(&self.store.state().borrow(), &self.link.borrow(), self.bounds.budget_bytes);
         let (bounds, quality) = (self.bounds, self.bounds.quality(pressure));
-        let (quality, layers) =
-            self.encoders.set_rate(quality, |layer_count| bounds.layers(pressure, layer_count));
+        let layers = self.encoders.set_rate(quality, |layer_count| bounds.layers(pressure, layer_count));
         self.counters.layers.store(layers as u64, Ordering::Relaxed);
-        self.counters.quality.store(quality.map_or(0, u64::from), Ordering::Relaxed);
+    }
+
+    /// Decodes an image of a stream, encodes it and sends its frame to the store. The time of capture is that of its
+    /// arrival: the clock of the device is the better one.
+    fn store_stream_image(
+        &mut self,
+        image: CapturedImage,
+        captured_at: SystemTime,
+        source: &SourceState,
+    ) -> Result<(), EdgeError> {
+        let read = image.read(&source.image_policy)?;
+        let (input, notes) = (&EncoderInput::Image(read.image), &read.notes);
+        self.store_stream_input(&NotedInput { input, notes, captured_at, is_retry: false }, source)
+    }
+
+    /// Encodes a window of a stream and sends its frame to the store.
+    fn store_stream_window(
+        &mut self,
+        window: CapturedWindow,
+        captured_at: SystemTime,
+        source: &SourceState,
+    ) -> Result<(), EdgeError> {
+        let captured_at = capture_time(window.measured_at, captured_at);
+        let (input, notes) = (&EncoderInput::Values(window.values), &ImageNotes::default());
+        self.store_stream_input(&NotedInput { input, notes, captured_at, is_retry: false }, source)
     }
 
     /// Encodes an input of a stream and sends its frame to the store, which drops and counts it if the spool is full:
     /// the input does not come again.
-    fn store_stream_input(
-        &mut self,
-        input: &EncoderInput,
-        captured_at: SystemTime,
-        source: &SourceState,
-    ) -> Result<(), EdgeError> {
-        self.store_input(input, captured_at, source, None, RefusalPolicy::Drop).map(drop)
+    fn store_stream_input(&mut self, input: &NotedInput<'_>, source: &SourceState) -> Result<(), EdgeError> {
+        self.store_input(input, source, None, RefusalPolicy::Drop).map(drop)
     }
 
     /// Encodes an input and sends its frame to the store. The outcome arrives over the returned channel.
     fn store_input(
         &mut self,
-        input: &EncoderInput,
-        captured_at: SystemTime,
+        input: &NotedInput<'_>,
         source: &SourceState,
         item: Option<FileItem>,
         policy: RefusalPolicy,
     ) -> Result<oneshot::Receiver<StoreOutcome>, EdgeError> {
         let span = tracing::info_span!("capture", source = source.name);
         let _entered = span.enter();
-        let frame = self.encoders.encode(input)?.frame;
-        source.counters.encoded.fetch_add(1, Ordering::Relaxed);
-        source.counters.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        self.counters.encoding.begin_step();
+        let NotedInput { input, notes, captured_at, is_retry } = *input;
+        self.report_reduction(input, source);
+        let fitted = fit_for_cloud(input, self.cloud_max_pixels(), self.images.oversized)?;
+        let EncodedFrame { frame, quality, .. } = self.encoders.encode(&fitted)?;
+        if !is_retry {
+            source.counters.notes.count(&source.name, notes);
+            if matches!(fitted, Cow::Owned(_)) {
+                source.counters.notes.count_scaled();
+            }
+            source.counters.encoded.fetch_add(1, Ordering::Relaxed);
+            source.counters.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        }
+        // The fast encoder may use a lower quality than the requested one.
+        self.counters.quality.store(quality.map_or(0, |quality| quality.get().into()), Ordering::Relaxed);
         let since_epoch = captured_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let class = source.frame_class(&frame);
         let captured = CapturedFrame {
@@ -152,17 +193,58 @@ impl EncodingThread {
             traceparent: context::outgoing(&span).unwrap_or_default(),
             frame,
             file_item: item,
+            marks: None,
         };
+        let captured = captured.with_marks(frame_marks(notes, &self.images));
         Ok(self.store.blocking_append(class, captured.to_record(), policy)?)
     }
 
+    /// Returns the largest image that the cloud decodes, in pixels. Bundles of fixed latents scale every image to one
+    /// size, and before the first connection the limit is unknown: then only that of the device applies.
+    fn cloud_max_pixels(&self) -> u64 {
+        let takes_any_size = self.encoders.current().input_spec().is_none();
+        self.link.borrow().cloud_max_pixels.filter(|_| takes_any_size).unwrap_or(u64::MAX)
+    }
+
+    /// Reports that the bundle reduces the images of a source to a small part of their pixels.
+    fn report_reduction(&self, input: &EncoderInput, source: &SourceState) {
+        let EncoderInput::Image(image) = input else { return };
+        let encoder = self.encoders.current();
+        if let Some(reduced) = encoder.drastic_reduction(image) {
+            source.report_reduction(encoder.name(), [image.width(), image.height()], reduced);
+        }
+    }
+
+    /// Encodes a window of a growing file. A window that cannot be encoded is settled: it would fail again.
+    fn encode_tailed(&mut self, window: TailedWindow, captured_at: SystemTime, source: &Arc<SourceState>) {
+        let TailedWindow { window: CapturedWindow { values, measured_at }, mark } = window;
+        let captured_at = capture_time(measured_at, captured_at);
+        let item = FileItem { file_key: mark.file_key(), index: mark.index(), is_last: false };
+        let (input, notes) = (EncoderInput::Values(values), ImageNotes::default());
+        let noted = NotedInput { input: &input, notes: &notes, captured_at, is_retry: mark.is_retry() };
+        match self.store_input(&noted, source, Some(item), RefusalPolicy::Keep) {
+            Ok(outcome) => {
+                let appended = AppendedWindow { mark, outcome, source: Arc::clone(source) };
+                // If the agent ends, the receiver is gone, and the window is read again at the next start.
+                let _ = self.appended_windows.blocking_send(appended);
+            }
+            Err(EdgeError::Uplink(_)) => {}
+            Err(error) => {
+                source.record_failure(&error);
+                if let Err(error) = mark.mark_stored() {
+                    source.report_problem(&error);
+                }
+            }
+        }
+    }
+
     /// Encodes the inputs of a file that are not stored yet.
-    fn encode_file(&mut self, file: PendingFile, captured_at: SystemTime, source: &Arc<SourceState>) {
+    fn encode_file(&mut self, mut file: PendingFile, captured_at: SystemTime, source: &Arc<SourceState>) {
         let settled_before = count_settled(&self.store.state().borrow());
         // A file that ends the agent while it is read must not do so at every start. Without the record it is read
         // nevertheless.
         let mark = file.source_file.begin_reading().inspect_err(|error| source.report_problem(error)).ok();
-        let result = self.encode_inputs(&file, captured_at, source);
+        let result = self.encode_inputs(&mut file, captured_at, source);
         drop(mark);
         match result {
             Ok(appends) => {
@@ -185,20 +267,24 @@ impl EncodingThread {
     /// encoded in vain.
     fn encode_inputs(
         &mut self,
-        file: &PendingFile,
+        file: &mut PendingFile,
         captured_at: SystemTime,
         source: &SourceState,
     ) -> Result<FileAppends, EdgeError> {
         let (mut appends, file_key) = (FileAppends::default(), file.source_file.file_key());
-        let path = file.source_file.path().to_owned();
-        let mut inputs = self.encoders.current().open_inputs(&[path])?.enumerate().peekable();
+        let inputs = open_inputs(self.encoders.current(), file, source)?;
+        let mut inputs = inputs.enumerate().peekable();
         while let Some((index, named_input)) = inputs.next() {
             let named_input = named_input?;
             if !file.finished_inputs.contains(&index) {
                 let is_last = inputs.peek().is_none();
                 let item = file_key.map(|file_key| FileItem { file_key, index: index as u32, is_last });
-                let (input, policy) = (&named_input.input, RefusalPolicy::Keep);
-                appends.push(index, self.store_input(input, captured_at, source, item, policy)?);
+                let (input, notes) = (&named_input.input, &named_input.notes);
+                let captured_at = capture_time(notes.captured_at, captured_at);
+                let is_retry = index < file.counted_inputs;
+                let noted = NotedInput { input, notes, captured_at, is_retry };
+                appends.push(index, self.store_input(&noted, source, item, RefusalPolicy::Keep)?);
+                file.counted_inputs = file.counted_inputs.max(index + 1);
                 if appends.has_refusal() {
                     break;
                 }

@@ -46,13 +46,14 @@ impl ActiveEncoders {
     }
 
     /// Sets the quality and the maximum number of layers of further frames, as [`AnyEncoder::set_rate`]. Returns
-    /// the quality, if the encoder has that setting, and the number of layers.
-    pub(super) fn set_rate(&mut self, quality: u8, layers: impl Fn(usize) -> usize) -> (Option<u8>, usize) {
+    /// the number of layers.
+    pub(super) fn set_rate(&mut self, quality: u8, layers: impl Fn(usize) -> usize) -> usize {
         if let Some(PreviousEncoder { encoder: previous, .. }) = &mut self.previous {
             previous.set_rate(quality, layers(previous.layer_count()));
         }
         let layers = layers(self.current.layer_count());
-        (self.current.set_rate(quality, layers), layers)
+        self.current.set_rate(quality, layers);
+        layers
     }
 
     /// Replaces the current encoder; the new one is on probation.

@@ -79,14 +79,15 @@ async fn finish_file(encoded: EncodedFile, retries: &Retries) -> Option<EncodeJo
     None
 }
 
-/// Marks a file as done, or as failed if one of its inputs was dropped.
+/// Marks a file as done, or as failed if one of its inputs was dropped or a line of its table was refused.
 async fn settle_file(file: PendingFile, source: &SourceState) {
-    let PendingFile { source_file, has_dropped_input, waiting, .. } = file;
+    let PendingFile { source_file, has_dropped_input, has_refused_rows, waiting, .. } = file;
     if has_dropped_input {
         source.record_failure(&EdgeError::FrameTooLarge { path: source_file.path().to_owned() });
     }
     let marked = tokio::task::spawn_blocking(move || {
-        if has_dropped_input { source_file.mark_failed() } else { source_file.mark_done() }
+        let is_incomplete = has_dropped_input || has_refused_rows;
+        if is_incomplete { source_file.mark_failed() } else { source_file.mark_done() }
     });
     if let Ok(Err(error)) = marked.await {
         source.report_problem(&error);

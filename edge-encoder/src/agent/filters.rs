@@ -10,7 +10,7 @@ use std::{
 };
 
 use lopside_capture::{
-    CaptureError, CapturedImage, Clock,
+    Activity, CaptureError, CapturedImage, Clock,
     pace::{RateLimiter, SceneGate},
 };
 use tokio::sync::mpsc;
@@ -26,6 +26,8 @@ pub(super) struct GatedOutput {
     scene_gate: Option<SceneGate>,
     source: Arc<SourceState>,
     inputs: mpsc::Sender<EncodeJob>,
+    /// The activity of the thread that passes inputs on.
+    activity: Arc<Activity>,
 }
 
 impl GatedOutput {
@@ -36,7 +38,8 @@ impl GatedOutput {
     ) -> Result<Self, CaptureError> {
         let scene_gate =
             settings.scene_gate.map(|(threshold, silence)| SceneGate::new(threshold, silence)).transpose()?;
-        Ok(Self { scene_gate, source, inputs })
+        let activity = Arc::clone(&source.liveness.capturing);
+        Ok(Self { scene_gate, source, inputs, activity })
     }
 
     /// Passes an input on unless the scene gate drops it, and waits while the encoder is busy. Returns false if the
@@ -55,6 +58,7 @@ impl GatedOutput {
                 }
             }
         }
+        let _rest = self.activity.rest();
         self.inputs.blocking_send(job).is_ok()
     }
 
@@ -64,28 +68,43 @@ impl GatedOutput {
         image: CapturedImage,
     ) -> Result<Option<CapturedImage>, CaptureError> {
         let Some(gate) = &mut self.scene_gate else { return Ok(Some(image)) };
-        let image = image.decode()?;
-        Ok(gate.passes(captured_at, &image).then(|| image.into()))
+        let read = image.read(&self.source.image_policy)?;
+        Ok(gate.passes(captured_at, &read.image).then(|| read.into()))
     }
 }
 
 /// Passes inputs on at a limited rate: the newest one of those that arrive too fast, as soon as it may pass. It has a
 /// thread of its own, because the source's thread waits for the next input meanwhile.
 pub(super) struct PacedOutput {
-    pub(super) limiter: RateLimiter<EncodeJob>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) output: GatedOutput,
+    limiter: RateLimiter<EncodeJob>,
+    clock: Arc<dyn Clock>,
+    output: GatedOutput,
+    source: Arc<SourceState>,
 }
 
 impl PacedOutput {
+    pub(super) fn new(
+        limiter: RateLimiter<EncodeJob>,
+        clock: Arc<dyn Clock>,
+        mut output: GatedOutput,
+    ) -> Self {
+        let source = Arc::clone(&output.source);
+        // The inputs are passed on by another thread than the source's.
+        output.activity = Arc::clone(&source.liveness.pacing);
+        Self { limiter, clock, output, source }
+    }
+
     /// Runs until the source or the encoder has ended.
     pub(super) fn run(mut self, captured: &Receiver<EncodeJob>) {
+        let activity = Arc::clone(&self.output.activity);
+        let _work = activity.work();
         loop {
             let passed = match self.receive(captured) {
                 Ok(job) => self.offer(job),
                 Err(RecvTimeoutError::Timeout) => self.limiter.take(self.clock.time_of_day()),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
+            self.source.liveness.note_holding(self.limiter.is_holding());
             if passed.is_some_and(|job| !self.output.pass_on(job)) {
                 return;
             }
@@ -94,10 +113,12 @@ impl PacedOutput {
         if let Some(held) = self.limiter.due().and_then(|due| self.limiter.take(due)) {
             self.output.pass_on(held);
         }
+        self.source.liveness.note_holding(false);
     }
 
     /// Waits for the next input, or until the held one may pass.
     fn receive(&self, captured: &Receiver<EncodeJob>) -> Result<EncodeJob, RecvTimeoutError> {
+        let _rest = self.output.activity.rest();
         match self.limiter.wait_time(self.clock.time_of_day()) {
             Some(wait) => captured.recv_timeout(wait),
             None => captured.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -106,7 +127,7 @@ impl PacedOutput {
 
     fn offer(&mut self, job: EncodeJob) -> Option<EncodeJob> {
         let passed = self.limiter.offer(job.captured_at, job);
-        self.output.source.counters.too_fast.store(self.limiter.dropped(), Ordering::Relaxed);
+        self.source.counters.too_fast.store(self.limiter.dropped(), Ordering::Relaxed);
         passed
     }
 }

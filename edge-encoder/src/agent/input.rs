@@ -4,7 +4,7 @@ use std::{
     time::SystemTime,
 };
 
-use lopside_capture::{CapturedImage, folder::TakenFile};
+use lopside_capture::{CapturedImage, CapturedWindow, folder::TakenFile, tail::TailedWindow};
 
 use super::source_state::SourceState;
 
@@ -20,7 +20,8 @@ pub(super) struct EncodeJob {
 #[derive(Debug)]
 pub(super) enum JobInput {
     Image(CapturedImage),
-    Window(Vec<f32>),
+    Window(CapturedWindow),
+    Tailed(TailedWindow),
     File(PendingFile),
 }
 
@@ -30,8 +31,15 @@ pub(super) struct PendingFile {
     pub(super) source_file: TakenFile,
     /// The indices of the inputs that are stored or were dropped, and are not encoded again.
     pub(super) finished_inputs: BTreeSet<usize>,
+    /// Number of inputs, from the first on, that were encoded before. They are not counted again when the file is tried
+    /// again.
+    pub(super) counted_inputs: usize,
     /// Whether an input was dropped, because its frame is too large.
     pub(super) has_dropped_input: bool,
+    /// Whether lines of its table were refused.
+    pub(super) has_refused_rows: bool,
+    /// Whether the rows of its table were counted.
+    pub(super) are_rows_counted: bool,
     /// The mark of a file that the spool has refused; `None` before.
     pub(super) waiting: Option<WaitingMark>,
 }
@@ -39,7 +47,15 @@ pub(super) struct PendingFile {
 impl PendingFile {
     /// Creates a file of which these inputs are stored already.
     pub(super) fn new(source_file: TakenFile, stored_inputs: BTreeSet<usize>) -> Self {
-        Self { source_file, finished_inputs: stored_inputs, has_dropped_input: false, waiting: None }
+        Self {
+            source_file,
+            finished_inputs: stored_inputs,
+            counted_inputs: 0,
+            has_dropped_input: false,
+            has_refused_rows: false,
+            are_rows_counted: false,
+            waiting: None,
+        }
     }
 }
 

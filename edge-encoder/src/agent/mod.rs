@@ -19,6 +19,8 @@
 //!   done is not encoded again.
 //! - Every dropped input or frame is counted: at a source (too fast, unchanged, damaged) since the start, in
 //!   the store permanently.
+//! - A stage that hangs is noticed: the watchdog asks every stage, and a source that should deliver and is silent is
+//!   started again, counted and reported, also to the cloud.
 //! - A stop loses nothing: sources end, captured inputs are encoded and stored, and the remaining frames are
 //!   sent after the next start.
 //! - An agent does not touch the files of another one: it looks for an answer at its status socket, and opens
@@ -30,15 +32,28 @@ mod encoders;
 mod file_appends;
 mod files;
 mod filters;
+mod guard;
+mod image_notes;
 mod input;
+mod liveness;
 mod machine;
+#[cfg(feature = "otlp")]
+mod metrics;
 mod notify;
+mod oversized;
 mod rate_control;
+mod reduction;
 mod retries;
+mod row_report;
 mod settings;
+mod source_liveness;
+mod source_opener;
+mod source_reports;
 mod source_state;
 mod sources;
 mod status;
+mod tables;
+mod tails;
 mod update;
 
 use std::{path::Path, sync::Arc, thread, time::Instant};
@@ -47,23 +62,31 @@ use crate::connection::{CloudTarget, WireCounters};
 use lopside_capture::StopHandle;
 use lopside_encoder::AnyEncoder;
 use lopside_spool::{DeviceName, Disk, MachineId, SpoolError};
-use lopside_uplink::{Store, StoreSettings, Uplink, UplinkError, UplinkSettings};
+use lopside_uplink::{Store, StoreSettings, StoredItems, Uplink, UplinkError, UplinkSettings};
 use tokio::sync::mpsc;
 
 use self::{
     counters::AgentCounters,
     encode::EncodingThread,
     encoders::ActiveEncoders,
+    liveness::AgentLiveness,
     update::{InitialEncoder, PollTarget},
 };
 pub(crate) use self::{
     machine::read_machine_id,
-    settings::{FilterSettings, SourceKind},
+    oversized::fit_for_cloud,
+    reduction::reduction_warning,
+    settings::{FilterSettings, FolderSettings, SourceKind, TailSettings},
+    source_opener::AcceptedFiles,
     update::BundleClient,
 };
 pub use self::{
     rate_control::RateBounds,
-    settings::{AgentSettings, SourceSettings, SpoolSettings, UpdateSettings, UplinkTimeouts},
+    row_report::RowReport,
+    settings::{
+        AgentSettings, ImageSettings, OversizedImages, SourceSettings, SpoolSettings, UpdateSettings,
+        UplinkTimeouts,
+    },
     status::{
         AgentReport, ClassReport, SourceReport, SpoolReport, StatusSource, UplinkReport, request_status,
     },
@@ -87,16 +110,16 @@ pub async fn run(
     if let Some(socket) = &settings.socket {
         status::check_unused(socket)?;
     }
-    let SpoolSettings { folder, budget_bytes, keep_delivered_bytes, commit_delay, machine_id_file } =
-        settings.spool.clone();
-    let (machine, device) = (find_machine(&machine_id_file), DeviceName::parse(&settings.device));
-    let options = StoreSettings { budget_bytes, keep_delivered_bytes, commit_delay, machine, device };
-    let (store, items, store_thread) = Store::start(move || open_disk(&folder), options)?;
+    let (store, items, store_thread) = start_store(&settings)?;
     let target = CloudTarget::new(&settings.endpoint, &settings.security)?;
     target.warn_about_exposed_key();
     let InitialEncoder { encoder, probation, updates } = update::begin(settings.update.clone(), encoder)?;
-    let uplink = Arc::new(Uplink::new(store.clone(), uplink_settings(&settings, &target)));
     let counters = Arc::new(AgentCounters::new(&settings, &encoder));
+    let liveness = AgentLiveness::new(&counters);
+    let uplink = Uplink::new(store.clone(), uplink_settings(&settings, &target));
+    let uplink = Arc::new(uplink.with_sources(liveness.statuses()));
+    #[cfg(feature = "otlp")]
+    metrics::register(&counters);
     let status = StatusSource {
         counters: Arc::clone(&counters),
         store: store.state(),
@@ -110,6 +133,7 @@ pub async fn run(
     let stopper = StopHandle::new()?;
     let sources = sources::start(&settings, &encoder, &stopper, &inputs, &counters, items)?;
     let (encoded_files, file_task) = files::start(store.state(), inputs.downgrade(), stopper.clone());
+    let (appended_windows, tail_task) = tails::start();
     drop(inputs);
     let (device, response_timeout) = (settings.device.clone(), settings.uplink.ack_timeout);
     let (swaps, update_task) =
@@ -119,12 +143,15 @@ pub async fn run(
         store: store.clone(),
         link: uplink.link(),
         encoded_files,
+        appended_windows,
         counters,
         bounds: settings.bounds,
+        images: settings.images,
     };
     let encoder_thread = encode::start(encoding, queue, swaps)?;
     let uplink_task = tokio::spawn(run_uplink(Arc::clone(&uplink), target));
-    let watchdog = notify::ready(&store);
+    let liveness_task = tokio::spawn(liveness.clone().watch());
+    let watchdog = notify::ready(&store, liveness);
     tokio::select! {
         () = stop => tracing::info!("stopping; captured inputs are stored first"),
         () = sources.wait_ended() => tracing::info!("all sources have ended"),
@@ -134,13 +161,25 @@ pub async fn run(
     join_thread(encoder_thread).await;
     store.flush().await?;
     let _ = file_task.await;
-    for task in [Some(uplink_task), server, watchdog, update_task].into_iter().flatten() {
+    let _ = tail_task.await;
+    let tasks = [Some(uplink_task), server, Some(liveness_task), watchdog, update_task];
+    for task in tasks.into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }
     drop((store, uplink, status));
     join_thread(store_thread).await;
     Ok(())
+}
+
+/// Opens the spool. Returns its store, the inputs of files that it has, and the thread that owns it.
+fn start_store(settings: &AgentSettings) -> Result<(Store, StoredItems, thread::JoinHandle<()>), EdgeError> {
+    let SpoolSettings { folder, budget_bytes, keep_delivered_bytes, policies, commit_delay, machine_id_file } =
+        settings.spool.clone();
+    let (machine, device) = (find_machine(&machine_id_file), DeviceName::parse(&settings.device));
+    let options =
+        StoreSettings { budget_bytes, keep_delivered_bytes, policies, commit_delay, machine, device };
+    Ok(Store::start(move || open_disk(&folder), options)?)
 }
 
 fn open_disk(folder: &Path) -> Result<Disk, SpoolError> {

@@ -74,6 +74,7 @@ pub(super) mod tests {
             size_bytes: bytes + 700_000,
             kept_bytes: 700_000,
             damaged_bytes: 0,
+            stray_files: 0,
             failure: None,
         };
         let connected_at = (rate > 0.0).then(Instant::now);

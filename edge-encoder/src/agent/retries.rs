@@ -74,10 +74,14 @@ impl Retries {
     }
 }
 
-/// Returns the number of records that were delivered, or found damaged on the disk; evicted ones have made room only
-/// for others.
+/// Returns the number of records that have made room for others: they were delivered, found damaged on the disk, or older
+/// than the limit of their class. Evicted ones have made room only for the record that they were evicted for.
 pub(super) fn count_settled(state: &StoreSnapshot) -> u64 {
-    let settled = |counters: &Counters| counters.delivered + counters.dropped(DropReason::Damaged);
+    let settled = |counters: &Counters| {
+        let [damaged, expired] =
+            [DropReason::Damaged, DropReason::Expired].map(|reason| counters.dropped(reason));
+        counters.delivered + damaged + expired
+    };
     state.classes.iter().map(|(counters, _)| settled(counters)).sum()
 }
 
@@ -85,6 +89,7 @@ pub(super) fn count_settled(state: &StoreSnapshot) -> u64 {
 mod tests {
     use std::{sync::Arc, time::UNIX_EPOCH};
 
+    use lopside_capture::CapturedWindow;
     use tokio::time::Instant;
 
     use super::*;
@@ -95,7 +100,8 @@ mod tests {
 
     fn job(source: &Arc<SourceState>) -> EncodeJob {
         let source = Arc::clone(source);
-        EncodeJob { input: JobInput::Window(Vec::new()), captured_at: UNIX_EPOCH, source }
+        let window = CapturedWindow { values: Vec::new(), measured_at: None };
+        EncodeJob { input: JobInput::Window(window), captured_at: UNIX_EPOCH, source }
     }
 
     #[tokio::test]
@@ -112,6 +118,23 @@ mod tests {
         retries.start(job(&source()), 5);
         published.send_modify(|state| state.classes[2].0.delivered = 1);
         assert!(queue.recv().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn room_that_expired_records_have_made_is_used_and_that_of_evicted_ones_is_not() {
+        for (reason, wakes) in DropReason::ALL.into_iter().zip([false, false, true, true]) {
+            let (mut state, _) = state(0, 0.0);
+            let settled_before = count_settled(&state);
+            let index = DropReason::ALL.iter().position(|&known| known == reason).unwrap();
+            state.classes[1].0.dropped[index] = 1;
+            assert_eq!(count_settled(&state) != settled_before, wakes, "{reason:?}");
+            if wakes {
+                let (_published, store) = watch::channel(state);
+                let (inputs, mut queue) = mpsc::channel(1);
+                Retries::new(store, inputs.downgrade(), LONG).start(job(&source()), settled_before);
+                assert!(queue.recv().await.is_some(), "{reason:?}");
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,16 +1,20 @@
 use std::{
     error::Error,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use lopside_capture::InputCounts;
+use lopside_bundle::TableSpec;
+use lopside_capture::{InputCounts, LiveCounts, rows::RowCounts};
 use lopside_delivery::Class;
+use lopside_encoder::ImagePolicy;
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::SourceSettings;
+use super::{
+    SourceSettings, image_notes::NoteCounters, reduction::reduction_warning, source_liveness::SourceLiveness,
+};
 
 /// The name, class and counters of a source, shared by all of its inputs.
 #[derive(Debug)]
@@ -20,14 +24,24 @@ pub(super) struct SourceState {
     /// Frames of at least this many bits are of the class `high`; `None` disables the rule.
     pub(super) min_high_bits: Option<u64>,
     pub(super) counters: SourceCounters,
+    pub(super) liveness: SourceLiveness,
+    /// The rules by which images are read.
+    pub(super) image_policy: ImagePolicy,
+    /// The form of its tables; keys that are missing are those of the bundle.
+    pub(super) table: TableSpec,
     /// Held by the waiting file that is tried next although nothing shows that the spool has space.
     pub(super) retry_turn: AsyncMutex<()>,
+    /// Whether it was reported that the bundle reduces the images to a small part of their pixels.
+    is_reduction_reported: AtomicBool,
 }
 
 /// Counters of a source since the start.
 #[derive(Debug, Default)]
 pub(super) struct SourceCounters {
-    input_counts: Mutex<InputCounts>,
+    /// The counts of the source itself.
+    pub(super) live: Arc<LiveCounts>,
+    /// What has become of the rows of its files.
+    file_rows: Mutex<RowCounts>,
     /// Number of inputs that the rate cap dropped.
     pub(super) too_fast: AtomicU64,
     /// Number of images that the scene gate dropped.
@@ -41,6 +55,8 @@ pub(super) struct SourceCounters {
     /// Size of these frames, in bytes.
     pub(super) bytes: AtomicU64,
     pub(super) last_error: Mutex<Option<String>>,
+    /// Counters of images that were encoded although something about them was unusual.
+    pub(super) notes: NoteCounters,
 }
 
 impl SourceState {
@@ -50,7 +66,11 @@ impl SourceState {
             class: settings.class,
             min_high_bits: settings.min_high_bits,
             counters: SourceCounters::default(),
+            liveness: SourceLiveness::new(settings.silence_limit()),
+            image_policy: ImagePolicy::default(),
+            table: settings.table.clone(),
             retry_turn: AsyncMutex::default(),
+            is_reduction_reported: AtomicBool::new(false),
         }
     }
 
@@ -68,7 +88,17 @@ impl SourceState {
 
     /// Reports a problem, once per reason.
     pub(super) fn report_problem(&self, error: &dyn Error) {
-        let message = error.to_string();
+        self.report(error.to_string());
+    }
+
+    /// Reports once that a bundle reduces images of this size to a small part of their pixels.
+    pub(super) fn report_reduction(&self, bundle: &str, size: [u32; 2], reduced: (u32, u32)) {
+        if !self.is_reduction_reported.swap(true, Ordering::Relaxed) {
+            self.report(reduction_warning(bundle, size, reduced));
+        }
+    }
+
+    fn report(&self, message: String) {
         let mut last = self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_deref() != Some(&message) {
             tracing::warn!(source = self.name, error = message, "an input could not be processed");
@@ -79,11 +109,23 @@ impl SourceState {
 
 impl SourceCounters {
     pub(super) fn set_counts(&self, counts: InputCounts) {
-        *self.input_counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+        self.live.set(counts);
     }
 
     pub(super) fn input_counts(&self) -> InputCounts {
-        *self.input_counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.live.get()
+    }
+
+    /// Counts the rows of a file.
+    pub(super) fn add_file_rows(&self, rows: RowCounts) {
+        *self.file_rows.lock().unwrap_or_else(PoisonError::into_inner) += rows;
+    }
+
+    /// Returns what has become of the rows of streams and files.
+    pub(super) fn rows(&self) -> RowCounts {
+        let mut rows = self.input_counts().rows;
+        rows += *self.file_rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows
     }
 }
 
@@ -102,8 +144,10 @@ pub(super) mod tests {
             name: "inbox".into(),
             kind: SourceKind::Stdin { format: StreamFormat::Auto },
             filters: FilterSettings { max_inputs_per_second: None, scene_gate: None },
+            table: TableSpec::default(),
             class: Class::Normal,
             min_high_bits: None,
+            max_silence: None,
         }))
     }
 }

@@ -3,23 +3,17 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         mpsc::{SyncSender, sync_channel},
     },
     thread,
     time::Duration,
 };
 
-use lopside_bundle::InputSpec;
 use lopside_capture::{
-    CaptureError, Captured, CapturedInput, Source, SourceContext, StopHandle,
-    command::{CommandOptions, CommandSource},
-    folder::{FolderOptions, FolderSource},
-    pace::RateLimiter,
-    rows::WindowOptions,
-    stream::{ImageStreamOptions, StreamContent, StreamFormat, StreamSource},
+    Activity, CaptureError, Captured, CapturedInput, Source, SourceContext, StopHandle, pace::RateLimiter,
 };
-use lopside_encoder::{AnyEncoder, source};
+use lopside_encoder::AnyEncoder;
 use lopside_uplink::StoredItems;
 use tokio::sync::{mpsc, watch};
 
@@ -28,11 +22,12 @@ use super::{
     counters::AgentCounters,
     filters::{GatedOutput, PacedOutput},
     input::{EncodeJob, JobInput, PendingFile},
+    source_opener::{OpenedSource, SourceOpener},
     source_state::SourceState,
 };
-use crate::{EdgeError, SettingsError};
+use crate::EdgeError;
 
-/// Pause after an error of a source.
+/// Pause after an error of a source, and before it is opened again.
 const ERROR_PAUSE: Duration = Duration::from_secs(5);
 
 /// The threads of the sources.
@@ -57,25 +52,34 @@ impl Drop for RunningSource {
     }
 }
 
-/// Starts the threads of all sources.
+/// Starts the threads of all sources. A source that cannot be opened is opened again later; the others work meanwhile.
 pub(super) fn start(
     settings: &AgentSettings,
     encoder: &AnyEncoder,
     stop: &StopHandle,
     inputs: &mpsc::Sender<EncodeJob>,
     counters: &AgentCounters,
-    mut items: StoredItems,
+    items: StoredItems,
 ) -> Result<SourceThreads, EdgeError> {
+    let items = Arc::new(Mutex::new(items));
     let (running, receiver) = watch::channel(settings.sources.len());
     let running = Arc::new(running);
     for (settings, source) in settings.sources.iter().zip(&counters.sources) {
-        let context = SourceContext::new(&settings.name, stop);
+        let context = SourceContext::new(&settings.name, stop)
+            .with_activity(&source.liveness.capturing)
+            .with_counts(&source.counters.live);
         let running = Arc::new(RunningSource(Arc::clone(&running)));
-        let (capture, stored) = open_source(settings, encoder, context.clone(), &mut items)?;
+        let opener = SourceOpener::new(settings, encoder, context.clone(), Arc::clone(&items))?;
+        let opened = match opener.open() {
+            // It would fail again.
+            Err(error @ CaptureError::InvalidSetting(_)) => return Err(error.into()),
+            opened => opened,
+        };
         let output = GatedOutput::new(settings.filters, Arc::clone(source), inputs.clone())?;
         let output = start_pacing(settings, &context, output, &running)?;
-        let capturing = CapturingThread { context, source: Arc::clone(source), stored, output };
-        spawn("source", &settings.name, running, move || capturing.run(capture))?;
+        let (source, stored) = (Arc::clone(source), StoredItems::default());
+        let capturing = CapturingThread { context, source, stored, output };
+        spawn("source", &settings.name, running, move || capturing.run(opener, opened))?;
     }
     Ok(SourceThreads { running: receiver })
 }
@@ -90,14 +94,15 @@ fn start_pacing(
 ) -> Result<CaptureOutput, EdgeError> {
     let rate = settings.filters.max_inputs_per_second;
     let limiter = rate.map(RateLimiter::new).transpose()?;
-    let Some(limiter) = limiter.filter(|_| !matches!(settings.kind, SourceKind::Folder { .. })) else {
+    let can_wait = matches!(settings.kind, SourceKind::Folder(_) | SourceKind::Tail(_));
+    let Some(limiter) = limiter.filter(|_| !can_wait) else {
         return Ok(CaptureOutput::Direct(output));
     };
-    let paced = PacedOutput { limiter, clock: Arc::clone(&context.clock), output };
+    let paced = PacedOutput::new(limiter, Arc::clone(&context.clock), output);
     // Without a capacity the source waits while the encoder is busy, and no older input waits in between.
     let (sender, captured) = sync_channel(0);
     spawn("pace", &settings.name, Arc::clone(running), move || paced.run(&captured))?;
-    Ok(CaptureOutput::Paced(sender))
+    Ok(CaptureOutput::Paced { sender, activity: Arc::clone(context.activity()) })
 }
 
 fn spawn(
@@ -114,64 +119,10 @@ fn spawn(
     started.map(drop).map_err(EdgeError::Thread)
 }
 
-/// Opens a source; returns it with the inputs of its files that are stored already.
-fn open_source(
-    settings: &SourceSettings,
-    encoder: &AnyEncoder,
-    context: SourceContext,
-    items: &mut StoredItems,
-) -> Result<(Box<dyn Source>, StoredItems), EdgeError> {
-    let source: Box<dyn Source> = match &settings.kind {
-        SourceKind::Folder { path, after, settle } => {
-            let takes_images = matches!(encoder.input_spec(), None | Some(InputSpec::Picture(_)));
-            let accepts_file =
-                if takes_images { source::is_image_file } else { source::numbers::is_numbers_file };
-            let options = FolderOptions {
-                settle_time: *settle,
-                accepts_file: Box::new(accepts_file),
-                ..FolderOptions::new(path, after.clone())
-            };
-            let folder = FolderSource::open(context, options)?;
-            let unfinished = folder.finish_stored(|file| items.is_file_stored(file))?;
-            return Ok((Box::new(folder), items.take_files(&unfinished)));
-        }
-        SourceKind::Command { argv, restart, format } => {
-            let content = stream_content(encoder, *format)?;
-            let options = CommandOptions { restart: *restart, ..CommandOptions::new(argv, content) };
-            Box::new(CommandSource::new(context, options)?)
-        }
-        SourceKind::Stdin { format } => {
-            Box::new(StreamSource::from_stdin(context, stream_content(encoder, *format)?)?)
-        }
-        #[cfg(feature = "v4l")]
-        SourceKind::Camera(options) => {
-            Box::new(lopside_capture::camera::CameraSource::new(context, options.clone()))
-        }
-    };
-    Ok((source, StoredItems::default()))
-}
-
-/// Returns the stream content that the encoder accepts.
-fn stream_content(encoder: &AnyEncoder, format: StreamFormat) -> Result<StreamContent, EdgeError> {
-    match encoder.input_spec() {
-        None | Some(InputSpec::Picture(_)) => {
-            Ok(StreamContent::Images(ImageStreamOptions { format, ..ImageStreamOptions::default() }))
-        }
-        Some(InputSpec::Series(spec)) => Ok(StreamContent::Rows(WindowOptions {
-            channels: spec.channels.clone(),
-            window_rows: spec.length as usize,
-            stride_rows: spec.stride as usize,
-        })),
-        Some(InputSpec::Tensor {}) => {
-            Err(SettingsError::TensorStream { bundle: encoder.name().to_owned() }.into())
-        }
-    }
-}
-
 /// The next stage behind a source.
 enum CaptureOutput {
     Direct(GatedOutput),
-    Paced(SyncSender<EncodeJob>),
+    Paced { sender: SyncSender<EncodeJob>, activity: Arc<Activity> },
 }
 
 impl CaptureOutput {
@@ -179,7 +130,10 @@ impl CaptureOutput {
     fn send(&mut self, job: EncodeJob) -> bool {
         match self {
             Self::Direct(output) => output.pass_on(job),
-            Self::Paced(sender) => sender.send(job).is_ok(),
+            Self::Paced { sender, activity } => {
+                let _rest = activity.rest();
+                sender.send(job).is_ok()
+            }
         }
     }
 }
@@ -194,27 +148,69 @@ struct CapturingThread {
 
 impl CapturingThread {
     /// Passes on inputs until the source ends or is stopped.
-    fn run(mut self, mut capture: Box<dyn Source>) {
+    fn run(self, opener: SourceOpener, opened: Result<OpenedSource, CaptureError>) {
+        let source = Arc::clone(&self.source);
+        let _work = source.liveness.capturing.work();
+        source.liveness.note_ready();
+        self.pass_on_inputs(opener, opened);
+        source.liveness.note_end();
+    }
+
+    fn pass_on_inputs(mut self, opener: SourceOpener, opened: Result<OpenedSource, CaptureError>) {
+        let Some(mut capture) = self.open(&opener, opened) else { return };
+        // What is stored of the other sources' files is not needed any more.
+        drop(opener);
         loop {
             let next = capture.next();
             self.source.counters.set_counts(capture.input_counts());
             match next {
                 Ok(Some(captured)) => {
+                    self.source.liveness.note_input();
                     let job = self.create_job(captured);
                     if !self.output.send(job) {
                         return;
                     }
+                    self.source.liveness.note_ready();
                 }
                 Ok(None) => return,
+                Err(error @ CaptureError::Silent { .. }) => {
+                    // In this order, so that the reason is known when the start is reported.
+                    self.source.report_problem(&error);
+                    self.source.liveness.note_restart();
+                }
                 Err(error) => {
-                    self.source.record_failure(&error);
+                    if error.is_of_folder() {
+                        self.source.report_problem(&error);
+                    } else {
+                        self.source.record_failure(&error);
+                    }
                     // The other files of the folder can be read at once.
-                    let is_set_aside = matches!(error, CaptureError::FileSetAside { .. });
-                    if !is_set_aside && self.context.pause(ERROR_PAUSE).unwrap_or(true) {
+                    if !error.is_of_one_file() && self.context.pause(ERROR_PAUSE).unwrap_or(true) {
                         return;
                     }
                 }
             }
+        }
+    }
+
+    /// Opens the source, if need be again and again. Returns `None` if it was stopped meanwhile.
+    fn open(
+        &mut self,
+        opener: &SourceOpener,
+        mut opened: Result<OpenedSource, CaptureError>,
+    ) -> Option<Box<dyn Source>> {
+        loop {
+            match opened {
+                Ok((capture, stored)) => {
+                    self.stored = stored;
+                    return Some(capture);
+                }
+                Err(error) => self.source.report_problem(&error),
+            }
+            if self.context.pause(ERROR_PAUSE).unwrap_or(true) {
+                return None;
+            }
+            opened = opener.open();
         }
     }
 
@@ -223,6 +219,7 @@ impl CapturingThread {
         let input = match input {
             CapturedInput::Image(image) => JobInput::Image(image),
             CapturedInput::Window(window) => JobInput::Window(window),
+            CapturedInput::Tailed(window) => JobInput::Tailed(window),
             CapturedInput::File(source_file) => {
                 let stored_inputs = source_file
                     .file_key()

@@ -1,8 +1,10 @@
 //! The subcommands, one per file.
 
+mod batch;
 mod bench;
 mod doctor;
 mod encode;
+mod guard_programs;
 mod inspect;
 mod outputs;
 mod print;
@@ -44,6 +46,10 @@ pub async fn run(cli: Cli) -> Result<(), EdgeError> {
         Command::Inspect(args) => inspect::run(args, file),
         Command::Bench(args) => bench::run(args, file),
         Command::TryBundle(args) => try_bundle::run(&args),
+        Command::GuardPrograms => {
+            guard_programs::run();
+            Ok(())
+        }
     }
 }
 

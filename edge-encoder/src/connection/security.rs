@@ -1,4 +1,4 @@
-//! Security of a connection to a cloud-decoder: trusted authorities, client certificate and API key.
+//! Settings of a connection to a cloud-decoder: trusted authorities, client certificate, API key, and the proxy on the way.
 
 use std::{
     fmt, fs,
@@ -11,14 +11,15 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Identity},
 };
 
+use super::ProxyChoice;
 use crate::{
     EdgeError,
     error::{ConnectionError, io_error},
 };
 
-/// Security settings of a connection. By default, the server of an `https://` address must present a
-/// certificate of an authority that Mozilla trusts (the list is built in), and the client does not
-/// authenticate.
+/// Settings of a connection. By default, the server of an `https://` address must present a certificate of an
+/// authority that Mozilla trusts (the list is built in), the client does not authenticate, and the environment may name
+/// a proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecuritySettings {
     /// PEM file of the authorities to trust instead of the built-in ones.
@@ -27,6 +28,8 @@ pub struct SecuritySettings {
     pub client: Option<(PathBuf, PathBuf)>,
     /// The API key.
     pub api_key: Option<ApiKey>,
+    /// The proxy on the way.
+    pub proxy: ProxyChoice,
 }
 
 /// An API key, which is never logged.
@@ -47,7 +50,9 @@ impl fmt::Debug for ApiKey {
 }
 
 impl SecuritySettings {
-    /// Returns the TLS configuration for an `https://` address.
+    /// Returns the TLS configuration for an `https://` address. The files are read again each time, because certificates
+    /// are renewed. A new configuration does not resume the sessions of another one, so each handshake checks that the
+    /// certificates of both ends are still valid.
     ///
     /// # Errors
     /// [`EdgeError::Io`] or [`EdgeError::InvalidFile`], which name the file.

@@ -1,11 +1,16 @@
 //! The checks of `edge-encoder doctor`: everything that an agent needs, with a fix for each problem.
 
+mod bridge;
 mod cloud;
 mod disk;
+mod files;
 mod machine;
 mod probe;
+mod programs;
+mod running;
 mod sources;
 mod spool;
+mod tail;
 mod tls;
 mod update;
 
@@ -58,7 +63,10 @@ pub async fn examine(bundle: &std::path::Path, settings: &AgentSettings) -> Diag
     findings.extend(spool::examine(&settings.spool.folder));
     findings.push(machine::examine(&settings.spool.machine_id_file));
     findings.extend(settings.sources.iter().map(sources::examine));
+    findings.extend(running::examine(settings));
+    findings.extend(files::examine(bundle, &settings.sources));
     findings.extend(tls::examine_certificates(&settings.security));
+    findings.extend(cloud::examine_proxy(settings));
     findings.extend(cloud::examine(settings).await);
     findings.extend(cloud::examine_key(settings));
     findings.extend(update::examine(bundle, settings).await);

@@ -1,22 +1,17 @@
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
-
+use lopside_capture::folder::DoneAction;
 use rustix::fs::{Access, access};
 
-use super::Finding;
-use crate::agent::{SourceKind, SourceSettings};
+use super::{Finding, programs, tail};
+use crate::agent::{FolderSettings, SourceKind, SourceSettings};
 
 /// Checks whether the folder, program or device of a source is available.
 pub(super) fn examine(source: &SourceSettings) -> Finding {
     let subject = format!("source {}", source.name);
     match &source.kind {
-        SourceKind::Folder { path, .. } => examine_folder(&subject, path),
-        SourceKind::Command { argv, .. } => {
-            examine_command(&subject, argv.first().map_or("", String::as_str))
-        }
+        SourceKind::Folder(folder) => examine_folder(&subject, folder),
+        SourceKind::Command { argv, .. } => programs::examine(&subject, argv, source.max_silence),
         SourceKind::Stdin { .. } => Finding::good(subject, "standard input"),
+        SourceKind::Tail(tail) => tail::examine(&subject, tail),
         #[cfg(feature = "v4l")]
         SourceKind::Camera(options) => match std::fs::File::open(&options.device) {
             Ok(_) => Finding::good(subject, options.device.display()),
@@ -32,36 +27,27 @@ pub(super) fn examine(source: &SourceSettings) -> Finding {
     }
 }
 
-fn examine_command(subject: &str, name: &str) -> Finding {
-    let Some(path) = find_program(name) else {
-        let found = format!("the program {name:?} was not found");
-        return Finding::bad(subject, found, "install it, or give its full path in command");
+fn examine_folder(subject: &str, folder: &FolderSettings) -> Finding {
+    let (path, found) = (&folder.path, folder.path.display());
+    // Files that stay in place are listed, maybe in another folder, which the agent creates.
+    let written = match &folder.after {
+        DoneAction::Remember(list) => list.parent().filter(|parent| parent.exists()),
+        DoneAction::Move(_) | DoneAction::Delete => Some(&**path),
     };
-    Finding::good(subject, path.display())
-}
-
-fn examine_folder(subject: &str, path: &Path) -> Finding {
-    let found = path.display();
-    match access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) if path.is_dir() => Finding::good(subject, found),
-        Ok(()) => Finding::bad(subject, format!("{found} is not a folder"), "configure a folder"),
-        Err(error) => Finding::bad(
+    if let Err(error) = access(path, Access::READ_OK | Access::EXEC_OK) {
+        let fix = "create the folder, and allow this user to read and write it";
+        return Finding::bad(subject, format!("{found}: {error}"), fix);
+    }
+    if !path.is_dir() {
+        return Finding::bad(subject, format!("{found} is not a folder"), "configure a folder");
+    }
+    match written.map(|written| (written, access(written, Access::WRITE_OK | Access::EXEC_OK))) {
+        Some((written, Err(error))) => Finding::bad(
             subject,
-            format!("{found}: {error}"),
-            "create the folder, and allow this user to read and write it",
+            format!("{found}: files that are done cannot be put away: {}: {error}", written.display()),
+            "allow this user to write to the folder, or write after = \"remember\" and remembered_in = a file in a folder that \
+             the user can write to",
         ),
+        Some((_, Ok(()))) | None => Finding::good(subject, found),
     }
-}
-
-/// Returns the path of a program, found as a shell would find it.
-fn find_program(name: &str) -> Option<PathBuf> {
-    if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(|path| is_executable(path));
-    }
-    let folders = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| is_executable(path))
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.is_file() && access(path, Access::EXEC_OK).is_ok()
 }

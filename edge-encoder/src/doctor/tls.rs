@@ -1,10 +1,11 @@
 use std::{
     fs,
+    ops::Range,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use x509_parser::pem::Pem;
+use x509_parser::{pem::Pem, time::ASN1Time};
 
 use super::Finding;
 use crate::SecuritySettings;
@@ -12,7 +13,7 @@ use crate::SecuritySettings;
 /// Remaining validity below which a certificate should be renewed.
 const RENEWAL_PERIOD: Duration = Duration::from_hours(14 * 24);
 
-/// Checks until when the configured certificates are valid.
+/// Checks whether the configured certificates are valid, and until when.
 pub(super) fn examine_certificates(security: &SecuritySettings) -> Vec<Finding> {
     let client = security.client.as_ref().map(|(cert, _)| cert);
     let certificates = [("authorities", security.ca.as_ref()), ("client's certificate", client)];
@@ -27,24 +28,38 @@ fn examine_certificate(subject: &str, path: &Path) -> Finding {
         Ok(bytes) => bytes,
         Err(error) => return invalid_certificate(subject, path, &error.to_string()),
     };
-    let ends = Pem::iter_from_buffer(&bytes).filter_map(|pem| {
-        let pem = pem.ok()?;
-        let end = pem.parse_x509().ok()?.validity().not_after.timestamp();
-        Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0)))
-    });
-    match ends.min() {
-        Some(end) => judge_expiry(subject, path, end, SystemTime::now()),
+    match read_validity(&bytes) {
+        Some(validity) => judge_validity(subject, path, &validity, SystemTime::now()),
         None => invalid_certificate(subject, path, "it does not contain a certificate"),
     }
+}
+
+/// Returns the time during which all certificates of a PEM file are valid; `None` if it does not contain any.
+fn read_validity(pem: &[u8]) -> Option<Range<SystemTime>> {
+    let validities = Pem::iter_from_buffer(pem).filter_map(|pem| {
+        let pem = pem.ok()?;
+        let certificate = pem.parse_x509().ok()?;
+        let validity = certificate.validity();
+        Some(system_time(validity.not_before)..system_time(validity.not_after))
+    });
+    validities.reduce(|all, next| all.start.max(next.start)..all.end.min(next.end))
+}
+
+fn system_time(time: ASN1Time) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
 }
 
 fn invalid_certificate(subject: &str, path: &Path, found: &str) -> Finding {
     Finding::bad(subject, format!("{}: {found}", path.display()), "put a PEM certificate into this file")
 }
 
-fn judge_expiry(subject: &str, path: &Path, end: SystemTime, now: SystemTime) -> Finding {
-    let fix = "renew the certificate, and restart the agent so that it reads the new file";
-    match end.duration_since(now) {
+fn judge_validity(subject: &str, path: &Path, validity: &Range<SystemTime>, now: SystemTime) -> Finding {
+    if now < validity.start {
+        let found = format!("{}: it is not valid yet", path.display());
+        return Finding::bad(subject, found, "check the clock of this machine, and the certificate");
+    }
+    let fix = "renew the certificate in this file; the agent reads it again whenever it connects";
+    match validity.end.duration_since(now) {
         Err(_) => Finding::bad(subject, format!("{}: it has expired", path.display()), fix),
         Ok(remaining) => {
             let found =
@@ -67,11 +82,30 @@ mod tests {
     fn a_certificate_is_good_until_two_weeks_before_its_end() {
         let now = UNIX_EPOCH + Duration::from_hours(1000 * 24);
         let day = Duration::from_hours(24);
-        for (end, verdict) in
-            [(now + 30 * day, Verdict::Good), (now + 3 * day, Verdict::Poor), (now - day, Verdict::Bad)]
-        {
-            assert_eq!(judge_expiry("x", Path::new("y"), end, now).verdict, verdict);
+        for (validity, verdict) in [
+            (now - day..now + 30 * day, Verdict::Good),
+            (now - day..now + 3 * day, Verdict::Poor),
+            (now - 2 * day..now - day, Verdict::Bad),
+            (now + day..now + 30 * day, Verdict::Bad),
+        ] {
+            assert_eq!(judge_validity("x", Path::new("y"), &validity, now).verdict, verdict, "{validity:?}");
         }
+    }
+
+    #[test]
+    fn the_certificate_that_expires_first_counts() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = |first_year, last_year| {
+            let mut params = rcgen::CertificateParams::new(vec!["gate-7".into()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(first_year, 1, 1);
+            params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
+            params.self_signed(&key).unwrap().pem()
+        };
+        let file = format!("{}{}", pem(2001, 2090), pem(2000, 2080));
+        let validity = read_validity(file.as_bytes()).unwrap();
+        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        // The first of January 2001 and 2080.
+        assert_eq!([validity.start, validity.end].map(seconds), [978_307_200, 3_471_292_800]);
     }
 
     #[test]

@@ -25,6 +25,25 @@ pub enum ConnectionError {
         /// The address.
         endpoint: String,
     },
+    /// An environment variable names a proxy that cannot be used.
+    #[error(
+        "the proxy of the variable {variable} cannot be used: {reason}; correct the variable, list the host of the \
+         cloud-decoder in NO_PROXY, or set proxy = \"none\" in the config file"
+    )]
+    InvalidProxy {
+        /// The name of the variable.
+        variable: String,
+        /// The reason, without the password.
+        reason: String,
+    },
+    /// The proxy on the way to the cloud-decoder does not let the connection through.
+    #[error("cannot reach {endpoint}: {reason}")]
+    Proxy {
+        /// The address of the cloud-decoder.
+        endpoint: String,
+        /// The proxy, the cause and the fix.
+        reason: String,
+    },
     /// The cloud-decoder cannot be reached.
     #[error("cannot reach {endpoint}: {reason}; is cloud-decoder running there?")]
     Connect {

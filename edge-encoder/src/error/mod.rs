@@ -63,6 +63,29 @@ pub enum EdgeError {
         /// The existing file's role.
         what: &'static str,
     },
+    /// Inputs of a run failed; the others were processed.
+    #[error("{}", failed_inputs(*failed, *processed, reason))]
+    FailedInputs {
+        /// Number of failures; an input that cannot be read is the last of its file.
+        failed: usize,
+        /// Number of inputs that were processed.
+        processed: u64,
+        /// The reason of the first failure.
+        reason: String,
+    },
+    /// An image is larger than the cloud decodes.
+    #[error(
+        "an image of {width}×{height} pixels is over the {limit} pixels that the cloud decodes: set too_large = \"scale\" in \
+         [images] of the config file, or start cloud-decoder with a larger --max-megapixels"
+    )]
+    TooLargeForCloud {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Maximum number of pixels.
+        limit: u64,
+    },
     /// A frame of a file is too large to be stored or sent.
     #[error(
         "{}: a frame of this file is too large for the spool or for the cloud, and was dropped: give smaller inputs or \
@@ -131,6 +154,26 @@ impl From<BundleError> for EdgeError {
 impl From<LatentError> for EdgeError {
     fn from(error: LatentError) -> Self {
         EncodeError::from(error).into()
+    }
+}
+
+impl EdgeError {
+    /// Returns the exit status of a command that ends with this error: 3 if inputs failed and the command has gone through
+    /// all others, otherwise 1.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::FailedInputs { .. } => 3,
+            _ => 1,
+        }
+    }
+}
+
+fn failed_inputs(failed: usize, processed: u64, reason: &str) -> String {
+    match (failed, processed) {
+        (1, 0) => reason.to_owned(),
+        (1, _) => format!("one input failed, as listed above; {processed} were processed"),
+        _ => format!("{failed} inputs failed, as listed above; {processed} were processed"),
     }
 }
 

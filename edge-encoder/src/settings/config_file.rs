@@ -55,7 +55,11 @@ mod tests {
         for (key, allowed) in [
             ("after", "`move`, `remember`, `delete`"),
             ("restart", "`always`, `on-failure`, `never`"),
-            ("format", "`auto`, `mjpeg`, `pnm`, `grey8`, `rgb24`, `yuv420p`, `yuyv`"),
+            (
+                "format",
+                "`auto`, `mjpeg`, `pnm`, `png`, `y4m`, `grey8`, `rgb24`, `bgr24`, `yuv420p`, `yuv422p`, `yuv444p`, \
+                 `nv12`, `yuyv`",
+            ),
             ("class", "`low`, `normal`, `high`"),
         ] {
             let error = refused(&format!(

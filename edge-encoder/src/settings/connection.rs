@@ -3,16 +3,18 @@
 // Doc comments here are the help text, where backticks would be noise.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls)]
 
-use std::path::PathBuf;
 #[cfg(feature = "send")]
 use std::time::Duration;
+use std::{fmt, path::PathBuf};
 
 use clap::Args;
 use merge::Merge;
 use serde::Deserialize;
 
-use crate::{ApiKey, SecuritySettings, SettingsError};
+use crate::{ApiKey, ProxyAddress, ProxyChoice, SecuritySettings, SettingsError};
 
+/// The value of the key `proxy` for a direct connection.
+const NO_PROXY: &str = "none";
 #[cfg(feature = "send")]
 const DEFAULT_TIMEOUT_SECONDS: u32 = 10;
 
@@ -68,12 +70,41 @@ pub struct ApiKeyArg {
     pub api_key: Option<ApiKey>,
 }
 
+/// The key `proxy`.
+#[derive(Debug, Clone, Default, Args, Deserialize, Merge)]
+#[serde(transparent)]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct ProxyArg {
+    /// HTTP proxy on the way to the cloud-decoder, which has to permit CONNECT, for example
+    /// http://proxy.example:3128 or http://USER:PASSWORD@proxy.example:3128; none for a direct connection
+    /// [default: the variables https_proxy, http_proxy, all_proxy and no_proxy]
+    #[arg(long, env = "LOPSIDE_PROXY", value_name = "URL", hide_env_values = true)]
+    pub proxy: Option<ProxyValue>,
+}
+
+/// The value of the key `proxy`, which may contain a password and is never logged.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct ProxyValue(String);
+
+impl From<String> for ProxyValue {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for ProxyValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProxyValue(…)")
+    }
+}
+
 /// The key `timeout_seconds`.
 #[derive(Debug, Clone, Default, Args, Deserialize, Merge)]
 #[serde(transparent)]
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct TimeoutArg {
-    /// Time limit for a request, in seconds [default: 10]
+    /// Time limit for a request, in seconds [default: 10, and for an image at least 3 per megapixel more]
     #[arg(long, env = "LOPSIDE_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub timeout_seconds: Option<u32>,
 }
@@ -93,6 +124,25 @@ impl EndpointArg {
     }
 }
 
+impl ProxyArg {
+    /// Returns the choice of the proxy.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] for an address that cannot be used.
+    pub(crate) fn into_choice(self) -> Result<ProxyChoice, SettingsError> {
+        let Some(ProxyValue(value)) = self.proxy else { return Ok(ProxyChoice::Environment) };
+        if value.trim() == NO_PROXY {
+            return Ok(ProxyChoice::Direct);
+        }
+        ProxyAddress::parse(&value).map(ProxyChoice::Address).map_err(|reason| {
+            SettingsError::Invalid(format!(
+                "the proxy (proxy, LOPSIDE_PROXY, --proxy) cannot be used: {reason}; use an address such as \
+                 http://proxy.example:3128, or {NO_PROXY:?} for a direct connection"
+            ))
+        })
+    }
+}
+
 #[cfg(feature = "send")]
 impl TimeoutArg {
     /// Returns the time limit for a request, 10 s by default and at least 1 s.
@@ -101,7 +151,7 @@ impl TimeoutArg {
     }
 }
 
-/// Returns the TLS and authentication settings.
+/// Returns the TLS and authentication settings; the environment names the proxy.
 ///
 /// # Errors
 /// [`SettingsError::MissingSetting`] if a client certificate is configured without its key, or a key without its
@@ -132,7 +182,7 @@ pub(crate) fn check_security(
             });
         }
     };
-    Ok(SecuritySettings { ca, client, api_key })
+    Ok(SecuritySettings { ca, client, api_key, ..SecuritySettings::default() })
 }
 
 #[cfg(test)]
@@ -150,6 +200,20 @@ mod tests {
         assert_eq!(
             (security.client, security.api_key),
             (Some(("c".into(), "flag".into())), Some("k".to_owned().into()))
+        );
+    }
+
+    #[test]
+    fn a_proxy_is_an_address_or_none() {
+        let choice = |value: &str| ProxyArg { proxy: Some(value.to_owned().into()) }.into_choice();
+        assert_eq!(ProxyArg::default().into_choice().unwrap(), ProxyChoice::Environment);
+        assert_eq!(choice("none").unwrap(), ProxyChoice::Direct);
+        assert!(matches!(choice("proxy:3128").unwrap(), ProxyChoice::Address(_)));
+        let error = choice("socks5://user:secret@proxy").unwrap_err().to_string();
+        assert!(error.contains("--proxy") && error.contains("socks5://"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+        assert!(
+            !format!("{:?}", ProxyArg { proxy: Some("u:secret@x".to_owned().into()) }).contains("secret")
         );
     }
 

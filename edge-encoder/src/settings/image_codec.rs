@@ -24,7 +24,8 @@ pub struct ImageCodecArgs {
     #[serde(skip)]
     pub layers: Option<u8>,
     /// Use the fast encoder, which halves the image first and computes only its lowest bands: a fraction of
-    /// the work, for low qualities
+    /// the work, for low qualities. Above 50, the frame of an image with fine detail has a lower quality than
+    /// requested, because more bytes would not show more of it
     #[arg(long)]
     #[serde(skip)]
     #[merge(strategy = merge::bool::overwrite_false)]

@@ -9,7 +9,10 @@ mod bundle;
 mod config_file;
 mod connection;
 mod device;
+mod folder;
 mod image_codec;
+mod image_table;
+mod images;
 mod output;
 mod rate;
 mod root;
@@ -17,16 +20,22 @@ mod seconds;
 mod socket;
 mod source;
 mod spool;
+mod stream;
+mod tail;
 mod update;
 mod uplink;
 
 pub(crate) use self::config_file::read_config_file;
 #[cfg(feature = "send")]
 pub(crate) use self::connection::check_security;
+pub(crate) use self::images::image_policy;
 pub use self::{
     bundle::BundleArg,
-    connection::{ApiKeyArg, CaArg, ClientCertArg, ClientKeyArg, EndpointArg, TimeoutArg},
+    connection::{
+        ApiKeyArg, CaArg, ClientCertArg, ClientKeyArg, EndpointArg, ProxyArg, ProxyValue, TimeoutArg,
+    },
     image_codec::ImageCodecArgs,
+    images::{BackgroundArg, Colour, DamagedImagesArg, DamagedImagesChoice},
     output::OutArg,
     root::RootTable,
     socket::SocketArg,

@@ -4,9 +4,13 @@ use serde::Deserialize;
 
 use super::{
     bundle::BundleArg,
-    connection::{ApiKeyArg, CaArg, ClientCertArg, ClientKeyArg, EndpointArg, TimeoutArg, check_security},
+    connection::{
+        ApiKeyArg, CaArg, ClientCertArg, ClientKeyArg, EndpointArg, ProxyArg, TimeoutArg, check_security,
+    },
     device::DeviceArg,
     image_codec::ImageCodecArgs,
+    image_table::ImagesTable,
+    images::{BackgroundArg, DamagedImagesArg, image_policy},
     output::OutArg,
     rate::RateTable,
     socket::SocketArg,
@@ -15,7 +19,7 @@ use super::{
     update::UpdateTable,
     uplink::UplinkTable,
 };
-use crate::{EdgeError, agent::AgentSettings};
+use crate::{EdgeError, SecuritySettings, agent::AgentSettings};
 
 /// The root table of the config file. Its flags are those of `run`; the other commands take some of its keys.
 #[derive(Debug, Default, Args, Deserialize, Merge)]
@@ -38,6 +42,10 @@ pub struct RootTable {
     pub(crate) update: UpdateTable,
     #[command(flatten)]
     pub(crate) socket: SocketArg,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArg,
+    #[command(flatten)]
+    pub(crate) damaged_images: DamagedImagesArg,
     #[command(flatten, next_help_heading = "Security")]
     pub(crate) ca: CaArg,
     #[command(flatten)]
@@ -47,12 +55,16 @@ pub struct RootTable {
     #[command(flatten)]
     pub(crate) api_key: ApiKeyArg,
     #[command(flatten)]
+    pub(crate) proxy: ProxyArg,
+    #[command(flatten)]
     #[serde(rename = "quality")]
     pub(crate) image_codec: ImageCodecArgs,
     #[arg(skip)]
     uplink: UplinkTable,
     #[arg(skip)]
     rate: RateTable,
+    #[arg(skip)]
+    pub(crate) images: ImagesTable,
     #[arg(skip)]
     #[serde(rename = "source")]
     #[merge(strategy = merge::vec::overwrite_empty)]
@@ -73,11 +85,13 @@ impl RootTable {
     /// [`EdgeError::Settings`], which names the setting that is missing or invalid.
     pub(crate) fn into_agent_settings(self) -> Result<AgentSettings, EdgeError> {
         let endpoint = self.endpoint.into_url()?;
+        let proxy = self.proxy.into_choice()?;
         let security = check_security(self.ca, self.client_cert, self.client_key, self.api_key)?;
+        let security = SecuritySettings { proxy, ..security };
         let encode = self.image_codec.encode_options()?;
         let sources = check_sources(&self.sources)?;
         let device = self.device.into_name()?;
-        let spool = self.spool.into_settings();
+        let spool = self.spool.into_settings()?;
         let quality = encode.image_codec.quality.get();
         let bounds = self.rate.bounds(quality, self.image_codec.layers, spool.budget_bytes)?;
         Ok(AgentSettings {
@@ -88,6 +102,7 @@ impl RootTable {
             uplink: self.uplink.timeouts(),
             socket: self.socket.socket,
             bounds,
+            images: self.images.settings(image_policy(self.background, self.damaged_images))?,
             update: self.update.into_settings(encode)?,
             sources,
         })
@@ -136,8 +151,10 @@ mod tests {
             "--channel=flag",
             "--socket=flag",
             "--ca=flag.pem",
+            "--proxy=flag.example:3128",
         ];
         let found = settings(&flags, "").unwrap();
+        assert_eq!(format!("{:?}", found.security.proxy), "Address(ProxyAddress(http://flag.example:3128))");
         assert_eq!((&found.endpoint[..], &found.device[..]), ("http://flag", "flag"));
         assert_eq!((found.spool.folder, found.spool.budget_bytes), ("flag".into(), 3_000_000));
         assert_eq!(

@@ -1,22 +1,29 @@
-use std::path::{Path, PathBuf};
-
-use lopside_capture::{
-    command::RestartPolicy,
-    folder::DoneAction,
-    stream::{RawFormat, RawLayout, StreamFormat},
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
 };
+
+use lopside_bundle::TableSpec;
+use lopside_capture::{command::RestartPolicy, folder::DoneAction, stream::StreamFormat};
 use lopside_delivery::Class;
 use serde::Deserialize;
 
-use super::seconds::duration_from_seconds;
+use super::{
+    folder::{FolderKeys, check_nesting},
+    seconds::duration_from_seconds,
+    stream::{FormatValue, MatrixValue, RangeValue, StreamKeys},
+    tail::tail_kind,
+};
 use crate::{
     EdgeError, SettingsError,
-    agent::{FilterSettings, SourceKind, SourceSettings},
+    agent::{FilterSettings, FolderSettings, SourceKind, SourceSettings},
 };
 
-const DEFAULT_SETTLE_SECONDS: f64 = 2.0;
 const DEFAULT_SILENCE_SECONDS: f64 = 60.0;
+/// Time without an image after which a camera is opened again.
+const CAMERA_SILENCE_SECONDS: f64 = 60.0;
 const MAX_NAME_BYTES: usize = 128;
+const KIND_RULE: &str = "a source must have exactly one of folder, tail, command, stdin = true and camera";
 
 /// One table `source`, which has no flags.
 #[derive(Debug, Default, Deserialize)]
@@ -26,10 +33,19 @@ pub(crate) struct SourceTable {
     folder: Option<PathBuf>,
     after: AfterValue,
     moved_to: Option<PathBuf>,
+    remembered_in: Option<PathBuf>,
+    recursive: Option<bool>,
+    done_days: Option<f64>,
+    done_megabytes: Option<f64>,
+    failed_days: Option<f64>,
+    failed_megabytes: Option<f64>,
     settle_seconds: Option<f64>,
     command: Option<Vec<String>>,
     restart: RestartValue,
     stdin: Option<bool>,
+    tail: Option<PathBuf>,
+    position_file: Option<PathBuf>,
+    table: TableSpec,
     camera: Option<PathBuf>,
     format: FormatValue,
     width: Option<u32>,
@@ -39,6 +55,9 @@ pub(crate) struct SourceTable {
     max_rate: Option<f64>,
     scene_threshold: Option<f32>,
     scene_silence_seconds: Option<f64>,
+    silence_seconds: Option<f64>,
+    yuv_matrix: MatrixValue,
+    yuv_range: RangeValue,
     class: ClassValue,
     high_bits: Option<u64>,
 }
@@ -63,20 +82,6 @@ enum RestartValue {
     Never,
 }
 
-/// A value of the key `format`.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum FormatValue {
-    #[default]
-    Auto,
-    Mjpeg,
-    Pnm,
-    Grey8,
-    Rgb24,
-    Yuv420p,
-    Yuyv,
-}
-
 /// A value of the key `class`.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,7 +101,7 @@ pub(crate) fn check_sources(tables: &[SourceTable]) -> Result<Vec<SourceSettings
         tables.iter().map(SourceTable::source_settings).collect::<Result<_, _>>()?;
     if sources.is_empty() {
         return Err(invalid(
-            "no source is configured: add a table [[source]] with folder, command, stdin or camera",
+            "no source is configured: add a table [[source]] with folder, tail, command, stdin or camera",
         ));
     }
     let names = sources.iter().map(|source| &source.name);
@@ -105,6 +110,7 @@ pub(crate) fn check_sources(tables: &[SourceTable]) -> Result<Vec<SourceSettings
     {
         return Err(invalid(format!("two sources are named {duplicate:?}: give each source a unique name")));
     }
+    check_nesting(&sources)?;
     Ok(sources)
 }
 
@@ -126,19 +132,36 @@ impl SourceTable {
             max_inputs_per_second: self.max_rate,
             scene_gate: self.scene_threshold.map(|threshold| (threshold, silence)),
         };
-        Ok(SourceSettings { name, kind, filters, class: self.class.into(), min_high_bits: self.high_bits })
+        Ok(SourceSettings {
+            name,
+            kind,
+            filters,
+            table: self.table.clone(),
+            class: self.class.into(),
+            min_high_bits: self.high_bits,
+            max_silence: self.max_silence()?,
+        })
     }
 
     /// Returns the default name of the source and its kind.
     fn kind(&self) -> Result<(String, SourceKind), EdgeError> {
         let stdin = self.stdin.filter(|stdin| *stdin);
+        if let Some(path) = &self.tail {
+            let others =
+                [self.folder.is_some(), self.command.is_some(), stdin.is_some(), self.camera.is_some()];
+            if others.contains(&true) {
+                return Err(invalid(KIND_RULE));
+            }
+            return Ok(tail_kind(path, self.position_file.as_deref()));
+        }
+        if self.position_file.is_some() {
+            return Err(invalid("position_file has an effect only with tail"));
+        }
         match (&self.folder, &self.command, stdin, &self.camera) {
             (Some(path), None, None, None) => {
-                let settle =
-                    duration_from_seconds("settle_seconds", self.settle_seconds, DEFAULT_SETTLE_SECONDS)?;
                 let name =
                     path.file_name().map_or("folder".into(), |name| name.to_string_lossy().into_owned());
-                Ok((name, SourceKind::Folder { path: path.clone(), after: self.done_action(path), settle }))
+                Ok((name, SourceKind::Folder(self.folder_settings(path)?)))
             }
             (None, Some(argv), None, None) => {
                 let program = argv.first().ok_or_else(|| invalid("command does not name a program"))?;
@@ -150,37 +173,42 @@ impl SourceTable {
                 Ok(("stdin".into(), SourceKind::Stdin { format: self.stream_format()? }))
             }
             (None, None, None, Some(device)) => camera(self, device),
-            _ => Err(invalid("a source must have exactly one of folder, command, stdin = true and camera")),
+            _ => Err(invalid(KIND_RULE)),
         }
     }
 
-    fn done_action(&self, folder: &Path) -> DoneAction {
-        match self.after {
+    fn folder_settings(&self, folder: &Path) -> Result<FolderSettings, EdgeError> {
+        if self.remembered_in.is_some() && !matches!(self.after, AfterValue::Remember) {
+            return Err(invalid("remembered_in has an effect only with after = \"remember\""));
+        }
+        let after = match self.after {
             AfterValue::Move => {
                 DoneAction::Move(self.moved_to.clone().unwrap_or_else(|| folder.join("done")))
             }
-            AfterValue::Remember => DoneAction::Remember(folder.join(".lopside-done")),
+            AfterValue::Remember => DoneAction::Remember(
+                self.remembered_in.clone().unwrap_or_else(|| folder.join(".lopside-done")),
+            ),
             AfterValue::Delete => DoneAction::Delete,
-        }
+        };
+        let keys = FolderKeys {
+            recursive: self.recursive,
+            settle_seconds: self.settle_seconds,
+            done: [self.done_days, self.done_megabytes],
+            failed: [self.failed_days, self.failed_megabytes],
+        };
+        keys.into_settings(folder, after)
     }
 
     fn stream_format(&self) -> Result<StreamFormat, EdgeError> {
-        match self.format {
-            FormatValue::Auto => Ok(StreamFormat::Auto),
-            FormatValue::Mjpeg => Ok(StreamFormat::Mjpeg),
-            FormatValue::Pnm => Ok(StreamFormat::Pnm),
-            FormatValue::Grey8 => self.raw_format(RawFormat::Grey8),
-            FormatValue::Rgb24 => self.raw_format(RawFormat::Rgb24),
-            FormatValue::Yuv420p => self.raw_format(RawFormat::Yuv420p),
-            FormatValue::Yuyv => self.raw_format(RawFormat::Yuyv),
-        }
+        let Self { format, width, height, yuv_matrix, yuv_range, .. } = *self;
+        StreamKeys { format, width, height, yuv_matrix, yuv_range }.stream_format()
     }
 
-    fn raw_format(&self, format: RawFormat) -> Result<StreamFormat, EdgeError> {
-        let (Some(width), Some(height)) = (self.width, self.height) else {
-            return Err(invalid("raw images need width and height"));
-        };
-        Ok(StreamFormat::Raw(RawLayout::new(width, height, format)?))
+    /// Returns the limit on silence, if it is stated. A camera delivers all the time, and a program may not.
+    fn max_silence(&self) -> Result<Option<Duration>, SettingsError> {
+        let default = self.camera.as_ref().map(|_| CAMERA_SILENCE_SECONDS);
+        let seconds = self.silence_seconds.or(default);
+        seconds.map(|seconds| duration_from_seconds("silence_seconds", Some(seconds), 0.0)).transpose()
     }
 }
 
@@ -210,7 +238,7 @@ fn camera(table: &SourceTable, device: &Path) -> Result<(String, SourceKind), Ed
         return Err(invalid("a camera needs width and height"));
     };
     let (device, fps) = (device.to_owned(), table.fps.unwrap_or(30));
-    let options = lopside_capture::camera::CameraOptions { device, width, height, fps };
+    let options = lopside_capture::camera::CameraOptions { device, width, height, fps, silence: None };
     Ok(("camera".into(), SourceKind::Camera(options)))
 }
 
@@ -228,6 +256,8 @@ fn invalid(reason: impl Into<String>) -> EdgeError {
 
 #[cfg(test)]
 mod tests {
+    use lopside_bundle::{ColumnRef, DecimalMark, Separator, TimeFormat, TimeZone};
+
     use super::*;
 
     fn source(text: &str) -> Result<SourceSettings, String> {
@@ -242,8 +272,8 @@ mod tests {
             (&folder.name[..], folder.class, folder.min_high_bits),
             ("inbox", Class::Normal, Some(900))
         );
-        let SourceKind::Folder { after, .. } = folder.kind else { panic!("{:?}", folder.kind) };
-        assert_eq!(after, DoneAction::Move("/var/lib/inbox/done".into()));
+        let SourceKind::Folder(settings) = folder.kind else { panic!("{:?}", folder.kind) };
+        assert_eq!(settings.after, DoneAction::Move("/var/lib/inbox/done".into()));
         let command = source("command = ['/usr/bin/rpicam-vid', '-t', '0']\nclass = 'low'").unwrap();
         assert_eq!((&command.name[..], command.class), ("rpicam-vid", Class::Low));
         assert_eq!(source("stdin = true\nname = 'gate'").unwrap().name, "gate");
@@ -255,10 +285,11 @@ mod tests {
             ("move", DoneAction::Move("a/done".into())),
             ("remember", DoneAction::Remember("a/.lopside-done".into())),
             ("delete", DoneAction::Delete),
+            ("remember'\nremembered_in = 'b/list", DoneAction::Remember("b/list".into())),
         ] {
             let kind = source(&format!("folder = 'a'\nafter = '{text}'")).unwrap().kind;
-            let SourceKind::Folder { after, .. } = kind else { panic!("{kind:?}") };
-            assert_eq!(after, expected);
+            let SourceKind::Folder(settings) = kind else { panic!("{kind:?}") };
+            assert_eq!(settings.after, expected);
         }
         for (text, expected) in [
             ("always", RestartPolicy::Always),
@@ -269,21 +300,6 @@ mod tests {
             let SourceKind::Command { restart, .. } = kind else { panic!("{kind:?}") };
             assert_eq!(restart, expected);
         }
-        let raw = |format| StreamFormat::Raw(RawLayout::new(4, 2, format).unwrap());
-        for (text, expected) in [
-            ("auto", StreamFormat::Auto),
-            ("mjpeg", StreamFormat::Mjpeg),
-            ("pnm", StreamFormat::Pnm),
-            ("grey8", raw(RawFormat::Grey8)),
-            ("rgb24", raw(RawFormat::Rgb24)),
-            ("yuv420p", raw(RawFormat::Yuv420p)),
-            ("yuyv", raw(RawFormat::Yuyv)),
-        ] {
-            let kind =
-                source(&format!("stdin = true\nformat = '{text}'\nwidth = 4\nheight = 2")).unwrap().kind;
-            let SourceKind::Stdin { format } = kind else { panic!("{kind:?}") };
-            assert_eq!(format, expected);
-        }
         for class in Class::ALL {
             let text = format!("stdin = true\nclass = '{}'", class.name());
             assert_eq!(source(&text).unwrap().class, class);
@@ -291,18 +307,60 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_on_silence_is_stated_or_unknown() {
+        let limit = |text: &str| source(text).unwrap().max_silence;
+        assert_eq!(limit("command = ['a']"), None);
+        assert_eq!(limit("command = ['a']\nsilence_seconds = 0.0"), Some(Duration::ZERO));
+        assert_eq!(limit("folder = 'a'\nsilence_seconds = 90.0"), Some(Duration::from_secs(90)));
+        let explicit = source("command = ['a']\nsilence_seconds = 0.0").unwrap();
+        assert_eq!(explicit.silence_limit(), None);
+    }
+
+    #[test]
+    fn the_form_of_a_table_is_declared() {
+        let text = "tail = '/var/log/meter.csv'\n[table]\ncolumns = ['u', 3]\ntime = ['Date', 'Time']\n\
+                    time_format = 'dmy'\ntime_zone = '+01:00'\nmax_gap_seconds = 90\nmax_held_rows = 2\nmissing = ['-9999']\n\
+                    separator = ';'\ndecimal = ','\n";
+        let settings = source(text).unwrap();
+        assert_eq!(settings.name, "meter.csv");
+        let name = |name: &str| ColumnRef::Name(name.into());
+        let expected = TableSpec {
+            columns: Some(vec![name("u"), ColumnRef::Number(3)]),
+            time: Some(vec![name("Date"), name("Time")]),
+            time_format: Some(TimeFormat::Dmy),
+            time_zone: TimeZone::try_from("+01:00".to_owned()).ok(),
+            max_gap_seconds: Some(90.0),
+            max_held_rows: Some(2),
+            missing: Some(vec!["-9999".into()]),
+            separator: Some(Separator::Semicolon),
+            decimal: Some(DecimalMark::Comma),
+        };
+        assert_eq!(settings.table, expected);
+        assert_eq!(source("folder = 'a'").unwrap().table, TableSpec::default());
+    }
+
+    #[test]
     fn an_invalid_source_is_refused_with_the_reason() {
         for (text, expected) in [
             ("name = 'x'", "exactly one"),
             ("stdin = true\nfolder = 'a'", "exactly one"),
+            ("tail = 'a.csv'\nstdin = true", "exactly one of folder, tail"),
+            ("folder = 'a'\nposition_file = 'b'", "only with tail"),
+            ("tail = 'a.csv'\ntable = { tme = ['t'] }", "tme"),
+            ("tail = 'a.csv'\ntable = { separator = ':' }", "`,`, `;`"),
+            ("tail = 'a.csv'\ntable = { time_zone = 'CET' }", "write UTC, or the distance"),
             ("folder = 'a'\nafter = 'keep'", "`move`, `remember`, `delete`"),
             ("command = ['a']\nrestart = 'often'", "`always`, `on-failure`, `never`"),
             ("stdin = true\nformat = 'rgb24'", "width and height"),
-            ("stdin = true\nformat = 'png'", "mjpeg"),
+            ("stdin = true\nformat = 'avi'", "mjpeg"),
+            ("stdin = true\nyuv_range = 'half'", "`limited` or `full`"),
+            ("stdin = true\nsilence_seconds = -1.0", "silence_seconds"),
             ("command = []", "does not name a program"),
             ("stdin = true\nclass = 'urgent'", "`low`, `normal`, `high`"),
             ("stdin = true\nclas = 'low'", "clas"),
             ("folder = 'a'\nsettle_seconds = -1.0", "settle_seconds"),
+            ("folder = 'a'\ndone_days = -1.0", "done_days"),
+            ("folder = 'a'\nremembered_in = 'b'", "remember"),
             #[cfg(not(feature = "v4l"))]
             ("camera = '/dev/video0'", "v4l"),
         ] {
@@ -319,5 +377,9 @@ mod tests {
         let duplicates = [table("folder = 'a/x'"), table("folder = 'b/x'")];
         assert!(refused(&duplicates).contains("two sources are named \"x\""));
         assert_eq!(check_sources(&duplicates[..1]).unwrap().len(), 1);
+        let nested = [table("folder = 'a'"), table("folder = 'a/x'")];
+        assert!(refused(&nested).contains("recursive = false"));
+        let flat = [table("folder = 'a'\nrecursive = false"), table("folder = 'a/x'")];
+        assert_eq!(check_sources(&flat).unwrap().len(), 2);
     }
 }

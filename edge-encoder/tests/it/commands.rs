@@ -1,41 +1,30 @@
 //! Tests of the commands with the bundle of an image codec.
 
 use std::{
+    ffi::OsStr,
     fs,
-    io::Cursor,
+    os::unix::ffi::OsStrExt as _,
     path::Path,
     process::{Command, Output},
 };
 
 use super::support::{SMALL, hash};
-use clap::Parser as _;
-use edge_encoder::{cli::Cli, command};
-use image::{ImageFormat, Rgb, RgbImage};
-use lopside_proto::v1::{
-    DecodeRequest, DecodeResponse, DecodedFrame, GetBundleRequest, GetBundleResponse, ListBundlesRequest,
-    ListBundlesResponse, Output as HeadOutput,
-    decoder_service_server::{DecoderService, DecoderServiceServer},
-    output::Value,
-};
+use image::{Rgb, RgbImage};
 use serde_json::Value as Json;
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
-};
 
-fn test_image() -> RgbImage {
+pub(super) fn test_image() -> RgbImage {
     RgbImage::from_fn(900, 60, |x, y| Rgb([0, 1, 2].map(|c| (x / 5 + y + hash(x * 60 + y + c) % 16) as u8)))
 }
 
 /// Creates a folder with a bundle and an image.
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let _ = SMALL.bundle(&folder.path().join("bundle"));
     test_image().save(folder.path().join("view.ppm")).unwrap();
     folder
 }
 
-fn edge(folder: &Path, command: &str, args: &[&str]) -> Output {
+pub(super) fn edge(folder: &Path, command: &str, args: &[&str]) -> Output {
     let mut edge = Command::new(env!("CARGO_BIN_EXE_edge-encoder"));
     for name in ["LOPSIDE_BUNDLE", "LOPSIDE_CONFIG", "LOPSIDE_OUT", "LOPSIDE_QUALITY"] {
         edge.env_remove(name);
@@ -43,7 +32,7 @@ fn edge(folder: &Path, command: &str, args: &[&str]) -> Output {
     edge.current_dir(folder).arg(command).args(args).output().unwrap()
 }
 
-fn json(output: &Output) -> Json {
+pub(super) fn json(output: &Output) -> Json {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -106,22 +95,79 @@ fn unsupported_options_are_refused() {
     assert!(refused(&["--bundle", "bundle", "--quality", "0"]).contains("1..=100"));
 }
 
+/// Returns the names of the files in the folder `out`, with those of its folders.
+fn outputs(folder: &Path) -> Vec<String> {
+    fn collect(root: &Path, folder: &Path, names: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(root, &path, names);
+            } else {
+                names.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+    let (mut names, root) = (Vec::new(), folder.join("out"));
+    collect(&root, &root, &mut names);
+    names.sort();
+    names
+}
+
 #[test]
-fn outputs_that_would_overwrite_each_other_are_refused_before_anything_is_written() {
+fn inputs_of_one_name_have_outputs_of_their_own() {
     let folder = folder();
     for part in ["a", "b"] {
         fs::create_dir(folder.path().join(part)).unwrap();
         test_image().save(folder.path().join(part).join("x.ppm")).unwrap();
     }
-    let inputs = ["--bundle", "bundle", "a/x.ppm", "b/x.ppm"];
-    // Nothing listens at the endpoint: the names are checked before the connection.
-    for (command, extra) in [("encode", &[][..]), ("send", &["--endpoint", "http://127.0.0.1:9"][..])] {
-        let output = edge(folder.path(), command, &[&inputs[..], extra].concat());
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && error.contains("a/x.ppm and b/x.ppm"), "{command}: {error}");
-        assert!(!folder.path().join("out").exists(), "{command}");
+    test_image().save(folder.path().join("view.png")).unwrap();
+    let inputs = ["--bundle", "bundle", "--json", "a/x.ppm", "b", "view.ppm", "view.png", "a"];
+    let found = json(&edge(folder.path(), "encode", &inputs));
+    assert_eq!((&found["frames"], &found["replaced"]), (&4.into(), &0.into()));
+    assert_eq!(outputs(folder.path()), ["a/x.lps", "b/x.lps", "view.png.lps", "view.ppm.lps"]);
+    // The same run replaces its files, and says so.
+    assert_eq!(json(&edge(folder.path(), "encode", &inputs))["replaced"], 4);
+}
+
+#[test]
+fn a_run_goes_on_after_inputs_that_fail_and_lists_them() {
+    let folder = folder();
+    let batch = folder.path().join("batch");
+    fs::create_dir_all(batch.join("older")).unwrap();
+    test_image().save(batch.join("1-good.ppm")).unwrap();
+    fs::write(batch.join("2-bad.png"), "no image").unwrap();
+    fs::copy(batch.join("1-good.ppm"), batch.join(OsStr::from_bytes(b"3-caf\xe9.ppm"))).unwrap();
+    fs::copy(batch.join("1-good.ppm"), batch.join("4-bare")).unwrap();
+    fs::write(batch.join("5-notes.txt"), "no image").unwrap();
+    assert!(Command::new("mkfifo").arg(batch.join("6-pipe.png")).status().unwrap().success());
+    let output = edge(folder.path(), "encode", &["--bundle", "bundle", "--json", "batch", "absent.png"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(outputs(folder.path()), ["1-good.lps", "3-caf%E9.lps", "4-bare.lps"]);
+    let found: Json = serde_json::from_slice(&output.stdout).unwrap();
+    let inputs = |key: &str| -> Vec<String> {
+        let findings = found[key].as_array().unwrap().iter();
+        findings.map(|finding| finding["input"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(found["frames"], 3);
+    assert_eq!(inputs("failed"), ["batch/2-bad.png", "batch/6-pipe.png", "absent.png"]);
+    assert_eq!(inputs("skipped"), ["batch/5-notes.txt", "batch/older"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    for part in
+        ["failed batch/2-bad.png: ", "failed absent.png: ", "skipped batch/5-notes.txt: ", "3 inputs failed"]
+    {
+        assert!(error.contains(part), "{part}: {error}");
     }
-    assert!(edge(folder.path(), "encode", &inputs[..3]).status.success());
+    assert_eq!(error.matches("batch/2-bad.png").count(), 1, "{error}");
+}
+
+#[test]
+fn a_run_ends_when_no_output_can_be_written() {
+    let folder = folder();
+    fs::write(folder.path().join("out"), "a file and not a folder").unwrap();
+    let output = edge(folder.path(), "encode", &["--bundle", "bundle", "view.ppm", "bundle/encoder.onnx"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("files that were not read, because the run ended early: 1"), "{error}");
 }
 
 #[test]
@@ -141,64 +187,19 @@ fn an_array_without_images_is_an_error() {
             !output.status.success() && error.contains("contains no inputs"),
             "{command} {input}: {error}"
         );
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
 
-/// A cloud that answers every frame with the same image, for any head.
-struct Cloud(Vec<u8>);
-
-#[tonic::async_trait]
-impl DecoderService for Cloud {
-    async fn decode(&self, request: Request<DecodeRequest>) -> Result<Response<DecodeResponse>, Status> {
-        let frame = |_| {
-            let value = Some(Value::Png(self.0.clone()));
-            DecodedFrame { outputs: vec![HeadOutput { head: "reconstruct".into(), head_version: 1, value }] }
-        };
-        let frames = request.into_inner().frames.into_iter().map(frame).collect();
-        Ok(Response::new(DecodeResponse { frames }))
-    }
-
-    async fn list_bundles(
-        &self,
-        _: Request<ListBundlesRequest>,
-    ) -> Result<Response<ListBundlesResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    async fn get_bundle(&self, _: Request<GetBundleRequest>) -> Result<Response<GetBundleResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-}
-
-#[tokio::test]
-async fn outputs_are_compared_in_full_size() {
+#[test]
+fn images_over_the_configured_limit_are_refused() {
     let folder = folder();
-    let mut darker = test_image();
-    darker.pixels_mut().for_each(|pixel| pixel.0 = pixel.0.map(|sample| sample.saturating_sub(3)));
-    let mut png = Cursor::new(Vec::new());
-    darker.write_to(&mut png, ImageFormat::Png).unwrap();
-    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let endpoint = format!("http://{}", incoming.local_addr().unwrap());
-    let service = DecoderServiceServer::new(Cloud(png.into_inner()));
-    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
-
-    let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
-    let (bundle, out, view) = (path("bundle"), path("out"), path("view.ppm"));
-    let args = ["edge-encoder", "send", "--bundle", &bundle, "--out", &out, "--endpoint", &endpoint, &view];
-    command::run(Cli::parse_from(args)).await.unwrap();
-
-    let report: Json = serde_json::from_str(&fs::read_to_string(path("out/report.json")).unwrap()).unwrap();
-    let row = &report["pictures"][0];
-    assert_eq!(
-        (&row["width"], &row["height"], &row["raw_bytes"]),
-        (&900.into(), &60.into(), &162_000.into())
-    );
-    let rate = 8.0 * row["frame_bytes"].as_f64().unwrap() / 54_000.0;
-    assert!((row["bits_per_pixel"].as_f64().unwrap() - rate).abs() < 1e-9);
-    // All samples differ by 3 levels, except those that are nearly black.
-    assert!((38.5..38.7).contains(&row["psnr_db"].as_f64().unwrap()), "{row}");
-    assert_eq!(image::open(path("out/view.png")).unwrap().width(), 900);
-    // The sheet has a cell of 768 pixels and two margins of 8 pixels.
-    assert_eq!(image::open(path("out/contact-sheet.png")).unwrap().width(), 784);
+    RgbImage::new(1100, 1000).save(folder.path().join("large.ppm")).unwrap();
+    let config = "bundle = 'bundle'\n[images]\nmax_megapixels = 1\n";
+    fs::write(folder.path().join("edge.toml"), config).unwrap();
+    let output = edge(folder.path(), "encode", &["--config", "edge.toml", "large.ppm", "view.ppm"]);
+    assert_eq!(output.status.code(), Some(3));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("large.ppm") && error.contains("limit of 1000000 pixels"), "{error}");
+    assert_eq!(outputs(folder.path()), ["view.lps"]);
 }

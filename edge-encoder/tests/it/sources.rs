@@ -47,13 +47,15 @@ async fn a_file_for_which_there_is_no_space_waits_and_counts_once_it_is_stored()
     let report = agent.until(|report| report.sources[0].waiting == 2).await;
     let class = normal_class(&report);
     assert_eq!((class.produced, class.pending, class.refused), (stored, stored, 0));
+    assert_eq!(report.sources[0].encoded, 2, "a file that is tried again is not counted again");
     agent.stop();
 
     home.set_spool_keys("megabytes = 2");
     let agent = home.start(&toy);
     let report = agent.until(|report| normal_class(report).pending == stored + 2).await;
     assert_eq!((normal_class(&report).produced, normal_class(&report).refused), (stored + 2, 0));
-    agent.until(|report| report.sources[0].waiting == 0).await;
+    let report = agent.until(|report| report.sources[0].waiting == 0).await;
+    assert_eq!(report.sources[0].encoded, 2);
     agent.stop();
 }
 

@@ -52,6 +52,7 @@ impl ClosingCloud {
             let Ok(Some(UploadRequest { message: Some(message) })) = messages.message().await else { return };
             let answer = match message {
                 upload_request::Message::Hello(_) => upload_response::Message::Welcome(Welcome::default()),
+                upload_request::Message::SourceReports(_) => panic!("the welcome does not accept reports"),
                 upload_request::Message::Frames(frames) => {
                     let count = frames.lengths.len() as u64;
                     self.remaining_frames.fetch_sub(count, Ordering::Relaxed);

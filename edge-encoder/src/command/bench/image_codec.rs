@@ -13,6 +13,8 @@ pub(super) struct ImageCodecFigures {
     pictures: usize,
     runs_a_picture: u32,
     quality: u8,
+    /// Mean quality of the frames, which is lower if the fast encoder could not use the requested one.
+    mean_quality: f64,
     threads: usize,
     mean_megapixels: f64,
     median_preprocess_ms_per_megapixel: f64,
@@ -33,6 +35,8 @@ impl ImageCodecFigures {
             pictures: runs.input_count,
             runs_a_picture: runs.runs_per_input,
             quality: options.quality.get(),
+            mean_quality: runs.qualities.iter().map(|&quality| f64::from(quality)).sum::<f64>()
+                / runs.qualities.len().max(1) as f64,
             threads: options.threads,
             mean_megapixels: runs.mean(|encoding| encoding.megapixels),
             median_preprocess_ms_per_megapixel: median_stage_ms(runs, |timing| timing.preprocess),
@@ -55,6 +59,12 @@ impl ImageCodecFigures {
         let Self { pictures, runs_a_picture, mean_megapixels, quality, threads, .. } = self;
         println!("images       {pictures} of {mean_megapixels:.2} megapixels × {runs_a_picture} runs");
         println!("options      quality {quality}, {threads} threads");
+        if self.mean_quality < f64::from(*quality) {
+            println!(
+                "             quality {:.1} in the frames (mean), the finest that --fast can use: omit it for finer ones",
+                self.mean_quality
+            );
+        }
         println!("preprocess   {:>9.2} ms per megapixel (median)", self.median_preprocess_ms_per_megapixel);
         println!("encoder      {:>9.2} ms per megapixel", self.median_model_ms_per_megapixel);
         println!("latent coder {:>9.2} ms per megapixel", self.median_code_ms_per_megapixel);

@@ -11,7 +11,7 @@ use std::{
 
 use lopside_bundle::InputSpec;
 use lopside_encoder::{AnyEncoder, EncodeTiming, EncodedFrame, FixedLatentEncoder, source::EncoderInput};
-use lopside_latent::IdOnWire;
+use lopside_latent::{IdOnWire, image_codec::Quality};
 use merge::Merge as _;
 
 use super::load_encoder;
@@ -66,6 +66,8 @@ struct Measurements {
     input_count: usize,
     /// Number of encodings per input.
     runs_per_input: u32,
+    /// The qualities of the images' frames, one per image; empty for other bundles.
+    qualities: Vec<u8>,
     encodings: Vec<MeasuredEncoding>,
 }
 
@@ -81,17 +83,18 @@ struct MeasuredEncoding {
 
 impl Measurements {
     fn measure(encoder: &AnyEncoder, inputs: &[EncoderInput], runs: u32) -> Result<Self, EdgeError> {
-        let mut encodings = Vec::new();
+        let (mut qualities, mut encodings) = (Vec::new(), Vec::new());
         for input in inputs {
             let megapixels = match input {
                 EncoderInput::Image(image) => f64::from(image.width()) * f64::from(image.height()) / 1e6,
                 EncoderInput::Values(_) => 0.0,
             };
             // The first run has cold caches and compiles the plans.
-            encoder.encode(input, IdOnWire::Present)?;
+            let first = encoder.encode(input, IdOnWire::Present)?;
+            qualities.extend(first.quality.map(Quality::get));
             for _ in 0..runs {
                 let start = Instant::now();
-                let EncodedFrame { timing, frame } =
+                let EncodedFrame { timing, frame, .. } =
                     black_box(encoder.encode(black_box(input), IdOnWire::Present)?);
                 encodings.push(MeasuredEncoding {
                     timing,
@@ -101,7 +104,7 @@ impl Measurements {
                 });
             }
         }
-        Ok(Self { input_count: inputs.len(), runs_per_input: runs, encodings })
+        Ok(Self { input_count: inputs.len(), runs_per_input: runs, qualities, encodings })
     }
 
     fn median(&self, value: impl Fn(&MeasuredEncoding) -> f64) -> f64 {

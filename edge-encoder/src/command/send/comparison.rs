@@ -5,15 +5,18 @@ use std::borrow::Cow;
 use image::{DynamicImage, ImageFormat};
 use lopside_bundle::InputSpec;
 use lopside_encoder::{AnyEncoder, source::EncoderInput};
-use lopside_input::to_model_image;
+use lopside_input::{ImagePolicy, InputLimits, decode_image_bytes, to_model_image};
 use lopside_proto::v1::{self, input::Value as InputValue};
 use lopside_quality::{jpeg_at_psnr, png_bytes, psnr};
 
 use super::{
     error::SendError,
     report::{ImageResult, ImageSizeResult, NumbersResult},
+    request_limits::ImageSize,
 };
 
+/// The factor of both sides by which a head upscales an image.
+const UPSCALING: u64 = 2;
 /// Bytes per number.
 const BYTES_PER_NUMBER: u64 = 4;
 
@@ -66,8 +69,9 @@ pub(super) fn comparable_pair<'a>(
     original: &'a DynamicImage,
     png: &[u8],
 ) -> Result<(Cow<'a, DynamicImage>, DynamicImage), SendError> {
-    let output = image::load_from_memory(png)
-        .map_err(|error| SendError::UnexpectedAnswer(format!("its PNG cannot be decoded: {error}")))?;
+    let output = decode_image_bytes(png, &answer_policy(original))
+        .map_err(|error| SendError::UnexpectedAnswer(format!("its PNG cannot be decoded: {error}")))?
+        .image;
     let input = encoder.comparable_original(original);
     // A head may answer in RGB or in grey, whatever the input was.
     let output = match *input {
@@ -75,6 +79,18 @@ pub(super) fn comparable_pair<'a>(
         _ => output.into_rgb8().into(),
     };
     Ok((input, output))
+}
+
+/// Returns the rules for the answer to an image: it may be as large as a head makes it that upscales the image.
+fn answer_policy(original: &DynamicImage) -> ImagePolicy {
+    let default = InputLimits::default();
+    let (width, height) = (original.width(), original.height());
+    let pixels = default.max_pixels.max(u64::from(width) * u64::from(height));
+    ImagePolicy::with_limits(InputLimits {
+        max_pixels: pixels.saturating_mul(UPSCALING * UPSCALING),
+        max_side: default.max_side.max(width).max(height).saturating_mul(UPSCALING as u32),
+        ..default
+    })
 }
 
 /// Compares an image with its reconstruction and the other codecs.
@@ -89,16 +105,16 @@ pub(super) fn compare_images(input: &DynamicImage, output: &DynamicImage) -> Res
     })
 }
 
-/// Returns the figures that only image codecs have.
-pub(super) fn image_size_result(
-    encoder: &AnyEncoder,
-    input: &EncoderInput,
-    frame_bytes: u64,
-) -> Option<ImageSizeResult> {
+/// Returns the size of the image that the server decodes; `None` if it does not depend on the input.
+pub(super) fn decoded_size(encoder: &AnyEncoder, input: &EncoderInput) -> Option<ImageSize> {
     let (AnyEncoder::ImageCodec(..), EncoderInput::Image(image)) = (encoder, input) else { return None };
-    let (width, height) = (image.width(), image.height());
+    Some((image.width(), image.height()))
+}
+
+/// Returns the figures that only image codecs have.
+pub(super) fn image_size_result((width, height): ImageSize, frame_bytes: u64) -> ImageSizeResult {
     let pixels = f64::from(width) * f64::from(height);
-    Some(ImageSizeResult { width, height, bits_per_pixel: 8.0 * frame_bytes as f64 / pixels })
+    ImageSizeResult { width, height, bits_per_pixel: 8.0 * frame_bytes as f64 / pixels }
 }
 
 /// Returns the error of an output with as many numbers as the input; `None` for another length.

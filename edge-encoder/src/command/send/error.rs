@@ -12,6 +12,19 @@ pub enum SendError {
         /// The name of the bundle.
         bundle: String,
     },
+    /// The server did not answer in time.
+    #[error(
+        "the cloud-decoder did not decode {input} within the time limit of {seconds} s ({answer}): raise --timeout-seconds \
+         (LOPSIDE_TIMEOUT_SECONDS, timeout_seconds in the config file), scale the image down, or use a server with a GPU"
+    )]
+    TimedOut {
+        /// The input: its size, if it is an image.
+        input: String,
+        /// The time limit in seconds.
+        seconds: f64,
+        /// The server's answer, or that there was none.
+        answer: String,
+    },
     /// The answer does not match the request.
     #[error("cannot process the answer of the cloud-decoder: {0}")]
     UnexpectedAnswer(String),

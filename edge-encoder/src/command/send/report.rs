@@ -5,11 +5,16 @@ use std::fmt::Write as _;
 use lopside_telemetry::printable::escape;
 use serde::Serialize;
 
+use crate::command::batch::BatchReport;
+
 /// One input over the whole path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct InputRow {
     /// The name of the input.
     pub(super) name: String,
+    /// The file of the input; absent from the mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
     /// Size of the encoder's input in bytes: one byte per sample of an image, four bytes per number.
     pub(super) raw_bytes: u64,
     /// Size of the frame in bytes.
@@ -89,7 +94,7 @@ pub(super) struct AnomalyResult {
     pub(super) anomalous: f64,
 }
 
-/// The rows and their mean.
+/// The rows and their mean, and the inputs without a row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct SendReport {
     /// The name of the bundle.
@@ -98,22 +103,26 @@ pub(super) struct SendReport {
     pub(super) latent_space: String,
     /// The inputs, in the order in which they were sent.
     pub(super) pictures: Vec<InputRow>,
-    /// Means over the inputs; bytes are rounded.
-    pub(super) mean: InputRow,
+    /// Means over the inputs; bytes are rounded. `null` if no input was processed.
+    pub(super) mean: Option<InputRow>,
+    #[serde(flatten)]
+    pub(super) batch: BatchReport,
 }
 
 impl SendReport {
-    /// Creates a report of at least one row.
+    /// Creates a report.
     #[must_use]
-    pub(super) fn new(bundle: &str, latent_space: &str, rows: Vec<InputRow>) -> Self {
-        let mean = mean_row(&rows);
-        Self { bundle: bundle.to_owned(), latent_space: latent_space.to_owned(), pictures: rows, mean }
+    pub(super) fn new(bundle: &str, latent_space: &str, rows: Vec<InputRow>, batch: BatchReport) -> Self {
+        let mean = (!rows.is_empty()).then(|| mean_row(&rows));
+        let (bundle, latent_space) = (bundle.to_owned(), latent_space.to_owned());
+        Self { bundle, latent_space, pictures: rows, mean, batch }
     }
 
     /// Formats the table for people.
     #[must_use]
     pub(super) fn table(&self) -> String {
-        let lines: Vec<&InputRow> = self.pictures.iter().chain([&self.mean]).collect();
+        let Some(mean) = &self.mean else { return "no input was decoded\n".into() };
+        let lines: Vec<&InputRow> = self.pictures.iter().chain([mean]).collect();
         let columns: Vec<&Column> =
             COLUMNS.iter().filter(|column| lines.iter().any(|row| (column.1)(row).is_some())).collect();
         let mut rows = vec![columns.iter().map(|column| column.0.to_owned()).collect::<Vec<_>>()];
@@ -132,7 +141,7 @@ impl SendReport {
             }
             let _ = writeln!(text, "{}", align(row, &widths));
         }
-        let notes = [(self.mean.picture.is_some(), IMAGES_NOTE), (self.mean.numbers.is_some(), NUMBERS_NOTE)];
+        let notes = [(mean.picture.is_some(), IMAGES_NOTE), (mean.numbers.is_some(), NUMBERS_NOTE)];
         notes.into_iter().filter(|(is_shown, _)| *is_shown).for_each(|(_, note)| text.push_str(note));
         text.push_str(WIRE_NOTE);
         text
@@ -188,6 +197,7 @@ fn align(row: &[String], widths: &[usize]) -> String {
 fn mean_row(rows: &[InputRow]) -> InputRow {
     InputRow {
         name: "mean".to_owned(),
+        file: None,
         raw_bytes: mean_bytes(rows, |row| row.raw_bytes),
         frame_bytes: mean_bytes(rows, |row| row.frame_bytes),
         wire_bytes: mean_bytes(rows, |row| row.wire_bytes),
@@ -257,6 +267,7 @@ mod tests {
     fn row(name: &str, frame_bytes: u64, psnr_db: f64) -> InputRow {
         InputRow {
             name: name.into(),
+            file: Some(format!("{name}.png")),
             raw_bytes: 784,
             frame_bytes,
             wire_bytes: 90,
@@ -270,11 +281,23 @@ mod tests {
         }
     }
 
+    fn report_of(bundle: &str, rows: Vec<InputRow>) -> SendReport {
+        SendReport::new(bundle, "0123456789abcdef", rows, BatchReport::default())
+    }
+
+    #[test]
+    fn a_report_without_rows_has_no_mean() {
+        let report = report_of("fashion", Vec::new());
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["mean"], &json["failed"]), (&serde_json::Value::Null, &serde_json::json!([])));
+        assert_eq!(report.table(), "no input was decoded\n");
+    }
+
     #[test]
     fn the_table_has_one_line_per_input_and_the_mean() {
-        let report =
-            SendReport::new("fashion", "0123456789abcdef", vec![row("a", 26, 20.0), row("boot", 29, 22.0)]);
-        assert_eq!((report.mean.frame_bytes, report.mean.picture.unwrap().psnr_db), (28, 21.0));
+        let report = report_of("fashion", vec![row("a", 26, 20.0), row("boot", 29, 22.0)]);
+        let mean = report.mean.as_ref().unwrap();
+        assert_eq!((mean.frame_bytes, mean.picture.unwrap().psnr_db), (28, 21.0));
         let table = report.table();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 7);
@@ -292,7 +315,7 @@ mod tests {
             anomaly: Some(AnomalyResult { score: 2.0, quantile: 0.5, anomalous }),
             ..row(name, 26, 0.0)
         };
-        let report = SendReport::new("pump", "0", vec![row("a", 0.25, 0.0), row("b", 0.75, 1.0)]);
+        let report = report_of("pump", vec![row("a", 0.25, 0.0), row("b", 0.75, 1.0)]);
         let table = report.table();
         assert!(table.contains("RMSE") && !table.contains("JPEG") && !table.contains("class"), "{table}");
         assert!(table.contains(" 0.5000") && table.contains("yes") && table.contains("50 %"), "{table}");
@@ -302,12 +325,12 @@ mod tests {
 
     #[test]
     fn only_image_codecs_report_bits_per_pixel() {
-        let report = SendReport::new("fashion", "0", vec![row("a", 26, 20.0)]);
+        let report = report_of("fashion", vec![row("a", 26, 20.0)]);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["mean"].as_object().unwrap().len(), 10);
         let photo = |width| Some(ImageSizeResult { width, height: 10, bits_per_pixel: 0.5 });
         let rows = [20, 31].map(|width| InputRow { photo: photo(width), ..row("a", 26, 20.0) });
-        let report = SendReport::new("photo", "0", rows.to_vec());
+        let report = report_of("photo", rows.to_vec());
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["pictures"][1]["width"], &json["mean"]["width"]), (&31.into(), &26.into()));
         let table = report.table();
