@@ -1,10 +1,13 @@
 //! The inputs and the baseline settings that several benches share.
 
+use std::path::Path;
+
 use image::DynamicImage;
 use lopside_bundle::{
     BundlePart,
     image_codec::{AnyBundle, ImageCodecBundle},
 };
+use lopside_input::{InputLimits, read_image};
 use lopside_latent::image_codec::Quality;
 use lopside_quality::{EncodeJob, Webp};
 
@@ -26,9 +29,13 @@ pub(crate) fn load_inputs(options: &CodecArgs) -> Result<(ImageCodecBundle, Dyna
     let AnyBundle::ImageCodec(bundle) = AnyBundle::load(&options.bundle, BundlePart::Encoder)? else {
         return Err(BenchError::NotPhotoBundle { folder: options.bundle.display().to_string() });
     };
-    let image = image::open(&options.picture)
-        .map_err(|source| BenchError::Image { path: options.picture.display().to_string(), source })?;
-    Ok((bundle, image.to_rgb8().into()))
+    Ok((bundle, read_picture(&options.picture)?.into_rgb8().into()))
+}
+
+/// Reads an image as the encoder does.
+pub(crate) fn read_picture(path: &Path) -> Result<DynamicImage, BenchError> {
+    read_image(path, &InputLimits::default())
+        .map_err(|source| BenchError::Image { path: path.display().to_string(), source })
 }
 
 /// Returns the number of pixels of an image.

@@ -1,6 +1,7 @@
 //! Speed, as ratios to named peers measured in the same run, and the figures for every row of the theory
 //! table. `cargo xtask bench` builds and starts this program.
 
+mod agent;
 mod budget;
 mod cloud;
 mod coder;
@@ -23,6 +24,7 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
+use agent::AgentArgs;
 use budget::BudgetArgs;
 use error::BenchError;
 use ingest::IngestArgs;
@@ -44,7 +46,8 @@ use uplink::UplinkArgs;
   cargo xtask bench spool --folder /var/tmp/spool --runs 3
   cargo xtask bench ingest --devices 1,100 --list 0 --postgres postgres://lopside@localhost/bench
   cargo xtask bench uplink --folder /var/tmp/uplink --kilobits 256 --delay-ms 150
-  cargo xtask bench budget --budget 128 --attacks unfinished-messages,gzip-bombs")]
+  cargo xtask bench budget --budget 128 --attacks unfinished-messages,gzip-bombs
+  cargo xtask bench agent --seconds 60 --quality 30")]
 struct Cli {
     #[command(subcommand)]
     bench: BenchCommand,
@@ -72,6 +75,9 @@ enum BenchCommand {
     /// Measure edge-encoder and cloud-decoder over a slow link: recovery, link utilisation, latency of
     /// important frames, bytes, memory
     Uplink(UplinkArgs),
+    /// Measure the CPU time of the whole agent per image of a 720p stream at 5 images per second, normal and fast,
+    /// compared with ffmpeg that writes MJPEG
+    Agent(AgentArgs),
     /// Attack cloud-decoder with a memory budget: peak memory, CPU time, and the success of healthy calls, per
     /// attack
     Budget(BudgetArgs),
@@ -103,6 +109,7 @@ fn main() -> ExitCode {
         BenchCommand::Spool(options) => spool::run(&options),
         BenchCommand::Ingest(options) => ingest::run(&options),
         BenchCommand::Uplink(options) => uplink::run(&options),
+        BenchCommand::Agent(options) => agent::run(&options),
         BenchCommand::Budget(options) => budget::run(&options),
     };
     match result {

@@ -1,4 +1,4 @@
-//! Arbitrary bytes as a stream of images: MJPEG, PNM, raw samples, and whatever the first bytes say. No image exceeds
+//! Arbitrary bytes as a stream of images: MJPEG, PNM, PNG, Y4M, raw samples, and whatever the first bytes say. No image exceeds
 //! the limit, and the images do not depend on the pieces in which the bytes arrive.
 
 #![no_main]
@@ -38,11 +38,16 @@ impl Read for Pieces<'_> {
 
 fuzz_target!(|bytes: &[u8]| {
     let [selector, piece_bytes, stream @ ..] = bytes else { return };
-    let format = match selector % 4 {
+    let raw = |format| StreamFormat::Raw(RawLayout::new(4, 2, format).expect("the layout is valid"));
+    let format = match selector % 8 {
         0 => StreamFormat::Auto,
         1 => StreamFormat::Mjpeg,
         2 => StreamFormat::Pnm,
-        _ => StreamFormat::Raw(RawLayout::new(4, 2, RawFormat::Rgb24).expect("the layout is valid")),
+        3 => StreamFormat::Png,
+        4 => StreamFormat::Y4m,
+        5 => raw(RawFormat::Rgb24),
+        6 => raw(RawFormat::Nv12),
+        _ => raw(RawFormat::Yuyv),
     };
     let whole = images(stream, format, usize::MAX);
     let in_pieces = images(stream, format, usize::from(*piece_bytes).max(1));

@@ -1,10 +1,12 @@
-//! Arbitrary bytes as a message of a device: a hello, or frames.
+//! Arbitrary bytes as a message of a device: a hello, frames, or a report about sources.
 
 #![no_main]
 
 use cloud_decoder::fuzzing::read_upload;
 use libfuzzer_sys::fuzz_target;
-use lopside_proto::v1::{Frames, Hello, UploadRequest, upload_request::Message as UploadMessage};
+use lopside_proto::v1::{
+    Frames, Hello, SourceReports, UploadRequest, upload_request::Message as UploadMessage,
+};
 use prost::Message as _;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -13,6 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(hello) = Hello::decode(bytes) {
         read_upload(UploadRequest { message: Some(UploadMessage::Hello(hello)) });
+    }
+    if let Ok(reports) = SourceReports::decode(bytes) {
+        read_upload(UploadRequest { message: Some(UploadMessage::SourceReports(reports)) });
     }
     if let Ok(mut frames) = Frames::decode(bytes) {
         read_upload(UploadRequest { message: Some(UploadMessage::Frames(frames.clone())) });

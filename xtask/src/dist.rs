@@ -13,7 +13,7 @@ const LINKERS: [(&str, &str, &str); 1] =
     [("aarch64-unknown-linux-gnu", "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc")];
 
 /// Builds edge-encoder with the profile `size`, and packs it into a .deb with its systemd unit, its config file and the
-/// encoder of the bundle.
+/// encoders of the bundles.
 pub(crate) fn run(target_triple: Option<&str>) -> Result<()> {
     let triple = target_triple.map_or_else(host, |triple| Ok(triple.to_owned()))?;
     let linker: Vec<(&str, &Path)> = LINKERS

@@ -18,7 +18,7 @@ const MEMORY_MIB: [u32; 2] = [1024, 128];
 
 /// The files that a target starts with: the name of the target, bytes that it expects before the content, and a folder or a
 /// file of the repository.
-const SEEDS: [(&str, &[u8], &str); 10] = [
+const SEEDS: [(&str, &[u8], &str); 14] = [
     ("frame", b"", "bundles/fashion/golden"),
     ("picture", b"", "bundles/photo/golden"),
     ("tables", b"", "bundles/fashion/tables.bin"),
@@ -28,7 +28,11 @@ const SEEDS: [(&str, &[u8], &str); 10] = [
     ("onnx", b"", "bundles/fashion/encoder.onnx"),
     ("onnx", b"", "bundles/photo/encoder-fast.onnx"),
     ("image_file", b"\x02", "samples/fashion"),
+    ("image_file", b"\x01", "corpus/images"),
     ("image_stream", b"\x00\xff", "samples/fashion"),
+    ("image_stream", b"\x00\x07", "corpus/images"),
+    ("image_stream", b"\x00\xff", "corpus/streams"),
+    ("csv", b"\x00\x07", "corpus/tables"),
 ];
 
 /// What a target did.

@@ -3,7 +3,9 @@
 mod datasets;
 mod demo;
 mod dist;
+mod ffmpeg;
 mod fuzz;
+mod inputs;
 mod models;
 mod outage;
 mod postgres;
@@ -21,6 +23,9 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+
+/// The benches that start other binaries, which are built as well.
+const PROGRAM_BENCHES: [&str; 5] = ["serving", "ingest", "uplink", "budget", "agent"];
 
 /// A result whose error is a message for people.
 type Result<T> = std::result::Result<T, String>;
@@ -76,6 +81,13 @@ enum Command {
         #[arg(long, default_value = "30", value_name = "N")]
         minutes: u32,
     },
+    /// Encode what ffmpeg, an RTSP stream and a growing CSV file deliver, each for longer than the tests do, and account for every
+    /// input
+    Inputs {
+        /// Duration of each run in minutes
+        #[arg(long, default_value = "10", value_name = "N")]
+        minutes: u32,
+    },
     /// Fuzz everything that reads bytes from outside; needs a nightly toolchain
     Fuzz {
         /// Duration per target in seconds
@@ -91,7 +103,7 @@ enum Command {
     /// Measure speed, as ratios to named peers in the same run
     Bench {
         /// Name of the bench, followed by its options: `photo`, `coder`, `theory`, `serving`, `spool`, `ingest`, `uplink`,
-        /// `budget`
+        /// `budget`, `agent`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, default_value = "--help")]
         args: Vec<String>,
     },
@@ -113,6 +125,7 @@ fn main() -> ExitCode {
         Command::Readme => readme::run(),
         Command::Crash { schedules } => crash(schedules),
         Command::Outage { minutes } => outage_test(minutes),
+        Command::Inputs { minutes } => inputs::run(minutes),
         Command::Fuzz { seconds, jobs, targets } => fuzz::run(&targets, seconds, jobs),
         Command::Bench { args } => bench(&args),
         Command::Dist { target } => dist::run(target.as_deref()),
@@ -151,22 +164,24 @@ fn outage_test(minutes: u32) -> Result<()> {
     workspace::cargo(&args, &[("ORT_DYLIB_PATH", &*library), ("LOPSIDE_OUTAGE_SECONDS", Path::new(&seconds))])
 }
 
-/// Builds and runs a bench. `serving`, `ingest`, `uplink` and `budget` start other binaries, which are built as well.
+/// Builds and runs a bench. Most of those that start other binaries need nothing else; `agent` also needs ffmpeg.
 fn bench(args: &[String]) -> Result<()> {
     let cargo_args = ["run", "--release", "--bin", "lopside-bench", "--"];
     let cargo_args = [&cargo_args, &args.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
-    if args.first().is_none_or(|bench| !["serving", "ingest", "uplink", "budget"].contains(&&bench[..])) {
+    if args.first().is_none_or(|bench| !PROGRAM_BENCHES.contains(&&bench[..])) {
         return workspace::cargo(&cargo_args, &[]);
     }
     workspace::build_binaries(&["cloud-decoder", "edge-encoder"])?;
     let [decoder, encoder] =
         ["cloud-decoder", "edge-encoder"].map(|name| workspace::target().join("release").join(name));
     let (library, cache) = (runtime::library()?, lopside_python::cache_folder()?);
-    let env = [
+    let mut env = vec![
         ("LOPSIDE_CLOUD_DECODER", &*decoder),
         ("LOPSIDE_EDGE_ENCODER", &*encoder),
         ("ORT_DYLIB_PATH", &*library),
         ("LOPSIDE_CACHE", &*cache),
     ];
+    let ffmpeg = args.first().filter(|bench| *bench == "agent").map(|_| ffmpeg::program()).transpose()?;
+    env.extend(ffmpeg.as_deref().map(|ffmpeg| ("LOPSIDE_FFMPEG", ffmpeg)));
     workspace::cargo(&cargo_args, &env)
 }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use crate::{Result, datasets, models, postgres, python, runtime, workspace};
+use crate::{Result, datasets, ffmpeg, models, postgres, python, runtime, workspace};
 
 /// Versions of the packages that the test of the REST interfaces needs.
 const SCHEMATHESIS: &str = "xtask/schemathesis.txt";
@@ -68,6 +68,13 @@ impl Plan {
             }
             Err(error) => {
                 plan.skip_part("generated TypeScript clients", "generated_clients::typescript", &error)?;
+            }
+        }
+        let ffmpeg = if is_strict { ffmpeg::program() } else { ffmpeg::installed() };
+        match ffmpeg {
+            Ok(program) => plan.set("LOPSIDE_FFMPEG", program),
+            Err(error) => {
+                plan.skip_part("MJPEG and RTSP from ffmpeg", "inputs::endurance::every_image", &error)?;
             }
         }
         match python::triton() {

@@ -38,6 +38,12 @@ pub(crate) enum BenchError {
         /// The file.
         path: String,
         /// The reason.
+        source: lopside_input::ImageFileError,
+    },
+    /// An image of the camera could not be written as JPEG.
+    #[error("an image cannot be encoded as JPEG: {source}")]
+    EncodeJpeg {
+        /// The reason.
         source: image::ImageError,
     },
     /// The runtime for asynchronous calls could not be started.

@@ -38,7 +38,9 @@ pub(super) fn series_baselines(
     let (Some(folder), Signal::Series(input)) = (data, &blueprint.definition.input) else {
         return Ok(Vec::new());
     };
-    let [train, test] = ["train.csv", "test.csv"].map(|name| TimeSeries::read(&folder.join(name)));
+    let table = blueprint.definition.data.table.as_ref();
+    let [train, test] =
+        ["train.csv", "test.csv"].map(|name| TimeSeries::read_declared(&folder.join(name), table));
     let rows = series_rows("", (&train?, &test?), input.length, &SERIES_BASELINES, SEED)?;
     Ok(rows.into_iter().map(MethodFigures::from).collect())
 }

@@ -10,9 +10,10 @@ use std::{
 use axum::http::{Method, StatusCode, request};
 use lopside_e2e::{CloudDecoder, in_clone, sample_frame};
 use lopside_proto::v1::{
-    DownloadRequest, Frames, GetChannelRequest, Hello, ListBundlesRequest, UploadRequest,
-    bundle_service_client::BundleServiceClient, decoder_service_client::DecoderServiceClient,
-    ingest_service_client::IngestServiceClient, upload_request, upload_response,
+    DownloadRequest, Frames, GetChannelRequest, Hello, ListBundlesRequest, SourceCondition, SourceReport,
+    SourceReports, UploadRequest, bundle_service_client::BundleServiceClient,
+    decoder_service_client::DecoderServiceClient, ingest_service_client::IngestServiceClient, upload_request,
+    upload_response,
 };
 
 const HEAD: &str = r#"bundle="fashion",head="reconstruct""#;
@@ -86,6 +87,59 @@ async fn uploads_are_counted_without_the_names_of_devices() {
     assert_eq!(sum(&samples, "lopside_ingest_commit_duration_seconds_count", &[]), 3.0);
     assert_eq!(sum(&samples, "lopside_ingest_clock_skew_seconds_count", &[]), 3.0);
     assert!(samples.keys().all(|sample| !sample.contains("gate-7")), "{samples:?}");
+}
+
+#[tokio::test]
+async fn sources_that_devices_report_are_counted_while_they_are_connected() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = format!("sqlite:{}", folder.path().join("archive.db").display());
+    let cloud =
+        CloudDecoder::start_with_env(&[&in_clone("bundles/fashion")], &[("LOPSIDE_ARCHIVE", &archive)]);
+    let source = |name: &str, condition: SourceCondition, restarts| SourceReport {
+        name: name.into(),
+        condition: condition.into(),
+        restarts,
+        ..SourceReport::default()
+    };
+    let report = |restarts| {
+        let camera = source("camera", SourceCondition::Silent, restarts);
+        let sources = vec![camera, source("inbox", SourceCondition::Working, 0)];
+        upload_request::Message::SourceReports(SourceReports { sources, omitted: 0 })
+    };
+    let hello = Hello { device: "gate-7".into(), ..Hello::default() };
+    // A message that is acknowledged shows that those before it have arrived.
+    let frames = Frames {
+        epoch: 1,
+        first: 1,
+        lengths: vec![0],
+        digests: vec![crc32c::crc32c(b"")],
+        ..Frames::default()
+    };
+    let messages = [
+        upload_request::Message::Hello(hello),
+        report(5),
+        report(7),
+        upload_request::Message::Frames(frames),
+    ];
+    let (requests, receiver) = tokio::sync::mpsc::channel(messages.len());
+    for message in messages {
+        requests.send(UploadRequest { message: Some(message) }).await.unwrap();
+    }
+    let mut client = IngestServiceClient::connect(cloud.url.clone()).await.unwrap();
+    let receiver = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let mut responses = client.upload(receiver).await.unwrap().into_inner();
+    for _ in ["the welcome", "the acknowledgement"] {
+        assert!(responses.message().await.unwrap().is_some());
+    }
+    let samples = scrape(&cloud).await;
+    let sources = |samples: &Samples, condition| sum(samples, "lopside_device_sources", &[condition]);
+    assert_eq!(sources(&samples, r#"condition="silent""#), 1.0);
+    assert_eq!(sources(&samples, r#"condition="working""#), 1.0);
+    let events = |event| sum(&samples, "lopside_ingest_events_total", &[event]);
+    assert_eq!((events(r#"event="source_silent""#), events(r#"event="source_restarted""#)), (1.0, 2.0));
+    drop(requests);
+    assert!(responses.message().await.unwrap().is_none());
+    assert_eq!(sources(&scrape(&cloud).await, r#"condition="silent""#), 0.0);
 }
 
 #[tokio::test]

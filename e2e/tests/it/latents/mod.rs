@@ -5,4 +5,4 @@ mod layers;
 mod scores;
 mod series;
 mod tensors;
-mod toy;
+pub(crate) mod toy;
