@@ -28,6 +28,7 @@ mod policy;
 mod read;
 mod tiff_tags;
 mod transparency;
+mod webp_chunks;
 
 pub use error::ImageFileError;
 pub use limits::check_image_size;

@@ -17,6 +17,7 @@ use super::{
     limits::{check_image_size, decoder_limits},
     png_chunks::PngChunks,
     transparency::flatten,
+    webp_chunks::check_webp_chunks,
 };
 
 /// An image whose header was read.
@@ -74,6 +75,9 @@ impl<'a> OpenImage<'a> {
     ) -> Result<Self, ImageFileError> {
         if format == ImageFormat::Tiff {
             refuse_camera_raw(bytes)?;
+        }
+        if format == ImageFormat::WebP {
+            check_webp_chunks(bytes, &policy.limits)?;
         }
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         reader.limits(decoder_limits(&policy.limits));
