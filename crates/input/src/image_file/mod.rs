@@ -26,6 +26,7 @@ mod open;
 mod png_chunks;
 mod policy;
 mod read;
+mod tiff_directory;
 mod tiff_tags;
 mod transparency;
 mod webp_chunks;

@@ -16,6 +16,7 @@ use super::{
     jpeg::JpegFile,
     limits::{check_image_size, decoder_limits},
     png_chunks::PngChunks,
+    tiff_directory::check_tiff_directory,
     transparency::flatten,
     webp_chunks::check_webp_chunks,
 };
@@ -75,6 +76,7 @@ impl<'a> OpenImage<'a> {
     ) -> Result<Self, ImageFileError> {
         if format == ImageFormat::Tiff {
             refuse_camera_raw(bytes)?;
+            check_tiff_directory(bytes, &policy.limits)?;
         }
         if format == ImageFormat::WebP {
             check_webp_chunks(bytes, &policy.limits)?;

@@ -1,8 +1,8 @@
 //! The directories of a TIFF file, in which EXIF stores its values as well (TIFF 6.0, section 2), and those of `BigTIFF`,
 //! whose counts and offsets have 64 bits. Only what is asked for is read, and nothing is allocated.
 
-/// Maximum number of entries that are read of one directory.
-const MAX_ENTRIES: u64 = 1024;
+/// Maximum number of entries among which a tag is looked for.
+const MAX_ENTRIES: usize = 1024;
 
 /// A reader of directories.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +11,15 @@ pub(super) struct TiffTags<'a> {
     is_big_endian: bool,
     /// Whether counts and offsets have 64 bits.
     is_big: bool,
+}
+
+/// An entry of a directory, whose value was not read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TiffEntry {
+    /// The meaning of the value.
+    pub(super) tag: u16,
+    /// The offset behind the tag.
+    offset: u64,
 }
 
 /// One value, or several of the same kind.
@@ -43,14 +52,35 @@ impl<'a> TiffTags<'a> {
 
     /// Returns the value of a tag; `None` if the directory does not have it or is damaged.
     pub(super) fn value(&self, directory: u64, tag: u16) -> Option<TagValue<'a>> {
-        let entry = self.entry(directory, tag)?;
-        let kind = self.u16_at(entry.checked_add(2)?)?;
-        let length = kind_bytes(kind)?.checked_mul(self.offset_at(entry.checked_add(4)?)?)?;
-        let field = entry.checked_add(4 + self.offset_bytes())?;
+        self.value_of(self.entry(directory, tag)?)
+    }
+
+    /// Returns all entries of a directory up to the end of the file. Their number is bounded by the length of the file
+    /// alone.
+    pub(super) fn entries(self, directory: u64) -> impl Iterator<Item = TiffEntry> {
+        let (first, count) = self.entry_range(directory).unwrap_or_default();
+        (0..count).map_while(move |index| {
+            let offset = first.checked_add(index.checked_mul(self.entry_bytes())?)?;
+            Some(TiffEntry { tag: self.u16_at(offset)?, offset: offset.checked_add(2)? })
+        })
+    }
+
+    /// Returns the length that an entry declares, in bytes; `None` if its kind is unknown or it is cut off.
+    pub(super) fn length(&self, entry: TiffEntry) -> Option<u64> {
+        Some(
+            kind_bytes(self.u16_at(entry.offset)?)?
+                .saturating_mul(self.offset_at(entry.offset.checked_add(2)?)?),
+        )
+    }
+
+    /// Returns the value of an entry; `None` if it is damaged.
+    pub(super) fn value_of(&self, entry: TiffEntry) -> Option<TagValue<'a>> {
+        let length = self.length(entry)?;
+        let field = entry.offset.checked_add(2 + self.offset_bytes())?;
         let start = if length <= self.offset_bytes() { field } else { self.offset_at(field)? };
         let end = usize::try_from(start.checked_add(length)?).ok()?;
         let bytes = self.bytes.get(usize::try_from(start).ok()?..end)?;
-        Some(TagValue { kind, bytes, is_big_endian: self.is_big_endian })
+        Some(TagValue { kind: self.u16_at(entry.offset)?, bytes, is_big_endian: self.is_big_endian })
     }
 
     /// Returns whether a directory is complete.
@@ -60,19 +90,16 @@ impl<'a> TiffTags<'a> {
 
     /// Returns the offset of the directory behind this one, 0 at the end; `None` if this one is damaged.
     pub(super) fn next_directory(&self, directory: u64) -> Option<u64> {
-        let (first, count) = self.entries(directory)?;
+        let (first, count) = self.entry_range(directory)?;
         self.offset_at(first.checked_add(count.checked_mul(self.entry_bytes())?)?)
     }
 
-    /// Returns the offset of the entry of a tag.
-    fn entry(&self, directory: u64, tag: u16) -> Option<u64> {
-        let (first, count) = self.entries(directory)?;
-        let offsets = (0..count.min(MAX_ENTRIES)).map(|index| first.checked_add(index * self.entry_bytes()));
-        offsets.flatten().find(|&offset| self.u16_at(offset) == Some(tag))
+    fn entry(self, directory: u64, tag: u16) -> Option<TiffEntry> {
+        self.entries(directory).take(MAX_ENTRIES).find(|entry| entry.tag == tag)
     }
 
     /// Returns the offset of the first entry of a directory, and the number of entries.
-    fn entries(&self, directory: u64) -> Option<(u64, u64)> {
+    fn entry_range(&self, directory: u64) -> Option<(u64, u64)> {
         if self.is_big {
             Some((directory.checked_add(8)?, self.offset_at(directory)?))
         } else {
@@ -112,13 +139,25 @@ impl<'a> TiffTags<'a> {
 impl<'a> TagValue<'a> {
     /// Returns the first value as a whole number.
     pub(super) fn number(&self) -> Option<u64> {
-        match self.kind {
-            1 => self.bytes.first().map(|&byte| u64::from(byte)),
-            3 => number(self.bytes, self.is_big_endian).map(u64::from),
-            4 | 13 => long_number(self.bytes, self.is_big_endian).map(u64::from),
-            16 | 18 => long8_number(self.bytes, self.is_big_endian),
+        self.numbers().next()
+    }
+
+    /// Returns the values as whole numbers; none if they are of another kind.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> + use<'a> {
+        let Self { kind, is_big_endian, bytes } = *self;
+        let size = kind_bytes(kind).map_or(1, |bytes| bytes as usize);
+        bytes.chunks_exact(size).map_while(move |bytes| match kind {
+            1 => Some(u64::from(bytes[0])),
+            3 => number(bytes, is_big_endian).map(u64::from),
+            4 | 13 => long_number(bytes, is_big_endian).map(u64::from),
+            16 | 18 => long8_number(bytes, is_big_endian),
             _ => None,
-        }
+        })
+    }
+
+    /// Returns the number of values.
+    pub(super) fn count(&self) -> u64 {
+        self.bytes.len() as u64 / kind_bytes(self.kind).unwrap_or(1)
     }
 
     /// Returns values that are bytes, or bytes of another structure.

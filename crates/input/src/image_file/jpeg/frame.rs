@@ -4,7 +4,7 @@
 use super::{
     super::{ImageFileError, error::TRANSFER_AGAIN},
     invalid,
-    layout::{DEFINE_NUMBER_OF_LINES, JpegLayout},
+    layout::{DEFINE_NUMBER_OF_LINES, JpegLayout, Segment},
 };
 
 /// A component of the image, such as its luma.
@@ -80,6 +80,13 @@ impl Frame {
         let height = (self.height * component.vertical).div_ceil(vertical);
         (width.div_ceil(8), height.div_ceil(8))
     }
+}
+
+/// Returns width and height that a segment declares; `None` if it is no frame header of any process.
+pub(super) fn declared_size(segment: &Segment<'_>) -> Option<(u32, u32)> {
+    let &[_, y1, y0, x1, x0] = segment.payload.first_chunk()?;
+    let is_frame = matches!(segment.marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf);
+    is_frame.then(|| (u16::from_be_bytes([x1, x0]).into(), u16::from_be_bytes([y1, y0]).into()))
 }
 
 /// Returns the name of a coding process that is not read, with advice.

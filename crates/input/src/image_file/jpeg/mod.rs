@@ -119,6 +119,15 @@ impl<'a> JpegFile<'a> {
     }
 }
 
+/// Returns width and height in all frame headers of a file, or of a part that lacks its tables.
+///
+/// # Errors
+/// [`ImageFileError::Decode`] for more segments than any image needs.
+pub(super) fn frame_sizes(bytes: &[u8]) -> Result<Vec<(u32, u32)>, ImageFileError> {
+    let layout = JpegLayout::parse(bytes)?;
+    Ok(layout.segments.iter().filter_map(frame::declared_size).collect())
+}
+
 /// Returns the error of a file that is not valid JPEG.
 fn invalid(reason: &str) -> ImageFileError {
     let format = ImageFormatHint::Exact(ImageFormat::Jpeg);
