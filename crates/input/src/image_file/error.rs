@@ -45,6 +45,16 @@ pub enum ImageFileError {
         /// Advice for the operator.
         fix: &'static str,
     },
+    /// The header is valid, but declares an image without pixels.
+    #[error(
+        "an image of {width}×{height} pixels has nothing to show: the file was not written completely. Write it again"
+    )]
+    NoPixels {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
     /// The image has more pixels than allowed.
     #[error(
         "an image of {width}×{height} pixels is over the limit of {limit} pixels per image: scale it down, or cut it \
@@ -88,7 +98,7 @@ impl ImageFileError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Io(_) => "unreadable",
-            Self::Decode(_) => "invalid",
+            Self::Decode(_) | Self::NoPixels { .. } => "invalid",
             Self::UnknownFormat { .. } => "unknown-format",
             Self::Unsupported { .. } => "unsupported",
             Self::Damaged { .. } => "damaged",

@@ -21,6 +21,21 @@ pub fn check_image_size(width: u32, height: u32, limits: &InputLimits) -> Result
     Ok(())
 }
 
+/// Checks that an image has pixels, and its size.
+///
+/// # Errors
+/// [`ImageFileError::NoPixels`], and those of [`check_image_size`].
+pub(super) fn check_declared_size(
+    width: u32,
+    height: u32,
+    limits: &InputLimits,
+) -> Result<(), ImageFileError> {
+    if width == 0 || height == 0 {
+        return Err(ImageFileError::NoPixels { width, height });
+    }
+    check_image_size(width, height, limits)
+}
+
 /// Returns the limits of a decoder.
 pub(super) fn decoder_limits(limits: &InputLimits) -> image::Limits {
     let mut decoder_limits = image::Limits::default();

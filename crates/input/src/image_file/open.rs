@@ -14,7 +14,7 @@ use super::{
     exif::{ExifFacts, read_exif},
     format::FileFormat,
     jpeg::JpegFile,
-    limits::{check_image_size, decoder_limits},
+    limits::{check_declared_size, decoder_limits},
     png_chunks::PngChunks,
     tiff_directory::check_tiff_directory,
     transparency::flatten,
@@ -54,7 +54,7 @@ impl<'a> OpenImage<'a> {
         let bytes = bytes.get(start..).unwrap_or_default();
         let file = JpegFile::parse(bytes)?;
         let (width, height) = file.dimensions();
-        check_image_size(width, height, &policy.limits)?;
+        check_declared_size(width, height, &policy.limits)?;
         let mut notes = ImageNotes::default();
         if start > 0 {
             notes.warn(ImageWarning::LeadingBytes { count: start });
@@ -85,7 +85,7 @@ impl<'a> OpenImage<'a> {
         reader.limits(decoder_limits(&policy.limits));
         let mut decoder = reader.into_decoder()?;
         let (width, height) = decoder.dimensions();
-        check_image_size(width, height, &policy.limits)?;
+        check_declared_size(width, height, &policy.limits)?;
         let mut notes = ImageNotes::default();
         let profile = read_profile(bytes, format, &mut decoder).unwrap_or_else(|reason| {
             notes.warn(ImageWarning::ColourProfileIgnored { reason });

@@ -102,3 +102,19 @@ fn of_several_images_the_first_is_read_with_a_warning() {
     assert!(psnr(&several.image.into_rgb8(), &sample()) > 25.0);
     assert_eq!(read(&encoded(sample(), ImageFormat::Gif)).unwrap().notes.warnings, []);
 }
+
+#[test]
+fn an_image_without_pixels_is_refused() {
+    let files: [&[u8]; 5] = [
+        b"P1\n0 1\n",
+        b"P5 3 0 255\n",
+        b"P6\n0 0\n255\n",
+        b"P7\nWIDTH 0\nHEIGHT 2\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n",
+        b"qoif\0\0\0\0\0\0\0\x01\x03\0\0\0\0\0\0\0\0\x01",
+    ];
+    for file in files {
+        let error = read(file).unwrap_err();
+        assert!(matches!(error, ImageFileError::NoPixels { .. } | ImageFileError::Decode(_)), "{error}");
+        assert_eq!(error.name(), "invalid");
+    }
+}
