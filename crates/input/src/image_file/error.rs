@@ -92,6 +92,11 @@ pub enum ImageFileError {
 }
 
 impl ImageFileError {
+    /// Returns the error of an image of which nothing can be shown.
+    pub(super) fn damaged(reason: impl Into<String>) -> Self {
+        Self::Damaged { reason: reason.into(), fix: TRANSFER_AGAIN }
+    }
+
     /// Returns a stable name of the reason for counters and reports: `unreadable`, `invalid`, `unknown-format`,
     /// `unsupported`, `damaged` or `too-large`.
     #[must_use]

@@ -10,7 +10,6 @@ use super::{
     container::{has_several_images, refuse_camera_raw},
     depth::stretch_significant_bits,
     embedded_profile::read_profile,
-    error::TRANSFER_AGAIN,
     exif::{ExifFacts, read_exif},
     format::FileFormat,
     jpeg::JpegFile,
@@ -164,7 +163,7 @@ fn damaged_pixels(error: ImageFileError) -> ImageFileError {
     match error {
         ImageFileError::Decode(
             error @ (ImageError::Decoding(_) | ImageError::IoError(_) | ImageError::Parameter(_)),
-        ) => ImageFileError::Damaged { reason: error.to_string(), fix: TRANSFER_AGAIN },
+        ) => ImageFileError::damaged(error.to_string()),
         other => other,
     }
 }

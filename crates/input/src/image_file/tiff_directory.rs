@@ -10,7 +10,6 @@ use image::{
 
 use super::{
     ImageFileError,
-    error::TRANSFER_AGAIN,
     jpeg::frame_sizes,
     limits::{check_image_size, max_decoder_bytes},
     tiff_tags::{TagValue, TiffTags},
@@ -85,7 +84,9 @@ impl<'a> Directory<'a> {
         let mut values = BTreeMap::new();
         for (tag, (entry, length)) in last {
             let value = tags.value_of(entry).ok_or_else(|| {
-                damaged(format!("the tag {tag} has {length} bytes, and they end behind the file"))
+                ImageFileError::damaged(format!(
+                    "the tag {tag} has {length} bytes, and they end behind the file"
+                ))
             })?;
             if value.count().saturating_mul(VALUE_BYTES) > max_decoder_bytes(limits) {
                 return Err(over_memory());
@@ -129,7 +130,7 @@ fn check_jpeg_parts(
         for (offset, count) in directory.numbers(offsets).zip(directory.numbers(counts)) {
             walked = walked.saturating_add(count);
             if walked > bytes.len() as u64 {
-                return Err(damaged("its strips or tiles are longer than the file".into()));
+                return Err(ImageFileError::damaged("its strips or tiles are longer than the file"));
             }
             let part = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
             let length = usize::try_from(count).map_or(part.len(), |count| count.min(part.len()));
@@ -139,10 +140,6 @@ fn check_jpeg_parts(
         }
     }
     Ok(())
-}
-
-fn damaged(reason: String) -> ImageFileError {
-    ImageFileError::Damaged { reason, fix: TRANSFER_AGAIN }
 }
 
 fn over_memory() -> ImageFileError {

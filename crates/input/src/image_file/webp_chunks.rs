@@ -1,7 +1,9 @@
 //! The chunks of a WebP file (RFC 9649), as far as the decoder trusts them before it has seen their content: it allocates
 //! the length that a chunk of metadata declares, and the size of the image inside, whatever the file declares as its size.
 
-use super::{ImageFileError, error::TRANSFER_AGAIN, limits::check_image_size};
+use std::iter;
+
+use super::{ImageFileError, limits::check_image_size};
 use crate::limits::InputLimits;
 
 /// Length of the header of a WebP file: `RIFF`, a length, `WEBP`.
@@ -12,55 +14,56 @@ const CHUNK_HEADER_BYTES: usize = 8;
 /// Number of bytes of a frame of an animation before its chunks.
 const FRAME_HEADER_BYTES: usize = 16;
 
+/// A chunk, whose content may be cut off.
+struct Chunk<'a> {
+    name: [u8; 4],
+    declared_length: usize,
+    content: &'a [u8],
+}
+
 /// Checks that all chunks of a WebP file are within the file, and that no image in them is over the limits.
 ///
 /// # Errors
 /// [`ImageFileError::Damaged`] with the chunk that is cut off, or the error of an image that is too large.
 pub(super) fn check_webp_chunks(bytes: &[u8], limits: &InputLimits) -> Result<(), ImageFileError> {
-    check_chunks(bytes.get(FILE_HEADER_BYTES..).unwrap_or_default(), limits)
-}
-
-fn check_chunks(mut rest: &[u8], limits: &InputLimits) -> Result<(), ImageFileError> {
-    while let Some((header, content)) = rest.split_first_chunk::<CHUNK_HEADER_BYTES>() {
-        let [a, b, c, d, length @ ..] = *header;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > content.len() {
-            let (name, found) = ([a, b, c, d].escape_ascii().to_string(), content.len());
-            return Err(ImageFileError::Damaged {
-                reason: format!("the chunk {name} has {length} bytes, and the file {found} of them"),
-                fix: TRANSFER_AGAIN,
-            });
+    for chunk in chunks(bytes.get(FILE_HEADER_BYTES..).unwrap_or_default()) {
+        let (name, length, found) = (chunk.name, chunk.declared_length, chunk.content.len());
+        if length > found {
+            let name = name.escape_ascii();
+            return Err(ImageFileError::damaged(format!(
+                "the chunk {name} has {length} bytes, and the file {found} of them"
+            )));
         }
-        check_content(&header[..4], &content[..length], limits)?;
-        // A chunk of odd length is followed by one byte, which the last chunk may lack.
-        rest = content.get(length + length % 2..).unwrap_or_default();
+        check_size(&chunk, limits)?;
+        if name == *b"ANMF" {
+            let frame = chunk.content.get(FRAME_HEADER_BYTES..).unwrap_or_default();
+            chunks(frame).try_for_each(|chunk| check_size(&chunk, limits))?;
+        }
     }
     Ok(())
 }
 
-fn check_content(name: &[u8], content: &[u8], limits: &InputLimits) -> Result<(), ImageFileError> {
-    let size = match name {
-        b"VP8 " => lossy_size(content),
-        b"VP8L" => lossless_size(content),
-        // Such a frame does not contain further ones.
-        b"ANMF" => return check_frame(content.get(FRAME_HEADER_BYTES..).unwrap_or_default(), limits),
+/// Returns the chunks in these bytes. The content of one that is cut off ends with the bytes.
+fn chunks(mut rest: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    iter::from_fn(move || {
+        let (header, behind) = rest.split_first_chunk::<CHUNK_HEADER_BYTES>()?;
+        let [a, b, c, d, length @ ..] = *header;
+        let declared_length = u32::from_le_bytes(length) as usize;
+        let length = declared_length.min(behind.len());
+        // A chunk of odd length is followed by one byte, which the last chunk may lack.
+        rest = behind.get(length + length % 2..).unwrap_or_default();
+        Some(Chunk { name: [a, b, c, d], declared_length, content: &behind[..length] })
+    })
+}
+
+/// Compares the size of the image that a chunk contains with the limits.
+fn check_size(chunk: &Chunk<'_>, limits: &InputLimits) -> Result<(), ImageFileError> {
+    let size = match &chunk.name {
+        b"VP8 " => lossy_size(chunk.content),
+        b"VP8L" => lossless_size(chunk.content),
         _ => None,
     };
     size.map_or(Ok(()), |[width, height]| check_image_size(width, height, limits))
-}
-
-/// Checks the chunks of a frame of an animation.
-fn check_frame(chunks: &[u8], limits: &InputLimits) -> Result<(), ImageFileError> {
-    let mut rest = chunks;
-    while let Some((header, content)) = rest.split_first_chunk::<CHUNK_HEADER_BYTES>() {
-        let [a, b, c, d, length @ ..] = *header;
-        let length = (u32::from_le_bytes(length) as usize).min(content.len());
-        if [a, b, c, d] != *b"ANMF" {
-            check_content(&[a, b, c, d], &content[..length], limits)?;
-        }
-        rest = content.get(length + length % 2..).unwrap_or_default();
-    }
-    Ok(())
 }
 
 /// Returns the size in the header of a key frame of VP8 (RFC 6386, section 9.1).

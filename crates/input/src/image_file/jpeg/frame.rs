@@ -2,7 +2,7 @@
 //! by their names.
 
 use super::{
-    super::{ImageFileError, error::TRANSFER_AGAIN},
+    super::ImageFileError,
     invalid,
     layout::{DEFINE_NUMBER_OF_LINES, JpegLayout, Segment},
 };
@@ -52,11 +52,7 @@ impl Frame {
             }
         }
         let reason = layout.damage.unwrap_or("the data ends before the header of the image");
-        Err(if layout.has_end {
-            invalid("it has no frame header")
-        } else {
-            ImageFileError::Damaged { reason: reason.into(), fix: TRANSFER_AGAIN }
-        })
+        Err(if layout.has_end { invalid("it has no frame header") } else { ImageFileError::damaged(reason) })
     }
 
     /// Returns the largest sampling factors of all components, horizontal and vertical.
@@ -143,10 +139,9 @@ fn defined_height(layout: &JpegLayout<'_>) -> Result<u32, ImageFileError> {
     let segment = layout.segments.iter().find(|segment| segment.marker == DEFINE_NUMBER_OF_LINES);
     match segment.and_then(|segment| segment.payload.first_chunk()) {
         Some(&height) if height != [0, 0] => Ok(u32::from(u16::from_be_bytes(height))),
-        None if !layout.has_end => Err(ImageFileError::Damaged {
-            reason: "the data ends before the height of the image".into(),
-            fix: TRANSFER_AGAIN,
-        }),
+        None if !layout.has_end => {
+            Err(ImageFileError::damaged("the data ends before the height of the image"))
+        }
         _ => Err(invalid("it has no height")),
     }
 }

@@ -103,9 +103,7 @@ impl<'a> JpegFile<'a> {
         }
         let decoded = pixels::decode(&self.decodable(lacks_tables), &self.layout, &self.frame);
         match (decoded, damage) {
-            (Err(ImageFileError::Decode(_)), Some(reason)) => {
-                Err(ImageFileError::Damaged { reason: reason.into(), fix: TRANSFER_AGAIN })
-            }
+            (Err(ImageFileError::Decode(_)), Some(reason)) => Err(ImageFileError::damaged(reason)),
             (decoded, _) => decoded,
         }
     }
