@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use lopside_telemetry::metrics::{KeyValue, meter};
+use lopside_telemetry::metrics::{AsyncInstrument, KeyValue, meter};
 
 use super::{counters::AgentCounters, source_state::SourceState};
 
@@ -34,15 +34,10 @@ fn register_gauge(
     description: &'static str,
     value: fn(&SourceState) -> u64,
 ) {
-    let counters = Arc::clone(counters);
     let _ = meter()
         .u64_observable_gauge(name)
         .with_description(description)
-        .with_callback(move |gauge| {
-            for source in &counters.sources {
-                gauge.observe(value(source), &[KeyValue::new("source", source.name.clone())]);
-            }
-        })
+        .with_callback(observe_sources(counters, value))
         .build();
 }
 
@@ -52,14 +47,22 @@ fn register_counter(
     description: &'static str,
     value: fn(&SourceState) -> u64,
 ) {
-    let counters = Arc::clone(counters);
     let _ = meter()
         .u64_observable_counter(name)
         .with_description(description)
-        .with_callback(move |counter| {
-            for source in &counters.sources {
-                counter.observe(value(source), &[KeyValue::new("source", source.name.clone())]);
-            }
-        })
+        .with_callback(observe_sources(counters, value))
         .build();
+}
+
+/// Returns a function that reports one value per source.
+fn observe_sources(
+    counters: &Arc<AgentCounters>,
+    value: fn(&SourceState) -> u64,
+) -> impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + use<> {
+    let counters = Arc::clone(counters);
+    move |instrument| {
+        for source in &counters.sources {
+            instrument.observe(value(source), &[KeyValue::new("source", source.name.clone())]);
+        }
+    }
 }
