@@ -21,6 +21,15 @@ fn store(spool: &mut Spool<Disk>, count: usize) {
     }
 }
 
+/// Makes a spool of four records, of which each fills a segment.
+fn fill_four_segments(folder: &Path) {
+    let mut spool = open(folder, 1);
+    for _ in 0..4 {
+        assert!(matches!(spool.append(CLASS, &[7; 15_000]).unwrap(), AppendOutcome::Accepted(_)));
+        spool.commit().unwrap();
+    }
+}
+
 fn read_all(spool: &mut Spool<Disk>) -> Vec<u64> {
     let mut numbers = Vec::new();
     loop {
@@ -112,13 +121,7 @@ fn files_that_only_resemble_segments_are_left_alone() {
 #[test]
 fn segments_behind_a_missing_one_belong_to_the_spool() {
     let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(folder.path(), 1);
-    // Each block fills a segment.
-    for _ in 0..4 {
-        assert!(matches!(spool.append(CLASS, &[7; 15_000]).unwrap(), AppendOutcome::Accepted(_)));
-        spool.commit().unwrap();
-    }
-    drop(spool);
+    fill_four_segments(folder.path());
     fs::remove_file(folder.path().join("normal-0000000000000002.log")).unwrap();
     let mut spool = open(folder.path(), 2);
     let mut numbers = Vec::new();
@@ -133,12 +136,7 @@ fn segments_behind_a_missing_one_belong_to_the_spool() {
 #[test]
 fn a_spool_of_an_earlier_version_keeps_its_segments() {
     let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(folder.path(), 1);
-    for _ in 0..4 {
-        assert!(matches!(spool.append(CLASS, &[7; 15_000]).unwrap(), AppendOutcome::Accepted(_)));
-        spool.commit().unwrap();
-    }
-    drop(spool);
+    fill_four_segments(folder.path());
     // The earlier format is shorter, and its state may not know the records before a segment.
     let path = folder.path().join("state");
     let mut state = fs::read(&path).unwrap();
