@@ -218,6 +218,7 @@ async fn release_pages(connection: &mut SqliteConnection, excess: i64) -> sqlx::
 #[cfg(test)]
 mod tests {
     use std::{
+        iter,
         path::PathBuf,
         sync::atomic::{AtomicUsize, Ordering},
     };
@@ -354,5 +355,23 @@ mod tests {
         hook_commits(&store, move || fs::remove_file(&path).is_ok()).await;
         let error = write_batch(&store).await.unwrap_err();
         assert!(matches!(error, ArchiveError::Replaced { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn files_that_move_under_a_statement_are_named_before_its_error() {
+        let (folder, path, store) = new_store().await;
+        let aside = folder.path().join("aside.db");
+        let (from, to) = (path.clone(), aside.clone());
+        hook_commits(&store, move || fs::rename(&from, &to).is_err()).await;
+        let error = write_batch(&store).await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Replaced { .. }), "{error}");
+        // With all open connections in use, the next one finds no file to open.
+        let held: Vec<_> = iter::from_fn(|| store.readers.try_acquire()).collect();
+        let error = store.devices().await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Replaced { .. }), "{error}");
+        fs::rename(&aside, &path).unwrap();
+        drop(held);
+        store.devices().await.unwrap();
+        store.check_write(0).await.unwrap();
     }
 }

@@ -104,9 +104,17 @@ pub(super) async fn verify_audit(
 }
 
 impl Store {
-    /// Returns a function that converts an error of sqlx; `operation` names the operation that failed.
-    fn error_for(&self, operation: &'static str) -> impl FnOnce(sqlx::Error) -> ArchiveError {
-        move |error| classify_error(&self.location, operation, &error)
+    /// Converts an error of sqlx; `operation` names the operation that failed.
+    ///
+    /// If the files were moved at the same time, SQLite reports whatever it met first, such as a failed disk. The
+    /// files are therefore looked up again before the error is named.
+    async fn explain<T>(&self, operation: &'static str, result: sqlx::Result<T>) -> Result<T, ArchiveError> {
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => classify_error(&self.location, operation, &error),
+        };
+        self.check_files().await?;
+        Err(error)
     }
 
     async fn begin(&self, operation: &'static str) -> Result<WriteTransaction<'_>, ArchiveError> {
@@ -147,35 +155,40 @@ impl Backend for Store {
     ) -> Result<Vec<KnownNumbers>, ArchiveError> {
         // The device deletes its records with these numbers, so they must not be those of another file.
         self.check_files().await?;
-        let known = read::known_numbers(&self.readers, device, spool, lanes)
-            .await
-            .map_err(self.error_for("look up record numbers"))?;
+        let known = read::known_numbers(&self.readers, device, spool, lanes).await;
+        let known = self.explain("look up record numbers", known).await?;
         self.check_files().await?;
         Ok(known)
     }
 
     async fn devices(&self) -> Result<Vec<Device>, ArchiveError> {
-        read::devices(&self.readers).await.map_err(self.error_for("list devices"))
+        let result = read::devices(&self.readers).await;
+        self.explain("list devices", result).await
     }
 
     async fn devices_after(&self, name: &str, limit: u32) -> Result<Vec<Device>, ArchiveError> {
-        read::devices_after(&self.readers, name, limit).await.map_err(self.error_for("list devices"))
+        let result = read::devices_after(&self.readers, name, limit).await;
+        self.explain("list devices", result).await
     }
 
     async fn summarise(&self, silent_before_us: i64) -> Result<ArchiveSummary, ArchiveError> {
-        summary::summarise(&self.readers, silent_before_us).await.map_err(self.error_for("count its frames"))
+        let result = summary::summarise(&self.readers, silent_before_us).await;
+        self.explain("count its frames", result).await
     }
 
     async fn list_frames(&self, query: &FrameQuery) -> Result<Vec<FrameMeta>, ArchiveError> {
-        list::list_frames(&self.readers, query).await.map_err(self.error_for("list frames"))
+        let result = list::list_frames(&self.readers, query).await;
+        self.explain("list frames", result).await
     }
 
     async fn read_frame(&self, id: i64) -> Result<Option<Frame>, ArchiveError> {
-        list::read_frame(&self.readers, id).await.map_err(self.error_for("read a frame"))
+        let result = list::read_frame(&self.readers, id).await;
+        self.explain("read a frame", result).await
     }
 
     async fn read_frame_bytes(&self, ids: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, ArchiveError> {
-        list::read_frame_bytes(&self.readers, ids).await.map_err(self.error_for("read frames"))
+        let result = list::read_frame_bytes(&self.readers, ids).await;
+        self.explain("read frames", result).await
     }
 
     async fn frames_since(
@@ -184,7 +197,8 @@ impl Backend for Store {
         device: Option<&str>,
         limit: u32,
     ) -> Result<FramesSince, ArchiveError> {
-        list::frames_since(&self.readers, id, device, limit).await.map_err(self.error_for("list new frames"))
+        let result = list::frames_since(&self.readers, id, device, limit).await;
+        self.explain("list new frames", result).await
     }
 
     async fn delete(&self, id: i64) -> Result<bool, ArchiveError> {
@@ -199,9 +213,8 @@ impl Backend for Store {
         spaces: &[LatentSpaceKey],
         limit: u32,
     ) -> Result<Vec<UnscoredFrame>, ArchiveError> {
-        scores::unscored_frames(&self.readers, head, spaces, limit)
-            .await
-            .map_err(self.error_for("find unscored frames"))
+        let result = scores::unscored_frames(&self.readers, head, spaces, limit).await;
+        self.explain("find unscored frames", result).await
     }
 
     async fn put_scores(&self, head: &HeadKey, scores: &[NewScore]) -> Result<u64, ArchiveError> {
@@ -211,7 +224,8 @@ impl Backend for Store {
     }
 
     async fn usage(&self) -> Result<ArchiveUsage, ArchiveError> {
-        usage::read_usage(&self.readers).await.map_err(self.error_for("measure its size"))
+        let result = usage::read_usage(&self.readers).await;
+        self.explain("measure its size", result).await
     }
 
     async fn delete_oldest(&self, eviction: &Eviction) -> Result<DeletedFrames, ArchiveError> {
@@ -222,8 +236,8 @@ impl Backend for Store {
 
     async fn release_space(&self) -> Result<bool, ArchiveError> {
         let operation = "give free space back";
-        let mut reader = self.readers.acquire().await.map_err(self.error_for(operation))?;
-        let excess = excess_pages(&mut reader).await.map_err(self.error_for(operation))?;
+        let mut reader = self.explain(operation, self.readers.acquire().await).await?;
+        let excess = self.explain(operation, excess_pages(&mut reader).await).await?;
         drop(reader);
         if excess == 0 {
             return Ok(false);
@@ -241,14 +255,14 @@ impl Backend for Store {
 
     async fn list_audit(&self, before: u64, limit: u32) -> Result<Vec<AuditEntry>, ArchiveError> {
         let before = i64::try_from(before).unwrap_or(i64::MAX);
-        audit::list(&self.readers, before, i64::from(limit))
-            .await
-            .map_err(self.error_for("list its audit log"))
+        let result = audit::list(&self.readers, before, i64::from(limit)).await;
+        self.explain("list its audit log", result).await
     }
 
     async fn check_read(&self) -> Result<(), ArchiveError> {
         self.check_files().await?;
-        health::read_check(&self.readers).await.map_err(self.error_for("answer"))
+        let result = health::read_check(&self.readers).await;
+        self.explain("answer", result).await
     }
 
     async fn check_write(&self, now_us: i64) -> Result<(), ArchiveError> {

@@ -25,7 +25,7 @@ impl<'a> WriteTransaction<'a> {
     pub(super) async fn begin(store: &'a Store, operation: &'static str) -> Result<Self, ArchiveError> {
         // A new connection must not open another file, and the old one must not fill a file without a name.
         store.check_files().await?;
-        let connection = store.writer.acquire().await.map_err(store.error_for(operation))?;
+        let connection = store.explain(operation, store.writer.acquire().await).await?;
         let mut transaction = Self { store, operation, connection, is_committed: false };
         transaction.execute(BEGIN).await?;
         Ok(transaction)
@@ -34,7 +34,7 @@ impl<'a> WriteTransaction<'a> {
     /// Commits if `outcome` is a success, and returns its value after the commit is durable in the files that the
     /// paths name.
     pub(super) async fn finish<T>(mut self, outcome: sqlx::Result<T>) -> Result<T, ArchiveError> {
-        let value = outcome.map_err(self.store.error_for(self.operation))?;
+        let value = self.store.explain(self.operation, outcome).await?;
         self.execute("COMMIT").await?;
         self.is_committed = true;
         self.store.check_files().await?;
@@ -43,7 +43,7 @@ impl<'a> WriteTransaction<'a> {
 
     async fn execute(&mut self, statement: &'static str) -> Result<(), ArchiveError> {
         let executed = sqlx::query(statement).execute(&mut *self.connection).await;
-        executed.map(drop).map_err(self.store.error_for(self.operation))
+        self.store.explain(self.operation, executed.map(drop)).await
     }
 }
 
