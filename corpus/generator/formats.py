@@ -100,6 +100,38 @@ def tiff(samples, endian="<", tags=(), sample_format=1, photometric=None):
         (339, 3, [sample_format] * channels),
         *tags,
     ]
+    return tiff_file(data, entries, endian)
+
+
+def tiled_tiff(samples, tile_size, compress, compression, photometric=2, tags=()):
+    """Encodes samples in tiles; `compress` gets each tile, which repeats the last column and row beyond the edges."""
+    height, width, channels = samples.shape
+    columns, rows = -(-width // tile_size), -(-height // tile_size)
+    padded = np.pad(samples, [(0, rows * tile_size - height), (0, columns * tile_size - width), (0, 0)], "edge")
+    tiles = [
+        compress(np.ascontiguousarray(padded[y : y + tile_size, x : x + tile_size]))
+        for y in range(0, rows * tile_size, tile_size)
+        for x in range(0, columns * tile_size, tile_size)
+    ]
+    lengths = [len(tile) for tile in tiles]
+    entries = [
+        (256, 4, [width]),
+        (257, 4, [height]),
+        (258, 3, [8] * channels),
+        (259, 3, [compression]),
+        (262, 3, [photometric]),
+        (277, 3, [channels]),
+        (322, 3, [tile_size]),
+        (323, 3, [tile_size]),
+        (324, 4, [8 + sum(lengths[:index]) for index in range(len(tiles))]),
+        (325, 4, lengths),
+        *tags,
+    ]
+    return tiff_file(b"".join(tiles), entries, "<")
+
+
+def tiff_file(data, entries, endian):
+    """Returns a file of data, which starts at offset 8, and a directory of tags, types and values."""
     data += bytes(len(data) % 2)
     out = (b"II*\0" if endian == "<" else b"MM\0*") + struct.pack(endian + "I", 8 + len(data)) + data
     directory, extra = struct.pack(endian + "H", len(entries)), b""

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -97,10 +98,32 @@ def add_tiff(corpus, add):
     add("icc-p3.tif", content, "a colour profile", converted(COLOUR, profile), decibels=38)
     pages = saved(image, "TIFF", save_all=True, append_images=[Image.fromarray(GREY)], compression="tiff_lzw")
     add("two-pages.tif", pages, "two pages: the first", COLOUR, notes="first-of-several")
+    add_tiled_tiff(add)
+    strips = saved(image, "TIFF", compression="jpeg", quality=95)
+    add("jpeg-strips.tif", strips, "compressed: JPEG, in strips with shared tables", decoded(strips), decibels=38)
     whole = formats.tiff(COLOUR)
     add("cut.tif", whole[: len(whole) // 2], "cut off at 50 %, before its directory", refusal="damaged")
     raw = formats.tiff(COLOUR, tags=[(0xC612, 1, [1, 4, 0, 0])])
     add("raw.dng", raw, "a camera's raw format in a TIFF file", refusal="a camera's raw format is not supported")
+
+
+def add_tiled_tiff(add):
+    plain = formats.tiled_tiff(COLOUR, 32, lambda tile: tile.tobytes(), 1)
+    add("tiles.tif", plain, "in tiles that end beyond the edges", COLOUR)
+    deflated = formats.tiled_tiff(COLOUR, 16, lambda tile: zlib.compress(differences(tile)), 8, tags=[(317, 3, [2])])
+    add("tiles-deflate.tif", deflated, "in tiles, compressed: deflate of differences", COLOUR)
+
+    def jpeg(tile):
+        return saved(Image.fromarray(tile), "JPEG", quality=95, subsampling="4:2:0")
+
+    content = formats.tiled_tiff(COLOUR, 32, jpeg, 7, photometric=6, tags=[(530, 3, [2, 2])])
+    add("tiles-jpeg.tif", content, "in tiles, compressed: JPEG", decoded(content), decibels=38)
+    add("tiles-jpeg-cut.tif", content[: len(content) // 2], "in tiles, cut off at 50 %, before its directory", refusal="damaged")
+
+
+def differences(tile):
+    """Returns the samples of a tile as differences to their left neighbours: predictor 2 of TIFF 6.0."""
+    return np.diff(tile, axis=1, prepend=np.zeros_like(tile[:, :1])).astype(np.uint8).tobytes()
 
 
 def add_gif(corpus, add):
