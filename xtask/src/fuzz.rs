@@ -79,7 +79,7 @@ fn target_names() -> Result<Vec<String>> {
 }
 
 /// Builds all targets, and returns the folder of their binaries.
-fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     let triple = host_triple()?;
     let target = workspace::target().join("fuzz");
     let mut command = nightly("cargo");
