@@ -5,8 +5,8 @@
 
 use std::io::Cursor;
 
-use libfuzzer_sys::fuzz_target;
 use lopside_bundle::{ColumnRef, DecimalMark, Separator, TableSpec, TimeZone};
+use lopside_fuzz::fuzz_target;
 use lopside_input::csv_rows::{
     CsvError, CsvLimits, CsvRows, CsvStream, RowCounts, RowFilter, TableRow, WindowSchedule,
 };

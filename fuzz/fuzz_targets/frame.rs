@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
+use lopside_fuzz::fuzz_target;
 use lopside_latent::{
     FixedLatentFrame, FixedLatentSpace, IdOnWire, LatentLayer, LatentSpaceId, Limits, Quantiser, Shape,
     Table, Tables, peek_latent_space,

@@ -4,9 +4,8 @@
 
 use std::path::PathBuf;
 
-use libfuzzer_sys::fuzz_target;
 use lopside_encoder::source::{idx::read_labels, open_images_within};
-use lopside_fuzz::write_file;
+use lopside_fuzz::{fuzz_target, write_file};
 use lopside_input::InputLimits;
 
 /// Magic numbers of images and of labels.

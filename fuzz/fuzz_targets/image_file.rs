@@ -3,8 +3,7 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use lopside_fuzz::write_file;
+use lopside_fuzz::{fuzz_target, write_file};
 use lopside_input::{
     DamagedImages, ImagePolicy, InputLimits, decode_image_bytes, image_dimensions, read_image_file,
 };

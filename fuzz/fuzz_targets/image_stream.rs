@@ -5,8 +5,8 @@
 
 use std::io::{self, Read};
 
-use libfuzzer_sys::fuzz_target;
 use lopside_capture::stream::{ImageStreamOptions, ImageStreamReader, RawFormat, RawLayout, StreamFormat};
+use lopside_fuzz::fuzz_target;
 use lopside_input::InputLimits;
 
 /// Maximum number of bytes per image.

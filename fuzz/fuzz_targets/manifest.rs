@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use lopside_bundle::{AnyManifest, is_plain_path};
+use lopside_fuzz::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
     let Ok(manifest) = AnyManifest::parse(text.to_vec()) else { return };

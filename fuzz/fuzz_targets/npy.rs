@@ -5,8 +5,8 @@
 
 use std::{io::Cursor, path::Path};
 
-use libfuzzer_sys::fuzz_target;
 use lopside_encoder::source::{EncoderInput, numbers::read_tensors};
+use lopside_fuzz::fuzz_target;
 
 /// Dimensions of a scalar, of a row and of a small matrix.
 const DIMENSIONS: [&[u32]; 3] = [&[], &[2], &[2, 3]];

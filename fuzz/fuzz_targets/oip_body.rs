@@ -4,7 +4,7 @@
 
 use axum::{body::Bytes, http::HeaderMap};
 use cloud_decoder::fuzzing::read_inference_body;
-use libfuzzer_sys::fuzz_target;
+use lopside_fuzz::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     // The first byte is the length of the tensors after the JSON; 0 stands for a request without the header.

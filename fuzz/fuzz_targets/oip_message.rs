@@ -3,7 +3,7 @@
 #![no_main]
 
 use cloud_decoder::fuzzing::read_inference_message;
-use libfuzzer_sys::fuzz_target;
+use lopside_fuzz::fuzz_target;
 use lopside_proto::inference::ModelInferRequest;
 use prost::Message as _;
 

@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use lopside_bundle::fuzzing::is_self_contained_model;
+use lopside_fuzz::fuzz_target;
 use lopside_onnx::{
     convert_to_fp16, decode_model, encode_model, find_cuts, load_external_data, model_cost, model_inputs,
     split_model,

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
+use lopside_fuzz::fuzz_target;
 use lopside_latent::{
     IdOnWire, LatentSpaceId, Limits, Table, Tables,
     image_codec::{

@@ -9,8 +9,8 @@ use std::{
     path::Path,
 };
 
-use libfuzzer_sys::fuzz_target;
 use lopside_delivery::Class;
+use lopside_fuzz::fuzz_target;
 use lopside_spool::{Disk, Options, Spool};
 use tempfile::TempDir;
 

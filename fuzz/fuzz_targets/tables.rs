@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use lopside_fuzz::fuzz_target;
 use lopside_latent::Tables;
 
 fuzz_target!(|bytes: &[u8]| {

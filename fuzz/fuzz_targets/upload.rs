@@ -3,7 +3,7 @@
 #![no_main]
 
 use cloud_decoder::fuzzing::read_upload;
-use libfuzzer_sys::fuzz_target;
+use lopside_fuzz::fuzz_target;
 use lopside_proto::v1::{
     Frames, Hello, SourceReports, UploadRequest, upload_request::Message as UploadMessage,
 };

@@ -1,8 +1,18 @@
-//! Pieces that several fuzz targets share.
+//! Pieces that all fuzz targets share.
 
 use std::{cell::RefCell, fs, path::PathBuf};
 
+#[cfg(feature = "libfuzzer")]
+pub use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
+
+/// Maximum number of bytes that a target may have allocated at a time. A larger allocation fails, which is a crash.
+#[cfg(feature = "libfuzzer")]
+const MAX_ALLOCATED_BYTES: usize = 256 << 20;
+
+#[cfg(feature = "libfuzzer")]
+#[global_allocator]
+static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, MAX_ALLOCATED_BYTES);
 
 thread_local! {
     static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) };

@@ -13,8 +13,8 @@ use std::{
 
 use crate::{Result, processes, workspace};
 
-/// Limits of a target's memory, in MiB: of the process, and of one allocation.
-const MEMORY_MIB: [u32; 2] = [1024, 128];
+/// Limit of a target's memory, in MiB. The targets limit what they allocate themselves.
+const MEMORY_MIB: u32 = 1024;
 
 /// The files that a target starts with: the name of the target, bytes that it expects before the content, and a folder or a
 /// file of the repository.
@@ -51,7 +51,7 @@ pub(crate) fn run(names: &[String], seconds: u32, jobs: Option<usize>) -> Result
         return Err(format!("there is no fuzz target {unknown:?}; the targets are {}", all_names.join(", ")));
     }
     let names = if names.is_empty() { &all_names } else { names };
-    let binaries = build()?;
+    let binaries = build(names)?;
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let outcomes = run_targets(&binaries, names, seconds, jobs)?;
     print_table(names, &outcomes, seconds);
@@ -78,41 +78,13 @@ fn target_names() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds all targets, and returns the folder of their binaries.
-pub(crate) fn build() -> Result<PathBuf> {
-    let triple = host_triple()?;
-    let target = workspace::target().join("fuzz");
-    let mut command = nightly("cargo");
-    // With a triple, the flags of the targets do not apply to build scripts.
-    command.args([
-        "build",
-        "--release",
-        "--locked",
-        "--manifest-path",
-        "fuzz/Cargo.toml",
-        "--target",
-        &triple,
-    ]);
-    processes::run(command.env("CARGO_TARGET_DIR", &target))?;
-    Ok(target.join(triple).join("release"))
-}
-
-/// Returns the triple of this machine.
-fn host_triple() -> Result<String> {
-    let output = nightly("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let triple = text.lines().find_map(|line| line.strip_prefix("host: ")).map(ToOwned::to_owned);
-    triple.ok_or_else(|| "fuzzing needs a nightly compiler: `rustup toolchain install nightly`".to_owned())
-}
-
-/// Returns a command of the nightly toolchain, in the root of the clone.
-fn nightly(program: &str) -> Command {
-    let mut command = Command::new(program);
-    workspace::remove_package_variables(&mut command);
-    // The toolchain of the outer cargo would take the place of the argument.
-    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTFLAGS");
-    command.current_dir(workspace::root()).arg("+nightly");
-    command
+/// Builds all targets, and returns the folder of their binaries. Crates from outside are those of every other release build.
+fn build(names: &[String]) -> Result<PathBuf> {
+    let mut args =
+        vec!["build", "--release", "--locked", "--workspace", "--features", "lopside-fuzz/libfuzzer"];
+    args.extend(names.iter().flat_map(|name| ["--bin", name]));
+    workspace::cargo(&args, &[("RUSTC_WORKSPACE_WRAPPER", &folder().join("rustc"))])?;
+    Ok(workspace::target().join("release"))
 }
 
 fn run_targets(binaries: &Path, names: &[String], seconds: u32, jobs: usize) -> Result<Vec<Outcome>> {
@@ -146,13 +118,11 @@ fn run_target(binary: &Path, cache: &Path, name: &str, seconds: u32) -> Result<O
     let log = cache.join(format!("{name}.log"));
     let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let output = file.try_clone().map_err(|error| format!("{}: {error}", log.display()))?;
-    let [rss, allocation] = MEMORY_MIB;
     let mut command = Command::new(binary);
     command.arg(&corpus).args([
         "-seed=1".to_owned(),
         format!("-max_total_time={seconds}"),
-        format!("-rss_limit_mb={rss}"),
-        format!("-malloc_limit_mb={allocation}"),
+        format!("-rss_limit_mb={MEMORY_MIB}"),
         "-print_final_stats=1".to_owned(),
         format!("-artifact_prefix={}/{name}-", cache.display()),
     ]);

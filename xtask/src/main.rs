@@ -88,7 +88,7 @@ enum Command {
         #[arg(long, default_value = "10", value_name = "N")]
         minutes: u32,
     },
-    /// Fuzz everything that reads bytes from outside; needs a nightly toolchain
+    /// Fuzz everything that reads bytes from outside; needs a C++ compiler
     Fuzz {
         /// Duration per target in seconds
         #[arg(long, default_value = "60", value_name = "N")]
@@ -96,9 +96,6 @@ enum Command {
         /// Number of targets that run at the same time [default: the number of processors]
         #[arg(long, value_name = "N")]
         jobs: Option<usize>,
-        /// Build all targets without running them
-        #[arg(long, conflicts_with_all = ["seconds", "jobs", "targets"])]
-        build_only: bool,
         /// Names of the targets, the files in `fuzz/fuzz_targets` [default: all]
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
@@ -129,8 +126,7 @@ fn main() -> ExitCode {
         Command::Crash { schedules } => crash(schedules),
         Command::Outage { minutes } => outage_test(minutes),
         Command::Inputs { minutes } => inputs::run(minutes),
-        Command::Fuzz { build_only: true, .. } => fuzz::build().map(drop),
-        Command::Fuzz { seconds, jobs, targets, .. } => fuzz::run(&targets, seconds, jobs),
+        Command::Fuzz { seconds, jobs, targets } => fuzz::run(&targets, seconds, jobs),
         Command::Bench { args } => bench(&args),
         Command::Dist { target } => dist::run(target.as_deref()),
     });
