@@ -22,6 +22,8 @@ thread_local! {
 ///
 /// # Panics
 /// If the folder or the file cannot be written.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a fuzz target reports by panicking")]
 pub fn write_file(name: &str, bytes: &[u8]) -> PathBuf {
     let path = FOLDER.with_borrow_mut(|folder| {
         folder.get_or_insert_with(|| TempDir::new().expect("a folder can be created")).path().join(name)
