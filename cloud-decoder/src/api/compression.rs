@@ -105,15 +105,11 @@ impl Inflation {
     /// Continues until the end, or until there are `pause_at` bytes. Returns whether it is the end.
     fn advance(&mut self, pause_at: usize) -> Result<bool, InflateError> {
         while self.bytes.len() < pause_at {
-            self.make_room();
-            let len_before = self.bytes.len();
+            self.make_room()?;
             let step = self.reader.by_ref().take(STEP_BYTES as u64).read_to_end(&mut self.bytes);
             let step = step.map_err(InflateError::Invalid)?;
             if self.bytes.len() > self.max_bytes {
                 return Err(InflateError::TooLarge(self.max_bytes));
-            }
-            if let Some(permit) = self.permit.as_ref().filter(|_| step > 0) {
-                permit.reserve(self.bytes.len() - len_before)?;
             }
             if step < STEP_BYTES {
                 return Ok(true);
@@ -122,13 +118,20 @@ impl Inflation {
         Ok(false)
     }
 
-    /// Allocates space for the next step: twice as much as there is, but not beyond the limit.
-    fn make_room(&mut self) {
-        let len = self.bytes.len();
-        if self.bytes.capacity() - len < 2 * STEP_BYTES {
-            let limit = self.max_bytes.saturating_add(2 * STEP_BYTES).saturating_sub(len);
-            self.bytes.reserve_exact(len.max(2 * STEP_BYTES).min(limit));
+    /// Allocates space for the next step: half as much again as there is, but not beyond the limit. The memory is reserved
+    /// before.
+    fn make_room(&mut self) -> Result<(), BodyRefusal> {
+        let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
+        if capacity - len >= 2 * STEP_BYTES {
+            return Ok(());
         }
+        let limit = self.max_bytes.saturating_add(2 * STEP_BYTES).saturating_sub(len);
+        let room = (len / 2).max(4 * STEP_BYTES).min(limit);
+        if let Some(permit) = &self.permit {
+            permit.reserve((len + room).saturating_sub(capacity))?;
+        }
+        self.bytes.reserve_exact(room);
+        Ok(())
     }
 }
 
