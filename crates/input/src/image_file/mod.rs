@@ -28,6 +28,7 @@ mod policy;
 mod read;
 mod tiff_directory;
 mod tiff_tags;
+mod tiff_ycbcr;
 mod transparency;
 mod webp_chunks;
 

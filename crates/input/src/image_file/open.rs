@@ -1,6 +1,6 @@
 //! A file whose header was read: its size and everything that decides about its pixels.
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, metadata::Orientation};
 
@@ -16,6 +16,7 @@ use super::{
     limits::{check_declared_size, decoder_limits},
     png_chunks::PngChunks,
     tiff_directory::check_tiff_directory,
+    tiff_ycbcr::{convert_to_rgb, declared_as_rgb},
     transparency::flatten,
     webp_chunks::check_webp_chunks,
 };
@@ -32,7 +33,12 @@ pub(super) struct OpenImage<'a> {
 
 enum Pixels<'a> {
     Jpeg(JpegFile<'a>),
-    Other(ImageFormat, Box<dyn ImageDecoder + 'a>),
+    Other {
+        format: ImageFormat,
+        decoder: Box<dyn ImageDecoder + 'a>,
+        /// Whether samples that are declared as RGB are YCbCr.
+        is_ycbcr: bool,
+    },
 }
 
 impl<'a> OpenImage<'a> {
@@ -80,7 +86,10 @@ impl<'a> OpenImage<'a> {
         if format == ImageFormat::WebP {
             check_webp_chunks(bytes, &policy.limits)?;
         }
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        let declared = if format == ImageFormat::Tiff { declared_as_rgb(bytes) } else { None };
+        let is_ycbcr = declared.is_some();
+        let content = declared.map_or(Cow::Borrowed(bytes), Cow::Owned);
+        let mut reader = ImageReader::with_format(Cursor::new(content), format);
         reader.limits(decoder_limits(&policy.limits));
         let mut decoder = reader.into_decoder()?;
         let (width, height) = decoder.dimensions();
@@ -102,14 +111,15 @@ impl<'a> OpenImage<'a> {
         if has_several_images(bytes, format) {
             notes.warn(ImageWarning::FirstOfSeveral);
         }
-        Ok(Self { bytes, pixels: Pixels::Other(format, Box::new(decoder)), colour_space, orientation, notes })
+        let pixels = Pixels::Other { format, decoder: Box::new(decoder), is_ycbcr };
+        Ok(Self { bytes, pixels, colour_space, orientation, notes })
     }
 
     /// Returns width and height of the image when it is upright.
     pub(super) fn dimensions(&self) -> (u32, u32) {
         let (width, height) = match &self.pixels {
             Pixels::Jpeg(file) => file.dimensions(),
-            Pixels::Other(_, decoder) => decoder.dimensions(),
+            Pixels::Other { decoder, .. } => decoder.dimensions(),
         };
         match self.orientation {
             Orientation::NoTransforms
@@ -131,8 +141,12 @@ impl<'a> OpenImage<'a> {
         let mut notes = self.notes;
         let image = match self.pixels {
             Pixels::Jpeg(file) => file.decode(policy, &mut notes)?,
-            Pixels::Other(format, decoder) => {
-                decode_other(self.bytes, format, decoder).map_err(damaged_pixels)?
+            Pixels::Other { format, decoder, is_ycbcr } => {
+                let mut image = decode_other(self.bytes, format, decoder).map_err(damaged_pixels)?;
+                if let (true, DynamicImage::ImageRgb8(image)) = (is_ycbcr, &mut image) {
+                    convert_to_rgb(image);
+                }
+                image
             }
         };
         Ok(DecodedImage { image, colour_space: self.colour_space, orientation: self.orientation, notes })

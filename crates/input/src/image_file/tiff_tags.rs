@@ -1,6 +1,8 @@
 //! The directories of a TIFF file, in which EXIF stores its values as well (TIFF 6.0, section 2), and those of `BigTIFF`,
 //! whose counts and offsets have 64 bits. Only what is asked for is read, and nothing is allocated.
 
+use std::ops::Range;
+
 /// Maximum number of entries among which a tag is looked for.
 const MAX_ENTRIES: usize = 1024;
 
@@ -81,6 +83,18 @@ impl<'a> TiffTags<'a> {
         let end = usize::try_from(start.checked_add(length)?).ok()?;
         let bytes = self.bytes.get(usize::try_from(start).ok()?..end)?;
         Some(TagValue { kind: self.u16_at(entry.offset)?, bytes, is_big_endian: self.is_big_endian })
+    }
+
+    /// Returns where an entry has its value in the file, if that is one number of 16 bits.
+    pub(super) fn short_field(&self, entry: TiffEntry) -> Option<Range<usize>> {
+        let is_short = self.u16_at(entry.offset)? == 3 && self.length(entry)? == 2;
+        let start = usize::try_from(entry.offset.checked_add(2 + self.offset_bytes())?).ok()?;
+        is_short.then_some(start..start.checked_add(2)?)
+    }
+
+    /// Returns a number of 16 bits in the byte order of the file.
+    pub(super) fn short_bytes(&self, number: u16) -> [u8; 2] {
+        if self.is_big_endian { number.to_be_bytes() } else { number.to_le_bytes() }
     }
 
     /// Returns whether a directory is complete.
