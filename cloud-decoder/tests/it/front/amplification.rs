@@ -60,7 +60,8 @@ impl Target {
 
     /// Checks that the peak memory has grown little since it had this value.
     fn assert_little_growth(&self, name: &str, peak_before: u64) {
-        let growth = self.peak_memory() - peak_before;
+        // The system counts memory per thread and adds it up late, so that the peak can be a page lower.
+        let growth = self.peak_memory().saturating_sub(peak_before);
         assert!(growth <= MAX_GROWTH * WIRE_BYTES as u64, "{name}: {growth} bytes");
     }
 }
