@@ -18,7 +18,9 @@ use crate::limits::InputLimits;
 
 const IMAGE_WIDTH: u16 = 256;
 const BITS_PER_SAMPLE: u16 = 258;
-const COMPRESSION: u16 = 259;
+pub(super) const COMPRESSION: u16 = 259;
+/// The meaning of the samples.
+pub(super) const PHOTOMETRIC: u16 = 262;
 const STRIP_OFFSETS: u16 = 273;
 const SAMPLES_PER_PIXEL: u16 = 277;
 const STRIP_BYTE_COUNTS: u16 = 279;
@@ -32,7 +34,7 @@ const READ_TAGS: [u16; 19] = [
     257, // height
     BITS_PER_SAMPLE,
     COMPRESSION,
-    262, // meaning of the samples
+    PHOTOMETRIC,
     STRIP_OFFSETS,
     SAMPLES_PER_PIXEL,
     278, // rows per strip
@@ -49,7 +51,7 @@ const READ_TAGS: [u16; 19] = [
     530, // subsampling of the colours
 ];
 /// The value of [`COMPRESSION`] that stands for JPEG.
-const JPEG: u64 = 7;
+pub(super) const JPEG: u64 = 7;
 /// Maximum number of bytes that the decoder allocates for one value of an entry, in two lists.
 const VALUE_BYTES: u64 = 64;
 

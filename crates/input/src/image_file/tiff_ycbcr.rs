@@ -6,11 +6,11 @@
 
 use image::RgbImage;
 
-use super::tiff_tags::TiffTags;
+use super::{
+    tiff_directory::{COMPRESSION, JPEG, PHOTOMETRIC},
+    tiff_tags::TiffTags,
+};
 
-const COMPRESSION: u16 = 259;
-const PHOTOMETRIC: u16 = 262;
-const JPEG: u64 = 7;
 const RGB: u16 = 2;
 const YCBCR: u64 = 6;
 
