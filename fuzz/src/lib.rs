@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 /// Maximum number of bytes that a target may have allocated at a time. A larger allocation fails, which is a crash.
 #[cfg(feature = "libfuzzer")]
-const MAX_ALLOCATED_BYTES: usize = 256 << 20;
+const MAX_ALLOCATED_BYTES: usize = 128 << 20;
 
 #[cfg(feature = "libfuzzer")]
 #[global_allocator]
