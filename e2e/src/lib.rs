@@ -209,18 +209,18 @@ impl CloudDecoder {
         (Response::from_parts(parts, ()), body.to_vec())
     }
 
-    /// Returns the resident memory of the server, in bytes.
+    /// Returns the largest resident memory that the server has had, in bytes.
     ///
     /// # Panics
     /// If the server has ended.
     #[must_use]
     #[allow(clippy::expect_used)]
-    pub fn resident_bytes(&self) -> u64 {
+    pub fn peak_bytes(&self) -> u64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server is running");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-        1024 * kib.expect("a process has resident memory")
+        1024 * kib.expect("a process has a peak of memory")
     }
 
     /// Sends SIGKILL and waits for the process to end.
