@@ -67,6 +67,12 @@ impl<'a> TiffTags<'a> {
         })
     }
 
+    /// Returns the entry of a tag that counts for the decoder of images: the last one whose kind is known.
+    pub(super) fn last_entry(self, directory: u64, tag: u16) -> Option<TiffEntry> {
+        let entries = self.entries(directory).filter(|entry| entry.tag == tag);
+        entries.filter(|&entry| self.length(entry).is_some()).last()
+    }
+
     /// Returns the length that an entry declares, in bytes; `None` if its kind is unknown or it is cut off.
     pub(super) fn length(&self, entry: TiffEntry) -> Option<u64> {
         Some(

@@ -17,14 +17,13 @@ const YCBCR: u64 = 6;
 /// Returns a copy of a file of JPEG images in YCbCr that declares them as RGB; `None` for all other files.
 pub(super) fn declared_as_rgb(bytes: &[u8]) -> Option<Vec<u8>> {
     let (tags, first) = TiffTags::parse(bytes)?;
-    let is_jpeg = tags.value(first, COMPRESSION)?.number() == Some(JPEG);
-    if !is_jpeg || tags.value(first, PHOTOMETRIC)?.number() != Some(YCBCR) {
+    let photometric = tags.last_entry(first, PHOTOMETRIC)?;
+    let number = |entry| tags.value_of(entry)?.number();
+    if number(tags.last_entry(first, COMPRESSION)?) != Some(JPEG) || number(photometric) != Some(YCBCR) {
         return None;
     }
     let mut copy = bytes.to_vec();
-    for entry in tags.entries(first).filter(|entry| entry.tag == PHOTOMETRIC) {
-        copy.get_mut(tags.short_field(entry)?)?.copy_from_slice(&tags.short_bytes(RGB));
-    }
+    copy.get_mut(tags.short_field(photometric)?)?.copy_from_slice(&tags.short_bytes(RGB));
     Some(copy)
 }
 
@@ -65,8 +64,11 @@ mod tests {
             for (compression, photometric) in [(7, 2), (7, 1), (1, 6), (6, 6)] {
                 assert_eq!(declared_as_rgb(&file(magic, &entries(compression, photometric))), None);
             }
-            let twice = |photometric| [(259, 3, 7), (262, 3, photometric), (262, 3, photometric)];
-            assert_eq!(declared_as_rgb(&file(magic, &twice(6))), Some(file(magic, &twice(2))));
+            // The last entry counts, as for the decoder and its checks; one of an unknown kind does not.
+            let twice =
+                |first, last| file(magic, &[(259, 3, 7), (262, 3, first), (262, 3, last), (262, 99, 1)]);
+            assert_eq!(declared_as_rgb(&twice(1, 6)), Some(twice(1, 2)));
+            assert_eq!(declared_as_rgb(&twice(6, 1)), None);
             assert_eq!(declared_as_rgb(&file(magic, &[(259, 3, 7), (262, 4, 6)])), None, "not a short");
             for cut in 0..ycbcr.len() {
                 declared_as_rgb(&ycbcr[..cut]);
