@@ -174,3 +174,36 @@ async fn rest_responses_are_compressed_for_clients_that_accept_it_and_large_enou
     let unknown = head("gzip").header("content-encoding", "br").body(Body::from("{}"));
     assert_eq!(send(&client, unknown.unwrap()).await.status(), 415);
 }
+
+#[tokio::test]
+async fn binary_tensors_are_compressed_only_for_clients_that_ask_for_it() {
+    let client = connect(None).await;
+    let body = |is_binary: bool| {
+        let (shape, data) = ([ITEMS, LATENT_FLOATS], vec![0; ITEMS * LATENT_FLOATS]);
+        let input = json!({ "name": "latent", "datatype": "FP32", "shape": shape, "data": data });
+        json!({ "inputs": [input], "parameters": { "binary_data_output": is_binary } })
+            .to_string()
+            .into_bytes()
+    };
+    let head = |accepted: &str| {
+        let head = Request::post("http://x/v2/models/fashion.reconstruct/infer");
+        head.header("accept-encoding", accepted)
+    };
+    for (accepted, is_binary, expected) in [
+        // The lists of aiohttp and of browsers.
+        ("gzip, deflate", true, None),
+        ("gzip, deflate, br, zstd", true, None),
+        ("gzip, deflate", false, Some("gzip")),
+        ("gzip", true, Some("gzip")),
+        ("deflate", true, Some("deflate")),
+    ] {
+        let response = send(&client, head(accepted).body(Body::from(body(is_binary))).unwrap()).await;
+        let kind = if is_binary { "application/octet-stream" } else { "application/json" };
+        assert_eq!(response.headers()["content-type"], kind, "{accepted}");
+        let encoding = response.headers().get("content-encoding").map(|name| name.to_str().unwrap());
+        assert_eq!(encoding, expected, "{accepted}, {is_binary}");
+    }
+    let request = head("gzip, deflate").header("content-encoding", "gzip");
+    let response = send(&client, request.body(Body::from(gzip(&body(true)))).unwrap()).await;
+    assert_eq!(response.headers()["content-encoding"], "gzip", "the client compresses, too");
+}

@@ -1,4 +1,8 @@
 //! The encodings of bodies: clients may send compressed tensors and may request compressed ones.
+//!
+//! HTTP libraries list several encodings in every request, whether or not the client wants to spend time on them. Binary
+//! tensors hardly become smaller, so that they are compressed only if the client asks for it: if it names a single
+//! encoding, or sends its own tensors compressed. JSON becomes much smaller, and is compressed for all who list an encoding.
 
 use std::sync::Arc;
 
@@ -7,7 +11,7 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, VARY},
+        header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY},
     },
     middleware::Next,
     response::{IntoResponse, Response},
@@ -28,12 +32,15 @@ use crate::{
 /// accepts that.
 pub(super) async fn encode_bodies(State(max_bytes): State<usize>, request: Request, next: Next) -> Response {
     let accepted = accepted_encoding(request.headers());
+    let is_wanted = request.headers().contains_key(CONTENT_ENCODING) || names_one_encoding(request.headers());
     let request = match inflate_body(request, max_bytes).await {
         Ok(request) => request,
         Err(error) => return error.into_response(),
     };
     let response = next.run(request).await;
-    let Some(encoding) = accepted else { return response };
+    let Some(encoding) = accepted.filter(|_| is_wanted || !has_binary_tensors(&response)) else {
+        return response;
+    };
     compress_body(response, encoding).await.unwrap_or_else(IntoResponse::into_response)
 }
 
@@ -68,6 +75,10 @@ async fn compress_body(response: Response, encoding: Encoding) -> Result<Respons
     Ok(Response::from_parts(head, Body::from(compressed)))
 }
 
+fn has_binary_tensors(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|name| name == "application/octet-stream")
+}
+
 fn inflate_error(error: InflateError) -> ApiError {
     let message = error.to_string();
     match error {
@@ -78,11 +89,22 @@ fn inflate_error(error: InflateError) -> ApiError {
     }
 }
 
+/// Returns the encodings that the client lists, with their weights.
+fn listed_encodings(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], f32)> {
+    let lists = headers.get_all(ACCEPT_ENCODING).iter();
+    lists.flat_map(|list| list.as_bytes().split(|&byte| byte == b',')).filter_map(parse_item)
+}
+
+/// Returns whether the client accepts a single encoding by its name, as a caller does who asks for compression.
+fn names_one_encoding(headers: &HeaderMap) -> bool {
+    let accepted = listed_encodings(headers).filter(|(name, weight)| *weight > 0.0 && *name != b"identity");
+    let names: Vec<_> = accepted.map(|(name, _)| Encoding::from_name(name)).collect();
+    matches!(names[..], [Some(_)])
+}
+
 /// Returns the encoding that the client accepts with the highest weight; `None` if it accepts neither.
 fn accepted_encoding(headers: &HeaderMap) -> Option<Encoding> {
-    let lists = headers.get_all(ACCEPT_ENCODING).iter();
-    let items = lists.flat_map(|list| list.as_bytes().split(|&byte| byte == b',')).filter_map(parse_item);
-    let weights: Vec<(&[u8], f32)> = items.collect();
+    let weights: Vec<(&[u8], f32)> = listed_encodings(headers).collect();
     let weight_of = |encoding: Encoding| {
         let named = weights.iter().find(|(name, _)| Encoding::from_name(name) == Some(encoding));
         let any = || weights.iter().find(|(name, _)| *name == b"*");
@@ -130,5 +152,23 @@ mod tests {
             assert_eq!(accepted_encoding(&headers), expected, "{accepted:?}");
         }
         assert_eq!(accepted_encoding(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_client_that_names_one_encoding_asks_for_it() {
+        for (accepted, expected) in [
+            ("gzip", true),
+            ("identity, deflate;q=0.5", true),
+            ("gzip, br;q=0", true),
+            ("gzip, deflate", false),
+            ("gzip, br", false),
+            ("br", false),
+            ("*", false),
+            ("gzip;q=0", false),
+            ("", false),
+        ] {
+            let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(accepted))].into_iter().collect();
+            assert_eq!(names_one_encoding(&headers), expected, "{accepted:?}");
+        }
     }
 }
