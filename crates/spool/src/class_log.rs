@@ -203,7 +203,8 @@ impl<F: File> ClassLog<F> {
             Some(times) => times,
             None => WriteTimes::read_first(storage, self.class, first_number, end)?,
         };
-        let is_before = times.are_before(storage, self.class, time_s)?;
+        let next = self.segments.get(1).map(|next| (next.first_number, self.blocks_end(1)));
+        let is_before = times.are_before(storage, self.class, next, time_s)?;
         self.oldest_times = Some(times);
         Ok(is_before)
     }

@@ -39,29 +39,40 @@ impl WriteTimes {
         (self.first_number, self.end) == (first_number, end)
     }
 
-    /// Returns whether all records were written before this time, in Unix seconds. The first header often suffices.
+    /// Returns whether all records were written before this time, in Unix seconds. The first header often suffices. If the
+    /// last one is damaged, its record was written before those of the next segment, which begins with record `next` and
+    /// whose blocks end at an offset.
     pub(crate) fn are_before<S: Storage>(
         &mut self,
         storage: &S,
         class: Class,
+        next: Option<(u64, u64)>,
         time_s: u32,
     ) -> io::Result<bool> {
-        if self.newest_s < time_s && !self.is_exact {
-            let file = storage.open(&segment::name(class, self.first_number))?;
-            (self.newest_s, self.is_exact) = (read_newest(&file, self.end)?, true);
+        if self.newest_s >= time_s || self.is_exact {
+            return Ok(self.newest_s < time_s);
         }
-        Ok(self.newest_s < time_s)
+        let file = storage.open(&segment::name(class, self.first_number))?;
+        if let Some(newest_s) = read_newest(&file, self.end)? {
+            (self.newest_s, self.is_exact) = (newest_s, true);
+            return Ok(newest_s < time_s);
+        }
+        let Some((first_number, end)) = next else { return Ok(false) };
+        Ok(Self::read_first(storage, class, first_number, end)?.newest_s < time_s)
     }
 }
 
-/// Returns the time of the newest block. A block of unknown time was written before the blocks behind it, so only the
-/// time of the last one has to be known.
-fn read_newest<F: File>(file: &F, end: u64) -> io::Result<u32> {
+/// Returns the time of the newest block; `None` if the last block is damaged. Another block of unknown time was written
+/// before the blocks behind it.
+fn read_newest<F: File>(file: &F, end: u64) -> io::Result<Option<u32>> {
     let (mut offset, mut newest_s, mut last_s) = (0, 0, 0);
     while let Some((start, header)) = segment::find_header(file, offset, end)? {
         offset = start.saturating_add(header.block_len());
         last_s = header.written_s;
         newest_s = newest_s.max(last_s);
     }
-    Ok(if last_s == 0 { NEVER_S } else { newest_s })
+    if offset < end {
+        return Ok(None);
+    }
+    Ok(Some(if last_s == 0 { NEVER_S } else { newest_s }))
 }
