@@ -58,7 +58,9 @@ impl WriteTimes {
             return Ok(newest_s < time_s);
         }
         let Some((first_number, end)) = next else { return Ok(false) };
-        Ok(Self::read_first(storage, class, first_number, end)?.newest_s < time_s)
+        let first_s = Self::read_first(storage, class, first_number, end)?.newest_s;
+        // 0 is an unknown time, which bounds nothing.
+        Ok(first_s != 0 && first_s < time_s)
     }
 }
 

@@ -178,28 +178,37 @@ fn records_of_unknown_age_do_not_expire_before_later_ones() {
     assert_eq!(spool.expire().unwrap(), 3);
 }
 
-#[test]
-fn a_damaged_record_does_not_expire_before_it_may_be_old() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(folder.path(), 1, expiring());
+/// Stores two records in a segment whose last header is damaged, and a third one at `third_s` in the next segment.
+fn open_damaged(folder: &Path, third_s: Option<u32>) -> Spool<Disk> {
+    let mut spool = open(folder, 1, expiring());
     store_at(&mut spool, Some(NOW_S));
     store_at(&mut spool, Some(NOW_S + 300));
     spool.set_time(Some(NOW_S + 1800));
     assert_eq!(spool.expire().unwrap(), 0);
-    store_at(&mut spool, Some(NOW_S + 1800));
+    store_at(&mut spool, third_s);
     drop(spool);
-    assert_eq!(segment_count(folder.path()), 2);
-    // The header of the second record, which ends the first segment.
-    let path = folder.path().join("normal-0000000000000001.log");
+    assert_eq!(segment_count(folder), 2);
+    let path = folder.join("normal-0000000000000001.log");
     let mut file = fs::read(&path).unwrap();
     let second = file.len() / 2;
     file[second + 20] ^= 1;
     fs::write(&path, &file).unwrap();
-    let mut spool = open(folder.path(), 2, expiring());
+    open(folder, 2, expiring())
+}
+
+#[test]
+fn a_damaged_record_does_not_expire_before_it_may_be_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open_damaged(folder.path(), Some(NOW_S + 1800));
     spool.set_time(Some(NOW_S + HOUR_S + 1));
     assert_eq!(spool.expire().unwrap(), 0, "the second record may be as young as the third");
     spool.set_time(Some(NOW_S + HOUR_S + 1801));
     assert_eq!(spool.expire().unwrap(), 3);
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open_damaged(folder.path(), None);
+    spool.set_time(Some(NOW_S + 9 * HOUR_S));
+    assert_eq!(spool.expire().unwrap(), 0, "nothing bounds the age of the second and of the third record");
 }
 
 #[test]
