@@ -14,10 +14,16 @@ pub(crate) struct WriteTimes {
     first_number: u64,
     /// Offset at which the blocks of the segment end.
     end: u64,
-    /// A lower bound on the time of the newest record, in Unix seconds.
-    newest_s: u32,
-    /// Whether the bound is the time itself.
-    is_exact: bool,
+    newest: NewestTime,
+}
+
+/// The time of the newest record of a segment, in Unix seconds.
+#[derive(Debug, Clone, Copy)]
+enum NewestTime {
+    AtLeast(u32),
+    Exactly(u32),
+    /// The last block is damaged: it was written before those of the next segment.
+    BeforeNextSegment,
 }
 
 impl WriteTimes {
@@ -28,10 +34,8 @@ impl WriteTimes {
         first_number: u64,
         end: u64,
     ) -> io::Result<Self> {
-        let file = storage.open(&segment::name(class, first_number))?;
-        let first_header = segment::find_header(&file, 0, end)?;
-        let newest_s = first_header.map_or(NEVER_S, |(_, header)| header.written_s);
-        Ok(Self { first_number, end, newest_s, is_exact: false })
+        let newest = NewestTime::AtLeast(read_first_time(storage, class, first_number, end)?);
+        Ok(Self { first_number, end, newest })
     }
 
     /// Returns whether these are the times of this segment, which has not grown since.
@@ -49,24 +53,32 @@ impl WriteTimes {
         next: Option<(u64, u64)>,
         time_s: u32,
     ) -> io::Result<bool> {
-        if self.newest_s >= time_s || self.is_exact {
-            return Ok(self.newest_s < time_s);
+        if matches!(self.newest, NewestTime::AtLeast(newest_s) if newest_s < time_s) {
+            let file = storage.open(&segment::name(class, self.first_number))?;
+            self.newest = read_newest(&file, self.end)?;
         }
-        let file = storage.open(&segment::name(class, self.first_number))?;
-        if let Some(newest_s) = read_newest(&file, self.end)? {
-            (self.newest_s, self.is_exact) = (newest_s, true);
-            return Ok(newest_s < time_s);
+        match (self.newest, next) {
+            (NewestTime::AtLeast(newest_s) | NewestTime::Exactly(newest_s), _) => Ok(newest_s < time_s),
+            (NewestTime::BeforeNextSegment, None) => Ok(false),
+            (NewestTime::BeforeNextSegment, Some((first_number, end))) => {
+                let first_s = read_first_time(storage, class, first_number, end)?;
+                // 0 is an unknown time, which bounds nothing.
+                Ok(first_s != 0 && first_s < time_s)
+            }
         }
-        let Some((first_number, end)) = next else { return Ok(false) };
-        let first_s = Self::read_first(storage, class, first_number, end)?.newest_s;
-        // 0 is an unknown time, which bounds nothing.
-        Ok(first_s != 0 && first_s < time_s)
     }
 }
 
-/// Returns the time of the newest block; `None` if the last block is damaged. Another block of unknown time was written
-/// before the blocks behind it.
-fn read_newest<F: File>(file: &F, end: u64) -> io::Result<Option<u32>> {
+/// Returns the time in the first header of a segment; [`NEVER_S`] if there is none.
+fn read_first_time<S: Storage>(storage: &S, class: Class, first_number: u64, end: u64) -> io::Result<u32> {
+    let file = storage.open(&segment::name(class, first_number))?;
+    let first_header = segment::find_header(&file, 0, end)?;
+    Ok(first_header.map_or(NEVER_S, |(_, header)| header.written_s))
+}
+
+/// Returns the time of the newest block. A block of unknown time was written before the blocks behind it, so only the
+/// time of the last one has to be known.
+fn read_newest<F: File>(file: &F, end: u64) -> io::Result<NewestTime> {
     let (mut offset, mut newest_s, mut last_s) = (0, 0, 0);
     while let Some((start, header)) = segment::find_header(file, offset, end)? {
         offset = start.saturating_add(header.block_len());
@@ -74,7 +86,7 @@ fn read_newest<F: File>(file: &F, end: u64) -> io::Result<Option<u32>> {
         newest_s = newest_s.max(last_s);
     }
     if offset < end {
-        return Ok(None);
+        return Ok(NewestTime::BeforeNextSegment);
     }
-    Ok(Some(if last_s == 0 { NEVER_S } else { newest_s }))
+    Ok(NewestTime::Exactly(if last_s == 0 { NEVER_S } else { newest_s }))
 }
