@@ -10,7 +10,7 @@ use flate2::{
     write::GzEncoder,
 };
 use http_body_util::BodyExt as _;
-use hyper::{Request, Response, body::Incoming};
+use hyper::{Request, Response, body::Incoming, http::request};
 use serde_json::json;
 use tokio::net::TcpStream;
 
@@ -142,24 +142,29 @@ async fn an_unknown_encoding_is_refused_with_the_known_ones() {
     assert_eq!(response.headers()["grpc-accept-encoding"], "gzip,deflate,identity");
 }
 
+/// Returns the body of a request over REST for [`ITEMS`] items, whose response has binary tensors or JSON.
+fn infer_json(is_binary: bool) -> Vec<u8> {
+    let (shape, data) = ([ITEMS, LATENT_FLOATS], vec![0; ITEMS * LATENT_FLOATS]);
+    let input = json!({ "name": "latent", "datatype": "FP32", "shape": shape, "data": data });
+    let parameters = json!({ "binary_data_output": is_binary });
+    json!({ "inputs": [input], "parameters": parameters }).to_string().into_bytes()
+}
+
+/// Returns the head of that request from a client that accepts these encodings.
+fn rest_call(accepted: &str) -> request::Builder {
+    Request::post("http://x/v2/models/fashion.reconstruct/infer").header("accept-encoding", accepted)
+}
+
 #[tokio::test]
 async fn rest_responses_are_compressed_for_clients_that_accept_it_and_large_enough() {
     let client = connect(None).await;
-    let body = |items: usize| {
-        let (shape, data) = ([items, LATENT_FLOATS], vec![0; items * LATENT_FLOATS]);
-        let input = json!({ "name": "latent", "datatype": "FP32", "shape": shape, "data": data });
-        json!({ "inputs": [input] }).to_string().into_bytes()
-    };
-    let head = |accepted: &str| {
-        let head = Request::post("http://x/v2/models/fashion.reconstruct/infer");
-        head.header("accept-encoding", accepted)
-    };
-    let plain = send(&client, head("identity").body(Body::from(body(ITEMS))).unwrap()).await;
+    let body = infer_json(false);
+    let plain = send(&client, rest_call("identity").body(Body::from(body.clone())).unwrap()).await;
     assert!(plain.status() == 200 && !plain.headers().contains_key("content-encoding"));
     let plain = plain.into_body().collect().await.unwrap().to_bytes();
     for (accepted, expected) in [("gzip, deflate", "gzip"), ("deflate, gzip;q=0.5", "deflate")] {
         // The request is compressed, too.
-        let request = head(accepted).header("content-encoding", "gzip").body(Body::from(gzip(&body(ITEMS))));
+        let request = rest_call(accepted).header("content-encoding", "gzip").body(Body::from(gzip(&body)));
         let response = send(&client, request.unwrap()).await;
         assert_eq!(response.headers()["content-encoding"], expected);
         assert_eq!(response.headers()["vary"], "accept-encoding");
@@ -167,28 +172,17 @@ async fn rest_responses_are_compressed_for_clients_that_accept_it_and_large_enou
         assert!(data.len() < plain.len() && inflate(expected, &data) == plain, "{accepted}");
     }
     // An error is too small.
-    let response = send(&client, head("gzip").body(Body::from("{}")).unwrap()).await;
+    let response = send(&client, rest_call("gzip").body(Body::from("{}")).unwrap()).await;
     assert!(response.status() == 400 && !response.headers().contains_key("content-encoding"));
-    let damaged = head("gzip").header("content-encoding", "gzip").body(Body::from("not gzip"));
+    let damaged = rest_call("gzip").header("content-encoding", "gzip").body(Body::from("not gzip"));
     assert_eq!(send(&client, damaged.unwrap()).await.status(), 400);
-    let unknown = head("gzip").header("content-encoding", "br").body(Body::from("{}"));
+    let unknown = rest_call("gzip").header("content-encoding", "br").body(Body::from("{}"));
     assert_eq!(send(&client, unknown.unwrap()).await.status(), 415);
 }
 
 #[tokio::test]
 async fn binary_tensors_are_compressed_only_for_clients_that_ask_for_it() {
     let client = connect(None).await;
-    let body = |is_binary: bool| {
-        let (shape, data) = ([ITEMS, LATENT_FLOATS], vec![0; ITEMS * LATENT_FLOATS]);
-        let input = json!({ "name": "latent", "datatype": "FP32", "shape": shape, "data": data });
-        json!({ "inputs": [input], "parameters": { "binary_data_output": is_binary } })
-            .to_string()
-            .into_bytes()
-    };
-    let head = |accepted: &str| {
-        let head = Request::post("http://x/v2/models/fashion.reconstruct/infer");
-        head.header("accept-encoding", accepted)
-    };
     for (accepted, is_binary, expected) in [
         // The lists of aiohttp and of browsers.
         ("gzip, deflate", true, None),
@@ -197,13 +191,14 @@ async fn binary_tensors_are_compressed_only_for_clients_that_ask_for_it() {
         ("gzip", true, Some("gzip")),
         ("deflate", true, Some("deflate")),
     ] {
-        let response = send(&client, head(accepted).body(Body::from(body(is_binary))).unwrap()).await;
+        let response =
+            send(&client, rest_call(accepted).body(Body::from(infer_json(is_binary))).unwrap()).await;
         let kind = if is_binary { "application/octet-stream" } else { "application/json" };
         assert_eq!(response.headers()["content-type"], kind, "{accepted}");
         let encoding = response.headers().get("content-encoding").map(|name| name.to_str().unwrap());
         assert_eq!(encoding, expected, "{accepted}, {is_binary}");
     }
-    let request = head("gzip, deflate").header("content-encoding", "gzip");
-    let response = send(&client, request.body(Body::from(gzip(&body(true)))).unwrap()).await;
+    let request = rest_call("gzip, deflate").header("content-encoding", "gzip");
+    let response = send(&client, request.body(Body::from(gzip(&infer_json(true)))).unwrap()).await;
     assert_eq!(response.headers()["content-encoding"], "gzip", "the client compresses, too");
 }

@@ -31,8 +31,9 @@ use crate::{
 /// Decompresses the body of a request to at most `max_bytes`, and compresses the body of the response if the client
 /// accepts that.
 pub(super) async fn encode_bodies(State(max_bytes): State<usize>, request: Request, next: Next) -> Response {
-    let accepted = accepted_encoding(request.headers());
-    let is_wanted = request.headers().contains_key(CONTENT_ENCODING) || names_one_encoding(request.headers());
+    let listed = listed_encodings(request.headers());
+    let accepted = accepted_encoding(&listed);
+    let is_wanted = request.headers().contains_key(CONTENT_ENCODING) || names_one_encoding(&listed);
     let request = match inflate_body(request, max_bytes).await {
         Ok(request) => request,
         Err(error) => return error.into_response(),
@@ -90,24 +91,23 @@ fn inflate_error(error: InflateError) -> ApiError {
 }
 
 /// Returns the encodings that the client lists, with their weights.
-fn listed_encodings(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], f32)> {
+fn listed_encodings(headers: &HeaderMap) -> Vec<(&[u8], f32)> {
     let lists = headers.get_all(ACCEPT_ENCODING).iter();
-    lists.flat_map(|list| list.as_bytes().split(|&byte| byte == b',')).filter_map(parse_item)
+    lists.flat_map(|list| list.as_bytes().split(|&byte| byte == b',')).filter_map(parse_item).collect()
 }
 
 /// Returns whether the client accepts a single encoding by its name, as a caller does who asks for compression.
-fn names_one_encoding(headers: &HeaderMap) -> bool {
-    let accepted = listed_encodings(headers).filter(|(name, weight)| *weight > 0.0 && *name != b"identity");
-    let names: Vec<_> = accepted.map(|(name, _)| Encoding::from_name(name)).collect();
-    matches!(names[..], [Some(_)])
+fn names_one_encoding(listed: &[(&[u8], f32)]) -> bool {
+    let mut accepted = listed.iter().filter(|(name, weight)| *weight > 0.0 && *name != b"identity");
+    let only = accepted.next().filter(|_| accepted.next().is_none());
+    only.is_some_and(|(name, _)| Encoding::from_name(name).is_some())
 }
 
 /// Returns the encoding that the client accepts with the highest weight; `None` if it accepts neither.
-fn accepted_encoding(headers: &HeaderMap) -> Option<Encoding> {
-    let weights: Vec<(&[u8], f32)> = listed_encodings(headers).collect();
+fn accepted_encoding(listed: &[(&[u8], f32)]) -> Option<Encoding> {
     let weight_of = |encoding: Encoding| {
-        let named = weights.iter().find(|(name, _)| Encoding::from_name(name) == Some(encoding));
-        let any = || weights.iter().find(|(name, _)| *name == b"*");
+        let named = listed.iter().find(|(name, _)| Encoding::from_name(name) == Some(encoding));
+        let any = || listed.iter().find(|(name, _)| *name == b"*");
         named.or_else(any).map_or(0.0, |(_, weight)| *weight)
     };
     let (gzip, deflate) = (weight_of(Encoding::Gzip), weight_of(Encoding::Deflate));
@@ -131,6 +131,12 @@ fn parse_item(item: &[u8]) -> Option<(&[u8], f32)> {
 mod tests {
     use super::*;
 
+    /// Returns what a function finds for this `Accept-Encoding`.
+    fn found<T>(accepted: &'static str, find: impl Fn(&[(&[u8], f32)]) -> T) -> T {
+        let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(accepted))].into_iter().collect();
+        find(&listed_encodings(&headers))
+    }
+
     #[test]
     fn the_encoding_with_the_highest_weight_is_chosen() {
         for (accepted, expected) in [
@@ -148,10 +154,9 @@ mod tests {
             ("br", None),
             ("", None),
         ] {
-            let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(accepted))].into_iter().collect();
-            assert_eq!(accepted_encoding(&headers), expected, "{accepted:?}");
+            assert_eq!(found(accepted, accepted_encoding), expected, "{accepted:?}");
         }
-        assert_eq!(accepted_encoding(&HeaderMap::new()), None);
+        assert_eq!(accepted_encoding(&listed_encodings(&HeaderMap::new())), None);
     }
 
     #[test]
@@ -167,8 +172,7 @@ mod tests {
             ("gzip;q=0", false),
             ("", false),
         ] {
-            let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(accepted))].into_iter().collect();
-            assert_eq!(names_one_encoding(&headers), expected, "{accepted:?}");
+            assert_eq!(found(accepted, names_one_encoding), expected, "{accepted:?}");
         }
     }
 }
